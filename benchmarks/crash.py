@@ -1,0 +1,235 @@
+"""Trains while being killed (-9) at random moments, and compares the outcome with a training that was left alone.
+
+    python benchmarks/crash.py TEXT --kills 30 --epochs 2
+    python benchmarks/crash.py TEXT --kills 30 --minutes 3 --seed 7 -- --unit word --hidden 200
+
+Each killed training is resumed until it finishes; if it does so before all kills are spent, another one begins. The
+one left alone starts from the plan that the first one froze (a budget of minutes is measured, so each run would
+else have a plan of its own). Weights, optimizer, carried state, counters and metrics (without their time fields)
+must be equal to the bit. Prints a table (`resumed`: kills that came after a checkpoint; `checkpoints`: how many different ones were resumed
+from); exits with 1 on any difference, or where nothing was resumed. What follows `--` goes to `unrolled train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import finish, parser, record
+
+from unrolled import modelfile, runstate
+from unrolled.runstate import CHECKPOINT, CONFIG, LOCK, METRICS, PLAN, differences, without_times
+from unrolled.tensors import Array
+
+FIRST_REACH = 15.0  # seconds: a process imports, reads and trains for a while before its first checkpoint
+LONGER = 1.2  # lives grow by this factor whenever one ended without a new checkpoint
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A training that was killed at these steps of its checkpoint (0: before there was one) and then finished."""
+
+    model: Path
+    steps: tuple[int, ...]
+    seconds: float
+
+
+def folder_of(model: Path) -> Path:
+    """The run folder that belongs to a model."""
+    return model.with_name(f"{model.name}.run")
+
+
+def compare_tensors(one: Mapping[str, Array], two: Mapping[str, Array]) -> list[str]:
+    """The tensors that are not equal to the bit, each with what differs."""
+    found = [f"tensor {name} is only in one" for name in sorted(one.keys() ^ two.keys())]
+    for name in sorted(one.keys() & two.keys()):
+        a, b = one[name], two[name]
+        if (a.dtype, a.shape) != (b.dtype, b.shape):
+            found.append(f"tensor {name} is {a.dtype} {list(a.shape)} and {b.dtype} {list(b.shape)}")
+        elif a.tobytes() != b.tobytes():
+            found.append(f"tensor {name} differs in {int((a != b).sum()):,} of {a.size:,} numbers")
+    return found
+
+
+def compare_models(one: Path, two: Path) -> list[str]:
+    """What differs between two model files, times aside."""
+    a, b = modelfile.load(one), modelfile.load(two)
+    parts = ("task", "spec", "learnt", "config", "notes")
+    documents = [without_times({part: _plain(getattr(model, part)) for part in parts}) for model in (a, b)]
+    return compare_tensors(a.tensors, b.tensors) + differences(*documents)
+
+
+def compare_runs(one: Path, two: Path) -> list[str]:
+    """What differs between two run folders, times aside: weights, optimizer, state, counters, plan and metrics."""
+    a, b = runstate.read_checkpoint(one), runstate.read_checkpoint(two)
+    found = compare_tensors(a.tensors, b.tensors)
+    found += differences(without_times(dict(a.counters)), without_times(dict(b.counters)))
+    plans = [json.loads((run / PLAN).read_text(encoding="utf-8"))["plan"] for run in (one, two)]
+    return (
+        found + differences(*plans) + compare_metrics(runstate.read_metrics(one), runstate.read_metrics(two))
+    )
+
+
+def compare_metrics(one: Sequence[Mapping[str, Any]], two: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first record of the metrics that differs, times aside, and how many there are if not as many."""
+    if len(one) != len(two):
+        return [f"{len(one)} and {len(two)} metrics"]
+    for number, (a, b) in enumerate(zip(one, two, strict=True), start=1):
+        if found := differences(without_times(dict(a)), without_times(dict(b))):
+            return [f"metric {number}: {', '.join(found)}"]
+    return []
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def train(text: Path, model: Path, options: Sequence[str], life: float | None) -> bool:
+    """Train or go on for at most `life` seconds, then kill; None lets it finish. True where it finished."""
+    command = [
+        sys.executable,
+        "-m",
+        "unrolled",
+        "train",
+        "language",
+        text,
+        "--out",
+        model,
+        "--resume",
+        *options,
+    ]
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        # Its own group, so that the kill also reaches processes it may have started.
+        subprocess.Popen(command, stdout=said, stderr=said, text=True, start_new_session=True) as process,
+    ):
+        try:
+            code = process.wait(life)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False
+        if code:
+            said.seek(0)
+            print(said.read()[-3000:], f"error: exit code {code}", sep="\n", file=sys.stderr)
+            raise SystemExit(1)
+        return True
+
+
+def survive(text: Path, model: Path, options: Sequence[str], kills: int, chance: random.Random) -> Survivor:
+    """Train with at most `kills` kills at random moments until the training finishes.
+
+    A kill before the first checkpoint is a start afresh, which proves little: so lives grow until they get somewhere.
+    """
+    steps: list[int] = []
+    started, reach = time.monotonic(), FIRST_REACH
+    while True:
+        life = chance.uniform(0.05, 2 * reach) if len(steps) < kills else None
+        if train(text, model, options, life):
+            return Survivor(model, tuple(steps), time.monotonic() - started)
+        before = steps[-1] if steps else 0
+        steps.append(checkpoint_step(folder_of(model)))
+        reach *= LONGER if steps[-1] == before else 1.0
+        print(f"{model.name}: kill {len(steps)} after {life:.1f} s, step {steps[-1]:,} kept", file=sys.stderr)
+
+
+def checkpoint_step(folder: Path) -> int:
+    """The step of the checkpoint in a run folder; 0 where there is none yet."""
+    if not (folder / CHECKPOINT).exists():
+        return 0
+    return runstate.read_checkpoint(folder).counters["step"]
+
+
+def share_plan(source: Path, model: Path) -> None:
+    """Begin the run folder of `model` with the identity and the frozen plan of the run folder `source`."""
+    folder = folder_of(model)
+    folder.mkdir()
+    for name in (LOCK, CONFIG, PLAN):
+        shutil.copyfile(source / name, folder / name)
+    (folder / METRICS).touch()
+
+
+def main(arguments: argparse.Namespace) -> int:
+    options = [*("--seed", str(arguments.seed)), *arguments.options]
+    options += ["--epochs", str(arguments.epochs)] if arguments.epochs else []
+    options += ["--minutes", str(arguments.minutes)] if arguments.minutes else []
+    chance = random.Random(arguments.seed)
+    rows: list[dict[str, Any]] = []
+    wrong: list[str] = []
+    resumed = 0
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        alone, left = Path(name) / "alone", arguments.kills
+        while left > 0:
+            model = Path(name) / f"killed-{len(rows) + 1}"
+            if rows:
+                share_plan(folder_of(alone), model)
+            survivor = survive(arguments.text, model, options, left, chance)
+            if not rows:
+                share_plan(folder_of(model), alone)
+                train(arguments.text, alone, options, None)
+            left -= len(survivor.steps)
+            resumed += sum(step > 0 for step in survivor.steps)
+            found = compare_models(alone, model) + compare_runs(folder_of(alone), folder_of(model))
+            wrong += found
+            tensors = runstate.read_checkpoint(folder_of(model)).tensors
+            rows.append(
+                {
+                    "training": model.name,
+                    "kills": len(survivor.steps),
+                    "resumed": sum(step > 0 for step in survivor.steps),
+                    "checkpoints": len({step for step in survivor.steps if step}),
+                    "seconds": survivor.seconds,
+                    "tensors": len(tensors),
+                    "numbers": sum(tensor.size for tensor in tensors.values()),
+                    "metrics": len(runstate.read_metrics(folder_of(model))),
+                    "differences": len(found),
+                }
+            )
+    result = record(
+        "crash", [arguments.text], settings={"options": options, "kills": arguments.kills}, rows=rows
+    )
+    finish(result, rows, arguments.json)
+    for line in wrong:
+        print(f"DIFFERENT: {line}")
+    if not resumed:
+        wrong.append("no kill came after a checkpoint: nothing was resumed, so nothing is proved")
+        print(wrong[-1])
+    print(
+        f"{arguments.kills} kills, {resumed} of them resumed from a checkpoint, {'NOT ' * bool(wrong)}equal to the bit"
+    )
+    return 1 if wrong else 0
+
+
+def options_of(words: Sequence[str]) -> argparse.Namespace:
+    """The command line; what follows `--` is for `unrolled train`."""
+    made = parser(__doc__)
+    made.add_argument("text", type=Path, help="what to train on: a text, small enough to train in minutes")
+    made.add_argument("--kills", type=int, default=30)
+    budget = made.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--epochs", type=int)
+    budget.add_argument("--minutes", type=float)
+    made.add_argument("--seed", type=int, default=0, help="of the training and of the moments")
+    made.add_argument(
+        "--folder", type=Path, help="where the models and runs stand meanwhile (default: temporary)"
+    )
+    own = list(words)
+    rest = own[own.index("--") + 1 :] if "--" in own else []
+    arguments = made.parse_args(own[: own.index("--")] if "--" in own else own)
+    arguments.options = rest
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main(options_of(sys.argv[1:])))

@@ -1,0 +1,175 @@
+"""The architectures of the lecture, as short compositions of embedding, recurrent core and head.
+
+| architecture | here | example |
+|---|---|---|
+| one-to-one | `one_to_one`: a single step from zeros, an ordinary network | a row of a table |
+| one-to-many | `one_to_many`: each output is the next input | music from a genre, text sampled |
+| many-to-one | `many_to_one`: the answer after the last step | a review's rating |
+| many-to-many, T_x = T_y | `many_to_many`: an answer at every step | names in a sentence |
+| many-to-many, T_x != T_y | its place is here: an encoder's last state begins a decoder | translation |
+
+A language model is trained as many-to-many, its inputs being its targets one step late, and sampled as one-to-many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .kernels import TensorState
+from .layers import NO_DROPOUTS, Dropouts, core, embed, log_probs, plant
+from .losses import asked, cross_entropy
+from .network import NetworkSpec, initialise
+from .scan import deep, drop
+
+Features = tuple[Tensor, TensorState]
+
+
+class Network(nn.Module):
+    """A network with its weights; parameter names are those of network.shapes and of the model file.
+
+    x: ids [batch, T_x] (-1 is the vector of zeros) or numbers [batch, T_x, n_x]. The state is flat, one array
+    [batch, n_a] for each name of network.state_names. Dropouts apply where they are given, whatever train() or
+    eval() say.
+    """
+
+    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.spec = spec
+        plant(self, tensors)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The parameters by name."""
+        return dict(self.named_parameters())
+
+    def hidden(
+        self,
+        x: Tensor,
+        state: TensorState | None = None,
+        lengths: Tensor | None = None,
+        dropouts: Dropouts = NO_DROPOUTS,
+        *,
+        final: bool = True,
+    ) -> Features:
+        """What the head would see: [batch, T_x, features], or [batch, features] from many to one; and the state."""
+        return FORMS[self.spec.architecture](self, x, state, lengths, dropouts, final)
+
+    def forward(
+        self,
+        x: Tensor,
+        state: TensorState | None = None,
+        lengths: Tensor | None = None,
+        dropouts: Dropouts = NO_DROPOUTS,
+    ) -> Features:
+        """Log-probabilities [batch, T_x, n_y], or [batch, n_y] from many to one, and the state."""
+        a, state = self.hidden(x, state, lengths, dropouts)
+        return log_probs(self.spec, self.weights(), a), state
+
+    def loss(
+        self,
+        x: Tensor,
+        y: Tensor,
+        lengths: Tensor | None = None,
+        state: TensorState | None = None,
+        dropouts: Dropouts = NO_DROPOUTS,
+        label_smoothing: float = 0.0,
+    ) -> tuple[Tensor, int, TensorState]:
+        """Sum of the cross-entropy in nats over the targets y (-1 asks nothing), their number, and the state.
+
+        y: [batch, T_x], or [batch] from many to one. The state is exact for rows of full length; that of a row
+        which ended is not to be carried on.
+        """
+        if not self.spec.bidirectional and self.spec.architecture == "many-to-many":
+            # Padding stands on the right and cannot change an earlier answer of a network that reads forward,
+            # nothing is asked of it, and a row that ended carries no state on: so the dense path will do.
+            lengths = None
+        a, state = self.hidden(x, state, lengths, dropouts, final=False)
+        rows, targets = asked(a, y)  # [N, features], [N]
+        nats = cross_entropy(self.spec, self.weights(), rows, targets, label_smoothing)
+        return nats, len(targets), state
+
+
+def build(
+    spec: NetworkSpec, tensors: Mapping[str, NDArray[Any]] | None = None, seed: int | None = None
+) -> Network:
+    """A network on `tensors` (copied), or on first values from `seed`; without one, from torch's own generator."""
+    if tensors is None:
+        seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed
+        tensors = initialise(spec, seed)
+    return Network(spec, {name: torch.tensor(value) for name, value in tensors.items()})
+
+
+def many_to_many(
+    network: Network,
+    x: Tensor,
+    state: TensorState | None,
+    lengths: Tensor | None,
+    dropouts: Dropouts,
+    final: bool,
+) -> Features:
+    """T_x = T_y: features at every step, [batch, T_x, features]."""
+    spec, p = network.spec, network.weights()
+    x = embed(spec, p, x)
+    x = drop(x, dropouts) if x.ndim == 3 else x  # bare one-hot vectors are ids and stay whole
+    a, state = deep(spec.the_cell, core(spec, p), x, state, lengths, dropouts=dropouts, final=final)
+    return drop(a, dropouts), state
+
+
+def many_to_one(
+    network: Network,
+    x: Tensor,
+    state: TensorState | None,
+    lengths: Tensor | None,
+    dropouts: Dropouts,
+    final: bool,
+) -> Features:
+    """The features after the whole sequence, [batch, features]: forward's at its last step, backward's at its first.
+
+    A row of length 0 gives zeros.
+    """
+    a, state = many_to_many(network, x, state, lengths, dropouts, final)
+    lengths = torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths
+    at = (lengths.long() - 1).clamp_min(0).view(-1, 1, 1).expand(-1, 1, network.spec.n_a)  # [batch, 1, n_a]
+    last = a[..., : network.spec.n_a].gather(1, at).squeeze(1)  # [batch, n_a]
+    return torch.cat([last, a[:, 0, network.spec.n_a :]], dim=-1), state
+
+
+def one_to_one(
+    network: Network,
+    x: Tensor,
+    state: TensorState | None,
+    lengths: Tensor | None,
+    dropouts: Dropouts,
+    final: bool,
+) -> Features:
+    """T_x = 1: the state before is zeros and the one step an ordinary layer. [batch, features]"""
+    return many_to_one(network, x[:, :1], state, None, dropouts, final)
+
+
+def one_to_many(
+    network: Network, x_1: Tensor, steps: int, choose: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, TensorState]:
+    """From one input to `steps` outputs, each the input of the next step: [batch] ids -> (ids [batch, steps], state).
+
+    choose: log-probabilities [batch, n_y] -> ids [batch]: a draw, or the most probable. x_1 = -1 starts from the
+    vector of zeros.
+    """
+    x, state, chosen = x_1, None, list[Tensor]()
+    for _ in range(steps):
+        y_hat, state = network(x.unsqueeze(1), state)  # [batch, 1, n_y]
+        x = choose(y_hat[:, 0])
+        chosen.append(x)
+    return torch.stack(chosen, dim=1), state or ()
+
+
+FORMS: dict[
+    str,
+    Callable[
+        [Network, Tensor, TensorState | None, Tensor | None, Dropouts, bool],
+        Features,
+    ],
+] = {"one-to-one": one_to_one, "many-to-one": many_to_one, "many-to-many": many_to_many}

@@ -1,0 +1,149 @@
+"""What a cell is, and the small vocabulary of operations in which its equation is written.
+
+An equation is written once and runs on NumPy (`NUMPY`, here) and on torch (`TORCH`, in kernels.py): every `Ops` is
+one instance of the same six words. Addition, subtraction and element-wise multiplication are Python's own.
+`grouped` makes an instance that computes several gates in one product; the equation does not notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any  # a NumPy array or a torch tensor: what an equation is computed on
+Weights = Mapping[str, Array]  # W_c [n_a, n_a + n_x] over [a_prev, x_t], b_c [n_a]; and so for each gate
+Affine = Callable[[Weights, str, Array, Array], Array]
+
+
+@dataclass(frozen=True)
+class Ops:
+    """affine(w, "u", a_prev, x_t) is W_u[a_prev, x_t] + b_u, [batch, n_a].
+
+    x_t: [batch, n_x] numbers, or [batch] ids, each a one-hot vector (-1 is the vector of zeros): then a column of
+    W_u is looked up and no vector is made. concat joins arrays along the first axis.
+    """
+
+    affine: Affine
+    sigmoid: Callable[[Array], Array]
+    tanh: Callable[[Array], Array]
+    relu: Callable[[Array], Array]
+    concat: Callable[[list[Array]], Array]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A recurrent cell: its equation and what others need to know of it.
+
+    groups: the gates (and the candidate) by the left operand of their product: those of one group multiply the
+    same vector and may be computed at once. state: the names of the state's arrays, each [batch, n_a].
+    step(ops, w, state, x_t) -> state is the equation; output(state) is a_t.
+    initialise(rng, n_x, n_a) -> weights in float64.
+    to_torch(ops, w) -> weight_ih, weight_hh, bias_ih, bias_hh as torch.nn packs them, and from_torch(t, n_a) back;
+    both raise UsageError, with the reason, where torch computes another function.
+    """
+
+    name: str
+    groups: tuple[tuple[str, ...], ...]
+    state: tuple[str, ...]
+    step: Callable[[Ops, Weights, tuple[Array, ...], Array], tuple[Array, ...]]
+    output: Callable[[tuple[Array, ...]], Array]
+    initialise: Callable[[np.random.Generator, int, int], dict[str, NDArray[np.float64]]]
+    to_torch: Callable[[Ops, Weights], dict[str, Array]]
+    from_torch: Callable[[Mapping[str, Array], int], dict[str, Array]]
+    activation: str = "tanh"
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The letters of all gates and candidates, in the order of their groups."""
+        return tuple(gate for group in self.groups for gate in group)
+
+
+def initialise(
+    rng: np.random.Generator, n_x: int, n_a: int, gates: tuple[str, ...], biases: Mapping[str, float]
+) -> dict[str, NDArray[np.float64]]:
+    """Weights to begin with: for each gate, an orthogonal recurrent part and a uniform input part.
+
+    Orthogonal (Saxe et al., arXiv 1312.6120v3): a product with it neither grows nor shrinks what is carried.
+    Input part: uniform within sqrt(6 / (n_x + n_a)) (Glorot and Bengio 2010). Biases: zero but those given.
+    """
+    weights: dict[str, NDArray[np.float64]] = {}
+    for gate in gates:
+        q, r = np.linalg.qr(rng.standard_normal((n_a, n_a)))
+        recurrent = q * np.sign(np.diagonal(r))  # uniform over the orthogonal matrices, whatever QR's signs
+        bound = np.sqrt(6 / (n_x + n_a))
+        weights[f"W_{gate}"] = np.concatenate([recurrent, rng.uniform(-bound, bound, (n_a, n_x))], axis=1)
+        weights[f"b_{gate}"] = np.full(n_a, biases.get(gate, 0.0))
+    return weights
+
+
+def pack(ops: Ops, w: Weights, gates: tuple[str, ...]) -> dict[str, Array]:
+    """The weights of `gates`, in this order, stacked as torch.nn has them; the second bias is zeros."""
+    n_a = w[f"b_{gates[0]}"].shape[0]
+    bias = ops.concat([w[f"b_{gate}"] for gate in gates])
+    return {
+        "weight_ih": ops.concat([w[f"W_{gate}"][:, n_a:] for gate in gates]),  # [gates * n_a, n_x]
+        "weight_hh": ops.concat([w[f"W_{gate}"][:, :n_a] for gate in gates]),  # [gates * n_a, n_a]
+        "bias_ih": bias,  # [gates * n_a]
+        "bias_hh": 0 * bias,
+    }
+
+
+def unpack(t: Mapping[str, Array], n_a: int, gates: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """The inverse of `pack`, on NumPy arrays; torch's two biases are added up."""
+    joined = np.concatenate([t["weight_hh"], t["weight_ih"]], axis=1)  # [gates * n_a, n_a + n_x]
+    bias = t["bias_ih"] + t["bias_hh"]  # [gates * n_a]
+    weights: dict[str, NDArray[Any]] = {}
+    for k, gate in enumerate(gates):
+        rows = slice(k * n_a, (k + 1) * n_a)
+        weights[f"W_{gate}"], weights[f"b_{gate}"] = joined[rows], bias[rows]
+    return weights
+
+
+def grouped(ops: Ops, cell: Cell, product: Callable[[int, Array, Array], Array]) -> Ops:
+    """`ops` with an affine that computes all gates of a group when the first of them is asked for.
+
+    product(i, left, x_t) -> [batch, gates of group i * n_a]. Meant for one sequence and one thread: the last
+    product of each group is remembered.
+    """
+    place = {gate: (i, k) for i, group in enumerate(cell.groups) for k, gate in enumerate(group)}
+    last: dict[int, tuple[Array, Array, Array]] = {}
+
+    def affine(w: Weights, gate: str, left: Array, x_t: Array) -> Array:
+        i, k = place[gate]
+        if i not in last or last[i][0] is not left or last[i][1] is not x_t:
+            last[i] = (left, x_t, product(i, left, x_t))
+        n_a = left.shape[-1]
+        return last[i][2][:, k * n_a : (k + 1) * n_a]  # [batch, n_a]
+
+    return replace(ops, affine=affine)
+
+
+def columns(W_x: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
+    """W_x x for the inputs x: [..., n_x] numbers or [...] ids, whose columns are looked up. [..., n_a]"""
+    if not np.issubdtype(x.dtype, np.integer):
+        return x @ W_x.T
+    found = W_x.T[np.maximum(x, 0)]
+    return np.where((x >= 0)[..., None], found, np.zeros((), W_x.dtype))
+
+
+def _affine(w: Weights, gate: str, a_prev: Array, x_t: Array) -> Array:
+    W, b, n_a = w[f"W_{gate}"], w[f"b_{gate}"], a_prev.shape[-1]
+    return a_prev @ W[:, :n_a].T + columns(W[:, n_a:], x_t) + b
+
+
+def _sigmoid(z: Array) -> Array:
+    # Never overflows, and is analytic: the doctor differentiates it by a complex step.
+    return 0.5 * np.tanh(0.5 * z) + 0.5
+
+
+NUMPY = Ops(
+    affine=_affine,
+    sigmoid=_sigmoid,
+    tanh=np.tanh,
+    relu=lambda z: np.where(z.real > 0, z, 0 * z),
+    concat=lambda arrays: np.concatenate(arrays, axis=0),
+)

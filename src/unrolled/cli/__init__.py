@@ -1,0 +1,184 @@
+"""The command line: `unrolled VERB ...`, one file a verb, imported when it is asked for.
+
+Results go to stdout, progress and notes to stderr. Errors are one line, exit codes as in `errors`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+from .._version import __version__
+from ..errors import Interrupted, UnrolledError, UsageError, suggest
+
+VERBS = {
+    "train": "train a model on your own files",
+    "evaluate": "measure a model on files it has not seen",
+    "predict": "answer one line with one line",
+    "sample": "write new sequences",
+    "score": "say how probable lines are, or reorder n-best lists",
+    "check": "what training would see: the data doctor",
+    "doctor": "verify and time the equations and engines on this machine",
+    "demo": "learn real text in about a minute, and look at what was learnt",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of ours: one line, and the nearest option where one is unknown."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError instead of printing the usage and leaving."""
+        hint = f"`{self.prog} --help`"
+        if message.startswith("unrecognized arguments: "):
+            given = message.removeprefix("unrecognized arguments: ").split()[0].split("=")[0]
+            hint = suggest(given, self._option_string_actions) or hint
+            message = f"unknown option {given}" if given.startswith("-") else f"unexpected '{given}'"
+        elif message.startswith("argument --") and message.endswith("expected one argument"):
+            option = message.split()[1].rstrip(":")
+            hint = f"{option}=VALUE where the value begins with a dash"
+        raise UsageError(message, hint=hint)
+
+
+def parser_of(verb: str) -> Parser:
+    """The parser of one verb. Abbreviated options are refused: they would change meaning as options come."""
+    parser = Parser(
+        prog=f"unrolled {verb}",
+        description=VERBS[verb][0].upper() + VERBS[verb][1:] + ".",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    import_module(f".{verb}", __name__).add_arguments(parser)
+    return parser
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, unwinding as Ctrl-C does, so that temporary files are removed on the way."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    _open_streams()
+    try:
+        with _unwinding():
+            return _run(arguments)
+    except UnrolledError as error:
+        _leave(error, debug)
+        return error.exit_code
+    except Terminated as stop:
+        print(f"error: stopped by {signal.Signals(stop.number).name}", file=sys.stderr)
+        return 128 + stop.number
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        # The reader has gone (`| head`): no message.
+        _drop_output()
+        return 128 + signal.SIGPIPE
+    except MemoryError as error:
+        _leave(UsageError("out of memory", hint="a smaller --batch-size, --window or --hidden"), debug, error)
+        return 3
+    except OSError as error:
+        _drop_output()
+        _leave(UnrolledError(error.strerror or str(error), file=error.filename), debug, error)
+        return 3
+
+
+def _run(arguments: list[str]) -> int:
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if verb == "--debug" and rest:
+        verb, rest = rest[0], rest[1:]
+    if verb in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if verb in ("-V", "--version"):
+        print(f"unrolled {__version__}")
+        return 0
+    if verb not in VERBS:
+        raise UsageError(
+            f"unknown command '{verb}'",
+            expected=", ".join(VERBS),
+            hint=suggest(verb, [*VERBS, "--help", "--version"]),
+        )
+    try:
+        # Intermixed: FILE may stand behind the options, where argparse otherwise takes it for left over.
+        parsed = parser_of(verb).parse_intermixed_args(rest)
+    except SystemExit:  # --help has been printed; errors are UsageErrors
+        sys.stdout.flush()
+        return 0
+    run: Any = import_module(f".{verb}", __name__).run
+    code = run(parsed)
+    sys.stdout.flush()
+    return code
+
+
+def _overview() -> str:
+    verbs = "\n".join(f"  {name:10}{text}" for name, text in VERBS.items())
+    return (
+        "unrolled: recurrent sequence models, from your own sequences to a small model that streams on any CPU\n\n"
+        f"usage: unrolled VERB ...\n\n{verbs}\n\n"
+        "first steps:\n"
+        "  unrolled demo                                      about a minute, on text that this machine has\n"
+        "  unrolled train language book.txt --out book        then:\n"
+        "  unrolled sample book --prompt 'Once upon'\n"
+        "\n`unrolled VERB --help` shows a verb's options; `unrolled --version` the version."
+    )
+
+
+def _open_streams() -> None:
+    """UTF-8 out, as it is in, whatever the locale; what is no Unicode is escaped. A closed stream takes nothing."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (the same)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Throw away what stdout did not take; Python would complain of it a second time at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _unwinding() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `Terminated` within, unless somebody else has a say in them."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    ours: list[int] = []
+    if threading.current_thread() is threading.main_thread():
+        ours = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _leave(error: UnrolledError, debug: bool, cause: BaseException | None = None) -> None:
+    if debug:
+        raise cause or error
+    print(f"error: {error}", file=sys.stderr)

@@ -1,0 +1,47 @@
+"""`unrolled evaluate MODEL DATA...`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+DYNAMIC_LR = 0.002
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The contract of the verb."""
+    parser.usage = f"{parser.prog} MODEL DATA... [options]"
+    parser.epilog = (
+        "Keys: loss (nats a token, each end counted), perplexity, accuracy, nats_per_character,\n"
+        "bits_per_character, unknown (share of <UNK>), tokens, characters. State is carried through each document\n"
+        "as the model was trained; --lanes N reads a long document in N lanes side by side, each warmed up by 256\n"
+        "tokens before it: quicker, and very nearly the same.\n"
+        "--dynamic goes on learning from each stretch of text after it was scored (Krause et al. 2017,\n"
+        "arXiv 1709.07432v2); needs torch."
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files or folders")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument(
+        "--lanes", type=int, default=1, metavar="N", help="lanes for a long document (default 1: exact)"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("numpy", "torch"),
+        help="what computes (default: torch if installed)",
+    )
+    parser.add_argument("--dynamic", action="store_true", help="dynamic evaluation")
+    parser.add_argument(
+        "--dynamic-lr", type=float, metavar="X", help="its learning rate (default 0.002); asks for --dynamic"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the metrics."""
+    from ..evaluate import Measurement, evaluate, in_words
+
+    dynamic_lr = DYNAMIC_LR if args.dynamic and args.dynamic_lr is None else args.dynamic_lr
+    metrics = evaluate(Measurement(args.model, tuple(args.data), args.lanes, args.engine, dynamic_lr))
+    print(json.dumps(metrics) if args.json else in_words(metrics))
+    return 0

@@ -1,0 +1,79 @@
+"""N-best lists: hypotheses of one thing, reordered by a language model. Used by `score --nbest`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DataError
+from .lines import Line
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One of a list: the list's name, the text, whether it is marked as the true one (None: not marked), its id."""
+
+    list: str
+    text: str
+    true: bool | None
+    id: Any = None
+
+
+def reorder(
+    lines: Iterable[Line], score: Callable[[str], float], write: Callable[[str], None], form: str
+) -> None:
+    """Write each list again, most probable first (ties in the order given); accuracy to stderr where it is marked."""
+    lists = marked = right = 0
+    for group in groups(lines):
+        scored = sorted(((score(one.text), one) for one in group), key=lambda pair: -pair[0])
+        lists += 1
+        if any(one.true for one in group):
+            marked += 1
+            right += bool(scored[0][1].true)
+        for value, one in scored:
+            record = {"list": one.list, "text": one.text, "log_probability": value}
+            record = record if one.id is None else {"id": one.id, **record}
+            write(
+                json.dumps(record, ensure_ascii=False)
+                if form == "jsonl"
+                else f"{value:.4f}\t{one.list}\t{one.text}"
+            )
+    accuracy = f", the true one first in {right:,} of {marked:,} ({right / marked:.2%})" if marked else ""
+    print(f"{lists:,} lists reordered{accuracy}", file=sys.stderr)
+
+
+def groups(lines: Iterable[Line]) -> Iterator[list[Hypothesis]]:
+    """The lists: neighbouring lines of the same first column, or of one block between blank lines."""
+    current: list[Hypothesis] = []
+    block = 0
+    for line in lines:
+        if line.text.startswith("#"):
+            continue
+        if not line.text.strip():
+            block += 1
+            continue
+        one = _hypothesis(line, block)
+        if current and current[-1].list != one.list:
+            yield current
+            current = []
+        current.append(one)
+    if current:
+        yield current
+
+
+def _hypothesis(line: Line, block: int) -> Hypothesis:
+    columns = line.text.split("\t")
+    if len(columns) == 1:
+        return Hypothesis(f"{block}", columns[0], None, line.id)
+    mark = columns[1] if len(columns) > 2 else None
+    if mark not in (None, "0", "1"):
+        raise DataError(
+            f"the second column is '{mark}'",
+            file=line.file,
+            line=line.number,
+            expected="0 or 1, or two columns: list, hypothesis",
+        )
+    return Hypothesis(columns[0], columns[-1], None if mark is None else mark == "1", line.id)

@@ -1,0 +1,59 @@
+"""`unrolled score MODEL [FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import lru_cache
+
+from .lines import add_line_arguments, answer_text, output, read_lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The contract of the verb."""
+    parser.usage = f"{parser.prog} MODEL [FILE] [options]"
+    parser.epilog = (
+        "Each line is scored on its own, from zeros, its end counted. Text answers are tab-separated:\n"
+        "log-probability (nats), perplexity a token, bits a character, unknown tokens, the line. A blank line gets a\n"
+        "blank answer.\n\n"
+        "--nbest reads lists of hypotheses: tab-separated lines whose first column names the list and whose last\n"
+        "is the hypothesis, or lists with a blank line between; `#` begins a comment. It writes each list again, the\n"
+        "most probable first, with the log-probability in front. A column of 0 and 1 that marks the true hypothesis,\n"
+        "where there is one between the two, gives the accuracy on stderr."
+    )
+    add_line_arguments(parser)
+    parser.add_argument("--tokens", action="store_true", help="a score for each token, and which were <UNK>")
+    parser.add_argument("--nbest", action="store_true", help="reorder lists of hypotheses")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score lines, or reorder lists."""
+    from ..outputs.next import Scored, blank_answer, closing, score, score_answer
+    from ..predict import open_model
+    from .nbest import reorder
+
+    model = open_model(args.model, args.engine)
+    _, end = closing(model.reading)
+    print(
+        f"each line from zeros, closed by {end}; the model reads a {model.reading.documents} as one document, "
+        f"by {model.reading.unit}",
+        file=sys.stderr,
+    )
+
+    @lru_cache(maxsize=1024)  # lists repeat their lines
+    def scored(text: str) -> Scored:
+        return score(model.engine, model.reading, text)
+
+    lines = read_lines(args.file, args.format)
+    with output(args.output, force=args.force) as write:
+        if args.nbest:
+            reorder(lines, lambda text: scored(text).log_probability, write, args.format)
+        else:
+            for line in lines:
+                answer = (
+                    blank_answer(line.text)
+                    if line.blank
+                    else score_answer(scored(line.text), line.text, tokens=args.tokens)
+                )
+                write(answer_text(answer, line, args.format))
+    return 0

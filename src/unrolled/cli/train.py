@@ -1,0 +1,87 @@
+"""`unrolled train TASK DATA... --out MODEL`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..config import add_flags, build, options, read_settings, read_toml
+from ..errors import UsageError, need
+from ..tasks import TASKS, resolve_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The contract of the verb."""
+    parser.usage = f"{parser.prog} TASK DATA... [--valid F...] [--test F...] --out MODEL [options]"
+    tasks = ", ".join(f"{name} ({preset.input}:{preset.output})" for name, preset in TASKS.items())
+    parser.add_argument("task", metavar="TASK", help=f"{tasks}, or INPUT:OUTPUT")
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files or folders to learn from")
+    parser.add_argument("--valid", nargs="+", type=Path, default=[], metavar="F", help="validation files")
+    parser.add_argument(
+        "--test", nargs="+", type=Path, default=[], metavar="F", help="test files, read once at the end"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="MODEL", help="the model file to write; the run lives in MODEL.run/"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an earlier run stopped; afresh where there is none"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing model and run")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say the plan, parameters, memory and time; train nothing"
+    )
+    parser.add_argument("--config", type=Path, metavar="F.toml", help="options from a TOML file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option by its name"
+    )
+    add_flags(parser)
+
+
+def settings(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The option layers of a command line, weakest first: TOML, --set, flags."""
+    flags = {name: value for name, value in vars(args).items() if name in options()}
+    return [read_toml(args.config) if args.config else {}, dict(read_settings(args.set)), flags]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and write the model; with --test, measure it once."""
+    config = resolve_data(build(args.task, *settings(args)))
+    if args.out is None and not args.dry_run:
+        raise UsageError(
+            "where should the model go?", expected="--out MODEL", hint=f"--out {args.data[0].stem}.model"
+        )
+    if args.out is not None and args.out.is_dir():
+        raise UsageError("is a folder", file=args.out, expected="the name of a file for the model")
+    from ..prepare import from_files
+
+    documents = config.data.documents or "file"
+    data = from_files(args.data, documents)
+    valid = from_files(args.valid, documents) if args.valid else None
+    if args.test:
+        from_files(args.test, documents)  # unusable test files are told now, not after hours of training
+    try:
+        from ..fit import Request, dry_run, fit
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise need("train", "torch") from error
+    from ..progress import console_reporter
+
+    request = Request(config, data, valid, args.out or Path("model"), args.resume, args.force)
+    reporter = console_reporter()
+    if args.dry_run:
+        _print_plan(dry_run(request, reporter))
+        return 0
+    fit(request, reporter)
+    if args.test and args.out:
+        from ..evaluate import Measurement, evaluate, in_words
+
+        print(in_words(evaluate(Measurement(args.out, tuple(args.test)))))
+    return 0
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    print(f"parameters {plan['parameters']:,}")
+    print(f"memory     {plan['memory_bytes'] / 2**20:,.0f} MB")
+    print(f"time       {plan['seconds']:,.0f} s")

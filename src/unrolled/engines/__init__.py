@@ -1,0 +1,65 @@
+"""Engines run a trained network on sequences or step by step, without gradients; all compute the same function.
+
+numpy_engine.py needs NumPy alone; torch_engine.py, beside this folder because it needs torch, is the same on torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import State
+
+__all__ = ["Engine"]
+
+
+class Engine(Protocol):
+    """What decoding and scoring ask of a network. A state is opaque and belongs to its engine; None is zeros."""
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        ...
+
+    def start(self, rows: int) -> State:
+        """The state before the first step, zeros, for so many rows."""
+        ...
+
+    def run(
+        self, x: NDArray[Any], lengths: NDArray[Any] | None = None, state: State | None = None
+    ) -> tuple[NDArray[Any], State]:
+        """Whole sequences: ids [batch, T_x] (-1: zeros) or numbers [batch, T_x, n_x] -> log_probs, state.
+
+        log_probs: [batch, T_x, n_y], zeros past a row's length; from many (or one) to one [batch, 1, n_y].
+        float32 where the weights are. The state is that after each row's last true step.
+        """
+        ...
+
+    def step(
+        self, state: State, x: NDArray[Any], k: int | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.int64], State]:
+        """One step: ids [rows] (or numbers [rows, n_x]) -> (log_probs [rows, k], ids [rows, k], state).
+
+        The k most probable outputs, falling, ties by id; k=None: all n_y by id. Raises UsageError for a network
+        that reads backward or answers once.
+        """
+        ...
+
+    def take(self, state: State, rows: NDArray[Any]) -> State:
+        """The state of these rows, in this order; a row may be taken many times."""
+        ...
+
+    def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
+        """The state with zeros in the rows where `carry` is false."""
+        ...
+
+
+def best(log_probs: NDArray[Any], k: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The k largest of each row [rows, n_y], falling, ties by id, and their ids; k=None: all, by id."""
+    rows, n_y = log_probs.shape
+    if k is None:
+        return log_probs, np.broadcast_to(np.arange(n_y), (rows, n_y))
+    ids = np.argsort(-log_probs, axis=1, kind="stable")[:, :k]  # [rows, k]
+    return np.take_along_axis(log_probs, ids, axis=1), ids

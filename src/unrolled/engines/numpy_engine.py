@@ -1,0 +1,164 @@
+"""The engine that needs NumPy alone: the cells' equations on the model file's tensors.
+
+`run` computes row by row, so that a sequence has the same bits alone and in any batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cells import NUMPY, Cell, columns, grouped
+from ..errors import UsageError
+from ..network import NetworkSpec, cutoffs
+from ..types import State
+from . import best
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer in one direction, for each group of gates: W_x [n_x, gates * n_a], W_a [n_a, gates * n_a], b."""
+
+    cell: Cell
+    W_x: tuple[Array, ...]
+    W_a: tuple[Array, ...]
+    b: tuple[Array, ...]
+
+    def inputs(self, x: Array) -> tuple[Array, ...]:
+        """The input's part of all gates: [..., n_x] or ids [...] -> for each group [..., gates * n_a]."""
+        return tuple(columns(W.T, x) + b for W, b in zip(self.W_x, self.b, strict=True))
+
+    def steps(self, state: State, parts: tuple[Array, ...]) -> Iterator[State]:
+        """The states after each step; parts: for each group [T, rows, gates * n_a]."""
+        ops = grouped(NUMPY, self.cell, lambda i, left, x_t: left @ self.W_a[i] + x_t[i])
+        for x_t in zip(*parts, strict=True):
+            state = self.cell.step(ops, {}, state, x_t)
+            yield state
+
+
+def _layer(cell: Cell, n_a: int, tensors: Mapping[str, Array], prefix: str) -> Layer:
+    stacked = [
+        np.concatenate([tensors[f"{prefix}.W_{gate}"] for gate in group]) for group in cell.groups
+    ]  # [gates * n_a, n_a + n_x]
+    return Layer(
+        cell,
+        tuple(np.ascontiguousarray(W[:, n_a:].T) for W in stacked),
+        tuple(np.ascontiguousarray(W[:, :n_a].T) for W in stacked),
+        tuple(np.concatenate([tensors[f"{prefix}.b_{gate}"] for gate in group]) for group in cell.groups),
+    )
+
+
+class NumpyEngine:
+    """`Engine` on NumPy, from a network's description and its tensors by name."""
+
+    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
+        self.spec, self._tensors = spec, tensors
+        self._core = [
+            [_layer(spec.the_cell, spec.n_a, tensors, f"core.{layer}.{d}") for d in spec.directions]
+            for layer in range(spec.layers)
+        ]
+        self._dtype = tensors["head.b_y"].dtype
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        return self.spec.n_y
+
+    def start(self, rows: int) -> State:
+        """Zeros for so many rows."""
+        arrays = self.spec.layers * len(self.spec.directions) * len(self.spec.the_cell.state)
+        return tuple(np.zeros((rows, self.spec.n_a), self._dtype) for _ in range(arrays))
+
+    def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
+        """Whole sequences; see Engine."""
+        rows, steps = x.shape[:2]
+        state = self.start(rows) if state is None else state
+        many = self.spec.architecture == "many-to-many"
+        log_probs = np.zeros((rows, steps if many else 1, self.n_y), self._dtype)
+        after = [array.copy() for array in state]
+        for row in range(rows):
+            length = steps if lengths is None else int(lengths[row])
+            length = min(length, 1) if self.spec.architecture == "one-to-one" else length
+            before = tuple(array[row : row + 1] for array in state)
+            a, last = self._row(x[row, :length], before)  # [length, features]
+            asked = a if many else self._last(a)
+            log_probs[row, : len(asked)] = self._log_probs(asked)
+            for array, value in zip(after, last, strict=True):
+                array[row] = value[0]
+        return log_probs, tuple(after)
+
+    def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
+        """One step of all rows; see Engine."""
+        if self.spec.bidirectional or self.spec.architecture != "many-to-many":
+            raise UsageError("a network that reads backward or answers once cannot go step by step")
+        size, x, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
+        for at, (layer,) in enumerate(self._core):
+            parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]
+            last = next(layer.steps(state[at * size : (at + 1) * size], parts))
+            x = self.spec.the_cell.output(last)  # [rows, n_a]
+            after.extend(last)
+        return *best(self._log_probs(x), k), tuple(after)
+
+    def take(self, state: State, rows: Array) -> State:
+        """The state of these rows."""
+        return tuple(array[rows] for array in state)
+
+    def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
+        """The state with zeros where nothing is carried."""
+        return None if state is None else tuple(np.where(carry[:, None], array, 0 * array) for array in state)
+
+    def _row(self, x: Array, state: State) -> tuple[Array, State]:
+        """One sequence: [T] ids or [T, n_x] -> [T, features] and the state, its arrays [1, n_a]."""
+        size, x, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
+        for directions in self._core:
+            outputs: list[Array] = []
+            for way, layer in zip((1, -1), directions, strict=False):
+                before = state[len(after) : len(after) + size]
+                last = before  # of an empty sequence
+                parts = tuple(part[::way, None] for part in layer.inputs(x))  # [T, 1, gates * n_a]
+                a = np.zeros((len(x), self.spec.n_a), self._dtype)
+                for t, last in enumerate(layer.steps(before, parts)):
+                    a[t] = self.spec.the_cell.output(last)[0]
+                outputs.append(a[::way])
+                after.extend(last)
+            x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1)  # [T, features]
+        return x, tuple(after)
+
+    def _last(self, a: Array) -> Array:
+        """[T, features] -> [1, features]: forward's last step, backward's first; zeros of an empty sequence."""
+        if not len(a):
+            return np.zeros((1, self.spec.features), self._dtype)
+        n_a = self.spec.n_a
+        return np.concatenate([a[-1:, :n_a], a[:1, n_a:]], axis=1)
+
+    def _embed(self, x: Array) -> Array:
+        if self.spec.ids:
+            return columns(self._tensors["embedding.E"].T, x) if self.spec.embedding else x
+        return np.asarray(x, self._dtype)
+
+    def _log_probs(self, a: Array) -> Array:
+        """[T, features] -> [T, n_y]"""
+        p = self._tensors
+        if self.spec.tie:
+            a = a @ p["head.P"].T if "head.P" in p else a
+            return _log_softmax(a @ p["embedding.E"].T + p["head.b_y"])
+        first = _log_softmax(a @ p["head.W_ya"].T + p["head.b_y"])
+        if self.spec.softmax == "exact":
+            return first
+        ends = cutoffs(self.spec.n_y)
+        parts = [first[:, : ends[0]]]
+        for i in range(len(ends) - 1):
+            within = _log_softmax(a @ p[f"head.tail.{i}.P"].T @ p[f"head.tail.{i}.W"].T)
+            parts.append(within + first[:, ends[0] + i, None])
+        return np.concatenate(parts, axis=1)
+
+
+def _log_softmax(z: Array) -> Array:
+    z = z - z.max(axis=-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))

@@ -1,0 +1,81 @@
+"""Measure a language model on files it has not seen."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from .batching import evaluation_batches
+from .errors import UsageError, need
+from .inputs.tokens import encode
+from .outputs.next import tally
+from .predict import open_model
+from .readers import READERS
+from .store import Store, write_store
+from .types import Batch
+
+ROWS = 16  # short documents side by side
+WINDOW = 128  # steps at a time
+WARM = 256  # tokens that warm a lane up
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What to measure: a model on files, with how many lanes for a long document, on which engine (None: the
+    quickest there is), with which learning rate of dynamic evaluation (None: none)."""
+
+    model: Path
+    data: tuple[Path, ...]
+    lanes: int = 1
+    engine: str | None = None
+    dynamic_lr: float | None = None
+
+
+def evaluate(what: Measurement) -> dict[str, float]:
+    """The metrics of `outputs.next.Tally`, exact with one lane. Raises what reading a model or a text raises."""
+    if what.lanes < 1:
+        raise UsageError(f"--lanes {what.lanes}", expected="at least 1")
+    if what.dynamic_lr is not None and not 0 < what.dynamic_lr < math.inf:
+        raise UsageError(f"--dynamic-lr {what.dynamic_lr}", expected="a finite number above 0")
+    torch_is_there = find_spec("torch") is not None
+    model = open_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
+    reading = model.reading
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+        documents = READERS["text"](what.data, reading.documents)
+        store = write_store(
+            Path(folder),
+            encode(documents, reading.vocabulary, reading.unit, reading.lower),
+            len(reading.vocabulary),
+        )
+        if what.dynamic_lr is None:
+            found = tally(model.engine, _batches(store, what.lanes, reading.documents))
+        elif torch_is_there:
+            from .dynamic import tally_dynamically
+
+            found = tally_dynamically(model.spec, model.file.tensors, store, what.dynamic_lr)
+        else:
+            raise need("train", "torch")
+        return found.metrics(store.characters)
+
+
+def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:
+    """A document of a file is walked alone unless lanes were asked for; lines and blocks stand side by side."""
+    if lanes > 1:
+        return evaluation_batches(store, max(ROWS, lanes) if documents != "file" else lanes, WINDOW, WARM)
+    # Documents are cut where eight warm-ups are less than their length: not this far.
+    longest = int(np.diff(store.all_offsets).max())
+    return evaluation_batches(store, 1 if documents == "file" else ROWS, WINDOW, longest)
+
+
+def in_words(metrics: Mapping[str, float]) -> str:
+    """The metrics as a table for people."""
+    return "\n".join(
+        f"{name:20}{value:,.0f}" if name in ("tokens", "characters") else f"{name:20}{value:.4f}"
+        for name, value in metrics.items()
+    )

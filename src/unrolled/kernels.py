@@ -1,0 +1,120 @@
+"""Whole sequences of one cell in one direction: the seam behind which fast code stands.
+
+A kernel is a function (cell, w, x, state) -> (a, state) on tensors that are time-major inside the package (so that
+a step is one contiguous block), gradients included:
+
+    w       W_* [n_a, n_a + n_x], b_* [n_a]: the lecture's weights; gradients flow to them
+    x       [T, batch, n_x] numbers, or [T, batch] ids of one-hot vectors (-1 is the vector of zeros)
+    state   one array [batch, n_a] for each of cell.state: the state before the first step
+    a       [T, batch, n_a]: a_t of every step; and the state after the last
+
+`reference` runs the equation as it is written and stays as the yardstick. UNROLLED_KERNEL=reference|torch forces one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .cells import Cell, Ops, grouped
+from .errors import UsageError, suggest
+
+TensorWeights = Mapping[str, Tensor]
+TensorState = tuple[Tensor, ...]
+Kernel = Callable[[Cell, TensorWeights, Tensor, TensorState], tuple[Tensor, TensorState]]
+
+
+def columns(W_x: Tensor, x: Tensor) -> Tensor:
+    """W_x x for the inputs x: [..., n_x] numbers, or [...] ids whose columns are looked up. [..., rows of W_x]"""
+    if x.is_floating_point():
+        return x @ W_x.T
+    found = F.embedding(x.clamp_min(0), W_x.T)
+    return found.masked_fill((x < 0).unsqueeze(-1), 0.0)
+
+
+def _affine(w: TensorWeights, gate: str, a_prev: Tensor, x_t: Tensor) -> Tensor:
+    W, b, n_a = w[f"W_{gate}"], w[f"b_{gate}"], a_prev.shape[-1]
+    return a_prev @ W[:, :n_a].T + columns(W[:, n_a:], x_t) + b
+
+
+TORCH = Ops(
+    affine=_affine, sigmoid=torch.sigmoid, tanh=torch.tanh, relu=torch.relu, concat=partial(torch.cat, dim=0)
+)
+
+
+def reference(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+    """The equation, one step after the other, one product a gate."""
+    outputs: list[Tensor] = []
+    for x_t in x.unbind(0):
+        state = cell.step(TORCH, w, state, x_t)
+        outputs.append(cell.output(state))
+    return torch.stack(outputs), state
+
+
+def hoisted(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+    """The same equation; the input's part of all steps is one product, and each group of gates one product a step."""
+    n_a = state[0].shape[-1]
+    inputs: list[tuple[Tensor, ...]] = []
+    recurrent: list[Tensor] = []
+    for group in cell.groups:
+        W = torch.cat([w[f"W_{gate}"] for gate in group])  # [gates * n_a, n_a + n_x]
+        b = torch.cat([w[f"b_{gate}"] for gate in group])  # [gates * n_a]
+        inputs.append((columns(W[:, n_a:], x) + b).unbind(0))  # T times [batch, gates * n_a]
+        recurrent.append(W[:, :n_a].T)  # [n_a, gates * n_a]
+    ops = grouped(TORCH, cell, lambda i, left, x_t: torch.addmm(x_t[i], left, recurrent[i]))
+    outputs: list[Tensor] = []
+    for x_t in zip(*inputs, strict=True):
+        state = cell.step(ops, w, state, x_t)
+        outputs.append(cell.output(state))
+    return torch.stack(outputs), state
+
+
+def torch_lstm(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+    """torch's own LSTM layer (oneDNN's in float32). Bare one-hot input goes to `hoisted`, which looks columns up."""
+    if not x.is_floating_point():
+        return hoisted(cell, w, x, state)
+    before = [s.unsqueeze(0).contiguous() for s in state]  # (a, c), each [1, batch, n_a]
+    a, a_last, c_last = torch.lstm(x, before, _packed(cell, w), True, 1, 0.0, False, False, False)
+    return a, (a_last[0], c_last[0])
+
+
+def torch_rnn(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+    """torch's own basic RNN, with tanh or relu."""
+    if not x.is_floating_point():
+        return hoisted(cell, w, x, state)
+    run = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[cell.activation]
+    before = state[0].unsqueeze(0)  # [1, batch, n_a]
+    a, a_last = run(x, before, _packed(cell, w), True, 1, 0.0, False, False, False)
+    return a, (a_last[0],)
+
+
+def _packed(cell: Cell, w: TensorWeights) -> list[Tensor]:
+    t = cell.to_torch(TORCH, w)
+    return [t["weight_ih"], t["weight_hh"], t["bias_ih"], t["bias_hh"]]
+
+
+KERNELS: dict[str, Kernel] = {
+    "rnn": torch_rnn,
+    "gru-simple": hoisted,
+    "gru": hoisted,
+    "lstm": torch_lstm,
+}
+FORCED = ("reference", "torch")
+
+
+def choose(cell: Cell, steps: int) -> Kernel:
+    """The kernel for a sequence of so many steps. Raises UsageError where UNROLLED_KERNEL names none."""
+    forced = os.environ.get("UNROLLED_KERNEL") or None
+    if forced not in (None, *FORCED):
+        what = f"UNROLLED_KERNEL is '{forced}'"
+        raise UsageError(what, expected=", ".join(FORCED), hint=suggest(forced, FORCED))
+    if forced == "reference" or (forced is None and steps == 1):
+        # At a single step the others only restack the weights, and oneDNN packs them anew at every call:
+        # four times the time of the step itself.
+        return reference
+    return KERNELS[cell.name]

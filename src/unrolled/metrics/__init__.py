@@ -1,0 +1,1 @@
+"""Metrics: one file a kind of answer. Plain numbers and arrays in, plain numbers out."""

@@ -1,0 +1,185 @@
+"""What a network is, as a record: the cell, its sizes, its ends; and the name, shape and first value of every tensor.
+
+Shared by the torch half, which trains it, and the NumPy engine, which runs it. A network is
+embedding (or bare one-hot vectors, or numbers) -> core: recurrent layers, each in one or two directions -> head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import cells
+from .cells import Cell
+from .errors import DataError, UsageError
+
+SOFTMAXES = ("exact", "adaptive")
+ARCHITECTURES = ("one-to-one", "many-to-one", "many-to-many")
+SMALLEST_ADAPTIVE = 100  # outputs; below that clusters only cost
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network without its weights.
+
+    n_a units a layer and direction. n_x: with `ids`, the number of tokens; else the numbers in a step's vector.
+    embedding: size of the embedding, 0 for bare one-hot vectors (or for numbers). n_y outputs.
+    tie: one matrix for embedding and head (Press and Wolf, arXiv 1608.05859v3). softmax: exact or adaptive.
+    architecture: which steps are asked for an output. Raises UsageError for what makes no sense.
+    """
+
+    n_x: int
+    n_y: int
+    n_a: int
+    cell: str = "lstm"
+    activation: str = "tanh"
+    layers: int = 1
+    bidirectional: bool = False
+    ids: bool = True
+    embedding: int = 0
+    tie: bool = False
+    softmax: str = "exact"
+    architecture: str = "many-to-many"
+
+    def __post_init__(self) -> None:
+        cells.find(self.cell, self.activation)
+        for name in ("n_x", "n_y", "n_a", "layers"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}", expected="at least 1")
+        for name, known in (("softmax", SOFTMAXES), ("architecture", ARCHITECTURES)):
+            if getattr(self, name) not in known:
+                raise UsageError(f"unknown {name} '{getattr(self, name)}'", expected=", ".join(known))
+        if self.embedding < 0 or (self.embedding and not self.ids):
+            raise UsageError("an embedding is for tokens", expected="embedding 0 for numbers")
+        if self.tie and not (self.embedding and self.n_x == self.n_y and self.softmax == "exact"):
+            what = "tied weights need an embedding, as many inputs as outputs and the exact softmax"
+            raise UsageError(what, hint="--set model.tie=false")
+        if self.softmax == "adaptive" and self.n_y < SMALLEST_ADAPTIVE:
+            what = f"the adaptive softmax is for many outputs; here are {self.n_y}"
+            raise UsageError(what, expected=f"at least {SMALLEST_ADAPTIVE}", hint="--softmax exact")
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The names of a layer's directions."""
+        return ("forward", "backward") if self.bidirectional else ("forward",)
+
+    @property
+    def features(self) -> int:
+        """How many numbers the head sees at a step: n_a of each direction."""
+        return self.n_a * len(self.directions)
+
+    @property
+    def the_cell(self) -> Cell:
+        """The cell of this network."""
+        return cells.find(self.cell, self.activation)
+
+    def inputs(self, layer: int) -> int:
+        """The size of x_t as layer `layer` sees it."""
+        return self.features if layer else self.embedding or self.n_x
+
+    def to_json(self) -> dict[str, Any]:
+        """As a plain dict."""
+        return asdict(self)
+
+
+def from_json(record: Mapping[str, Any], file: object = None) -> NetworkSpec:
+    """The inverse of `to_json`. Raises DataError, naming `file`, for what is missing, unknown or senseless."""
+    known = {field.name: str(field.type) for field in fields(NetworkSpec)}
+    for name in known.keys() ^ record.keys():
+        word = "lacks" if name in known else "has an unknown"
+        raise DataError(f"the description of the network {word} '{name[:80]}'", file=file)
+    types = {"int": int, "str": str, "bool": bool}
+    for name, value in record.items():
+        if type(value) is not types[known[name]]:
+            what = f"the description of the network has {value!r:.80} as '{name}'"
+            raise DataError(what, file=file, expected=f"{known[name]}")
+    try:
+        return NetworkSpec(**record)
+    except UsageError as error:
+        raise DataError(f"the description of the network is wrong: {error.what}", file=file) from error
+
+
+def cutoffs(n_y: int) -> tuple[int, int, int]:
+    """Where the clusters of the adaptive softmax end: a tenth of the outputs in the head, then up to four tenths.
+
+    Outputs are numbered by falling frequency (Grave et al., arXiv 1609.04309v3).
+    """
+    return n_y // 10, 4 * n_y // 10, n_y
+
+
+def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor, in the order of the model file.
+
+    `embedding.E` [n_x, n_e]; `core.<layer>.<direction>.W_c` [n_a, n_a + n_x of the layer], `.b_c` [n_a] and so on;
+    `head.W_ya` [n_y, features], `head.b_y` [n_y]; tied: E in the place of W_ya, after `head.P` [n_e, features]
+    where the sizes differ; adaptive: `head.W_ya` for the most frequent outputs and one row a cluster, then
+    `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for each cluster.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    if spec.embedding:
+        found["embedding.E"] = (spec.n_x, spec.embedding)
+    for layer in range(spec.layers):
+        for direction in spec.directions:
+            for gate in spec.the_cell.gates:
+                name = f"core.{layer}.{direction}"
+                found[f"{name}.W_{gate}"] = (spec.n_a, spec.n_a + spec.inputs(layer))
+                found[f"{name}.b_{gate}"] = (spec.n_a,)
+    return found | _head_shapes(spec)
+
+
+def _head_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    if spec.tie:
+        projection = {"head.P": (spec.embedding, spec.features)} if spec.embedding != spec.features else {}
+        return projection | {"head.b_y": (spec.n_y,)}
+    if spec.softmax == "exact":
+        return {"head.W_ya": (spec.n_y, spec.features), "head.b_y": (spec.n_y,)}
+    ends = cutoffs(spec.n_y)
+    first = ends[0] + len(ends) - 1
+    found: dict[str, tuple[int, ...]] = {"head.W_ya": (first, spec.features), "head.b_y": (first,)}
+    for i, (begin, end) in enumerate(pairwise(ends)):
+        size = max(1, spec.features // 4 ** (i + 1))  # rarer outputs have fewer dimensions
+        found[f"head.tail.{i}.P"] = (size, spec.features)
+        found[f"head.tail.{i}.W"] = (end - begin, size)
+    return found
+
+
+def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
+    """First values for every tensor of `shapes(spec)`, a function of (spec, seed) alone.
+
+    Cells: see cells/. Embedding: normal; standard deviation 1, or n_e^-0.5 where tied, since there it is also the
+    head's matrix. Head: uniform within features^-0.5; biases zero.
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[str, NDArray[np.float64]] = {}
+    for name, shape in shapes(spec).items():
+        part, _, rest = name.partition(".")
+        if part == "core" and name not in found:
+            prefix = name.rpartition(".")[0]
+            weights = spec.the_cell.initialise(rng, spec.inputs(int(rest.partition(".")[0])), spec.n_a)
+            found |= {f"{prefix}.{leaf}": value for leaf, value in weights.items()}
+        elif part == "embedding":
+            found[name] = rng.standard_normal(shape) * (spec.embedding**-0.5 if spec.tie else 1.0)
+        elif part == "head":
+            bound = shape[-1] ** -0.5 if len(shape) == 2 else 0.0
+            found[name] = rng.uniform(-bound, bound, shape)
+    return {name: found[name].astype(np.float32) for name in shapes(spec)}
+
+
+def state_names(spec: NetworkSpec) -> tuple[str, ...]:
+    """The names of the arrays of a network's state, each [batch, n_a]: `0.forward.a`, `0.forward.c` ..."""
+    return tuple(
+        f"{layer}.{direction}.{name}"
+        for layer in range(spec.layers)
+        for direction in spec.directions
+        for name in spec.the_cell.state
+    )
+
+
+def parameters(spec: NetworkSpec) -> int:
+    """How many numbers are learnt."""
+    return sum(int(np.prod(shape)) for shape in shapes(spec).values())

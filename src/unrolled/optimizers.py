@@ -1,0 +1,113 @@
+"""The optimizers: AdamW and SGD are torch's; Muon, for the recurrent matrices, is ours.
+
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix by the
+nearest matrix whose singular values are all one. On recurrent matrices it needs about a third of AdamW's steps
+(docs/log.md). torch.optim.Muon works in bfloat16, which is slow on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .config import TrainConfig
+
+Optimizer = torch.optim.Optimizer
+
+ITERATIONS = 3  # five bring the singular values nearer to one, and cost more than they gain
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of the iteration a x + b x^3 + c x^5 (Jordan et al. 2024)
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Roughly the nearest matrices to `matrices` [count, rows, columns] whose singular values are all one.
+
+    They are scaled by their Schatten 4-norm first, which is nearer to the largest singular value than Frobenius's.
+    """
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonal(matrices.mT).mT
+    a, b, c = QUINTIC
+    gram = matrices @ matrices.mT  # [count, rows, rows]
+    square = gram.norm(dim=(1, 2), keepdim=True) + 1e-30  # the Schatten 4-norm, squared
+    matrices, gram = matrices / square.sqrt(), gram / square
+    for number in range(ITERATIONS):
+        gram = matrices @ matrices.mT if number else gram
+        matrices = torch.baddbmm(matrices, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), matrices, beta=a)
+    return matrices
+
+
+class Muon(Optimizer):
+    """Muon over groups of matrices of one shape: the gates of a cell, each made orthogonal by itself.
+
+    Each step has the size of an AdamW step: root mean square 0.2 x lr (Liu et al. 2025, arXiv 2502.16982v1).
+    """
+
+    def __init__(self, groups: list[list[Tensor]], lr: float, momentum: float = 0.95) -> None:
+        super().__init__([{"params": group} for group in groups], {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] (torch overloads it)
+        """One step from the gradients as they stand."""
+        for group in self.param_groups:
+            gates: list[Tensor] = group["params"]
+            updates = orthogonal(torch.stack([self._momentum(gate, group["momentum"]) for gate in gates]))
+            size = 0.2 * math.sqrt(max(gates[0].shape)) * group["lr"]
+            for gate, update in zip(gates, updates, strict=True):
+                gate.add_(update, alpha=-size)
+
+    def _momentum(self, gate: Tensor, momentum: float) -> Tensor:
+        """Nesterov's momentum of the gate's gradient, [n_a, n_a + n_x]."""
+        assert gate.grad is not None
+        state = self.state[gate]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(gate)
+        return gate.grad.lerp(state["momentum"].lerp_(gate.grad, 1 - momentum), momentum)
+
+
+def make(named: Iterable[tuple[str, Tensor]], config: TrainConfig) -> tuple[Optimizer, ...]:
+    """The optimizers of a network: weights by name, of which `core.<layer>.<direction>.W_*` are recurrent."""
+    weights = dict(named)
+    return OPTIMIZERS[config.optimizer](weights, config)
+
+
+def _adamw(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
+    return (torch.optim.AdamW(_decayed(weights, config), lr=config.lr or 0.0, betas=(0.9, 0.99), fused=True),)
+
+
+def _sgd(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
+    return (torch.optim.SGD(_decayed(weights, config), lr=config.lr or 0.0, momentum=config.momentum),)
+
+
+def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
+    """Muon for the recurrent matrices, a cell a group; AdamW for embedding, output layer and biases."""
+    cells: dict[str, list[Tensor]] = {}
+    for name, weight in weights.items():
+        if name.startswith("core.") and weight.ndim == 2:
+            cells.setdefault(name.rpartition(".")[0], []).append(weight)
+    others = {
+        name: weight
+        for name, weight in weights.items()
+        if not (name.startswith("core.") and weight.ndim == 2)
+    }
+    muon = Muon(list(cells.values()), config.lr or 0.0)
+    return muon, *_adamw(others, config)
+
+
+def _decayed(weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameter groups: matrices decay, vectors do not."""
+    matrices = [weight for weight in weights.values() if weight.ndim > 1]
+    vectors = [weight for weight in weights.values() if weight.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+
+
+OPTIMIZERS: dict[str, Callable[[dict[str, Tensor], TrainConfig], tuple[Optimizer, ...]]] = {
+    "muon": _muon,
+    "adamw": _adamw,
+    "sgd": _sgd,
+}

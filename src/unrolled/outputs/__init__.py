@@ -1,0 +1,1 @@
+"""The output kinds: what y is, how it is decoded and scored, and the words that tell it to people."""

@@ -1,0 +1,179 @@
+"""Time: a cell over sequences, forward or backward, deep, ragged, with state in and out, and the dropouts.
+
+Public arrays are batch-first; inside, kernels are time-major, and the transposed views cost nothing as long as both
+ends of a chain agree (an embedding looked up time-major stays so until the loss).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .cells import Cell
+from .errors import UsageError
+from .kernels import Kernel, TensorState, TensorWeights, choose
+
+
+@dataclass(frozen=True)
+class Dropouts:
+    """Shares dropped while training, drawn from torch's global generator.
+
+    layer: of the inputs to each layer and to the head. variational: the same units at every step of a sequence
+    (Gal and Ghahramani, arXiv 1512.05287v5). weight: of the recurrent weights, for the whole sequence
+    (DropConnect as in Merity et al., arXiv 1708.02182v1).
+    """
+
+    layer: float = 0.0
+    variational: bool = False
+    weight: float = 0.0
+
+
+NO_DROPOUTS = Dropouts()
+
+
+def scan(
+    cell: Cell,
+    w: TensorWeights,
+    x: Tensor,
+    state: TensorState | None = None,
+    lengths: Tensor | None = None,
+    *,
+    reverse: bool = False,
+    final: bool = True,
+) -> tuple[Tensor, TensorState]:
+    """One layer in one direction: x [batch, T, n_x] or ids [batch, T] -> (a [batch, T, n_a], state).
+
+    lengths: [batch] true lengths; None is T for all. Steps past a row's length give zeros and never change its
+    answer. reverse: from the row's last true step to its first. The state, each [batch, n_a], is that after the
+    row's last true step; final=False leaves it undefined for rows shorter than T, which is faster where nobody
+    asks for it. Raises UsageError for lengths that are not [batch] within 0..T.
+    """
+    batch, steps = x.shape[:2]
+    n_a = w[f"b_{cell.gates[0]}"].shape[0]
+    if state is None:
+        zeros = torch.zeros(batch, n_a, dtype=w[f"b_{cell.gates[0]}"].dtype, device=x.device)
+        state = tuple(zeros for _ in cell.state)
+    lengths = _ragged(lengths, batch, steps)
+    if not steps:
+        return state[0].new_zeros(batch, 0, n_a), state
+    kernel = choose(cell, steps)
+    x = x.transpose(0, 1)  # [T, batch, n_x]
+    if reverse:
+        x = _reverse(x, lengths)
+    if lengths is None or not final:
+        a, state = kernel(cell, w, x, state)  # [T, batch, n_a]
+    else:
+        a, state = _by_segments(kernel, cell, w, x, state, lengths)
+    if reverse:
+        a = _reverse(a, lengths)
+    if lengths is not None:
+        a = a.masked_fill(_past(lengths, steps).unsqueeze(-1), 0.0)
+    return a.transpose(0, 1), state
+
+
+def deep(
+    cell: Cell,
+    core: Sequence[Sequence[TensorWeights]],
+    x: Tensor,
+    state: TensorState | None = None,
+    lengths: Tensor | None = None,
+    *,
+    dropouts: Dropouts = NO_DROPOUTS,
+    final: bool = True,
+) -> tuple[Tensor, TensorState]:
+    """Layers over each other: core[layer][direction] weights -> (a [batch, T, directions * n_a], state).
+
+    The second direction, where there is one, reads backward; the outputs of both stand side by side. Dropout
+    applies between layers, and to the recurrent weights. The state is flat: for each layer, each direction,
+    the cell's arrays [batch, n_a]; see network.state_names.
+    """
+    after: list[Tensor] = []
+    for layer, directions in enumerate(core):
+        x = drop(x, dropouts) if layer else x
+        outputs: list[Tensor] = []
+        for k, w in enumerate(directions):
+            at = (layer * len(directions) + k) * len(cell.state)
+            before = None if state is None else state[at : at + len(cell.state)]
+            w = _drop_weights(cell, w, dropouts.weight)
+            a, last = scan(cell, w, x, before, lengths, reverse=k == 1, final=final)
+            outputs.append(a)
+            after.extend(last)
+        x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)  # [batch, T, directions * n_a]
+    return x, tuple(after)
+
+
+def drop(x: Tensor, dropouts: Dropouts) -> Tensor:
+    """Dropout on x [batch, T, n]; where variational, one mask [batch, 1, n] for all steps."""
+    if not dropouts.layer:
+        return x
+    if not dropouts.variational:
+        return F.dropout(x, dropouts.layer)
+    return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), dropouts.layer)
+
+
+def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
+    if not share:
+        return w
+    dropped = dict(w)
+    for gate in cell.gates:
+        W, n_a = w[f"W_{gate}"], w[f"b_{gate}"].shape[0]
+        dropped[f"W_{gate}"] = torch.cat([F.dropout(W[:, :n_a], share), W[:, n_a:]], dim=1)
+    return dropped
+
+
+def _ragged(lengths: Tensor | None, batch: int, steps: int) -> Tensor | None:
+    """The lengths where some row is shorter than T, else None."""
+    if lengths is None:
+        return None
+    if lengths.shape != (batch,):
+        raise UsageError(f"lengths are {list(lengths.shape)}", expected=f"[{batch}], one for each sequence")
+    if batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= steps:
+        raise UsageError(
+            f"lengths reach from {int(lengths.min())} to {int(lengths.max())}", expected=f"0 to {steps}"
+        )
+    return None if bool((lengths == steps).all()) else lengths
+
+
+def _past(lengths: Tensor, steps: int) -> Tensor:
+    """[T, batch]: true where the step is past the row's length."""
+    return torch.arange(steps, device=lengths.device).unsqueeze(1) >= lengths
+
+
+def _reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x [T, batch, ...] with each row's true steps in reverse; what lies past its length stays where it is."""
+    if lengths is None:
+        return x.flip(0)
+    steps = torch.arange(x.shape[0], device=x.device).unsqueeze(1)  # [T, 1]
+    order = torch.where(steps < lengths, lengths - 1 - steps, steps)  # [T, batch]
+    if x.ndim == 3:
+        order = order.unsqueeze(-1).expand_as(x)  # [T, batch, n_x]
+    return x.gather(0, order)
+
+
+def _by_segments(
+    kernel: Kernel, cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, lengths: Tensor
+) -> tuple[Tensor, TensorState]:
+    """Ragged rows with the exact state of each: longest first, and from one end to the next only who is left.
+
+    Packed sequences would do the same for torch's layers alone, and slower than padding; this does for any kernel.
+    """
+    order = torch.argsort(lengths, descending=True, stable=True)  # [batch]
+    sorted_lengths: list[int] = lengths[order].tolist()
+    x, state = x[:, order], tuple(s[order] for s in state)
+    begin, outputs, finished = 0, list[Tensor](), list[TensorState]()
+    for end in sorted(set(sorted_lengths)):
+        if end > begin:
+            a, state = kernel(cell, w, x[begin:end], state)  # [end - begin, left, n_a]
+            outputs.append(F.pad(a, (0, 0, 0, len(sorted_lengths) - a.shape[1])))
+        left = sum(length > end for length in sorted_lengths)
+        finished.append(tuple(s[left:] for s in state))
+        x, state, begin = x[:, :left], tuple(s[:left] for s in state), end
+    rest = x.shape[0] - begin
+    outputs.append(finished[0][0].new_zeros(rest, len(sorted_lengths), finished[0][0].shape[-1]))
+    back = torch.argsort(order)
+    a = torch.cat(outputs)[:, back]  # [T, batch, n_a]
+    return a, tuple(torch.cat(arrays[::-1])[back] for arrays in zip(*finished, strict=True))

@@ -1,0 +1,73 @@
+"""The engine on torch: the network itself, without gradients; NumPy arrays in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .architectures import build
+from .engines import best
+from .errors import UsageError
+from .network import NetworkSpec
+from .types import State
+
+Array = NDArray[Any]
+
+
+class TorchEngine:
+    """`Engine` on torch, from a network's description and its tensors by name (copied)."""
+
+    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
+        self.spec, self.network = spec, build(spec, tensors).eval()
+        self._dtype = self.network.weights()["head.b_y"].dtype
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        return self.spec.n_y
+
+    def start(self, rows: int) -> State:
+        """Zeros for so many rows."""
+        arrays = self.spec.layers * len(self.spec.directions) * len(self.spec.the_cell.state)
+        return tuple(torch.zeros(rows, self.spec.n_a, dtype=self._dtype) for _ in range(arrays))
+
+    def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
+        """Whole sequences; see Engine."""
+        ends = None if lengths is None else torch.as_tensor(np.asarray(lengths, np.int64))
+        with torch.no_grad():
+            log_probs, after = self.network(self._tensor(x), state, ends)
+        if self.spec.architecture != "many-to-many":
+            return log_probs.unsqueeze(1).numpy(), after  # [batch, 1, n_y]
+        if ends is not None:
+            past = torch.arange(x.shape[1]) >= ends.unsqueeze(1)  # [batch, T_x]
+            log_probs = log_probs.masked_fill(past.unsqueeze(-1), 0.0)
+        return log_probs.numpy(), after
+
+    def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
+        """One step of all rows; see Engine."""
+        if self.spec.bidirectional or self.spec.architecture != "many-to-many":
+            raise UsageError("a network that reads backward or answers once cannot go step by step")
+        with torch.no_grad():
+            log_probs, state = self.network(self._tensor(x).unsqueeze(1), state)  # [rows, 1, n_y]
+        return *best(log_probs[:, 0].numpy(), k), state
+
+    def take(self, state: State, rows: Array) -> State:
+        """The state of these rows."""
+        index = torch.as_tensor(np.asarray(rows))
+        return tuple(array[index] for array in state)
+
+    def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
+        """The state with zeros where nothing is carried."""
+        if state is None:
+            return None
+        rows = torch.as_tensor(carry).unsqueeze(1)  # [batch, 1]
+        return tuple(torch.where(rows, array, torch.zeros_like(array)) for array in state)
+
+    def _tensor(self, x: Array) -> torch.Tensor:
+        if self.spec.ids:
+            return torch.as_tensor(np.asarray(x, np.int64))
+        return torch.as_tensor(np.asarray(x), dtype=self._dtype)

@@ -1,0 +1,90 @@
+"""The frozen records that travel between the layers, and the names of their axes.
+
+Axes, everywhere: `batch` sequences, `T_x` (or `T_y`) steps, `n_x` inputs, `n_a` units, `n_y` outputs.
+Public arrays are batch-first. ASCII for the lecture's symbols: x_t, a_t, c_t, c_tilde, gamma_u, W_a, y_hat_t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+State = tuple[
+    Any, ...
+]  # (a,) for rnn, (c,) for the GRUs, (a, c) for the LSTM; each [batch, n_a]; per layer and direction
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands in a person's files, for messages: `file` and a 1-based `line`."""
+
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A stretch of text that belongs together: state is carried within it and starts from zeros at each.
+
+    `lines` of one document follow each other; a document may arrive in several pieces, of which only the first
+    has `first` set and only the last has `last` set, so that one of 300 MB never stands in memory as a whole.
+    """
+
+    text: str
+    place: Place
+    first: bool = True
+    last: bool = True
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Some documents of one file as ids, on their way from an input kind to the store.
+
+    ids: [n] tokens, each document closed by `<EOS>`.  ends: one past each `<EOS>`, indices into ids.
+    lines: index of the first token of each source line that has tokens, increasing.  numbers: their 1-based
+    line numbers.  characters: where these lines begin, counted in the characters of these documents, of which
+    there are `n_characters` (code points after lower-casing, and one for each `<EOS>`).
+    """
+
+    ids: NDArray[np.int32]
+    ends: NDArray[np.int64]
+    file: Path
+    lines: NDArray[np.int64]
+    numbers: NDArray[np.int32]
+    characters: NDArray[np.int64]
+    n_characters: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's worth of training data.
+
+    x: [batch, T_x] ids (-1 is the zero vector, the lecture's x^<1> = 0) or [batch, T_x, n_x] numbers.
+    y: the targets in the form of the output kind; for `next` [batch, T_x] ids, -1 where nothing is asked (padding).
+    lengths: [batch] true lengths.  carry: [batch] 1 where the row goes on from the step before, 0 where its
+    state starts from zeros.  places: [batch] index of the row's first token in the store, for messages.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    lengths: Integers
+    carry: NDArray[np.bool_]
+    places: Integers
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one item: `text` for people, `record` for JSON lines (full precision)."""
+
+    text: str
+    record: Mapping[str, Any]

@@ -1,0 +1,43 @@
+"""What every test shares: at most two threads, checked types, patient hypothesis and the optional data folder.
+
+Nothing here imports torch, so a test that needs none starts at once.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+from jaxtyping import install_import_hook
+
+# Read by torch and by NumPy's BLAS at their first import, here and in the processes that tests start.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = str(min(2, int(os.environ.get(name) or 2)))
+
+# Annotations of the package (array shapes too) are checked at every call, in tests only: it costs 0.1 ms a call.
+# A name that is imported for type checkers alone cannot be resolved when running and is let through.
+install_import_hook("unrolled", "beartype.beartype")
+
+# A shared machine is slow now and then; a slow example is no failure.
+hypothesis.settings.register_profile("unrolled", deadline=None)
+hypothesis.settings.load_profile("unrolled")
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("UNROLLED_DATA") or CHECKOUT.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data sets: UNROLLED_DATA, or shared/data beside the checkout."""
+    if not DATA.is_dir():
+        pytest.skip("no data folder; set UNROLLED_DATA to run this test")
+    return DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ask for the data folder, so that `-m data` and `-m "not data"` find them."""
+    for item in items:
+        if "data" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")

@@ -1,0 +1,184 @@
+"""Tokens: learning a vocabulary, encoding with lines and characters kept, on disk and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unrolled.errors import DataError, UsageError
+from unrolled.inputs import INPUTS, tokens
+from unrolled.inputs.tokens import Reading, describe, encode, encode_text, learn
+from unrolled.store import Store, open_store, write_store
+from unrolled.text import UNITS, split
+from unrolled.types import Document, Place
+from unrolled.vocab import EOS, UNK, Vocabulary
+
+LETTERS = st.text(alphabet="abB, \n\n\u2019é\u0301😀", max_size=25)
+UNIT = st.sampled_from(sorted(UNITS))
+
+
+def documents_of(texts: list[list[str]]) -> list[Document]:
+    """Documents, each from its pieces, one under the other in two files."""
+    found = []
+    for file in ("one.txt", "two.txt"):
+        line = 1
+        for pieces in texts:
+            for number, text in enumerate(pieces):
+                place = Place(Path(file), line)
+                found.append(Document(text, place, number == 0, number == len(pieces) - 1))
+                line += text.count("\n")
+            line += 1
+    return found
+
+
+PIECES = st.lists(st.lists(LETTERS, min_size=1, max_size=3), min_size=1, max_size=5)
+
+
+@given(PIECES, UNIT, st.booleans(), st.integers(1, 6), st.integers(1, 40))
+def test_encoding_is_splitting_with_lines_and_characters(tmp_path_factory, texts, unit, lower, size, batch):
+    if unit != "char":  # readers cut pieces between words only
+        texts = [[piece + "\n" for piece in pieces[:-1]] + pieces[-1:] for pieces in texts]
+    documents = documents_of(texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "BATCH", batch)
+        vocabulary, coverage = learn(documents, unit, lower, size)
+        encoded = encode(documents, vocabulary, unit, lower)
+        store = write_store(tmp_path_factory.mktemp("store"), encoded, len(vocabulary))
+
+    counts = Counter(token for document in documents for token in split(document.text, unit, lower))
+    best = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    assert list(vocabulary.tokens) == [token for token, _ in best[:size]]
+    assert (coverage.types, coverage.tokens) == (len(counts), counts.total())
+
+    # Token by token, the slow way: (id, file, line), line by line.
+    expected, ends, characters = [], [0], 0
+    for document in documents:
+        lines = document.text.split("\n")
+        for number, line in enumerate(lines):
+            text = line + ("\n" if number < len(lines) - 1 and unit == "char" else "")
+            place = Place(document.place.file, document.place.line + number)
+            expected += [(i, place) for i in vocabulary.encode(split(text, unit, lower)).tolist()]
+        characters += len(document.text.lower() if lower else document.text)
+        if document.last:
+            opened = not expected or len(expected) == ends[-1]
+            expected.append((EOS, None if opened else expected[-1][1]))
+            ends.append(len(expected))
+    assert store.ids.tolist() == [number for number, _ in expected]
+    assert store.all_offsets.tolist() == ends
+    assert store.characters == characters + len(ends) - 1
+    for position, (number, place) in enumerate(expected):
+        if number != EOS:
+            assert store.place(position) == place
+        elif place is None:
+            assert store.place(position).file in (Path("one.txt"), Path("two.txt"))
+    # Lines begin where the line of a token is another than that of the token before.
+    starts = store.all_lines[:-1].tolist()
+    assert starts == sorted(set(starts))
+    assert set(ends[:-1]) <= set(starts)
+    for position in range(1, len(expected)):
+        (number, place), before = expected[position], expected[position - 1]
+        if number != EOS and before[0] != EOS:
+            assert (position in starts) == (place != before[1])
+
+
+@given(LETTERS, UNIT, st.booleans())
+def test_one_text(text, unit, lower):
+    vocabulary = Vocabulary(("a", "b", "\n", ","), (4, 3, 2, 1))
+    ids = encode_text(text, vocabulary, unit, lower)
+    assert ids.tolist() == vocabulary.encode(split(text, unit, lower)).tolist()
+    assert not np.isin(ids, EOS).any()
+
+
+def test_characters_that_are_none():
+    vocabulary = Vocabulary(("a",), (1,))
+    assert encode_text("a\udcff\0a", vocabulary, "char", False).tolist() == [2, UNK, UNK, 2]
+    for unit in UNITS:
+        with pytest.raises(DataError, match=r"x\.txt: NUL"):
+            list(encode([Document("a\0b", Place(Path("x.txt"), 1))], vocabulary, unit, False))
+    with pytest.raises(DataError, match="valid Unicode"):
+        learn([Document("a\udcff", Place(Path("x.txt"), 1))], "char", False, 10)
+    with pytest.raises(UsageError):
+        learn([], "letters", False, 10)
+
+
+def test_all_words_unknown_still_works(tmp_path):
+    vocabulary, _ = learn([Document("a b c", Place(Path("x"), 1))], "word", False, 10)
+    store = write_store(
+        tmp_path / "s", encode([Document("x y", Place(Path("y"), 1))], vocabulary, "word", False), 5
+    )
+    assert store.ids.tolist() == [UNK, UNK, EOS]
+
+
+def test_reading_keeps_itself_and_speaks():
+    reading = Reading(Vocabulary(("the", "cat", "."), (3, 2, 1)), "word", True, "line")
+    assert Reading.from_json(reading.to_json()) == reading
+    assert reading.encode("The CAT sat.").tolist() == [2, 3, UNK, 4]
+    assert reading.text([2, 3, 4]) == "the cat."
+    for change in ({"unit": "letters"}, {"lower": 1}, {"documents": None}, {"more": 1}, {"vocabulary": []}):
+        with pytest.raises((DataError, UsageError)):
+            Reading.from_json(reading.to_json() | change)
+
+
+def test_described_in_words():
+    vocabulary, coverage = learn([Document("a a b c", Place(Path("x"), 1))], "word", True, 2)
+    assert describe(vocabulary, coverage, "word", True) == (
+        "the 2 most frequent of 3 distinct words, lower-cased, 75.00% of 4; the rest is <UNK>"
+    )
+    vocabulary, coverage = learn([Document("a a b", Place(Path("x"), 1))], "char", False, 9)
+    assert describe(vocabulary, coverage, "char", False) == "3 distinct characters, all kept; 5 in all"
+    assert INPUTS["tokens"].describe is describe
+
+
+def small_store(folder: Path) -> Store:
+    documents = [Document("a b\nc\n", Place(Path("f.txt"), 1)), Document("\nd e f", Place(Path("f.txt"), 4))]
+    vocabulary, _ = learn(documents, "word", False, 10)
+    return write_store(folder, encode(documents, vocabulary, "word", False), len(vocabulary))
+
+
+def test_views(tmp_path):
+    store = small_store(tmp_path)  # a b | c EOS || d e f EOS
+    assert (len(store), store.documents, store.characters) == (8, 2, 14)
+    part = store.slice(1, 6)
+    assert part.ids.tolist() == store.ids[1:6].tolist()
+    assert part.offsets(0, part.documents).tolist() == [0, 3, 5]
+    assert part.slice(1, 3).offsets(0, 1).tolist() == [0, 2]
+    assert [part.place(i).line for i in range(5)] == [1, 2, 2, 5, 5]
+    assert part.next_line(np.arange(5)).tolist() == [1, 1, 3, 3, 5]
+    assert part.slice(3, 5).documents == 1
+    assert store.slice(0, 4).characters + store.slice(4, 8).characters == 14
+    assert store.slice(0, 4).characters == 7
+    for start, stop in ((0, 0), (3, 2), (0, 9), (-1, 2)):
+        with pytest.raises(DataError, match="no tokens"):
+            store.slice(start, stop)
+
+
+def test_stores_on_disk(tmp_path):
+    store = small_store(tmp_path / "a")
+    assert store.ids.dtype == np.uint8
+    again = small_store(tmp_path / "b")
+    assert again.sha256 == store.sha256
+    other, _ = learn([Document("a b", Place(Path("x"), 1))], "word", False, 9)
+    changed = write_store(
+        tmp_path / "b", encode([Document("b a", Place(Path("x"), 1))], other, "word", False), 9
+    )
+    assert changed.sha256 != store.sha256
+    for size, dtype in ((256, np.uint8), (257, np.uint16), (65_536, np.uint16), (65_537, np.int32)):
+        encoded = encode([Document("b a", Place(Path("x"), 1))], other, "word", False)
+        assert write_store(tmp_path / "c", encoded, size).ids.dtype == dtype
+    with pytest.raises(DataError, match="no examples"):
+        write_store(tmp_path / "d", iter(()), 9)
+    with pytest.raises(Exception, match=r"index\.json") as caught:
+        open_store(tmp_path / "d")
+    assert getattr(caught.value, "exit_code", None) == 3
+    with (tmp_path / "a" / "ids").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(DataError, match="damaged data set"):
+        open_store(tmp_path / "a")
+    (tmp_path / "b" / "index.json").write_text('{"format": 2}')
+    with pytest.raises(DataError, match="format 2"):
+        open_store(tmp_path / "b")
