@@ -6,8 +6,9 @@
 Each killed training is resumed until it finishes; if it does so before all kills are spent, another one begins. The
 one left alone starts from the plan that the first one froze (a budget of minutes is measured, so each run would
 else have a plan of its own). Weights, optimizer, carried state, counters and metrics (without their time fields)
-must be equal to the bit. Prints a table (`resumed`: kills that came after a checkpoint; `checkpoints`: how many different ones were resumed
-from); exits with 1 on any difference, or where nothing was resumed. What follows `--` goes to `unrolled train`.
+must be equal to the bit. Prints a table (`resumed`: kills that came after a checkpoint; `checkpoints`: from how many
+different ones); exits with 1 on any difference, or where nothing was resumed. What follows `--` goes to
+`unrolled train`.
 """
 
 from __future__ import annotations
@@ -201,15 +202,18 @@ def main(arguments: argparse.Namespace) -> int:
         "crash", [arguments.text], settings={"options": options, "kills": arguments.kills}, rows=rows
     )
     finish(result, rows, arguments.json)
-    for line in wrong:
-        print(f"DIFFERENT: {line}")
+    print("\n".join(f"DIFFERENT: {line}" for line in wrong))
+    said, code = verdict(arguments.kills, resumed, wrong)
+    print(said)
+    return code
+
+
+def verdict(kills: int, resumed: int, wrong: Sequence[str]) -> tuple[str, int]:
+    """What the kills prove, and the exit code."""
     if not resumed:
-        wrong.append("no kill came after a checkpoint: nothing was resumed, so nothing is proved")
-        print(wrong[-1])
-    print(
-        f"{arguments.kills} kills, {resumed} of them resumed from a checkpoint, {'NOT ' * bool(wrong)}equal to the bit"
-    )
-    return 1 if wrong else 0
+        return f"{kills} kills, none after a checkpoint: nothing was resumed, nothing is proved", 1
+    equal = "NOT equal" if wrong else "equal"
+    return f"{kills} kills, {resumed} of them after a checkpoint: {equal} to the bit", int(bool(wrong))
 
 
 def options_of(words: Sequence[str]) -> argparse.Namespace:

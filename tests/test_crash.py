@@ -104,7 +104,14 @@ def test_a_plan_can_be_shared(tmp_path: Path):
     folder = crash.folder_of(tmp_path / "m")
     with open_run(folder, {"data": "ab"}, resume=True, force=False) as run:
         assert run.plan == {"steps": 4, "seconds": 9.0} and run.checkpoint is None
-    assert read_checkpoint(source).counters["step"] == 4
+    assert read_checkpoint(source).counters["step"] == crash.checkpoint_step(source) == 4
+    assert crash.checkpoint_step(folder) == 0
+
+
+def test_a_test_that_resumed_nothing_fails():
+    assert crash.verdict(30, 20, []) == ("30 kills, 20 of them after a checkpoint: equal to the bit", 0)
+    assert crash.verdict(30, 20, ["step was 1, is 2"])[1] == 1
+    assert crash.verdict(30, 0, [])[1] == 1
 
 
 def test_what_follows_two_dashes_is_for_the_training():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from unrolled.errors import DataError, UsageError
 from unrolled.inputs import INPUTS, tokens
 from unrolled.inputs.tokens import Reading, describe, encode, encode_text, learn
-from unrolled.store import Store, open_store, write_store
+from unrolled.readers.text import read
+from unrolled.store import write_store
 from unrolled.text import UNITS, split
 from unrolled.types import Document, Place
 from unrolled.vocab import EOS, UNK, Vocabulary
@@ -134,51 +136,28 @@ def test_described_in_words():
     assert INPUTS["tokens"].describe is describe
 
 
-def small_store(folder: Path) -> Store:
-    documents = [Document("a b\nc\n", Place(Path("f.txt"), 1)), Document("\nd e f", Place(Path("f.txt"), 4))]
-    vocabulary, _ = learn(documents, "word", False, 10)
-    return write_store(folder, encode(documents, vocabulary, "word", False), len(vocabulary))
+def test_memory_stays_flat():
+    def peak(copies: int) -> int:
+        documents = (Document("and so it goes on, he said\n" * 2000, Place(Path("x"), 1), False, False)
+                     for _ in range(copies))  # fmt: skip
+        tracemalloc.start()
+        try:
+            counted, _ = learn(documents, "char", False, 100)
+            for _ in range(copies):
+                piece = Document("and so it goes on, he said\n" * 2000, Place(Path("x"), 1), False, False)
+                sum(len(part.ids) for part in encode([piece], counted, "char", False))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(100) < peak(3) + (1 << 20)
 
 
-def test_views(tmp_path):
-    store = small_store(tmp_path)  # a b | c EOS || d e f EOS
-    assert (len(store), store.documents, store.characters) == (8, 2, 14)
-    part = store.slice(1, 6)
-    assert part.ids.tolist() == store.ids[1:6].tolist()
-    assert part.offsets(0, part.documents).tolist() == [0, 3, 5]
-    assert part.slice(1, 3).offsets(0, 1).tolist() == [0, 2]
-    assert [part.place(i).line for i in range(5)] == [1, 2, 2, 5, 5]
-    assert part.next_line(np.arange(5)).tolist() == [1, 1, 3, 3, 5]
-    assert part.slice(3, 5).documents == 1
-    assert store.slice(0, 4).characters + store.slice(4, 8).characters == 14
-    assert store.slice(0, 4).characters == 7
-    for start, stop in ((0, 0), (3, 2), (0, 9), (-1, 2)):
-        with pytest.raises(DataError, match="no tokens"):
-            store.slice(start, stop)
-
-
-def test_stores_on_disk(tmp_path):
-    store = small_store(tmp_path / "a")
-    assert store.ids.dtype == np.uint8
-    again = small_store(tmp_path / "b")
-    assert again.sha256 == store.sha256
-    other, _ = learn([Document("a b", Place(Path("x"), 1))], "word", False, 9)
-    changed = write_store(
-        tmp_path / "b", encode([Document("b a", Place(Path("x"), 1))], other, "word", False), 9
-    )
-    assert changed.sha256 != store.sha256
-    for size, dtype in ((256, np.uint8), (257, np.uint16), (65_536, np.uint16), (65_537, np.int32)):
-        encoded = encode([Document("b a", Place(Path("x"), 1))], other, "word", False)
-        assert write_store(tmp_path / "c", encoded, size).ids.dtype == dtype
-    with pytest.raises(DataError, match="no examples"):
-        write_store(tmp_path / "d", iter(()), 9)
-    with pytest.raises(Exception, match=r"index\.json") as caught:
-        open_store(tmp_path / "d")
-    assert getattr(caught.value, "exit_code", None) == 3
-    with (tmp_path / "a" / "ids").open("ab") as file:
-        file.write(b"x")
-    with pytest.raises(DataError, match="damaged data set"):
-        open_store(tmp_path / "a")
-    (tmp_path / "b" / "index.json").write_text('{"format": 2}')
-    with pytest.raises(DataError, match="format 2"):
-        open_store(tmp_path / "b")
+def test_a_real_text(data, tmp_path):
+    file = data / "lm_char" / "tinyshakespeare.txt"
+    vocabulary, coverage = learn(read([file]), "char", False, 10_000)
+    store = write_store(tmp_path, encode(read([file]), vocabulary, "char", False), len(vocabulary))
+    assert (coverage.types, coverage.tokens, len(store)) == (65, 1_115_394, 1_115_395)
+    text = file.read_text()
+    assert "".join(map(vocabulary.name, store.ids[500_000:500_100].tolist())) == text[500_000:500_100]
+    assert store.place(500_000).line == 1 + text[:500_000].count("\n")

@@ -72,6 +72,9 @@ def _losses(model: Model, train: Store) -> None:
     counts = np.bincount(train.ids, minlength=len(model.reading.vocabulary)).astype(np.float64)
     p = counts[counts > 0] / counts.sum()
     loss = model.file.notes["validation_loss"]
+    if loss is None:
+        print("\nThe text is too short to hold a part of it out, so how well it is learnt was not measured.")
+        return
     print("\nHow well does it guess the next character of text it has not seen? (nats, lower is better)")
     print(f"  every character equally likely  {math.log(len(model.reading.vocabulary)):.3f}")
     print(f"  characters by how often they occur  {-float((p * np.log(p)).sum()):.3f}")

@@ -33,7 +33,7 @@ from .progress import Reporter, duration
 from .runstate import CHECKPOINT, Run, open_run, save_plan
 from .tasks import resolve, resolve_data
 from .train import Plan, Problem, Progress, begin, train
-from .tune import peak_bytes, tune
+from .tune import peak_bytes, process_age, tune
 from .types import Batch
 
 VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
@@ -91,10 +91,10 @@ def _finished(out: Path, run: Run) -> modelfile.ModelFile | None:
 
 @contextmanager
 def _leaving_nothing_useless(run: Run) -> Iterator[None]:
-    """After an error before the first checkpoint the run folder goes: there is nothing in it to resume."""
+    """Where an error or Ctrl-C comes before the first checkpoint, the run folder goes: it holds nothing to resume."""
     try:
         yield
-    except UnrolledError:
+    except (UnrolledError, KeyboardInterrupt):
         if not (run.folder / CHECKPOINT).exists():
             shutil.rmtree(run.folder, ignore_errors=True)
         raise
@@ -130,7 +130,7 @@ def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> mode
             write()
             raise _stopped(keeper, request.out) from stop
     model = write()
-    best = progress.at.best_loss
+    best = model.notes["validation_loss"]
     reporter.note(
         f"wrote {request.out}" + (f" (validation loss {best:.4f} nats a token)" if best is not None else "")
     )
@@ -144,7 +144,9 @@ def _checked(config: Config) -> Config:
             hint="--no-bidirectional",
         )
     if config.training.device != "cpu":
-        raise UsageError(f"device '{config.training.device}'", expected="cpu: this release trains on it alone")
+        raise UsageError(
+            f"device '{config.training.device}'", expected="cpu: this release trains on it alone"
+        )
     return config
 
 
@@ -238,7 +240,7 @@ def _writer(out: Path, config: Config, spec: NetworkSpec, prepared: Prepared, pr
         weights = progress.best or progress.average or dict(progress.network.named_parameters())
         notes = {
             "steps": at.step,
-            "validation_loss": at.best_loss,
+            "validation_loss": at.best_loss if prepared.valid is not None else None,
             "train_tokens": len(prepared.train),
             "unknown": prepared.coverage.unknown,
             "versions": {
@@ -268,7 +270,7 @@ def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
     """What `fit` would do, measured on real steps: the plan, parameters, memory and time. Writes nothing that stays."""
     config = _checked(resolve_data(request.config))
     tune()
-    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder, _memory_errors_told():
         prepared = prepare(request.data, request.valid, config.data, Path(folder))
         config, spec, network, problem = assemble(config, prepared)
         valid_tokens = len(prepared.valid) if prepared.valid else 0
@@ -278,5 +280,5 @@ def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
         "plan": asdict(plan),
         "parameters": parameters(spec),
         "memory_bytes": peak_bytes(),
-        "seconds": plan.seconds,
+        "seconds": process_age() + plan.seconds,
     }

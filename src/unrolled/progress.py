@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_SECONDS = 10.0  # without a terminal, at most one line of progress in so many seconds
@@ -22,6 +22,7 @@ class Moment:
     speed: float
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Where notes and progress go."""
 

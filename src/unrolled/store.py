@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from bisect import bisect_right
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +151,8 @@ def write_store(folder: Path, encoded: Iterable[Encoded], vocabulary_size: int) 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.json").unlink(missing_ok=True)
-        with _Writer(folder, _dtype(vocabulary_size)) as writer:
+        with ExitStack() as files:
+            writer = _Writer(folder, _dtype(vocabulary_size), files)
             for part in encoded:
                 writer.add(part)
             index = writer.finish()
@@ -162,22 +165,15 @@ def write_store(folder: Path, encoded: Iterable[Encoded], vocabulary_size: int) 
 class _Writer:
     """The open files of a data set being written."""
 
-    def __init__(self, folder: Path, dtype: np.dtype[Any]) -> None:
-        self._dtype, self._sha256 = dtype, hashlib.sha256(dtype.str.encode())
+    def __init__(self, folder: Path, dtype: np.dtype[Any], files: ExitStack) -> None:
+        self._dtype = dtype
+        # Two digests, so that the whole does not depend on how the documents were parcelled out.
+        self._of_ids, self._of_ends = hashlib.sha256(dtype.str.encode()), hashlib.sha256()
         names = ("ids", "offsets", "lines", "numbers", "characters")
-        self._out: dict[str, BinaryIO] = {
-            name: (folder / name).open("wb", buffering=1 << 16) for name in names
-        }
+        self._out = {name: files.enter_context((folder / name).open("wb")) for name in names}
         self._tokens = self._documents = self._lines = self._characters = 0
         self._files: list[tuple[str, int]] = []
         self._put("offsets", [0], np.int64)
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in self._out.values():
-            file.close()
 
     def _put(self, name: str, values: Any, dtype: Any) -> memoryview:
         data = np.ascontiguousarray(values, dtype=dtype).data.cast("B")
@@ -187,9 +183,8 @@ class _Writer:
     def add(self, part: Encoded) -> None:
         if not self._files or self._files[-1][0] != str(part.file):
             self._files.append((str(part.file), self._tokens))
-        self._sha256.update(self._put("ids", part.ids, self._dtype))
-        self._put("offsets", part.ends + self._tokens, np.int64)
-        self._sha256.update(np.ascontiguousarray(part.ends + self._tokens).data)
+        self._of_ids.update(self._put("ids", part.ids, self._dtype))
+        self._of_ends.update(self._put("offsets", part.ends + self._tokens, np.int64))
         self._put("lines", part.lines + self._tokens, np.int64)
         self._put("numbers", part.numbers, np.int32)
         self._put("characters", part.characters + self._characters, np.int64)
@@ -199,11 +194,14 @@ class _Writer:
         self._characters += part.n_characters
 
     def finish(self) -> dict[str, Any]:
-        """Close the tables; the content of the index."""
+        """End the tables and sync them, since the index vouches for them; its content."""
         if not self._documents:
             raise DataError("no examples", expected="at least one document")
         self._put("lines", [self._tokens], np.int64)
         self._put("characters", [self._characters], np.int64)
+        for file in self._out.values():
+            file.flush()
+            os.fsync(file.fileno())
         return {
             "format": _FORMAT,
             "dtype": self._dtype.str,
@@ -211,7 +209,7 @@ class _Writer:
             "documents": self._documents,
             "lines": self._lines,
             "files": self._files,
-            "sha256": self._sha256.hexdigest(),
+            "sha256": hashlib.sha256(self._of_ids.digest() + self._of_ends.digest()).hexdigest(),
         }
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -83,6 +83,7 @@ class Progress:
     at: Position = field(default_factory=Position)
 
 
+@runtime_checkable
 class Keeper(Protocol):
     """Keeps a run: asked at every step whether to save, told of every validation, and may ask to stop."""
 
@@ -153,7 +154,7 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
             at.done = after >= 1.0
             if at.done or int(after * plan.validations) > int(before * plan.validations):
                 metrics = validate(problem, progress, plan.validation_tokens)
-                _judge(progress, metrics["loss"], config)
+                _judge(progress, metrics["loss"], config, keep=problem.validation is not None)
                 keeper.validated(progress, metrics, after)
                 at.train_nats, at.train_count = 0.0, 0
             keeper.step(progress, loss, after)
@@ -284,13 +285,17 @@ def _average(progress: Progress, decay: float) -> None:
     torch._foreach_lerp_(list(progress.average.values()), paired, 1 - decay)  # pyright: ignore[reportPrivateUsage] (the one fused form torch has)
 
 
-def _judge(progress: Progress, loss: float, config: TrainConfig) -> None:
-    """Keep the weights where the loss is the best so far; else count the stall, and act on it."""
+def _judge(progress: Progress, loss: float, config: TrainConfig, *, keep: bool) -> None:
+    """Keep the weights where the loss is the best so far; else count the stall, and act on it.
+
+    Without a validation part there is no telling which weights are best, and the last ones are kept.
+    """
     at = progress.at
     if at.best_loss is None or loss < at.best_loss:
         at.best_loss, at.stalls = loss, 0
-        with averaged(progress) as network:
-            progress.best = snapshot(network)
+        if keep:
+            with averaged(progress) as network:
+                progress.best = snapshot(network)
         return
     at.stalls += 1
     if config.schedule == "plateau":

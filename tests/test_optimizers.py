@@ -1,0 +1,118 @@
+"""The optimizers against plain NumPy transcriptions in float64, Muon's matrices by singular value decomposition."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unrolled.config import TrainConfig
+from unrolled.optimizers import ITERATIONS, QUINTIC, Muon, make, orthogonal
+
+NAMES = ("embedding.E", "core.0.forward.W_c", "core.0.forward.W_u", "core.0.forward.b_c", "head.W_ya")
+CONFIG = TrainConfig(lr=0.01)
+
+
+def by_svd(matrix: np.ndarray) -> np.ndarray:
+    """The iteration on the singular values alone, between their vectors."""
+    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
+    s = s / (s**4).sum() ** 0.25  # the Schatten 4-norm
+    for _ in range(ITERATIONS):
+        s = QUINTIC[0] * s + QUINTIC[1] * s**3 + QUINTIC[2] * s**5
+    return (u * s) @ vt
+
+
+@given(st.integers(1, 4), st.integers(1, 24), st.integers(1, 40), st.integers(0, 1000))
+def test_orthogonal_is_the_iteration_on_singular_values(count, rows, columns, seed):
+    matrices = np.random.default_rng(seed).standard_normal((count, rows, columns))
+    found = orthogonal(torch.tensor(matrices)).numpy()
+    np.testing.assert_allclose(found, np.stack([by_svd(m) for m in matrices]), atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (96, 64), (48, 48)])
+def test_orthogonal_is_near_the_exact_polar_factor(shape):
+    rng = np.random.default_rng(1)
+    u, _, vt = np.linalg.svd(rng.standard_normal(shape), full_matrices=False)
+    matrix = (u * np.geomspace(1.0, 0.1, min(shape))) @ vt  # condition number 10
+    polar = u @ vt
+    for dtype in (torch.float64, torch.float32):
+        found = orthogonal(torch.tensor(matrix, dtype=dtype).unsqueeze(0))[0].double().numpy()
+        values = np.linalg.svd(found, compute_uv=False)
+        assert 0.5 < values.min() and values.max() < 1.3
+        assert np.abs(u.T @ found @ vt.T - np.diag(np.diag(u.T @ found @ vt.T))).max() < 1e-4, "same vectors"
+        assert (found * polar).sum() / np.linalg.norm(found) / np.linalg.norm(polar) > 0.97
+
+
+def test_orthogonal_of_zeros_is_zeros():
+    assert not orthogonal(torch.zeros(2, 5, 3)).any()
+
+
+def test_muon_is_nesterov_then_orthogonal_in_the_size_of_an_adam_step():
+    rng = np.random.default_rng(2)
+    shape, lr, momentum = (12, 30), 0.02, 0.95
+    gates = [torch.tensor(rng.standard_normal(shape)) for _ in range(3)]
+    expected = [gate.numpy().copy() for gate in gates]
+    average = [np.zeros(shape) for _ in gates]
+    muon = Muon([gates], lr, momentum)
+    for _ in range(4):
+        for index, gate in enumerate(gates):
+            gradient = rng.standard_normal(shape)
+            gate.grad = torch.tensor(gradient)
+            average[index] = momentum * average[index] + (1 - momentum) * gradient
+            nesterov = momentum * average[index] + (1 - momentum) * gradient
+            expected[index] -= lr * 0.2 * math.sqrt(max(shape)) * by_svd(nesterov)
+        muon.step()
+    for gate, wanted in zip(gates, expected, strict=True):
+        np.testing.assert_allclose(gate.numpy(), wanted, atol=1e-10)
+
+
+def weights() -> dict[str, torch.Tensor]:
+    rng = np.random.default_rng(3)
+    shapes = {name: (4,) if ".b_" in name else (4, 6) for name in NAMES}
+    return {name: torch.tensor(rng.standard_normal(shape)) for name, shape in shapes.items()}
+
+
+def test_muon_takes_the_recurrent_matrices_and_adamw_the_rest():
+    named = weights()
+    muon, adamw = make(named.items(), CONFIG)
+    taken = [id(p) for group in muon.param_groups for p in group["params"]]
+    assert taken == [id(named["core.0.forward.W_c"]), id(named["core.0.forward.W_u"])]
+    rest = [id(p) for group in adamw.param_groups for p in group["params"]]
+    assert sorted(taken + rest) == sorted(map(id, named.values()))
+    assert isinstance(adamw, torch.optim.AdamW)
+    assert all(group["fused"] for group in adamw.param_groups)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_adamw_and_sgd_are_their_formulas(name):
+    config = replace(CONFIG, optimizer=name, momentum=0.9, weight_decay=0.1)
+    named = weights()
+    expected = {key: value.numpy().copy() for key, value in named.items()}
+    first = {key: np.zeros(value.shape) for key, value in expected.items()}
+    second = {key: np.zeros(value.shape) for key, value in expected.items()}
+    (optimizer,) = make(named.items(), config)
+    rng = np.random.default_rng(4)
+    for number in range(1, 5):
+        for key, weight in named.items():
+            gradient = rng.standard_normal(weight.shape)
+            weight.grad = torch.tensor(gradient)
+            decay = 0.1 if weight.ndim > 1 else 0.0  # matrices only
+            if name == "sgd":  # decay is part of the gradient (torch's SGD)
+                first[key] = 0.9 * first[key] + gradient + decay * expected[key]
+                if number == 1:
+                    first[key] = gradient + decay * expected[key]
+                expected[key] -= 0.01 * first[key]
+                continue
+            expected[key] *= 1 - 0.01 * decay
+            first[key] = 0.9 * first[key] + 0.1 * gradient
+            second[key] = 0.99 * second[key] + 0.01 * gradient**2
+            corrected = np.sqrt(second[key] / (1 - 0.99**number)) + 1e-8
+            expected[key] -= 0.01 * first[key] / (1 - 0.9**number) / corrected
+        optimizer.step()
+    for key, weight in named.items():
+        np.testing.assert_allclose(weight.numpy(), expected[key], atol=1e-10)
