@@ -202,7 +202,8 @@ def main(arguments: argparse.Namespace) -> int:
         "crash", [arguments.text], settings={"options": options, "kills": arguments.kills}, rows=rows
     )
     finish(result, rows, arguments.json)
-    print("\n".join(f"DIFFERENT: {line}" for line in wrong))
+    for line in wrong:
+        print(f"DIFFERENT: {line}")
     said, code = verdict(arguments.kills, resumed, wrong)
     print(said)
     return code

@@ -43,7 +43,7 @@ def test_orthogonal_is_near_the_exact_polar_factor(shape):
     for dtype in (torch.float64, torch.float32):
         found = orthogonal(torch.tensor(matrix, dtype=dtype).unsqueeze(0))[0].double().numpy()
         values = np.linalg.svd(found, compute_uv=False)
-        assert 0.5 < values.min() and values.max() < 1.3
+        assert values.min() > 0.5 and values.max() < 1.3
         assert np.abs(u.T @ found @ vt.T - np.diag(np.diag(u.T @ found @ vt.T))).max() < 1e-4, "same vectors"
         assert (found * polar).sum() / np.linalg.norm(found) / np.linalg.norm(polar) > 0.97
 

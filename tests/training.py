@@ -1,62 +1,107 @@
-"""What the tests of training share: a small text, a small problem, and the command line in a process of its own."""
+"""What the tests of training share: a small text, a small batch, and the command line in processes of its own."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
-import subprocess
+import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
 from unrolled.types import Batch, Place
 
 SMALL = ("--hidden", "16", "--batch-size", "4", "--window", "16", "--threads", "1", "--seed", "3")
+WORDS = "the cat dog sat ran on under a mat log and then it was late so we all went home"
 
-# The command line, saving at every step: tests have no ten seconds between two checkpoints.
-EAGER = """
-import sys
-from unrolled import keeper
-keeper.SAVE_SECONDS, keeper.SAVE_SHARE = 0.0, 1e9
-from unrolled.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+torch.set_num_threads(
+    1
+)  # several threads at small sizes wait for each other, the longer the busier the machine
+
+# Real processes, forked from one that has imported torch already: each starts at once.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["unrolled.fit", "unrolled.cli.train", "torch._dynamo"])
 
 
 def write_text(path: Path, lines: int = 200, seed: int = 0) -> Path:
     """Lines of a few words from a small vocabulary, about 25 characters each."""
-    chance = random.Random(seed)
-    words = "the cat dog sat ran on under a mat log and then it was late so we all went home".split()
+    chance, words = random.Random(seed), WORDS.split()
     path.write_text("".join(f"{' '.join(chance.choices(words, k=6))}.\n" for _ in range(lines)))
     return path
 
 
-def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-    """`unrolled ARGUMENTS` in a process of its own, which saves at every step; stdout and stderr in one pipe."""
-    command = [sys.executable, "-c", EAGER, *map(str, arguments)]
-    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(command, text=True, **options)
+@dataclass(frozen=True)
+class Command:
+    """`unrolled ...` at work; `log` receives what it says on stdout and stderr."""
+
+    process: ForkServerProcess
+    log: Path
+
+    @property
+    def said(self) -> str:
+        """All that was said so far."""
+        return self.log.read_text(encoding="utf-8")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.is_alive()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def wait(self) -> int:
+        """Its exit code; -9 where it was killed."""
+        self.process.join(120)
+        assert self.process.exitcode is not None, "does not end"
+        return self.process.exitcode
+
+    def wait_for(self, condition: Callable[[], bool]) -> bool:
+        """Wait until the condition holds; False where the process ends before."""
+        until = time.monotonic() + 100
+        while not condition():
+            if not self.alive:
+                return False
+            assert time.monotonic() < until, "waited too long"
+            time.sleep(0.001)
+        return True
 
 
-def run(*arguments: str | Path, **options: Any) -> tuple[int, str]:
+def start(log: Path, *arguments: str | Path, limits: Mapping[int, int] | None = None) -> Command:
+    """Start `unrolled ARGUMENTS`, under resource limits; it saves at every step: tests have no ten seconds."""
+    words = [str(word) for word in arguments]
+    process = PROCESSES.Process(target=_command, args=(words, str(log), dict(limits or {})))
+    process.start()
+    return Command(process, log)
+
+
+def run(log: Path, *arguments: str | Path, limits: Mapping[int, int] | None = None) -> tuple[int, str]:
     """`start`, and wait: exit code and all that was said."""
-    with start(*arguments, **options) as process:
-        said, _ = process.communicate(timeout=120)
-        return process.returncode, said
+    command = start(log, *arguments, limits=limits)
+    return command.wait(), command.said
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
-    """Wait until the condition holds; False where the process ended before."""
-    until = time.monotonic() + 100
-    while not condition():
-        if process.poll() is not None:
-            return False
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.002)
-    return True
+def _command(words: list[str], log: str, limits: dict[int, int]) -> None:
+    from unrolled import keeper
+    from unrolled.cli import main
+
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    keeper.SAVE_SECONDS, keeper.SAVE_SHARE = 0.0, 1e9
+    for which, most in limits.items():
+        resource.setrlimit(which, (most, most))
+    sys.exit(main(words))
 
 
 def marks(path: Path) -> tuple[int, ...]:

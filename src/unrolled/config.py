@@ -26,8 +26,8 @@ def option(
     text: str,
     *,
     choices: tuple[str, ...] | None = None,
-    low: float | None = None,
-    high: float | None = None,
+    low: int | float | None = None,
+    high: int | float | None = None,
 ) -> Any:
     """A field of a configuration: its default, its help, and what values it takes (`low`, `high` inclusive)."""
     return field(default=default, metadata={"help": text, "choices": choices, "low": low, "high": high})
@@ -88,6 +88,7 @@ class TrainConfig:
         choices=("muon", "adamw", "sgd"),
     )
     lr: float | None = option(None, "highest learning rate", low=0)
+    ends_lr: float | None = option(None, "highest learning rate of what muon leaves to adamw", low=0)
     schedule: str = option(
         "cosine", "course of the learning rate", choices=("cosine", "onecycle", "plateau", "constant")
     )

@@ -7,6 +7,7 @@ import platform
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,6 +32,7 @@ from .planning import make_plan, refuse_too_large
 from .prepare import Prepared, Source, prepare
 from .progress import Reporter, duration
 from .runstate import CHECKPOINT, Run, open_run, save_plan
+from .store import Store
 from .tasks import resolve, resolve_data
 from .train import Plan, Problem, Progress, begin, train
 from .tune import peak_bytes, process_age, tune
@@ -42,7 +44,10 @@ WARM = 256
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked of `train`: the configuration (blanks allowed), the parts, and where the model goes."""
+    """What a person asked of `train`: the configuration (blanks allowed), the parts, and where the model goes.
+
+    began: when a budget of minutes began, by time.monotonic(); None: with the process, as for a command.
+    """
 
     config: Config
     data: Source
@@ -50,6 +55,11 @@ class Request:
     out: Path
     resume: bool = False
     force: bool = False
+    began: float | None = None
+
+    def beginning(self) -> float:
+        """When the budget began, by time.monotonic()."""
+        return time.monotonic() - process_age() if self.began is None else self.began
 
 
 def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:
@@ -114,7 +124,11 @@ def _memory_errors_told() -> Iterator[None]:
 def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> modelfile.ModelFile:
     prepared = prepare(request.data, request.valid, config.data, run.folder / "data")
     config, spec, network, problem = assemble(config, prepared)
-    plan = Plan(**run.plan) if run.plan is not None else _new_plan(problem, network, config, prepared, run)
+    if run.plan is not None:
+        plan = Plan(**run.plan)
+    else:
+        plan = make_plan(problem, network, config.training, _size(prepared.valid), began=request.beginning())
+        save_plan(run, asdict(plan))
     torch.set_num_threads(plan.threads)
     describe(config, spec, prepared, plan, reporter)
     progress = begin(network, config.training)
@@ -142,10 +156,6 @@ def _checked(config: Config) -> Config:
         raise UsageError(
             "a language model that reads from both ends would see what it is to guess",
             hint="--no-bidirectional",
-        )
-    if config.training.device != "cpu":
-        raise UsageError(
-            f"device '{config.training.device}'", expected="cpu: this release trains on it alone"
         )
     return config
 
@@ -201,10 +211,8 @@ def assemble(config: Config, prepared: Prepared) -> tuple[Config, NetworkSpec, N
     return config, spec, build(spec, seed=training.seed), problem
 
 
-def _new_plan(problem: Problem, network: Network, config: Config, prepared: Prepared, run: Run) -> Plan:
-    plan = make_plan(problem, network, config.training, len(prepared.valid) if prepared.valid else 0)
-    save_plan(run, asdict(plan))
-    return plan
+def _size(part: Store | None) -> int:
+    return 0 if part is None else len(part)
 
 
 def describe(config: Config, spec: NetworkSpec, prepared: Prepared, plan: Plan, reporter: Reporter) -> None:
@@ -273,12 +281,12 @@ def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder, _memory_errors_told():
         prepared = prepare(request.data, request.valid, config.data, Path(folder))
         config, spec, network, problem = assemble(config, prepared)
-        valid_tokens = len(prepared.valid) if prepared.valid else 0
-        plan = make_plan(problem, network, config.training, valid_tokens, timed=True)
+        valid_tokens, began = _size(prepared.valid), request.beginning()
+        plan = make_plan(problem, network, config.training, valid_tokens, began=began, timed=True)
         describe(config, spec, prepared, plan, reporter)
     return {
         "plan": asdict(plan),
         "parameters": parameters(spec),
         "memory_bytes": peak_bytes(),
-        "seconds": process_age() + plan.seconds,
+        "seconds": time.monotonic() - began + plan.seconds,
     }

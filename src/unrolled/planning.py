@@ -22,7 +22,7 @@ from .errors import UsageError
 from .layers import Dropouts
 from .network import NetworkSpec, parameters
 from .train import Plan, Problem, begin, set_rate, step
-from .tune import cores, memory_left, process_age
+from .tune import cores, memory_left
 from .types import Batch
 
 MEASURING = 0.04  # share of the budget that may go into measuring
@@ -45,10 +45,17 @@ class Measure:
 
 
 def make_plan(
-    problem: Problem, network: Network, config: TrainConfig, valid_tokens: int, *, timed: bool = False
+    problem: Problem,
+    network: Network,
+    config: TrainConfig,
+    valid_tokens: int,
+    *,
+    began: float,
+    timed: bool = False,
 ) -> Plan:
     """Settle the plan. A plan by epochs alone depends on nothing that was measured (measured only if `timed`).
 
+    began: when a budget of minutes began, by time.monotonic().
     Raises UsageError where the minutes are too few for a single step.
     """
     if config.minutes is None:
@@ -60,12 +67,13 @@ def make_plan(
     times = max(2, min(20, int(VALIDATING * budget / max(1e-9, reading * valid_tokens))))
     limit = max(1, min(valid_tokens, int(VALIDATING * budget / times / reading)))
     showing = _sampling_seconds(problem, network)
-    left = budget * (1 - WASTE) - process_age() - ENDING - times * (limit * reading + showing)
+    spent = time.monotonic() - began
+    left = budget * (1 - WASTE) - spent - ENDING - times * (limit * reading + showing)
     steps = int(left / measure.seconds)
     if steps < 1:
         raise UsageError(
             f"{config.minutes:g} minutes are too short: a step takes {measure.seconds:.2f} s here, "
-            f"and {process_age():.0f} s went into reading the data",
+            f"and {spent:.0f} s went into reading the data",
             hint="more --minutes, or a smaller --hidden",
         )
     needed = len(problem.epoch(0)) * config.epochs if config.epochs else steps

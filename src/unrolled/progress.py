@@ -91,8 +91,9 @@ class Curve:
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> str:
         """One line with both losses and their curve; the sample below it."""
-        self._losses.append(metrics["loss"])
-        losses = f"train {metrics['train_loss']:.3f}  valid {metrics['loss']:.4f} {sparkline(self._losses)}"
+        self._losses.append(metrics.get("loss", metrics["train_loss"]))
+        held_out = f"  valid {metrics['loss']:.4f}" if "loss" in metrics else ""
+        losses = f"train {metrics['train_loss']:.3f}{held_out} {sparkline(self._losses)}"
         return self._line(now, losses) + ("\n  | " + sample.replace("\n", "\n  | ") if sample else "")
 
     def _line(self, now: Moment, losses: str) -> str:

@@ -34,8 +34,12 @@ TASKS: dict[str, Preset] = {
     ),
 }
 
-RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
+RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
+
+# What sizes follow from: a nominal CPU of two cores, so that the same request gives the same network anywhere.
+FLOPS = 56e9  # a second, of training as a whole, measured on two cores with AVX2
+GROWTH = 0.28  # units grow with the minutes to this power
 
 
 def find(task: str) -> Preset:
@@ -56,35 +60,51 @@ def resolve_data(config: Config) -> Config:
 def resolve(config: Config, tokens: int, types: int) -> Config:
     """The configuration with every blank filled: `tokens` in the training part, `types` in the vocabulary.
 
-    The size follows the budget: what a minute can train, and no more than the data can feed. The figures come
-    from the measurements written down in docs/log.md.
+    The size follows the budget: what a minute can train, and no more than the data can feed. Dropout follows how
+    often the text is read. The figures come from the measurements written down in docs/log.md.
     """
-    minutes, epochs = config.training.minutes, config.training.epochs
-    if minutes is None and epochs is None:
-        epochs = 10
+    if config.training.minutes is None:
+        config = fill(config, {"epochs": 5})
     words = config.data.unit != "char"
-    hidden = config.model.hidden or _hidden(minutes, tokens, words)
-    embedding = hidden if words else min(64, types)
+    model, training = config.model, config.training
+    hidden = model.hidden or _hidden(training.minutes, tokens, words)
+    embedding = max(16, hidden // 2) if words else min(64, types)
+    embedding = embedding if model.embedding is None else model.embedding
+    epochs = _epochs(config, tokens, types, hidden, embedding)
     return fill(
         config,
         {
-            "epochs": epochs,
             "layers": 1,
             "hidden": hidden,
             "embedding": embedding,
-            "tie": words and config.model.embedding in (None, hidden) and config.model.softmax == "exact",
+            "tie": words and embedding > 0 and model.softmax == "exact",
             "batch_size": 32,
-            "window": 64 if not words else 40,
-            "lr": RATES[config.training.optimizer],
+            "window": 64,
+            "lr": RATES[training.optimizer],
+            "ends_lr": 4e-3 if words else 1e-2,
             "average": 0.0,
-            "dropout": _dropout(minutes, tokens, hidden),
+            "dropout": round(min(0.5, max(0.0, 0.1 * (epochs - 2.5))), 2),
         },
     )
 
 
 def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
-    return 512
+    """Units: by the minutes, at most the square root of the number of tokens, a multiple of 64 (or of 8 below)."""
+    most = tokens**0.5
+    by_time = (110 if words else 265) * (minutes or 10) ** GROWTH
+    units = min(by_time, most)
+    step = 64 if units >= 96 else 8
+    return max(8, step * round(units / step))
 
 
-def _dropout(minutes: float | None, tokens: int, hidden: int) -> float:
-    return 0.0
+def _epochs(config: Config, tokens: int, types: int, hidden: int, embedding: int) -> float:
+    """How often the text will be read, on the nominal CPU where minutes are given."""
+    minutes, epochs = config.training.minutes, config.training.epochs
+    if minutes is None:
+        return float(epochs or 1)
+    layers = config.model.layers or 1
+    a_token = 24 * hidden * (hidden + embedding + 2 * (layers - 1) * hidden) + 6 * types * (
+        embedding or hidden
+    )
+    by_time = minutes * 60 * FLOPS / a_token / tokens
+    return min(by_time, epochs or by_time)

@@ -21,7 +21,7 @@ from .architectures import Network
 from .config import TrainConfig
 from .errors import NonFiniteError
 from .layers import Dropouts
-from .optimizers import Optimizer, make
+from .optimizers import Optimizer, make, set_rates
 from .types import Batch, Place
 
 Weights = dict[str, Tensor]
@@ -154,7 +154,8 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
             at.done = after >= 1.0
             if at.done or int(after * plan.validations) > int(before * plan.validations):
                 metrics = validate(problem, progress, plan.validation_tokens)
-                _judge(progress, metrics["loss"], config, keep=problem.validation is not None)
+                loss_now = metrics.get("loss", metrics["train_loss"])
+                _judge(progress, loss_now, config, keep=problem.validation is not None)
                 keeper.validated(progress, metrics, after)
                 at.train_nats, at.train_count = 0.0, 0
             keeper.step(progress, loss, after)
@@ -193,11 +194,12 @@ def step(
 
 
 def validate(problem: Problem, progress: Progress, limit: int) -> dict[str, float]:
-    """Mean losses in nats: `loss` on the validation part by the weights that would be kept, `train_loss` of late."""
+    """Mean losses in nats: `train_loss` of late, and, where there is a validation part, `loss` on it by the weights
+    that would be kept."""
     at = progress.at
     train_loss = at.train_nats / max(1, at.train_count)
     if problem.validation is None:
-        return {"loss": train_loss, "train_loss": train_loss}
+        return {"train_loss": train_loss}
     with averaged(progress) as network:
         total, count, state = 0.0, 0, None
         network.eval()
@@ -221,11 +223,8 @@ def share_done(plan: Plan, at: Position, batches: int) -> float:
 
 
 def set_rate(progress: Progress, config: TrainConfig, share: float) -> None:
-    """Set the learning rate for the step at `share` of the training."""
-    rate = (config.lr or 0.0) * SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale
-    for optimizer in progress.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    """Set the learning rates for the step at `share` of the training."""
+    set_rates(progress.optimizers, SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale)
 
 
 def carry(state: Any, keep: NDArray[np.bool_]) -> Any:

@@ -77,8 +77,7 @@ def process_age() -> float:
     if not fields or not up:
         return known
     age = float(up[0]) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    # A container may have an uptime of its own, with which the start does not agree.
-    return age if known - 1 <= age <= known + 60 else known
+    return age if age >= 0 else known  # a container may have an uptime of its own, shorter than the machine's
 
 
 def _own_group() -> str:

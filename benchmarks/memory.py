@@ -1,0 +1,148 @@
+"""Memory of `unrolled train` on a small and on a large text: anonymous memory may not grow with the text.
+
+    python benchmarks/memory.py --source tinyshakespeare.txt --unit char
+    python benchmarks/memory.py --unit word --sizes 3,300
+
+The texts are made: SOURCE over and over, or without one lines of words drawn by a Zipf law. Each training is sampled
+every 50 ms from /proc (Linux only): RssAnon, what is the process's own, and VmHWM, the most that was resident, of
+which the mapped text is a part that the system takes back when it needs it. Exits with 1 where the limits are passed:
+150 MB more anonymous memory for the largest text than for the smallest, 1 GB resident.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import finish, parser, record
+
+MB = 10**6
+SAMPLE_SECONDS = 0.05
+MORE_MB, RESIDENT_MB = 150, 1000
+WORDS = 200_000  # kinds of words of a made text
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most that a training held, in MB, how long it took in seconds, and what it said last."""
+
+    anonymous: float
+    resident: float
+    seconds: float
+    last: str
+
+
+def write_text(path: Path, size: int, source: Path | None, seed: int) -> None:
+    """A text of about `size` bytes: the source over and over, or made words."""
+    block = source.read_bytes() if source else _made(seed, 4 * MB)
+    with path.open("wb") as file:
+        for left in range(size, 0, -len(block)):
+            file.write(block[:left])
+
+
+def _made(seed: int, size: int) -> bytes:
+    """Lines of ten words; the r-th most frequent word is `w` and its rank, drawn about as often as 1 / r."""
+    chance, lines, length = random.Random(seed), list[str](), 0
+    while length < size:
+        ranks = (int(WORDS ** chance.random()) for _ in range(10))
+        lines.append(" ".join(f"w{rank}" for rank in ranks) + "\n")
+        length += len(lines[-1])
+    return "".join(lines).encode()
+
+
+def train(text: Path, model: Path, options: list[str]) -> Peak:
+    """Train on the text, watched."""
+    command = [
+        sys.executable,
+        "-m",
+        "unrolled",
+        "train",
+        "language",
+        str(text),
+        "--out",
+        str(model),
+        *options,
+    ]
+    anonymous = resident = 0
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, stdout=said, stderr=said, text=True) as process,
+    ):
+        status = Path(f"/proc/{process.pid}/status")
+        while process.poll() is None:
+            now = _status(status)
+            anonymous = max(anonymous, now.get("RssAnon", 0))
+            resident = max(resident, now.get("VmHWM", 0))
+            time.sleep(SAMPLE_SECONDS)
+        said.seek(0)
+        lines = said.read().splitlines()
+    if process.returncode:
+        print("\n".join(lines[-20:]), f"error: exit code {process.returncode}", sep="\n", file=sys.stderr)
+        raise SystemExit(1)
+    return Peak(anonymous / MB, resident / MB, time.monotonic() - started, lines[-1])
+
+
+def _status(path: Path) -> dict[str, int]:
+    """The sizes in bytes that the system tells of a process; none where it has just ended."""
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[2:] == ["kB"]}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    sizes = sorted(float(size) for size in arguments.sizes.split(","))
+    options = ["--unit", arguments.unit, "--minutes", str(arguments.minutes), *arguments.options]
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        for size in sizes:
+            text = Path(name) / f"{size:g}.txt"
+            write_text(text, int(size * MB), arguments.source, arguments.seed)
+            peak = train(text, Path(name) / f"{size:g}.model", options)
+            text.unlink()
+            rows.append(
+                {
+                    "text MB": size,
+                    "unit": arguments.unit,
+                    "anonymous MB": peak.anonymous,
+                    "resident MB": peak.resident,
+                    "seconds": peak.seconds,
+                    "end": peak.last,
+                }
+            )
+            print(rows[-1], file=sys.stderr)
+    more = rows[-1]["anonymous MB"] - rows[0]["anonymous MB"]
+    most = max(row["resident MB"] for row in rows)
+    data = [arguments.source] if arguments.source else []
+    finish(record("memory", data, settings={"options": options}, rows=rows), rows, arguments.json)
+    good = more <= MORE_MB and most <= RESIDENT_MB
+    print(f"{more:+.0f} MB anonymous (limit {MORE_MB}), at most {most:.0f} MB resident (limit {RESIDENT_MB})")
+    return 0 if good else 1
+
+
+def options_of(words: list[str]) -> argparse.Namespace:
+    """The command line; what follows `--` is for `unrolled train`."""
+    made = parser(__doc__)
+    made.add_argument("--source", type=Path, help="a text to repeat (default: made words)")
+    made.add_argument("--unit", choices=("char", "word"), default="char")
+    made.add_argument("--sizes", default="3,300", help="of the texts in MB")
+    made.add_argument("--minutes", type=float, default=1.5, help="the large text takes a while to read")
+    made.add_argument("--seed", type=int, default=0, help="of the made words")
+    made.add_argument("--folder", type=Path, help="where texts and runs stand meanwhile (default: temporary)")
+    cut = words.index("--") if "--" in words else len(words)
+    arguments = made.parse_args(words[:cut])
+    arguments.options = words[cut + 1 :]
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main(options_of(sys.argv[1:])))
