@@ -105,9 +105,8 @@ def small() -> Small:
     code = (
         "import json, sys; from unrolled.cli import main; sys.exit(max(map(main, json.loads(sys.argv[1]))))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(commands, default=str)], capture_output=True, text=True
-    )
+    given = json.dumps([[str(argument) for argument in command] for command in commands])
+    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return Small(folder, text, few, folder / "word", folder / "white", folder / "char")
 

@@ -88,7 +88,6 @@ class TrainConfig:
         choices=("muon", "adamw", "sgd"),
     )
     lr: float | None = option(None, "highest learning rate", low=0)
-    ends_lr: float | None = option(None, "highest learning rate of what muon leaves to adamw", low=0)
     schedule: str = option(
         "cosine", "course of the learning rate", choices=("cosine", "onecycle", "plateau", "constant")
     )

@@ -9,7 +9,7 @@ import inspect
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from . import modelfile
 from .config import build, flat_options
@@ -62,7 +62,7 @@ class LanguageModel:
         """The constructor's arguments and their values."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: Any) -> LanguageModel:
         """Change some of the constructor's arguments. Raises UsageError for an unknown one."""
         known = self.get_params()
         for name, value in params.items():
@@ -71,7 +71,7 @@ class LanguageModel:
             setattr(self, name, value)
         return self
 
-    def fit(self, X: Sequence[str], y: None = None) -> Self:
+    def fit(self, X: Sequence[str], y: None = None) -> LanguageModel:
         """Train on texts. Raises MissingExtra without torch, UsageError and DataError for unusable texts."""
         if isinstance(X, str):
             raise UsageError("fit needs a list of texts", hint='.fit(["one text", "another"])')

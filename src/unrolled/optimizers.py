@@ -46,9 +46,7 @@ class Muon(Optimizer):
     """
 
     def __init__(self, groups: list[list[Tensor]], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(
-            [{"params": group} for group in groups], {"lr": lr, "highest": lr, "momentum": momentum}
-        )
+        super().__init__([{"params": group} for group in groups], {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] (torch overloads it)
@@ -75,24 +73,13 @@ def make(named: Iterable[tuple[str, Tensor]], config: TrainConfig) -> tuple[Opti
     return OPTIMIZERS[config.optimizer](weights, config)
 
 
-def set_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
-    """Set every group's learning rate to `factor` times its highest."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = factor * group["highest"]
-
-
 def _adamw(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
-    return (_fused_adamw(weights, config.lr or 0.0, config.weight_decay),)
-
-
-def _fused_adamw(weights: dict[str, Tensor], lr: float, weight_decay: float) -> Optimizer:
-    return torch.optim.AdamW(_decayed(weights, lr, weight_decay), lr=lr, betas=(0.9, 0.99), fused=True)
+    groups = _decayed(weights, config)
+    return (torch.optim.AdamW(groups, lr=config.lr or 0.0, betas=(0.9, 0.99), fused=True),)
 
 
 def _sgd(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
-    lr = config.lr or 0.0
-    return (torch.optim.SGD(_decayed(weights, lr, config.weight_decay), lr=lr, momentum=config.momentum),)
+    return (torch.optim.SGD(_decayed(weights, config), lr=config.lr or 0.0, momentum=config.momentum),)
 
 
 def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
@@ -107,16 +94,16 @@ def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, .
         if not (name.startswith("core.") and weight.ndim == 2)
     }
     muon = Muon(list(cells.values()), config.lr or 0.0)
-    return muon, _fused_adamw(others, config.ends_lr or 0.0, config.weight_decay)
+    return muon, *_adamw(others, config)
 
 
-def _decayed(weights: dict[str, Tensor], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+def _decayed(weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, Any]]:
     """Parameter groups: matrices decay, vectors do not."""
     matrices = [weight for weight in weights.values() if weight.ndim > 1]
     vectors = [weight for weight in weights.values() if weight.ndim <= 1]
     return [
-        {"params": matrices, "highest": lr, "weight_decay": weight_decay},
-        {"params": vectors, "highest": lr, "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
 
 

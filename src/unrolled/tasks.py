@@ -81,7 +81,6 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "batch_size": 32,
             "window": 64,
             "lr": RATES[training.optimizer],
-            "ends_lr": 4e-3 if words else 1e-2,
             "average": 0.0,
             "dropout": round(min(0.5, max(0.0, 0.1 * (epochs - 2.5))), 2),
         },

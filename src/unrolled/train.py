@@ -21,7 +21,7 @@ from .architectures import Network
 from .config import TrainConfig
 from .errors import NonFiniteError
 from .layers import Dropouts
-from .optimizers import Optimizer, make, set_rates
+from .optimizers import Optimizer, make
 from .types import Batch, Place
 
 Weights = dict[str, Tensor]
@@ -223,8 +223,11 @@ def share_done(plan: Plan, at: Position, batches: int) -> float:
 
 
 def set_rate(progress: Progress, config: TrainConfig, share: float) -> None:
-    """Set the learning rates for the step at `share` of the training."""
-    set_rates(progress.optimizers, SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale)
+    """Set the learning rate for the step at `share` of the training."""
+    rate = (config.lr or 0.0) * SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale
+    for optimizer in progress.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
 
 
 def carry(state: Any, keep: NDArray[np.bool_]) -> Any:
