@@ -18,7 +18,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 # Annotations of the package (array shapes too) are checked at every call, in tests only: it costs 0.1 ms a call.
 # A name that is imported for type checkers alone cannot be resolved when running and is let through.
-install_import_hook("unrolled", "beartype.beartype")
+install_import_hook("unrolled", "typecheck.check")
 
 # A shared machine is slow now and then; a slow example is no failure.
 hypothesis.settings.register_profile("unrolled", deadline=None)

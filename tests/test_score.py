@@ -239,7 +239,7 @@ def test_temperature_zero_takes_the_most_probable(models: dict[str, Model]):
 
 
 def test_unknown_is_written_only_when_asked_for():
-    ask = ("sample", small().word, "--temperature", 50, "--length", 60, "--count", 5)
+    ask = ("sample", small().word, "--temperature", 50, "--length", 60, "--count", 20)
     assert "<UNK>" not in run(*ask).out
     assert "<UNK>" in run(*ask, "--unknown").out
 

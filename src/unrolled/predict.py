@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import modelfile
+from .engines import Engine
 from .engines.numpy_engine import NumpyEngine
 from .errors import DataError, UnrolledError, UsageError, need, suggest
 from .inputs.tokens import Reading
 from .modelfile import ModelFile
 from .network import NetworkSpec, from_json, shapes
-
-if TYPE_CHECKING:
-    from .engines import Engine
 
 
 @dataclass(frozen=True)

@@ -71,15 +71,6 @@ class Store:
         """The first line start at or after each position of the view; the end of the view where none follows."""
         return self.clip(self.all_lines[np.searchsorted(self.all_lines, positions + self.begin)])
 
-    def position_of_line(self, characters: int) -> int:
-        """The first token of the line that holds the character of this number, counted from the text's beginning."""
-        line = int(np.searchsorted(self.all_characters[:-1], characters, side="right")) - 1
-        return (
-            int(self.clip(self.all_lines[line : line + 1])[0])
-            if characters < self.all_characters[-1]
-            else len(self)
-        )
-
     def place(self, position: int) -> Place:
         """File and line of the token at a position."""
         absolute = position + self.begin

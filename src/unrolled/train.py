@@ -26,6 +26,7 @@ from .types import Batch, Place
 
 Weights = dict[str, Tensor]
 DIVERGED = 1000.0  # a loss so many times the first one is as lost as a NaN, and says so sooner
+WILD = 1e4  # root mean square of all weights: far beyond sound ones, but gates that saturate can hide it in the loss
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
 def step(
     problem: Problem, progress: Progress, batch: Batch, dropouts: Dropouts, config: TrainConfig
 ) -> float:
-    """One step of the optimizer on one batch; returns its mean loss in nats."""
+    """One step of the optimizer on one batch; returns its mean loss in nats. Raises as `train` says."""
     network, at = progress.network, progress.at
     network.train()
     x, y = torch.from_numpy(batch.x), torch.from_numpy(batch.y)  # [batch, T_x], ids as int64
@@ -182,7 +183,7 @@ def step(
     norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip or math.inf, foreach=True)
     loss = float(nats.detach()) / max(1, count)
     at.first_loss = loss if at.first_loss is None else at.first_loss
-    _refuse_non_finite(problem, batch, loss, float(norm), at)
+    _refuse_diverged(problem, batch, loss, float(norm), at, _root_mean_square(network))
     for optimizer in progress.optimizers:
         optimizer.step()
     progress.state = detach(state)
@@ -306,14 +307,21 @@ def _judge(progress: Progress, loss: float, config: TrainConfig, *, keep: bool) 
         at.done = True
 
 
-def _refuse_non_finite(problem: Problem, batch: Batch, loss: float, norm: float, at: Position) -> None:
+def _root_mean_square(network: nn.Module) -> float:
+    weights = [p.detach() for p in network.parameters()]
+    return float(nn.utils.get_total_norm(weights, foreach=True)) / math.sqrt(sum(w.numel() for w in weights))
+
+
+def _refuse_diverged(
+    problem: Problem, batch: Batch, loss: float, norm: float, at: Position, size: float
+) -> None:
     first = at.first_loss if at.first_loss is not None else loss
-    if math.isfinite(loss) and math.isfinite(norm) and loss <= DIVERGED * max(first, 1.0):
+    if math.isfinite(loss) and math.isfinite(norm) and loss <= DIVERGED * max(first, 1.0) and size <= WILD:
         return
     rows = [int(i) for i in np.flatnonzero(batch.lengths > 0)]
     place = problem.place(int(batch.places[rows[0]])) if rows else None
     others = ", ".join(str(problem.place(int(batch.places[i]))) for i in rows[1:4])
-    named = f"loss {loss:.4g}, norm of the gradient {norm:.4g}"
+    named = f"loss {loss:.4g}, norm of the gradient {norm:.4g}, weights of about {size:.2g}"
     raise NonFiniteError(
         f"training diverged at step {at.step + 1} ({named})"
         + (f", in a batch with {others}" if others else ""),

@@ -5,7 +5,7 @@ numpy_engine.py needs NumPy alone; torch_engine.py, beside this folder because i
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from ..types import State
 __all__ = ["Engine"]
 
 
+@runtime_checkable
 class Engine(Protocol):
     """What decoding and scoring ask of a network. A state is opaque and belongs to its engine; None is zeros."""
 

@@ -203,8 +203,10 @@ def _characters(vocabulary: Vocabulary) -> NDArray[np.int32]:
 def _count_characters(documents: Iterable[Document], lower: bool) -> dict[str, int]:
     totals = np.zeros(128, dtype=np.int64)
     for batch in _batches(documents):
-        text = "".join(document.text for document in batch)
+        # Joined as `encode` joins them: lower-casing may look at what stands behind a letter (the final sigma).
+        text = "".join(document.text + (END if document.last else "") for document in batch)
         counts = np.bincount(_code_points(text.lower() if lower else text))
+        counts[: len(END)] = 0  # END is the code point 0
         totals = np.pad(totals, (0, max(0, len(counts) - len(totals))))
         totals[: len(counts)] += counts
     return {chr(code): int(totals[code]) for code in np.flatnonzero(totals)}

@@ -9,20 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..decode.sample import Settings, stream_all
+from ..engines import Engine
 from ..errors import UsageError
 from ..inputs.tokens import Reading
 from ..text import join, split
 from ..types import Answer, Batch
 from ..vocab import EOS, UNK
-
-if TYPE_CHECKING:
-    from ..engines import Engine
 
 CHUNK = 256  # steps computed at a time: fixed, so that a line has the same bits wherever it stands
 START = -1  # the vector of zeros
