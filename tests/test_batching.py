@@ -70,6 +70,7 @@ def check_batch(
         if batch.carry[row]:
             assert before is not None
             assert place == before.places[row] + before.lengths[row]
+            assert before.lengths[row] == before.x.shape[1], "padding would have changed the carried state"
             assert place not in documents
             assert batch.x[row, 0] == place + 1
         else:
@@ -190,7 +191,11 @@ def test_some_windows_of_long_pieces_start_cold():
             behind = batch.places[row] - (before.places[row] + before.lengths[row]) if number else 1 << 30
             if batch.carry[row]:
                 assert behind == 0
+                assert before.lengths[row] == before.x.shape[1], "padding would have changed the carried state"
                 warm += 1
+            elif behind == 0 and batch.x[row, 0] != START:
+                assert before.lengths[row] < before.x.shape[1], "only behind a window that was moved"
+                assert batch.x[row, 0] == before.y[row, before.lengths[row] - 1]
             elif 0 <= behind < 40:
                 cold += 1
                 assert batch.places[row] in lines

@@ -250,15 +250,14 @@ def _chunk_bounds(pieces: int, batch_size: int) -> Int64:
     return np.arange(chunks + 1) * pieces // chunks
 
 
-def _windows(chunk: _Chunk, step: int, batch_size: int) -> tuple[Int64, Int64, Int64, Int64]:
+def _windows(chunk: _Chunk, step: int, size: int, batch_size: int) -> tuple[Int64, Int64, Int64, Int64]:
     """[batch] each: piece (-1: none), window in it, and the positions where this begins and ends.
 
-    A piece is split evenly: the last window of a piece is as good as the first, and no step is nearly empty.
+    All windows of a piece but its last are full: a row whose state goes on has no padding, which would change it.
     """
     piece, window = chunk.rows(step, batch_size)
-    start, count = chunk.starts[piece], chunk.windows[piece]
-    length = np.where(piece >= 0, chunk.stops[piece] - start, 0)
-    low, high = start + window * length // count, start + (window + 1) * length // count
+    low = chunk.starts[piece] + window * size
+    high = np.minimum(low + size, chunk.stops[piece])
     return piece, window, np.where(piece >= 0, low, 0), np.where(piece >= 0, high, 0)
 
 
@@ -266,11 +265,12 @@ def _assemble(
     store: Store,
     low: Int64,
     high: Int64,
+    begins: NDArray[np.bool_],
     carry: NDArray[np.bool_],
     rare: NDArray[np.bool_] | None,
     key: tuple[int, ...],
 ) -> Batch:
-    """The batch of rows [low, high): x is one token behind y, and START where nothing is carried."""
+    """The batch of rows [low, high): x is one token behind y, and START where a row `begins`."""
     lengths = high - low
     steps = np.arange(int(lengths.max()))
     positions = np.clip(low[:, None] + np.arange(-1, len(steps)), 0, len(store) - 1)  # [batch, T_x + 1]
@@ -281,7 +281,7 @@ def _assemble(
         ids[found] = np.where(unknown == 1, UNK, ids[found])
     inside = steps < lengths[:, None]  # [batch, T_x]
     x, y = np.where(inside, ids[:, :-1], START), np.where(inside, ids[:, 1:], NOTHING)
-    x[~carry, 0] = START
+    x[begins, 0] = START
     return Batch(x=x, y=y, lengths=lengths, carry=carry, places=low)
 
 
@@ -340,13 +340,22 @@ class LanguageEpoch(Sequence[Batch]):
         return _schedule(starts, stops, self._window, self._batch_size, (*self._key, number), in_order=False)
 
     def _batch(self, chunk: _Chunk, step: int) -> Batch:
-        piece, window, low, high = _windows(chunk, step, self._batch_size)
-        carry = window > 0
+        piece, window, low, high = _windows(chunk, step, self._window, self._batch_size)
+        cold, line = self._cold_start(chunk, piece, window, low)
+        # Behind a window that was moved, and so padded, no state can be carried: it starts from zeros too, but knows
+        # the token before it.
+        _, line_before = self._cold_start(chunk, piece, window - 1, low - self._window)
+        carry = (window > 0) & ~cold & (line_before == low - self._window)
+        return _assemble(self._store, line, high, (window == 0) | cold, carry, self._rare, self._key)
+
+    def _cold_start(
+        self, chunk: _Chunk, piece: Int64, window: Int64, low: Int64
+    ) -> tuple[NDArray[np.bool_], Int64]:
+        """[batch] whether this window starts cold, and where: at the first line start of its first half if any."""
         chance = (hashed((*self._key, _COLD), low + self._store.begin) >> np.uint64(11)) * 2.0**-53
-        cold = carry & (chunk.windows[piece] > LONG) & (chance < self._cold)
+        cold = (window > 0) & (chunk.windows[piece] > LONG) & (chance < self._cold)
         line = self._store.next_line(low)
-        low = np.where(cold & (line - low < (high - low) // 2), line, low)
-        return _assemble(self._store, low, high, carry & ~cold, self._rare, self._key)
+        return cold, np.where(cold & (line - low < self._window // 2), line, low)
 
 
 def evaluation_batches(store: Store, batch_size: int, window: int, warm: int = 256) -> Iterator[Batch]:
@@ -365,8 +374,8 @@ def evaluation_batches(store: Store, batch_size: int, window: int, warm: int = 2
         starts = np.where(members >= store.documents, asked - warm, asked)
         chunk = _schedule(starts, stops, window, batch_size, None, in_order=batch_size == 1)
         for step in range(int(chunk.offsets[-1])):
-            piece, number, low, high = _windows(chunk, step, batch_size)
-            batch = _assemble(store, low, high, number > 0, None, ())
+            piece, number, low, high = _windows(chunk, step, window, batch_size)
+            batch = _assemble(store, low, high, number == 0, number > 0, None, ())
             positions = low[:, None] + np.arange(batch.y.shape[1])  # [batch, T_y]
             batch.y[positions < np.where(piece >= 0, asked[piece], 0)[:, None]] = NOTHING
             yield batch

@@ -32,7 +32,7 @@ ENDING = 1.0  # seconds to write the model and leave
 STRATA = 8  # batches timed, one of each size class
 FEWEST = 3  # steps that a measurement takes at least
 FORWARD = 0.4  # cost of a token forward, as a share of its cost forward and back
-BASE_BYTES = 100 << 20  # buffers of torch, of a checkpoint being written, of the data
+BASE_BYTES = 300 << 20  # what torch loads and keeps while it trains, a checkpoint being written, the data
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,7 @@ def tune() -> bool:
 
 def memory_left() -> int:
     """Bytes this process may still take: the least that its address space, control group and machine leave."""
-    left: list[int] = []
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
-        left.append(soft - int((_read(Path("/proc/self/statm")).split() or ["0"])[0]) * _PAGE)
+    left = [address_space_left()]
     for limit, key in (("memory.max", "anon"), ("memory/memory.limit_in_bytes", "total_rss")):
         for group in (_CGROUP, _CGROUP / _own_group()):
             text = _read(group / limit).strip()
@@ -46,6 +43,13 @@ def memory_left() -> int:
     available = _entry(Path("/proc/meminfo"), "MemAvailable:") * 1024
     left.append(available or os.sysconf("SC_PHYS_PAGES") * _PAGE - peak_bytes())
     return max(0, min(left))
+
+
+def address_space_left() -> int:
+    """Bytes this process may still map; more than any machine has where there is no limit."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    mapped = int((_read(Path("/proc/self/statm")).split() or ["0"])[0]) * _PAGE
+    return 1 << 62 if soft == resource.RLIM_INFINITY else max(0, soft - mapped)
 
 
 def peak_bytes() -> int:
