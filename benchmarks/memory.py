@@ -3,9 +3,9 @@
     python benchmarks/memory.py --source tinyshakespeare.txt --unit char
     python benchmarks/memory.py --unit word --sizes 3,300
 
-The texts are made: SOURCE over and over, or without one lines of words drawn by a Zipf law. Each training is sampled
-every 50 ms from /proc (Linux only): RssAnon, what is the process's own, and VmHWM, the most that was resident, of
-which the mapped text is a part that the system takes back when it needs it. Exits with 1 where the limits are passed:
+The texts are made: SOURCE over and over, or without one lines of words drawn by a Zipf law. Each training is stopped
+by Ctrl-C some seconds after its first checkpoint, and sampled every 50 ms from /proc (Linux only): RssAnon, what is
+the process's own, and VmHWM, the most that was resident, of which the mapped text is a part that the system takes back when it needs it. Exits with 1 where the limits are passed:
 150 MB more anonymous memory for the largest text than for the smallest, 1 GB resident.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,12 +32,11 @@ WORDS = 200_000  # kinds of words of a made text
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that a training held, in MB, how long it took in seconds, and what it said last."""
+    """The most that a training held, in MB, and how long it took in seconds."""
 
     anonymous: float
     resident: float
     seconds: float
-    last: str
 
 
 def write_text(path: Path, size: int, source: Path | None, seed: int) -> None:
@@ -57,8 +57,8 @@ def _made(seed: int, size: int) -> bytes:
     return "".join(lines).encode()
 
 
-def train(text: Path, model: Path, options: list[str]) -> Peak:
-    """Train on the text, watched."""
+def train(text: Path, model: Path, options: list[str], seconds: float) -> Peak:
+    """Train on the text, watched, until so many seconds after the first checkpoint."""
     command = [
         sys.executable,
         "-m",
@@ -71,7 +71,8 @@ def train(text: Path, model: Path, options: list[str]) -> Peak:
         *options,
     ]
     anonymous = resident = 0
-    started = time.monotonic()
+    started, saved = time.monotonic(), None
+    checkpoint = model.with_name(f"{model.name}.run") / "checkpoint"
     with (
         tempfile.TemporaryFile("w+") as said,
         subprocess.Popen(command, stdout=said, stderr=said, text=True) as process,
@@ -81,13 +82,18 @@ def train(text: Path, model: Path, options: list[str]) -> Peak:
             now = _status(status)
             anonymous = max(anonymous, now.get("RssAnon", 0))
             resident = max(resident, now.get("VmHWM", 0))
+            if saved is None and checkpoint.exists():
+                saved = time.monotonic()
+            if saved is not None and time.monotonic() - saved > seconds:
+                process.send_signal(signal.SIGINT)
+                seconds = float("inf")
             time.sleep(SAMPLE_SECONDS)
         said.seek(0)
         lines = said.read().splitlines()
-    if process.returncode:
+    if process.returncode not in (0, 128 + signal.SIGINT):
         print("\n".join(lines[-20:]), f"error: exit code {process.returncode}", sep="\n", file=sys.stderr)
         raise SystemExit(1)
-    return Peak(anonymous / MB, resident / MB, time.monotonic() - started, lines[-1])
+    return Peak(anonymous / MB, resident / MB, time.monotonic() - started)
 
 
 def _status(path: Path) -> dict[str, int]:
@@ -101,13 +107,13 @@ def _status(path: Path) -> dict[str, int]:
 
 def main(arguments: argparse.Namespace) -> int:
     sizes = sorted(float(size) for size in arguments.sizes.split(","))
-    options = ["--unit", arguments.unit, "--minutes", str(arguments.minutes), *arguments.options]
+    options = ["--unit", arguments.unit, "--epochs", "1", *arguments.options]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         for size in sizes:
             text = Path(name) / f"{size:g}.txt"
             write_text(text, int(size * MB), arguments.source, arguments.seed)
-            peak = train(text, Path(name) / f"{size:g}.model", options)
+            peak = train(text, Path(name) / f"{size:g}.model", options, arguments.seconds)
             text.unlink()
             rows.append(
                 {
@@ -116,7 +122,6 @@ def main(arguments: argparse.Namespace) -> int:
                     "anonymous MB": peak.anonymous,
                     "resident MB": peak.resident,
                     "seconds": peak.seconds,
-                    "end": peak.last,
                 }
             )
             print(rows[-1], file=sys.stderr)
@@ -135,7 +140,7 @@ def options_of(words: list[str]) -> argparse.Namespace:
     made.add_argument("--source", type=Path, help="a text to repeat (default: made words)")
     made.add_argument("--unit", choices=("char", "word"), default="char")
     made.add_argument("--sizes", default="3,300", help="of the texts in MB")
-    made.add_argument("--minutes", type=float, default=1.5, help="the large text takes a while to read")
+    made.add_argument("--seconds", type=float, default=20, help="of training after the first checkpoint")
     made.add_argument("--seed", type=int, default=0, help="of the made words")
     made.add_argument("--folder", type=Path, help="where texts and runs stand meanwhile (default: temporary)")
     cut = words.index("--") if "--" in words else len(words)

@@ -191,7 +191,9 @@ def test_some_windows_of_long_pieces_start_cold():
             behind = batch.places[row] - (before.places[row] + before.lengths[row]) if number else 1 << 30
             if batch.carry[row]:
                 assert behind == 0
-                assert before.lengths[row] == before.x.shape[1], "padding would have changed the carried state"
+                assert before.lengths[row] == before.x.shape[1], (
+                    "padding would have changed the carried state"
+                )
                 warm += 1
             elif behind == 0 and batch.x[row, 0] != START:
                 assert before.lengths[row] < before.x.shape[1], "only behind a window that was moved"
