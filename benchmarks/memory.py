@@ -5,8 +5,9 @@
 
 The texts are made: SOURCE over and over, or without one lines of words drawn by a Zipf law. Each training is stopped
 by Ctrl-C some seconds after its first checkpoint, and sampled every 50 ms from /proc (Linux only): RssAnon, what is
-the process's own, and VmHWM, the most that was resident, of which the mapped text is a part that the system takes back when it needs it. Exits with 1 where the limits are passed:
-150 MB more anonymous memory for the largest text than for the smallest, 1 GB resident.
+the process's own, and VmHWM, the most that was resident, of which the mapped text is a part that the system takes
+back when it needs it. Exits with 1 where the limits are passed: 150 MB more anonymous memory for the largest text
+than for the smallest, 1 GB resident.
 """
 
 from __future__ import annotations
