@@ -265,10 +265,21 @@ def test_a_full_disk_at_the_very_start_leaves_nothing(text, tmp_path):
 @pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="needs to know the size of its address space"
 )
+def test_too_little_memory_for_torch_itself_is_refused(text, tmp_path):
+    words = ("train", "language", text, *SMALL, "--epochs", "1", "--out", tmp_path / "m")
+    code, said = run(tmp_path / "log", *words, limits={resource.RLIMIT_AS: 500 << 20})
+    assert code == 2, said
+    assert said.splitlines()[-1].startswith("error: torch alone takes 750 MB of address space, and ")
+    assert not (tmp_path / "m.run").exists()
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="needs to know the size of its address space"
+)
 def test_too_little_memory_is_refused_with_an_estimate(text, tmp_path):
     # A little above what torch itself has mapped, below which no process can say anything.
     words = ("train", "language", text, "--hidden", "4096", "--threads", "1", "--epochs", "1")
-    limit = address_space() + (600 << 20)
+    limit = address_space() + (900 << 20)
     code, said = run(tmp_path / "log", *words, "--out", tmp_path / "m", limits={resource.RLIMIT_AS: limit})
     assert code == 2, said
     last = said.splitlines()[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from training import write_text
-from unrolled import planning, tune
+from unrolled import machine, planning
 from unrolled.architectures import Network
 from unrolled.config import Config
 from unrolled.config import build as configure
@@ -129,10 +130,10 @@ def test_too_large_a_network_is_refused_before_it_is_built(text: Path, tmp_path:
     request = Request(
         configure("language", {**SMALL, "hidden": 65_536}), from_files([text], "file"), None, tmp_path / "m"
     )
-    before = tune.peak_bytes()
+    before = machine.peak_bytes()
     with pytest.raises(UsageError, match=r"about [\d,]+ MB more, and [\d,]+ MB can be had"):
         dry_run(request, Silent())
-    assert tune.peak_bytes() - before < 1 << 30
+    assert machine.peak_bytes() - before < 1 << 30
 
 
 def test_the_estimate_grows_with_what_it_depends_on():
@@ -150,47 +151,47 @@ def test_the_estimate_grows_with_what_it_depends_on():
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> None:
-    monkeypatch.setattr(tune, "_read", lambda path: files.get(str(path), ""))
+    monkeypatch.setattr(machine, "_read", lambda path: files.get(str(path), ""))
 
 
 def test_memory_left_is_the_least_that_any_limit_leaves(monkeypatch: pytest.MonkeyPatch):
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     monkeypatch.setattr(resource, "getrlimit", lambda which: unlimited)
-    machine = {
+    files = {
         "/proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:    8000 kB\n",
         "/proc/self/statm": "100 1 1",
     }
-    fake(monkeypatch, machine)
-    assert tune.memory_left() == 8000 * 1024
+    fake(monkeypatch, files)
+    assert machine.memory_left() == 8000 * 1024
     group = {"/sys/fs/cgroup/memory.max": "6000000\n", "/sys/fs/cgroup/memory.stat": "anon 1000000\nfile 9\n"}
-    fake(monkeypatch, machine | group)
-    assert tune.memory_left() == 5_000_000
+    fake(monkeypatch, files | group)
+    assert machine.memory_left() == 5_000_000
     deep = {
         "/proc/self/cgroup": "0::/a/b\n",
         "/sys/fs/cgroup/a/b/memory.max": "3000000",
         "/sys/fs/cgroup/a/b/memory.stat": "anon 1",
     }
-    fake(monkeypatch, machine | group | deep)
-    assert tune.memory_left() == 2_999_999
+    fake(monkeypatch, files | group | deep)
+    assert machine.memory_left() == 2_999_999
     older = {"/sys/fs/cgroup/memory/memory.limit_in_bytes": "2000000"}
-    fake(monkeypatch, machine | older | {"/sys/fs/cgroup/memory/memory.stat": "total_rss 5"})
-    assert tune.memory_left() == 1_999_995
+    fake(monkeypatch, files | older | {"/sys/fs/cgroup/memory/memory.stat": "total_rss 5"})
+    assert machine.memory_left() == 1_999_995
     page = resource.getpagesize()
     monkeypatch.setattr(resource, "getrlimit", lambda which: (150 * page, unlimited[1]))
-    fake(monkeypatch, machine)
-    assert tune.memory_left() == 50 * page
+    fake(monkeypatch, files)
+    assert machine.memory_left() == 50 * page
     fake(monkeypatch, {"/proc/self/statm": "200 1 1"})
-    assert tune.memory_left() == 0
+    assert machine.memory_left() == 0
 
 
 def test_a_machine_without_proc_gives_sensible_answers(monkeypatch: pytest.MonkeyPatch):
     fake(monkeypatch, {})
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
-    assert 1 <= tune.cores() <= 4096
-    assert 0 < tune.process_age() < 24 * 3600
-    assert 64 << 20 < tune.memory_left() < 1 << 50
-    assert tune.peak_bytes() > 0
+    assert 1 <= machine.cores() <= 4096
+    assert 0 < machine.process_age() < 24 * 3600
+    assert 64 << 20 < machine.memory_left() < 1 << 50
+    assert machine.peak_bytes() > 0
 
 
 def test_cores_are_what_the_process_may_use(monkeypatch: pytest.MonkeyPatch):
@@ -199,9 +200,9 @@ def test_cores_are_what_the_process_may_use(monkeypatch: pytest.MonkeyPatch):
     siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
     topology = {siblings.format(cpu): ("0,2" if cpu % 2 == 0 else "1,3") for cpu in range(4)}
     fake(monkeypatch, {})
-    assert tune.cores() == 4
+    assert machine.cores() == 4
     fake(monkeypatch, topology)
-    assert tune.cores() == 2
+    assert machine.cores() == 2
     for quota, expected in (
         ("150000 100000", 2),
         ("100000 100000", 1),
@@ -209,10 +210,16 @@ def test_cores_are_what_the_process_may_use(monkeypatch: pytest.MonkeyPatch):
         ("max 100000", 2),
     ):
         fake(monkeypatch, topology | {"/sys/fs/cgroup/cpu.max": quota})
-        assert tune.cores() == expected
+        assert machine.cores() == expected
 
 
 def test_a_containers_own_clock_is_not_believed(monkeypatch: pytest.MonkeyPatch):
     stat = "1 (a b) S " + " ".join(["0"] * 18) + " 999999999999 0"
     fake(monkeypatch, {"/proc/self/stat": stat, "/proc/uptime": "12.5 3.0"})
-    assert 0 < tune.process_age() < 24 * 3600
+    assert 0 < machine.process_age() < 24 * 3600
+
+
+def test_tuning_may_be_asked_for_again():
+    code = "import unrolled; unrolled.tune(); unrolled.tune(); print(unrolled.tune() in (True, False))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "True\n"

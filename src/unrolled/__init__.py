@@ -14,11 +14,11 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import nn
     from .estimators import LanguageModel, load
-    from .tune import tune
+    from .machine import tune
 
 __all__ = ["LanguageModel", "__version__", "load", "nn", "tune"]
 
-_HOMES = {"LanguageModel": "estimators", "load": "estimators", "tune": "tune", "nn": None}
+_HOMES = {"LanguageModel": "estimators", "load": "estimators", "tune": "machine", "nn": None}
 
 
 def __getattr__(name: str) -> Any:

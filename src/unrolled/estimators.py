@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ class LanguageModel:
         config = build("language", {"documents": documents}, given, self.settings or {})
         with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
             out = Path(folder) / "model"
-            file = fit(Request(config, from_texts(X), None, out), Silent())
+            began = time.monotonic()  # a budget of minutes is this call's, however old the process is
+            file = fit(Request(config, from_texts(X), None, out, began=began), Silent())
         self.model_ = from_file(file, out)
         return self
 

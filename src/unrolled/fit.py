@@ -26,6 +26,7 @@ from .engines.numpy_engine import NumpyEngine
 from .errors import Interrupted, UnrolledError, UsageError
 from .files import refuse_to_overwrite
 from .keeper import RunKeeper, arrays, listening, restore
+from .machine import peak_bytes, process_age, tune
 from .network import NetworkSpec, parameters
 from .outputs.next import Wish, samples
 from .planning import make_plan, refuse_too_large
@@ -35,7 +36,6 @@ from .runstate import CHECKPOINT, Run, open_run, save_plan
 from .store import Store
 from .tasks import resolve, resolve_data
 from .train import Plan, Problem, Progress, begin, train
-from .tune import peak_bytes, process_age, tune
 from .types import Batch
 
 VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens

@@ -20,9 +20,9 @@ from .architectures import Network
 from .config import TrainConfig
 from .errors import UsageError
 from .layers import Dropouts
+from .machine import cores, memory_left
 from .network import NetworkSpec, parameters
 from .train import Plan, Problem, begin, set_rate, step
-from .tune import cores, memory_left
 from .types import Batch
 
 MEASURING = 0.04  # share of the budget that may go into measuring

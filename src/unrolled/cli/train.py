@@ -8,7 +8,10 @@ from typing import Any
 
 from ..config import add_flags, build, options, read_settings, read_toml
 from ..errors import UsageError, need
+from ..machine import address_space_left
 from ..tasks import TASKS, resolve_data
+
+TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +63,12 @@ def run(args: argparse.Namespace) -> int:
     valid = from_files(args.valid, documents) if args.valid else None
     if args.test:
         from_files(args.test, documents)  # unusable test files are told now, not after hours of training
+    space = address_space_left()
+    if space < TORCH_SPACE:
+        raise UsageError(
+            f"torch alone takes {TORCH_SPACE / 2**20:,.0f} MB of address space, and {space / 2**20:,.0f} MB can be had",
+            hint="a larger limit (ulimit -v)",
+        )
     try:
         from ..fit import Request, dry_run, fit
     except ModuleNotFoundError as error:
