@@ -289,8 +289,8 @@ class LanguageEpoch(Sequence[Batch]):
     """The training batches of one epoch; `[i]` is a pure function of (seed, epoch, i) and may be asked in any order.
 
     store: the tokens.  window: the most steps of a row.  cold: the share of the later windows of long pieces (over
-    8 windows) that start from zeros, at the first line start of their first half if there is one; the tokens before
-    it are left out.  rare: [n] tokens that become `<UNK>` half of the times they are seen.
+    8 windows) that start from zeros, at their first line start; the tokens before it are left out.  rare: [n] tokens
+    that become `<UNK>` half of the times they are seen.
     Every token is a target exactly once if cold is 0. Every batch has `batch_size` rows, all in use but at the end
     of a chunk; a row without work has length 0.
     """
@@ -341,21 +341,26 @@ class LanguageEpoch(Sequence[Batch]):
 
     def _batch(self, chunk: _Chunk, step: int) -> Batch:
         piece, window, low, high = _windows(chunk, step, self._window, self._batch_size)
-        cold, line = self._cold_start(chunk, piece, window, low)
+        cold, line = self._cold_start(chunk, piece, window, low, high)
         # Behind a window that was moved, and so padded, no state can be carried: it starts from zeros too, but knows
         # the token before it.
-        _, line_before = self._cold_start(chunk, piece, window - 1, low - self._window)
+        _, line_before = self._cold_start(chunk, piece, window - 1, low - self._window, low)
         carry = (window > 0) & ~cold & (line_before == low - self._window)
         return _assemble(self._store, line, high, (window == 0) | cold, carry, self._rare, self._key)
 
     def _cold_start(
-        self, chunk: _Chunk, piece: Int64, window: Int64, low: Int64
+        self, chunk: _Chunk, piece: Int64, window: Int64, low: Int64, high: Int64
     ) -> tuple[NDArray[np.bool_], Int64]:
-        """[batch] whether this window starts cold, and where: at the first line start of its first half if any."""
+        """[batch] whether this window starts cold, and where: at its first line start.
+
+        One without a line start is left warm, so that zeros come to mean the beginning of a line; but in a text that
+        has no lines to speak of, cold windows start where they are.
+        """
         chance = (hashed((*self._key, _COLD), low + self._store.begin) >> np.uint64(11)) * 2.0**-53
-        cold = (window > 0) & (chunk.windows[piece] > LONG) & (chance < self._cold)
         line = self._store.next_line(low)
-        return cold, np.where(cold & (line - low < self._window // 2), line, low)
+        inside, far = line < high, line - low > LONG * self._window
+        cold = (window > 0) & (chunk.windows[piece] > LONG) & (chance < self._cold) & (inside | far)
+        return cold, np.where(cold & inside, line, low)
 
 
 def evaluation_batches(store: Store, batch_size: int, window: int, warm: int = 256) -> Iterator[Batch]:

@@ -36,7 +36,8 @@ def demo(file: Path | None, minutes: float, folder: Path, reporter: Reporter) ->
         "minutes. What it would write appears as it learns."
     )
     source = from_files(paths, "file")
-    config = build("language", {"minutes": minutes, "unit": "char"})
+    # Half of the windows start from zeros at a line, so that a minute is enough to learn how lines begin.
+    config = build("language", {"minutes": minutes, "unit": "char", "cold": 0.5})
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / "language"
     fit(Request(config, source, None, out, resume=True, force=True), reporter)
