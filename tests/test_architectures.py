@@ -170,7 +170,7 @@ def test_dropouts_are_asked_for_and_follow_the_generator():
     x, y, _ = ragged(SPEC)
     network.train()
     assert network.loss(x, y)[0].item() == network.loss(x, y)[0].item()
-    for dropouts in (Dropouts(0.5), Dropouts(0.5, True), Dropouts(0.0, False, 0.5)):
+    for dropouts in (Dropouts(0.5), Dropouts(0.5, True), Dropouts(0.0, False, 0.5), Dropouts(input=0.5)):
         values = []
         for seed in (1, 1, 2):
             torch.manual_seed(seed)

@@ -278,13 +278,13 @@ def test_lengths_must_fit():
 def test_variational_dropout_is_one_mask_for_all_steps():
     torch.manual_seed(0)
     x = torch.ones(5, 40, 30)
-    varied = drop(x, Dropouts(layer=0.5))
-    fixed = drop(x, Dropouts(layer=0.5, variational=True))
+    varied = drop(x, 0.5)
+    fixed = drop(x, 0.5, variational=True)
     assert set(varied.unique().tolist()) == set(fixed.unique().tolist()) == {0.0, 2.0}
     assert bool((fixed == fixed[:, :1]).all()) and not bool((varied == varied[:, :1]).all())
     assert not bool((fixed[:1] == fixed).all())  # another for each row
     assert abs(float(varied.mean()) - 1) < 0.05
-    assert drop(x, Dropouts()) is x
+    assert drop(x, 0.0) is x
 
 
 def test_weight_dropout_drops_recurrent_weights_only_and_the_same_at_every_step(monkeypatch):

@@ -114,9 +114,10 @@ def many_to_many(
     """T_x = T_y: features at every step, [batch, T_x, features]."""
     spec, p = network.spec, network.weights()
     x = embed(spec, p, x)
-    x = drop(x, dropouts) if x.ndim == 3 else x  # bare one-hot vectors are ids and stay whole
+    if x.ndim == 3:  # bare one-hot vectors are ids and stay whole
+        x = drop(x, dropouts.input, dropouts.variational)
     a, state = deep(spec.the_cell, core(spec, p), x, state, lengths, dropouts=dropouts, final=final)
-    return drop(a, dropouts), state
+    return drop(a, dropouts.layer, dropouts.variational), state
 
 
 def many_to_one(

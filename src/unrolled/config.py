@@ -102,6 +102,12 @@ class TrainConfig:
     dropout: float | None = option(
         None, "share of inputs to each layer and the output layer dropped", low=0, high=0.95
     )
+    input_dropout: float | None = option(
+        None,
+        "share of the embedded input dropped (default: none of characters, --dropout of words)",
+        low=0,
+        high=0.95,
+    )
     variational: bool = option(
         False, "drop the same units at every step of a window (Gal and Ghahramani 2016)"
     )

@@ -19,10 +19,9 @@ import torch
 from .architectures import Network
 from .config import TrainConfig
 from .errors import UsageError
-from .layers import Dropouts
 from .machine import cores, memory_left
 from .network import NetworkSpec, parameters
-from .train import Plan, Problem, begin, set_rate, step
+from .train import Plan, Problem, begin, dropouts_of, set_rate, step
 from .types import Batch
 
 MEASURING = 0.04  # share of the budget that may go into measuring
@@ -126,7 +125,7 @@ def _time(
 ) -> Measure:
     torch.set_num_threads(threads)
     progress = begin(copy.deepcopy(network), config)
-    dropouts = Dropouts(config.dropout or 0.0, config.variational, config.weight_dropout)
+    dropouts = dropouts_of(config)
     set_rate(progress, config, 0.0)
     begun = time.monotonic()
     step(problem, progress, batches[0], dropouts, config)  # the first one allocates

@@ -22,14 +22,15 @@ from .kernels import Kernel, TensorState, TensorWeights, choose
 class Dropouts:
     """Shares dropped while training, drawn from torch's global generator.
 
-    layer: of the inputs to each layer and to the head. variational: the same units at every step of a sequence
-    (Gal and Ghahramani, arXiv 1512.05287v5). weight: of the recurrent weights, for the whole sequence
-    (DropConnect as in Merity et al., arXiv 1708.02182v1).
+    layer: of the inputs to each layer but the first, and to the head. input: of the embedded input.
+    variational: the same units at every step of a sequence (Gal and Ghahramani, arXiv 1512.05287v5). weight: of the
+    recurrent weights, for the whole sequence (DropConnect as in Merity et al., arXiv 1708.02182v1).
     """
 
     layer: float = 0.0
     variational: bool = False
     weight: float = 0.0
+    input: float = 0.0
 
 
 NO_DROPOUTS = Dropouts()
@@ -93,7 +94,7 @@ def deep(
     """
     after: list[Tensor] = []
     for layer, directions in enumerate(core):
-        x = drop(x, dropouts) if layer else x
+        x = drop(x, dropouts.layer, dropouts.variational) if layer else x
         outputs: list[Tensor] = []
         for k, w in enumerate(directions):
             at = (layer * len(directions) + k) * len(cell.state)
@@ -106,13 +107,13 @@ def deep(
     return x, tuple(after)
 
 
-def drop(x: Tensor, dropouts: Dropouts) -> Tensor:
+def drop(x: Tensor, share: float, variational: bool = False) -> Tensor:
     """Dropout on x [batch, T, n]; where variational, one mask [batch, 1, n] for all steps."""
-    if not dropouts.layer:
+    if not share:
         return x
-    if not dropouts.variational:
-        return F.dropout(x, dropouts.layer)
-    return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), dropouts.layer)
+    if not variational:
+        return F.dropout(x, share)
+    return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), share)
 
 
 def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:

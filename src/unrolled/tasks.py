@@ -71,6 +71,8 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
     embedding = max(16, hidden // 2) if words else min(64, types)
     embedding = embedding if model.embedding is None else model.embedding
     epochs = _epochs(config, tokens, types, hidden, embedding)
+    dropout = round(min(0.5, max(0.0, 0.1 * (epochs - 2.5))), 2)
+    dropout = dropout if training.dropout is None else training.dropout
     return fill(
         config,
         {
@@ -82,7 +84,8 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "window": 64,
             "lr": RATES[training.optimizer],
             "average": 0.0,
-            "dropout": round(min(0.5, max(0.0, 0.1 * (epochs - 2.5))), 2),
+            "dropout": dropout,
+            "input_dropout": dropout if words else 0.0,  # few characters, each of which counts
         },
     )
 

@@ -142,7 +142,7 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
     examples; what `keeper` raises passes through, with `progress` between two steps.
     """
     at, network = progress.at, progress.network
-    dropouts = Dropouts(config.dropout or 0.0, config.variational, config.weight_dropout)
+    dropouts = dropouts_of(config)
     while not at.done:
         batches = problem.epoch(at.epoch)
         for index in range(at.index, len(batches)):
@@ -165,6 +165,13 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
         else:
             at.epoch, at.index, progress.state = at.epoch + 1, 0, None
     network.eval()
+
+
+def dropouts_of(config: TrainConfig) -> Dropouts:
+    """The dropouts that a configuration asks for."""
+    return Dropouts(
+        config.dropout or 0.0, config.variational, config.weight_dropout, config.input_dropout or 0.0
+    )
 
 
 def step(
