@@ -109,10 +109,13 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     for minutes in (int(m) if m.isdigit() else float(m) for m in options.minutes.split(",")):
         for seed in map(int, options.seeds.split(",")):
-            rows.append(toolkit_row(minutes, seed, parts, options))
-            rows.append(plain_row(minutes, seed, source, options))
-            for row in rows[-2:]:
-                print(json.dumps(row), file=sys.stderr, flush=True)
+            for model in options.models.split(","):
+                rows.append(
+                    toolkit_row(minutes, seed, parts, options)
+                    if model == "unrolled"
+                    else plain_row(minutes, seed, source, options)
+                )
+                print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     print("validation loss over seconds of training (the plain script's on the first 32,768 characters)\n")
     for row in rows:
         points = "  ".join(f"{seconds} s {loss:.3f}" for seconds, loss in row["curve"])
@@ -131,6 +134,7 @@ def _options() -> argparse.Namespace:
     p.add_argument("--work", type=Path, default=Path("runs/shakespeare"), metavar="DIR")
     p.add_argument("--minutes", default="3,12", metavar="M,M...")
     p.add_argument("--seeds", default="0,1,2", metavar="S,S...")
+    p.add_argument("--models", default="unrolled,plain", help="one or both")
     p.add_argument("--threads", type=int, metavar="N", help="for both; default: their own choice")
     p.add_argument("--extra", default="", metavar="'OPTIONS'", help="more options for `unrolled train`")
     p.add_argument("--plain", default="", metavar="'OPTIONS'", help="more options for plain_lstm.py")

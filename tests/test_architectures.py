@@ -11,8 +11,8 @@ import torch
 from tolerances import FLOAT64
 from unrolled.architectures import Network, build, one_to_many
 from unrolled.errors import DataError, UsageError
-from unrolled.layers import Dropouts, log_probs
-from unrolled.losses import cross_entropy
+from unrolled.layers import Dropouts, outputs
+from unrolled.losses import Criterion, cross_entropy
 from unrolled.network import NetworkSpec, cutoffs, from_json, initialise, parameters, shapes, state_names
 
 
@@ -149,20 +149,20 @@ def test_adaptive_softmax_is_torchs():
     a, y = torch.randn(50, 32).double(), torch.randint(120, (50,))
     ours = cross_entropy(spec, p, a, y)
     assert abs((ours / 50 - theirs(a, y).loss).item()) <= FLOAT64["forward"]
-    assert (log_probs(spec, p, a) - theirs.log_prob(a)).abs().max().item() <= FLOAT64["forward"]
+    assert (outputs(spec, p, a) - theirs.log_prob(a)).abs().max().item() <= FLOAT64["forward"]
 
 
 def test_label_smoothing():
     network = double(SPEC)
     x, y, lengths = ragged(SPEC)
     plain, count, _ = network.loss(x, y, lengths)
-    smooth, _, _ = network.loss(x, y, lengths, label_smoothing=0.2)
+    smooth, _, _ = network.loss(x, y, lengths, criterion=Criterion(label_smoothing=0.2))
     log_y_hat, _ = network(x, None, lengths)
     uniform = -log_y_hat[y >= 0].mean(dim=-1).sum()
     assert abs((smooth - (0.8 * plain + 0.2 * uniform)).item()) <= FLOAT64["forward"] * count * 10
     adaptive = double(dataclasses.replace(SPEC, n_x=120, n_y=120, softmax="adaptive"))
     with pytest.raises(UsageError, match="label smoothing"):
-        adaptive.loss(x, y, lengths, label_smoothing=0.2)
+        adaptive.loss(x, y, lengths, criterion=Criterion(label_smoothing=0.2))
 
 
 def test_dropouts_are_asked_for_and_follow_the_generator():

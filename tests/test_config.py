@@ -74,6 +74,8 @@ def values(spec: Any, plain: Any) -> st.SearchStrategy[Any]:
         return st.booleans()
     if plain is int:
         return st.integers(low, high or 10**6)
+    if plain is str:
+        return st.text("abc=,+", min_size=1)
     return st.floats(low, high or 1e6, allow_subnormal=False)
 
 
@@ -157,7 +159,7 @@ def test_resolve_leaves_no_blank_and_keeps_what_was_asked():
         blanks = [
             name for part in ("data", "model", "training") for name, v in flat[part].items() if v is None
         ]
-        assert set(blanks) <= {"minutes", "threads"}
+        assert set(blanks) <= {"minutes", "threads", "columns", "classes", "horizon"}
         assert (config.model.embedding, config.training.epochs, config.model.tie) == (0, 3, False)
         assert config.data.documents == ("file" if unit == "char" else "line")
 

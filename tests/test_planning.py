@@ -14,11 +14,12 @@ import torch
 
 from training import write_text
 from unrolled import machine, planning
-from unrolled.architectures import Network
+from unrolled.architectures import Network, build
 from unrolled.config import Config
 from unrolled.config import build as configure
 from unrolled.errors import UsageError
-from unrolled.fit import Request, assemble, dry_run
+from unrolled.fit import dry_run
+from unrolled.language import assemble, request
 from unrolled.network import NetworkSpec, parameters
 from unrolled.planning import Measure, estimate_bytes, make_plan, measure_speed
 from unrolled.prepare import Prepared, from_files, prepare
@@ -39,8 +40,8 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ready(text: Path, tmp_path: Path) -> Ready:
     config = resolve_data(configure("language", {**SMALL, "minutes": 1}))
     prepared = prepare(from_files([text], "file"), None, config.data, tmp_path / "data")
-    config, _, network, problem = assemble(config, prepared)
-    return config, network, problem, prepared
+    job = assemble(config, prepared)
+    return job.config, build(job.spec, seed=0), job.problem, prepared
 
 
 def test_a_budget_is_filled_and_not_passed(ready: Ready, monkeypatch: pytest.MonkeyPatch):
@@ -112,10 +113,10 @@ def test_long_steps_are_measured_on_one_count_of_threads(ready: Ready, monkeypat
 
 
 def test_a_dry_run_tells_the_parameters_and_leaves_nothing(text: Path, tmp_path: Path):
-    request = Request(
+    asked = request(
         configure("language", {**SMALL, "epochs": 2}), from_files([text], "file"), None, tmp_path / "m"
     )
-    found = dry_run(request, Silent())
+    found = dry_run(asked, Silent())
     vocabulary = len(set(text.read_text())) + 2
     embedding = min(64, vocabulary)
     spec = NetworkSpec(n_x=vocabulary, n_y=vocabulary, n_a=16, embedding=embedding)
@@ -127,25 +128,25 @@ def test_a_dry_run_tells_the_parameters_and_leaves_nothing(text: Path, tmp_path:
 
 
 def test_too_large_a_network_is_refused_before_it_is_built(text: Path, tmp_path: Path):
-    request = Request(
+    asked = request(
         configure("language", {**SMALL, "hidden": 65_536}), from_files([text], "file"), None, tmp_path / "m"
     )
     before = machine.peak_bytes()
     with pytest.raises(UsageError, match=r"about [\d,]+ MB more, and [\d,]+ MB can be had"):
-        dry_run(request, Silent())
+        dry_run(asked, Silent())
     assert machine.peak_bytes() - before < 1 << 30
 
 
 def test_the_estimate_grows_with_what_it_depends_on():
     training = configure("language", {"batch_size": 8, "window": 32}).training
     spec = NetworkSpec(n_x=100, n_y=100, n_a=64, embedding=16)
-    base = estimate_bytes(spec, training)
+    base = estimate_bytes(spec, training, 256)
     larger = (
-        (replace(spec, n_a=128), training),
-        (replace(spec, layers=2), training),
-        (replace(spec, n_y=5000), training),
-        (spec, replace(training, window=64)),
-        (spec, replace(training, average=0.99)),
+        (replace(spec, n_a=128), training, 256),
+        (replace(spec, layers=2), training, 256),
+        (replace(spec, n_y=5000), training, 256),
+        (spec, training, 512),
+        (spec, replace(training, average=0.99), 256),
     )
     assert all(estimate_bytes(*case) > base for case in larger)
 

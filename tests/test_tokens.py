@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.errors import DataError, UsageError
-from unrolled.inputs import INPUTS, tokens
+from unrolled.inputs import tokens
 from unrolled.inputs.tokens import Reading, describe, encode, encode_text, learn
 from unrolled.readers.text import read
 from unrolled.store import write_store
@@ -133,7 +133,6 @@ def test_described_in_words():
     )
     vocabulary, coverage = learn([Document("a a b", Place(Path("x"), 1))], "char", False, 9)
     assert describe(vocabulary, coverage, "char", False) == "3 distinct characters, all kept; 5 in all"
-    assert INPUTS["tokens"].describe is describe
 
 
 def test_memory_stays_flat():

@@ -19,8 +19,10 @@ from unrolled.architectures import Network, build
 from unrolled.config import TrainConfig
 from unrolled.config import build as configure
 from unrolled.errors import NonFiniteError, UsageError
-from unrolled.fit import assemble
+from unrolled.language import assemble, request
 from unrolled.layers import NO_DROPOUTS
+from unrolled.losses import PLAIN as EXACT
+from unrolled.losses import Criterion
 from unrolled.network import NetworkSpec
 from unrolled.prepare import from_files, prepare
 from unrolled.progress import Silent
@@ -74,7 +76,8 @@ def first_losses(folder: Path, text: Path, options: dict[str, object], count: in
     """The losses of the first steps of a real training."""
     config = resolve_data(configure("language", options))
     prepared = prepare(from_files([text], config.data.documents or "file"), None, config.data, folder)
-    config, _, network, what = assemble(config, prepared)
+    job = assemble(config, prepared)
+    config, what, network = job.config, job.problem, build(job.spec, seed=job.config.training.seed)
     progress, losses = begin(network, config.training), list[float]()
     epoch = what.epoch(0)
     for number in range(count):
@@ -145,8 +148,8 @@ def test_label_smoothing_is_its_formula():
     log_probs, _ = network(x)  # [batch, T, n_y]
     exact = -log_probs.gather(-1, y.unsqueeze(-1)).sum()
     expected = 0.9 * exact - 0.1 * log_probs.mean(-1).sum()
-    config = replace(CONFIG, label_smoothing=0.1)
-    loss = step(problem(), begin(network, config), batch, NO_DROPOUTS, config)
+    smoothed = replace(problem(), criterion=Criterion(label_smoothing=0.1))
+    loss = step(smoothed, begin(network, CONFIG), batch, NO_DROPOUTS, CONFIG)
     assert loss == pytest.approx(float(expected.detach()) / y.numel(), rel=1e-5)
 
 
@@ -199,10 +202,10 @@ def test_state_is_carried_by_the_loop_and_dropped_between_epochs():
     seen: list[float] = []
 
     class Spy(Network):
-        def loss(self, x, y, lengths=None, state=None, dropouts=NO_DROPOUTS, label_smoothing=0.0):
+        def loss(self, x, y, lengths=None, state=None, dropouts=NO_DROPOUTS, criterion=EXACT):
             seen.append(0.0 if state is None else float(state[0].abs().sum()))
             assert state is None or not state[0].requires_grad, "back-propagation is cut between batches"
-            return super().loss(x, y, lengths, state, dropouts, label_smoothing)
+            return super().loss(x, y, lengths, state, dropouts, criterion)
 
     base = build(SPEC, seed=0)
     network = Spy(SPEC, {name: p.detach() for name, p in base.named_parameters()})
@@ -297,7 +300,6 @@ def test_share_done():
 def test_what_cannot_be_trained_is_refused(tmp_path):
     text = from_files([write_text(tmp_path / "t.txt")], "file")
     for option in ({"bidirectional": True}, {"softmax": "adaptive"}, {"hidden": 65_536}):
-        request = fit.Request(configure("language", option), text, None, tmp_path / "m")
         with pytest.raises(UsageError):
-            fit.fit(request, Silent())
+            fit.fit(request(configure("language", option), text, None, tmp_path / "m"), Silent())
         assert not (tmp_path / "m.run").exists(), "nothing is left that a better request would stumble over"

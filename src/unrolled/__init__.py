@@ -14,11 +14,20 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import nn
     from .estimators import LanguageModel, load
+    from .learners import Classifier, Regressor, Tagger
     from .machine import tune
 
-__all__ = ["LanguageModel", "__version__", "load", "nn", "tune"]
+__all__ = ["Classifier", "LanguageModel", "Regressor", "Tagger", "__version__", "load", "nn", "tune"]
 
-_HOMES = {"LanguageModel": "estimators", "load": "estimators", "tune": "machine", "nn": None}
+_HOMES = {
+    "Classifier": "learners",
+    "LanguageModel": "estimators",
+    "Regressor": "learners",
+    "Tagger": "learners",
+    "load": "estimators",
+    "tune": "machine",
+    "nn": None,
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .kernels import TensorState
-from .layers import NO_DROPOUTS, Dropouts, core, embed, log_probs, plant
-from .losses import asked, cross_entropy
+from .layers import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
+from .losses import PLAIN, Criterion, loss
 from .network import NetworkSpec, initialise
 from .scan import deep, drop
 
@@ -65,9 +65,9 @@ class Network(nn.Module):
         lengths: Tensor | None = None,
         dropouts: Dropouts = NO_DROPOUTS,
     ) -> Features:
-        """Log-probabilities [batch, T_x, n_y], or [batch, n_y] from many to one, and the state."""
+        """What `layers.outputs` says, [batch, T_x, n_y], or [batch, n_y] from many to one, and the state."""
         a, state = self.hidden(x, state, lengths, dropouts)
-        return log_probs(self.spec, self.weights(), a), state
+        return outputs(self.spec, self.weights(), a), state
 
     def loss(
         self,
@@ -76,21 +76,22 @@ class Network(nn.Module):
         lengths: Tensor | None = None,
         state: TensorState | None = None,
         dropouts: Dropouts = NO_DROPOUTS,
-        label_smoothing: float = 0.0,
+        criterion: Criterion = PLAIN,
     ) -> tuple[Tensor, int, TensorState]:
-        """Sum of the cross-entropy in nats over the targets y (-1 asks nothing), their number, and the state.
+        """Sum of the loss over the targets y, their number, and the state.
 
-        y: [batch, T_x], or [batch] from many to one. The state is exact for rows of full length; that of a row
-        which ended is not to be carried on.
+        y: classes [batch, T_x], or [batch] from many to one (-1 asks nothing); numbers [batch, T_x, n_y] or
+        [batch, n_y] (NaN asks nothing). The state is exact for rows of full length; that of a row which ended is not
+        to be carried on.
         """
+        ends = lengths
         if not self.spec.bidirectional and self.spec.architecture == "many-to-many":
             # Padding stands on the right and cannot change an earlier answer of a network that reads forward,
             # nothing is asked of it, and a row that ended carries no state on: so the dense path will do.
-            lengths = None
-        a, state = self.hidden(x, state, lengths, dropouts, final=False)
-        rows, targets = asked(a, y)  # [N, features], [N]
-        nats = cross_entropy(self.spec, self.weights(), rows, targets, label_smoothing)
-        return nats, len(targets), state
+            ends = None
+        a, state = self.hidden(x, state, ends, dropouts, final=False)
+        nats, count = loss(self.spec, self.weights(), a, y, lengths, criterion)
+        return nats, count, state
 
 
 def build(
@@ -128,15 +129,10 @@ def many_to_one(
     dropouts: Dropouts,
     final: bool,
 ) -> Features:
-    """The features after the whole sequence, [batch, features]: forward's at its last step, backward's at its first.
-
-    A row of length 0 gives zeros.
-    """
+    """The features of the whole sequence, pooled: [batch, features]. A row of length 0 gives zeros."""
     a, state = many_to_many(network, x, state, lengths, dropouts, final)
     lengths = torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths
-    at = (lengths.long() - 1).clamp_min(0).view(-1, 1, 1).expand(-1, 1, network.spec.n_a)  # [batch, 1, n_a]
-    last = a[..., : network.spec.n_a].gather(1, at).squeeze(1)  # [batch, n_a]
-    return torch.cat([last, a[:, 0, network.spec.n_a :]], dim=-1), state
+    return pool(network.spec, network.weights(), a, lengths), state
 
 
 def one_to_one(

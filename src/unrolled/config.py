@@ -50,8 +50,24 @@ class DataConfig:
     lower: bool = option(False, "lower-case the text")
     vocab_size: int = option(10_000, "how many of the most frequent tokens are kept; others are <UNK>", low=1)
     hold_out: float = option(
-        0.1, "share of the text, at its end, held out where no --valid is given", low=0, high=0.9
+        0.1,
+        "share held out for validation where no --valid is given: a text's end, or sequences at random",
+        low=0,
+        high=0.9,
     )
+    columns: str | None = option(
+        None,
+        "which columns of a table are what: x=text,y=label,id=key,by=series; several with + (default: by name)",
+    )
+    affixes: bool | None = option(
+        None, "beginnings, ends and shapes of words as further input (default for tags)"
+    )
+    classes: str | None = option(
+        None, "the classes in their order, separated by commas (default: as found, sorted)"
+    )
+    skip_bad: int = option(0, "how many bad rows may be left out, each of them told", low=0)
+    horizon: int | None = option(None, "forecast so many steps of a series of numbers", low=1, high=4096)
+    history: int = option(64, "steps of a series that a forecast sees", low=1, high=65_536)
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,9 @@ class ModelConfig:
 
     cell: str = option("lstm", "the recurrent cell", choices=("lstm", "gru", "gru-simple", "rnn"))
     activation: str = option("tanh", "g1 of the basic RNN", choices=("tanh", "relu"))
-    bidirectional: bool = option(False, "read in both directions (not for language models)")
+    bidirectional: bool | None = option(
+        None, "read in both directions (default for labels and tags; not for language models)"
+    )
     layers: int | None = option(None, "stacked recurrent layers", low=1, high=32)
     hidden: int | None = option(None, "units a layer (n_a)", low=1, high=65_536)
     embedding: int | None = option(
@@ -70,6 +88,11 @@ class ModelConfig:
     softmax: str = option(
         "exact", "output layer; adaptive is quicker with many words", choices=("exact", "adaptive")
     )
+    pooling: str | None = option(
+        None, "what one answer sees of all steps (default max)", choices=("last", "mean", "max", "attention")
+    )
+    crf: bool | None = option(None, "choose the tags of a sentence as one path (default)")
+    ordinal: bool = option(False, "the classes are a rating: near misses are better than far ones")
 
 
 @dataclass(frozen=True)
@@ -108,6 +131,7 @@ class TrainConfig:
         low=0,
         high=0.95,
     )
+    class_weights: bool = option(False, "rare classes weigh more: by the root of their rarity")
     variational: bool = option(
         False, "drop the same units at every step of a window (Gal and Ghahramani 2016)"
     )

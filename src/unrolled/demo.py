@@ -28,7 +28,8 @@ def demo(file: Path | None, minutes: float, folder: Path, reporter: Reporter) ->
 
     Raises UsageError where the standard library's source is missing and no `file` is given.
     """
-    from .fit import Request, fit
+    from .fit import fit
+    from .language import request
 
     paths = (file,) if file else library_source()
     reporter.note(
@@ -40,7 +41,7 @@ def demo(file: Path | None, minutes: float, folder: Path, reporter: Reporter) ->
     config = build("language", {"minutes": minutes, "unit": "char", "cold": 0.5})
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / "language"
-    fit(Request(config, source, None, out, resume=True, force=True), reporter)
+    fit(request(config, source, None, out, resume=True, force=True), reporter)
     model = open_model(out)
     prepared = prepare(source, None, resolve_data(config).data, out.with_name(out.name + ".run") / "data")
     _losses(model, prepared.train)

@@ -77,7 +77,8 @@ class LanguageModel:
         if isinstance(X, str):
             raise UsageError("fit needs a list of texts", hint='.fit(["one text", "another"])')
         try:
-            from .fit import Request, fit
+            from .fit import fit
+            from .language import request
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
@@ -93,7 +94,7 @@ class LanguageModel:
         with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
             out = Path(folder) / "model"
             began = time.monotonic()  # a budget of minutes is this call's, however old the process is
-            file = fit(Request(config, from_texts(X), None, out, began=began), Silent())
+            file = fit(request(config, from_texts(X), None, out, began=began), Silent())
         self.model_ = from_file(file, out)
         return self
 

@@ -1,23 +1,28 @@
-"""Measure a language model on files it has not seen."""
+"""Measure a model on files it has not seen."""
 
 from __future__ import annotations
 
 import math
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from . import modelfile, using
 from .batching import evaluation_batches
 from .errors import UsageError, need
 from .inputs.tokens import encode
+from .labelled import from_files
+from .machine import one_thread
 from .outputs.next import tally
 from .predict import open_model
 from .readers import READERS
 from .store import Store, write_store
+from .tasks import find
 from .types import Batch
 
 ROWS = 16  # short documents side by side
@@ -28,13 +33,28 @@ WARM = 256  # tokens that warm a lane up
 @dataclass(frozen=True)
 class Measurement:
     """What to measure: a model on files, with how many lanes for a long document, on which engine (None: the
-    quickest there is), with which learning rate of dynamic evaluation (None: none)."""
+    quickest there is), with which learning rate of dynamic evaluation (None: none), and which columns of a table (None:
+    those of the training)."""
 
     model: Path
     data: tuple[Path, ...]
     lanes: int = 1
     engine: str | None = None
     dynamic_lr: float | None = None
+    columns: str | None = None
+
+
+def measure(what: Measurement) -> dict[str, Any]:
+    """The metrics of whatever the model's task is. Raises what reading a model or data raises."""
+    if find(modelfile.load(what.model).task).stream:
+        return dict(evaluate(what))
+    if what.lanes != 1 or what.dynamic_lr is not None:
+        raise UsageError("lanes and dynamic evaluation are for language models")
+    model = using.open_trained(what.model, what.engine or "numpy")
+    config = model.config
+    columns = config.data.columns if what.columns is None else what.columns
+    config = replace(config, data=replace(config.data, columns=columns))
+    return using.evaluate(model, from_files(what.data, config))
 
 
 def evaluate(what: Measurement) -> dict[str, float]:
@@ -45,6 +65,8 @@ def evaluate(what: Measurement) -> dict[str, float]:
         raise UsageError(f"--dynamic-lr {what.dynamic_lr}", expected="a finite number above 0")
     torch_is_there = find_spec("torch") is not None
     model = open_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
+    if torch_is_there and what.lanes == 1 and model.reading.documents == "file":
+        one_thread()
     reading = model.reading
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
         documents = READERS["text"](what.data, reading.documents)
@@ -73,9 +95,16 @@ def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:
     return evaluation_batches(store, 1 if documents == "file" else ROWS, WINDOW, longest)
 
 
-def in_words(metrics: Mapping[str, float]) -> str:
-    """The metrics as a table for people."""
-    return "\n".join(
-        f"{name:20}{value:,.0f}" if name in ("tokens", "characters") else f"{name:20}{value:.4f}"
-        for name, value in metrics.items()
-    )
+def in_words(metrics: Mapping[str, Any]) -> str:
+    """The metrics as a table for people; those by type stand behind the others."""
+    flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+    lines = [
+        f"{name:20}{value:,.0f}" if name in COUNTS else f"{name:20}{value:.4f}"
+        for name, value in flat.items()
+    ]
+    for name in metrics.keys() - flat.keys():
+        lines += [f"{name} {kind:20}{value:.4f}" for kind, value in metrics[name].items()]
+    return "\n".join(lines)
+
+
+COUNTS = ("tokens", "characters", "sequences", "steps")

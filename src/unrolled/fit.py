@@ -8,9 +8,9 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,47 +19,19 @@ import torch
 
 from . import modelfile
 from ._version import __version__
-from .architectures import Network, build
-from .batching import LanguageEpoch, evaluation_batches
+from .architectures import build
 from .config import Config, to_json
-from .engines.numpy_engine import NumpyEngine
 from .errors import Interrupted, UnrolledError, UsageError
 from .files import refuse_to_overwrite
+from .jobs import Job, Request
 from .keeper import RunKeeper, arrays, listening, restore
-from .machine import peak_bytes, process_age, tune
-from .network import NetworkSpec, parameters
-from .outputs.next import Wish, samples
+from .machine import peak_bytes, tune
+from .network import parameters
 from .planning import make_plan, refuse_too_large
-from .prepare import Prepared, Source, prepare
 from .progress import Reporter, duration
 from .runstate import CHECKPOINT, Run, open_run, save_plan
-from .store import Store
-from .tasks import resolve, resolve_data
-from .train import Plan, Problem, Progress, begin, train
-from .types import Batch
-
-VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
-WARM = 256
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a person asked of `train`: the configuration (blanks allowed), the parts, and where the model goes.
-
-    began: when a budget of minutes began, by time.monotonic(); None: with the process, as for a command.
-    """
-
-    config: Config
-    data: Source
-    valid: Source | None
-    out: Path
-    resume: bool = False
-    force: bool = False
-    began: float | None = None
-
-    def beginning(self) -> float:
-        """When the budget began, by time.monotonic()."""
-        return time.monotonic() - process_age() if self.began is None else self.began
+from .tasks import resolve_data
+from .train import Plan, Progress, begin, train
 
 
 def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:
@@ -68,12 +40,12 @@ def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:
     A finished run is left untouched by `resume`. Raises UsageError (something is in the way, a run that cannot be
     resumed), DataError, StorageError, NonFiniteError, Interrupted.
     """
-    config = _checked(resolve_data(request.config))
+    config = resolve_data(request.config)
     folder = request.out.with_name(request.out.name + ".run")
     if not (request.resume and folder.exists()):
         refuse_to_overwrite(request.out, force=request.force)
     tune()
-    identity = _identity(config, request)
+    identity = _identity(config, request.data)
     with open_run(folder, identity, resume=request.resume, force=request.force) as run:
         finished = _finished(request.out, run)
         if finished is not None:
@@ -122,143 +94,89 @@ def _memory_errors_told() -> Iterator[None]:
 
 
 def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> modelfile.ModelFile:
-    prepared = prepare(request.data, request.valid, config.data, run.folder / "data")
-    config, spec, network, problem = assemble(config, prepared)
+    job = request.prepare(config, run.folder / "data")
+    refuse_too_large(job.spec, job.config.training, job.step_size)
+    network = build(job.spec, seed=job.config.training.seed)
     if run.plan is not None:
         plan = Plan(**run.plan)
     else:
-        plan = make_plan(problem, network, config.training, _size(prepared.valid), began=request.beginning())
+        began = request.beginning()
+        plan = make_plan(job.problem, network, job.config.training, job.valid_size, began=began)
         save_plan(run, asdict(plan))
     torch.set_num_threads(plan.threads)
-    describe(config, spec, prepared, plan, reporter)
-    progress = begin(network, config.training)
+    describe(job, plan, reporter)
+    progress = begin(network, job.config.training)
     if run.checkpoint is not None:
         restore(run.checkpoint, progress)
         reporter.note(f"resumed at step {progress.at.step:,}")
-    keeper = RunKeeper(run, reporter, problem.sample, _tokens_a_step(config), progress.at.step)
-    write = _writer(request.out, config, spec, prepared, progress)
+    keeper = RunKeeper(run, reporter, job.problem.sample, job.step_size, progress.at.step)
+    write = _writer(request.out, job, progress)
     with listening(keeper):
         try:
-            train(problem, progress, plan, config.training, keeper)
+            train(job.problem, progress, plan, job.config.training, keeper)
         except Interrupted as stop:
             write()
             raise _stopped(keeper, request.out) from stop
     model = write()
     best = model.notes["validation_loss"]
     reporter.note(
-        f"wrote {request.out}" + (f" (validation loss {best:.4f} nats a token)" if best is not None else "")
+        f"wrote {request.out}" + (f" (validation loss {best:.4f} {job.unit})" if best is not None else "")
     )
     return model
 
 
-def _checked(config: Config) -> Config:
-    if config.model.bidirectional:
-        raise UsageError(
-            "a language model that reads from both ends would see what it is to guess",
-            hint="--no-bidirectional",
-        )
-    return config
-
-
-def _identity(config: Config, request: Request) -> dict[str, Any]:
+def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, Any]:
     """What must be the same for a run to be resumed to the bit."""
     return {
         "configuration": to_json(config),
-        "data": {"train": request.data.sha256, "valid": request.valid.sha256 if request.valid else None},
+        "data": dict(data),
         "versions": {"unrolled": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "instruction set": torch.backends.cpu.get_cpu_capability(),
         "kernel": os.environ.get("UNROLLED_KERNEL") or "quickest",
     }
 
 
-def assemble(config: Config, prepared: Prepared) -> tuple[Config, NetworkSpec, Network, Problem]:
-    """The finished configuration, the network and the problem that the loop is given.
-
-    Raises UsageError where training it would take more memory than there is.
-    """
-    reading, store = prepared.reading, prepared.train
-    config = resolve(config, len(store), len(reading.vocabulary))
-    model, training = config.model, config.training
-    spec = NetworkSpec(
-        n_x=len(reading.vocabulary),
-        n_y=len(reading.vocabulary),
-        n_a=model.hidden or 1,
-        cell=model.cell,
-        activation=model.activation,
-        layers=model.layers or 1,
-        embedding=model.embedding or 0,
-        tie=bool(model.tie),
-        softmax=model.softmax,
-    )
-    batch_size, window = training.batch_size or 1, training.window or 1
-
-    def epoch(number: int) -> Sequence[Batch]:
-        return LanguageEpoch(
-            store, batch_size, window, training.seed, number, training.cold, reading.vocabulary.rare
-        )
-
-    def validation(limit: int) -> Iterable[Batch]:
-        part = prepared.valid
-        assert part is not None
-        return evaluation_batches(part.slice(0, min(limit, len(part))), VALIDATION_LANES, window, WARM)
-
-    def sample(weights: Mapping[str, Any]) -> str:
-        wish = Wish(length=160 if reading.unit == "char" else 30, temperature=0.8)
-        return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
-
-    refuse_too_large(spec, training)
-    problem = Problem(epoch, validation if prepared.valid is not None else None, store.place, sample)
-    return config, spec, build(spec, seed=training.seed), problem
-
-
-def _size(part: Store | None) -> int:
-    return 0 if part is None else len(part)
-
-
-def describe(config: Config, spec: NetworkSpec, prepared: Prepared, plan: Plan, reporter: Reporter) -> None:
+def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
     """Say what is about to happen."""
-    reading, coverage = prepared.reading, prepared.coverage
-    held = f", {len(prepared.valid):,} held out for validation" if prepared.valid else ", nothing held out"
-    reporter.note(
-        f"{len(prepared.train):,} tokens ({reading.unit}) in {prepared.train.documents:,} documents"
-        f" (a {reading.documents} each)"
-        f"{held}; {coverage.types:,} distinct, {coverage.unknown:.2%} of the text is <UNK>"
+    spec, training = job.spec, job.config.training
+    for line in job.about:
+        reporter.note(line)
+    ends = (
+        f"embedding {spec.embedding}"
+        if spec.embedding
+        else "one-hot input"
+        if spec.ids
+        else f"{spec.n_x} inputs"
     )
-    ends = f"embedding {spec.embedding}" if spec.embedding else "one-hot input"
+    ways = ", both directions" if spec.bidirectional else ""
     reporter.note(
-        f"{spec.layers} x {spec.n_a} {spec.cell}, {ends}{', tied' if spec.tie else ''}, "
-        f"dropout {config.training.dropout:g}: {parameters(spec):,} parameters"
+        f"{spec.layers} x {spec.n_a} {spec.cell}{ways}, {ends}{', tied' if spec.tie else ''}, "
+        f"dropout {training.dropout:g}: {parameters(spec):,} parameters"
     )
     size = f"{plan.steps:,} steps" if plan.steps else f"{plan.epochs} epochs"
     time = f", about {duration(plan.seconds)}" if plan.seconds else ""
-    reporter.note(
-        f"{size} of {config.training.batch_size} x {config.training.window} on {plan.threads} threads{time}"
-    )
+    reporter.note(f"{size} of {job.step} on {plan.threads} threads{time}")
 
 
-def _tokens_a_step(config: Config) -> float:
-    return float((config.training.batch_size or 1) * (config.training.window or 1))
-
-
-def _writer(out: Path, config: Config, spec: NetworkSpec, prepared: Prepared, progress: Progress) -> Any:
+def _writer(out: Path, job: Job, progress: Progress) -> Any:
     """A function that writes the model as it is best at the moment, and returns it."""
 
     def write() -> modelfile.ModelFile:
         at = progress.at
-        weights = progress.best or progress.average or dict(progress.network.named_parameters())
+        weights = arrays(progress.best or progress.average or dict(progress.network.named_parameters()))
         notes = {
             "steps": at.step,
-            "validation_loss": at.best_loss if prepared.valid is not None else None,
-            "train_tokens": len(prepared.train),
-            "unknown": prepared.coverage.unknown,
+            "validation_loss": at.best_loss if job.problem.validation is not None else None,
+            **job.notes,
             "versions": {
                 "unrolled": __version__,
                 "torch": torch.__version__,
                 "python": platform.python_version(),
             },
         }
+        learnt = job.learnt(weights)
         model = modelfile.ModelFile(
-            config.task, spec.to_json(), prepared.reading.to_json(), to_json(config), notes, arrays(weights)
+            job.config.task, job.spec.to_json(), learnt, to_json(job.config), notes, weights
         )
         modelfile.save(out, model, force=True)
         return model
@@ -276,17 +194,18 @@ def _stopped(keeper: RunKeeper, out: Path) -> Interrupted:
 
 def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
     """What `fit` would do, measured on real steps: the plan, parameters, memory and time. Writes nothing that stays."""
-    config = _checked(resolve_data(request.config))
+    config = resolve_data(request.config)
     tune()
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder, _memory_errors_told():
-        prepared = prepare(request.data, request.valid, config.data, Path(folder))
-        config, spec, network, problem = assemble(config, prepared)
-        valid_tokens, began = _size(prepared.valid), request.beginning()
-        plan = make_plan(problem, network, config.training, valid_tokens, began=began, timed=True)
-        describe(config, spec, prepared, plan, reporter)
+        job = request.prepare(config, Path(folder))
+        refuse_too_large(job.spec, job.config.training, job.step_size)
+        network, began = build(job.spec, seed=job.config.training.seed), request.beginning()
+        training = job.config.training
+        plan = make_plan(job.problem, network, training, job.valid_size, began=began, timed=True)
+        describe(job, plan, reporter)
     return {
         "plan": asdict(plan),
-        "parameters": parameters(spec),
+        "parameters": parameters(job.spec),
         "memory_bytes": peak_bytes(),
         "seconds": time.monotonic() - began + plan.seconds,
     }

@@ -5,7 +5,7 @@ Names and shapes of the parameters are those of network.shapes, which are those 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from .kernels import columns
 from .network import NetworkSpec, cutoffs
 from .scan import NO_DROPOUTS, Dropouts
 
-__all__ = ["NO_DROPOUTS", "Dropouts", "core", "embed", "head", "log_probs", "plant", "tail"]
+__all__ = ["NO_DROPOUTS", "Dropouts", "core", "embed", "head", "outputs", "plant", "pool", "tail"]
 
 Parameters = Mapping[str, Tensor]
 
@@ -49,9 +49,17 @@ def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[di
 
 
 def embed(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
-    """ids [batch, T] -> [batch, T, n_e], the vector of zeros for -1; without an embedding x as it is."""
+    """ids [batch, T] -> [batch, T, n_e], the vector of zeros for -1; without an embedding x as it is.
+
+    Several ids a step, [batch, T, ids], are added up.
+    """
     if not spec.embedding:
         return x
+    if spec.multi_hot:
+        ids = x.transpose(0, 1).reshape(-1, x.shape[2])  # [T * batch, ids]
+        there = (ids >= 0).to(p["embedding.E"].dtype)
+        added = F.embedding_bag(ids.clamp_min(0), p["embedding.E"], mode="sum", per_sample_weights=there)
+        return added.view(x.shape[1], x.shape[0], spec.embedding).transpose(0, 1)
     # Looked up time-major, in which form the kernels take it; the transposed view is batch-first.
     return columns(p["embedding.E"].T, x.T).transpose(0, 1)
 
@@ -69,8 +77,55 @@ def tail(p: Parameters, cluster: int, a: Tensor) -> Tensor:
     return F.linear(F.linear(a, p[f"head.tail.{cluster}.P"]), p[f"head.tail.{cluster}.W"])
 
 
-def log_probs(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
-    """log softmax: [..., features] -> [..., n_y], for the adaptive softmax too (all outputs in full)."""
+def pool(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    """What many-to-one sees of all true steps: a [batch, T, features], lengths [batch] -> [batch, features].
+
+    last: forward's last step and backward's first; a row of length 0 gives zeros whatever the pooling.
+    """
+    return POOLS[spec.pooling](spec, p, a, lengths)
+
+
+def _last(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    at = (lengths.long() - 1).clamp_min(0).view(-1, 1, 1).expand(-1, 1, spec.n_a)  # [batch, 1, n_a]
+    last = a[..., : spec.n_a].gather(1, at).squeeze(1)  # [batch, n_a]
+    return torch.cat([last, a[:, 0, spec.n_a :]], dim=-1)
+
+
+def _mean(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    return a.sum(1) / lengths.clamp_min(1).unsqueeze(1).to(a.dtype)  # steps past a length are zeros
+
+
+def _max(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    a = a.masked_fill(_past(a, lengths), -torch.inf).amax(1)
+    return a.masked_fill((lengths == 0).unsqueeze(1), 0.0)
+
+
+def _attention(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    """A weighted mean; the weights are a softmax over v . tanh(W_a a + b_a) (Yang et al. 2016, NAACL)."""
+    scores = torch.tanh(F.linear(a, p["pool.W_a"], p["pool.b_a"])) @ p["pool.v"]  # [batch, T]
+    # Not -inf, of which a row of length 0 would make NaN.
+    scores = scores.masked_fill(_past(a, lengths).squeeze(2), torch.finfo(a.dtype).min)
+    return (F.softmax(scores, dim=1).unsqueeze(1) @ a).squeeze(1)
+
+
+def _past(a: Tensor, lengths: Tensor) -> Tensor:
+    """[batch, T, 1] True behind the end of a row."""
+    return (torch.arange(a.shape[1], device=a.device) >= lengths.unsqueeze(1)).unsqueeze(2)
+
+
+POOLS: dict[str, Callable[[NetworkSpec, Parameters, Tensor, Tensor], Tensor]] = {
+    "last": _last,
+    "mean": _mean,
+    "max": _max,
+    "attention": _attention,
+}
+
+
+def outputs(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
+    """What the network answers, [..., features] -> [..., n_y]: log softmax, for the adaptive one too (all outputs in
+    full); where the network is not normalised the numbers or scores themselves."""
+    if not spec.normalised:
+        return head(spec, p, a)
     first = F.log_softmax(head(spec, p, a), dim=-1)
     if spec.softmax == "exact":
         return first

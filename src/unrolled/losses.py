@@ -1,15 +1,89 @@
-"""Losses, masked: the target -1 asks nothing. Sums in nats, so that means over any grouping can be made of them."""
+"""Losses, masked: a target of -1 (or NaN) asks nothing. Sums, so that means over any grouping can be made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .crf_loss import crf_nll
 from .errors import UsageError
 from .layers import Parameters, head, tail
 from .network import NetworkSpec, cutoffs
+
+ORDINAL = 2.0  # nats by which a class falls behind for each step that it is away from the true one
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How training weighs errors; validation is plain.
+
+    label_smoothing: the share of the target that is spread evenly over all outputs (Szegedy et al.,
+    arXiv 1512.00567v3). class_weights: [n_y] or none. ordinal: classes are ordered, and near ones get a share of the
+    target (Diaz and Marathe 2019, CVPR: soft labels for ordinal regression).
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+    ordinal: bool = False
+
+
+PLAIN = Criterion()
+
+
+def loss(
+    spec: NetworkSpec,
+    p: Parameters,
+    a: Tensor,
+    y: Tensor,
+    lengths: Tensor | None,
+    criterion: Criterion = PLAIN,
+) -> tuple[Tensor, int]:
+    """The sum over all targets, and how many there were: a [batch, T, features] or [batch, features]."""
+    kind = "crf" if spec.crf else spec.output
+    return LOSSES[kind](spec, p, a, y, lengths, criterion)
+
+
+def _classes(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """Cross-entropy in nats, over y [batch, T] or [batch]."""
+    rows, targets = asked(a, y)  # [N, features], [N]
+    return cross_entropy(spec, p, rows, targets, criterion), len(targets)
+
+
+def _path(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """-log p of the true path of each row, in nats; counted by its steps, so that losses compare.
+
+    A row with a step of which nothing is asked has no true path, and is left out.
+    """
+    lengths = torch.full(y.shape[:1], y.shape[1]) if lengths is None else lengths
+    whole = (y >= 0).sum(1) == lengths  # [batch]
+    a, y, lengths = a[whole], y[whole], lengths[whole]
+    scores = head(spec, p, a)  # [batch, T, n_y]
+    nats = crf_nll(scores, y, lengths, p["crf.T"], p["crf.begin"], p["crf.end"])
+    return nats, int((y >= 0).sum())
+
+
+def _numbers(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """Half the squared error, summed over y [batch, T, n_y] or [batch, n_y] and divided by n_y; NaN asks nothing."""
+    there = ~y.isnan().any(-1)  # [batch, T] or [batch]
+    error = head(spec, p, a[there]) - y[there].to(a.dtype)  # [N, n_y]
+    return 0.5 * (error * error).sum() / spec.n_y, int(there.sum())
+
+
+LOSSES: dict[
+    str,
+    Callable[[NetworkSpec, Parameters, Tensor, Tensor, Tensor | None, Criterion], tuple[Tensor, int]],
+] = {"classes": _classes, "numbers": _numbers, "crf": _path}
 
 
 def asked(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,19 +101,26 @@ def asked(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cross_entropy(
-    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, label_smoothing: float = 0.0
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, criterion: Criterion = PLAIN
 ) -> Tensor:
     """Sum of -log softmax(head(a))[y] over a [N, features], y [N], in nats.
 
-    label_smoothing: the share of the target that is spread evenly over all outputs (Szegedy et al.,
-    arXiv 1512.00567v3); UsageError with the adaptive softmax, which never computes all outputs.
+    UsageError for a criterion that needs all outputs with the adaptive softmax, which never computes them.
     """
     logits = head(spec, p, a)  # [N, n_y]: one product
-    if spec.softmax == "exact":
-        return F.cross_entropy(logits, y, reduction="sum", label_smoothing=label_smoothing)
-    if label_smoothing:
-        raise UsageError("label smoothing needs all outputs", hint="--softmax exact")
-    return _adaptive(spec, p, a, logits, y)
+    if spec.softmax == "adaptive":
+        if criterion != PLAIN:
+            what = "label smoothing, class weights and ordered classes need all outputs"
+            raise UsageError(what, hint="--softmax exact")
+        return _adaptive(spec, p, a, logits, y)
+    weights = logits.new_tensor(criterion.class_weights) if criterion.class_weights else None
+    smoothing = criterion.label_smoothing
+    if not criterion.ordinal:
+        return F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
+    away = (torch.arange(spec.n_y, device=y.device) - y.unsqueeze(1)).abs()  # [N, n_y]
+    soft = F.softmax(-ORDINAL * away.to(logits.dtype), dim=1)
+    soft = soft * (weights[y].unsqueeze(1) if weights is not None else 1.0)
+    return F.cross_entropy(logits, soft, reduction="sum", label_smoothing=smoothing)
 
 
 def _adaptive(spec: NetworkSpec, p: Parameters, a: Tensor, logits: Tensor, y: Tensor) -> Tensor:

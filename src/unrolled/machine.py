@@ -104,3 +104,10 @@ def _read(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def one_thread() -> None:
+    """Let torch, where it is loaded, compute on one thread: a single row is not worth two, which on a busy machine
+    wait for each other at every step."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -20,6 +20,8 @@ from .errors import DataError, UsageError
 
 SOFTMAXES = ("exact", "adaptive")
 ARCHITECTURES = ("one-to-one", "many-to-one", "many-to-many")
+POOLINGS = ("last", "mean", "max", "attention")
+OUTPUTS = ("classes", "numbers")
 SMALLEST_ADAPTIVE = 100  # outputs; below that clusters only cost
 
 
@@ -29,8 +31,11 @@ class NetworkSpec:
 
     n_a units a layer and direction. n_x: with `ids`, the number of tokens; else the numbers in a step's vector.
     embedding: size of the embedding, 0 for bare one-hot vectors (or for numbers). n_y outputs.
+    multi_hot: a step is several ids (a word and its affixes), whose embeddings are added up: x [batch, T_x, ids].
     tie: one matrix for embedding and head (Press and Wolf, arXiv 1608.05859v3). softmax: exact or adaptive.
-    architecture: which steps are asked for an output. Raises UsageError for what makes no sense.
+    architecture: which steps are asked for an output. output: classes, of which one is true, or numbers.
+    pooling: what many-to-one sees of all steps. crf: classes are chosen as a whole path (Lafferty et al. 2001).
+    Raises UsageError for what makes no sense.
     """
 
     n_x: int
@@ -45,17 +50,29 @@ class NetworkSpec:
     tie: bool = False
     softmax: str = "exact"
     architecture: str = "many-to-many"
+    multi_hot: bool = False
+    output: str = "classes"
+    pooling: str = "last"
+    crf: bool = False
 
     def __post_init__(self) -> None:
         cells.find(self.cell, self.activation)
         for name in ("n_x", "n_y", "n_a", "layers"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", expected="at least 1")
-        for name, known in (("softmax", SOFTMAXES), ("architecture", ARCHITECTURES)):
+        for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise UsageError(f"unknown {name} '{getattr(self, name)}'", expected=", ".join(known))
         if self.embedding < 0 or (self.embedding and not self.ids):
             raise UsageError("an embedding is for tokens", expected="embedding 0 for numbers")
+        if self.multi_hot and not self.embedding:
+            raise UsageError(
+                "several ids a step are added up in an embedding", expected="an embedding above 0"
+            )
+        if self.crf and (self.architecture != "many-to-many" or self.output != "classes"):
+            raise UsageError("a CRF chooses a class at every step", hint="--no-crf")
+        if self.softmax == "adaptive" and (self.crf or self.output != "classes"):
+            raise UsageError("the adaptive softmax is for classes chosen one by one", hint="--softmax exact")
         if self.tie and not (self.embedding and self.n_x == self.n_y and self.softmax == "exact"):
             what = "tied weights need an embedding, as many inputs as outputs and the exact softmax"
             raise UsageError(what, hint="--set model.tie=false")
@@ -67,6 +84,11 @@ class NetworkSpec:
     def directions(self) -> tuple[str, ...]:
         """The names of a layer's directions."""
         return ("forward", "backward") if self.bidirectional else ("forward",)
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the outputs are log-probabilities; else they are numbers, or the scores that a CRF adds up."""
+        return self.output == "classes" and not self.crf
 
     @property
     def features(self) -> int:
@@ -90,7 +112,7 @@ class NetworkSpec:
 def from_json(record: Mapping[str, Any], file: object = None) -> NetworkSpec:
     """The inverse of `to_json`. Raises DataError, naming `file`, for what is missing, unknown or senseless."""
     known = {field.name: str(field.type) for field in fields(NetworkSpec)}
-    for name in known.keys() ^ record.keys():
+    for name in (known.keys() ^ record.keys()) - LATER:
         word = "lacks" if name in known else "has an unknown"
         raise DataError(f"the description of the network {word} '{name[:80]}'", file=file)
     types = {"int": int, "str": str, "bool": bool}
@@ -102,6 +124,15 @@ def from_json(record: Mapping[str, Any], file: object = None) -> NetworkSpec:
         return NetworkSpec(**record)
     except UsageError as error:
         raise DataError(f"the description of the network is wrong: {error.what}", file=file) from error
+
+
+_CHOICES = {
+    "softmax": SOFTMAXES,
+    "architecture": ARCHITECTURES,
+    "output": OUTPUTS,
+    "pooling": POOLINGS,
+}
+LATER = {"multi_hot", "output", "pooling", "crf"}  # fields that the first model files did not have
 
 
 def cutoffs(n_y: int) -> tuple[int, int, int]:
@@ -117,8 +148,9 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 
     `embedding.E` [n_x, n_e]; `core.<layer>.<direction>.W_c` [n_a, n_a + n_x of the layer], `.b_c` [n_a] and so on;
     `head.W_ya` [n_y, features], `head.b_y` [n_y]; tied: E in the place of W_ya, after `head.P` [n_e, features]
-    where the sizes differ; adaptive: `head.W_ya` for the most frequent outputs and one row a cluster, then
-    `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for each cluster.
+    where the sizes differ; `pool.W_a` [features, features], `pool.b_a`, `pool.v` for attention pooling; `crf.T`
+    [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the most frequent outputs and
+    one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for each cluster.
     """
     found: dict[str, tuple[int, ...]] = {}
     if spec.embedding:
@@ -129,18 +161,28 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
                 name = f"core.{layer}.{direction}"
                 found[f"{name}.W_{gate}"] = (spec.n_a, spec.n_a + spec.inputs(layer))
                 found[f"{name}.b_{gate}"] = (spec.n_a,)
-    return found | _head_shapes(spec)
+    return found | _pool_shapes(spec) | _head_shapes(spec)
+
+
+def _pool_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    if spec.architecture != "many-to-one" or spec.pooling != "attention":
+        return {}
+    n = spec.features
+    return {"pool.W_a": (n, n), "pool.b_a": (n,), "pool.v": (n,)}
 
 
 def _head_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]]
     if spec.tie:
         projection = {"head.P": (spec.embedding, spec.features)} if spec.embedding != spec.features else {}
         return projection | {"head.b_y": (spec.n_y,)}
     if spec.softmax == "exact":
-        return {"head.W_ya": (spec.n_y, spec.features), "head.b_y": (spec.n_y,)}
+        found = {"head.W_ya": (spec.n_y, spec.features), "head.b_y": (spec.n_y,)}
+        path = {"crf.T": (spec.n_y, spec.n_y), "crf.begin": (spec.n_y,), "crf.end": (spec.n_y,)}
+        return found | (path if spec.crf else {})
     ends = cutoffs(spec.n_y)
     first = ends[0] + len(ends) - 1
-    found: dict[str, tuple[int, ...]] = {"head.W_ya": (first, spec.features), "head.b_y": (first,)}
+    found = {"head.W_ya": (first, spec.features), "head.b_y": (first,)}
     for i, (begin, end) in enumerate(pairwise(ends)):
         size = max(1, spec.features // 4 ** (i + 1))  # rarer outputs have fewer dimensions
         found[f"head.tail.{i}.P"] = (size, spec.features)
@@ -152,7 +194,7 @@ def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
     """First values for every tensor of `shapes(spec)`, a function of (spec, seed) alone.
 
     Cells: see cells/. Embedding: normal; standard deviation 1, or n_e^-0.5 where tied, since there it is also the
-    head's matrix. Head: uniform within features^-0.5; biases zero.
+    head's matrix. Head and pooling: uniform within features^-0.5; biases and the CRF's scores zero.
     """
     rng = np.random.default_rng(seed)
     found: dict[str, NDArray[np.float64]] = {}
@@ -164,8 +206,9 @@ def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
             found |= {f"{prefix}.{leaf}": value for leaf, value in weights.items()}
         elif part == "embedding":
             found[name] = rng.standard_normal(shape) * (spec.embedding**-0.5 if spec.tie else 1.0)
-        elif part == "head":
-            bound = shape[-1] ** -0.5 if len(shape) == 2 else 0.0
+        elif name not in found:
+            learnt = (part == "head" and len(shape) == 2) or name in ("pool.W_a", "pool.v")
+            bound = shape[-1] ** -0.5 if learnt else 0.0
             found[name] = rng.uniform(-bound, bound, shape)
     return {name: found[name].astype(np.float32) for name in shapes(spec)}
 

@@ -159,9 +159,9 @@ def _strata(epoch: Sequence[Batch]) -> list[Batch]:
     return [epoch[int(by_size[middle])] for middle in middles[from_outside]]
 
 
-def refuse_too_large(spec: NetworkSpec, config: TrainConfig) -> None:
+def refuse_too_large(spec: NetworkSpec, config: TrainConfig, tokens: float) -> None:
     """Raise UsageError where training would take more memory than this process may still have."""
-    needed, left = estimate_bytes(spec, config), memory_left()
+    needed, left = estimate_bytes(spec, config, tokens), memory_left()
     if needed > left:
         raise UsageError(
             f"training would take about {needed / 2**20:,.0f} MB more, and {left / 2**20:,.0f} MB can be had",
@@ -169,14 +169,14 @@ def refuse_too_large(spec: NetworkSpec, config: TrainConfig) -> None:
         )
 
 
-def estimate_bytes(spec: NetworkSpec, config: TrainConfig) -> int:
-    """Memory that training will take, roughly: weights with their gradients, moments and copies, and a window.
+def estimate_bytes(spec: NetworkSpec, config: TrainConfig, tokens: float) -> int:
+    """Memory that training will take, roughly: weights with their gradients, moments and copies, and a step of so
+    many tokens.
 
     On top of what the process holds already: Python, NumPy, torch.
     """
     weights = 4 * parameters(spec) * (8 + bool(config.average))
-    tokens = (config.batch_size or 1) * (config.window or 1)
     gates = len(spec.the_cell.gates) * len(spec.directions) * spec.layers
     # Gates and their gradients, inputs and states of each layer; logits, their softmax and gradient.
-    window = 4 * tokens * (4 * gates * spec.n_a + 3 * spec.n_y)
-    return BASE_BYTES + weights + window
+    step = int(4 * tokens * (4 * gates * spec.n_a + 3 * spec.n_y))
+    return BASE_BYTES + weights + step

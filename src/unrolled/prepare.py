@@ -56,7 +56,7 @@ def from_files(paths: Sequence[Path], documents: str) -> Source:
         return READERS["text"](paths, documents)
 
     characters, ends = _size(read())
-    return Source(read, _fingerprint(paths), characters, ends)
+    return Source(read, fingerprint(paths), characters, ends)
 
 
 def from_texts(texts: Sequence[str], name: str = "texts") -> Source:
@@ -179,7 +179,7 @@ def _is_prepared(index: Path, key: dict[str, Any]) -> bool:
         return False
 
 
-def _fingerprint(paths: Sequence[Path]) -> str:
+def fingerprint(paths: Sequence[Path]) -> str:
     """SHA-256 over names and bytes of the files; folders by their files, sorted."""
     digest = hashlib.sha256()
     for path in paths:

@@ -23,6 +23,16 @@ class Preset:
     summary: str
     defaults: Mapping[str, Any]
 
+    @property
+    def kinds(self) -> str:
+        """INPUT:OUTPUT."""
+        return f"{self.input}:{self.output}"
+
+    @property
+    def stream(self) -> bool:
+        """Whether its data is one stream of tokens in documents, and not sequences with something asked of each."""
+        return self.kinds == "tokens:next"
+
 
 TASKS: dict[str, Preset] = {
     "language": Preset(
@@ -32,6 +42,36 @@ TASKS: dict[str, Preset] = {
         summary="learn text, word by word or character by character; sample it, score it",
         defaults={"unit": "char"},
     ),
+    "classify": Preset(
+        input="tokens",
+        output="label",
+        architecture="many-to-one",
+        summary="one class, or a rating, for a text",
+        defaults={"bidirectional": True, "unit": "word", "affixes": False},
+    ),
+    "tag": Preset(
+        input="tokens",
+        output="tags",
+        architecture="many-to-many, T_x = T_y",
+        summary="a tag for every word: names in a sentence, parts of speech",
+        defaults={"bidirectional": True, "unit": "white", "affixes": True, "crf": True},
+    ),
+}
+# Other combinations that make sense, by INPUT:OUTPUT alone.
+COMBINATIONS: dict[str, Preset] = {
+    f"{given}:{asked}": Preset(given, asked, architecture, summary, defaults)
+    for given, asked, architecture, summary, defaults in (
+        ("tokens", "number", "many-to-one", "numbers for a text", {"bidirectional": True, "unit": "word"}),
+        ("numbers", "label", "many-to-one", "a class for a series", {"bidirectional": True}),
+        ("numbers", "number", "many-to-one", "numbers for a series, or its next values", {}),
+        (
+            "numbers",
+            "tags",
+            "many-to-many, T_x = T_y",
+            "a tag for every step of a series",
+            {"bidirectional": True},
+        ),
+    )
 }
 
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
@@ -44,8 +84,7 @@ GROWTH = 0.28  # units grow with the minutes to this power
 
 def find(task: str) -> Preset:
     """The preset of a task's name, or of INPUT:OUTPUT. Raises UsageError naming the known ones."""
-    by_kinds = {f"{preset.input}:{preset.output}": preset for preset in TASKS.values()}
-    known = {**TASKS, **by_kinds}
+    known = {**TASKS, **{preset.kinds: preset for preset in TASKS.values()}, **COMBINATIONS}
     if task not in known:
         raise UsageError(f"unknown task '{task}'", expected=", ".join(known), hint=suggest(task, known))
     return known[task]
@@ -53,8 +92,10 @@ def find(task: str) -> Preset:
 
 def resolve_data(config: Config) -> Config:
     """The configuration with the blanks of its data section filled: known before any file is read."""
-    config = fill(config, find(config.task).defaults)
-    return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]})
+    preset = find(config.task)
+    config = fill(config, preset.defaults)
+    config = fill(config, {"bidirectional": False, "affixes": False, "pooling": "max", "crf": False})
+    return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
 
 
 def resolve(config: Config, tokens: int, types: int) -> Config:
@@ -71,8 +112,8 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
     embedding = max(16, hidden // 2) if words else min(64, types)
     embedding = embedding if model.embedding is None else model.embedding
     epochs = _epochs(config, tokens, types, hidden, embedding)
-    dropout = round(min(0.5, max(0.0, 0.1 * (epochs - 2.5))), 2)
-    dropout = dropout if training.dropout is None else training.dropout
+    dropout = min(0.3, 0.08 * epochs) if words else min(0.5, max(0.0, 0.1 * (epochs - 2.5)))
+    dropout = round(dropout, 2) if training.dropout is None else training.dropout
     return fill(
         config,
         {
@@ -86,6 +127,35 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "average": 0.0,
             "dropout": dropout,
             "input_dropout": dropout if words else 0.0,  # few characters, each of which counts
+        },
+    )
+
+
+def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> Config:
+    """The configuration of labelled sequences with every blank filled: `sequences` of `steps` in all; `width` ids,
+    or numbers a step."""
+    model, training = config.model, config.training
+    tokens = find(config.task).input == "tokens"
+    batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
+    if training.minutes is None:
+        # Enough steps to learn something from few sequences, and not for ever over many.
+        steps_an_epoch = max(1, sequences // batch_size)
+        config = fill(config, {"epochs": max(8, min(100, round(1_500 / steps_an_epoch)))})
+    hidden = model.hidden or (128 if tokens or steps > 20_000 else 64)
+    embedding = (min(width, 128) if config.data.unit != "char" else min(width, 64)) if tokens else 0
+    return fill(
+        config,
+        {
+            "layers": 1,
+            "hidden": hidden,
+            "embedding": embedding,
+            "tie": False,
+            "batch_size": batch_size,
+            "window": 512,
+            "lr": RATES[training.optimizer] * 0.5,
+            "average": 0.0,
+            "dropout": 0.4 if tokens else 0.2,
+            "input_dropout": 0.4 if tokens and config.data.unit != "char" else 0.0,
         },
     )
 

@@ -39,21 +39,21 @@ class TorchEngine:
         """Whole sequences; see Engine."""
         ends = None if lengths is None else torch.as_tensor(np.asarray(lengths, np.int64))
         with torch.no_grad():
-            log_probs, after = self.network(self._tensor(x), state, ends)
+            answers, after = self.network(self._tensor(x), state, ends)
         if self.spec.architecture != "many-to-many":
-            return log_probs.unsqueeze(1).numpy(), after  # [batch, 1, n_y]
+            return answers.unsqueeze(1).numpy(), after  # [batch, 1, n_y]
         if ends is not None:
             past = torch.arange(x.shape[1]) >= ends.unsqueeze(1)  # [batch, T_x]
-            log_probs = log_probs.masked_fill(past.unsqueeze(-1), 0.0)
-        return log_probs.numpy(), after
+            answers = answers.masked_fill(past.unsqueeze(-1), 0.0)
+        return answers.numpy(), after
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
         if self.spec.bidirectional or self.spec.architecture != "many-to-many":
             raise UsageError("a network that reads backward or answers once cannot go step by step")
         with torch.no_grad():
-            log_probs, state = self.network(self._tensor(x).unsqueeze(1), state)  # [rows, 1, n_y]
-        return *best(log_probs[:, 0].numpy(), k), state
+            answers, state = self.network(self._tensor(x).unsqueeze(1), state)  # [rows, 1, n_y]
+        return *best(answers[:, 0].numpy(), k), state
 
     def take(self, state: State, rows: Array) -> State:
         """The state of these rows."""

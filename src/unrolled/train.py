@@ -21,6 +21,7 @@ from .architectures import Network
 from .config import TrainConfig
 from .errors import NonFiniteError
 from .layers import Dropouts
+from .losses import PLAIN, Criterion
 from .optimizers import Optimizer, make
 from .types import Batch, Place
 
@@ -36,6 +37,7 @@ class Problem:
     epoch: Callable[[int], Sequence[Batch]]
     validation: Callable[[int], Iterable[Batch]] | None
     place: Callable[[int], Place]
+    criterion: Criterion = PLAIN  # of training; validation is plain
     sample: Callable[[Mapping[str, NDArray[Any]]], str] | None = None
 
 
@@ -183,7 +185,7 @@ def step(
     x, y = torch.from_numpy(batch.x), torch.from_numpy(batch.y)  # [batch, T_x], ids as int64
     carried = carry(progress.state, batch.carry)
     nats, count, state = network.loss(
-        x, y, torch.from_numpy(batch.lengths), carried, dropouts, config.label_smoothing
+        x, y, torch.from_numpy(batch.lengths), carried, dropouts, problem.criterion
     )
     network.zero_grad(set_to_none=True)
     (nats / max(1, count)).backward()

@@ -47,6 +47,20 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Example:
+    """One sequence and what is asked of it, as a reader found it.
+
+    x: a text, the tokens of a sentence, or numbers [T_x, n_x].  y: a class, a tag a token, or reals; None where
+    nothing is known.  place: where it begins.  id: the person's own name for it, passed through.
+    """
+
+    x: str | tuple[str, ...] | Floats
+    y: str | tuple[str, ...] | tuple[float, ...] | None
+    place: Place
+    id: str | None = None
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Some documents of one file as ids, on their way from an input kind to the store.
 

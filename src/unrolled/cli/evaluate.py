@@ -13,15 +13,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The contract of the verb."""
     parser.usage = f"{parser.prog} MODEL DATA... [options]"
     parser.epilog = (
-        "Keys: loss (nats a token, each end counted), perplexity, accuracy, nats_per_character,\n"
-        "bits_per_character, unknown (share of <UNK>), tokens, characters. State is carried through each document\n"
-        "as the model was trained; --lanes N reads a long document in N lanes side by side, each warmed up by 256\n"
-        "tokens before it: quicker, and very nearly the same.\n"
+        "Labels: loss (nats), accuracy, macro_f1, calibration_error; ordered ones mae and kappa too. Numbers: loss,\n"
+        "mae, rmse, r2, coverage (of the interval of 90%). Tags: loss, accuracy; span_precision, span_recall and\n"
+        "span_f1 where tags mark spans. Language models: loss (nats a token, each end counted), perplexity,\n"
+        "accuracy, nats_per_character, bits_per_character, unknown (share of <UNK>), tokens, characters.\n"
+        "State is carried through each document as the model was trained; --lanes N reads a long document in N\n"
+        "lanes side by side, each warmed up by 256 tokens before it: quicker, and very nearly the same.\n"
         "--dynamic goes on learning from each stretch of text after it was scored (Krause et al. 2017,\n"
         "arXiv 1709.07432v2); needs torch."
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files or folders")
+    parser.add_argument(
+        "--columns", metavar="NAMES", help="which columns of a table are what (default: as in training)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument(
         "--lanes", type=int, default=1, metavar="N", help="lanes for a long document (default 1: exact)"
@@ -39,9 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the metrics."""
-    from ..evaluate import Measurement, evaluate, in_words
+    from ..evaluate import Measurement, in_words, measure
 
     dynamic_lr = DYNAMIC_LR if args.dynamic and args.dynamic_lr is None else args.dynamic_lr
-    metrics = evaluate(Measurement(args.model, tuple(args.data), args.lanes, args.engine, dynamic_lr))
+    metrics = measure(
+        Measurement(args.model, tuple(args.data), args.lanes, args.engine, dynamic_lr, args.columns)
+    )
     print(json.dumps(metrics) if args.json else in_words(metrics))
     return 0

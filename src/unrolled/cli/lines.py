@@ -33,7 +33,7 @@ class Line:
         return not self.text.strip()
 
 
-def add_line_arguments(parser: argparse.ArgumentParser) -> None:
+def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...] = ("text", "jsonl")) -> None:
     """MODEL, FILE, --output and --format."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
     parser.add_argument(
@@ -43,9 +43,10 @@ def add_line_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace an existing output file")
     parser.add_argument(
         "--format",
-        choices=("text", "jsonl"),
+        choices=formats,
         default="text",
-        help='text: one line an answer; jsonl: full precision, and lines {"id": ..., "text": ...} are read as such',
+        help='text: one line an answer; jsonl: full precision, and lines {"id": ..., "text": ...} are read as such'
+        + ("; conll: a word and its tag a line" if "conll" in formats else ""),
     )
     parser.add_argument(
         "--engine", choices=("numpy", "torch"), default="numpy", help="what computes (default numpy)"
@@ -107,6 +108,9 @@ def answer_text(answer: Answer, line: Line, form: str) -> str:
     """An answer in the form that was asked for, the line's id passed through."""
     if form == "text":
         return answer.text
+    if form == "conll":
+        pairs = zip(answer.record["tokens"], answer.record["tags"], strict=True)
+        return "".join(f"{token}\t{tag}\n" for token, tag in pairs)
     record = dict(answer.record) if line.id is None else {"id": line.id, **answer.record}
     return json.dumps(record, ensure_ascii=False)
 

@@ -3,37 +3,83 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from .lines import add_line_arguments, answer_text, output, read_lines
+from .lines import Line, add_line_arguments, answer_text, output, read_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The contract of the verb."""
     parser.usage = f"{parser.prog} MODEL [FILE] [options]"
     parser.epilog = (
-        "One answer a line, in the same order; a blank line gets a blank answer. A language model answers with the\n"
-        "token it holds most probable next; jsonl gives the --top most probable with their probabilities."
+        "One answer a line, in the same order; a blank line gets a blank answer. A classifier answers with the class,\n"
+        "a tagger with a tag for each word between white space, a language model with the token it holds most\n"
+        "probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz as in training\n"
+        "(.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence; its y, if there is one, is not used."
     )
-    add_line_arguments(parser)
+    add_line_arguments(parser, ("text", "jsonl", "conll"))
     parser.add_argument("--top", type=int, default=5, metavar="K", help="answers in jsonl (default 5)")
+    parser.add_argument(
+        "--columns", metavar="NAMES", help="which columns of a table are what (default: as in training)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer each line."""
+    """Answer each line or sequence."""
+    from .. import modelfile
     from ..errors import UsageError
-    from ..outputs.next import predict
-    from ..predict import open_model
-    from ..types import Answer
+    from ..tasks import find
 
     if args.top < 1:
         raise UsageError(f"--top {args.top}", expected="at least 1")
-    model = open_model(args.model, args.engine)
+    file = modelfile.load(args.model)
+    preset = find(file.task)
+    if args.format == "conll" and preset.output != "tags":
+        raise UsageError("--format conll is for tags", expected="text or jsonl")
+    answers = _next_tokens(args, file) if preset.stream else _answers(args, file)
     with output(args.output, force=args.force) as write:
-        for line in read_lines(args.file, args.format):
-            answer = (
-                Answer("", {"next": []})
-                if line.blank
-                else predict(model.engine, model.reading, line.text, args.top)
-            )
+        for line, answer in answers:
             write(answer_text(answer, line, args.format))
     return 0
+
+
+def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
+    """A language model's answers."""
+    from ..outputs.next import predict
+    from ..predict import from_file
+    from ..types import Answer
+
+    model = from_file(file, args.model, args.engine)
+    for line in read_lines(args.file, args.format):
+        blank = Answer("", {"next": []})
+        yield line, blank if line.blank else predict(model.engine, model.reading, line.text, args.top)
+
+
+def _answers(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
+    """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format."""
+    from ..errors import UsageError
+    from ..labelled import from_files
+    from ..readers import FORMATS
+    from ..types import Example, Place
+    from ..using import answer, from_file
+
+    model = from_file(file, args.model, args.engine)
+    path: Path | None = args.file
+    ending = "" if path is None else Path(path.name.lower().removesuffix(".gz")).suffix
+    if path is not None and ending in FORMATS and not (ending == ".jsonl" and args.format == "jsonl"):
+        config = model.config
+        columns = config.data.columns if args.columns is None else args.columns
+        config = replace(config, data=replace(config.data, columns=columns))
+        for example in from_files([path], config, asked=False).examples():
+            line = Line(example.place.file, example.place.line, "", example.id)
+            yield line, answer(model, example, args.top)
+        return
+    if not model.input.ids:
+        raise UsageError("this model reads numbers", expected="a FILE: " + ", ".join(FORMATS))
+    for line in read_lines(path, args.format):
+        words: Any = tuple(line.text.split()) if model.output.each else line.text
+        example = Example(words, None, Place(Path(str(line.file)), line.number), None)
+        yield line, answer(model, example, args.top)

@@ -9,7 +9,7 @@ from typing import Any
 from ..config import add_flags, build, options, read_settings, read_toml
 from ..errors import UsageError, need
 from ..machine import address_space_left
-from ..tasks import TASKS, resolve_data
+from ..tasks import TASKS, find, resolve_data
 
 TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
 
@@ -56,13 +56,6 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.out is not None and args.out.is_dir():
         raise UsageError("is a folder", file=args.out, expected="the name of a file for the model")
-    from ..prepare import from_files
-
-    documents = config.data.documents or "file"
-    data = from_files(args.data, documents)
-    valid = from_files(args.valid, documents) if args.valid else None
-    if args.test:
-        from_files(args.test, documents)  # unusable test files are told now, not after hours of training
     space = address_space_left()
     if space < TORCH_SPACE:
         raise UsageError(
@@ -70,23 +63,28 @@ def run(args: argparse.Namespace) -> int:
             hint="a larger limit (ulimit -v)",
         )
     try:
-        from ..fit import Request, dry_run, fit
+        from .. import language, supervised
+        from ..fit import dry_run, fit
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise need("train", "torch") from error
     from ..progress import console_reporter
 
-    request = Request(config, data, valid, args.out or Path("model"), args.resume, args.force)
+    out = args.out or Path("model")
+    family = language if find(config.task).stream else supervised
+    request = family.request_from_files(
+        config, args.data, args.valid, args.test, out, resume=args.resume, force=args.force
+    )
     reporter = console_reporter()
     if args.dry_run:
         _print_plan(dry_run(request, reporter))
         return 0
     fit(request, reporter)
     if args.test and args.out:
-        from ..evaluate import Measurement, evaluate, in_words
+        from ..evaluate import Measurement, in_words, measure
 
-        print(in_words(evaluate(Measurement(args.out, tuple(args.test)))))
+        print(in_words(measure(Measurement(args.out, tuple(args.test)))))
     return 0
 
 

@@ -31,19 +31,21 @@ class Engine(Protocol):
     def run(
         self, x: NDArray[Any], lengths: NDArray[Any] | None = None, state: State | None = None
     ) -> tuple[NDArray[Any], State]:
-        """Whole sequences: ids [batch, T_x] (-1: zeros) or numbers [batch, T_x, n_x] -> log_probs, state.
+        """Whole sequences: ids [batch, T_x] (-1: zeros), several ids a step or numbers [batch, T_x, n_x] -> answers,
+        state.
 
-        log_probs: [batch, T_x, n_y], zeros past a row's length; from many (or one) to one [batch, 1, n_y].
-        float32 where the weights are. The state is that after each row's last true step.
+        answers: [batch, T_x, n_y], zeros past a row's length; from many (or one) to one [batch, 1, n_y]: log
+        probabilities, or numbers, or the scores of a CRF, as the network has it. float32 where the weights are. The
+        state is that after each row's last true step.
         """
         ...
 
     def step(
         self, state: State, x: NDArray[Any], k: int | None = None
     ) -> tuple[NDArray[Any], NDArray[np.int64], State]:
-        """One step: ids [rows] (or numbers [rows, n_x]) -> (log_probs [rows, k], ids [rows, k], state).
+        """One step: ids [rows] (or numbers [rows, n_x]) -> (answers [rows, k], ids [rows, k], state).
 
-        The k most probable outputs, falling, ties by id; k=None: all n_y by id. Raises UsageError for a network
+        The k largest outputs, falling, ties by id; k=None: all n_y by id. Raises UsageError for a network
         that reads backward or answers once.
         """
         ...

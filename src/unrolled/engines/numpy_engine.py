@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,18 +80,18 @@ class NumpyEngine:
         rows, steps = x.shape[:2]
         state = self.start(rows) if state is None else state
         many = self.spec.architecture == "many-to-many"
-        log_probs = np.zeros((rows, steps if many else 1, self.n_y), self._dtype)
+        answers = np.zeros((rows, steps if many else 1, self.n_y), self._dtype)
         after = [array.copy() for array in state]
         for row in range(rows):
             length = steps if lengths is None else int(lengths[row])
             length = min(length, 1) if self.spec.architecture == "one-to-one" else length
             before = tuple(array[row : row + 1] for array in state)
             a, last = self._row(x[row, :length], before)  # [length, features]
-            asked = a if many else self._last(a)
-            log_probs[row, : len(asked)] = self._log_probs(asked)
+            asked = a if many else self._pool(a)
+            answers[row, : len(asked)] = self._outputs(asked)
             for array, value in zip(after, last, strict=True):
                 array[row] = value[0]
-        return log_probs, tuple(after)
+        return answers, tuple(after)
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
@@ -103,7 +103,7 @@ class NumpyEngine:
             last = next(layer.steps(state[at * size : (at + 1) * size], parts))
             x = self.spec.the_cell.output(last)  # [rows, n_a]
             after.extend(last)
-        return *best(self._log_probs(x), k), tuple(after)
+        return *best(self._outputs(x), k), tuple(after)
 
     def take(self, state: State, rows: Array) -> State:
         """The state of these rows."""
@@ -130,21 +130,27 @@ class NumpyEngine:
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1)  # [T, features]
         return x, tuple(after)
 
-    def _last(self, a: Array) -> Array:
-        """[T, features] -> [1, features]: forward's last step, backward's first; zeros of an empty sequence."""
+    def _pool(self, a: Array) -> Array:
+        """[T, features] -> [1, features], as layers.pool does; zeros of an empty sequence."""
         if not len(a):
             return np.zeros((1, self.spec.features), self._dtype)
-        n_a = self.spec.n_a
-        return np.concatenate([a[-1:, :n_a], a[:1, n_a:]], axis=1)
+        return POOLS[self.spec.pooling](self.spec, self._tensors, a)
 
     def _embed(self, x: Array) -> Array:
-        if self.spec.ids:
-            return columns(self._tensors["embedding.E"].T, x) if self.spec.embedding else x
-        return np.asarray(x, self._dtype)
+        if not self.spec.ids:
+            return np.asarray(x, self._dtype)
+        if not self.spec.embedding:
+            return x
+        embedded = columns(
+            self._tensors["embedding.E"].T, x
+        )  # [T, n_e], or [T, ids, n_e] of several ids a step
+        return embedded.sum(axis=-2) if self.spec.multi_hot else embedded
 
-    def _log_probs(self, a: Array) -> Array:
+    def _outputs(self, a: Array) -> Array:
         """[T, features] -> [T, n_y]"""
         p = self._tensors
+        if not self.spec.normalised:
+            return a @ p["head.W_ya"].T + p["head.b_y"]
         if self.spec.tie:
             a = a @ p["head.P"].T if "head.P" in p else a
             return _log_softmax(a @ p["embedding.E"].T + p["head.b_y"])
@@ -162,3 +168,20 @@ class NumpyEngine:
 def _log_softmax(z: Array) -> Array:
     z = z - z.max(axis=-1, keepdims=True)
     return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+
+
+def _last(spec: NetworkSpec, p: Mapping[str, Array], a: Array) -> Array:
+    return np.concatenate([a[-1:, : spec.n_a], a[:1, spec.n_a :]], axis=1)
+
+
+def _attention(spec: NetworkSpec, p: Mapping[str, Array], a: Array) -> Array:
+    scores = np.tanh(a @ p["pool.W_a"].T + p["pool.b_a"]) @ p["pool.v"]  # [T]
+    return np.exp(_log_softmax(scores))[None] @ a
+
+
+POOLS: dict[str, Callable[[NetworkSpec, Mapping[str, Array], Array], Array]] = {
+    "last": _last,
+    "mean": lambda spec, p, a: a.mean(axis=0, keepdims=True),
+    "max": lambda spec, p, a: a.max(axis=0, keepdims=True),
+    "attention": _attention,
+}

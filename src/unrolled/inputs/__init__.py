@@ -2,27 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import Document, Encoded
-from ..vocab import Coverage, Vocabulary
-from . import tokens
+from ..config import DataConfig
+from ..types import Example, Place
+from . import numbers, tokens
+
+
+@runtime_checkable
+class Input(Protocol):
+    """What was learnt of an input, and how it encodes an x."""
+
+    @property
+    def n_x(self) -> int:
+        """How many ids there are, or numbers a step."""
+        ...
+
+    @property
+    def ids(self) -> bool:
+        """Whether x becomes ids."""
+        ...
+
+    @property
+    def multi_hot(self) -> bool:
+        """Whether a step is several ids."""
+        ...
+
+    @property
+    def rare(self) -> NDArray[np.bool_]:
+        """[some of the ids] True for those that become `<UNK>` half of the time in training."""
+        ...
+
+    def tokens(self, x: Any) -> list[str]:
+        """The tokens of an x, for people; none of numbers."""
+        ...
+
+    def encode(self, x: Any, place: Place | None = None) -> NDArray[Any]:
+        """[T] ids, [T, ids] several a step, or [T, n_x] numbers."""
+        ...
+
+    def unknown(self, x: Any) -> int:
+        """How many tokens of an x are `<UNK>`."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """What the kind's `restore` reads."""
+        ...
 
 
 @dataclass(frozen=True)
-class Input:
-    """The functions of an input kind; their contracts stand in `inputs/tokens.py`."""
+class InputKind:
+    """An input kind: what a reader must find for it (`text` or `numbers`), and its functions."""
 
-    learn: Callable[[Iterable[Document], str, bool, int], tuple[Vocabulary, Coverage]]
-    encode: Callable[[Iterable[Document], Vocabulary, str, bool], Iterator[Encoded]]
-    encode_text: Callable[[str, Vocabulary, str, bool], NDArray[np.int32]]
-    describe: Callable[[Vocabulary, Coverage, str, bool], str]
+    reads: Literal["text", "numbers"]
+    learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
+    restore: Callable[[Mapping[str, Any]], Input]
 
 
-INPUTS: dict[str, Input] = {
-    "tokens": Input(tokens.learn, tokens.encode, tokens.encode_text, tokens.describe),
+INPUTS: dict[str, InputKind] = {
+    "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
+    "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
 }

@@ -6,6 +6,7 @@ than one long file, and memory stays flat.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
@@ -14,9 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..affixes import Affixes
+from ..affixes import learn as learn_affixes
+from ..config import DataConfig
 from ..errors import DataError
 from ..text import END, find_unit, join, split, split_marked
-from ..types import Document, Encoded
+from ..types import Document, Encoded, Example, Place
 from ..vocab import EOS, UNK, Coverage, TokenCounter, Vocabulary
 
 BATCH = 1 << 19  # characters worked on at once
@@ -210,3 +214,86 @@ def _count_characters(documents: Iterable[Document], lower: bool) -> dict[str, i
         totals = np.pad(totals, (0, max(0, len(counts) - len(totals))))
         totals[: len(counts)] += counts
     return {chr(code): int(totals[code]) for code in np.flatnonzero(totals)}
+
+
+@dataclass(frozen=True)
+class TokenInput:
+    """How the x of an example becomes ids: a text by its unit, the tokens of a sentence as they are.
+
+    With affixes a step is several ids (its word's, then its features'), else one.
+    """
+
+    reading: Reading
+    affixes: Affixes | None = None
+
+    ids = True
+
+    @property
+    def n_x(self) -> int:
+        """How many ids there are."""
+        return len(self.reading.vocabulary) + len(self.affixes or ())
+
+    @property
+    def multi_hot(self) -> bool:
+        """Whether a step is several ids."""
+        return self.affixes is not None
+
+    @property
+    def rare(self) -> NDArray[np.bool_]:
+        """[words] ids that become `<UNK>` half of the times they are seen in training."""
+        return self.reading.vocabulary.rare
+
+    def tokens(self, x: str | tuple[str, ...]) -> list[str]:
+        """The tokens of an x, not lower-cased."""
+        return split(x, self.reading.unit) if type(x) is str else list(x)
+
+    def encode(self, x: Any, place: Place | None = None) -> NDArray[np.int32]:
+        """[T] ids, or [T, ids] with -1 where a word has fewer features."""
+        tokens = self.tokens(x)
+        known = [token.lower() for token in tokens] if self.reading.lower else tokens
+        words = self.reading.vocabulary.encode(known)  # [T]
+        if self.affixes is None:
+            return words
+        features = self.affixes.encode(tokens)
+        features[features >= 0] += len(self.reading.vocabulary)
+        return np.concatenate([words[:, None], features], axis=1)  # [T, 1 + features]
+
+    def unknown(self, x: str | tuple[str, ...]) -> int:
+        """How many tokens of an x are `<UNK>`."""
+        ids = self.encode(x)
+        return int((ids.reshape(len(ids), -1)[:, :1] == UNK).sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """What `token_input` reads."""
+        names = None if self.affixes is None else list(self.affixes.names)
+        return {"reading": self.reading.to_json(), "affixes": names}
+
+
+def token_input(value: Mapping[str, Any]) -> TokenInput:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    names = value.get("affixes")
+    if set(value) != {"reading", "affixes"} or not (
+        names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
+    ):
+        raise DataError("how the model reads tokens is damaged", expected="reading, affixes")
+    return TokenInput(Reading.from_json(value["reading"]), None if names is None else Affixes(tuple(names)))
+
+
+def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[TokenInput, str]:
+    """The vocabulary (and affixes, where asked for) of some examples, and what it covers, in words. One pass."""
+    unit = config.unit or "word"
+    find_unit(unit)
+    counts: Counter[str] = Counter()
+    with TokenCounter() as counter:
+        for example in examples:
+            tokens = split(example.x, unit) if type(example.x) is str else list(example.x)
+            counter.add([token.lower() for token in tokens] if config.lower else tokens)
+            if config.affixes:
+                counts.update(tokens)
+        vocabulary, coverage = counter.vocabulary(config.vocab_size)
+    if not len(vocabulary.tokens):
+        raise DataError("no examples: only white space", expected="text")
+    reading = Reading(vocabulary, unit, config.lower, "line")
+    affixes = learn_affixes(counts) if config.affixes else None
+    words = describe(vocabulary, coverage, unit, config.lower)
+    return TokenInput(reading, affixes), words + (f"; {len(affixes):,} affixes and shapes" if affixes else "")

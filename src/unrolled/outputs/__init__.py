@@ -1,1 +1,94 @@
 """The output kinds: what y is, how it is decoded and scored, and the words that tell it to people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import DataConfig, ModelConfig
+from ..types import Answer, Example, Place
+from . import label, number, tags
+
+Floats = NDArray[np.floating[Any]]
+Weights = Mapping[str, Any]
+
+
+@runtime_checkable
+class Output(Protocol):
+    """What was learnt of an output. `answer`s are what an engine says of one sequence, [T or 1, n_y]; `weights` the
+    network's tensors, among which a CRF has some."""
+
+    @property
+    def n_y(self) -> int:
+        """How many numbers the network answers with, a step."""
+        ...
+
+    @property
+    def architecture(self) -> str:
+        """Which of the lecture's architectures it asks for."""
+        ...
+
+    @property
+    def output(self) -> str:
+        """`classes` or `numbers`."""
+        ...
+
+    @property
+    def each(self) -> bool:
+        """Whether every step has its own y."""
+        ...
+
+    @property
+    def crf(self) -> bool:
+        """Whether classes are chosen as a whole path."""
+        ...
+
+    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[Any]:
+        """A y as the network is to learn it: [], [n_y] or [steps]; -1 asks nothing."""
+        ...
+
+    def settle(self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Weights) -> Output:
+        """What only a validation part can tell, after the training."""
+        ...
+
+    def answer(self, answer: Floats, tokens: Sequence[str], top: int, weights: Weights) -> Answer:
+        """The answer to one sequence."""
+        ...
+
+    def blank(self) -> Answer:
+        """The answer to a blank line."""
+        ...
+
+    def metrics(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Weights
+    ) -> dict[str, Any]:
+        """All a person may ask for, over a whole part."""
+        ...
+
+    def describe(self) -> str:
+        """For people."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """What the kind's `restore` reads."""
+        ...
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file."""
+
+    target: Literal["label", "number", "tags"]
+    learn: Callable[[Iterable[Example], DataConfig, ModelConfig], Output]
+    restore: Callable[[Mapping[str, Any]], Output]
+
+
+OUTPUTS: dict[str, OutputKind] = {
+    "label": OutputKind("label", label.learn_label, label.label),
+    "number": OutputKind("number", number.learn_number, number.number),
+    "tags": OutputKind("tags", tags.learn_tags, tags.tags),
+}

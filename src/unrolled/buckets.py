@@ -1,0 +1,93 @@
+"""Batches of whole sequences, of like lengths together so that little is padding.
+
+The order is a pure function of (seed, epoch): sequences are shuffled, a hundred batches' worth at a time is sorted by
+length and cut into batches, and the batches are shuffled again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batching import NOTHING, START, hashed, permuted
+from .examples import Examples
+from .types import Batch
+from .vocab import UNK
+
+_ORDER, _BATCHES, _RARE = 11, 12, 13  # keys of chance, apart from those of `batching`
+TOGETHER = 100  # batches sorted by length at once
+
+
+class ExampleEpoch(Sequence[Batch]):
+    """The training batches of one epoch; `[i]` is a pure function of (seed, epoch, i).
+
+    rare: [some of the ids] those that become `<UNK>` half of the times they are seen.
+    """
+
+    def __init__(
+        self, examples: Examples, batch_size: int, seed: int, epoch: int, rare: NDArray[np.bool_]
+    ) -> None:
+        self._examples, self._key, self._rare = examples, (seed, epoch), rare
+        count = len(examples)
+        order = permuted((*self._key, _ORDER), count, np.arange(count))
+        lengths = examples.lengths
+        parts: list[NDArray[np.int64]] = []
+        for start in range(0, count, TOGETHER * batch_size):
+            block = order[start : start + TOGETHER * batch_size]
+            block = block[np.argsort(lengths[block], kind="stable")]
+            parts.extend(np.array_split(block, -(-len(block) // batch_size)))
+        shuffled = np.argsort(hashed((*self._key, _BATCHES), np.arange(len(parts))), kind="stable")
+        self._batches = [parts[number] for number in shuffled.tolist()]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Batch]: ...
+    def __getitem__(self, index: int | slice) -> Batch | Sequence[Batch]:
+        """Batch number `index`; raises IndexError beyond the last."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        rows = self._batches[index]
+        batch = assemble(self._examples, rows)
+        if self._rare.any():
+            _hide_rare(batch.x, self._rare, (*self._key, _RARE, index))
+        return batch
+
+
+def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> Iterator[tuple[Batch, Any]]:
+    """Every sequence (at most `limit`) once, by length, and its number: (batch, numbers)."""
+    order = np.argsort(examples.lengths, kind="stable")[:limit]
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        yield assemble(examples, rows), rows
+
+
+def assemble(examples: Examples, rows: NDArray[np.int64]) -> Batch:
+    """The batch of some sequences, padded on the right: -1 for ids and classes, 0 and NaN for numbers."""
+    pairs = [examples.row(number) for number in rows.tolist()]
+    lengths = np.array([len(x) for x, _ in pairs], dtype=np.int64)
+    steps = max(1, int(lengths.max()))
+    first_x = pairs[0][0]
+    ids = np.issubdtype(first_x.dtype, np.integer)
+    kind = np.int64 if ids else np.float32
+    x = np.full((len(rows), steps, *first_x.shape[1:]), START if ids else 0, dtype=kind)
+    y = np.stack([y for _, y in pairs]) if not examples.each else np.full((len(rows), steps), NOTHING)
+    for number, (own, targets) in enumerate(pairs):
+        x[number, : len(own)] = own
+        if examples.each:
+            y[number, : len(own)] = targets
+    return Batch(x=x, y=y, lengths=lengths, carry=np.zeros(len(rows), dtype=np.bool_), places=rows)
+
+
+def _hide_rare(x: NDArray[Any], rare: NDArray[np.bool_], key: tuple[int, ...]) -> None:
+    """Words seen once become `<UNK>` half of the time, in place; their affixes stay."""
+    words = x.reshape(*x.shape[:2], -1)[:, :, 0]  # [batch, T], a view
+    found = np.nonzero((words >= 0) & rare[np.maximum(words, 0)])
+    coin = hashed(key, found[0] * words.shape[1] + found[1]) & np.uint64(1)
+    words[found] = np.where(coin == 1, UNK, words[found])

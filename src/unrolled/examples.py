@@ -1,0 +1,150 @@
+"""Labelled sequences on disk, as the network reads them: flat arrays and offsets, mapped into memory.
+```
+x            every step of every sequence: ids [steps] or [steps, ids], or numbers [steps, n_x]
+y            [sequences], [sequences, n_y], or [steps] where every step has its own
+offsets      int64 [sequences + 1]: sequence i is x[offsets[i] : offsets[i + 1]]
+lines        int32 [sequences]: the line of its file where it begins
+index.json   shapes, types, files with their first sequences; written last
+```
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from bisect import bisect_right
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+from .files import storage_error, write_atomically
+from .types import Place
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sequence on its way to the disk: x [T, ...], y as its output encodes it."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    place: Place
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A data set of sequences, or a view of some of them: `rows` [sequences] numbers of the whole."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    each: bool  # whether every step has its own y
+    all_offsets: NDArray[np.int64]
+    all_lines: NDArray[np.int32]
+    files: tuple[tuple[str, int], ...]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """[sequences] steps of each."""
+        return self.all_offsets[self.rows + 1] - self.all_offsets[self.rows]
+
+    def select(self, rows: NDArray[np.int64]) -> Examples:
+        """The view of some sequences of this view."""
+        return replace(self, rows=self.rows[rows])
+
+    def row(self, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """x and y of one sequence."""
+        at = int(self.rows[number])
+        start, stop = self.all_offsets[at : at + 2].tolist()
+        return self.x[start:stop], self.y[start:stop] if self.each else self.y[at]
+
+    def place(self, number: int) -> Place:
+        """Where a sequence of this view stands in a person's files."""
+        at = int(self.rows[number])
+        file = bisect_right(self.files, at, key=lambda entry: entry[1]) - 1
+        return Place(Path(self.files[file][0]), int(self.all_lines[at]))
+
+
+def write_examples(folder: Path, rows: Iterable[Row], *, each: bool) -> Examples:
+    """Write sequences into a folder and open it; memory stays flat. Raises DataError where there are none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "index.json").unlink(missing_ok=True)
+        with ExitStack() as stack:
+            out = {
+                name: stack.enter_context((folder / name).open("wb"))
+                for name in ("x", "y", "offsets", "lines")
+            }
+            index = _write(out, rows)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    write_atomically(folder / "index.json", json.dumps({**index, "each": each}).encode())
+    return open_examples(folder)
+
+
+def _write(out: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
+    files: list[tuple[str, int]] = []
+    shapes: dict[str, Any] = {}
+    count = steps = 0
+    out["offsets"].write(np.zeros(1, np.int64).data)
+    for row in rows:
+        if not shapes:
+            shapes = {
+                "x": [row.x.dtype.str, list(row.x.shape[1:])],
+                "y": [row.y.dtype.str, list(row.y.shape)],
+            }
+        if not files or files[-1][0] != str(row.place.file):
+            files.append((str(row.place.file), count))
+        out["x"].write(np.ascontiguousarray(row.x).data.cast("B") if row.x.size else b"")
+        out["y"].write(np.ascontiguousarray(row.y).tobytes())
+        out["lines"].write(np.array([row.place.line], np.int32).data)
+        count, steps = count + 1, steps + len(row.x)
+        out["offsets"].write(np.array([steps], np.int64).data)
+    if not count:
+        raise DataError("no examples", expected="at least one sequence")
+    for file in out.values():
+        file.flush()
+        os.fsync(file.fileno())
+    return {"format": _FORMAT, "sequences": count, "steps": steps, "files": files, **shapes}
+
+
+def open_examples(folder: Path) -> Examples:
+    """The data set in a folder; raises DataError where it is damaged, StorageError where it cannot be read."""
+    path = folder / "index.json"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        count, steps, each = index["sequences"], index["steps"], index["each"]
+        (x_type, x_shape), (y_type, y_shape) = index["x"], index["y"]
+        return Examples(
+            x=_map(folder / "x", x_type, (steps, *x_shape)),
+            y=_map(folder / "y", y_type, (steps,) if each else (count, *y_shape)),
+            each=each,
+            all_offsets=_map(folder / "offsets", "<i8", (count + 1,)),
+            all_lines=_map(folder / "lines", "<i4", (count,)),
+            files=tuple((name, first) for name, first in index["files"]),
+            rows=np.arange(count),
+        )
+    except OSError as error:
+        raise storage_error(error, path) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError("damaged data set", file=path, hint="removing this folder") from error
+
+
+def _map(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A file as a read-only array; ValueError where its size is another."""
+    dtype = np.dtype(kind)
+    if path.stat().st_size != int(np.prod(shape)) * dtype.itemsize:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes")
+    if not int(np.prod(shape)):
+        return np.zeros(shape, dtype)  # an empty file cannot be mapped
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape)

@@ -1,0 +1,194 @@
+"""Labelled sequences: from files to what is learnt of them and to data sets on disk; trained models on new ones.
+
+Nothing here needs torch. What an input and an output kind know of their data stands in `inputs` and `outputs`; this
+puts one of each together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .batching import hashed
+from .columns import Wanted, parse_columns
+from .config import Config
+from .errors import DataError, UsageError
+from .examples import Examples, Row, open_examples, write_examples
+from .files import write_atomically
+from .inputs import INPUTS, Input
+from .outputs import OUTPUTS, Output
+from .prepare import fingerprint
+from .readers import find_reader
+from .tasks import find
+from .types import Example, Place
+
+SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
+_SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Where examples come from, as often as they are asked for; `sha256` changes when they do."""
+
+    examples: Callable[[], Iterator[Example]]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What training sees: both ends of the model, and the parts on disk. about: the input, in words."""
+
+    input: Input
+    output: Output
+    about: str
+    train: Examples
+    valid: Examples | None
+
+
+def from_files(
+    paths: Sequence[Path], config: Config, *, asked: bool = True, skipped: list[str] | None = None
+) -> Labelled:
+    """Files of examples; `asked`: each must have its y.  skipped: takes a line for each bad row that was left out.
+
+    Raises what the readers raise, when the examples are asked for.
+    """
+    preset = find(config.task)
+    told = skipped if skipped is not None else []
+
+    def skip(place: Place, reason: str) -> None:
+        line = f"{place}: {reason}"
+        if line not in told:
+            told.append(line)
+
+    reads = INPUTS[preset.input].reads
+    target = None if not asked else "next" if config.data.horizon else OUTPUTS[preset.output].target
+    wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip)
+    wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
+
+    def examples() -> Iterator[Example]:
+        for path in paths:
+            yield from find_reader(path)([path], wanted)
+
+    if config.data.horizon:
+        horizon, history = config.data.horizon, config.data.history
+        return Labelled(lambda: forecasts(examples(), horizon, history), fingerprint(paths))
+    return Labelled(examples, fingerprint(paths))
+
+
+def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
+    """Sequences in memory, with their y (or None) as the output kind wants it; their number stands for a line."""
+    digest = hashlib.sha256()
+
+    def examples() -> Iterator[Example]:
+        for number, (one, target) in enumerate(zip(x, y, strict=True), 1):
+            yield Example(one, target, Place(Path(name), number))
+
+    for example in examples():
+        digest.update(repr((np.asarray(example.x).tolist(), example.y)).encode("utf-8", "surrogatepass"))
+    return Labelled(examples, digest.hexdigest())
+
+
+def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
+    """Windows of `history` steps of each series, and as y the `horizon` steps behind them, all numbers of a step."""
+    for one in series:
+        x = np.asarray(one.x, dtype=np.float64)
+        for end in range(min(history, max(1, len(x) - horizon)), len(x) - horizon + 1):
+            y = tuple(x[end : end + horizon].reshape(-1).tolist())
+            yield Example(
+                x[max(0, end - history) : end], y, Place(one.place.file, one.place.line + end), one.id
+            )
+
+
+def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
+    """Learn both ends from the training part and encode all parts into `folder`, or open what is there already.
+
+    Where no validation part is given, `hold_out` of the sequences are, drawn by a fixed rule; none of fewer than 200.
+    """
+    preset = find(config.task)
+    key = {
+        "data": data.sha256,
+        "valid": valid.sha256 if valid else None,
+        "config": [asdict(config.data), asdict(config.model), config.task],
+    }
+    index = folder / "prepared.json"
+    if not _is_prepared(index, key):
+        folder.mkdir(parents=True, exist_ok=True)
+        index.unlink(missing_ok=True)
+        write_atomically(index, json.dumps({"key": key} | _write(data, valid, config, folder)).encode())
+    content = json.loads(index.read_text(encoding="utf-8"))
+    ends = (
+        INPUTS[preset.input].restore(content["input"]),
+        OUTPUTS[preset.output].restore(content["output"]),
+        content["about"],
+    )
+    whole = open_examples(folder / "train")
+    if valid is not None:
+        return Ready(*ends, whole, open_examples(folder / "valid"))
+    held = np.array(content["held"], dtype=np.int64)
+    if not len(held):
+        return Ready(*ends, whole, None)
+    kept = np.setdiff1d(np.arange(len(whole)), held)
+    return Ready(*ends, whole.select(kept), whole.select(held))
+
+
+def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, Any]:
+    preset = find(config.task)
+    count = sum(1 for _ in data.examples())
+    held = np.zeros(0, np.int64) if valid is not None else held_out(count, config.data.hold_out)
+    out = set(held.tolist())
+
+    def learnt_from() -> Iterator[Example]:
+        return (example for number, example in enumerate(data.examples()) if number not in out)
+
+    input_kind, output_kind = INPUTS[preset.input], OUTPUTS[preset.output]
+    given, about = input_kind.learn(learnt_from(), config.data)
+    # Classes are known of the whole, so that one that is only in the part held out does not stop the training.
+    asked = output_kind.learn(data.examples(), config.data, config.model)
+    write_examples(folder / "train", rows(data.examples(), given, asked), each=asked.each)
+    if valid is not None:
+        write_examples(folder / "valid", rows(valid.examples(), given, asked), each=asked.each)
+    return {
+        "input": given.to_json(),
+        "output": asked.to_json(),
+        "about": about,
+        "held": held.tolist(),
+    }
+
+
+def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[Row]:
+    """The examples as a network reads them."""
+    for example in examples:
+        x = given.encode(example.x, example.place)
+        yield Row(x, asked.encode(example.y, len(x), example.place), example.place)
+
+
+def held_out(count: int, share: float) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The numbers of the sequences that are held out for validation, sorted: the same for every seed."""
+    if count < SMALLEST or not share:
+        return np.zeros(0, np.int64)
+    order = np.argsort(hashed((_SPLIT,), np.arange(count)), kind="stable")
+    return np.sort(order[: max(1, int(count * share))])
+
+
+def _is_prepared(index: Path, key: dict[str, Any]) -> bool:
+    try:
+        return json.loads(index.read_text(encoding="utf-8"))["key"] == json.loads(json.dumps(key))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def restore(task: str, learnt: Mapping[str, Any], file: Path) -> tuple[Input, Output]:
+    """Both ends of a model file. Raises DataError, naming the file, where they are damaged."""
+    try:
+        preset = find(task)
+        if set(learnt) != {"input", "output"}:
+            raise DataError("what the model learnt of its data is damaged", expected="input, output")
+        return INPUTS[preset.input].restore(learnt["input"]), OUTPUTS[preset.output].restore(learnt["output"])
+    except (DataError, UsageError) as error:
+        raise DataError(error.what, file=file, expected=error.expected) from error

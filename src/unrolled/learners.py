@@ -1,0 +1,234 @@
+"""Estimators of labelled sequences, with scikit-learn's conventions; ragged lists are welcome.
+
+X is a list of texts, of token lists, or of arrays [T_x, n_x] (a flat list of numbers is a series of single numbers).
+Using one needs NumPy alone; fitting needs torch.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import modelfile, using
+from .config import build
+from .errors import UsageError, need, suggest
+from .labelled import from_lists
+from .progress import Silent
+from .types import Example, Place
+from .using import Trained
+
+
+class _Learner:
+    """What the three share: settings as given, `fit`, `save`. `settings` holds further options by name."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"tokens": "", "numbers": ""}  # the task for each kind of input
+
+    def __init__(
+        self,
+        *,
+        unit: str | None = None,
+        lower: bool = False,
+        vocab_size: int = 10_000,
+        cell: str = "lstm",
+        bidirectional: bool | None = None,
+        layers: int | None = None,
+        hidden: int | None = None,
+        embedding: int | None = None,
+        pooling: str | None = None,
+        epochs: int | None = None,
+        minutes: float | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        dropout: float | None = None,
+        hold_out: float = 0.1,
+        seed: int = 0,
+        threads: int | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        self.unit, self.lower, self.vocab_size = unit, lower, vocab_size
+        self.cell, self.bidirectional, self.layers, self.hidden = cell, bidirectional, layers, hidden
+        self.embedding, self.pooling, self.epochs, self.minutes = embedding, pooling, epochs, minutes
+        self.batch_size, self.lr, self.dropout, self.hold_out = batch_size, lr, dropout, hold_out
+        self.seed, self.threads, self.settings = seed, threads, settings
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments and their values."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Any:
+        """Change some of the constructor's arguments. Raises UsageError for an unknown one."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise UsageError(
+                    f"{type(self).__name__} has no parameter '{name}'", hint=suggest(name, known)
+                )
+            setattr(self, name, value)
+        return self
+
+    def fit(self, X: Sequence[Any], y: Sequence[Any]) -> Any:
+        """Train on sequences and what is asked of each. Raises MissingExtra without torch, UsageError, DataError."""
+        try:
+            from .fit import fit
+            from .supervised import request
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise need("train", "torch") from error
+        if isinstance(X, str) or len(X) != len(y) or not len(X):
+            raise UsageError("fit needs a list of sequences and as many y", hint=".fit(X, y)")
+        given = {k: v for k, v in self.get_params().items() if k != "settings" and v is not None}
+        config = build(self.kinds[_kind(X)], given, self.settings or {})
+        data = from_lists([_x(one) for one in X], [self._target(one) for one in y])
+        with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+            out = Path(folder) / "model"
+            file = fit(request(config, data, None, out, began=time.monotonic()), Silent())
+        self._keep(using.from_file(file, out))
+        return self
+
+    def _keep(self, model: Trained) -> None:
+        self.model_ = model
+
+    def _target(self, y: Any) -> Any:
+        raise NotImplementedError
+
+    def _records(self, X: Sequence[Any], top: int = 1 << 30) -> list[dict[str, Any]]:
+        examples = [Example(_x(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1)]
+        return [dict(found.record) for found in using.answers(self._model, examples, top)]
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the model file. Raises UsageError where `path` exists and `force` is off."""
+        modelfile.save(Path(path), self._model.file, force=force)
+
+    @property
+    def _model(self) -> Trained:
+        if "model_" not in vars(self):
+            name = type(self).__name__
+            raise UsageError(
+                f"this {name} is not fitted yet", hint=".fit(X, y) first, or unrolled.load(path)"
+            )
+        return self.model_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "model_" in vars(self)
+
+    def _tags(self, kind: str) -> Any:
+        """What scikit-learn asks of an estimator; it is there when this is called."""
+        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type=kind,
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags() if kind == "classifier" else None,
+            regressor_tags=RegressorTags() if kind == "regressor" else None,
+            input_tags=InputTags(two_d_array=False, string=True, sparse=False),
+        )
+
+
+class Classifier(_Learner):
+    """One class for a sequence."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"tokens": "classify", "numbers": "numbers:label"}
+
+    def _target(self, y: Any) -> str:
+        return str(y)
+
+    def _keep(self, model: Trained) -> None:
+        super()._keep(model)
+        self.classes_ = np.array(list(model.output.to_json()["classes"]))
+
+    def fit(self, X: Sequence[Any], y: Sequence[Any]) -> Any:
+        """Train; the classes keep the type of `y`'s own."""
+        super().fit(X, y)
+        own = {str(one): one for one in y}
+        self.classes_ = np.array([own.get(name, name) for name in self.classes_.tolist()])
+        return self
+
+    def predict(self, X: Sequence[Any]) -> NDArray[Any]:
+        """[N] the class of each sequence."""
+        names = list(self._model.output.to_json()["classes"])
+        index = {name: number for number, name in enumerate(names)}
+        return self.classes_[
+            [index[str(record["label"])] if record["label"] else 0 for record in self._records(X)]
+        ]
+
+    def predict_proba(self, X: Sequence[Any]) -> NDArray[np.float64]:
+        """[N, classes] calibrated probabilities, in the order of `classes_`."""
+        names = list(self._model.output.to_json()["classes"])
+        even = 1 / len(names)
+        return np.array([[r["probabilities"].get(name, even) for name in names] for r in self._records(X)])
+
+    def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
+        """The share that is right."""
+        return float(np.mean([a == b for a, b in zip(self.predict(X).tolist(), y, strict=True)]))
+
+    def __sklearn_tags__(self) -> Any:
+        return self._tags("classifier")
+
+
+class Regressor(_Learner):
+    """One number or more for a sequence."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"tokens": "tokens:number", "numbers": "numbers:number"}
+
+    def _target(self, y: Any) -> tuple[float, ...]:
+        return tuple(np.asarray(y, dtype=np.float64).reshape(-1).tolist())
+
+    def predict(self, X: Sequence[Any]) -> NDArray[np.float64]:
+        """[N], or [N, n_y] where there are several."""
+        return np.array([record["value"] for record in self._records(X)], dtype=np.float64)
+
+    def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
+        """R2, the mean over the numbers."""
+        from .metrics.numbers import score
+
+        truth = np.asarray(y, dtype=np.float64)
+        return score(truth, self.predict(X)).mean_r2
+
+    def __sklearn_tags__(self) -> Any:
+        return self._tags("regressor")
+
+
+class Tagger(_Learner):
+    """A tag for every step: X token lists (or texts, split at white space), y as many tags each."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"tokens": "tag", "numbers": "numbers:tags"}
+
+    def _target(self, y: Any) -> tuple[str, ...]:
+        return tuple(str(tag) for tag in (y.split() if isinstance(y, str) else y))
+
+    def predict(self, X: Sequence[Any]) -> list[list[str]]:
+        """The tags of each sequence."""
+        return [list(record["tags"]) for record in self._records(X)]
+
+    def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
+        """Span F1 where tags mark spans, else the share of tags that is right."""
+        data = from_lists([_x(one) for one in X], [self._target(one) for one in y])
+        metrics = using.evaluate(self._model, data)
+        return float(metrics.get("span_f1", metrics["accuracy"]))
+
+    def __sklearn_tags__(self) -> Any:
+        return self._tags("transformer")
+
+
+def _kind(X: Sequence[Any]) -> str:
+    """Whether a list of sequences is of tokens or numbers, by the first that has any."""
+    first = next((one for one in X if len(one)), "")
+    return "tokens" if isinstance(first, str) or isinstance(first[0], str) else "numbers"
+
+
+def _x(one: Any) -> Any:
+    """A sequence as an example has it."""
+    if isinstance(one, str):
+        return one
+    if len(one) and isinstance(one[0], str):
+        return tuple(one)
+    numbers = np.asarray(one, dtype=np.float64)
+    return numbers.reshape(-1, 1) if numbers.ndim == 1 else numbers  # [T] -> [T, 1]

@@ -1,0 +1,138 @@
+"""The training of labelled sequences: labels, numbers, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .buckets import ExampleEpoch, in_order
+from .config import Config
+from .errors import UsageError
+from .examples import Examples
+from .jobs import Job, Request
+from .labelled import Labelled, Ready, from_files, prepare
+from .losses import Criterion
+from .network import NetworkSpec
+from .tasks import resolve_examples
+from .torch_engine import TorchEngine
+from .train import Problem
+from .types import Batch
+
+EVALUATED = 32  # sequences side by side
+
+
+def request(
+    config: Config,
+    data: Labelled,
+    valid: Labelled | None,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    began: float | None = None,
+) -> Request:
+    """A request to train on labelled sequences."""
+    fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
+
+    def job(config: Config, folder: Path) -> Job:
+        return assemble(config, prepare(data, valid, config, folder))
+
+    return Request(config, fingerprints, job, out, resume, force, began)
+
+
+def request_from_files(
+    config: Config,
+    data: Sequence[Path],
+    valid: Sequence[Path],
+    test: Sequence[Path],
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+) -> Request:
+    """The same of files; test files are read once, so that unusable ones are told before anything is written."""
+    for _ in from_files(test, config).examples() if test else ():
+        pass
+    held = from_files(valid, config) if valid else None
+    return request(config, from_files(data, config), held, out, resume=resume, force=force)
+
+
+def assemble(config: Config, ready: Ready) -> Job:
+    """The job of prepared examples."""
+    given, asked, part, held = ready.input, ready.output, ready.train, ready.valid
+    steps = int(part.lengths.sum())
+    config = resolve_examples(config, len(part), steps, given.n_x)
+    model, training = config.model, config.training
+    spec = NetworkSpec(
+        n_x=given.n_x,
+        n_y=asked.n_y,
+        n_a=model.hidden or 1,
+        cell=model.cell,
+        activation=model.activation,
+        layers=model.layers or 1,
+        bidirectional=bool(model.bidirectional),
+        ids=given.ids,
+        embedding=model.embedding or 0,
+        softmax=model.softmax,
+        architecture=asked.architecture,
+        multi_hot=given.multi_hot,
+        output=asked.output,
+        pooling=model.pooling or "last",
+        crf=asked.crf,
+    )
+    batch_size = training.batch_size or 1
+
+    def epoch(number: int) -> Sequence[Batch]:
+        return ExampleEpoch(part, batch_size, training.seed, number, given.rare)
+
+    def validation(limit: int) -> Iterable[Batch]:
+        assert held is not None
+        return (batch for batch, _ in in_order(held, EVALUATED))
+
+    def learnt(weights: Mapping[str, Any]) -> Mapping[str, Any]:
+        settled = asked
+        if held is not None:
+            engine = TorchEngine(spec, weights)
+            y: list[Any] = []
+            answers: list[Any] = []
+            for batch, numbers in in_order(held, EVALUATED):
+                found, _ = engine.run(batch.x, batch.lengths)
+                y.extend(held.row(number)[1] for number in numbers.tolist())
+                ends = batch.lengths.tolist() if asked.each else [1] * len(numbers)
+                answers.extend(row[:end] for row, end in zip(found, ends, strict=True))
+            settled = asked.settle(y, answers, weights)
+        return {"input": given.to_json(), "output": settled.to_json()}
+
+    criterion = Criterion(training.label_smoothing, _weights(config, part, asked.n_y), model.ordinal)
+    problem = Problem(epoch, validation if held is not None else None, part.place, criterion)
+    held_steps = 0 if held is None else int(held.lengths.sum())
+    held_words = "nothing held out" if held is None else f"{len(held):,} for validation"
+    return Job(
+        config=config,
+        spec=spec,
+        problem=problem,
+        valid_size=held_steps,
+        step_size=batch_size * steps / len(part),
+        about=(f"{len(part):,} sequences of {steps:,} steps, {held_words}", ready.about, asked.describe()),
+        step=f"{batch_size} sequences",
+        unit=LOSS_UNITS[asked.output],
+        learnt=learnt,
+        notes={"train_sequences": len(part), "train_steps": steps},
+    )
+
+
+LOSS_UNITS = {"classes": "nats", "numbers": "half the squared error"}
+
+
+def _weights(config: Config, part: Examples, n_y: int) -> tuple[float, ...]:
+    """[n_y] the root of each class's rarity, 1 on average over the examples; none unless asked for."""
+    if not config.training.class_weights:
+        return ()
+    if part.each or np.issubdtype(part.y.dtype, np.floating):
+        raise UsageError("class weights are for one class a sequence", hint="--no-class-weights")
+    counts = np.bincount(part.y[part.rows], minlength=n_y)
+    weights = np.where(counts > 0, np.maximum(counts, 1) ** -0.5, 0.0)
+    return tuple((weights * counts.sum() / (weights * counts).sum()).tolist())

@@ -1,0 +1,115 @@
+"""A trained model of labelled sequences on new ones: answers and metrics. Nothing here needs torch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import modelfile
+from .buckets import in_order
+from .config import Config, from_json
+from .engines import Engine
+from .errors import DataError
+from .examples import write_examples
+from .inputs import Input
+from .labelled import Labelled, restore, rows
+from .modelfile import ModelFile
+from .network import NetworkSpec, shapes
+from .network import from_json as spec_from_json
+from .outputs import Output
+from .predict import find_engine
+from .types import Answer, Example
+
+ROWS = 32  # sequences side by side
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An opened model of labelled sequences."""
+
+    file: ModelFile
+    spec: NetworkSpec
+    input: Input
+    output: Output
+    engine: Engine
+
+    @property
+    def config(self) -> Config:
+        """How it was trained, and how it reads files."""
+        return from_json({**self.file.config, "task": self.file.task})
+
+
+def open_trained(path: Path, engine: str = "numpy") -> Trained:
+    """Open a model file, every part of it checked against the others; raises as `predict.open_model`."""
+    return from_file(modelfile.load(path), path, engine)
+
+
+def from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
+    """As `open_trained`, of a file that was read already; `path` is for messages."""
+    spec = spec_from_json(file.spec, path)
+    modelfile.expect_shapes(file, shapes(spec), path)
+    given, asked = restore(file.task, file.learnt, path)
+    told = (given.n_x, given.ids, given.multi_hot, asked.n_y, asked.output, asked.architecture, asked.crf)
+    built = (spec.n_x, spec.ids, spec.multi_hot, spec.n_y, spec.output, spec.architecture, spec.crf)
+    if told != built:
+        raise DataError(
+            "what the model learnt of its data does not fit its network",
+            file=path,
+            hint="another copy of the file",
+        )
+    return Trained(file, spec, given, asked, find_engine(engine)(spec, file.tensors))
+
+
+def outcome(model: Trained, x: Any, place: Any = None) -> NDArray[Any]:
+    """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one."""
+    encoded = model.input.encode(x, place)
+    steps = max(1, len(encoded))
+    padded = np.full((1, steps, *encoded.shape[1:]), -1 if model.input.ids else 0, dtype=encoded.dtype)
+    padded[0, : len(encoded)] = encoded
+    answers, _ = model.engine.run(padded, np.array([len(encoded)]))
+    return answers[0, : len(encoded) if model.output.each else 1]
+
+
+def answer(model: Trained, example: Example, top: int) -> Answer:
+    """The answer to one sequence; a blank one gets a blank answer."""
+    tokens = model.input.tokens(example.x)
+    if not len(example.x) or (model.input.ids and not "".join(tokens).strip()):
+        return model.output.blank()
+    found = model.output.answer(outcome(model, example.x, example.place), tokens, top, model.file.tensors)
+    unknown = {"unknown": model.input.unknown(example.x)} if model.input.ids else {}
+    return replace(found, record={**found.record, **unknown})
+
+
+def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
+    """The metrics of the output over all examples, each of which must have its y."""
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+        part = write_examples(
+            Path(folder), rows(data.examples(), model.input, model.output), each=model.output.each
+        )
+        answers: list[Any] = [None] * len(part)
+        for batch, numbers in in_order(part, ROWS):
+            found, _ = model.engine.run(batch.x, batch.lengths)
+            for row, number, length in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
+                answers[number] = row[: length if model.output.each else 1].copy()
+        y = [part.row(number)[1] for number in range(len(part))]
+        steps = int(part.lengths.sum())
+        metrics = model.output.metrics(y, answers, model.file.tensors)
+        unknown = _unknown_share(part.x, steps) if model.input.ids else {}
+        return {**metrics, **unknown, "sequences": len(part), "steps": steps}
+
+
+def _unknown_share(x: NDArray[Any], steps: int) -> dict[str, float]:
+    words = x.reshape(len(x), -1)[:, 0] if len(x) else x
+    return {"unknown": float((words == 0).sum()) / max(1, steps)}
+
+
+def answers(model: Trained, examples: Sequence[Example] | Iterator[Example], top: int) -> Iterator[Answer]:
+    """The answers, in order."""
+    for example in examples:
+        yield answer(model, example, top)
