@@ -68,6 +68,22 @@ def data_file(given: Path | None, default: str) -> Path:
     return path
 
 
+def data_folder(given: Path | None, within: str) -> Path:
+    """The folder given, or the one below UNROLLED_DATA in which `within` is: UNROLLED_DATA/within for a task's own."""
+    home = os.environ.get("UNROLLED_DATA")
+    for path in (
+        given,
+        Path(home) / within if home and within == "tagging" else None,
+        Path(home) if home else None,
+    ):
+        if path is not None and path.is_dir():
+            return path
+    print(
+        f"error: no folder of data; name it, or set UNROLLED_DATA to the folder of {within}/", file=sys.stderr
+    )
+    raise SystemExit(2)
+
+
 def machine() -> dict[str, Any]:
     """CPU model, cores this process may use, memory, load when this started, system and versions."""
     return {

@@ -23,7 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import kneser_ney
+import numpy as np
 from common import data_file, finish, parser, record, toolkit
+
+from unrolled.decode.sample import distribution
+from unrolled.metrics.language import total_variation
+from unrolled.outputs.next import START
+from unrolled.predict import open_model
 
 TEST_VERSES = 3_000
 LETTERS = re.compile(
@@ -98,6 +104,7 @@ def toolkit_row(
         "tokens": round(measured["tokens"]),
         "unknown": measured["unknown"],
         **_listed(lists),
+        "first words": first_words(model, pair.train),
         "train seconds": round(trained.seconds, 1),
         "megabytes": round(model.stat().st_size / 1e6, 2),
     }
@@ -114,6 +121,17 @@ def rescore(model: Path, nbest: Path) -> kneser_ney.NBest:
         [[truth for truth, _ in one] for one in lists.values()],
         [[scores[name, text] for _, text in one] for name, one in lists.items()],
     )
+
+
+def first_words(model: Path, train: Path) -> float:
+    """Total variation between what the first unit guesses from zeros and the first words of the training lines."""
+    opened = open_model(model)
+    vocabulary = opened.reading.vocabulary
+    lines = train.read_text(encoding="utf-8").splitlines()
+    firsts = [int(opened.reading.encode(line)[0]) for line in lines]
+    counted = np.bincount(firsts, minlength=len(vocabulary)) / len(lines)
+    log_probs, _, _ = opened.engine.step(opened.engine.start(1), np.array([START]))
+    return total_variation(distribution(log_probs[0]), counted)
 
 
 def _listed(found: Any) -> dict[str, Any]:

@@ -1,15 +1,17 @@
-"""`unrolled demo`: learn real text in about a minute, watch it write, and look at what it knows and what it copied."""
+"""`unrolled demo`: find names; then learn real text in about a minute, watch it write, and look at what it knows."""
 
 from __future__ import annotations
 
 import math
 import sysconfig
+import time
 from pathlib import Path
 
 import numpy as np
 
 from .config import build
 from .decode.sample import distribution, draw
+from .demo_tagger import demo_tagger
 from .errors import UsageError
 from .metrics.language import longest_copied, total_variation
 from .outputs.next import START, Wish, samples, visible
@@ -24,13 +26,15 @@ DRAWS = 1_000
 
 
 def demo(file: Path | None, minutes: float, folder: Path, reporter: Reporter) -> None:
-    """Train (or go on, or open what is there) in `folder`/language, and print what is worth seeing.
+    """The taggers, then a language model: trained in `folder` (or opened where they are there), and looked at.
 
     Raises UsageError where the standard library's source is missing and no `file` is given.
     """
     from .fit import fit
     from .language import request
 
+    folder.mkdir(parents=True, exist_ok=True)
+    demo_tagger(folder, reporter)
     paths = (file,) if file else library_source()
     reporter.note(
         f"A character model (an LSTM) learns {file or 'the source of the Python standard library'} for {minutes:g} "
@@ -39,9 +43,9 @@ def demo(file: Path | None, minutes: float, folder: Path, reporter: Reporter) ->
     source = from_files(paths, "file")
     # Half of the windows start from zeros at a line, so that a minute is enough to learn how lines begin.
     config = build("language", {"minutes": minutes, "unit": "char", "cold": 0.5})
-    folder.mkdir(parents=True, exist_ok=True)
     out = folder / "language"
-    fit(request(config, source, None, out, resume=True, force=True), reporter)
+    began = time.monotonic()  # the taggers are not on this clock
+    fit(request(config, source, None, out, resume=True, force=True, began=began), reporter)
     model = open_model(out)
     prepared = prepare(source, None, resolve_data(config).data, out.with_name(out.name + ".run") / "data")
     _losses(model, prepared.train)

@@ -127,7 +127,8 @@ class Lines:
         self.note(self._curve.validated(now, metrics, sample))
 
     def close(self) -> None:
-        """Nothing: lines stay as they are."""
+        """Lines stay as they are; the next training has a curve of its own."""
+        self._curve = Curve()
 
 
 class Bar:
@@ -157,8 +158,9 @@ class Bar:
         self.note(self._curve.validated(now, metrics, sample))
 
     def close(self) -> None:
-        """Take the bar away and give the cursor back."""
+        """Take the bar away and give the cursor back; the next training has a curve of its own."""
         self._bar.stop()
+        self._curve = Curve()
 
 
 def console_reporter() -> Reporter:

@@ -1,0 +1,75 @@
+"""How many labels a recurrent model needs: 100, 300, 1,000 and 3,000 of them, beside the sceptic's models.
+
+Two sets of `classes.py`, names -> language and reviews -> effectiveness; the first so many examples of a fixed draw of
+the training part, always the same test part.
+
+    python benchmarks/learning_curve.py [FOLDER] --labels 100,300,1000,3000 --seeds 0,1,2
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from classes import SETS, Parts, baseline_rows, means, toolkit_rows
+from common import data_folder, finish, parser, record
+
+from unrolled.config import build
+from unrolled.labelled import from_files
+
+
+def shorten(parts: Parts, count: int, work: Path, name: str) -> Parts:
+    """The same with `count` examples to train on; the validation part, if any, goes: few labels are few."""
+    with parts.train.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    random.Random(0).shuffle(rows)
+    path = work / f"{name}.{count}.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows[:count]])
+    return replace(parts, train=path, valid=None)
+
+
+def main() -> int:
+    """Each set and number of labels: baselines, then models."""
+    options = _options()
+    folder = data_folder(options.folder, "names")
+    options.work.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    used: list[Path] = []
+    for name in options.sets.split(","):
+        whole = SETS[name](folder, options.work)
+        used.append(whole.train)
+        for count in map(int, options.labels.split(",")):
+            parts = shorten(whole, count, options.work, name)
+            config = build(parts.task)
+            train, test = (list(from_files([path], config).examples()) for path in (parts.train, parts.test))
+            key = f"{name}, {count:,} labels"
+            rows += baseline_rows(key, parts, train, test)
+            rows += toolkit_rows(key.replace(" ", "."), parts, test, options, shown=key)
+    summary = means(rows)
+    settings = {"labels": options.labels, "extra": options.extra}
+    finish(record("learning_curve", used, settings=settings, rows=rows, means=summary), summary, options.json)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    p = parser(__doc__)
+    p.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="with names/ and sentiment/")
+    p.add_argument("--work", type=Path, default=Path("runs/learning"), metavar="DIR")
+    p.add_argument("--sets", default="names,druglib", help="one or both")
+    p.add_argument("--labels", default="100,300,1000,3000", metavar="N,N...")
+    p.add_argument(
+        "--minutes", type=float, metavar="M", help="for each training; default: the default epochs"
+    )
+    p.add_argument("--seeds", default="0,1,2", metavar="S,S...")
+    p.add_argument("--extra", default="", metavar="'OPTIONS'", help="more options for `unrolled train`")
+    return p.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
