@@ -114,11 +114,16 @@ def many_to_many(
 ) -> Features:
     """T_x = T_y: features at every step, [batch, T_x, features]."""
     spec, p = network.spec, network.weights()
-    x = embed(spec, p, x)
-    if x.ndim == 3:  # bare one-hot vectors are ids and stay whole
-        x = drop(x, dropouts.input, dropouts.variational)
-    a, state = deep(spec.the_cell, core(spec, p), x, state, lengths, dropouts=dropouts, final=final)
-    return drop(a, dropouts.layer, dropouts.variational), state
+    embedded = embed(spec, p, x)
+    if embedded.ndim == 3:  # bare one-hot vectors are ids and stay whole
+        embedded = drop(embedded, dropouts.input, dropouts.variational)
+    a, state = deep(spec.the_cell, core(spec, p), embedded, state, lengths, dropouts=dropouts, final=final)
+    dropped = drop(a, dropouts.layer, dropouts.variational)
+    if dropouts.layer and spec.ids and not spec.multi_hot and bool((x[:, 0] < 0).any()):
+        # The answer to zeros is one distribution, always from the same features: noise would only blur it.
+        known = (x.T.contiguous() >= 0).T.unsqueeze(-1)  # [batch, T, 1], time-major as a is
+        dropped = torch.where(known, dropped, a)
+    return dropped, state
 
 
 def many_to_one(

@@ -53,6 +53,7 @@ class ExampleEpoch(Sequence[Batch]):
         """Batch number `index`; raises IndexError beyond the last."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
         rows = self._batches[index]
         batch = assemble(self._examples, rows)
         if self._rare.any():

@@ -1,7 +1,7 @@
 """The demo's first part, and the lecture's first example: which words of a sentence are part of a person's name?
 
-Two taggers learn sentences that the package makes up; one reads forward, the other in both directions. Names of the test
-were never in the training.
+Two taggers learn sentences that the package makes up; one reads forward, the other in both directions. Names of the
+test were never in the training.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Estimators with scikit-learn's conventions: settings are constructor arguments, kept as given; `fit` returns self.
+"""The estimator of a language model, with scikit-learn's conventions: settings are arguments, kept as given.
 
-`load` opens a model file as its estimator. Using one needs NumPy alone; fitting needs torch.
+`load` opens any model file as its estimator. Using one needs NumPy alone; fitting needs torch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import modelfile
-from .config import build, flat_options
+from . import modelfile, using
+from .config import build
 from .errors import UsageError, need, suggest
+from .learners import Classifier, Regressor, Tagger, arguments, from_model
 from .outputs.next import Scored, Wish, predict, samples, score
-from .predict import Model, from_file, open_model
+from .predict import Model, from_file
 from .prepare import from_texts
 from .progress import Silent
 
@@ -143,12 +144,13 @@ class LanguageModel:
         return self.model_
 
 
-def load(path: str | Path, engine: str = "numpy") -> LanguageModel:
-    """Open a model file as its estimator. Raises what `predict.open_model` raises."""
-    model = open_model(Path(path), engine)
-    names = inspect.signature(LanguageModel).parameters
-    flat = flat_options(model.file.config)
-    others = {name: value for name, value in flat.items() if name not in names}
-    estimator = LanguageModel(**{name: flat[name] for name in names if name in flat}, settings=others)
+def load(path: str | Path, engine: str = "numpy") -> LanguageModel | Classifier | Regressor | Tagger:
+    """Open a model file as its estimator, fitted. Raises what `predict.open_model` raises."""
+    path = Path(path)
+    file = modelfile.load(path)
+    if set(file.learnt) == {"input", "output"}:
+        return from_model(using.from_file(file, path, engine))
+    model = from_file(file, path, engine)
+    estimator = LanguageModel(**arguments(LanguageModel, file.config))
     estimator.model_ = model
     return estimator

@@ -43,6 +43,12 @@ class Measurement:
     dynamic_lr: float | None = None
     columns: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.lanes < 1:
+            raise UsageError(f"--lanes {self.lanes}", expected="at least 1")
+        if self.dynamic_lr is not None and not 0 < self.dynamic_lr < math.inf:
+            raise UsageError(f"--dynamic-lr {self.dynamic_lr}", expected="a finite number above 0")
+
 
 def measure(what: Measurement) -> dict[str, Any]:
     """The metrics of whatever the model's task is. Raises what reading a model or data raises."""
@@ -59,10 +65,6 @@ def measure(what: Measurement) -> dict[str, Any]:
 
 def evaluate(what: Measurement) -> dict[str, float]:
     """The metrics of `outputs.next.Tally`, exact with one lane. Raises what reading a model or a text raises."""
-    if what.lanes < 1:
-        raise UsageError(f"--lanes {what.lanes}", expected="at least 1")
-    if what.dynamic_lr is not None and not 0 < what.dynamic_lr < math.inf:
-        raise UsageError(f"--dynamic-lr {what.dynamic_lr}", expected="a finite number above 0")
     torch_is_there = find_spec("torch") is not None
     model = open_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
     if torch_is_there and what.lanes == 1 and model.reading.documents == "file":
@@ -107,4 +109,4 @@ def in_words(metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-COUNTS = ("tokens", "characters", "sequences", "steps")
+COUNTS = ("tokens", "characters", "sequences", "steps", "skipped")

@@ -66,7 +66,7 @@ class Examples:
         """x and y of one sequence."""
         at = int(self.rows[number])
         start, stop = self.all_offsets[at : at + 2].tolist()
-        return self.x[start:stop], self.y[start:stop] if self.each else self.y[at]
+        return self.x[start:stop], self.y[start:stop] if self.each else self.y[at, ...]  # [], not a number
 
     def place(self, number: int) -> Place:
         """Where a sequence of this view stands in a person's files."""
@@ -125,11 +125,14 @@ def open_examples(folder: Path) -> Examples:
         index = json.loads(path.read_text(encoding="utf-8"))
         count, steps, each = index["sequences"], index["steps"], index["each"]
         (x_type, x_shape), (y_type, y_shape) = index["x"], index["y"]
+        offsets = _map(folder / "offsets", "<i8", (count + 1,))
+        if offsets[0] != 0 or offsets[-1] != steps or (np.diff(offsets) < 0).any():
+            raise ValueError("offsets that fall")
         return Examples(
             x=_map(folder / "x", x_type, (steps, *x_shape)),
             y=_map(folder / "y", y_type, (steps,) if each else (count, *y_shape)),
             each=each,
-            all_offsets=_map(folder / "offsets", "<i8", (count + 1,)),
+            all_offsets=offsets,
             all_lines=_map(folder / "lines", "<i4", (count,)),
             files=tuple((name, first) for name, first in index["files"]),
             rows=np.arange(count),

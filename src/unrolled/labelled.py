@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +35,25 @@ _SPLIT = 7  # key of the chance that holds sequences out; the same for every see
 
 @dataclass(frozen=True)
 class Labelled:
-    """Where examples come from, as often as they are asked for; `sha256` changes when they do."""
+    """Where examples come from, as often as they are asked for; `sha256` changes when they do. skipped: a line for each
+    bad row that was left out, known when they have been read."""
 
     examples: Callable[[], Iterator[Example]]
     sha256: str
+    skipped: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What training sees: both ends of the model, and the parts on disk. about: the input, in words."""
+    """What training sees: both ends of the model, and the parts on disk. about: the input, in words. skipped: a
+    line for each bad row that was left out."""
 
     input: Input
     output: Output
     about: str
     train: Examples
     valid: Examples | None
+    skipped: tuple[str, ...] = ()
 
 
 def from_files(
@@ -67,18 +72,20 @@ def from_files(
             told.append(line)
 
     reads = INPUTS[preset.input].reads
-    target = None if not asked else "next" if config.data.horizon else OUTPUTS[preset.output].target
+    target = "next" if config.data.horizon else OUTPUTS[preset.output].target if asked else None
     wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
 
     def examples() -> Iterator[Example]:
-        for path in paths:
-            yield from find_reader(path)([path], wanted)
+        for reader, group in groupby(paths, find_reader):
+            yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
 
     if config.data.horizon:
         horizon, history = config.data.horizon, config.data.history
-        return Labelled(lambda: forecasts(examples(), horizon, history), fingerprint(paths))
-    return Labelled(examples, fingerprint(paths))
+        if asked:
+            return Labelled(lambda: forecasts(examples(), horizon, history), fingerprint(paths), told)
+        return Labelled(lambda: endings(examples(), history), fingerprint(paths), told)
+    return Labelled(examples, fingerprint(paths), told)
 
 
 def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
@@ -94,21 +101,36 @@ def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
     return Labelled(examples, digest.hexdigest())
 
 
+def endings(series: Iterable[Example], history: int) -> Iterator[Example]:
+    """The last `history` steps of each series: what its future is told from."""
+    for one in series:
+        yield replace(one, x=np.asarray(one.x, dtype=np.float64)[-history:], y=None)
+
+
 def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
-    """Windows of `history` steps of each series, and as y the `horizon` steps behind them, all numbers of a step."""
+    """Windows of `history` steps of each series, and as y the `horizon` steps behind them, all numbers of a step.
+
+    Raises DataError where no series is long enough.
+    """
+    found = False
     for one in series:
         x = np.asarray(one.x, dtype=np.float64)
         for end in range(min(history, max(1, len(x) - horizon)), len(x) - horizon + 1):
+            found = True
             y = tuple(x[end : end + horizon].reshape(-1).tolist())
             yield Example(
                 x[max(0, end - history) : end], y, Place(one.place.file, one.place.line + end), one.id
             )
+    if not found:
+        what = f"no examples: no series is longer than the horizon of {horizon:,} steps"
+        raise DataError(what, expected="longer series, or a smaller --horizon")
 
 
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
     """Learn both ends from the training part and encode all parts into `folder`, or open what is there already.
 
     Where no validation part is given, `hold_out` of the sequences are, drawn by a fixed rule; none of fewer than 200.
+    Of forecasts it is the last, and windows whose y reaches into them are nobody's.
     """
     preset = find(config.task)
     key = {
@@ -127,20 +149,23 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
         OUTPUTS[preset.output].restore(content["output"]),
         content["about"],
     )
-    whole = open_examples(folder / "train")
+    whole, skipped = open_examples(folder / "train"), tuple(content["skipped"])
     if valid is not None:
-        return Ready(*ends, whole, open_examples(folder / "valid"))
+        return Ready(*ends, whole, open_examples(folder / "valid"), skipped)
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
-        return Ready(*ends, whole, None)
+        return Ready(*ends, whole, None, skipped)
     kept = np.setdiff1d(np.arange(len(whole)), held)
-    return Ready(*ends, whole.select(kept), whole.select(held))
+    if config.data.horizon:
+        kept = kept[kept <= held[0] - config.data.horizon]
+    return Ready(*ends, whole.select(kept), whole.select(held), skipped)
 
 
 def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, Any]:
     preset = find(config.task)
     count = sum(1 for _ in data.examples())
     held = np.zeros(0, np.int64) if valid is not None else held_out(count, config.data.hold_out)
+    held = np.arange(count - len(held), count) if config.data.horizon else held
     out = set(held.tolist())
 
     def learnt_from() -> Iterator[Example]:
@@ -158,6 +183,7 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
         "output": asked.to_json(),
         "about": about,
         "held": held.tolist(),
+        "skipped": [*data.skipped, *(valid.skipped if valid else ())],
     }
 
 
@@ -187,8 +213,14 @@ def restore(task: str, learnt: Mapping[str, Any], file: Path) -> tuple[Input, Ou
     """Both ends of a model file. Raises DataError, naming the file, where they are damaged."""
     try:
         preset = find(task)
+        if preset.stream:
+            raise DataError(
+                f"is a language model (its task is '{task}')", expected="a model of labelled data"
+            )
         if set(learnt) != {"input", "output"}:
             raise DataError("what the model learnt of its data is damaged", expected="input, output")
         return INPUTS[preset.input].restore(learnt["input"]), OUTPUTS[preset.output].restore(learnt["output"])
     except (DataError, UsageError) as error:
         raise DataError(error.what, file=file, expected=error.expected) from error
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise DataError("what the model learnt of its data is damaged", file=file) from error

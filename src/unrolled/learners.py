@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import modelfile, using
-from .config import build
+from .config import build, flat_options
 from .errors import UsageError, need, suggest
 from .labelled import from_lists
 from .progress import Silent
+from .tasks import find
 from .types import Example, Place
 from .using import Trained
 
@@ -99,9 +100,10 @@ class _Learner:
     def _target(self, y: Any) -> Any:
         raise NotImplementedError
 
-    def _records(self, X: Sequence[Any], top: int = 1 << 30) -> list[dict[str, Any]]:
-        examples = [Example(_x(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1)]
-        return [dict(found.record) for found in using.answers(self._model, examples, top)]
+    def _records(self, X: Sequence[Any]) -> list[dict[str, Any]]:
+        model, every = self._model, 1 << 30
+        examples = (Example(_x(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1))
+        return [dict(using.say(model, example, every).record) for example in examples]
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the model file. Raises UsageError where `path` exists and `force` is off."""
@@ -154,20 +156,17 @@ class Classifier(_Learner):
     def predict(self, X: Sequence[Any]) -> NDArray[Any]:
         """[N] the class of each sequence."""
         names = list(self._model.output.to_json()["classes"])
-        index = {name: number for number, name in enumerate(names)}
-        return self.classes_[
-            [index[str(record["label"])] if record["label"] else 0 for record in self._records(X)]
-        ]
+        return self.classes_[[names.index(record["label"]) for record in self._records(X)]]
 
     def predict_proba(self, X: Sequence[Any]) -> NDArray[np.float64]:
         """[N, classes] calibrated probabilities, in the order of `classes_`."""
         names = list(self._model.output.to_json()["classes"])
-        even = 1 / len(names)
-        return np.array([[r["probabilities"].get(name, even) for name in names] for r in self._records(X)])
+        return np.array([[record["probabilities"][name] for name in names] for record in self._records(X)])
 
     def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
-        """The share that is right."""
-        return float(np.mean([a == b for a, b in zip(self.predict(X).tolist(), y, strict=True)]))
+        """The share that is right; a loaded model's classes are texts, and `y` may be numbers all the same."""
+        pairs = zip(self._records(X), y, strict=True)
+        return float(np.mean([record["label"] == self._target(one) for record, one in pairs]))
 
     def __sklearn_tags__(self) -> Any:
         return self._tags("classifier")
@@ -216,6 +215,28 @@ class Tagger(_Learner):
 
     def __sklearn_tags__(self) -> Any:
         return self._tags("transformer")
+
+
+LEARNERS: dict[str, type[Classifier] | type[Regressor] | type[Tagger]] = {
+    "label": Classifier,
+    "number": Regressor,
+    "tags": Tagger,
+}
+
+
+def from_model(model: Trained) -> Classifier | Regressor | Tagger:
+    """The fitted estimator of an opened model."""
+    kind = LEARNERS[find(model.file.task).output]
+    learner = kind(**arguments(kind, model.file.config))
+    learner._keep(model)  # pyright: ignore[reportPrivateUsage] (of this file)
+    return learner
+
+
+def arguments(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an estimator of this kind that was trained by this configuration; `settings` has the rest."""
+    names, flat = inspect.signature(kind).parameters, flat_options(content)
+    own = {name: value for name, value in flat.items() if name in names}
+    return own | {"settings": {name: value for name, value in flat.items() if name not in names}}
 
 
 def _kind(X: Sequence[Any]) -> str:

@@ -134,11 +134,16 @@ def _time(
         progress.state = None
         at = time.monotonic()
         step(problem, progress, batch, dropouts, config)
-        times.append((time.monotonic() - at) / batch.y.size)
-        if time.monotonic() - begun + times[-1] * batch.y.size > seconds:
+        times.append((time.monotonic() - at) / _steps(batch))
+        if time.monotonic() - begun + times[-1] * _steps(batch) > seconds:
             break
-    mean = statistics.fmean(batch.y.size for batch in batches)
+    mean = statistics.fmean(_steps(batch) for batch in batches)
     return Measure(statistics.median(times) * mean, mean, threads)
+
+
+def _steps(batch: Batch) -> int:
+    """Padded tokens or steps of time, whatever is asked of them: one answer a sequence, or one a step."""
+    return batch.x.shape[0] * batch.x.shape[1]
 
 
 def _assembling_seconds(epoch: Sequence[Batch]) -> float:

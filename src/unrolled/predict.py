@@ -39,7 +39,8 @@ def from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
     """As `open_model`, of a file that was read already; `path` is for messages."""
     spec = from_json(file.spec, path)
     modelfile.expect_shapes(file, shapes(spec), path)
-    if spec.bidirectional or spec.architecture != "many-to-many" or not spec.ids:
+    labelled = set(file.learnt) == {"input", "output"}
+    if labelled or spec.bidirectional or spec.architecture != "many-to-many" or not spec.ids:
         raise DataError(f"is no language model (its task is '{file.task[:80]}')", file=path)
     try:
         reading = Reading.from_json(file.learnt)

@@ -84,13 +84,17 @@ def assemble(config: Config, ready: Ready) -> Job:
         crf=asked.crf,
     )
     batch_size = training.batch_size or 1
+    held_steps = 0 if held is None else int(held.lengths.sum())
 
     def epoch(number: int) -> Sequence[Batch]:
         return ExampleEpoch(part, batch_size, training.seed, number, given.rare)
 
     def validation(limit: int) -> Iterable[Batch]:
         assert held is not None
-        return (batch for batch, _ in in_order(held, EVALUATED))
+        # As many steps as were planned for; of all alike, as `held` is in no order of its own.
+        count = max(1, min(len(held), round(limit * len(held) / max(1, held_steps))))
+        some = held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
+        return (batch for batch, _ in in_order(some, EVALUATED))
 
     def learnt(weights: Mapping[str, Any]) -> Mapping[str, Any]:
         settled = asked
@@ -108,7 +112,6 @@ def assemble(config: Config, ready: Ready) -> Job:
 
     criterion = Criterion(training.label_smoothing, _weights(config, part, asked.n_y), model.ordinal)
     problem = Problem(epoch, validation if held is not None else None, part.place, criterion)
-    held_steps = 0 if held is None else int(held.lengths.sum())
     held_words = "nothing held out" if held is None else f"{len(held):,} for validation"
     return Job(
         config=config,
@@ -116,7 +119,12 @@ def assemble(config: Config, ready: Ready) -> Job:
         problem=problem,
         valid_size=held_steps,
         step_size=batch_size * steps / len(part),
-        about=(f"{len(part):,} sequences of {steps:,} steps, {held_words}", ready.about, asked.describe()),
+        about=(
+            *(f"skipped {line}" for line in ready.skipped),
+            f"{len(part):,} sequences of {steps:,} steps, {held_words}",
+            ready.about,
+            asked.describe(),
+        ),
         step=f"{batch_size} sequences",
         unit=LOSS_UNITS[asked.output],
         learnt=learnt,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,9 +77,13 @@ def outcome(model: Trained, x: Any, place: Any = None) -> NDArray[Any]:
 
 def answer(model: Trained, example: Example, top: int) -> Answer:
     """The answer to one sequence; a blank one gets a blank answer."""
+    blank = not len(example.x) or (model.input.ids and not "".join(model.input.tokens(example.x)).strip())
+    return model.output.blank() if blank else say(model, example, top)
+
+
+def say(model: Trained, example: Example, top: int) -> Answer:
+    """What the network says of one sequence, be it empty."""
     tokens = model.input.tokens(example.x)
-    if not len(example.x) or (model.input.ids and not "".join(tokens).strip()):
-        return model.output.blank()
     found = model.output.answer(outcome(model, example.x, example.place), tokens, top, model.file.tensors)
     unknown = {"unknown": model.input.unknown(example.x)} if model.input.ids else {}
     return replace(found, record={**found.record, **unknown})
@@ -101,15 +104,10 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
         steps = int(part.lengths.sum())
         metrics = model.output.metrics(y, answers, model.file.tensors)
         unknown = _unknown_share(part.x, steps) if model.input.ids else {}
-        return {**metrics, **unknown, "sequences": len(part), "steps": steps}
+        skipped = {"skipped": len(data.skipped)} if data.skipped else {}
+        return {**metrics, **unknown, "sequences": len(part), "steps": steps, **skipped}
 
 
 def _unknown_share(x: NDArray[Any], steps: int) -> dict[str, float]:
     words = x.reshape(len(x), -1)[:, 0] if len(x) else x
     return {"unknown": float((words == 0).sum()) / max(1, steps)}
-
-
-def answers(model: Trained, examples: Sequence[Example] | Iterator[Example], top: int) -> Iterator[Answer]:
-    """The answers, in order."""
-    for example in examples:
-        yield answer(model, example, top)

@@ -26,6 +26,7 @@ VERBS = {
     "predict": "answer one line with one line",
     "sample": "write new sequences",
     "score": "say how probable lines are, or reorder n-best lists",
+    "compare": "cells, units and baselines side by side: whether a recurrent model is worth it",
     "check": "what training would see: the data doctor",
     "doctor": "verify and time the equations and engines on this machine",
     "demo": "learn real text in about a minute, and look at what was learnt",

@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--top {args.top}", expected="at least 1")
     file = modelfile.load(args.model)
     preset = find(file.task)
-    if args.format == "conll" and preset.output != "tags":
-        raise UsageError("--format conll is for tags", expected="text or jsonl")
+    if args.format == "conll" and preset.kinds != "tokens:tags":
+        raise UsageError("--format conll is for tags of words", expected="text or jsonl")
     answers = _next_tokens(args, file) if preset.stream else _answers(args, file)
     with output(args.output, force=args.force) as write:
         for line, answer in answers:
@@ -69,10 +69,12 @@ def _answers(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
     model = from_file(file, args.model, args.engine)
     path: Path | None = args.file
     ending = "" if path is None else Path(path.name.lower().removesuffix(".gz")).suffix
-    if path is not None and ending in FORMATS and not (ending == ".jsonl" and args.format == "jsonl"):
-        config = model.config
-        columns = config.data.columns if args.columns is None else args.columns
-        config = replace(config, data=replace(config.data, columns=columns))
+    config = model.config
+    columns = config.data.columns if args.columns is None else args.columns
+    # JSON lines of texts are lines, blank ones among them; where columns have other names they are a table.
+    as_lines = ending == ".jsonl" and args.format == "jsonl" and columns is None and model.input.ids
+    if path is not None and ending in FORMATS and not as_lines:
+        config = replace(config, data=replace(config.data, columns=columns, skip_bad=0))
         for example in from_files([path], config, asked=False).examples():
             line = Line(example.place.file, example.place.line, "", example.id)
             yield line, answer(model, example, args.top)

@@ -45,6 +45,8 @@ class NumberInput:
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
         """[T, n_x] standardised; raises DataError for another width or what is not finite."""
         numbers = np.asarray(x, dtype=np.float64)
+        if not len(numbers):
+            return np.zeros((0, self.n_x), np.float32)
         if numbers.ndim != 2 or numbers.shape[1] != self.n_x:
             width = numbers.shape[1] if numbers.ndim == 2 else "no"
             raise _error(f"{width} numbers a step", f"{self.n_x}, as in training", place)
@@ -53,7 +55,8 @@ class NumberInput:
             raise _error(
                 f"step {step + 1}, number {column + 1} is {numbers[step, column]}", "a number", place
             )
-        scaled = (numbers - np.array(self.mean)) / np.array(self.deviation)
+        with np.errstate(over="ignore"):
+            scaled = (numbers - np.array(self.mean)) / np.array(self.deviation)
         return np.clip(scaled, -1e6, 1e6).astype(np.float32)
 
     def unknown(self, x: Any) -> int:
@@ -81,25 +84,28 @@ def learn_numbers(examples: Iterable[Example], config: DataConfig) -> tuple[Numb
     sequences = 0
     for example in examples:
         x = np.asarray(example.x, dtype=np.float64)
+        sequences += 1
+        if not len(x):
+            continue
         if count == 0:
             mean, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         if x.shape[1] != len(mean):
             raise _error(f"{x.shape[1]} numbers a step", f"{len(mean)}, as in the first", example.place)
         if not np.isfinite(x).all():
             raise _error("a number that is not finite", "numbers", example.place)
-        sequences += 1
-        if not len(x):
-            continue
-        own = x.mean(axis=0)
         total = count + len(x)
-        square += ((x - own) ** 2).sum(axis=0) + (own - mean) ** 2 * count * len(x) / total
-        mean += (own - mean) * len(x) / total
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = x.mean(axis=0)
+            square += ((x - own) ** 2).sum(axis=0) + (own - mean) ** 2 * count * len(x) / total
+            mean += (own - mean) * len(x) / total
+        if not np.isfinite([mean, square]).all():
+            raise _error("numbers too large to be squared", "another unit", example.place)
         count = total
     if not count:
         raise DataError("no examples: not one step with numbers")
     deviation = np.sqrt(square / count)
     # A number that never changes says nothing: it becomes 0, whatever rounding made of its deviation.
-    constant = deviation <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    constant = deviation <= 1e-12 * np.abs(mean)
     deviation = np.where(constant, 1.0, deviation)
     words = f"{len(mean)} numbers a step, {count:,} steps in {sequences:,} sequences"
     words += f"; {int(constant.sum())} of them never change" if constant.any() else ""

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import DataConfig, ModelConfig
-from ..errors import DataError, suggest
+from ..errors import DataError, UsageError, suggest
 from ..metrics import classes as measure
 from ..types import Answer, Example, Place
+from ..values import parse_number
 
 Floats = NDArray[np.floating[Any]]
 
@@ -34,8 +35,10 @@ class Label:
     crf = False
 
     def __post_init__(self) -> None:
-        if len(self.index) != len(self.classes) or len(self.classes) < 2 or not self.temperature > 0:
+        if len(self.index) != len(self.classes) or len(self.classes) < 2:
             raise DataError("the model's classes are damaged", expected="two or more, each once")
+        if not 0 < self.temperature < np.inf:
+            raise DataError("the model's classes are damaged", expected="a temperature above 0")
 
     @property
     def n_y(self) -> int:
@@ -144,6 +147,10 @@ def learn_label(examples: Iterable[Example], data: DataConfig, model: ModelConfi
         places.setdefault(name, example.place)
     if data.classes:
         order = [name.strip() for name in data.classes.split(",")]
+        if len(order) < 2 or len(set(order)) < len(order) or "" in order:
+            raise UsageError(
+                f"--classes {data.classes:.80}", expected="two classes or more, each once: bad,good"
+            )
         unknown = next((name for name in counts if name not in order), None)
         if unknown is not None:
             raise DataError(
@@ -161,9 +168,7 @@ def learn_label(examples: Iterable[Example], data: DataConfig, model: ModelConfi
     return Label(tuple(sorted(counts, key=_rank)), model.ordinal)
 
 
-def _rank(name: str) -> tuple[float, str]:
+def _rank(name: str) -> tuple[bool, float, str]:
     """Numbers by their value, before all others by the alphabet."""
-    try:
-        return float(name), name
-    except ValueError:
-        return float("inf"), name
+    value = parse_number(name)
+    return value is None, value or 0.0, name

@@ -133,10 +133,18 @@ def learn_number(examples: Iterable[Example], data: DataConfig, model: ModelConf
             place = example.place
             what = f"{len(rows[-1])} numbers to be learnt"
             raise DataError(what, file=place.file, line=place.line, expected=f"{len(rows[0])}")
+        if not np.isfinite(rows[-1]).all():
+            what = f"{rows[-1][:4]} to be learnt"
+            raise DataError(what, file=example.place.file, line=example.place.line, expected="finite numbers")
     if not rows:
         raise DataError("no examples")
     values = np.array(rows, dtype=np.float64)  # [N, n_y]
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
-    if (deviation <= 1e-12 * np.maximum(1.0, np.abs(mean))).any():
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = values.mean(axis=0), values.std(axis=0)
+    if not np.isfinite([mean, deviation]).all():
+        raise DataError("the numbers to be learnt are too large to be squared", expected="another unit")
+    constant = deviation <= 1e-12 * np.abs(mean)  # but for rounding
+    if constant.all():
         raise DataError("the number to be learnt is always the same", expected="one that varies")
+    deviation = np.where(constant, 1.0, deviation)  # one of several: its mean is easily learnt
     return Number(tuple(mean.tolist()), tuple(deviation.tolist()))

@@ -122,7 +122,7 @@ class Tags:
     ) -> dict[str, Any]:
         """loss (nats a step), accuracy; where tags mark spans, span_precision, span_recall and span_f1, by type too.
 
-        Steps whose tag training did not know count as wrong.
+        Steps whose tag training did not know count as wrong, and as a span of the type "?" that was missed.
         """
         guessed = [self.path(answer, weights) for answer in answers]
         right = sum(int((np.array(g) == t).sum()) for g, t in zip(guessed, y, strict=True))
@@ -140,7 +140,7 @@ class Tags:
         return found
 
     def _name(self, number: int) -> str:
-        return self.classes[number] if number >= 0 else "?"
+        return self.classes[number] if number >= 0 else "I-?"
 
     def _loss(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]

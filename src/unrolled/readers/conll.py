@@ -10,11 +10,11 @@ are written: an `I-PER` that follows an `O` is not an error here. A file of one 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..columns import Wanted
+from ..columns import Wanted, tolerance
 from ..errors import DataError, UsageError, suggest
 from ..rows import bare_lines, no_examples, regular_files
 from ..types import Example, Place
@@ -31,7 +31,7 @@ _LEFT_OUT = re.compile(
 
 
 @dataclass(frozen=True)
-class _Dialect:
+class Dialect:
     """How a file is written: so many columns, by tabs or white space, of which x and y (None: no tags) are read.
 
     comment: its first line begins with `#`, which may have been meant as a comment where that is none.
@@ -48,7 +48,26 @@ class _Dialect:
         return self.columns == len(UNIVERSAL)
 
     def split(self, line: str) -> list[str]:
+        """The fields of a line."""
         return _split(line, self.tabs)
+
+    def with_tag(self, line: str, tag: str) -> str:
+        """A token line with another tag, all else as it is. Nothing changes where there are no tags."""
+        if self.y is None:
+            return line
+        if self.tabs:
+            row = line.split("\t")
+            return "\t".join([*row[: self.y], tag, *row[self.y + 1 :]])
+        begin, end = [match.span() for match in re.finditer(r"[^ \t]+", line)][self.y]
+        return line[:begin] + tag + line[end:]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence, and the number of the line that each of its tokens stands in."""
+
+    example: Example
+    lines: tuple[int, ...]
 
 
 def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
@@ -58,8 +77,14 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     them x is the first column (CoNLL-U: FORM) and y the last (CoNLL-U: UPOS).
     Raises UsageError (no such file, columns that are not there), StorageError and DataError: empty file, no
     examples, a line with another number of columns than the first, an empty token or tag, words numbered otherwise
-    than 1, 2, 3 (CoNLL-U), a sentence over LONGEST tokens, no tags where they are asked for.
+    than 1, 2, 3 (CoNLL-U), a sentence over LONGEST tokens, no tags where they are asked for. Up to
+    `skip_bad` bad lines are left out, each with its whole sentence.
     """
+    return (sentence.example for sentence in sentences(paths, wanted))
+
+
+def sentences(paths: Sequence[Path], wanted: Wanted) -> Iterator[Sentence]:
+    """What `read` gives, each with the lines of its tokens."""
     if wanted.kind != "text":
         raise UsageError("CoNLL files hold tokens, not numbers", expected="tokens:tags")
     if wanted.target not in ("tags", "next", None):
@@ -68,11 +93,12 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise UsageError(what, expected="tokens:tags", hint=hint)
     if wanted.by is not None or wanted.id is not None:
         raise UsageError("CoNLL files have columns x and y only", expected="blank lines between sentences")
+    bad = tolerance(wanted)
     found = False
     for path in regular_files(paths, "a token in each line"):
-        for example in _sentences(path, wanted):
+        for sentence in _sentences(path, wanted, bad):
             found = True
-            yield example
+            yield sentence
     if not found:
         raise no_examples(paths, "no line with a token", "a token in each line")
 
@@ -99,18 +125,19 @@ def _split(line: str, tabs: bool) -> list[str]:
     return line.split("\t") if tabs else re.split(r"[ \t]+", line.strip(" \t"))
 
 
-def _is_blank(line: str) -> bool:
+def is_blank(line: str) -> bool:
+    """Whether a line, without its end, parts sentences."""
     return not line.strip(" \t") or (line.startswith(_BREAK) and line[len(_BREAK) :][:1] in ("", " ", "\t"))
 
 
-def _dialect(path: Path, wanted: Wanted) -> _Dialect | None:
-    """The dialect by the first token line; None where there is none.
+def find_dialect(path: Path, wanted: Wanted) -> Dialect | None:
+    """The dialect of a file by the first token line; None where there is none.
 
     Lines with `#` are passed over first, for they are comments where the first other line has ten columns.
     """
     first: tuple[int, str] | None = None
     for number, line in bare_lines(path):
-        if _is_blank(line):
+        if is_blank(line):
             continue
         if first is None or not line.startswith("#"):
             universal = len(_split(line, "\t" in line)) == len(UNIVERSAL)
@@ -138,7 +165,7 @@ def _dialect(path: Path, wanted: Wanted) -> _Dialect | None:
     if x == y and wanted.target == "tags":
         raise UsageError(f"column {x + 1} is to be both token and tag", file=path, expected="two columns")
     y = None if wanted.target == "next" or x == y else y
-    return _Dialect(columns, tabs, x, y, first[1].startswith("#"))
+    return Dialect(columns, tabs, x, y, first[1].startswith("#"))
 
 
 def _column(names: Sequence[str], default: int | None, columns: int, place: Place) -> int | None:
@@ -165,45 +192,53 @@ def _spelt(name: str, columns: int) -> int | None:
     return number - 1 if 1 <= number <= columns else None
 
 
-def _sentences(path: Path, wanted: Wanted) -> Iterator[Example]:
-    dialect = _dialect(path, wanted)
+def _sentences(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> Iterator[Sentence]:
+    """A sentence with a bad line is left out as a whole; `bad` takes the first of them."""
+    dialect = find_dialect(path, wanted)
     if dialect is None:
         return
     tokens: list[str] = []
     tags: list[str] = []
-    place, key = Place(path, 1), None
+    numbers: list[int] = []
+    key, broken = None, False
 
-    def sentence() -> Example:
-        return Example(tuple(tokens), None if dialect.y is None else tuple(tags), place, key)
+    def sentence() -> Sentence:
+        y = None if dialect.y is None else tuple(tags)
+        return Sentence(Example(tuple(tokens), y, Place(path, numbers[0]), key), tuple(numbers))
 
     for number, line in bare_lines(path):
-        if _is_blank(line):
-            if tokens:
+        if is_blank(line):
+            if tokens and not broken:
                 yield sentence()
-                tokens, tags, key = [], [], None
+            if tokens or broken:
+                tokens, tags, numbers, key, broken = [], [], [], None, False
+            continue
+        if broken:
             continue
         if dialect.universal and line.startswith("#"):
             match = _SENT_ID.fullmatch(line)
             key = match[1] or None if match else key
             continue
-        row = _row(path, number, line, dialect)
-        if dialect.universal:
-            if _LEFT_OUT.fullmatch(row[0]):
-                continue
-            _check_number(path, number, row[0], len(tokens) + 1)
-        if not tokens:
-            place = Place(path, number)
+        try:
+            row = _row(path, number, line, dialect, len(tokens) + 1)
+        except DataError as error:
+            bad(error)
+            broken = True
+            continue
+        if row is None:
+            continue
         tokens.append(row[dialect.x])
         tags += [] if dialect.y is None else [row[dialect.y]]
+        numbers.append(number)
         if len(tokens) > LONGEST:
             what, expected = f"a sentence over {LONGEST:,} tokens", "a blank line between sentences"
-            raise DataError(what, file=path, line=place.line, expected=expected)
-    if tokens:
+            raise DataError(what, file=path, line=numbers[0], expected=expected)
+    if tokens and not broken:
         yield sentence()
 
 
-def _row(path: Path, number: int, line: str, dialect: _Dialect) -> list[str]:
-    """The fields of a token line."""
+def _row(path: Path, number: int, line: str, dialect: Dialect, position: int) -> list[str] | None:
+    """The fields of a line, which is token number `position` of its sentence; None of one that is left out."""
     row = dialect.split(line)
     if len(row) != dialect.columns:
         hint = None
@@ -220,6 +255,10 @@ def _row(path: Path, number: int, line: str, dialect: _Dialect) -> list[str]:
             raise DataError(
                 f"an empty {name}", file=path, line=number, expected=f"a {name} in column {index + 1}"
             )
+    if dialect.universal:
+        if _LEFT_OUT.fullmatch(row[0]):
+            return None
+        _check_number(path, number, row[0], position)
     return row
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..columns import Wanted
+from ..columns import Wanted, tolerance
 from ..errors import DataError, UsageError, suggest
 from ..files import storage_error, write_atomically
 from ..machine import memory_left
@@ -68,12 +68,18 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise UsageError(".npz files hold numbers, not texts", expected="numbers:label, numbers:number ...")
     if len(wanted.x) > 1 or len(wanted.y) > 1 or wanted.by is not None:
         raise UsageError("several columns, or by, in an .npz file", expected="one array each: x=NAME,y=NAME")
+    bad = tolerance(wanted)
     found = False
     for path in regular_files(paths, "an .npz archive"):
         arrays = _open(path, wanted)
         for number in range(len(arrays)):
+            try:
+                example = _example(arrays, number, wanted)
+            except DataError as error:
+                bad(error)
+                continue
             found = True
-            yield _example(arrays, number, wanted)
+            yield example
     if not found:
         raise no_examples(paths, "no sequences", "one at least in x")
 

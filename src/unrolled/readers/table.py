@@ -3,8 +3,9 @@
 The first row names the columns. A .csv is separated by commas, or by semicolons where its header has one and no
 comma outside quotes, as spreadsheets of many countries write it; a .tsv by tabs. Fields in quotes may hold
 separators and line breaks; empty lines are left out. A row of numbers is one step, or, with `by`, rows that follow
-each other with the same value in that column are the steps of one sequence. JSON and Parquet may hold lists: the
-tokens of a sentence, numbers [T_x] or [T_x, n_x]. Text and tags in one row are both cut at white space.
+each other with the same value in that column are the steps of one sequence; where the next values of a series are
+asked for, all rows of a file are one without `by`. JSON and Parquet may hold lists: the tokens of a sentence, numbers
+[T_x] or [T_x, n_x]. Text and tags in one row are both cut at white space.
 """
 
 from __future__ import annotations
@@ -74,13 +75,35 @@ def _examples(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> I
     found = find_columns(table.names, wanted, lambda i: is_number(cells[i]), path, table.line)
     rows = _Rows(path, table.names, found, wanted)
     steps = rows.examples(itertools.chain([first], table.rows), bad)
-    yield from (example for _, example in steps) if found.by is None else rows.joined(steps, bad)
+    if found.by is not None:
+        yield from rows.joined(steps, bad)
+    elif wanted.target == "next" and wanted.kind == "numbers":
+        yield from _series(example for _, example in steps)
+    else:
+        yield from (example for _, example in steps)
+
+
+def _series(rows: Iterator[Example]) -> Iterator[Example]:
+    """Rows of a single step that follow each other as one series; a row of lists is one itself."""
+    for single, group in itertools.groupby(rows, lambda row: len(row.x) == 1):
+        if not single:
+            yield from group
+            continue
+        first, *others = group
+        steps = [np.asarray(first.x)]
+        for row in others:
+            steps.append(np.asarray(row.x))
+            if steps[-1].shape != steps[0].shape:
+                what = f"{np.shape(row.x)[1]} numbers in this step"
+                expected = f"{np.shape(first.x)[1]}, as in line {first.place.line}"
+                raise DataError(what, file=row.place.file, line=row.place.line, expected=expected)
+        yield replace(first, x=np.concatenate(steps))
 
 
 def _open(path: Path) -> Table:
     kinds: dict[str, Callable[[Path], Table]] = {
-        ".csv": lambda path: _delimited(path, None),
-        ".tsv": lambda path: _delimited(path, "\t"),
+        ".csv": _delimited,
+        ".tsv": _delimited,
         ".jsonl": _json_lines,
         ".ndjson": _json_lines,
         ".json": _json_lines,
@@ -95,14 +118,20 @@ def _open(path: Path) -> Table:
     return kinds[kind](path)
 
 
-def _delimited(path: Path, separator: str | None) -> Table:
+def find_separator(path: Path, header: str) -> str:
+    """What parts the fields of a .csv or .tsv with this header line."""
+    if path.name.lower().removesuffix(".gz").endswith(".tsv"):
+        return "\t"
+    bare = re.sub(r'"[^"]*"?', "", header)
+    return ";" if ";" in bare and "," not in bare else ","
+
+
+def _delimited(path: Path) -> Table:
     numbered = itertools.dropwhile(lambda line: not line[1].strip(), lines(path))
     first = next(numbered, None)
     if first is None:
         raise no_examples([path], "only white space", "a header and rows")
-    if separator is None:
-        bare = re.sub(r'"[^"]*"?', "", first[1])
-        separator = ";" if ";" in bare and "," not in bare else ","
+    separator = find_separator(path, first[1])
     rows = fields(path, itertools.chain([first], numbered), separator)
     line, header = next(rows)
     if isinstance(header, DataError):

@@ -10,13 +10,13 @@ of a series, where nothing came before, it takes the first that follows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..columns import Wanted
+from ..columns import Wanted, tolerance
 from ..errors import DataError, UsageError, suggest
 from ..rows import bare_lines, no_examples, regular_files
 from ..types import Example, Floats, Place
@@ -56,7 +56,8 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     y is the class as it is written, or, in a file with `@targetLabel true`, one real.
     Raises UsageError (no such file, something else asked than the file holds), StorageError and DataError: empty
     file, no examples, a header that is not understood, series with time stamps, values that are not finite numbers,
-    dimensions or lengths other than declared or than in the first series, a class that is not declared.
+    dimensions or lengths other than declared or than in the first series, a class that is not declared. Up to
+    `skip_bad` bad series are left out.
     """
     if wanted.kind != "numbers":
         raise UsageError(".ts files hold numbers, not texts", expected="numbers:label or numbers:number")
@@ -64,16 +65,17 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise UsageError(".ts files hold one class for a series, not a tag a step", expected="numbers:label")
     if wanted.x or wanted.y or wanted.id or wanted.by:
         raise UsageError(".ts files have no columns", expected="no --columns")
+    bad = tolerance(wanted)
     found = False
     for path in regular_files(paths, "a header of @ lines and series"):
-        for example in _series(path, wanted):
+        for example in _series(path, wanted, bad):
             found = True
             yield example
     if not found:
         raise no_examples(paths, "no series", "@data and a series in each line after it")
 
 
-def _series(path: Path, wanted: Wanted) -> Iterator[Example]:
+def _series(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> Iterator[Example]:
     header = _Header()
     for number, line in bare_lines(path):
         line = line.strip()
@@ -87,7 +89,11 @@ def _series(path: Path, wanted: Wanted) -> Iterator[Example]:
             if header.data:
                 _check_target(header, wanted, place)
             continue
-        example = _example(line, header, place)
+        try:
+            example = _example(line, header, place)
+        except DataError as error:
+            bad(error)
+            continue
         if header.dimensions is None or (header.equal and header.length is None):
             steps, dimensions = np.shape(example.x)
             header = replace(header, dimensions=dimensions, length=steps if header.equal else None)

@@ -1,0 +1,189 @@
+"""What the data doctor gathers of x on its way through a part of labelled sequences: a survey a kind of input.
+
+What is learnt of the training part is known before; a survey looks at every sequence with it, as training will, and
+raises the DataError that training would stop with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import DataConfig
+from ..errors import DataError
+from ..inputs.numbers import NumberInput
+from ..text import split
+from ..types import Example, Place
+from ..vocab import UNK, Coverage, TokenCounter, Vocabulary
+from .findings import SIZES, Findings, look_at_text
+
+FAR = 20  # deviations from the mean: no bell curve has such a value
+RUN = 100  # steps of one value in a column that changes otherwise
+
+F64 = NDArray[np.float64]
+
+
+@runtime_checkable
+class Survey(Protocol):
+    """What is gathered of one part's x."""
+
+    def add(self, example: Example) -> int:
+        """Look at one more; its steps. Raises DataError where training would."""
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """As JSON values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Words:
+    """The most frequent tokens of the training part, as many as any vocabulary has that is told of."""
+
+    vocabulary: Vocabulary
+    coverage: Coverage
+    sizes: tuple[int, ...]
+
+    def report(self) -> dict[str, Any]:
+        """The training part's vocabulary."""
+        counts = np.array(self.vocabulary.counts, dtype=np.int64)
+        whole = len(counts) == self.coverage.types
+        unknown = {str(n): 1 - float(counts[:n].sum()) / self.coverage.tokens for n in self.sizes}
+        return {
+            "distinct": self.coverage.types,
+            "seen_once": int((counts == 1).sum()) if whole else None,
+            "unknown_share": unknown,
+            "most_frequent": list(self.vocabulary.tokens[:10]),
+        }
+
+
+def tokens_of(x: Any, data: DataConfig) -> list[str]:
+    """The tokens of an x as training counts them."""
+    tokens = split(x, data.unit or "word") if type(x) is str else list(x)
+    return [token.lower() for token in tokens] if data.lower else tokens
+
+
+def learn_words(examples: Iterable[Example], data: DataConfig) -> Words:
+    """The tokens of the training part. Raises DataError where there are none."""
+    sizes = tuple(sorted({*SIZES, data.vocab_size}))
+    with TokenCounter() as counter:
+        for example in examples:
+            counter.add(tokens_of(example.x, data))
+        vocabulary, coverage = counter.vocabulary(sizes[-1])
+    if not coverage.tokens:
+        raise DataError("no examples: only white space", expected="text")
+    return Words(vocabulary, coverage, sizes)
+
+
+@dataclass
+class TokenSurvey:
+    """Texts or tokens: odd characters, and how many of them the training part's vocabularies do not have."""
+
+    words: Words | None
+    data: DataConfig
+    findings: Findings
+    tokens: int = 0
+    unknown: Counter[int] = field(default_factory=Counter)
+
+    def add(self, example: Example) -> int:
+        """Look at one more; its tokens."""
+        x: Any = example.x
+        look_at_text(x if type(x) is str else " ".join(x), example.place, self.findings)
+        tokens = tokens_of(x, self.data)
+        self.tokens += len(tokens)
+        if self.words is not None:
+            ids = self.words.vocabulary.encode(tokens)
+            for size in self.words.sizes:
+                self.unknown[size] += int(((ids == UNK) | (ids >= size + 2)).sum())
+        return len(tokens)
+
+    def report(self) -> dict[str, Any]:
+        """The share of `<UNK>` with each vocabulary."""
+        sizes = self.words.sizes if self.words is not None else ()
+        return {"unknown_share": {str(n): self.unknown[n] / max(1, self.tokens) for n in sizes}}
+
+
+@dataclass
+class ColumnSurvey:
+    """Numbers, column by column: range, values far off, long runs of one value. names: of the columns, for people."""
+
+    learnt: NumberInput | None
+    names: tuple[str, ...]
+    findings: Findings
+    steps: int = 0
+    low: F64 = field(default_factory=lambda: np.zeros(0))
+    high: F64 = field(default_factory=lambda: np.zeros(0))
+    mean: F64 = field(default_factory=lambda: np.zeros(0))
+    far: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    runs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def add(self, example: Example) -> int:
+        """Look at one more; its steps."""
+        x: F64 = np.asarray(example.x, dtype=np.float64)  # [T, n_x]
+        if not self.steps:
+            width = self.learnt.n_x if self.learnt is not None else x.shape[1]
+            self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
+            self.mean, self.far, self.runs = np.zeros(width), np.zeros(width, int), np.zeros(width, int)
+        if x.shape[1] != len(self.low):
+            place, expected = example.place, f"{len(self.low)}, as in the first"
+            raise DataError(
+                f"{x.shape[1]} numbers a step", file=place.file, line=place.line, expected=expected
+            )
+        if len(x):
+            self.steps += len(x)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.mean += (x.mean(axis=0) - self.mean) * (len(x) / self.steps)
+            self.low, self.high = np.minimum(self.low, x.min(axis=0)), np.maximum(self.high, x.max(axis=0))
+            self._far(x, example.place)
+            if len(x) >= RUN:
+                self._runs(x, example.place)
+        return len(x)
+
+    def name(self, column: int) -> str:
+        """A column for people."""
+        return self.names[column] if len(self.names) == len(self.low) else str(column + 1)
+
+    def _far(self, x: F64, place: Place) -> None:
+        if self.learnt is None:
+            return
+        with np.errstate(over="ignore"):
+            off = np.abs(x - np.array(self.learnt.mean)) > FAR * np.array(self.learnt.deviation)
+        self.far += off.sum(axis=0)
+        for step, column in np.argwhere(off).tolist() if off.any() else []:
+            detail = f"step {step + 1}, column {self.name(column)}: {x[step, column]:.6g}"
+            self.findings.odd(f"number over {FAR} deviations from its column's mean", place, detail)
+
+    def _runs(self, x: F64, place: Place) -> None:
+        for column in np.flatnonzero(x.min(axis=0) < x.max(axis=0)).tolist():
+            begins = np.concatenate([[0], np.flatnonzero(x[1:, column] != x[:-1, column]) + 1])
+            lengths = np.diff(np.append(begins, len(x)))
+            longest = int(lengths.argmax())
+            if lengths[longest] < RUN:
+                continue
+            self.runs[column] += int((lengths >= RUN).sum())
+            begin = int(begins[longest])
+            value = f"column {self.name(column)} is {x[begin, column]:.6g} for {lengths[longest]:,} steps"
+            self.findings.odd(f"{RUN} steps or more of one value", place, f"{value} from step {begin + 1}")
+
+    def report(self) -> dict[str, Any]:
+        """Each column; its deviation is that of the training part."""
+        return {"columns": [self._column(i) for i in range(len(self.low) if self.steps else 0)]}
+
+    def _column(self, i: int) -> dict[str, Any]:
+        mean, constant = float(self.mean[i]), bool(self.low[i] == self.high[i])
+        deviation = None if self.learnt is None else 0.0 if constant else self.learnt.deviation[i]
+        return {
+            "column": self.name(i),
+            "min": float(self.low[i]),
+            "mean": mean if np.isfinite(mean) else None,  # of numbers too large to be summed
+            "max": float(self.high[i]),
+            "deviation": deviation,
+            "constant": constant,
+            "far": int(self.far[i]),
+            "long_runs": int(self.runs[i]),
+        }

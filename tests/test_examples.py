@@ -1,0 +1,172 @@
+"""Labelled sequences on disk: what is written is read again, as views, with places; damage is told."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unrolled.errors import DataError, StorageError
+from unrolled.examples import Row, open_examples, write_examples
+from unrolled.types import Place
+
+# The shape behind the steps, and the type, of each kind of x; what y is made of, and whether it is one a step.
+X = {"ids": ((), np.int32), "several ids": ((4,), np.int32), "numbers": ((3,), np.float32)}
+Y = {"a sequence": ((), np.int64), "a vector": ((2,), np.float64), "a step": (None, np.int64)}
+
+
+def make(lengths: list[int], x: str, y: str, seed: int = 0) -> list[Row]:
+    """Random sequences of these lengths from two files, lines 10 apart."""
+    rng = np.random.default_rng(seed)
+    (width, x_type), (shape, y_type) = X[x], Y[y]
+    rows: list[Row] = []
+    for number, length in enumerate(lengths):
+        place = Place(Path("a.csv" if number < 3 else "b.csv"), 10 * number + 2)
+        own = (rng.standard_normal((length, *width)) * 100).astype(x_type)
+        asked = rng.integers(-1, 50, (length,) if shape is None else shape)
+        rows.append(Row(own, np.asarray(asked, dtype=y_type), place))
+    return rows
+
+
+def write(folder: Path, rows: list[Row], y: str) -> Any:
+    return write_examples(folder, iter(rows), each=Y[y][0] is None)
+
+
+def assert_same(found: Any, rows: list[Row]) -> None:
+    assert len(found) == len(rows)
+    assert found.lengths.tolist() == [len(row.x) for row in rows]
+    for number, row in enumerate(rows):
+        x, y = found.row(number)
+        for got, given_ in ((x, row.x), (y, row.y)):
+            assert isinstance(got, np.ndarray)
+            assert got.dtype == given_.dtype and got.shape == given_.shape
+            np.testing.assert_array_equal(got, given_)
+        assert found.place(number) == row.place
+
+
+@settings(max_examples=40)
+@given(
+    lengths=st.lists(st.integers(0, 7), min_size=1, max_size=8),
+    x=st.sampled_from([*X]),
+    y=st.sampled_from([*Y]),
+    chosen=st.lists(st.integers(0, 7), max_size=5),
+)
+def test_what_is_written_is_read_again(lengths: list[int], x: str, y: str, chosen: list[int]):
+    rows = make(lengths, x, y)
+    with tempfile.TemporaryDirectory() as folder:
+        assert_same(write(Path(folder) / "new" / "data", rows, y), rows)
+        found = open_examples(Path(folder) / "new" / "data")
+        assert_same(found, rows)
+        chosen = [number for number in chosen if number < len(rows)]
+        view = found.select(np.array(chosen, dtype=np.int64))
+        assert_same(view, [rows[number] for number in chosen])
+        again = view.select(np.arange(len(chosen))[::-1])  # a view of a view
+        assert_same(again, [rows[number] for number in chosen[::-1]])
+
+
+def test_a_second_data_set_replaces_the_first(tmp_path: Path):
+    write(tmp_path, make([3, 4], "numbers", "a vector"), "a vector")
+    rows = make([1], "ids", "a step")
+    assert_same(write(tmp_path, rows, "a step"), rows)
+
+
+def test_nothing_but_empty_sequences(tmp_path: Path):
+    rows = make([0, 0], "several ids", "a step")
+    assert_same(write(tmp_path, rows, "a step"), rows)
+
+
+def test_no_sequences_are_an_error(tmp_path: Path):
+    with pytest.raises(DataError, match="no examples; expected at least one sequence"):
+        write(tmp_path, [], "a step")
+    with pytest.raises(StorageError, match=r"index\.json"):
+        open_examples(tmp_path)
+
+
+def test_an_error_on_the_way_leaves_no_data_set(tmp_path: Path):
+    write(tmp_path, make([2, 2], "ids", "a step"), "a step")
+
+    def rows() -> Iterator[Row]:
+        yield from make([5, 5], "ids", "a step")
+        raise DataError("a row that cannot be read")
+
+    with pytest.raises(DataError, match="cannot be read"):
+        write_examples(tmp_path, rows(), each=True)
+    with pytest.raises(StorageError):
+        open_examples(tmp_path)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def fall(path: Path) -> None:
+    offsets = np.fromfile(path, np.int64)
+    offsets[1] = offsets[-1] + 1
+    offsets.tofile(path)
+
+
+def index(**changes: Any) -> Any:
+    def change(path: Path) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, how) for name in ("x", "y", "offsets", "lines") for how in (cut, longer)),
+        ("offsets", fall),
+        ("index.json", cut),
+        ("index.json", lambda path: path.write_text("[]")),
+        ("index.json", lambda path: path.write_bytes(b"\xff")),
+        ("index.json", index(sequences=4)),
+        ("index.json", index(sequences="3")),
+        ("index.json", index(x=["|O", []])),
+        ("index.json", index(x=["nonsense", []])),
+        ("index.json", index(files=[1, 2])),
+        ("index.json", index(steps=-6)),
+    ],
+)
+def test_damage_is_told_with_what_to_do(name: str, damage: Any, tmp_path: Path):
+    write(tmp_path, make([1, 2, 3], "ids", "a vector"), "a vector")
+    damage(tmp_path / name)
+    with pytest.raises(DataError) as caught:
+        open_examples(tmp_path)
+    assert str(caught.value) == f"{tmp_path / 'index.json'}: damaged data set; try removing this folder"
+
+
+@pytest.mark.parametrize("name", ["x", "y", "offsets", "lines", "index.json"])
+def test_a_missing_file_is_told(name: str, tmp_path: Path):
+    write(tmp_path, make([1, 2, 3], "ids", "a step"), "a step")
+    (tmp_path / name).unlink()
+    with pytest.raises(StorageError):
+        open_examples(tmp_path)
+
+
+def test_memory_stays_flat_over_many_rows(tmp_path: Path):
+    count, x = 3_000, np.ones((500, 3), np.float32)  # 18 MB in all
+
+    def rows() -> Iterator[Row]:
+        for number in range(count):
+            yield Row(x * number, np.array(number), Place(Path("a.csv"), number + 2))
+
+    tracemalloc.start()
+    found = write_examples(tmp_path, rows(), each=False)
+    last, y = found.row(count - 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert last[0, 0] == y == count - 1
+    assert peak < 2 << 20, f"{peak:,} bytes"
