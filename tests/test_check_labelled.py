@@ -434,7 +434,7 @@ def test_forecasts_count_the_windows_that_training_makes(tmp_path: Path, horizon
     told = found["parts"]["train"]["y"]
     assert told == {"windows": len(windows), "steps": sum(len(window.x) for window in windows)}
     assert found["training"]["sequences"] == len(windows) and found["fatal"] is None
-    assert f"{len(windows)} windows to forecast from" in in_words(found)
+    assert f"{len(windows)} windows to tell what follows from" in in_words(found)
 
 
 # --- tags

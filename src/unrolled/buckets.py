@@ -78,12 +78,19 @@ def assemble(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     ids = np.issubdtype(first_x.dtype, np.integer)
     kind = np.int64 if ids else np.float32
     x = np.full((len(rows), steps, *first_x.shape[1:]), START if ids else 0, dtype=kind)
-    y = np.stack([y for _, y in pairs]) if not examples.each else np.full((len(rows), steps), NOTHING)
+    y = np.stack([y for _, y in pairs]) if not examples.each else _nothing(len(rows), steps, pairs[0][1])
     for number, (own, targets) in enumerate(pairs):
         x[number, : len(own)] = own
         if examples.each:
             y[number, : len(own)] = targets
     return Batch(x=x, y=y, lengths=lengths, carry=np.zeros(len(rows), dtype=np.bool_), places=rows)
+
+
+def _nothing(rows: int, steps: int, y: NDArray[Any]) -> NDArray[Any]:
+    """[rows, steps] of -1, or [rows, steps, n_y] of NaN where a y [T, n_y] is of numbers."""
+    if np.issubdtype(y.dtype, np.floating):
+        return np.full((rows, steps, *y.shape[1:]), np.nan)
+    return np.full((rows, steps), NOTHING)
 
 
 def _hide_rare(x: NDArray[Any], rare: NDArray[np.bool_], key: tuple[int, ...]) -> None:

@@ -26,7 +26,7 @@ from .errors import DataError
 from .files import storage_error, write_atomically
 from .types import Place
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ def write_examples(folder: Path, rows: Iterable[Row], *, each: bool) -> Examples
                 name: stack.enter_context((folder / name).open("wb"))
                 for name in ("x", "y", "offsets", "lines")
             }
-            index = _write(out, rows)
+            index = _write(out, rows, each)
     except OSError as error:
         raise storage_error(error, folder) from error
     write_atomically(folder / "index.json", json.dumps({**index, "each": each}).encode())
     return open_examples(folder)
 
 
-def _write(out: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
+def _write(out: dict[str, Any], rows: Iterable[Row], each: bool) -> dict[str, Any]:
     files: list[tuple[str, int]] = []
     shapes: dict[str, Any] = {}
     count = steps = 0
@@ -101,7 +101,7 @@ def _write(out: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
         if not shapes:
             shapes = {
                 "x": [row.x.dtype.str, list(row.x.shape[1:])],
-                "y": [row.y.dtype.str, list(row.y.shape)],
+                "y": [row.y.dtype.str, list(row.y.shape[1:] if each else row.y.shape)],
             }
         if not files or files[-1][0] != str(row.place.file):
             files.append((str(row.place.file), count))
@@ -124,13 +124,15 @@ def open_examples(folder: Path) -> Examples:
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         count, steps, each = index["sequences"], index["steps"], index["each"]
+        if index["format"] != _FORMAT:
+            raise ValueError(f"format {index['format']}")
         (x_type, x_shape), (y_type, y_shape) = index["x"], index["y"]
         offsets = _map(folder / "offsets", "<i8", (count + 1,))
         if offsets[0] != 0 or offsets[-1] != steps or (np.diff(offsets) < 0).any():
             raise ValueError("offsets that fall")
         return Examples(
             x=_map(folder / "x", x_type, (steps, *x_shape)),
-            y=_map(folder / "y", y_type, (steps,) if each else (count, *y_shape)),
+            y=_map(folder / "y", y_type, (steps if each else count, *y_shape)),
             each=each,
             all_offsets=offsets,
             all_lines=_map(folder / "lines", "<i4", (count,)),

@@ -72,7 +72,10 @@ def from_files(
             told.append(line)
 
     reads = INPUTS[preset.input].reads
-    target = "next" if config.data.horizon else OUTPUTS[preset.output].target if asked else None
+    ahead = (
+        config.data.horizon is not None or preset.output == "next"
+    )  # the series itself tells what is asked
+    target = "next" if ahead else OUTPUTS[preset.output].target if asked else None
     wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
 
@@ -80,6 +83,8 @@ def from_files(
         for reader, group in groupby(paths, find_reader):
             yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
 
+    if preset.output == "next" and asked:
+        return Labelled(lambda: pieces(examples(), config.data.history), fingerprint(paths), told)
     if config.data.horizon:
         horizon, history = config.data.horizon, config.data.history
         if asked:
@@ -107,6 +112,26 @@ def endings(series: Iterable[Example], history: int) -> Iterator[Example]:
         yield replace(one, x=np.asarray(one.x, dtype=np.float64)[-history:], y=None)
 
 
+def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
+    """Each series in pieces of `history` steps, and before each as many that came before; y is what follows a step.
+
+    Of those before (the first piece has none) nothing is asked, so that every answer has seen a history. Raises
+    DataError where no series has two steps.
+    """
+    found = False
+    for one in series:
+        x = np.asarray(one.x, dtype=np.float64)
+        following = np.concatenate([x[1:], np.full((1, *x.shape[1:]), np.nan)])[: len(x)]
+        for begin in range(0, len(x) - 1, history):
+            found = True
+            first, end = max(0, begin - history), begin + history
+            y = following[first:end].copy()
+            y[: begin - first] = np.nan
+            yield Example(x[first:end], y, Place(one.place.file, one.place.line + first), one.id)
+    if not found:
+        raise DataError("no examples: no series has two steps", expected="longer series")
+
+
 def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
     """Windows of `history` steps of each series, and as y the `horizon` steps behind them, all numbers of a step.
 
@@ -130,7 +155,7 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     """Learn both ends from the training part and encode all parts into `folder`, or open what is there already.
 
     Where no validation part is given, `hold_out` of the sequences are, drawn by a fixed rule; none of fewer than 200.
-    Of forecasts it is the last, and windows whose y reaches into them are nobody's.
+    Of forecasts and series it is the last, and windows whose y reaches into them are nobody's.
     """
     preset = find(config.task)
     key = {
@@ -164,8 +189,7 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
 def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, Any]:
     preset = find(config.task)
     count = sum(1 for _ in data.examples())
-    held = np.zeros(0, np.int64) if valid is not None else held_out(count, config.data.hold_out)
-    held = np.arange(count - len(held), count) if config.data.horizon else held
+    held = np.zeros(0, np.int64) if valid is not None else held_out(count, config)
     out = set(held.tolist())
 
     def learnt_from() -> Iterator[Example]:
@@ -173,8 +197,9 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
 
     input_kind, output_kind = INPUTS[preset.input], OUTPUTS[preset.output]
     given, about = input_kind.learn(learnt_from(), config.data)
-    # Classes are known of the whole, so that one that is only in the part held out does not stop the training.
-    asked = output_kind.learn(data.examples(), config.data, config.model)
+    # So that a class that is only in the part held out does not stop the training.
+    known = data.examples() if output_kind.of_all else learnt_from()
+    asked = output_kind.learn(known, config.data, config.model)
     write_examples(folder / "train", rows(data.examples(), given, asked), each=asked.each)
     if valid is not None:
         write_examples(folder / "valid", rows(valid.examples(), given, asked), each=asked.each)
@@ -194,12 +219,17 @@ def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[R
         yield Row(x, asked.encode(example.y, len(x), example.place), example.place)
 
 
-def held_out(count: int, share: float) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The numbers of the sequences that are held out for validation, sorted: the same for every seed."""
-    if count < SMALLEST or not share:
+def held_out(count: int, config: Config) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The numbers of the sequences that are held out for validation, sorted: drawn, the same for every seed; of
+    windows and pieces of series the last."""
+    pieces, share = find(config.task).output == "next", config.data.hold_out
+    if not share or count < (2 if pieces else SMALLEST):
         return np.zeros(0, np.int64)
+    some = int(count * share) if pieces else max(1, int(count * share))
+    if pieces or config.data.horizon:
+        return np.arange(count - some, count)
     order = np.argsort(hashed((_SPLIT,), np.arange(count)), kind="stable")
-    return np.sort(order[: max(1, int(count * share))])
+    return np.sort(order[:some])
 
 
 def _is_prepared(index: Path, key: dict[str, Any]) -> bool:

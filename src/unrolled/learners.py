@@ -226,7 +226,9 @@ LEARNERS: dict[str, type[Classifier] | type[Regressor] | type[Tagger]] = {
 
 def from_model(model: Trained) -> Classifier | Regressor | Tagger:
     """The fitted estimator of an opened model."""
-    kind = LEARNERS[find(model.file.task).output]
+    kind = LEARNERS.get(find(model.file.task).output)
+    if kind is None:
+        raise UsageError(f"there is no estimator for {model.file.task}", hint="unrolled predict MODEL FILE")
     learner = kind(**arguments(kind, model.file.config))
     learner._keep(model)  # pyright: ignore[reportPrivateUsage] (of this file)
     return learner

@@ -16,7 +16,7 @@ from .jobs import Job, Request
 from .labelled import Labelled, Ready, from_files, prepare
 from .losses import Criterion
 from .network import NetworkSpec
-from .tasks import resolve_examples
+from .tasks import find, resolve_examples
 from .torch_engine import TorchEngine
 from .train import Problem
 from .types import Batch
@@ -34,7 +34,10 @@ def request(
     force: bool = False,
     began: float | None = None,
 ) -> Request:
-    """A request to train on labelled sequences."""
+    """A request to train on labelled sequences. Raises UsageError for what none can be."""
+    if config.model.bidirectional and find(config.task).output == "next":
+        what = "a model that reads from both ends would see what it is to foretell"
+        raise UsageError(what, hint="--no-bidirectional")
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
     def job(config: Config, folder: Path) -> Job:

@@ -66,6 +66,13 @@ COMBINATIONS: dict[str, Preset] = {
         ("numbers", "number", "many-to-one", "numbers for a series, or its next values", {}),
         (
             "numbers",
+            "next",
+            "many-to-many, T_x = T_y",
+            "the next step of a series, and how surprising each was: anomalies",
+            {"bidirectional": False},
+        ),
+        (
+            "numbers",
             "tags",
             "many-to-many, T_x = T_y",
             "a tag for every step of a series",
@@ -112,7 +119,7 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
     embedding = max(16, hidden // 2) if words else min(64, types)
     embedding = embedding if model.embedding is None else model.embedding
     epochs = _epochs(config, tokens, types, hidden, embedding)
-    dropout = min(0.3, 0.08 * epochs) if words else min(0.5, max(0.0, 0.1 * (epochs - 2.5)))
+    dropout = min(0.3, 0.08 * epochs) if words else min(0.5, max(0.0, 0.14 * (epochs - 2.5)))
     dropout = round(dropout, 2) if training.dropout is None else training.dropout
     return fill(
         config,

@@ -77,14 +77,14 @@ def outcome(model: Trained, x: Any, place: Any = None) -> NDArray[Any]:
 
 def answer(model: Trained, example: Example, top: int) -> Answer:
     """The answer to one sequence; a blank one gets a blank answer."""
-    blank = not len(example.x) or (model.input.ids and not "".join(model.input.tokens(example.x)).strip())
+    blank = not len(example.x) or (model.input.ids and not "".join(model.input.steps(example.x)).strip())
     return model.output.blank() if blank else say(model, example, top)
 
 
 def say(model: Trained, example: Example, top: int) -> Answer:
     """What the network says of one sequence, be it empty."""
-    tokens = model.input.tokens(example.x)
-    found = model.output.answer(outcome(model, example.x, example.place), tokens, top, model.file.tensors)
+    steps = model.input.steps(example.x)
+    found = model.output.answer(outcome(model, example.x, example.place), steps, top, model.file.tensors)
     unknown = {"unknown": model.input.unknown(example.x)} if model.input.ids else {}
     return replace(found, record={**found.record, **unknown})
 

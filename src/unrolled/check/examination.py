@@ -92,7 +92,7 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
     """
     preset = find(config.task)
-    target = "next" if config.data.horizon else OUTPUTS[preset.output].target
+    target = "next" if _ahead(config) else OUTPUTS[preset.output].target
     wanted = Wanted(kind=INPUTS[preset.input].reads, target=target, skip_bad=sys.maxsize)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
     learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted))
@@ -108,6 +108,11 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
         for error in errors:
             examination.fail(error)
     return examination
+
+
+def _ahead(config: Config) -> bool:
+    """Whether a series itself tells what is asked of it."""
+    return config.data.horizon is not None or find(config.task).output == "next"
 
 
 def _readable(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
@@ -134,7 +139,7 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
         "tags": lambda: learn_tags(tagged(), config.data, config.model),
     }
     names = ["words" if preset.input == "tokens" else "numbers"]
-    names += [] if config.data.horizon else [preset.output]
+    names += [] if _ahead(config) else [preset.output]
     found: dict[str, Any] = {}
     errors: list[str] = []
     for name in names:
@@ -158,8 +163,10 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
         "number": lambda: NumberSurvey(learnt.number, findings),
         "tags": lambda: TagSurvey(learnt.tags, findings),
     }
-    if config.data.horizon:
-        return x[preset.input](), ForecastSurvey(config.data.horizon, config.data.history, learnt.numbers)
+    if _ahead(config):
+        return x[preset.input](), ForecastSurvey(
+            config.data.horizon or 0, config.data.history, learnt.numbers
+        )
     return x[preset.input](), y[preset.output]()
 
 

@@ -107,7 +107,7 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
     config, learnt, data = found.config, found.learnt, found.config.data
     y = train.y.report()
     count, every = y.get("windows", train.sequences), y.get("steps", sum(train.lengths))
-    held = 0 if "valid" in found.parts else len(held_out(count, data.hold_out))
+    held = 0 if "valid" in found.parts else len(held_out(count, config))
     if learnt.words is not None:
         # How many affixes there will be is not counted here; they are more than an embedding has numbers.
         width = min(learnt.words.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
@@ -213,7 +213,7 @@ def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
         ]
         return [f"to be learnt{of}: " + "; ".join(rows)]
     if "windows" in y:
-        return [f"{y['windows']:,} windows to forecast from{of}"]
+        return [f"{y['windows']:,} windows to tell what follows from{of}"]
     scheme = "none marks spans" if y["scheme"] == "none" else f"marking spans ({y['scheme']})"
     lines = [f"{len(y['tags']):,} tags{of}, {scheme}: {_names(y['tags'], sort=True)}"]
     if y["spans"]:

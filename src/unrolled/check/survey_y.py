@@ -176,7 +176,10 @@ class NumberSurvey:
 
 @dataclass
 class ForecastSurvey:
-    """Windows of series, where their next values are asked for. numbers: what was learnt of the columns."""
+    """Windows of series, where their next values are asked for. numbers: what was learnt of the columns.
+
+    horizon: how many steps are to be forecast; 0: each next step, in pieces of `history` (`labelled.pieces`).
+    """
 
     horizon: int
     history: int
@@ -189,13 +192,16 @@ class ForecastSurvey:
     def add(self, example: Example, lines: Sequence[int] = ()) -> None:
         """Count the windows of one more series."""
         x: F64 = np.asarray(example.x, dtype=np.float64)  # [T, n_x]
-        last = len(x) - self.horizon
-        first = min(self.history, max(1, last))  # step that is the first to be forecast
+        last = len(x) - (self.horizon or 1)
+        first = (
+            min(self.history, max(1, last)) if self.horizon else 1
+        )  # step that is the first to be forecast
         if last < first:
             return
-        asked = sliding_window_view(x[first:], self.horizon, axis=0)  # [windows, n_x, horizon]
-        self.windows += len(asked)
-        self.steps += len(asked) * first
+        asked = sliding_window_view(x[first:], self.horizon or 1, axis=0)  # [windows, n_x, horizon]
+        pieces = -(-len(asked) // self.history)
+        self.windows += len(asked) if self.horizon else pieces
+        self.steps += len(asked) * first if self.horizon else len(x) + (pieces - 1) * self.history
         low, high = asked.min(axis=0), asked.max(axis=0)
         if self.low.shape == low.shape:
             low, high = np.minimum(self.low, low), np.maximum(self.high, high)
@@ -204,6 +210,8 @@ class ForecastSurvey:
     def conclude(self) -> None:
         """Raises DataError where there is nothing to forecast."""
         if not self.windows:
+            if not self.horizon:
+                raise DataError("no examples: no series has two steps", expected="longer series")
             what = f"no examples: no series is longer than the horizon of {self.horizon:,} steps"
             raise DataError(what, expected="longer series, or a smaller --horizon")
         if (self.low >= self.high).all():

@@ -119,6 +119,10 @@ class Muted:
 def variants(wish: Wish) -> list[Variant]:
     """Every combination of what varies. Raises UsageError for what makes no sense."""
     preset = find(wish.task)
+    if preset.kinds == "numbers:next":
+        raise UsageError(
+            "compare has no numbers:next", hint="numbers:number with --horizon 1, which asks the same"
+        )
     if wish.units != (None,) and (preset.input != "tokens" or preset.output == "tags"):
         raise UsageError("--units are for texts", hint="without --units: here the steps are given")
     found: list[Variant] = []

@@ -38,8 +38,8 @@ class Input(Protocol):
         """[some of the ids] True for those that become `<UNK>` half of the time in training."""
         ...
 
-    def tokens(self, x: Any) -> list[str]:
-        """The tokens of an x, for people; none of numbers."""
+    def steps(self, x: Any) -> Any:
+        """An x step by step, as people know it: its tokens, or its numbers [T, n_x]."""
         ...
 
     def encode(self, x: Any, place: Place | None = None) -> NDArray[Any]:

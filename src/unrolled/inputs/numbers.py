@@ -38,9 +38,9 @@ class NumberInput:
         """Numbers a step."""
         return len(self.mean)
 
-    def tokens(self, x: Any) -> list[str]:
-        """Numbers have no tokens."""
-        return []
+    def steps(self, x: Any) -> Any:
+        """The numbers themselves, [T, n_x]."""
+        return x
 
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
         """[T, n_x] standardised; raises DataError for another width or what is not finite."""

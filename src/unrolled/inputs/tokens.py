@@ -243,13 +243,13 @@ class TokenInput:
         """[words] ids that become `<UNK>` half of the times they are seen in training."""
         return self.reading.vocabulary.rare
 
-    def tokens(self, x: str | tuple[str, ...]) -> list[str]:
+    def steps(self, x: str | tuple[str, ...]) -> list[str]:
         """The tokens of an x, not lower-cased."""
         return split(x, self.reading.unit) if type(x) is str else list(x)
 
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.int32]:
         """[T] ids, or [T, ids] with -1 where a word has fewer features."""
-        tokens = self.tokens(x)
+        tokens = self.steps(x)
         known = [token.lower() for token in tokens] if self.reading.lower else tokens
         words = self.reading.vocabulary.encode(known)  # [T]
         if self.affixes is None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..config import DataConfig, ModelConfig
 from ..types import Answer, Example, Place
-from . import label, number, tags
+from . import label, next_numbers, number, tags
 
 Floats = NDArray[np.floating[Any]]
 Weights = Mapping[str, Any]
@@ -48,15 +48,15 @@ class Output(Protocol):
         ...
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[Any]:
-        """A y as the network is to learn it: [], [n_y] or [steps]; -1 asks nothing."""
+        """A y as the network is to learn it: [], [n_y], [steps] or [steps, n_y]; -1 or NaN asks nothing."""
         ...
 
     def settle(self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Weights) -> Output:
         """What only a validation part can tell, after the training."""
         ...
 
-    def answer(self, answer: Floats, tokens: Sequence[str], top: int, weights: Weights) -> Answer:
-        """The answer to one sequence."""
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Weights) -> Answer:
+        """The answer to one sequence, of which these are the steps."""
         ...
 
     def blank(self) -> Answer:
@@ -80,15 +80,20 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class OutputKind:
-    """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file."""
+    """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file.
 
-    target: Literal["label", "number", "tags"]
+    of_all: whether it is learnt of the part held out too: which names there are, and no more.
+    """
+
+    target: Literal["label", "number", "tags", "next"]
     learn: Callable[[Iterable[Example], DataConfig, ModelConfig], Output]
     restore: Callable[[Mapping[str, Any]], Output]
+    of_all: bool = False
 
 
 OUTPUTS: dict[str, OutputKind] = {
-    "label": OutputKind("label", label.learn_label, label.label),
+    "label": OutputKind("label", label.learn_label, label.label, of_all=True),
+    "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
     "number": OutputKind("number", number.learn_number, number.number),
-    "tags": OutputKind("tags", tags.learn_tags, tags.tags),
+    "tags": OutputKind("tags", tags.learn_tags, tags.tags, of_all=True),
 }

@@ -81,7 +81,7 @@ class Label:
             return int(log_probs.argmax())
         return int(np.searchsorted(np.cumsum(np.exp(log_probs)), 0.5))
 
-    def answer(self, answer: Floats, tokens: Sequence[str], top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
         """The class; in the record every probability, or the `top` highest of many classes."""
         log_probs = self.log_probs(answer)
         order = np.argsort(-log_probs, kind="stable")[:top].tolist()

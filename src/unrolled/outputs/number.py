@@ -67,7 +67,7 @@ class Number:
         """[n_y] in the person's units."""
         return answer[-1].astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
 
-    def answer(self, answer: Floats, tokens: Sequence[str], top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
         """The numbers, separated by spaces; in the record the interval too."""
         values = self.values(answer).tolist()
         record: dict[str, Any] = {"value": values if len(values) > 1 else values[0]}

@@ -96,19 +96,20 @@ class Tags:
         except DataError:
             return paths.marginals(answer, self._chain(weights, None))
 
-    def answer(self, answer: Floats, tokens: Sequence[str], top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
         """The tags, separated by spaces; in the record tokens, tags, their probabilities, and spans where marked."""
         path = self.path(answer, weights)
         tags = [self.classes[i] for i in path]
         probabilities = self.probabilities(answer, weights)
+        words = [step for step in steps if isinstance(step, str)]  # numbers have no words
         record: dict[str, Any] = {
-            "tokens": list(tokens),
+            "tokens": words,
             "tags": tags,
             "probabilities": [float(row[i]) for row, i in zip(probabilities, path, strict=True)],
         }
         if self.scheme != "none":
             record["spans"] = [
-                {"type": kind, "start": start, "end": end, "text": " ".join(tokens[start:end])}
+                {"type": kind, "start": start, "end": end, "text": " ".join(words[start:end])}
                 for kind, start, end in spans.spans(tags)
             ]
         return Answer(" ".join(tags), record)
