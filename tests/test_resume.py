@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from labelled_small import write_conll, write_reviews
 from training import SMALL, batch_of, marks, place, run, start, write_text
 from unrolled import train
 from unrolled.architectures import build
@@ -34,9 +35,11 @@ SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5, layers=2)
 PLAN = Plan(steps=14, epochs=None, validations=7, validation_tokens=9, threads=1, seconds=0.0)
 
 
-@pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_text(tmp_path_factory.mktemp("text") / "t.txt", 150)
+WRITERS = {
+    "language": lambda folder: write_text(folder / "t.txt", 150),
+    "classify": lambda folder: write_reviews(folder / "t.csv", 260),
+    "tag": lambda folder: write_conll(folder / "t.conll", 220),
+}
 
 
 def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int) -> int:
@@ -59,14 +62,20 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
 
 
 @pytest.mark.parametrize(
-    "budget, options",
+    "task, budget, options",
     [
-        (("--epochs", "2"), ("--dropout", "0.2", "--average", "0.9", "--layers", "2")),
-        (("--minutes", "0.12"), ("--optimizer", "adamw", "--unit", "word", "--weight-dropout", "0.1")),
+        ("language", ("--epochs", "2"), ("--dropout", "0.2", "--average", "0.9", "--layers", "2")),
+        (
+            "language",
+            ("--minutes", "0.12"),
+            ("--optimizer", "adamw", "--unit", "word", "--weight-dropout", "0.1"),
+        ),
+        ("classify", ("--epochs", "2"), ("--pooling", "attention", "--average", "0.9", "--class-weights")),
+        ("tag", ("--minutes", "0.1"), ("--variational",)),
     ],
 )
-def test_killed_and_left_alone_end_in_the_same_bits(budget, options, text, tmp_path):
-    words = ("train", "language", text, *SMALL, *budget, *options)
+def test_killed_and_left_alone_end_in_the_same_bits(task, budget, options, tmp_path):
+    words = ("train", task, WRITERS[task](tmp_path), *SMALL, *budget, *options)
     killed, alone = tmp_path / "killed", tmp_path / "alone"
     kills = survive(tmp_path, killed, words, seed=len(options))
     # A budget of minutes is measured: the other one takes over the plan, which it finds frozen.
@@ -169,7 +178,8 @@ def test_a_checkpoint_with_an_unknown_part_is_refused():
         restore(Checkpoint(whole.counters, {**whole.tensors, "more.x": np.zeros(1)}), progress)
 
 
-def test_a_copied_run_is_not_the_original(text, tmp_path):
+def test_a_copied_run_is_not_the_original(tmp_path):
+    text = write_text(tmp_path / "t.txt", 150)
     """Resuming in a copy leaves the first folder alone."""
     words = ("train", "language", text, *SMALL, "--epochs", "1")
     assert run(tmp_path / "log", *words, "--out", tmp_path / "one")[0] == 0

@@ -278,6 +278,11 @@ def flat_options(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for part in sections for name, value in part.items() if value is not None}
 
 
+def get(config: Config, name: str) -> Any:
+    """The value of an option by its bare name."""
+    return getattr(getattr(config, _find(name)[0]), name)
+
+
 def fill(config: Config, values: Mapping[str, Any]) -> Config:
     """The configuration with those of its blanks (None) filled that `values` names."""
     for name, value in values.items():

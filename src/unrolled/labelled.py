@@ -118,8 +118,9 @@ def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
     Of those before (the first piece has none) nothing is asked, so that every answer has seen a history. Raises
     DataError where no series has two steps.
     """
-    found = False
+    found, file = False, None
     for one in series:
+        file = one.place.file
         x = np.asarray(one.x, dtype=np.float64)
         following = np.concatenate([x[1:], np.full((1, *x.shape[1:]), np.nan)])[: len(x)]
         for begin in range(0, len(x) - 1, history):
@@ -129,7 +130,7 @@ def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
             y[: begin - first] = np.nan
             yield Example(x[first:end], y, Place(one.place.file, one.place.line + first), one.id)
     if not found:
-        raise DataError("no examples: no series has two steps", expected="longer series")
+        raise DataError("no examples: no series has two steps", file=file, expected="longer series")
 
 
 def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
@@ -137,8 +138,9 @@ def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator
 
     Raises DataError where no series is long enough.
     """
-    found = False
+    found, file = False, None
     for one in series:
+        file = one.place.file
         x = np.asarray(one.x, dtype=np.float64)
         for end in range(min(history, max(1, len(x) - horizon)), len(x) - horizon + 1):
             found = True
@@ -148,7 +150,7 @@ def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator
             )
     if not found:
         what = f"no examples: no series is longer than the horizon of {horizon:,} steps"
-        raise DataError(what, expected="longer series, or a smaller --horizon")
+        raise DataError(what, file=file, expected="longer series, or a smaller --horizon")
 
 
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:

@@ -142,8 +142,6 @@ def _weights(config: Config, part: Examples, n_y: int) -> tuple[float, ...]:
     """[n_y] the root of each class's rarity, 1 on average over the examples; none unless asked for."""
     if not config.training.class_weights:
         return ()
-    if part.each or np.issubdtype(part.y.dtype, np.floating):
-        raise UsageError("class weights are for one class a sequence", hint="--no-class-weights")
     counts = np.bincount(part.y[part.rows], minlength=n_y)
     weights = np.where(counts > 0, np.maximum(counts, 1) ** -0.5, 0.0)
     return tuple((weights * counts.sum() / (weights * counts).sum()).tolist())

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .config import Config, fill
+from .config import Config, fill, get
 from .errors import UsageError, suggest
 
 
@@ -81,6 +81,16 @@ COMBINATIONS: dict[str, Preset] = {
     )
 }
 
+# Options that only some tasks have a use for: for which outputs, and the flag that takes it back.
+ONLY: dict[str, tuple[str, ...]] = {
+    "horizon": ("number",),
+    "classes": ("label",),
+    "ordinal": ("label",),
+    "class_weights": ("label",),
+    "pooling": ("label", "number"),
+    "crf": ("tags",),
+}
+
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
 RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
 
@@ -98,10 +108,21 @@ def find(task: str) -> Preset:
 
 
 def resolve_data(config: Config) -> Config:
-    """The configuration with the blanks of its data section filled: known before any file is read."""
+    """The configuration with the blanks of its data section filled: known before any file is read.
+
+    Raises UsageError for an option that the task has no use for.
+    """
     preset = find(config.task)
+    for name, outputs in ONLY.items():
+        if get(config, name) and preset.output not in outputs:
+            raise UsageError(
+                f"{config.task} has no use for '{name}'", expected=f"it with {' or '.join(outputs)}"
+            )
+    if config.data.horizon and preset.kinds != "numbers:number":
+        raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers:number")
     config = fill(config, preset.defaults)
-    config = fill(config, {"bidirectional": False, "affixes": False, "pooling": "max", "crf": False})
+    config = fill(config, {"bidirectional": False, "affixes": False, "crf": False})
+    config = fill(config, {"pooling": "max"}) if preset.output in ONLY["pooling"] else config
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
 
 

@@ -186,11 +186,13 @@ class ForecastSurvey:
     numbers: NumberInput | None
     windows: int = 0
     steps: int = 0  # of all windows
+    file: Path | None = None  # of the last series
     low: F64 = field(default_factory=lambda: np.zeros(0))  # [n_x, horizon] of what is to be forecast
     high: F64 = field(default_factory=lambda: np.zeros(0))
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> None:
         """Count the windows of one more series."""
+        self.file = example.place.file
         x: F64 = np.asarray(example.x, dtype=np.float64)  # [T, n_x]
         last = len(x) - (self.horizon or 1)
         first = (
@@ -211,9 +213,11 @@ class ForecastSurvey:
         """Raises DataError where there is nothing to forecast."""
         if not self.windows:
             if not self.horizon:
-                raise DataError("no examples: no series has two steps", expected="longer series")
+                raise DataError(
+                    "no examples: no series has two steps", file=self.file, expected="longer series"
+                )
             what = f"no examples: no series is longer than the horizon of {self.horizon:,} steps"
-            raise DataError(what, expected="longer series, or a smaller --horizon")
+            raise DataError(what, file=self.file, expected="longer series, or a smaller --horizon")
         if (self.low >= self.high).all():
             raise DataError("the number to be learnt is always the same", expected="one that varies")
 

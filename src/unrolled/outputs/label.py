@@ -164,8 +164,28 @@ def learn_label(examples: Iterable[Example], data: DataConfig, model: ModelConfi
     if len(counts) < 2:
         one = next(iter(counts), None)
         what = "no labels" if one is None else f"only one class, {one!r:.80}, in {counts[one]:,} examples"
-        raise DataError(what, expected="two classes or more")
+        raise DataError(
+            what, file=next(iter(places.values())).file if places else None, expected="two classes or more"
+        )
+    if model.ordinal:
+        _expect_numbers(places)
     return Label(tuple(sorted(counts, key=_rank)), model.ordinal)
+
+
+def _expect_numbers(places: Mapping[str, Place]) -> None:
+    """Ratings are numbers, or their order must be told. places: where each class was first."""
+    strange = [name for name in places if parse_number(name) is None]
+    if len(strange) == len(places):
+        raise UsageError("the order of the ratings is not known", hint="--classes WORST,...,BEST")
+    if strange:
+        place = places[strange[0]]
+        raise DataError(
+            f"{strange[0]!r:.80} is no number, as other ratings are",
+            file=place.file,
+            line=place.line,
+            expected="a number",
+            hint="--classes WORST,...,BEST",
+        )
 
 
 def _rank(name: str) -> tuple[bool, float, str]:

@@ -130,7 +130,7 @@ class Tags:
         steps = sum(len(t) for t in y)
         found: dict[str, Any] = {"loss": self._loss(y, answers, weights), "accuracy": right / max(1, steps)}
         if self.scheme != "none":
-            names = [[[self._name(i) for i in row] for row in side] for side in (y, guessed)]
+            names = [[[self._name(int(i)) for i in row] for row in side] for side in (y, guessed)]
             tally = spans.tally(names[0], names[1])
             found |= {
                 "span_precision": tally.overall.precision,
