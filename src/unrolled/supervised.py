@@ -135,7 +135,7 @@ def assemble(config: Config, ready: Ready) -> Job:
     )
 
 
-LOSS_UNITS = {"classes": "nats", "numbers": "half the squared error"}
+LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations"}
 
 
 def _weights(config: Config, part: Examples, n_y: int) -> tuple[float, ...]:
