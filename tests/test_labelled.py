@@ -118,6 +118,17 @@ def test_tables_in_answers_out_with_their_ids(tmp_path: Path):
     assert "no column" in refused(run("predict", kinds()["label"].model, renamed, "--columns", "x=speech"))
 
 
+def test_columns_of_numbers_go_by_name_whatever_their_order(tmp_path: Path):
+    kind = kinds()["log"]
+    header, *lines = kind.test.read_text().splitlines()
+    turned = tmp_path / "turned.csv"
+    rows = (",".join(["7", *reversed(line.split(","))]) for line in lines)
+    turned.write_text("\n".join(["more,flow,heat", *rows]) + "\n")
+    assert header == "heat,flow"
+    assert run("predict", kind.model, turned).out == run("predict", kind.model, kind.test).out
+    assert run("evaluate", kind.model, turned).out == run("evaluate", kind.model, kind.test).out
+
+
 def test_tags_of_sentences_and_of_conll_in_three_forms(tmp_path: Path):
     model = kinds()["names"].model
     line = b"then mister anna bob came\n"

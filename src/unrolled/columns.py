@@ -28,6 +28,7 @@ class Wanted:
     kind: what x becomes, a text (or its tokens) or numbers [T_x, n_x].  target: what y becomes: one class, reals, or
     a tag a step; `next` has no y; None asks for nothing, as in prediction: then y is passed on as it is found.
     skip_bad: how many bad rows may be left out, in all files together; `skipped` is told each with its reason.
+    named: told the names of the columns of x that were found in a table.
     Raises UsageError where a column is to be two things at once, or skip_bad is negative.
     """
 
@@ -39,6 +40,7 @@ class Wanted:
     target: Literal["label", "number", "tags", "next"] | None = None
     skip_bad: int = 0
     skipped: Callable[[Place, str], None] | None = None
+    named: Callable[[tuple[str, ...]], None] | None = None
 
     def __post_init__(self) -> None:
         if self.skip_bad < 0:

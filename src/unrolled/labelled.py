@@ -56,15 +56,35 @@ class Ready:
     skipped: tuple[str, ...] = ()
 
 
+def with_columns(paths: Sequence[Path], config: Config) -> Config:
+    """The configuration with the columns of numbers by their names, as the first table has them: so every other one is
+    read alike, whatever order its columns have and whatever else is in it. Raises what the readers raise."""
+    found: list[tuple[str, ...]] = []
+    next(iter(from_files(paths, config, named=found.append).examples()), None)
+    given = config.data.columns
+    if INPUTS[find(config.task).input].reads != "numbers" or not found:
+        return config
+    if (given and parse_columns(given).x) or any(
+        set(name) & set(",+=") or not name.strip() for name in found[0]
+    ):
+        return config
+    columns = ",".join([f"x={'+'.join(found[0])}", *([given] if given else [])])
+    return replace(config, data=replace(config.data, columns=columns))
+
+
 def from_files(
-    paths: Sequence[Path], config: Config, *, asked: bool = True, skipped: list[str] | None = None
+    paths: Sequence[Path],
+    config: Config,
+    *,
+    asked: bool = True,
+    named: Callable[[tuple[str, ...]], None] | None = None,
 ) -> Labelled:
-    """Files of examples; `asked`: each must have its y.  skipped: takes a line for each bad row that was left out.
+    """Files of examples; `asked`: each must have its y.  named: told the columns of x that are found in a table.
 
     Raises what the readers raise, when the examples are asked for.
     """
     preset = find(config.task)
-    told = skipped if skipped is not None else []
+    told: list[str] = []
 
     def skip(place: Place, reason: str) -> None:
         line = f"{place}: {reason}"
@@ -76,7 +96,7 @@ def from_files(
         config.data.horizon is not None or preset.output == "next"
     )  # the series itself tells what is asked
     target = "next" if ahead else OUTPUTS[preset.output].target if asked else None
-    wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip)
+    wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip, named=named)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
 
     def examples() -> Iterator[Example]:

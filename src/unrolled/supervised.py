@@ -13,7 +13,7 @@ from .config import Config
 from .errors import UsageError
 from .examples import Examples
 from .jobs import Job, Request
-from .labelled import Labelled, Ready, from_files, prepare
+from .labelled import Labelled, Ready, from_files, prepare, with_columns
 from .losses import Criterion
 from .network import NetworkSpec
 from .tasks import find, resolve_examples
@@ -57,6 +57,7 @@ def request_from_files(
     force: bool = False,
 ) -> Request:
     """The same of files; test files are read once, so that unusable ones are told before anything is written."""
+    config = with_columns(data, config)
     for _ in from_files(test, config).examples() if test else ():
         pass
     held = from_files(valid, config) if valid else None

@@ -80,7 +80,7 @@ def contest(config: Config, units: Sequence[str], files: Files, folder: Path) ->
 
 
 def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
-    preset = find(config.task)
+    preset, config = find(config.task), labelled.with_columns(files.data, config)
     train, valid, scored, about = _parts(config, files)
     gold = tuple(scored.examples())
 
@@ -94,12 +94,16 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
                 found.output.encode(example.y, len(x), example.place)
         return found
 
+    def job(variant: Config) -> Job:
+        variant = replace(variant, data=replace(variant.data, columns=config.data.columns))
+        return supervised.assemble(variant, ready(variant.data))
+
     scoring = _scoring(preset.output, gold, ready(config.data).output.to_json())
     return Contest(
         about=f"{about}: {len(gold):,} {scoring.items}",
         data={"train": train.sha256, "valid": valid.sha256 if valid else None},
         scored=scored.sha256,
-        job=lambda config: supervised.assemble(config, ready(config.data)),
+        job=job,
         scoring=scoring,
         answers=partial(_answers, gold, _ANSWERS[preset.output]),
         rivals=lambda: rivals.of_examples(preset.kinds, config.data.horizon, train.examples, gold),

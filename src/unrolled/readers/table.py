@@ -73,6 +73,8 @@ def _examples(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> I
             return
     cells = first[1]
     found = find_columns(table.names, wanted, lambda i: is_number(cells[i]), path, table.line)
+    if wanted.named is not None:
+        wanted.named(tuple(table.names[i] for i in found.x))
     rows = _Rows(path, table.names, found, wanted)
     steps = rows.examples(itertools.chain([first], table.rows), bad)
     if found.by is not None:
