@@ -763,3 +763,14 @@ def test_real_reviews(data: Path, tmp_path: Path):
     assert found["fix"]["files"][0]["copies"] == found["duplicates"]["count"] == 103
     kept, whole = (tmp_path / path.name).read_bytes(), path.read_bytes()
     assert kept[:1_000] == whole[:1_000] and 0.95 < len(kept) / len(whole) < 1
+
+
+def test_columns_go_by_name_and_a_clock_is_told(tmp_path: Path):
+    rows = "".join(f"{10 * t},{t % 3},{t % 2}\n" for t in range(60))
+    path = put(tmp_path / "log.csv", "seconds,heat,flow\n" + rows)
+    found = report("numbers:next", path)
+    columns = {row["column"]: row["clock"] for row in found["parts"]["train"]["columns"]}
+    assert columns == {"seconds": True, "heat": False, "flow": False}
+    assert "only ever rises: a clock? (--columns x=... leaves it out)" in in_words(found)
+    told = in_words(report("numbers:next", path, columns="x=heat+flow"))
+    assert "clock" not in told and "  heat " in told

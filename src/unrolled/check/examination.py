@@ -21,6 +21,7 @@ from ..config import Config
 from ..errors import DataError
 from ..inputs import INPUTS
 from ..inputs.numbers import NumberInput, learn_numbers
+from ..labelled import with_columns
 from ..outputs import OUTPUTS
 from ..outputs.label import Label, learn_label
 from ..outputs.number import Number, learn_number
@@ -92,6 +93,8 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
     """
     preset = find(config.task)
+    with suppress(DataError):  # what cannot be read is told below
+        config = with_columns(parts["train"], config)
     target = "next" if _ahead(config) else OUTPUTS[preset.output].target
     wanted = Wanted(kind=INPUTS[preset.input].reads, target=target, skip_bad=sys.maxsize)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted

@@ -185,6 +185,7 @@ def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
         notes = ["never changes"] * row["constant"]
         notes += [f"{row['far']:,} far off"] * bool(row["far"])
         notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
+        notes += ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
         numbers = "".join(f"{_number(row[key]):>12}" for key in ("min", "mean", "max", "deviation"))
         lines.append(f"  {row['column'][:12]:12}{numbers}  {', '.join(notes)}".rstrip())
     if len(columns) > COLUMNS:

@@ -108,9 +108,13 @@ class TokenSurvey:
         return {"unknown_share": {str(n): self.unknown[n] / max(1, self.tokens) for n in sizes}}
 
 
+CLOCK = 5  # steps that rise without exception: a shorter series may do so by chance
+
+
 @dataclass
 class ColumnSurvey:
-    """Numbers, column by column: range, values far off, long runs of one value. names: of the columns, for people."""
+    """Numbers, column by column: range, values far off, long runs of one value, and whether each step is more than the
+    one before, as on a clock. names: of the columns, for people."""
 
     learnt: NumberInput | None
     names: tuple[str, ...]
@@ -121,6 +125,8 @@ class ColumnSurvey:
     mean: F64 = field(default_factory=lambda: np.zeros(0))
     far: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     runs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    rises: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    longest: int = 0
 
     def add(self, example: Example) -> int:
         """Look at one more; its steps."""
@@ -129,6 +135,7 @@ class ColumnSurvey:
             width = self.learnt.n_x if self.learnt is not None else x.shape[1]
             self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
             self.mean, self.far, self.runs = np.zeros(width), np.zeros(width, int), np.zeros(width, int)
+            self.rises = np.ones(width, bool)
         if x.shape[1] != len(self.low):
             place, expected = example.place, f"{len(self.low)}, as in the first"
             raise DataError(
@@ -140,6 +147,8 @@ class ColumnSurvey:
                 self.mean += (x.mean(axis=0) - self.mean) * (len(x) / self.steps)
             self.low, self.high = np.minimum(self.low, x.min(axis=0)), np.maximum(self.high, x.max(axis=0))
             self._far(x, example.place)
+            self.rises &= (x[1:] > x[:-1]).all(axis=0)
+            self.longest = max(self.longest, len(x))
             if len(x) >= RUN:
                 self._runs(x, example.place)
         return len(x)
@@ -186,4 +195,5 @@ class ColumnSurvey:
             "constant": constant,
             "far": int(self.far[i]),
             "long_runs": int(self.runs[i]),
+            "clock": bool(self.rises[i]) and self.longest >= CLOCK,
         }
