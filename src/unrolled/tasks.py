@@ -165,10 +165,10 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     model, training = config.model, config.training
     tokens = find(config.task).input == "tokens"
     batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
-    if training.minutes is None:
-        # Enough steps to learn something from few sequences, and not for ever over many.
-        steps_an_epoch = max(1, sequences // batch_size)
-        config = fill(config, {"epochs": max(8, min(100, round(1_500 / steps_an_epoch)))})
+    # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
+    # but what was read so often has nothing left to say: then training ends before them.
+    epochs = max(8, min(100, round(1_500 / max(1, sequences // batch_size))))
+    config = fill(config, {"epochs": epochs if training.minutes is None else 4 * epochs})
     hidden = model.hidden or (128 if tokens or steps > 20_000 else 64)
     embedding = (min(width, 128) if config.data.unit != "char" else min(width, 64)) if tokens else 0
     return fill(
