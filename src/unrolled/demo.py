@@ -38,7 +38,7 @@ def demo(file: Path | None, minutes: float, folder: Path, reporter: Reporter) ->
     paths = (file,) if file else library_source()
     reporter.note(
         f"A character model (an LSTM) learns {file or 'the source of the Python standard library'} for {minutes:g} "
-        "minutes. What it would write appears as it learns."
+        f"minute{'' if minutes == 1 else 's'}. What it would write appears as it learns."
     )
     source = from_files(paths, "file")
     # Half of the windows start from zeros at a line, so that a minute is enough to learn how lines begin.

@@ -47,7 +47,7 @@ def demo_tagger(folder: Path, reporter: Reporter) -> None:
     for name, model in (("forward", forward), ("both directions", both)):
         print(f"  {name:24}{evaluate(model, test)['accuracy']:12.1%}{others / steps:16.1%}")
     print(
-        f"\nThe model is {folder / 'tagger'}: `echo 'Ask Ada Byron.' | unrolled predict {folder / 'tagger'}`\n"
+        f"\nThe model is {folder / 'tagger'}: `echo 'We met Ada Byron in the park.' | unrolled predict {folder / 'tagger'}`\n"
     )
 
 

@@ -28,7 +28,7 @@ from .keeper import RunKeeper, arrays, listening, restore
 from .machine import peak_bytes, tune
 from .network import parameters
 from .planning import make_plan, refuse_too_large
-from .progress import Reporter, duration
+from .progress import Reporter, counted, duration
 from .runstate import CHECKPOINT, Run, open_run, save_plan
 from .tasks import resolve_data
 from .train import Plan, Progress, begin, train
@@ -153,9 +153,9 @@ def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
         f"{spec.layers} x {spec.n_a} {spec.cell}{ways}, {ends}{', tied' if spec.tie else ''}, "
         f"dropout {training.dropout:g}: {parameters(spec):,} parameters"
     )
-    size = f"{plan.steps:,} steps" if plan.steps else f"{plan.epochs} epochs"
+    size = counted(plan.steps, "step") if plan.steps else counted(plan.epochs or 0, "epoch")
     time = f", about {duration(plan.seconds)}" if plan.seconds else ""
-    reporter.note(f"{size} of {job.step} on {plan.threads} threads{time}")
+    reporter.note(f"{size} of {job.step} on {counted(plan.threads, 'thread')}{time}")
 
 
 def _writer(out: Path, job: Job, progress: Progress) -> Any:

@@ -67,6 +67,11 @@ def sparkline(values: list[float], width: int = 24) -> str:
     return "".join(BARS[round((value - low) * scale)] for value in shown)
 
 
+def counted(number: int, noun: str) -> str:
+    """How many of a thing, for people: 1 thread, 1,129 steps."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Seconds for people: 42s, 3m05s, 2h14m."""
     whole = max(0, round(seconds))
