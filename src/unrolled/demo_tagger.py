@@ -46,9 +46,8 @@ def demo_tagger(folder: Path, reporter: Reporter) -> None:
     steps = sum(len(one.y or ()) for one in test.examples())
     for name, model in (("forward", forward), ("both directions", both)):
         print(f"  {name:24}{evaluate(model, test)['accuracy']:12.1%}{others / steps:16.1%}")
-    print(
-        f"\nThe model is {folder / 'tagger'}: `echo 'We met Ada Byron in the park.' | unrolled predict {folder / 'tagger'}`\n"
-    )
+    model, words = folder / "tagger", "We met Ada Byron in the park."
+    print(f"\nThe model is {model}: `echo '{words}' | unrolled predict {model}`\n")
 
 
 def _trained(out: Path, reporter: Reporter, *, bidirectional: bool) -> Trained:
