@@ -13,8 +13,9 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Read by torch and by NumPy's BLAS at their first import, here and in the processes that tests start.
+both = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2  # where two processes run tests, each has a core
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[name] = str(min(2, int(os.environ.get(name) or 2)))
+    os.environ[name] = str(min(both, int(os.environ.get(name) or both)))
 
 # Annotations of the package (array shapes too) are checked at every call, in tests only: it costs 0.1 ms a call.
 # A name that is imported for type checkers alone cannot be resolved when running and is let through.
