@@ -164,13 +164,14 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     or numbers a step."""
     model, training = config.model, config.training
     tokens = find(config.task).input == "tokens"
+    words = tokens and config.data.unit != "char"
     batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
     epochs = max(8, min(100, round(1_500 / max(1, sequences // batch_size))))
     config = fill(config, {"epochs": epochs if training.minutes is None else 4 * epochs})
     hidden = model.hidden or (128 if tokens or steps > 20_000 else 64)
-    embedding = (min(width, 128) if config.data.unit != "char" else min(width, 64)) if tokens else 0
+    embedding = min(width, 128 if words else 64) if tokens else 0
     return fill(
         config,
         {
@@ -182,8 +183,8 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
             "window": 512,
             "lr": RATES[training.optimizer] * 0.5,
             "average": 0.0,
-            "dropout": 0.4 if tokens else 0.2,
-            "input_dropout": 0.4 if tokens and config.data.unit != "char" else 0.0,
+            "dropout": (0.4 if words else 0.25) if tokens else 0.2,
+            "input_dropout": 0.4 if words else 0.0,
         },
     )
 
