@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .kernels import columns
+from .fused import columns
 from .network import NetworkSpec, cutoffs
 from .scan import NO_DROPOUTS, Dropouts
 

@@ -1,0 +1,54 @@
+// A few threads of the process's OpenMP runtime that work on one call, and the barrier between them.
+#pragma once
+#include <sched.h>
+
+#include <atomic>
+
+#include "unrolled.h"
+
+constexpr int MOST_THREADS = 64;
+// A barrier is met within a microsecond where every thread has a core. Past that, some thread waits for one, and who
+// keeps spinning takes it away.
+constexpr int SPINS = 2000;
+
+struct alignas(64) Flag { std::atomic<long> met{0}; }; // a cache line for each, or they would disturb each other
+
+struct Team {
+    long me, size;
+    Flag *flags;
+    long barriers = 0;
+
+    // Nobody goes on before all have come here, and then all see what the others wrote.
+    void sync()
+    {
+        flags[me].met.store(++barriers, std::memory_order_release);
+        for (long i = 0; i < size; i++)
+            for (int spins = 0; flags[i].met.load(std::memory_order_acquire) < barriers; spins++) {
+                if (spins > SPINS) sched_yield();
+#if defined(__x86_64__)
+                else __builtin_ia32_pause();
+#endif
+            }
+    }
+};
+
+static void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+static int (*team_size)(void);
+static int (*team_me)(void);
+
+// Runs work(call, team) on so many threads, or as many as the runtime gives.
+template <class Call> void run(const Call &call, void (*work)(const Call &, Team &))
+{
+    struct Job { const Call *call; void (*work)(const Call &, Team &); Flag flags[MOST_THREADS]; };
+    Job job{&call, work, {}};
+    if (call.of.threads <= 1 || !parallel) {
+        Team alone{0, 1, job.flags};
+        return work(call, alone);
+    }
+    auto each = [](void *given) {
+        Job &job = *(Job *)given;
+        Team team{team_me(), team_size(), job.flags};
+        job.work(*job.call, team);
+    };
+    parallel(each, &job, (unsigned)(call.of.threads < MOST_THREADS ? call.of.threads : MOST_THREADS), 0);
+}
