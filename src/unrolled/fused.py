@@ -134,7 +134,7 @@ class _Sequence(torch.autograd.Function):
     """(call, x, a W for each gate, a b for each gate, state) -> (a, state after)."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore
+    def forward(ctx: Any, call: Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         gates, (steps, batch) = len(call.cell.gates), x.shape[:2]
         Ws, bs, state = tensors[:gates], tensors[gates : 2 * gates], tensors[2 * gates :]
         n_a = bs[0].shape[0]
@@ -150,7 +150,7 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
+    def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (by its decorator)
         call: Call = ctx.call
         taken, W, out, *rest = ctx.saved_tensors
         n_a, before, kept = out.shape[-1], rest[: ctx.names], rest[ctx.names :]

@@ -8,9 +8,9 @@ a step is one contiguous block), gradients included:
     state   one array [batch, n_a] for each of cell.state: the state before the first step
     a       [T, batch, n_a]: a_t of every step; and the state after the last
 
-`reference` runs the equation as it is written and stays as the yardstick; KERNELS are torch's ways; `quickest` finds the
-native kernels of fused.py where they were built and can compute what is asked. UNROLLED_KERNEL forces one: reference,
-torch, or an instruction set of the native kernels, baseline, avx2 or avx512.
+`reference` runs the equation as it is written and stays as the yardstick; KERNELS has torch's ways; `quickest` finds
+the native kernels of fused.py, where they were built and can compute what is asked. UNROLLED_KERNEL forces one:
+reference, torch, or an instruction set of the native kernels, baseline, avx2, avx512.
 """
 
 from __future__ import annotations

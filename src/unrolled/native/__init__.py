@@ -13,6 +13,7 @@ from .library import (
     knows,
     libraries,
     library,
+    running,
     use_threads,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "knows",
     "libraries",
     "library",
+    "running",
     "use_threads",
 ]

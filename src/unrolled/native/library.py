@@ -18,7 +18,13 @@ from ..errors import UsageError, suggest
 VERSION = 1  # of the face in unrolled.h
 NAMES = ("avx512", "avx2", "baseline")  # the quickest first
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
-_CODES = {("rnn", "tanh"): 0, ("rnn", "relu"): 1, ("gru-simple", "tanh"): 2, ("gru", "tanh"): 3, ("lstm", "tanh"): 4}
+_CODES = {
+    ("rnn", "tanh"): 0,
+    ("rnn", "relu"): 1,
+    ("gru-simple", "tanh"): 2,
+    ("gru", "tanh"): 3,
+    ("lstm", "tanh"): 4,
+}
 
 
 class Sequences(Structure):
@@ -100,7 +106,9 @@ def forced() -> str | None:
         raise UsageError(what, expected=", ".join(FORCED), hint=suggest(name, FORCED))
     if name in NAMES and name not in libraries():
         there = ", ".join(libraries()) or "none: no C++ compiler was there when unrolled was installed"
-        raise UsageError(f"UNROLLED_KERNEL is '{name}', which this CPU or this installation has not", expected=there)
+        raise UsageError(
+            f"UNROLLED_KERNEL is '{name}', which this CPU or this installation has not", expected=there
+        )
     return name
 
 
@@ -111,6 +119,12 @@ def library() -> Library | None:
     if name is None:
         return next(iter(libraries().values()), None)
     return libraries().get(name)
+
+
+def running() -> str:
+    """What whole sequences run on, as UNROLLED_KERNEL would name it. Raises UsageError as `forced`."""
+    chosen = library()
+    return chosen.name if chosen is not None else forced() or "torch"
 
 
 def use_threads(runtime: ctypes.CDLL) -> None:
