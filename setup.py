@@ -21,9 +21,11 @@ from setuptools.command.build import build
 SOURCES = Path("csrc")
 # Products and sums may fuse, which standard C++ forbids; NaN and infinity keep their meaning.
 FLAGS = "-std=c++17 -O3 -fPIC -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-exceptions -fno-rtti"
+AVX512 = "-mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma"
 X86 = {
     "avx2": "-mavx2 -mfma",
-    "avx512": "-mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma",
+    "avx512": AVX512,
+    "avx512vnni": f"{AVX512} -mavx512vnni",
 }
 VARIANTS = {"baseline": ""} | (X86 if platform.machine().lower() in ("x86_64", "amd64") else {})
 
@@ -34,7 +36,7 @@ def compile_variant(name: str, compiler: list[str], folder: Path) -> None:
     Raises OSError or CalledProcessError where that fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        parts = {"kernels": VARIANTS[name], "cpu": f"-DUNROLLED_{name.upper()}"}
+        parts = {"kernels": VARIANTS[name], "step": VARIANTS[name], "cpu": f"-DUNROLLED_{name.upper()}"}
         for part, more in parts.items():
             made = ["-c", str(SOURCES / f"{part}.cpp"), "-o", f"{scratch}/{part}.o"]
             subprocess.run([*compiler, *FLAGS.split(), *more.split(), *made], check=True)

@@ -3,7 +3,10 @@
 
 extern "C" int64_t unrolled_cpu(void)
 {
-#if defined(UNROLLED_AVX512)
+#if defined(UNROLLED_AVX512) || defined(UNROLLED_AVX512VNNI)
+#if defined(UNROLLED_AVX512VNNI)
+    if (!__builtin_cpu_supports("avx512vnni")) return 0;
+#endif
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 #elif defined(UNROLLED_AVX2)

@@ -100,7 +100,7 @@ template <class Cell> struct Forward {
         for (long strip = share.from(strips); strip < share.until(strips); strip++) {
             const long vector = strip * STRIP / GATES, last = vector + STRIP / GATES;
             const long wanted = last < share.vectors ? last : share.vectors;
-            product(rows, left + share.first() * s.units, stride * s.units, packed.strip(strip), packed.K,
+            product<Quick>(rows, left + share.first() * s.units, stride * s.units, packed.strip(strip), packed.K,
                     (wanted - vector) * GATES, scratch);
             for (long v = vector; v < wanted; v++) {
                 const long gates = column + v * GATES * W;
@@ -133,13 +133,13 @@ template <class Cell> struct Forward {
         for (long t = 0; t < f.of.steps; t++) {
             const long rows = share.own_rows(t);
             Spot s{f.of.units, 0, 0, 0, before, nullptr, 0, 0};
-            stage<Cell::GATES>(s, rows, before, first, 0, f.train || Cell::SECOND, [&](const Spot &s, V *z) {
-                Cell::forward(f, s, z);
+            stage<Cell::GATES>(s, rows, before, first, 0, f.train || Cell::SECOND, [&](const Spot &spot, V *z) {
+                Cell::forward(f, spot, z);
             });
             if constexpr (Cell::SECOND) {
                 const float *left = f.relevant + (f.train ? share.begin * f.of.units : 0);
-                stage<1>(s, rows, left, second, share.vectors * Cell::GATES * W, f.train, [&](const Spot &s, V *z) {
-                    Cell::forward_second(f, s, z);
+                stage<1>(s, rows, left, second, share.vectors * Cell::GATES * W, f.train, [&](const Spot &spot, V *z) {
+                    Cell::forward_second(f, spot, z);
                 });
             }
             before = f.a + share.begin * f.of.units;
@@ -201,7 +201,7 @@ template <class Cell> struct Backward {
         for (long strip = share.from(strips); strip < share.until(strips); strip++) {
             const long vector = strip * STRIP, last = vector + STRIP;
             const long wanted = last < share.vectors ? last : share.vectors;
-            product(multiplied, left + share.first() * share.row, stride * share.row, packed.strip(strip), packed.K,
+            product<Quick>(multiplied, left + share.first() * share.row, stride * share.row, packed.strip(strip), packed.K,
                     wanted - vector, scratch);
             for (long v = vector; v < wanted; v++) {
                 s.at = v * W;
@@ -235,15 +235,16 @@ template <class Cell> struct Backward {
             const long rows = share.own_rows(t), before = share.begin - (t ? share.all_rows(t - 1) : 0);
             Spot s{f.of.units, 0, 0, 0, t ? f.a + before * f.of.units : f.state[0],
                    t && f.c ? f.c + before * f.of.units : f.state[1], 0, 0};
-            stage(s, multiplied, rows, after, first, [&](const Spot &s, V d, V *sum) {
-                d += s.of(f.d_state[0], s.row) + s.of(f.d_a, s.now);
-                s.to(f.d_state[0], s.row, Cell::backward(f, s, d, sum));
+            stage(s, multiplied, rows, after, first, [&](const Spot &spot, V d, V *sum) {
+                d += spot.of(f.d_state[0], spot.row) + spot.of(f.d_a, spot.now);
+                spot.to(f.d_state[0], spot.row, Cell::backward(f, spot, d, sum));
             });
             after = f.d_gates + share.begin * share.row;
             multiplied = rows;
             if constexpr (SECOND)
-                stage(s, rows, rows, after + place(0, GATES), second, [&](const Spot &s, V d, V *sum) {
-                    s.to(f.d_state[0], s.row, s.of(f.d_state[0], s.row) + Cell::backward_second(f, s, d, sum));
+                stage(s, rows, rows, after + place(0, GATES), second, [&](const Spot &spot, V d, V *sum) {
+                    V past = spot.of(f.d_state[0], spot.row);
+                    spot.to(f.d_state[0], spot.row, past + Cell::backward_second(f, spot, d, sum));
                 });
         }
         stage(Spot{f.of.units, 0, 0, 0, nullptr, nullptr, 0, 0}, multiplied, multiplied, after, first,

@@ -45,29 +45,45 @@ static void tile(const float *__restrict A, long lda, const float *__restrict B,
     }
 }
 
-static void tile_of(long rows, const float *A, long lda, const float *B, long K, float *C, bool add)
-{
-    switch (rows) {
-    case 1: return tile<1, 4>(A, lda, B, K, C, add);
-    case 2: return tile<2, 2>(A, lda, B, K, C, add);
-    case 3: return tile<3, 2>(A, lda, B, K, C, add);
-    case 4: return tile<4, 1>(A, lda, B, K, C, add);
-    case 5: return tile<5, 1>(A, lda, B, K, C, add);
-    default: return tile<TILE_ROWS, 1>(A, lda, B, K, C, add);
+struct Quick { // any number of rows, as quick as it goes
+    static constexpr long ROWS = TILE_ROWS;
+    static void tiles(long rows, const float *A, long lda, const float *B, long K, float *C, bool add)
+    {
+        switch (rows) {
+        case 1: return tile<1, 4>(A, lda, B, K, C, add);
+        case 2: return tile<2, 2>(A, lda, B, K, C, add);
+        case 3: return tile<3, 2>(A, lda, B, K, C, add);
+        case 4: return tile<4, 1>(A, lda, B, K, C, add);
+        case 5: return tile<5, 1>(A, lda, B, K, C, add);
+        default: return tile<TILE_ROWS, 1>(A, lda, B, K, C, add);
+        }
     }
-}
+};
+struct Alike { // every row is summed in the same order, whatever rows stand beside it
+    static constexpr long ROWS = 3;
+    static void tiles(long rows, const float *A, long lda, const float *B, long K, float *C, bool add)
+    {
+        switch (rows) {
+        case 1: return tile<1, 2>(A, lda, B, K, C, add);
+        case 2: return tile<2, 2>(A, lda, B, K, C, add);
+        default: return tile<3, 2>(A, lda, B, K, C, add);
+        }
+    }
+};
 
-// C [rows, STRIP * W] = A [rows, K] times one packed strip, of which `vectors` are wanted.
-static void product(long rows, const float *A, long lda, const float *strip, long K, long vectors, float *C)
+// C [rows, STRIP * W] = A [rows, K] times one packed strip, of which `vectors` are wanted; += where `add`.
+template <class How>
+static void product(long rows, const float *A, long lda, const float *strip, long K, long vectors, float *C,
+                    bool add = false)
 {
-    const long groups = up(rows, TILE_ROWS), blocks = up(K, K_BLOCK);
+    const long groups = up(rows, How::ROWS), blocks = up(K, K_BLOCK);
     for (long panel = 0; panel * TILE_VECTORS < vectors; panel++)
         for (long block = 0; block < blocks; block++) { // so that this part of the panel stays in the first cache
             const long k = K * block / blocks, end = K * (block + 1) / blocks;
             for (long group = 0; group < groups; group++) {
                 const long r = rows * group / groups, last = rows * (group + 1) / groups;
-                tile_of(last - r, A + r * lda + k, lda, strip + (panel * K + k) * PANEL, end - k,
-                        C + r * STRIP * W + panel * PANEL, block > 0);
+                How::tiles(last - r, A + r * lda + k, lda, strip + (panel * K + k) * PANEL, end - k,
+                        C + r * STRIP * W + panel * PANEL, add || block > 0);
             }
         }
 }
@@ -90,7 +106,7 @@ static void pack_rows(const float *M, long ld, long rows, long K, long first, fl
 }
 
 // Packs one strip whose columns are columns of M [K, columns]: from column `first` on; those past the end are zeros.
-static void pack_columns(const float *M, long ld, long K, long columns, long first, float *strip)
+[[maybe_unused]] static void pack_columns(const float *M, long ld, long K, long columns, long first, float *strip)
 {
     for (long v = 0; v < STRIP; v++) {
         const long column = first + v * W;

@@ -46,9 +46,9 @@ template <class Call> void run(const Call &call, void (*work)(const Call &, Team
         return work(call, alone);
     }
     auto each = [](void *given) {
-        Job &job = *(Job *)given;
-        Team team{team_me(), team_size(), job.flags};
-        job.work(*job.call, team);
+        Job &all = *(Job *)given;
+        Team team{team_me(), team_size(), all.flags};
+        all.work(*all.call, team);
     };
     parallel(each, &job, (unsigned)(call.of.threads < MOST_THREADS ? call.of.threads : MOST_THREADS), 0);
 }

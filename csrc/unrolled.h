@@ -68,6 +68,47 @@ int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t thread
 void unrolled_run_forward(const unrolled_forward *call);
 void unrolled_run_backward(const unrolled_backward *call);
 
+// ---- Single steps, for running a model: several layers over each other and the output layer in one call.
+//
+// Weights are packed once, by unrolled_pack, and read ever after: as float32, or as int8 with a scale for each row of
+// the matrix; then what they multiply is rounded to int8 at each step, with a scale for each of its rows, and sums are
+// exact. A row's result has the same bits whatever rows stand beside it.
+
+typedef struct {
+    int64_t cell, rows, units, inputs;
+    int64_t bits;          // 32 or 8
+    const void *W_a[2];    // packed [row, n_a], of the first gates and (GRU) of the candidate
+    const void *W_x[2];    // packed [row, inputs]; NULL: what x adds stands in the table
+    const float *b;        // [row]
+    const float *table;    // [ids, row] W_x x of each id, or where there is W_x [ids, inputs] x of each; NULL: x is given
+    const int64_t *ids;    // [rows] lines of the table; a negative one is the vector of zeros
+    int64_t lines;         // of the table
+    const float *x;        // [rows, inputs] where there is no table. May be state[0] of the layer below
+    float *state[2];       // [rows, n_a] in: before the step; out: after it
+    float *work;           // scratch, unrolled_step_work() floats; layers and head may share it
+} unrolled_layer;
+
+typedef struct {
+    int64_t rows, inputs, outputs, bits;
+    int64_t normalise;   // 1: log softmax
+    int64_t k;           // so many largest outputs are wanted, falling, ties by id; 0: all
+    const void *W;       // packed [outputs, inputs]
+    const float *b;      // [outputs]
+    const float *x;      // [rows, inputs]
+    float *y;            // [rows, outputs] out
+    float *best;         // [rows, k] out
+    int64_t *ids;        // [rows, k] out
+    float *work;
+} unrolled_head;
+
+// Bytes of a packed [rows, K] matrix, and its packing. ld: M's leading dimension.
+int64_t unrolled_packed(int64_t rows, int64_t K, int64_t bits);
+void unrolled_pack(int64_t rows, int64_t K, const float *M, int64_t ld, int64_t bits, void *packed);
+
+int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs);
+// Layers in their order, then the head; head may be NULL. Returns 0, or 1 and does nothing where an id is past its table.
+int64_t unrolled_step(const unrolled_layer *layers, int64_t count, const unrolled_head *head);
+
 // Threads come from the OpenMP runtime of the process, if it has one: pointers to GOMP_parallel, omp_get_num_threads
 // and omp_get_thread_num. Until then, or with NULL, every call runs on the caller's thread.
 void unrolled_use_threads(void (*parallel)(void (*)(void *), void *, unsigned, unsigned), int (*team)(void),

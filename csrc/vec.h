@@ -109,3 +109,63 @@ template <int H = W / 2> INLINE void transpose(V *rows)
         if (!(i & H)) exchange<H>(rows[i], rows[i + H], std::make_integer_sequence<int, W>{});
     if constexpr (H > 1) transpose<H / 2>(rows);
 }
+
+INLINE float largest(V v) // of all lanes; a NaN may get lost
+{
+    float most = v[0];
+    for (int i = 1; i < W; i++) most = v[i] > most ? v[i] : most;
+    return most;
+}
+INLINE float total(V v)
+{
+    float sum = 0.0f;
+    for (int i = 0; i < W; i++) sum += v[i];
+    return sum;
+}
+
+// Four int8 numbers, each -127 to 127, for all lanes; dot(sum, four, w) adds to each lane its product with the lane's
+// four of w. The multiplying instructions want one factor without a sign: |four|, and w with the sign of four.
+#if defined(__AVX512F__)
+struct Four { __m512i size; __mmask64 negative; };
+INLINE Four four(int32_t a)
+{
+    __m512i v = _mm512_set1_epi32(a);
+    return {_mm512_abs_epi8(v), _mm512_movepi8_mask(v)};
+}
+INLINE I dot(I sum, Four a, const int8_t *w)
+{
+    __m512i b = _mm512_loadu_si512(w);
+    b = _mm512_mask_sub_epi8(b, a.negative, _mm512_setzero_si512(), b);
+#if defined(__AVX512VNNI__)
+    return (I)_mm512_dpbusd_epi32((__m512i)sum, a.size, b);
+#else
+    return sum + (I)_mm512_madd_epi16(_mm512_maddubs_epi16(a.size, b), _mm512_set1_epi16(1));
+#endif
+}
+#elif defined(__AVX2__)
+struct Four { __m256i value, size; };
+INLINE Four four(int32_t a)
+{
+    __m256i v = _mm256_set1_epi32(a);
+    return {v, _mm256_abs_epi8(v)};
+}
+INLINE I dot(I sum, Four a, const int8_t *w)
+{
+    __m256i b = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)w), a.value);
+    return sum + (I)_mm256_madd_epi16(_mm256_maddubs_epi16(a.size, b), _mm256_set1_epi16(1));
+}
+#else
+struct Four { int8_t value[4]; };
+INLINE Four four(int32_t a)
+{
+    Four f;
+    memcpy(f.value, &a, sizeof f);
+    return f;
+}
+INLINE I dot(I sum, Four a, const int8_t *w)
+{
+    for (int lane = 0; lane < W; lane++)
+        for (int j = 0; j < 4; j++) sum[lane] += a.value[j] * w[4 * lane + j];
+    return sum;
+}
+#endif

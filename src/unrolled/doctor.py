@@ -68,17 +68,19 @@ def run() -> Iterator[Row]:
         yield _check_scan(cell)
         for where, engine in ENGINES.items():
             yield _check_engine(cell, where, engine)
+        if native.library() is not None:  # whose steps the engine takes in float32
+            yield _check_engine(cell, "float32 numpy", NumpyEngine, np.float32, SINGLE)
 
 
 def report() -> int:
     """Print the table on stdout; 0 where all passed, else 4."""
     failed = 0
-    print(f"{'cell':12} {'where':16} {'values':>9} {'gradients':>9} {'us a step':>9}")
+    print(f"{'cell':12} {'where':20} {'values':>9} {'gradients':>9} {'us a step':>9}")
     for row in run():
         gradient = "" if row.gradient is None else f"{row.gradient:.1e}"
         failed += not row.passed
         mark = "" if row.passed else f"  FAILED (at most {row.tolerance:g})"
-        print(f"{row.cell:12} {row.where:16} {row.forward:9.1e} {gradient:>9} {row.microseconds:9.1f}{mark}")
+        print(f"{row.cell:12} {row.where:20} {row.forward:9.1e} {gradient:>9} {row.microseconds:9.1f}{mark}")
     print(f"whole sequences in float32 run on: {_kernels()}")
     print("all cells compute their equations" if not failed else f"{failed} do not compute their equation")
     return 4 if failed else 0
@@ -173,7 +175,13 @@ def _check_values_and_gradients(
     return Row(_title(cell), where, difference, worst, _time_kernel(cell, whole), tolerance)
 
 
-def _check_engine(cell: Cell, where: str, engine: Callable[[NetworkSpec, dict[str, Array]], Engine]) -> Row:
+def _check_engine(
+    cell: Cell,
+    where: str,
+    engine: Callable[[NetworkSpec, dict[str, Array]], Engine],
+    dtype: type[np.floating[Any]] = np.float64,
+    tolerance: float = TOLERANCE,
+) -> Row:
     """Values of `run` and of `step`, through a head whose matrix is the identity: logits are a, then log softmax."""
     spec = _spec(cell, N_X, N_A)
     w, x, _, _ = _problem(cell)
@@ -181,7 +189,7 @@ def _check_engine(cell: Cell, where: str, engine: Callable[[NetworkSpec, dict[st
     tensors |= {"head.W_ya": np.eye(N_A), "head.b_y": np.zeros(N_A)}
     a = equation(cell, w, x, tuple(np.zeros((BATCH, N_A)) for _ in cell.state))
     expected = a - np.log(np.exp(a).sum(axis=-1, keepdims=True))
-    made = engine(spec, tensors)
+    made = engine(spec, {name: value.astype(dtype) for name, value in tensors.items()})
     lengths = np.array([STEPS, 2, STEPS - 1])
     log_probs, _ = made.run(x, lengths)
     state, worst = made.start(BATCH), 0.0
@@ -190,7 +198,7 @@ def _check_engine(cell: Cell, where: str, engine: Callable[[NetworkSpec, dict[st
         there = t < lengths
         worst = max(worst, float(np.abs(stepped - expected[:, t]).max()))
         worst = max(worst, float(np.abs(log_probs[there, t] - expected[there, t]).max()))
-    return Row(_title(cell), f"{where} engine", worst, None, _time_engine(cell, engine))
+    return Row(_title(cell), f"{where} engine", worst, None, _time_engine(cell, engine), tolerance)
 
 
 def _spec(cell: Cell, n_x: int, n_a: int) -> NetworkSpec:

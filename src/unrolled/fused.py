@@ -138,7 +138,7 @@ class _Sequence(torch.autograd.Function):
         gates, (steps, batch) = len(call.cell.gates), x.shape[:2]
         Ws, bs, state = tensors[:gates], tensors[gates : 2 * gates], tensors[2 * gates :]
         n_a = bs[0].shape[0]
-        W, b = interleave(call, Ws), interleave(call, bs)  # [row, n_a + n_x], [row]
+        W, b = _interleaved(call, Ws), _interleaved(call, bs)  # [row, n_a + n_x], [row]
         taken = call.packed(x.reshape(steps * batch, *x.shape[2:]))  # [N, n_x], or ids [N]
         before = call.sorted(state)
         made = _run(call, W, b, columns(W[:, n_a:], taken), before)
@@ -163,7 +163,7 @@ class _Sequence(torch.autograd.Function):
         d_x = None
         if ctx.needs_input_grad[1]:
             d_x = call.padded(d_gates @ W[:, n_a:], out.shape[0] * out.shape[1]).view(ctx.shape)
-        return None, d_x, *separate(call, d_W, n_a), *separate(call, d_b, n_a), *call.unsorted(d_state)
+        return None, d_x, *_separated(call, d_W, n_a), *_separated(call, d_b, n_a), *call.unsorted(d_state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,37 +232,12 @@ def _d_recurrent(
         torch.mm(d_gates[:, by_a_prev:].T, kept[1], out=into[by_a_prev:])
 
 
-def interleave(call: Call, parts: Sequence[Tensor]) -> Tensor:
-    """A W [n_a, n] or b [n_a] of each gate -> [row, n] or [row], in the order that unrolled.h gives a row.
-
-    Lanes past n_a are zeros.
-    """
-    n_a, width = len(parts[0]), call.library.width
-    whole, over = divmod(n_a, width)
-    make = torch.zeros if over else torch.empty
-    made = make(call.library.row(call.cell, n_a), *parts[0].shape[1:])
-    for lanes, part in zip(_places(call, made, -(-n_a // width)), parts, strict=True):
-        lanes[:whole] = part[: whole * width].reshape(whole, width, *part.shape[1:])
-        if over:
-            lanes[whole, :over] = part[whole * width :]
-    return made
+def _interleaved(call: Call, parts: Sequence[Tensor]) -> Tensor:
+    return torch.from_numpy(native.interleave(call.library, call.cell, [p.detach().numpy() for p in parts]))
 
 
-def separate(call: Call, joined: Tensor, n_a: int) -> list[Tensor]:
-    """The inverse of `interleave`."""
-    vectors = -(-n_a // call.library.width)
-    return [lanes.flatten(0, 1)[:n_a] for lanes in _places(call, joined, vectors)]
-
-
-def _places(call: Call, joined: Tensor, vectors: int) -> list[Tensor]:
-    """Where each gate stands in joined [row, ...]: views [vectors, W, ...]."""
-    views: list[Tensor] = []
-    begin, width = 0, call.library.width
-    for group in call.cell.groups:
-        size = vectors * len(group) * width
-        views += joined[begin : begin + size].view(vectors, len(group), width, *joined.shape[1:]).unbind(1)
-        begin += size
-    return views
+def _separated(call: Call, joined: Tensor, n_a: int) -> list[Tensor]:
+    return [torch.from_numpy(p) for p in native.separate(call.library, call.cell, joined.numpy(), n_a)]
 
 
 def _sequences(call: Call, rows: int, batch: int, n_a: int, W: Tensor) -> tuple[native.Sequences, Tensor]:

@@ -1,17 +1,20 @@
 """The engine that needs NumPy alone: the cells' equations on the model file's tensors.
 
-`run` computes row by row, so that a sequence has the same bits alone and in any batch.
+`run` computes row by row, so that a sequence has the same bits alone and in any batch. `step` goes through the native
+kernels where they were built and the weights are float32; there too a row has the same bits in any company.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import native
 from ..cells import NUMPY, Cell, columns, grouped
 from ..errors import UsageError
 from ..network import NetworkSpec, cutoffs
@@ -55,15 +58,20 @@ def _layer(cell: Cell, n_a: int, tensors: Mapping[str, Array], prefix: str) -> L
 
 
 class NumpyEngine:
-    """`Engine` on NumPy, from a network's description and its tensors by name."""
+    """`Engine` on NumPy, from a network's description and its tensors by name.
 
-    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
+    bits: 32, or 8: then the native single steps have their weights in int8 with a scale for each row, which is quicker
+    and less exact. NumPy's own computation, where there are no native kernels, and `run` stay as they are.
+    """
+
+    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
         self.spec, self._tensors = spec, tensors
         self._core = [
             [_layer(spec.the_cell, spec.n_a, tensors, f"core.{layer}.{d}") for d in spec.directions]
             for layer in range(spec.layers)
         ]
         self._dtype = tensors["head.b_y"].dtype
+        self._bits = bits
 
     @property
     def n_y(self) -> int:
@@ -97,6 +105,12 @@ class NumpyEngine:
         """One step of all rows; see Engine."""
         if self.spec.bidirectional or self.spec.architecture != "many-to-many":
             raise UsageError("a network that reads backward or answers once cannot go step by step")
+        if self._native is not None:
+            given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
+            out, ids, after = self._native.step(state, given, k)
+            if not self._native.has_head:
+                return *best(self._outputs(out), k), after
+            return out, best(out, None)[1] if ids is None else ids, after
         size, x, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
         for at, (layer,) in enumerate(self._core):
             parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]
@@ -104,6 +118,14 @@ class NumpyEngine:
             x = self.spec.the_cell.output(last)  # [rows, n_a]
             after.extend(last)
         return *best(self._outputs(x), k), tuple(after)
+
+    @cached_property
+    def _native(self) -> native.Steps | None:
+        """The native single steps of this network, packed when the first one is asked for."""
+        library = native.library()
+        if library is None or self._dtype != np.float32 or not native.knows(self.spec.the_cell):
+            return None
+        return native.steps(library, self.spec, self._tensors, self._bits)
 
     def take(self, state: State, rows: Array) -> State:
         """The state of these rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .layout import interleave, separate
 from .library import (
     FORCED,
     NAMES,
@@ -16,6 +17,7 @@ from .library import (
     running,
     use_threads,
 )
+from .steps import Steps, steps
 
 __all__ = [
     "FORCED",
@@ -24,10 +26,14 @@ __all__ = [
     "Forward",
     "Library",
     "Sequences",
+    "Steps",
     "forced",
+    "interleave",
     "knows",
     "libraries",
     "library",
     "running",
+    "separate",
+    "steps",
     "use_threads",
 ]

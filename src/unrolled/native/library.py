@@ -1,6 +1,6 @@
 """The C libraries of csrc/, one for each instruction set: which are there, which runs, and their functions by ctypes.
 
-csrc/unrolled.h says what every argument means; `Forward` and `Backward` here are its structures, field by field.
+csrc/unrolled.h says what every argument means; the structures here are its own, field by field.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..cells import Cell
 from ..errors import UsageError, suggest
 
 VERSION = 1  # of the face in unrolled.h
-NAMES = ("avx512", "avx2", "baseline")  # the quickest first
+NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
 _CODES = {
     ("rnn", "tanh"): 0,
@@ -60,6 +60,30 @@ class Backward(Structure):
         ("d_a", c_void_p),
         ("d_state", c_void_p * 2),
         *((name, c_void_p) for name in ("d_gates", "d_b", "work")),
+    )
+
+
+class Layer(Structure):
+    """`unrolled_layer`."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("cell", "rows", "units", "inputs", "bits")),
+        ("W_a", c_void_p * 2),
+        ("W_x", c_void_p * 2),
+        *((name, c_void_p) for name in ("b", "table", "ids")),
+        ("lines", c_int64),
+        ("x", c_void_p),
+        ("state", c_void_p * 2),
+        ("work", c_void_p),
+    )
+
+
+class Head(Structure):
+    """`unrolled_head`."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("rows", "inputs", "outputs", "bits", "normalise", "k")),
+        *((name, c_void_p) for name in ("W", "b", "x", "y", "best", "ids", "work")),
     )
 
 
@@ -153,6 +177,10 @@ def _open(name: str, path: Path) -> Library | None:
     _declare(functions, "unrolled_run_forward", None, POINTER(Forward))
     _declare(functions, "unrolled_run_backward", None, POINTER(Backward))
     _declare(functions, "unrolled_use_threads", None, c_void_p, c_void_p, c_void_p)
+    _declare(functions, "unrolled_packed", c_int64, c_int64, c_int64, c_int64)
+    _declare(functions, "unrolled_pack", None, c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p)
+    _declare(functions, "unrolled_step_work", c_int64, c_int64, c_int64, c_int64)
+    _declare(functions, "unrolled_step", c_int64, c_void_p, c_int64, c_void_p)
     for each in ("unrolled_sigmoid", "unrolled_tanh"):
         _declare(functions, each, None, c_int64, c_void_p, c_void_p)
     return Library(name, functions, int(functions.unrolled_width()))
