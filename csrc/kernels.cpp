@@ -32,7 +32,10 @@ template <class Cell> struct Share {
     template <class Call> bool rows_are_better(const Call &f) const
     {
         if (f.of.split != UNROLLED_SPLIT_AUTO) return f.of.split == UNROLLED_SPLIT_ROWS;
-        const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE); // 0 where it is not known
+        long cache = 0; // the second one of a core
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+        cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
         return batch >= 4 * size && row * units * 4 <= (cache > 0 ? cache : 1 << 20) * 5 / 4;
     }
     long stride() const { return by_rows ? size : 1; } // of this thread's rows

@@ -34,14 +34,18 @@ def separate(library: Library, cell: Cell, joined: Array, n_a: int) -> list[Arra
 
 def groups(cell: Cell, joined: Array) -> list[Array]:
     """The rows of each group of gates in joined [row, ...]: views."""
-    ends = np.cumsum([len(group) for group in cell.groups]) * (len(joined) // len(cell.gates))
-    return np.split(joined, ends[:-1])
+    views: list[Array] = []
+    begin, size = 0, len(joined) // sum(len(group) for group in cell.groups)
+    for group in cell.groups:
+        views.append(joined[begin : begin + size * len(group)])
+        begin += size * len(group)
+    return views
 
 
 def _places(library: Library, cell: Cell, joined: Array) -> list[Array]:
     """Where each gate stands in joined [row, ...]: views [vectors, W, ...]."""
     views: list[Array] = []
     for group, part in zip(cell.groups, groups(cell, joined), strict=True):
-        split = part.reshape(-1, len(group), library.width, *joined.shape[1:])
-        views += [split[:, g] for g in range(len(group))]
+        vectors = part.reshape(-1, len(group), library.width, *joined.shape[1:])
+        views += [vectors[:, g] for g in range(len(group))]
     return views
