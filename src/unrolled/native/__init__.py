@@ -17,6 +17,7 @@ from .library import (
     running,
     use_threads,
 )
+from .sequences import Whole, whole
 from .steps import Steps, steps
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Library",
     "Sequences",
     "Steps",
+    "Whole",
     "forced",
     "interleave",
     "knows",
@@ -36,4 +38,5 @@ __all__ = [
     "separate",
     "steps",
     "use_threads",
+    "whole",
 ]
