@@ -94,7 +94,7 @@ def compare(cell, library, case, *, reverse=False, split=0):
 
 @cells
 @built
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(
     lengths=st.lists(st.integers(0, 9), min_size=1, max_size=15).filter(any),
     n_x=st.integers(1, 20),
@@ -178,6 +178,20 @@ def problem(cell, batch=9, steps=6, n_x=5, n_a=21):
         single[len(names)].transpose(0, 1),
         tuple(single[len(names) + 1 :]),
     )
+
+
+@cells
+@built
+def test_chunks_of_any_size_are_the_whole(cell, name):
+    w, x, state = problem(cell, steps=9)
+    whole, last = fused.sequence(native.libraries()[name], cell, w, x, state)
+    for size in (1, 2, 4):
+        carried, parts = state, []
+        for part in x.split(size):
+            a, carried = fused.sequence(native.libraries()[name], cell, w, part, carried)
+            parts.append(a)
+        for chunked, straight in zip((torch.cat(parts), *carried), (whole, *last), strict=True):
+            assert float((chunked - straight).abs().max()) <= FLOAT32["forward"]
 
 
 @cells

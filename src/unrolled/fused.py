@@ -51,8 +51,12 @@ def columns(W_x: Tensor, x: Tensor) -> Tensor:
     """W_x x for the inputs x: [..., n_x] numbers, or [...] ids whose columns are looked up. [..., rows of W_x]"""
     if x.is_floating_point():
         return x @ W_x.T
-    found = F.embedding(x.clamp_min(0), W_x.T)
-    return found.masked_fill((x < 0).unsqueeze(-1), 0.0)
+    few = (
+        W_x.shape[1] <= x.numel()
+    )  # columns: then turning all of them costs less than to pick scattered numbers
+    found = F.embedding(x.clamp_min(0), W_x.T.contiguous() if few else W_x.T)
+    zeros = x < 0
+    return found.masked_fill(zeros.unsqueeze(-1), 0.0) if bool(zeros.any()) else found
 
 
 def order(lengths: Tensor, *, reverse: bool) -> Order:
