@@ -47,6 +47,12 @@ def compile_variant(name: str, compiler: list[str], folder: Path) -> None:
         linked.replace(folder / f"{name}.so")
 
 
+def up_to_date(made: Path) -> bool:
+    """Whether nothing has changed since: another install of the same checkout need not compile again."""
+    sources = [*SOURCES.iterdir(), Path(__file__)]
+    return made.is_file() and made.stat().st_mtime > max(path.stat().st_mtime for path in sources)
+
+
 class build_native(Command):
     """The step of `build` that compiles; setuptools asks it for what it wrote."""
 
@@ -66,6 +72,8 @@ class build_native(Command):
         folder = Path(within) / "unrolled" / "native"
         folder.mkdir(parents=True, exist_ok=True)
         for name in VARIANTS:
+            if up_to_date(folder / f"{name}.so"):
+                continue
             try:
                 compile_variant(name, shlex.split(os.environ.get("CXX") or "c++"), folder)
             except (OSError, subprocess.CalledProcessError) as error:
