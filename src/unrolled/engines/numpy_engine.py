@@ -129,9 +129,7 @@ class NumpyEngine:
         if self._native is not None:
             given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
             out, ids, after = self._native.step(state, given, k)
-            if not self._native.has_head:
-                return *best(self._outputs(out), k), after
-            return out, best(out, None)[1] if ids is None else ids, after
+            return (out, ids, after) if self._native.has_head else (*best(self._outputs(out), k), after)
         size, x, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
         for at, (layer,) in enumerate(self._core):
             parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]

@@ -50,11 +50,14 @@ class _Buffers:
     """Of so many rows: what goes in and comes out of the C call, and the structures that point to it."""
 
     layers: ctypes.Array[Layer]
-    head: Head | None
+    head: Any  # a reference to a Head, or None
     given: Array  # ids [rows], or x [rows, n_x]
     state: Array  # [arrays, rows, n_a]
+    arrays: tuple[Array, ...]  # the same one by one
     y: Array  # [rows, n_y]
-    kept: list[Array]  # what else the structures point to: the best, their ids, scratch
+    best: Array  # [rows, k]
+    ids: NDArray[np.int64]  # [rows, k], or of all outputs [rows, n_y]
+    work: Array
 
 
 class _Own(threading.local):
@@ -84,27 +87,26 @@ class Steps:
 
     def step(
         self, state: tuple[Array, ...], x: Array, k: int | None
-    ) -> tuple[Array, NDArray[np.int64] | None, tuple[Array, ...]]:
-        """ids [rows] or numbers [rows, n_x] -> (outputs [rows, k or n_y], their ids where k is given, state after).
+    ) -> tuple[Array, NDArray[np.int64], tuple[Array, ...]]:
+        """ids [rows] or numbers [rows, n_x] -> (outputs [rows, k or n_y], their ids, state after).
 
-        The k largest, falling, ties by id. Without a head: a [rows, n_a] for outputs. Raises UsageError for an id past
-        the vocabulary.
+        The k largest, falling, ties by id; k=None: all, by id. Without a head: a [rows, n_a] for outputs. Raises
+        UsageError for an id past the vocabulary.
         """
         rows = len(state[0])
         k = 0 if k is None or self.head is None else min(k, self.spec.n_y)
         b = self.own.buffers.get((rows, k)) or self._buffers(rows, k)
-        for into, before in zip(b.state, state, strict=True):
+        for into, before in zip(b.arrays, state, strict=True):
             into[...] = before
         b.given[...] = x
-        head = None if b.head is None else ctypes.byref(b.head)
-        if self.library.functions.unrolled_step(b.layers, len(self.layers), head):
+        if self.library.functions.unrolled_step(b.layers, len(self.layers), b.head):
             raise UsageError(
                 f"the id {int(b.given.max())} is past the vocabulary", expected=f"below {self.spec.n_x}"
             )
         after = tuple(b.state.copy())
         if self.head is None:
-            return after[-len(self.spec.the_cell.state)], None, after
-        return (b.kept[0].copy(), b.kept[1].copy(), after) if k else (b.y.copy(), None, after)
+            return after[-len(self.spec.the_cell.state)], b.ids, after
+        return (b.best.copy(), b.ids.copy(), after) if k else (b.y.copy(), b.ids, after)
 
     def _buffers(self, rows: int, k: int) -> _Buffers:
         if len(self.own.buffers) >= MOST_SIZES:
@@ -116,7 +118,8 @@ class Steps:
             else _floats(rows, self.layers[0].n_x)
         )
         state, y = _floats(spec.layers * names, rows, spec.n_a), _floats(rows, spec.n_y if self.head else 0)
-        best, ids = _floats(rows, k), np.zeros((rows, k), np.int64)
+        best = _floats(rows, k)
+        ids = np.zeros((rows, k), np.int64) if k else np.broadcast_to(np.arange(spec.n_y), (rows, spec.n_y))
         widest = max(*(layer.n_x for layer in self.layers), spec.n_a)
         work = _floats(int(self.library.functions.unrolled_step_work(rows, spec.n_a, widest)))
         layers = (Layer * spec.layers)()
@@ -136,7 +139,8 @@ class Steps:
             )
             head.x, head.y, head.best, head.ids = _at(state[-names]), _at(y), _at(best), _at(ids)
             head.work = _at(work)
-        made = _Buffers(layers, head, given, state, y, [best, ids, work])
+        reference = None if head is None else ctypes.byref(head)
+        made = _Buffers(layers, reference, given, state, tuple(state), y, best, ids, work)
         self.own.buffers[rows, k] = made
         return made
 
