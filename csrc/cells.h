@@ -4,7 +4,7 @@
 //   forward(f, s, z)             z: W[left, x] + b of the first gates; leaves what they become
 //   forward_second(f, s, z)      the same of the second ones, after all units of the first
 //   backward(f, s, d, sum)       d: the gradient of a_t -> the part of that of a_prev that goes past the products.
-//                                Writes the gradients of the gates to f.d_gates and adds them to sum, which is that of b
+//                                Writes the gradients of the gates to f.d_gates and adds them to sum, that of b
 //   backward_second(f, s, d, sum)   d: the gradient of what the second gates multiplied -> what is added to that part
 #pragma once
 #include "unrolled.h"

@@ -5,7 +5,6 @@
 #include "product.h"
 #include "team.h"
 
-
 namespace {
 
 // The sizes of a call, and which part of the work is this thread's.
@@ -88,7 +87,8 @@ template <class Cell> struct Forward {
         });
         if (Cell::SECOND)
             pack_all(share, share.strips(1), [&](long s) {
-                pack_rows(f.of.W_a + rows * f.of.ld_W, f.of.ld_W, share.vectors * W, f.of.units, s * STRIP * W, second.strip(s));
+                const float *own = f.of.W_a + rows * f.of.ld_W;
+                pack_rows(own, f.of.ld_W, share.vectors * W, f.of.units, s * STRIP * W, second.strip(s));
             });
         if (share.by_rows) team.sync();
     }
@@ -104,7 +104,7 @@ template <class Cell> struct Forward {
             const long vector = strip * STRIP / GATES, last = vector + STRIP / GATES;
             const long wanted = last < share.vectors ? last : share.vectors;
             product<Quick>(rows, left + share.first() * s.units, stride * s.units, packed.strip(strip), packed.K,
-                    (wanted - vector) * GATES, scratch);
+                           (wanted - vector) * GATES, scratch);
             for (long v = vector; v < wanted; v++) {
                 const long gates = column + v * GATES * W;
                 s.at = v * W;
@@ -154,11 +154,13 @@ template <class Cell> struct Forward {
 // a of each sequence's last step becomes its state; those without a step keep theirs.
 void keep_last(const unrolled_forward &f)
 {
+    const long units = f.of.units;
     long begin = 0;
     for (long t = 0; t < f.of.steps; t++) {
         const long rows = f.of.counts ? f.of.counts[t] : f.of.batch;
         const long go_on = t + 1 == f.of.steps ? 0 : f.of.counts ? f.of.counts[t + 1] : f.of.batch;
-        memcpy(f.state[0] + go_on * f.of.units, f.a + (begin + go_on) * f.of.units, sizeof(float) * (rows - go_on) * f.of.units);
+        const float *from = f.a + (begin + go_on) * units;
+        memcpy(f.state[0] + go_on * units, from, sizeof(float) * (rows - go_on) * units);
         begin += rows;
     }
 }
@@ -188,7 +190,8 @@ template <class Cell> struct Backward {
         pack_all(share, up(share.vectors, STRIP), [&](long s) {
             pack_columns(f.of.W_a, f.of.ld_W, first.K, f.of.units, s * STRIP * W, first.strip(s));
             if (SECOND)
-                pack_columns(f.of.W_a + first.K * f.of.ld_W, f.of.ld_W, second.K, f.of.units, s * STRIP * W, second.strip(s));
+                pack_columns(f.of.W_a + first.K * f.of.ld_W, f.of.ld_W, second.K, f.of.units, s * STRIP * W,
+                             second.strip(s));
         });
         for (long i = 0; i < share.row; i++) d_b[i] = 0.0f;
         if (share.by_rows) team.sync();
@@ -204,8 +207,8 @@ template <class Cell> struct Backward {
         for (long strip = share.from(strips); strip < share.until(strips); strip++) {
             const long vector = strip * STRIP, last = vector + STRIP;
             const long wanted = last < share.vectors ? last : share.vectors;
-            product<Quick>(multiplied, left + share.first() * share.row, stride * share.row, packed.strip(strip), packed.K,
-                    wanted - vector, scratch);
+            product<Quick>(multiplied, left + share.first() * share.row, stride * share.row, packed.strip(strip),
+                           packed.K, wanted - vector, scratch);
             for (long v = vector; v < wanted; v++) {
                 s.at = v * W;
                 V sum[GATES + SECOND];
@@ -274,7 +277,10 @@ struct Entry {
     void (*backward)(const unrolled_backward &, Team &);
     long gates; // all
 };
-template <class Cell> constexpr Entry entry() { return {forward_of<Cell>, backward_of<Cell>, Cell::GATES + Cell::SECOND}; }
+template <class Cell> constexpr Entry entry()
+{
+    return {forward_of<Cell>, backward_of<Cell>, Cell::GATES + Cell::SECOND};
+}
 
 constexpr Entry CELLS[] = {entry<Rnn<false>>(), entry<Rnn<true>>(), entry<GruSimple>(), entry<Gru>(), entry<Lstm>()};
 

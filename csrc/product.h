@@ -9,8 +9,8 @@ constexpr int STRIP = 4, PANELS = STRIP / TILE_VECTORS, PANEL = TILE_VECTORS * W
 
 constexpr long up(long n, long by) { return (n + by - 1) / by; } // n / by, rounded up
 
-// C [ROWS, STRIP * W] = A [ROWS, K] B [K, PANEL], or += where `add`; A's rows lie lda apart. SPLIT sums in turn hide the
-// latency of an addition where there are few rows.
+// C [ROWS, STRIP * W] = A [ROWS, K] B [K, PANEL], or += where `add`; A's rows lie lda apart. SPLIT sums in turn hide
+// the latency of an addition where there are few rows.
 template <int ROWS, int SPLIT>
 static void tile(const float *__restrict A, long lda, const float *__restrict B, long K, float *__restrict C, bool add)
 {

@@ -57,7 +57,7 @@ void pack_bytes(const float *M, long ld, long rows, const Packed &packed)
     }
 }
 
-// What a packed matrix multiplies: x [rows, K], and in int8 the same as q [rows, 4 * fours(K)] with a scale for each row.
+// What a packed matrix multiplies: x [rows, K], and in int8 the same as q [rows, 4 * fours(K)] with a scale a row.
 struct Left {
     long rows, K, bits;
     const float *x;

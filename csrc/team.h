@@ -7,9 +7,9 @@
 #include "unrolled.h"
 
 constexpr int MOST_THREADS = 64;
-// A barrier is met within a microsecond where every thread has a core. Past that, some thread waits for one, and who
-// keeps spinning takes it away.
-constexpr int SPINS = 2000;
+// A barrier is met within a microsecond or two where every thread has a core. Past these few dozen, some thread waits
+// for a core, and who keeps spinning may be what takes it away.
+constexpr int SPINS = 500;
 
 struct alignas(64) Flag { std::atomic<long> met{0}; }; // a cache line for each, or they would disturb each other
 

@@ -37,9 +37,9 @@ typedef struct {
     unrolled_sequences of;
     int64_t train;   // 0: only a and state are wanted
     const float *b;  // [row]
-    float *gates;    // [N, row] in: W_x x of every step; out: with train the gates after sigmoid and tanh, else undefined
+    float *gates;    // [N, row] in: W_x x of every step; out: with train the gates after sigmoid and tanh
     float *a;        // [N, n_a] out: a_t
-    float *state[2]; // [batch, n_a] in: before the first step; out: after the last of each sequence. a, and c of an LSTM
+    float *state[2]; // [batch, n_a] in: before the first step; out: after each sequence's last. a (and c of an LSTM)
     float *c;        // [N, n_a] out, LSTM with train: c_t
     float *tanh_c;   // [N, n_a] out, LSTM with train
     float *relevant; // GRU: out, with train [N, n_a]: gamma_r * c_prev; else scratch [batch, n_a]
@@ -59,7 +59,7 @@ typedef struct {
 
 int64_t unrolled_version(void); // of this face; another one is not called
 int64_t unrolled_width(void);   // W
-int64_t unrolled_cpu(void);     // 1 where this CPU has the instruction set of this library. The one function sure to run
+int64_t unrolled_cpu(void);     // 1 where this CPU has the library's instruction set. The one function sure to run
 
 // Floats of scratch that either call needs.
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads);
@@ -80,7 +80,7 @@ typedef struct {
     const void *W_a[2];    // packed [row, n_a], of the first gates and (GRU) of the candidate
     const void *W_x[2];    // packed [row, inputs]; NULL: what x adds stands in the table
     const float *b;        // [row]
-    const float *table;    // [ids, row] W_x x of each id, or where there is W_x [ids, inputs] x of each; NULL: x is given
+    const float *table;    // [lines, row] W_x x of each id, or where there is W_x [lines, inputs]; NULL: x is given
     const int64_t *ids;    // [rows] lines of the table; a negative one is the vector of zeros
     int64_t lines;         // of the table
     const float *x;        // [rows, inputs] where there is no table. May be state[0] of the layer below
@@ -106,7 +106,8 @@ int64_t unrolled_packed(int64_t rows, int64_t K, int64_t bits);
 void unrolled_pack(int64_t rows, int64_t K, const float *M, int64_t ld, int64_t bits, void *packed);
 
 int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs);
-// Layers in their order, then the head; head may be NULL. Returns 0, or 1 and does nothing where an id is past its table.
+// Layers in their order, then the head; head may be NULL. Returns 0; or 1, and does nothing, where an id is past its
+// table.
 int64_t unrolled_step(const unrolled_layer *layers, int64_t count, const unrolled_head *head);
 
 // Threads come from the OpenMP runtime of the process, if it has one: pointers to GOMP_parallel, omp_get_num_threads
