@@ -197,8 +197,7 @@ void log_softmax(float *y, long n)
     V sums = {};
     float rest = 0.0f;
     for (long i = 0; i < n; i += W) {
-        Parts e = split(clamp(load(y + i, n - i) - top, 87.0f));
-        V powers = e.power * e.rest + e.power;
+        V powers = exponential(load(y + i, n - i) - top);
         if (i + W <= n) sums += powers;
         else for (long lane = 0; lane < n - i; lane++) rest += powers[lane];
     }

@@ -37,11 +37,11 @@ static int (*team_size)(void);
 static int (*team_me)(void);
 
 // Runs work(call, team) on so many threads, or as many as the runtime gives.
-template <class Call> void run(const Call &call, void (*work)(const Call &, Team &))
+template <class Call> void run(const Call &call, int64_t threads, void (*work)(const Call &, Team &))
 {
     struct Job { const Call *call; void (*work)(const Call &, Team &); Flag flags[MOST_THREADS]; };
     Job job{&call, work, {}};
-    if (call.of.threads <= 1 || !parallel) {
+    if (threads <= 1 || !parallel) {
         Team alone{0, 1, job.flags};
         return work(call, alone);
     }
@@ -50,5 +50,5 @@ template <class Call> void run(const Call &call, void (*work)(const Call &, Team
         Team team{team_me(), team_size(), all.flags};
         all.work(*all.call, team);
     };
-    parallel(each, &job, (unsigned)(call.of.threads < MOST_THREADS ? call.of.threads : MOST_THREADS), 0);
+    parallel(each, &job, (unsigned)(threads < MOST_THREADS ? threads : MOST_THREADS), 0);
 }

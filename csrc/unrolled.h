@@ -68,6 +68,21 @@ int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t thread
 void unrolled_run_forward(const unrolled_forward *call);
 void unrolled_run_backward(const unrolled_backward *call);
 
+// ---- Cross-entropy of a softmax over n outputs, with its gradient in place.
+
+typedef struct {
+    int64_t threads, rows, outputs;
+    int64_t train;       // 0: only nats are wanted, and z is left alone
+    float *z;            // [rows, outputs] in: W a; out, with train: softmax(z + b), less 1 at the target
+    const float *b;      // [outputs]
+    const int64_t *y;    // [rows] targets, each 0 to outputs - 1
+    float *nats;         // [rows] out: -log softmax(z + b) at the target
+    float *d_b;          // [outputs] out, with train: the sum of the rows of z
+    float *work;         // scratch, threads * outputs floats
+} unrolled_entropy;
+
+void unrolled_cross_entropy(const unrolled_entropy *call);
+
 // ---- Single steps, for running a model: several layers over each other and the output layer in one call.
 //
 // Weights are packed once, by unrolled_pack, and read ever after: as float32, or as int8 with a scale for each row of

@@ -90,6 +90,12 @@ INLINE V tanh(V x)
 }
 INLINE V relu(V x) { return x < 0.0f ? V{} : x; }
 
+INLINE V exponential(V x)
+{
+    Parts e = split(clamp(x, 87.0f));
+    return e.power * e.rest + e.power;
+}
+
 // Transposes W x W floats: at each level the halves off the diagonal change places.
 template <int H, int... L> INLINE void exchange(V &a, V &b, std::integer_sequence<int, L...>)
 {

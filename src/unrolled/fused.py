@@ -248,11 +248,11 @@ def _sequences(call: Call, rows: int, batch: int, n_a: int, W: Tensor) -> tuple[
     """What both ways are told of a call, and scratch for it."""
     counts = None if call.order is None else call.order.counts
     steps = rows // batch if counts is None else len(counts)
-    threads = _threads() if rows * W.shape[0] * n_a >= WORTH_THREADS else 1
+    threads = threads_for(rows * W.shape[0] * n_a)
     code = call.library.code(call.cell)
     of = native.Sequences(code, threads, call.split, steps, batch, n_a)
     of.counts, of.W_a, of.ld_W = counts if counts is None else counts.data_ptr(), W.data_ptr(), W.stride(0)
-    return of, _scratch(call.library.work(call.cell, batch, n_a, threads))
+    return of, scratch(call.library.work(call.cell, batch, n_a, threads))
 
 
 def _pointers(states: Sequence[Tensor]) -> Any:
@@ -272,15 +272,17 @@ class _Own(threading.local):
 _own = _Own()
 
 
-def _scratch(floats: int) -> Tensor:
+def scratch(floats: int) -> Tensor:
+    """At least so many floats, of this thread, for one call."""
     if len(_own.scratch) < floats:
         _own.scratch = torch.empty(floats)
     return _own.scratch
 
 
-def _threads() -> int:
-    """How many threads torch uses, where its OpenMP runtime is one that the kernels can share; else 1."""
-    return torch.get_num_threads() if _shared_runtime() else 1
+def threads_for(multiplications: int) -> int:
+    """How many threads a call is to have: torch's number, where its OpenMP runtime is one that the kernels can share
+    and the work is worth it; else 1."""
+    return torch.get_num_threads() if multiplications >= WORTH_THREADS and _shared_runtime() else 1
 
 
 @cache

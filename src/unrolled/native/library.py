@@ -63,6 +63,15 @@ class Backward(Structure):
     )
 
 
+class Entropy(Structure):
+    """`unrolled_entropy`."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("threads", "rows", "outputs", "train")),
+        *((name, c_void_p) for name in ("z", "b", "y", "nats", "d_b", "work")),
+    )
+
+
 class Layer(Structure):
     """`unrolled_layer`."""
 
@@ -176,6 +185,7 @@ def _open(name: str, path: Path) -> Library | None:
     _declare(functions, "unrolled_work", c_int64, c_int64, c_int64, c_int64, c_int64)
     _declare(functions, "unrolled_run_forward", None, POINTER(Forward))
     _declare(functions, "unrolled_run_backward", None, POINTER(Backward))
+    _declare(functions, "unrolled_cross_entropy", None, POINTER(Entropy))
     _declare(functions, "unrolled_use_threads", None, c_void_p, c_void_p, c_void_p)
     _declare(functions, "unrolled_packed", c_int64, c_int64, c_int64, c_int64)
     _declare(functions, "unrolled_pack", None, c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p)
