@@ -3,6 +3,9 @@
 
 extern "C" int64_t unrolled_cpu(void)
 {
+#if defined(__x86_64__)
+    __builtin_cpu_init(); // not every compiler's runtime has done it when a library is loaded
+#endif
 #if defined(UNROLLED_AVX512) || defined(UNROLLED_AVX512VNNI)
 #if defined(UNROLLED_AVX512VNNI)
     if (!__builtin_cpu_supports("avx512vnni")) return 0;
