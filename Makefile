@@ -26,11 +26,11 @@ check: $(VENV)/dev.stamp
 	@VENV=$(VENV) scripts/check
 
 clean:
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	rm -rf $(VENV) build src/unrolled/native/*.so .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One stamp per extra, so that the second run starts at once.
-$(VENV)/%.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+# One stamp per extra, so that the second run starts at once. Installing compiles the kernels, where there is a compiler.
+$(VENV)/%.stamp: pyproject.toml constraints.txt setup.py $(wildcard csrc/*.cpp csrc/*.h) | $(BIN)/pip
 	@echo "installing unrolled[$*] into $(VENV); the first time takes a few minutes" >&2
 	@$(PIP) --editable '.[$*]'
 	@touch $@

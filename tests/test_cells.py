@@ -265,5 +265,5 @@ def test_the_environment_forces_a_kernel(monkeypatch):
     monkeypatch.setenv("UNROLLED_KERNEL", "torch")
     assert choose(lstm, 1) is KERNELS["lstm"]
     monkeypatch.setenv("UNROLLED_KERNEL", "cuda")
-    with pytest.raises(UsageError, match="UNROLLED_KERNEL is 'cuda'; expected reference, torch"):
+    with pytest.raises(UsageError, match="UNROLLED_KERNEL is 'cuda'; expected reference, torch, baseline"):
         choose(lstm, 5)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .kernels import TensorState
+from .fused import TensorState
 from .layers import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
 from .losses import PLAIN, Criterion, loss
 from .network import NetworkSpec, initialise

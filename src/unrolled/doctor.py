@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from . import native
 from .cells import NUMPY, Cell, find
 from .engines import Engine
 from .engines.numpy_engine import NumpyEngine
+from .fused import sequence
 from .kernels import KERNELS, Kernel, reference
 from .network import NetworkSpec, shapes
 from .scan import scan
@@ -26,6 +28,7 @@ from .torch_engine import TorchEngine
 Array = NDArray[Any]
 
 TOLERANCE = 1e-10  # float64: about a million roundings
+SINGLE = 1e-5  # float32, which the native kernels compute in: about a hundred
 VARIANTS = (("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh"))
 ENGINES: dict[str, Callable[[NetworkSpec, dict[str, Array]], Engine]] = {
     "numpy": NumpyEngine,
@@ -46,11 +49,12 @@ class Row:
     forward: float
     gradient: float | None
     microseconds: float
+    tolerance: float = TOLERANCE
 
     @property
     def passed(self) -> bool:
         """Whether both are within the tolerance; a NaN is not."""
-        return self.forward <= TOLERANCE and (self.gradient is None or self.gradient <= TOLERANCE)
+        return self.forward <= self.tolerance and (self.gradient is None or self.gradient <= self.tolerance)
 
 
 def run() -> Iterator[Row]:
@@ -59,22 +63,32 @@ def run() -> Iterator[Row]:
         cell = find(name, activation)
         for where, kernel in (("reference loop", reference), ("training kernel", KERNELS[name])):
             yield _check_kernel(cell, where, kernel)
+        for library in native.libraries().values():
+            yield _check_native(cell, library)
         yield _check_scan(cell)
         for where, engine in ENGINES.items():
             yield _check_engine(cell, where, engine)
+        if native.library() is not None:  # whose steps the engine takes in float32
+            yield _check_engine(cell, "float32 numpy", NumpyEngine, np.float32, SINGLE)
 
 
 def report() -> int:
     """Print the table on stdout; 0 where all passed, else 4."""
     failed = 0
-    print(f"{'cell':12} {'where':16} {'values':>9} {'gradients':>9} {'us a step':>9}")
+    print(f"{'cell':12} {'where':20} {'values':>9} {'gradients':>9} {'us a step':>9}")
     for row in run():
         gradient = "" if row.gradient is None else f"{row.gradient:.1e}"
         failed += not row.passed
-        mark = "" if row.passed else f"  FAILED (at most {TOLERANCE:g})"
-        print(f"{row.cell:12} {row.where:16} {row.forward:9.1e} {gradient:>9} {row.microseconds:9.1f}{mark}")
+        mark = "" if row.passed else f"  FAILED (at most {row.tolerance:g})"
+        print(f"{row.cell:12} {row.where:20} {row.forward:9.1e} {gradient:>9} {row.microseconds:9.1f}{mark}")
+    print(f"whole sequences in float32 run on: {_kernels()}")
     print("all cells compute their equations" if not failed else f"{failed} do not compute their equation")
     return 4 if failed else 0
+
+
+def _kernels() -> str:
+    built = ", ".join(native.libraries()) or "none: no C++ compiler was there when unrolled was installed"
+    return f"{native.running()} (native kernels that this CPU runs: {built})"
 
 
 def equation(cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...]) -> Array:
@@ -114,6 +128,13 @@ def _check_kernel(cell: Cell, where: str, kernel: Kernel) -> Row:
     return _check_values_and_gradients(cell, where, whole)
 
 
+def _check_native(cell: Cell, library: native.Library) -> Row:
+    def whole(w: Any, x: torch.Tensor, state: Any) -> torch.Tensor:
+        return sequence(library, cell, w, x.transpose(0, 1), state)[0].transpose(0, 1)
+
+    return _check_values_and_gradients(cell, f"native {library.name}", whole, torch.float32, SINGLE)
+
+
 def _check_scan(cell: Cell) -> Row:
     def whole(w: Any, x: torch.Tensor, state: Any) -> torch.Tensor:
         return scan(cell, w, x, state)[0]
@@ -122,13 +143,17 @@ def _check_scan(cell: Cell) -> Row:
 
 
 def _check_values_and_gradients(
-    cell: Cell, where: str, whole: Callable[[Any, Any, Any], torch.Tensor]
+    cell: Cell,
+    where: str,
+    whole: Callable[[Any, Any, Any], torch.Tensor],
+    dtype: torch.dtype = torch.float64,
+    tolerance: float = TOLERANCE,
 ) -> Row:
     w, x, state, rng = _problem(cell)
     towards = rng.standard_normal((BATCH, STEPS, N_A))
-    p = {k: torch.tensor(value, requires_grad=True) for k, value in w.items()}
-    inputs = torch.tensor(x, requires_grad=True)
-    before = tuple(torch.tensor(s, requires_grad=True) for s in state)
+    p = {k: torch.tensor(value, dtype=dtype, requires_grad=True) for k, value in w.items()}
+    inputs = torch.tensor(x, dtype=dtype, requires_grad=True)
+    before = tuple(torch.tensor(s, dtype=dtype, requires_grad=True) for s in state)
     a = whole(p, inputs, before)
     (a * torch.tensor(towards)).sum().backward()
     worst = 0.0
@@ -147,10 +172,16 @@ def _check_values_and_gradients(
         true = slope(cell, w, x, state, towards, v)
         worst = max(worst, abs(ours - true) / max(1.0, abs(true)))
     difference = float(np.abs(a.detach().numpy() - equation(cell, w, x, state)).max())
-    return Row(_title(cell), where, difference, worst, _time_kernel(cell, whole))
+    return Row(_title(cell), where, difference, worst, _time_kernel(cell, whole), tolerance)
 
 
-def _check_engine(cell: Cell, where: str, engine: Callable[[NetworkSpec, dict[str, Array]], Engine]) -> Row:
+def _check_engine(
+    cell: Cell,
+    where: str,
+    engine: Callable[[NetworkSpec, dict[str, Array]], Engine],
+    dtype: type[np.floating[Any]] = np.float64,
+    tolerance: float = TOLERANCE,
+) -> Row:
     """Values of `run` and of `step`, through a head whose matrix is the identity: logits are a, then log softmax."""
     spec = _spec(cell, N_X, N_A)
     w, x, _, _ = _problem(cell)
@@ -158,7 +189,7 @@ def _check_engine(cell: Cell, where: str, engine: Callable[[NetworkSpec, dict[st
     tensors |= {"head.W_ya": np.eye(N_A), "head.b_y": np.zeros(N_A)}
     a = equation(cell, w, x, tuple(np.zeros((BATCH, N_A)) for _ in cell.state))
     expected = a - np.log(np.exp(a).sum(axis=-1, keepdims=True))
-    made = engine(spec, tensors)
+    made = engine(spec, {name: value.astype(dtype) for name, value in tensors.items()})
     lengths = np.array([STEPS, 2, STEPS - 1])
     log_probs, _ = made.run(x, lengths)
     state, worst = made.start(BATCH), 0.0
@@ -167,7 +198,7 @@ def _check_engine(cell: Cell, where: str, engine: Callable[[NetworkSpec, dict[st
         there = t < lengths
         worst = max(worst, float(np.abs(stepped - expected[:, t]).max()))
         worst = max(worst, float(np.abs(log_probs[there, t] - expected[there, t]).max()))
-    return Row(_title(cell), f"{where} engine", worst, None, _time_engine(cell, engine))
+    return Row(_title(cell), f"{where} engine", worst, None, _time_engine(cell, engine), tolerance)
 
 
 def _spec(cell: Cell, n_x: int, n_a: int) -> NetworkSpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import signal
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import modelfile
+from . import modelfile, native
 from ._version import __version__
 from .architectures import build
 from .config import Config, to_json
@@ -132,7 +131,7 @@ def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, Any]:
         "data": dict(data),
         "versions": {"unrolled": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "instruction set": torch.backends.cpu.get_cpu_capability(),
-        "kernel": os.environ.get("UNROLLED_KERNEL") or "quickest",
+        "kernel": native.running(),
     }
 
 

@@ -8,33 +8,24 @@ a step is one contiguous block), gradients included:
     state   one array [batch, n_a] for each of cell.state: the state before the first step
     a       [T, batch, n_a]: a_t of every step; and the state after the last
 
-`reference` runs the equation as it is written and stays as the yardstick. UNROLLED_KERNEL=reference|torch forces one.
+`reference` runs the equation as it is written and stays as the yardstick; KERNELS has torch's ways; `quickest` finds
+the native kernels of fused.py, where they were built and can compute what is asked. UNROLLED_KERNEL forces one:
+reference, torch, or an instruction set of the native kernels, baseline, avx2, avx512.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from . import native
 from .cells import Cell, Ops, grouped
-from .errors import UsageError, suggest
+from .fused import TensorState, TensorWeights, columns, fits
 
-TensorWeights = Mapping[str, Tensor]
-TensorState = tuple[Tensor, ...]
 Kernel = Callable[[Cell, TensorWeights, Tensor, TensorState], tuple[Tensor, TensorState]]
-
-
-def columns(W_x: Tensor, x: Tensor) -> Tensor:
-    """W_x x for the inputs x: [..., n_x] numbers, or [...] ids whose columns are looked up. [..., rows of W_x]"""
-    if x.is_floating_point():
-        return x @ W_x.T
-    found = F.embedding(x.clamp_min(0), W_x.T)
-    return found.masked_fill((x < 0).unsqueeze(-1), 0.0)
 
 
 def _affine(w: TensorWeights, gate: str, a_prev: Tensor, x_t: Tensor) -> Tensor:
@@ -104,17 +95,23 @@ KERNELS: dict[str, Kernel] = {
     "gru": hoisted,
     "lstm": torch_lstm,
 }
-FORCED = ("reference", "torch")
 
 
 def choose(cell: Cell, steps: int) -> Kernel:
-    """The kernel for a sequence of so many steps. Raises UsageError where UNROLLED_KERNEL names none."""
-    forced = os.environ.get("UNROLLED_KERNEL") or None
-    if forced not in (None, *FORCED):
-        what = f"UNROLLED_KERNEL is '{forced}'"
-        raise UsageError(what, expected=", ".join(FORCED), hint=suggest(forced, FORCED))
-    if forced == "reference" or (forced is None and steps == 1):
+    """The kernel for a sequence of so many steps where `quickest` has none. Raises UsageError where UNROLLED_KERNEL
+    names none."""
+    forced = native.forced()
+    if forced == "reference" or (forced != "torch" and steps == 1):
         # At a single step the others only restack the weights, and oneDNN packs them anew at every call:
         # four times the time of the step itself.
         return reference
     return KERNELS[cell.name]
+
+
+def quickest(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> native.Library | None:
+    """The native kernels to use for x [T, batch, ...], None where `choose` has the kernel: none built, float64, another
+    device, a single step, or another kernel forced. Raises UsageError as `choose`."""
+    if len(x) == 1 and native.forced() not in native.NAMES:
+        return None  # the weights would be packed for one use
+    library = native.library()
+    return library if library is not None and fits(cell, w, x, state) else None

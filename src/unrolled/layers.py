@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .kernels import columns
+from .fused import columns
 from .network import NetworkSpec, cutoffs
 from .scan import NO_DROPOUTS, Dropouts
 
@@ -66,10 +66,14 @@ def embed(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
 
 def head(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
     """W_ya a + b_y: [..., features] -> [..., n_y]; adaptive: frequent outputs and one column a cluster."""
+    return F.linear(*factors(spec, p, a))
+
+
+def factors(spec: NetworkSpec, p: Parameters, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What `head` multiplies and adds: a, W, b. Tied weights project a, [..., n_e], where the sizes differ."""
     if not spec.tie:
-        return F.linear(a, p["head.W_ya"], p["head.b_y"])
-    a = F.linear(a, p["head.P"]) if "head.P" in p else a  # [..., n_e]
-    return F.linear(a, p["embedding.E"], p["head.b_y"])
+        return a, p["head.W_ya"], p["head.b_y"]
+    return F.linear(a, p["head.P"]) if "head.P" in p else a, p["embedding.E"], p["head.b_y"]
 
 
 def tail(p: Parameters, cluster: int, a: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import fused_softmax, native
 from .crf_loss import crf_nll
 from .errors import UsageError
-from .layers import Parameters, head, tail
+from .layers import Parameters, factors, head, tail
 from .network import NetworkSpec, cutoffs
 
 ORDINAL = 2.0  # nats by which a class falls behind for each step that it is away from the true one
@@ -107,6 +108,12 @@ def cross_entropy(
 
     UsageError for a criterion that needs all outputs with the adaptive softmax, which never computes them.
     """
+    if criterion == PLAIN and spec.softmax == "exact":
+        a, W, b = factors(spec, p, a)
+        library = native.library()
+        if library is not None and fused_softmax.fits(a, W, b, y):
+            return fused_softmax.cross_entropy(library, a, W, b, y)
+        return F.cross_entropy(F.linear(a, W, b), y, reduction="sum")
     logits = head(spec, p, a)  # [N, n_y]: one product
     if spec.softmax == "adaptive":
         if criterion != PLAIN:

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from .cells import Cell
 from .errors import UsageError
-from .kernels import Kernel, TensorState, TensorWeights, choose
+from .fused import TensorState, TensorWeights, sequence
+from .kernels import Kernel, choose, quickest
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,12 @@ def scan(
     lengths = _ragged(lengths, batch, steps)
     if not steps:
         return state[0].new_zeros(batch, 0, n_a), state
-    kernel = choose(cell, steps)
     x = x.transpose(0, 1)  # [T, batch, n_x]
+    library = quickest(cell, w, x, state)
+    if library is not None:
+        a, state = sequence(library, cell, w, x, state, lengths, reverse=reverse)
+        return a.transpose(0, 1), state
+    kernel = choose(cell, steps)
     if reverse:
         x = _reverse(x, lengths)
     if lengths is None or not final:

@@ -1,17 +1,20 @@
 """The engine that needs NumPy alone: the cells' equations on the model file's tensors.
 
-`run` computes row by row, so that a sequence has the same bits alone and in any batch.
+Where the native kernels were built and the weights are float32, both `run` and `step` go through them. `run` computes
+row by row, and `step` sums every row in the same order, so that a sequence has the same bits alone and in any batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import native
 from ..cells import NUMPY, Cell, columns, grouped
 from ..errors import UsageError
 from ..network import NetworkSpec, cutoffs
@@ -23,12 +26,26 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer in one direction, for each group of gates: W_x [n_x, gates * n_a], W_a [n_a, gates * n_a], b."""
+    """One layer in one direction, for each group of gates: W_x [n_x, gates * n_a], W_a [n_a, gates * n_a], b.
+
+    whole: the same on the native kernels, where they are to run.
+    """
 
     cell: Cell
     W_x: tuple[Array, ...]
     W_a: tuple[Array, ...]
     b: tuple[Array, ...]
+    whole: native.Whole | None
+
+    def run(self, x: Array, state: State) -> tuple[Array, State]:
+        """One sequence, [T] ids or [T, n_x], and the state before -> a [T, n_a] and the state after, [1, n_a] each."""
+        if self.whole is not None:
+            return self.whole.run(x, state)
+        a = np.zeros((len(x), state[0].shape[1]), state[0].dtype)
+        parts, after = tuple(part[:, None] for part in self.inputs(x)), state  # [T, 1, gates * n_a]
+        for t, after in enumerate(self.steps(state, parts)):
+            a[t] = self.cell.output(after)[0]
+        return a, after
 
     def inputs(self, x: Array) -> tuple[Array, ...]:
         """The input's part of all gates: [..., n_x] or ids [...] -> for each group [..., gates * n_a]."""
@@ -42,7 +59,9 @@ class Layer:
             yield state
 
 
-def _layer(cell: Cell, n_a: int, tensors: Mapping[str, Array], prefix: str) -> Layer:
+def _layer(
+    cell: Cell, n_a: int, tensors: Mapping[str, Array], prefix: str, library: native.Library | None
+) -> Layer:
     stacked = [
         np.concatenate([tensors[f"{prefix}.W_{gate}"] for gate in group]) for group in cell.groups
     ]  # [gates * n_a, n_a + n_x]
@@ -51,19 +70,29 @@ def _layer(cell: Cell, n_a: int, tensors: Mapping[str, Array], prefix: str) -> L
         tuple(np.ascontiguousarray(W[:, n_a:].T) for W in stacked),
         tuple(np.ascontiguousarray(W[:, :n_a].T) for W in stacked),
         tuple(np.concatenate([tensors[f"{prefix}.b_{gate}"] for gate in group]) for group in cell.groups),
+        None if library is None else native.whole(library, cell, tensors, prefix),
     )
 
 
 class NumpyEngine:
-    """`Engine` on NumPy, from a network's description and its tensors by name."""
+    """`Engine` on NumPy, from a network's description and its tensors by name.
 
-    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
-        self.spec, self._tensors = spec, tensors
+    bits: 32, or 8: then the native single steps have their weights in int8 with a scale for each row, which is quicker
+    and less exact. NumPy's own computation, where there are no native kernels, and `run` stay as they are.
+    """
+
+    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
+        self.spec, self._tensors, self._bits = spec, tensors, bits
+        self._dtype = tensors["head.b_y"].dtype
+        single = self._dtype == np.float32 and native.knows(spec.the_cell)
+        self._library = native.library() if single else None
         self._core = [
-            [_layer(spec.the_cell, spec.n_a, tensors, f"core.{layer}.{d}") for d in spec.directions]
+            [
+                _layer(spec.the_cell, spec.n_a, tensors, f"core.{layer}.{d}", self._library)
+                for d in spec.directions
+            ]
             for layer in range(spec.layers)
         ]
-        self._dtype = tensors["head.b_y"].dtype
 
     @property
     def n_y(self) -> int:
@@ -97,6 +126,10 @@ class NumpyEngine:
         """One step of all rows; see Engine."""
         if self.spec.bidirectional or self.spec.architecture != "many-to-many":
             raise UsageError("a network that reads backward or answers once cannot go step by step")
+        if self._native is not None:
+            given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
+            out, ids, after = self._native.step(state, given, k)
+            return (out, ids, after) if self._native.has_head else (*best(self._outputs(out), k), after)
         size, x, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
         for at, (layer,) in enumerate(self._core):
             parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]
@@ -104,6 +137,11 @@ class NumpyEngine:
             x = self.spec.the_cell.output(last)  # [rows, n_a]
             after.extend(last)
         return *best(self._outputs(x), k), tuple(after)
+
+    @cached_property
+    def _native(self) -> native.Steps | None:
+        """The native single steps of this network, packed when the first one is asked for."""
+        return self._library and native.steps(self._library, self.spec, self._tensors, self._bits)
 
     def take(self, state: State, rows: Array) -> State:
         """The state of these rows."""
@@ -120,11 +158,7 @@ class NumpyEngine:
             outputs: list[Array] = []
             for way, layer in zip((1, -1), directions, strict=False):
                 before = state[len(after) : len(after) + size]
-                last = before  # of an empty sequence
-                parts = tuple(part[::way, None] for part in layer.inputs(x))  # [T, 1, gates * n_a]
-                a = np.zeros((len(x), self.spec.n_a), self._dtype)
-                for t, last in enumerate(layer.steps(before, parts)):
-                    a[t] = self.spec.the_cell.output(last)[0]
+                a, last = layer.run(x[::way], before)
                 outputs.append(a[::way])
                 after.extend(last)
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1)  # [T, features]

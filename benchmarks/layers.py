@@ -1,0 +1,225 @@
+"""Whole sequences of one layer, training and running: `unrolled.nn` against torch.nn on the same shapes, in turns.
+
+    python benchmarks/layers.py --threads 2 --rounds 9
+    python benchmarks/layers.py --cells gru --shapes 35,20,200,200 --work train,ragged --rounds 3
+
+A shape is T, batch, inputs, units. Work: `train`, forward and backward with the gradient of the input; `run`, forward
+alone without gradients; `ragged`, training on lengths uniform in 5..T, where torch pads, packs, or pads four buckets of
+like lengths. torch has no simplified GRU, and its GRU applies the relevance gate after the product, which is cheaper
+than the lecture's: it stands beside both. `mallopt`: the same with freed memory kept (unrolled.tune), which any
+program can have; the ratios to torch are given both ways. Share of peak: the multiplications of the layer's equation
+against torch.mm of square matrices in the same turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from common import finish, parser, record
+from torch import Tensor, nn
+from turns import Contender, Job, ratio, serve, take_turns
+
+SHAPES = (
+    "35,20,200,200",
+    "35,20,650,650",
+    "100,32,128,256",
+    "100,32,512,512",
+    "50,1,128,256",
+    "200,64,64,64",
+)
+GATES = {"rnn": 1, "gru-simple": 2, "gru": 3, "lstm": 4}
+SHORTEST = 5  # of ragged rows
+BUCKETS = 4
+SQUARE = 1024  # of the matrices whose product is the peak
+
+
+def theirs(job: Job) -> nn.RNNBase:
+    """torch's layer for the job's cell."""
+    kinds: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru-simple": nn.GRU, "gru": nn.GRU, "lstm": nn.LSTM}
+    _, _, n_x, n_a = job["shape"]
+    return kinds[job["cell"]](n_x, n_a)
+
+
+def ours(job: Job) -> nn.Module:
+    """The layer of unrolled.nn."""
+    import unrolled.nn
+
+    kinds = {"rnn": "RNN", "gru-simple": "GRUSimple", "gru": "GRU", "lstm": "LSTM"}
+    _, _, n_x, n_a = job["shape"]
+    return getattr(unrolled.nn, kinds[job["cell"]])(n_x, n_a, batch_first=False)
+
+
+def inputs(job: Job) -> tuple[Tensor, Tensor]:
+    """x [T, batch, n_x] and lengths [batch], the same for all."""
+    steps, batch, n_x, _ = job["shape"]
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(min(SHORTEST, steps), steps + 1, (batch,), generator=generator)
+    lengths[0] = steps
+    return torch.randn(steps, batch, n_x, generator=generator), lengths
+
+
+def dense(module: nn.Module, job: Job) -> Callable[[], object]:
+    """Training on, or running, rows of equal length."""
+    x, _ = inputs(job)
+    if job["work"] == "run":
+        module.eval()
+
+        def run() -> None:
+            with torch.inference_mode():
+                module(x)
+
+        return run
+    x.requires_grad_()
+    d_y = torch.ones_like(module(x)[0])
+
+    def train() -> None:
+        module.zero_grad(set_to_none=True)
+        x.grad = None
+        module(x)[0].backward(d_y)
+
+    return train
+
+
+def _training(module: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    def train() -> None:
+        module.zero_grad(set_to_none=True)
+        loss().backward()
+
+    return train
+
+
+def torch_layer(job: Job) -> Callable[[], object]:
+    """torch.nn as its users run it: padded where rows are ragged."""
+    return dense(theirs(job), job | {"work": "run" if job["work"] == "run" else "train"})
+
+
+def torch_tuned(job: Job) -> Callable[[], object]:
+    """The same with freed memory kept."""
+    _tune()
+    return torch_layer(job)
+
+
+def torch_packed(job: Job) -> Callable[[], object] | None:
+    """Ragged rows as a PackedSequence."""
+    if job["work"] != "ragged":
+        return None
+    module, (x, lengths) = theirs(job), inputs(job)
+    x.requires_grad_()
+
+    def loss() -> Tensor:
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        return module(packed)[0].data.sum()
+
+    return _training(module, loss)
+
+
+def torch_bucketed(job: Job) -> Callable[[], object] | None:
+    """Ragged rows sorted by length, in buckets that are padded to their own longest."""
+    if job["work"] != "ragged":
+        return None
+    module, (x, lengths) = theirs(job), inputs(job)
+    parts = [part for part in torch.argsort(lengths).chunk(BUCKETS) if len(part)]
+    batches = [x[: int(lengths[part].max()), part].requires_grad_() for part in parts]
+    return _training(module, lambda: torch.stack([module(batch)[0].sum() for batch in batches]).sum())
+
+
+def our_layer(job: Job) -> Callable[[], object]:
+    """unrolled.nn."""
+    if job["work"] != "ragged":
+        return dense(ours(job), job)
+    module, (x, lengths) = ours(job), inputs(job)
+    x.requires_grad_()
+    return _training(module, lambda: module(x, lengths=lengths)[0].sum())
+
+
+def our_tuned(job: Job) -> Callable[[], object]:
+    """The same with freed memory kept."""
+    _tune()
+    return our_layer(job)
+
+
+def peak(job: Job) -> Callable[[], object]:
+    """A product of two square matrices."""
+    a = torch.randn(SQUARE, SQUARE)
+    return lambda: a @ a
+
+
+def _tune() -> None:
+    from unrolled.machine import tune
+
+    tune()
+
+
+CONTENDERS: dict[str, Contender] = {
+    "torch": torch_layer,
+    "torch mallopt": torch_tuned,
+    "torch packed": torch_packed,
+    "torch buckets": torch_bucketed,
+    "unrolled": our_layer,
+    "unrolled mallopt": our_tuned,
+    "peak": peak,
+}
+
+
+def multiplications(job: Job) -> float:
+    """Floating-point operations of the layer's products; three times as many with gradients."""
+    steps, batch, n_x, n_a = job["shape"]
+    rows = float(inputs(job)[1].sum()) if job["work"] == "ragged" else steps * batch
+    return 2.0 * GATES[job["cell"]] * rows * n_a * (n_a + n_x) * (1 if job["work"] == "run" else 3)
+
+
+def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
+    """One line of the table: milliseconds, and how many times as quick as torch's ways."""
+    own, tuned, square = seconds["unrolled"], seconds["unrolled mallopt"], seconds["peak"]
+    line: dict[str, Any] = {
+        "work": job["work"],
+        "cell": job["cell"],
+        "shape": ",".join(map(str, job["shape"])),
+    }
+    line |= {f"{name} ms": None if s is None else 1e3 * s for name, s in seconds.items() if name != "peak"}
+    for name in ("torch", "torch packed", "torch buckets"):
+        line[f"x {name}"] = ratio(seconds[name], own)
+    line["x torch, both mallopt"] = ratio(seconds["torch mallopt"], tuned)
+    if tuned is not None and square is not None:
+        line["share of peak"] = multiplications(job) / tuned / (2.0 * SQUARE**3 / square)
+    return line
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--cells", default="lstm,gru,gru-simple,rnn", help="%(default)s")
+    options.add_argument(
+        "--shapes", nargs="+", default=SHAPES, metavar="T,B,I,U", help="of the table in the docs"
+    )
+    options.add_argument("--work", default="train,run,ragged", help="%(default)s")
+    options.add_argument("--rounds", type=int, default=7, help="turns of each contender (%(default)s)")
+    options.add_argument("--seconds", type=float, default=0.5, help="of a turn (%(default)s)")
+    options.add_argument("--threads", type=int, default=2, help="%(default)s")
+    options.add_argument("--contender", help=argparse.SUPPRESS)
+    asked = options.parse_args()
+    if asked.contender:
+        serve(CONTENDERS[asked.contender])
+        return
+    jobs: list[Job] = [
+        {"work": work, "cell": cell, "shape": [int(n) for n in shape.split(",")]}
+        for work in asked.work.split(",")
+        for cell in asked.cells.split(",")
+        for shape in asked.shapes
+    ]
+    seconds = take_turns(
+        list(CONTENDERS), jobs, rounds=asked.rounds, seconds=asked.seconds, threads=asked.threads
+    )
+    rows = [row(job, times) for job, times in zip(jobs, seconds, strict=True)]
+    from unrolled import native
+
+    settings = {"rounds": asked.rounds, "seconds": asked.seconds, "threads": asked.threads}
+    result = record("layers", [], kernel=native.running(), settings=settings, rows=rows)
+    finish(result, rows, asked.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

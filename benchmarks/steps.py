@@ -1,0 +1,189 @@
+"""One streaming step of one layer at batch 1, called from Python with the state carried, in microseconds.
+
+    python benchmarks/steps.py --rounds 9
+    python benchmarks/steps.py --cells gru --units 128,650 --threads 1
+
+Contenders: torch's layer at one step, torch's cell, NumPy's equation, ONNX Runtime where it is installed, and the
+native kernels with weights in float32 and in int8. As many inputs as units, numbers, no output layer. torch and ONNX
+have no simplified GRU; torch's GRU is another function, whose step is cheaper.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from common import finish, parser, record
+from turns import Contender, Job, ratio, serve, take_turns
+
+from unrolled import native
+from unrolled.engines.numpy_engine import NumpyEngine
+from unrolled.network import NetworkSpec, initialise
+
+UNITS = "128,200,256,512,650"
+
+
+def network(job: Job) -> tuple[NetworkSpec, dict[str, Any]]:
+    """A layer of the job's cell and size; its output layer, which a network has to have, is one output."""
+    n = job["units"]
+    spec = NetworkSpec(n_x=n, n_y=1, n_a=n, cell=job["cell"], ids=False, output="numbers")
+    return spec, {name: value.astype(np.float32) for name, value in initialise(spec, 0).items()}
+
+
+def torch_layer(job: Job) -> Callable[[], object] | None:
+    """torch.nn's layer, a sequence of one step."""
+    import torch
+
+    kinds = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+    if job["cell"] not in kinds:
+        return None
+    module, x, carried = (
+        kinds[job["cell"]](job["units"], job["units"]),
+        torch.zeros(1, 1, job["units"]),
+        [None],
+    )
+
+    def step() -> None:
+        with torch.inference_mode():
+            _, carried[0] = module(x, carried[0])
+
+    return step
+
+
+def torch_cell(job: Job) -> Callable[[], object] | None:
+    """torch.nn's cell."""
+    import torch
+
+    kinds = {"rnn": torch.nn.RNNCell, "gru": torch.nn.GRUCell, "lstm": torch.nn.LSTMCell}
+    if job["cell"] not in kinds:
+        return None
+    module, x, carried = kinds[job["cell"]](job["units"], job["units"]), torch.zeros(1, job["units"]), [None]
+
+    def step() -> None:
+        with torch.inference_mode():
+            carried[0] = module(x, carried[0])
+
+    return step
+
+
+def numpy_equation(job: Job) -> Callable[[], object]:
+    """The NumPy engine without native kernels; its one output comes on top."""
+    os.environ["UNROLLED_KERNEL"] = "reference"
+    engine, x = NumpyEngine(*network(job)), np.zeros((1, job["units"]), np.float32)
+    carried = [engine.start(1)]
+
+    def step() -> None:
+        _, _, carried[0] = engine.step(carried[0], x)
+
+    return step
+
+
+def onnx_runtime(job: Job) -> Callable[[], object] | None:
+    """ONNX Runtime on a graph of one node, the state in and out; the GRU is the lecture's (linear_before_reset 0)."""
+    if job["cell"] == "gru-simple" or not importlib.util.find_spec("onnxruntime"):
+        return None
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    n, operator = job["units"], {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}[job["cell"]]
+    gates, names = {"RNN": 1, "GRU": 3, "LSTM": 4}[operator], ["h", "c"] if operator == "LSTM" else ["h"]
+    rng = np.random.default_rng(0)
+    weights = {name: rng.uniform(-0.1, 0.1, (1, gates * n, n)).astype(np.float32) for name in "WR"}
+    inputs = ["X", "W", "R", "", "", *names]
+    node = helper.make_node(operator, inputs, ["", *(f"{s}_after" for s in names)], hidden_size=n)
+    one = [helper.make_tensor_value_info(s, TensorProto.FLOAT, [1, 1, n]) for s in ["X", *names]]
+    after = [helper.make_tensor_value_info(f"{s}_after", TensorProto.FLOAT, [1, 1, n]) for s in names]
+    fixed = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()]
+    model = helper.make_model(
+        helper.make_graph([node], "step", one, after, fixed),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    carried = {name: np.zeros((1, 1, n), np.float32) for name in ["X", *names]}
+
+    def step() -> None:
+        carried.update(zip(names, session.run(None, carried), strict=True))
+
+    return step
+
+
+def native_steps(bits: int) -> Contender:
+    """The native kernels, weights in so many bits, without the output layer."""
+
+    def contender(job: Job) -> Callable[[], object] | None:
+        library = native.library()
+        if library is None:
+            return None
+        spec, tensors = network(job)
+        made = dataclasses.replace(native.steps(library, spec, tensors, bits), head=None)
+        x, arrays = np.zeros((1, job["units"]), np.float32), len(spec.the_cell.state)
+        carried = [tuple(np.zeros((1, job["units"]), np.float32) for _ in range(arrays))]
+
+        def step() -> None:
+            _, _, carried[0] = made.step(carried[0], x, None)
+
+        return step
+
+    return contender
+
+
+CONTENDERS: dict[str, Contender] = {
+    "torch layer": torch_layer,
+    "torch cell": torch_cell,
+    "NumPy": numpy_equation,
+    "ONNX Runtime": onnx_runtime,
+    "unrolled": native_steps(32),
+    "unrolled int8": native_steps(8),
+}
+
+
+def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
+    """One line of the table: microseconds, and how many times as quick as ONNX Runtime and torch's cell."""
+    line: dict[str, Any] = dict(job)
+    line |= {f"{name} us": None if s is None else 1e6 * s for name, s in seconds.items()}
+    for name in ("ONNX Runtime", "torch cell"):
+        line[f"x {name}"] = ratio(seconds[name], seconds["unrolled"])
+        line[f"int8 x {name}"] = ratio(seconds[name], seconds["unrolled int8"])
+    return line
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--cells", default="lstm,gru,gru-simple,rnn", help="%(default)s")
+    options.add_argument("--units", default=UNITS, help="%(default)s")
+    options.add_argument("--rounds", type=int, default=7, help="turns of each contender (%(default)s)")
+    options.add_argument("--seconds", type=float, default=0.3, help="of a turn (%(default)s)")
+    options.add_argument(
+        "--threads", type=int, default=1, help="of torch and ONNX Runtime (%(default)s); ours has one"
+    )
+    options.add_argument("--contender", help=argparse.SUPPRESS)
+    asked = options.parse_args()
+    if asked.contender:
+        serve(CONTENDERS[asked.contender])
+        return
+    jobs: list[Job] = [
+        {"cell": cell, "units": int(units)}
+        for cell in asked.cells.split(",")
+        for units in asked.units.split(",")
+    ]
+    seconds = take_turns(
+        list(CONTENDERS), jobs, rounds=asked.rounds, seconds=asked.seconds, threads=asked.threads
+    )
+    rows = [row(job, times) for job, times in zip(jobs, seconds, strict=True)]
+    settings = {"rounds": asked.rounds, "seconds": asked.seconds, "threads": asked.threads}
+    result = record("steps", [], kernel=native.running(), settings=settings, rows=rows)
+    finish(result, rows, asked.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+// The cells: what one step does to W units of one row, forward and backward. Products and time are in kernels.cpp.
+//
+// A cell has GATES gates that multiply a_prev, and SECOND (0 or 1) that multiply what the first ones made.
+//   forward(f, s, z)             z: W[left, x] + b of the first gates; leaves what they become
+//   forward_second(f, s, z)      the same of the second ones, after all units of the first
+//   backward(f, s, d, sum)       d: the gradient of a_t -> the part of that of a_prev that goes past the products.
+//                                Writes the gradients of the gates to f.d_gates and adds them to sum, that of b
+//   backward_second(f, s, d, sum)   d: the gradient of what the second gates multiplied -> what is added to that part
+#pragma once
+#include "unrolled.h"
+#include "vec.h"
+
+// W units of one row at one step: where they stand in the arrays.
+struct Spot {
+    long units, at, row;          // n_a; the first of the units; the sequence
+    long now;                     // the row of [N, ...]
+    const float *a_prev, *c_prev; // [batch, n_a], the rows of the step before
+    long gates, second;           // where the gates of [N, row] stand, first and second ones, and in d_gates as well
+
+    V of(const float *x, long r) const { return load(x + r * units + at, units - at); }
+    void to(float *x, long r, V v) const { store(x + r * units + at, v, units - at); }
+};
+
+template <class Call> INLINE float *gradient(const Call &f, const Spot &s, long gate, V d, V *sum)
+{
+    float *to = f.d_gates + s.gates + gate * W;
+    store(to, d);
+    sum[gate] += d;
+    return to;
+}
+
+template <bool RELU> struct Rnn {
+    static constexpr int GATES = 1, SECOND = 0;
+
+    static void forward(const unrolled_forward &f, const Spot &s, V *z)
+    {
+        if constexpr (RELU) z[0] = relu(z[0]);
+        else z[0] = tanh(z[0]);
+        s.to(f.a, s.now, z[0]);
+    }
+    static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    {
+        V a = load(f.gates + s.gates);
+        if constexpr (RELU) d = a <= 0.0f ? V{} : d;
+        else d = d * (1.0f - a * a);
+        gradient(f, s, 0, d, sum);
+        return V{};
+    }
+};
+
+struct GruSimple { // gates c, u
+    static constexpr int GATES = 2, SECOND = 0;
+
+    static void forward(const unrolled_forward &f, const Spot &s, V *z)
+    {
+        z[0] = tanh(z[0]);
+        z[1] = sigmoid(z[1]);
+        s.to(f.a, s.now, z[1] * z[0] + (1.0f - z[1]) * s.of(s.a_prev, s.row));
+    }
+    static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    {
+        V candidate = load(f.gates + s.gates), update = load(f.gates + s.gates + W);
+        gradient(f, s, 0, d * update * (1.0f - candidate * candidate), sum);
+        gradient(f, s, 1, d * (candidate - s.of(s.a_prev, s.row)) * update * (1.0f - update), sum);
+        return d * (1.0f - update);
+    }
+};
+
+struct Gru { // gates r, u; second c
+    static constexpr int GATES = 2, SECOND = 1;
+
+    static void forward(const unrolled_forward &f, const Spot &s, V *z)
+    {
+        z[0] = sigmoid(z[0]);
+        z[1] = sigmoid(z[1]);
+        s.to(f.relevant, f.train ? s.now : s.row, z[0] * s.of(s.a_prev, s.row));
+    }
+    static void forward_second(const unrolled_forward &f, const Spot &s, V *z)
+    {
+        V update = load(f.gates + s.gates + W);
+        z[0] = tanh(z[0]);
+        s.to(f.a, s.now, update * z[0] + (1.0f - update) * s.of(s.a_prev, s.row));
+    }
+    static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    {
+        V update = load(f.gates + s.gates + W), candidate = load(f.gates + s.second);
+        V d_candidate = d * update * (1.0f - candidate * candidate);
+        gradient(f, s, 1, d * (candidate - s.of(s.a_prev, s.row)) * update * (1.0f - update), sum);
+        store(f.d_gates + s.second, d_candidate);
+        sum[2] += d_candidate;
+        return d * (1.0f - update);
+    }
+    static V backward_second(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    {
+        V relevance = load(f.gates + s.gates);
+        gradient(f, s, 0, d * s.of(s.a_prev, s.row) * relevance * (1.0f - relevance), sum);
+        return d * relevance;
+    }
+};
+
+struct Lstm { // gates u, f, c, o
+    static constexpr int GATES = 4, SECOND = 0;
+
+    static void forward(const unrolled_forward &f, const Spot &s, V *z)
+    {
+        z[0] = sigmoid(z[0]);
+        z[1] = sigmoid(z[1]);
+        z[2] = tanh(z[2]);
+        z[3] = sigmoid(z[3]);
+        V c = z[0] * z[2] + z[1] * s.of(f.state[1], s.row), tanh_c = tanh(c);
+        s.to(f.state[1], s.row, c);
+        s.to(f.a, s.now, z[3] * tanh_c);
+        if (f.train) {
+            s.to(f.c, s.now, c);
+            s.to(f.tanh_c, s.now, tanh_c);
+        }
+    }
+    static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    {
+        const float *g = f.gates + s.gates;
+        V update = load(g), forget = load(g + W), candidate = load(g + 2 * W), output = load(g + 3 * W);
+        V tanh_c = s.of(f.tanh_c, s.now);
+        V d_c = s.of(f.d_state[1], s.row) + d * output * (1.0f - tanh_c * tanh_c);
+        gradient(f, s, 0, d_c * candidate * update * (1.0f - update), sum);
+        gradient(f, s, 1, d_c * s.of(s.c_prev, s.row) * forget * (1.0f - forget), sum);
+        gradient(f, s, 2, d_c * update * (1.0f - candidate * candidate), sum);
+        gradient(f, s, 3, d * tanh_c * output * (1.0f - output), sum);
+        s.to(f.d_state[1], s.row, d_c * forget);
+        return V{};
+    }
+};

@@ -1,0 +1,276 @@
+// Single steps: the cells of cells.h on weights that were packed once, in float32 or int8. See unrolled.h.
+#include <math.h>
+
+#include "cells.h"
+#include "product.h"
+
+namespace {
+
+constexpr long fours(long K) { return up(K, 4); }
+
+// A packed matrix [rows, K]: the strips of product.h; in int8 a scale for each row first, and then strip by strip
+// [four of K][vector][lane][4], so that one instruction has four products of a lane beside each other.
+struct Packed {
+    long strips, K;
+    float *floats;
+
+    Packed(long rows, long K, const void *at) : strips(up(up(rows, W), STRIP)), K(K), floats((float *)at) {}
+    float *strip(long s) const { return floats + s * K * STRIP * W; }
+    float *scales(long s) const { return floats + s * STRIP * W; }
+    int8_t *bytes(long s) const { return (int8_t *)(floats + strips * STRIP * W) + s * fours(K) * STRIP * W * 4; }
+    long size(long bits) const
+    {
+        return bits == 8 ? strips * STRIP * W * (4 + 4 * fours(K)) : strips * STRIP * W * 4 * K;
+    }
+};
+
+// x [K] as q [4 * fours(K)] times the scale that is returned; NaN where x is not finite.
+float quantise(const float *x, long K, int8_t *q)
+{
+    V most = {}, odd = {};
+    for (long k = 0; k < K; k += W) {
+        V v = load(x + k, K - k), size = v < 0.0f ? -v : v;
+        most = size > most ? size : most;
+        odd += v * 0.0f; // NaN of what is not finite
+    }
+    const float scale = largest(most) / 127.0f, by = scale > 0.0f ? 1.0f / scale : 0.0f;
+    for (long k = 0; k < 4 * fours(K); k++) q[k] = k < K ? (int8_t)lrintf(x[k] * by) : 0;
+    return scale + total(odd);
+}
+
+void pack_bytes(const float *M, long ld, long rows, const Packed &packed)
+{
+    memset(packed.floats, 0, packed.size(8));
+    for (long row = 0; row < rows; row++) {
+        const long strip = row / (STRIP * W), lane = row % (STRIP * W);
+        int8_t *to = packed.bytes(strip) + 4 * lane;
+        const float *x = M + row * ld;
+        float most = 0.0f, odd = 0.0f;
+        for (long k = 0; k < packed.K; k++) {
+            most = fabsf(x[k]) > most ? fabsf(x[k]) : most;
+            odd += x[k] * 0.0f;
+        }
+        const float scale = most / 127.0f;
+        packed.scales(strip)[lane] = scale + odd;
+        if (scale > 0.0f && odd == 0.0f)
+            for (long k = 0; k < packed.K; k++) to[k / 4 * STRIP * W * 4 + k % 4] = (int8_t)lrintf(x[k] / scale);
+    }
+}
+
+// What a packed matrix multiplies: x [rows, K], and in int8 the same as q [rows, 4 * fours(K)] with a scale a row.
+struct Left {
+    long rows, K, bits;
+    const float *x;
+    int8_t *q;
+    float *scale;
+
+    void ready() const // after x is
+    {
+        if (bits == 8)
+            for (long r = 0; r < rows; r++) scale[r] = quantise(x + r * K, K, q + r * 4 * fours(K));
+    }
+    static long floats(long rows, long K) { return rows * (fours(K) + 1); }
+};
+
+Left left_of(long rows, long K, long bits, const float *x, float *&work)
+{
+    Left left{rows, K, bits, x, (int8_t *)work, work + rows * fours(K)};
+    work += Left::floats(rows, K);
+    return left;
+}
+
+// C [rows, STRIP * W] = left times a strip, += where `add`.
+void times(const Left &left, const Packed &packed, long strip, long vectors, float *C, bool add)
+{
+    if (left.bits != 8) return product<Alike>(left.rows, left.x, left.K, packed.strip(strip), left.K, vectors, C, add);
+    const int8_t *bytes = packed.bytes(strip);
+    for (long r = 0; r < left.rows; r++) {
+        I sum[STRIP] = {};
+        const int8_t *q = left.q + r * 4 * fours(left.K);
+        for (long k = 0; k < fours(left.K); k++) {
+            int32_t next;
+            memcpy(&next, q + 4 * k, sizeof next);
+            const Four a = four(next);
+            UNROLL
+            for (int v = 0; v < STRIP; v++) sum[v] = dot(sum[v], a, bytes + (k * STRIP + v) * W * 4);
+        }
+        for (int v = 0; v < STRIP; v++) {
+            float *c = C + (r * STRIP + v) * W;
+            V y = __builtin_convertvector(sum[v], V) * (load(packed.scales(strip) + v * W) * left.scale[r]);
+            store(c, add ? load(c) + y : y);
+        }
+    }
+}
+
+template <class Cell> struct Step {
+    const unrolled_layer &f;
+    const long vectors = up(f.units, W), row = vectors * W * (Cell::GATES + Cell::SECOND);
+    float *work = f.work;
+    unrolled_forward to{}; // what the cells of cells.h write to
+    float *scratch;        // [rows, STRIP * W]
+    const float *x;
+
+    explicit Step(const unrolled_layer &f) : f(f)
+    {
+        to.state[0] = f.state[0];
+        to.state[1] = f.state[1];
+        scratch = take(STRIP * W);
+        to.gates = take(row);
+        to.a = take(f.units);
+        to.relevant = take(f.units);
+        x = given();
+    }
+    float *take(long floats)
+    {
+        float *taken = work;
+        work += f.rows * floats;
+        return taken;
+    }
+    const float *given() // the inputs of this step where there is W_x
+    {
+        if (!f.W_x[0] || !f.table) return f.x;
+        float *found = take(f.inputs);
+        for (long r = 0; r < f.rows; r++)
+            if (f.ids[r] < 0) memset(found + r * f.inputs, 0, sizeof(float) * f.inputs);
+            else memcpy(found + r * f.inputs, f.table + f.ids[r] * f.inputs, sizeof(float) * f.inputs);
+        return found;
+    }
+
+    template <int GATES, class Point>
+    void stage(const Left &a, const Left &inputs, long which, long column, Point point)
+    {
+        const long rows = vectors * W * GATES;
+        const Packed W_a(rows, f.units, f.W_a[which]), W_x(rows, f.inputs, f.W_x[which]);
+        for (long strip = 0; strip < W_a.strips; strip++) {
+            const long vector = strip * STRIP / GATES, last = vector + STRIP / GATES;
+            const long wanted = last < vectors ? last : vectors;
+            times(a, W_a, strip, (wanted - vector) * GATES, scratch, false);
+            if (f.W_x[which]) times(inputs, W_x, strip, (wanted - vector) * GATES, scratch, true);
+            for (long v = vector; v < wanted; v++)
+                for (long r = 0; r < f.rows; r++) {
+                    const long gates = column + v * GATES * W, own = r * row;
+                    Spot s{f.units, v * W, r, r, f.state[0], f.state[1], own + v * Cell::GATES * W, 0};
+                    const float *sum = scratch + r * STRIP * W + (v - vector) * GATES * W;
+                    const float *line = f.table && !f.W_x[which] && f.ids[r] >= 0 ? f.table + f.ids[r] * row : nullptr;
+                    V z[GATES];
+                    for (int g = 0; g < GATES; g++) {
+                        z[g] = load(sum + g * W) + load(f.b + gates + g * W);
+                        if (line) z[g] += load(line + gates + g * W);
+                    }
+                    point(s, z);
+                    for (int g = 0; g < GATES; g++) store(to.gates + own + gates + g * W, z[g]);
+                }
+        }
+    }
+
+    void run()
+    {
+        const Left a = left_of(f.rows, f.units, f.bits, f.state[0], work);
+        const Left inputs = left_of(f.rows, f.inputs, f.bits, x, work);
+        a.ready();
+        if (f.W_x[0]) inputs.ready();
+        stage<Cell::GATES>(a, inputs, 0, 0, [&](const Spot &s, V *z) { Cell::forward(to, s, z); });
+        if constexpr (Cell::SECOND) {
+            const Left relevant = left_of(f.rows, f.units, f.bits, to.relevant, work);
+            relevant.ready();
+            stage<1>(relevant, inputs, 1, vectors * Cell::GATES * W, [&](const Spot &s, V *z) {
+                Cell::forward_second(to, s, z);
+            });
+        }
+        memcpy(f.state[0], to.a, sizeof(float) * f.rows * f.units);
+    }
+};
+
+template <class Cell> void step_of(const unrolled_layer &f) { Step<Cell>(f).run(); }
+
+void (*const STEPS[])(const unrolled_layer &) = {step_of<Rnn<false>>, step_of<Rnn<true>>, step_of<GruSimple>,
+                                                  step_of<Gru>, step_of<Lstm>};
+constexpr long CELLS = sizeof STEPS / sizeof *STEPS;
+
+// y [n] - log(sum of e^y), in place.
+void log_softmax(float *y, long n)
+{
+    V most = all(-INFINITY);
+    for (long i = 0; i + W <= n; i += W) most = load(y + i) > most ? load(y + i) : most;
+    float top = largest(most);
+    for (long i = n - n % W; i < n; i++) top = y[i] > top ? y[i] : top;
+    V sums = {};
+    float rest = 0.0f;
+    for (long i = 0; i < n; i += W) {
+        V powers = exponential(load(y + i, n - i) - top);
+        if (i + W <= n) sums += powers;
+        else for (long lane = 0; lane < n - i; lane++) rest += powers[lane];
+    }
+    const float all_of_it = top + logf(total(sums) + rest);
+    for (long i = 0; i < n; i++) y[i] -= all_of_it;
+}
+
+// The k largest of y [n], falling, ties by id: each goes in where it belongs, most not at all. A NaN is the least.
+void choose(const float *y, long n, long k, float *best, int64_t *ids)
+{
+    long have = 0;
+    for (long i = 0; i < n; i++) {
+        if (have == k && !(y[i] > best[k - 1])) continue;
+        long at = have < k ? have++ : k - 1;
+        for (; at > 0 && (y[i] > best[at - 1] || best[at - 1] != best[at - 1]); at--) {
+            best[at] = best[at - 1];
+            ids[at] = ids[at - 1];
+        }
+        best[at] = y[i];
+        ids[at] = i;
+    }
+}
+
+void head_of(const unrolled_head &f)
+{
+    float *work = f.work, *scratch = work;
+    work += f.rows * STRIP * W;
+    const Left x = left_of(f.rows, f.inputs, f.bits, f.x, work);
+    x.ready();
+    const Packed packed(f.outputs, f.inputs, f.W);
+    for (long strip = 0; strip < packed.strips; strip++) {
+        const long first = strip * STRIP * W, left = f.outputs - first, vectors = up(left, W);
+        times(x, packed, strip, vectors < STRIP ? vectors : STRIP, scratch, false);
+        for (long r = 0; r < f.rows; r++)
+            for (long i = 0; i < left && i < STRIP * W; i += W)
+                store(f.y + r * f.outputs + first + i,
+                      load(scratch + r * STRIP * W + i) + load(f.b + first + i, left - i), left - i);
+    }
+    for (long r = 0; r < f.rows; r++) {
+        if (f.normalise) log_softmax(f.y + r * f.outputs, f.outputs);
+        if (f.k) choose(f.y + r * f.outputs, f.outputs, f.k, f.best + r * f.k, f.ids + r * f.k);
+    }
+}
+
+} // namespace
+
+extern "C" {
+
+int64_t unrolled_packed(int64_t rows, int64_t K, int64_t bits) { return Packed(rows, K, nullptr).size(bits); }
+
+void unrolled_pack(int64_t rows, int64_t K, const float *M, int64_t ld, int64_t bits, void *to)
+{
+    const Packed packed(rows, K, to);
+    if (bits == 8) return pack_bytes(M, ld, rows, packed);
+    for (long s = 0; s < packed.strips; s++) pack_rows(M, ld, rows, K, s * STRIP * W, packed.strip(s));
+}
+
+int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs)
+{
+    const long row = up(units, W) * W * 4; // no cell has more gates
+    const long left = 2 * Left::floats(rows, units) + Left::floats(rows, inputs);
+    return rows * (STRIP * W + row + 2 * units + inputs) + left;
+}
+
+int64_t unrolled_step(const unrolled_layer *layers, int64_t count, const unrolled_head *head)
+{
+    for (long layer = 0; layer < count; layer++)
+        for (long r = 0; layers[layer].table && r < layers[layer].rows; r++)
+            if (layers[layer].ids[r] >= layers[layer].lines) return 1;
+    for (long layer = 0; layer < count; layer++)
+        if (layers[layer].cell >= 0 && layers[layer].cell < CELLS) STEPS[layers[layer].cell](layers[layer]);
+    if (head) head_of(*head);
+    return 0;
+}
+
+} // extern "C"

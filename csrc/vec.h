@@ -1,0 +1,177 @@
+// Vectors of floats, one width for each instruction set, written once with the vector types of GCC and Clang.
+#pragma once
+#include <stdint.h>
+#include <string.h>
+
+#include <utility>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+constexpr int W = 16, TILE_ROWS = 6, TILE_VECTORS = 4, K_BLOCK = 128; // 24 of 32 registers are sums
+#elif defined(__AVX2__)
+#include <immintrin.h>
+constexpr int W = 8, TILE_ROWS = 6, TILE_VECTORS = 2, K_BLOCK = 256; // 12 of 16 registers are sums
+#elif defined(__aarch64__)
+constexpr int W = 4, TILE_ROWS = 6, TILE_VECTORS = 4, K_BLOCK = 256;
+#else
+constexpr int W = 4, TILE_ROWS = 5, TILE_VECTORS = 2, K_BLOCK = 512; // without FMA a product takes a register
+#endif
+
+#define UNROLL _Pragma("GCC unroll 16")
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float V __attribute__((vector_size(4 * W)));
+typedef int32_t I __attribute__((vector_size(4 * W)));
+
+INLINE V all(float x) { return x - V{}; } // not 0 + x, which has no -0
+INLINE V load(const float *p) { V v; memcpy(&v, p, sizeof v); return v; }
+INLINE void store(float *p, V v) { memcpy(p, &v, sizeof v); }
+
+// The same of the first n lanes only: the others load as zeros and are not stored.
+#if defined(__AVX512F__)
+INLINE __mmask16 lanes(long n) { return (__mmask16)(n >= W ? 0xffff : (1u << n) - 1); }
+INLINE V load(const float *p, long n) { return (V)_mm512_maskz_loadu_ps(lanes(n), p); }
+INLINE void store(float *p, V v, long n) { _mm512_mask_storeu_ps(p, lanes(n), (__m512)v); }
+#elif defined(__AVX2__)
+INLINE __m256i lanes(long n) { return (__m256i)(I{0, 1, 2, 3, 4, 5, 6, 7} < (I{} + (int32_t)n)); }
+INLINE V load(const float *p, long n) { return n >= W ? load(p) : (V)_mm256_maskload_ps(p, lanes(n)); }
+INLINE void store(float *p, V v, long n)
+{
+    if (n >= W) store(p, v);
+    else _mm256_maskstore_ps(p, lanes(n), (__m256)v);
+}
+#else
+INLINE V load(const float *p, long n)
+{
+    if (n >= W) return load(p);
+    V v = {};
+    for (long i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+INLINE void store(float *p, V v, long n)
+{
+    if (n >= W) store(p, v);
+    else for (long i = 0; i < n; i++) p[i] = v[i];
+}
+#endif
+
+// 2^n and e^r - 1 where x = n log 2 + r: both exponentials below are made of them. A NaN stays one.
+// The polynomial is that of Cephes' expf (Moshier 1984), |r| <= log(2) / 2.
+struct Parts { V power, rest; };
+INLINE Parts split(V x)
+{
+    const V magic = all(12582912.0f); // 1.5 * 2^23: rounds to a whole number and leaves it in the lowest bits
+    V shifted = x * 1.44269504f + magic, n = shifted - magic;
+    V r = x - n * 0.693359375f + n * 2.12194440e-4f; // log 2 in two parts
+    V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    return {(V)(((I)shifted + 127) << 23), p * (r * r) + r};
+}
+INLINE V clamp(V x, float limit)
+{
+    x = x > limit ? all(limit) : x; // in this order a NaN stays
+    return x < -limit ? all(-limit) : x;
+}
+
+// Within 3 units in the last place; from |x| = 87 on, where float32 ends, they stay what they are there.
+INLINE V sigmoid(V x)
+{
+    Parts e = split(clamp(-x, 87.0f));
+    return 1.0f / (1.0f + (e.power * e.rest + e.power));
+}
+INLINE V tanh(V x)
+{
+    Parts e = split(clamp(x + x, 20.0f)); // tanh(10) is 1
+    V less = e.power * e.rest + (e.power - 1.0f); // e^2x - 1 without cancellation: right for small x too
+    return less / (less + 2.0f);
+}
+INLINE V relu(V x) { return x < 0.0f ? V{} : x; }
+
+INLINE V exponential(V x)
+{
+    Parts e = split(clamp(x, 87.0f));
+    return e.power * e.rest + e.power;
+}
+
+// Transposes W x W floats: at each level the halves off the diagonal change places.
+template <int H, int... L> INLINE void exchange(V &a, V &b, std::integer_sequence<int, L...>)
+{
+#if defined(__clang__)
+    V upper = __builtin_shufflevector(a, b, ((L & H) ? W + L - H : L)...);
+    b = __builtin_shufflevector(a, b, ((L & H) ? W + L : L + H)...);
+#else
+    V upper = __builtin_shuffle(a, b, I{((L & H) ? W + L - H : L)...});
+    b = __builtin_shuffle(a, b, I{((L & H) ? W + L : L + H)...});
+#endif
+    a = upper;
+}
+template <int H = W / 2> INLINE void transpose(V *rows)
+{
+    UNROLL
+    for (int i = 0; i < W; i++)
+        if (!(i & H)) exchange<H>(rows[i], rows[i + H], std::make_integer_sequence<int, W>{});
+    if constexpr (H > 1) transpose<H / 2>(rows);
+}
+
+INLINE float largest(V v) // of all lanes; a NaN may get lost
+{
+    float most = v[0];
+    for (int i = 1; i < W; i++) most = v[i] > most ? v[i] : most;
+    return most;
+}
+INLINE float total(V v)
+{
+    float sum = 0.0f;
+    for (int i = 0; i < W; i++) sum += v[i];
+    return sum;
+}
+
+// Four int8 numbers, each -127 to 127, for all lanes; dot(sum, four, w) adds to each lane its product with the lane's
+// four of w. The multiplying instructions want one factor without a sign: |four|, and w with the sign of four.
+#if defined(__AVX512F__)
+struct Four { __m512i size; __mmask64 negative; };
+INLINE Four four(int32_t a)
+{
+    __m512i v = _mm512_set1_epi32(a);
+    return {_mm512_abs_epi8(v), _mm512_movepi8_mask(v)};
+}
+INLINE I dot(I sum, Four a, const int8_t *w)
+{
+    __m512i b = _mm512_loadu_si512(w);
+    b = _mm512_mask_sub_epi8(b, a.negative, _mm512_setzero_si512(), b);
+#if defined(__AVX512VNNI__)
+    return (I)_mm512_dpbusd_epi32((__m512i)sum, a.size, b);
+#else
+    return sum + (I)_mm512_madd_epi16(_mm512_maddubs_epi16(a.size, b), _mm512_set1_epi16(1));
+#endif
+}
+#elif defined(__AVX2__)
+struct Four { __m256i value, size; };
+INLINE Four four(int32_t a)
+{
+    __m256i v = _mm256_set1_epi32(a);
+    return {v, _mm256_abs_epi8(v)};
+}
+INLINE I dot(I sum, Four a, const int8_t *w)
+{
+    __m256i b = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)w), a.value);
+    return sum + (I)_mm256_madd_epi16(_mm256_maddubs_epi16(a.size, b), _mm256_set1_epi16(1));
+}
+#else
+struct Four { int8_t value[4]; };
+INLINE Four four(int32_t a)
+{
+    Four f;
+    memcpy(f.value, &a, sizeof f);
+    return f;
+}
+INLINE I dot(I sum, Four a, const int8_t *w)
+{
+    for (int lane = 0; lane < W; lane++)
+        for (int j = 0; j < 4; j++) sum[lane] += a.value[j] * w[4 * lane + j];
+    return sum;
+}
+#endif

@@ -1,0 +1,303 @@
+"""Whole sequences on the native kernels, with gradients: the quick side of kernels.py, for float32 on the CPU.
+
+What is left to torch here is what its BLAS does near the machine's peak: the input's part of all steps in one product,
+and after the kernel's walk back through time one product each for the gradients of W_x, W_a and x. The kernel does what
+no library offers: the recurrence itself. Ragged rows are packed without gaps, the longest first, so no step is wasted.
+
+Memory while training, floats a step and row: the gates (padded to whole vectors), a, for an LSTM c and tanh c, for a
+GRU gamma_r * c^<t-1>; going back, once more the gates.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from . import native
+from .cells import Cell
+from .native import Library
+
+TensorWeights = Mapping[str, Tensor]
+TensorState = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Where the true steps of ragged or reversed rows stand, step by step without gaps, the longest row first.
+
+    index: [N] into [T * batch], where each comes from. counts: [steps] rows at each step, falling. rows: [batch] the
+    sequences by length; back: [batch] the way back. before: [N - counts[0]], for each but the first step's, the place
+    of the same row in the step before.
+    """
+
+    index: Tensor
+    counts: Tensor
+    rows: Tensor
+    back: Tensor
+    before: Tensor
+
+
+def columns(W_x: Tensor, x: Tensor) -> Tensor:
+    """W_x x for the inputs x: [..., n_x] numbers, or [...] ids whose columns are looked up. [..., rows of W_x]"""
+    if x.is_floating_point():
+        return x @ W_x.T
+    few = (
+        W_x.shape[1] <= x.numel()
+    )  # columns: then turning all of them costs less than to pick scattered numbers
+    found = F.embedding(x.clamp_min(0), W_x.T.contiguous() if few else W_x.T)
+    zeros = x < 0
+    return found.masked_fill(zeros.unsqueeze(-1), 0.0) if bool(zeros.any()) else found
+
+
+def order(lengths: Tensor, *, reverse: bool) -> Order:
+    """lengths: [batch], of the rows; reverse: each from its last true step to its first."""
+    ends, rows = torch.sort(lengths, descending=True, stable=True)  # [batch]
+    steps = torch.arange(int(lengths.max()) if len(lengths) else 0).unsqueeze(1)  # [steps, 1]
+    there = steps < ends  # [steps, batch]
+    counts = there.sum(1)  # [steps]
+    source = (ends - 1 - steps if reverse else steps) * len(lengths) + rows  # [steps, batch]
+    place = (counts.cumsum(0) - counts).unsqueeze(1) + torch.arange(len(lengths))  # [steps, batch]
+    return Order(source[there], counts, rows, torch.argsort(rows), place[:-1][there[1:]])
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What does not change between the way there and the way back.
+
+    train: whether there will be a way back. split: what threads share out, as unrolled.h numbers it; 0 is the
+    kernel's choice.
+    """
+
+    library: Library
+    cell: Cell
+    order: Order | None
+    train: bool
+    split: int
+
+    def packed(self, x: Tensor) -> Tensor:
+        """The true steps of x [T * batch, ...] without gaps: [N, ...]."""
+        return x if self.order is None else x.index_select(0, self.order.index)
+
+    def padded(self, x: Tensor, rows: int) -> Tensor:
+        """The way back, with zeros past the lengths: [N, ...] -> [T * batch, ...], so many rows."""
+        if self.order is None:
+            return x
+        return x.new_zeros(rows, *x.shape[1:]).index_copy_(0, self.order.index, x)
+
+    def sorted(self, states: Sequence[Tensor]) -> list[Tensor]:
+        """Arrays [batch, n_a], the longest sequence first."""
+        return [(s if self.order is None else s[self.order.rows]).contiguous() for s in states]
+
+    def unsorted(self, states: Sequence[Tensor]) -> list[Tensor]:
+        """The way back."""
+        return [s if self.order is None else s[self.order.back] for s in states]
+
+
+def fits(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> bool:
+    """Whether the kernels compute this: a cell they know, all in float32 (or ids) and on the CPU."""
+    tensors = [*w.values(), *state, *([x] if x.is_floating_point() else [])]
+    return native.knows(cell) and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+
+
+def sequence(
+    library: Library,
+    cell: Cell,
+    w: TensorWeights,
+    x: Tensor,
+    state: TensorState,
+    lengths: Tensor | None = None,
+    *,
+    reverse: bool = False,
+    split: int = 0,
+) -> tuple[Tensor, TensorState]:
+    """x [T, batch, n_x] or ids [T, batch] -> a [T, batch, n_a], zeros past the lengths; the state of each row's end.
+
+    Weights, x and state as kernels.py has them, where `fits`. lengths: [batch], None is T for all; reverse: each row
+    from its last true step to its first. Gradients are had once: that of a gradient needs UNROLLED_KERNEL=reference.
+    """
+    Ws, bs = [w[f"W_{gate}"] for gate in cell.gates], [w[f"b_{gate}"] for gate in cell.gates]
+    if lengths is None and reverse:
+        lengths = torch.full((x.shape[1],), x.shape[0])
+    train = torch.is_grad_enabled() and any(t.requires_grad for t in (*Ws, *bs, x, *state))
+    call = Call(library, cell, None if lengths is None else order(lengths, reverse=reverse), train, split)
+    a, *last = _Sequence.apply(call, x, *Ws, *bs, *state)
+    return a, tuple(last)
+
+
+class _Sequence(torch.autograd.Function):
+    """(call, x, a W for each gate, a b for each gate, state) -> (a, state after)."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        gates, (steps, batch) = len(call.cell.gates), x.shape[:2]
+        Ws, bs, state = tensors[:gates], tensors[gates : 2 * gates], tensors[2 * gates :]
+        n_a = bs[0].shape[0]
+        W, b = _interleaved(call, Ws), _interleaved(call, bs)  # [row, n_a + n_x], [row]
+        taken = call.packed(x.reshape(steps * batch, *x.shape[2:]))  # [N, n_x], or ids [N]
+        before = call.sorted(state)
+        made = _run(call, W, b, columns(W[:, n_a:], taken), before)
+        out = call.padded(made.a, steps * batch).view(steps, batch, n_a)
+        if call.train:
+            ctx.call, ctx.names, ctx.shape = call, len(state), x.shape
+            ctx.save_for_backward(taken, W, out, *before, *made.kept)
+        return out, *call.unsorted(made.after)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (by its decorator)
+        call: Call = ctx.call
+        taken, W, out, *rest = ctx.saved_tensors
+        n_a, before, kept = out.shape[-1], rest[: ctx.names], rest[ctx.names :]
+        a, d_a = (call.packed(t.reshape(-1, n_a)).contiguous() for t in (out, d_outputs[0]))  # [N, n_a]
+        d_state = [d.clone() for d in call.sorted(d_outputs[1:])]
+        d_gates, d_b = _run_back(call, W, before, _Made(a, (), tuple(kept)), d_a, d_state)
+        d_W = torch.empty_like(W)
+        _d_inputs(d_gates, taken, into=d_W[:, n_a:])
+        _d_recurrent(call, d_gates, before[0], a, kept, into=d_W[:, :n_a])
+        d_x = None
+        if ctx.needs_input_grad[1]:
+            d_x = call.padded(d_gates @ W[:, n_a:], out.shape[0] * out.shape[1]).view(ctx.shape)
+        return None, d_x, *_separated(call, d_W, n_a), *_separated(call, d_b, n_a), *call.unsorted(d_state)
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """a: [N, n_a]. after: the state. kept: what the way back needs besides, the gates [N, row] first, then an LSTM's c
+    and tanh c or a GRU's gamma_r * c_prev, each [N, n_a]."""
+
+    a: Tensor
+    after: tuple[Tensor, ...]
+    kept: tuple[Tensor, ...]
+
+
+def _run(call: Call, W: Tensor, b: Tensor, gates: Tensor, before: Sequence[Tensor]) -> _Made:
+    """gates: [N, row] W_x x of every step, which this overwrites."""
+    (rows, _), (batch, n_a) = gates.shape, before[0].shape
+    a, after = gates.new_empty(rows, n_a), tuple(s.clone() for s in before)
+    memory, relevance = len(call.cell.state) == 2, len(call.cell.groups) == 2
+    c, tanh_c = (gates.new_empty(rows if memory and call.train else 0, n_a) for _ in range(2))
+    relevant = gates.new_empty((rows if call.train else batch) if relevance else 0, n_a)
+    of, work = _sequences(call, rows, batch, n_a, W)
+    forward = native.Forward(of, call.train, b.data_ptr(), gates.data_ptr(), a.data_ptr())
+    forward.state = _pointers(after)
+    forward.c, forward.tanh_c, forward.relevant = c.data_ptr(), tanh_c.data_ptr(), relevant.data_ptr()
+    forward.work = work.data_ptr()
+    call.library.functions.unrolled_run_forward(forward)
+    return _Made(a, after, (gates, c, tanh_c) if memory else (gates, relevant) if relevance else (gates,))
+
+
+def _run_back(
+    call: Call, W: Tensor, before: Sequence[Tensor], made: _Made, d_a: Tensor, d_state: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The gradients of W[left, x] + b at each step [N, row], and of b [row]; d_state becomes that of `before`."""
+    (rows, n_a), batch, gates = made.a.shape, len(before[0]), made.kept[0]
+    d_gates, d_b = torch.empty_like(gates), W.new_zeros(len(W))
+    of, work = _sequences(call, rows, batch, n_a, W)
+    backward = native.Backward(of, gates.data_ptr(), made.a.data_ptr())
+    if len(call.cell.state) == 2:
+        backward.c, backward.tanh_c = (t.data_ptr() for t in made.kept[1:])
+    backward.state, backward.d_state = _pointers(before), _pointers(d_state)
+    backward.d_a, backward.d_gates, backward.d_b = d_a.data_ptr(), d_gates.data_ptr(), d_b.data_ptr()
+    backward.work = work.data_ptr()
+    call.library.functions.unrolled_run_backward(backward)
+    return d_gates, d_b
+
+
+def _d_inputs(d_gates: Tensor, taken: Tensor, *, into: Tensor) -> None:
+    """The gradient of W_x [row, n_x]: one product, or for ids sums by column."""
+    if taken.is_floating_point():
+        torch.mm(d_gates.T, taken, out=into)
+        return
+    there = taken >= 0
+    into.copy_(d_gates.new_zeros(into.T.shape).index_add_(0, taken[there], d_gates[there]).T)
+
+
+def _d_recurrent(
+    call: Call, d_gates: Tensor, first: Tensor, a: Tensor, kept: Sequence[Tensor], *, into: Tensor
+) -> None:
+    """The gradient of W_a [row, n_a]: one product over all steps, their left operands a_prev, and one over the first
+    step's rows; one more for the gates whose left operand is gamma_r * c_prev."""
+    begin = len(first) if call.order is None else int(call.order.counts[:1].sum())
+    a_prev = a[: len(a) - begin] if call.order is None else a.index_select(0, call.order.before)
+    by_a_prev = len(into) * len(call.cell.groups[0]) // len(call.cell.gates)  # rows of W_a
+    torch.mm(d_gates[begin:, :by_a_prev].T, a_prev, out=into[:by_a_prev])
+    into[:by_a_prev].addmm_(d_gates[:begin, :by_a_prev].T, first[:begin])
+    if by_a_prev < len(into):
+        torch.mm(d_gates[:, by_a_prev:].T, kept[1], out=into[by_a_prev:])
+
+
+def _interleaved(call: Call, parts: Sequence[Tensor]) -> Tensor:
+    return torch.from_numpy(native.interleave(call.library, call.cell, [p.detach().numpy() for p in parts]))
+
+
+def _separated(call: Call, joined: Tensor, n_a: int) -> list[Tensor]:
+    return [torch.from_numpy(p) for p in native.separate(call.library, call.cell, joined.numpy(), n_a)]
+
+
+def _sequences(call: Call, rows: int, batch: int, n_a: int, W: Tensor) -> tuple[native.Sequences, Tensor]:
+    """What both ways are told of a call, and scratch for it."""
+    counts = None if call.order is None else call.order.counts
+    steps = rows // batch if counts is None else len(counts)
+    threads = threads_for(rows * W.shape[0] * n_a)
+    code = call.library.code(call.cell)
+    of = native.Sequences(code, threads, call.split, steps, batch, n_a)
+    of.counts, of.W_a, of.ld_W = counts if counts is None else counts.data_ptr(), W.data_ptr(), W.stride(0)
+    return of, scratch(call.library.work(call.cell, batch, n_a, threads))
+
+
+def _pointers(states: Sequence[Tensor]) -> Any:
+    return (ctypes.c_void_p * 2)(*(s.data_ptr() for s in states))
+
+
+# Multiplications of one call from which on threads are worth waking: about 50 us of one.
+WORTH_THREADS = 1 << 21
+
+
+class _Own(threading.local):
+    """Scratch of each thread, kept from call to call: mapping it anew costs more than a short call."""
+
+    scratch = torch.empty(0)
+
+
+_own = _Own()
+
+
+def scratch(floats: int) -> Tensor:
+    """At least so many floats, of this thread, for one call."""
+    if len(_own.scratch) < floats:
+        _own.scratch = torch.empty(floats)
+    return _own.scratch
+
+
+def threads_for(multiplications: int) -> int:
+    """How many threads a call is to have: torch's number, where its OpenMP runtime is one that the kernels can share
+    and the work is worth it; else 1."""
+    return torch.get_num_threads() if multiplications >= WORTH_THREADS and _shared_runtime() else 1
+
+
+@cache
+def _shared_runtime() -> bool:
+    """Give the kernels the threads of the OpenMP runtime that torch has loaded: a second pool would fight with it.
+
+    Looked up among the files this process has mapped (Linux); elsewhere the kernels run on one thread.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return False
+    mapped = {line.rpartition(" ")[2] for line in lines if "libgomp" in line or "libiomp" in line}
+    home = str(Path(torch.__file__).parent)
+    for path in sorted(mapped, key=lambda path: not path.startswith(home)):  # torch's own first
+        native.use_threads(ctypes.CDLL(path))
+        return True
+    return False

@@ -1,0 +1,44 @@
+"""The native kernels seen from Python. Nothing here needs torch; where nothing was compiled, `library()` is None."""
+
+from __future__ import annotations
+
+from .layout import interleave, separate
+from .library import (
+    FORCED,
+    NAMES,
+    Backward,
+    Entropy,
+    Forward,
+    Library,
+    Sequences,
+    forced,
+    knows,
+    libraries,
+    library,
+    running,
+    use_threads,
+)
+from .sequences import Whole, whole
+from .steps import Steps, steps
+
+__all__ = [
+    "FORCED",
+    "NAMES",
+    "Backward",
+    "Entropy",
+    "Forward",
+    "Library",
+    "Sequences",
+    "Steps",
+    "Whole",
+    "forced",
+    "interleave",
+    "knows",
+    "libraries",
+    "library",
+    "running",
+    "separate",
+    "steps",
+    "use_threads",
+    "whole",
+]

@@ -1,0 +1,207 @@
+"""Single steps of a network, all its layers and its output layer in one call into the library.
+
+What a step reads is packed once, when a `Steps` is made; what it writes lies in buffers that stay, one set for each
+number of rows and thread, so that a step costs one call and the copies of what it hands out.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..network import NetworkSpec
+from .layout import groups, interleave
+from .library import Head, Layer, Library
+
+Array = NDArray[Any]
+
+# Up to so many floats, what each id adds to the gates is computed beforehand: a second product a step is saved, and
+# the table must not push the weights out of the cache.
+LARGEST_TABLE = 1 << 20
+MOST_SIZES = 8  # sets of buffers that are kept: a search has few widths
+
+
+@dataclass(frozen=True, eq=False)
+class _LayerWeights:
+    """What a `Layer` points to, packed; table: what ids pick lines of."""
+
+    n_x: int
+    W_a: tuple[Array, ...]
+    W_x: tuple[Array, ...]
+    b: Array
+    table: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class _HeadWeights:
+    W: Array
+    b: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Buffers:
+    """Of so many rows: what goes in and comes out of the C call, and the structures that point to it."""
+
+    layers: ctypes.Array[Layer]
+    head: Any  # a reference to a Head, or None
+    given: Array  # ids [rows], or x [rows, n_x]
+    state: Array  # [arrays, rows, n_a]
+    arrays: tuple[Array, ...]  # the same one by one
+    y: Array  # [rows, n_y]
+    best: Array  # [rows, k]
+    ids: NDArray[np.int64]  # [rows, k], or of all outputs [rows, n_y]
+    work: Array
+
+
+class _Own(threading.local):
+    def __init__(self) -> None:
+        self.buffers: dict[tuple[int, int], _Buffers] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A network's single steps. bits: 32, or 8 for weights in int8 with a scale for each row.
+
+    has_head: whether `step` answers with outputs; else with a of the last layer, for an output layer that the library
+    does not compute (adaptive softmax, a tied one with a projection).
+    """
+
+    library: Library
+    spec: NetworkSpec
+    bits: int
+    layers: tuple[_LayerWeights, ...]
+    head: _HeadWeights | None
+    own: _Own = field(default_factory=_Own)
+
+    @property
+    def has_head(self) -> bool:
+        """See the class."""
+        return self.head is not None
+
+    def step(
+        self, state: tuple[Array, ...], x: Array, k: int | None
+    ) -> tuple[Array, NDArray[np.int64], tuple[Array, ...]]:
+        """ids [rows] or numbers [rows, n_x] -> (outputs [rows, k or n_y], their ids, state after).
+
+        The k largest, falling, ties by id; k=None: all, by id. Without a head: a [rows, n_a] for outputs. Raises
+        UsageError for an id past the vocabulary.
+        """
+        rows = len(state[0])
+        k = 0 if k is None or self.head is None else min(k, self.spec.n_y)
+        b = self.own.buffers.get((rows, k)) or self._buffers(rows, k)
+        for into, before in zip(b.arrays, state, strict=True):
+            into[...] = before
+        b.given[...] = x
+        if self.library.functions.unrolled_step(b.layers, len(self.layers), b.head):
+            raise UsageError(
+                f"the id {int(b.given.max())} is past the vocabulary", expected=f"below {self.spec.n_x}"
+            )
+        after = tuple(b.state.copy())
+        if self.head is None:
+            return after[-len(self.spec.the_cell.state)], b.ids, after
+        return (b.best.copy(), b.ids.copy(), after) if k else (b.y.copy(), b.ids, after)
+
+    def _buffers(self, rows: int, k: int) -> _Buffers:
+        if len(self.own.buffers) >= MOST_SIZES:
+            self.own.buffers.clear()
+        spec, names = self.spec, len(self.spec.the_cell.state)
+        given = (
+            np.zeros(rows, np.int64)
+            if self.layers[0].table is not None
+            else _floats(rows, self.layers[0].n_x)
+        )
+        state, y = _floats(spec.layers * names, rows, spec.n_a), _floats(rows, spec.n_y if self.head else 0)
+        best = _floats(rows, k)
+        ids = np.zeros((rows, k), np.int64) if k else np.broadcast_to(np.arange(spec.n_y), (rows, spec.n_y))
+        widest = max(*(layer.n_x for layer in self.layers), spec.n_a)
+        work = _floats(int(self.library.functions.unrolled_step_work(rows, spec.n_a, widest)))
+        layers = (Layer * spec.layers)()
+        for i, (layer, weights) in enumerate(zip(layers, self.layers, strict=True)):
+            layer.cell, layer.rows, layer.units = self.library.code(spec.the_cell), rows, spec.n_a
+            layer.inputs, layer.bits = weights.n_x, self.bits
+            layer.W_a, layer.W_x = _two(weights.W_a), _two(weights.W_x)
+            layer.b, layer.work = _at(weights.b), _at(work)
+            layer.state = _two(tuple(state[i * names : (i + 1) * names]))
+            layer.x = _at(state[(i - 1) * names]) if i else _at(given)
+            if weights.table is not None:
+                layer.table, layer.ids, layer.lines = _at(weights.table), _at(given), len(weights.table)
+        head = None
+        if self.head is not None:
+            head = Head(
+                rows, spec.n_a, spec.n_y, self.bits, spec.normalised, k, _at(self.head.W), _at(self.head.b)
+            )
+            head.x, head.y, head.best, head.ids = _at(state[-names]), _at(y), _at(best), _at(ids)
+            head.work = _at(work)
+        reference = None if head is None else ctypes.byref(head)
+        made = _Buffers(layers, reference, given, state, tuple(state), y, best, ids, work)
+        self.own.buffers[rows, k] = made
+        return made
+
+
+def steps(library: Library, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> Steps:
+    """Pack a network that reads forward and answers at every step, in float32."""
+    layers: list[_LayerWeights] = []
+    for layer in range(spec.layers):
+        gates = spec.the_cell.gates
+        W, b = (
+            interleave(
+                library, spec.the_cell, [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in gates]
+            )
+            for kind in "Wb"
+        )  # [row, n_a + n_x], [row]
+        W_a, W_x = np.ascontiguousarray(W[:, : spec.n_a]), np.ascontiguousarray(W[:, spec.n_a :])
+        table, done = _table(spec, tensors, W_x) if layer == 0 else (None, False)
+        layers.append(
+            _LayerWeights(
+                W_x.shape[1],
+                tuple(_packed(library, part, bits) for part in groups(spec.the_cell, W_a)),
+                () if done else tuple(_packed(library, part, bits) for part in groups(spec.the_cell, W_x)),
+                b,
+                table,
+            )
+        )
+    head = None
+    if spec.softmax == "exact" and "head.P" not in tensors:
+        W_y = np.ascontiguousarray(tensors["embedding.E" if spec.tie else "head.W_ya"], np.float32)
+        head = _HeadWeights(
+            _packed(library, W_y, bits), np.ascontiguousarray(tensors["head.b_y"], np.float32)
+        )
+    return Steps(library, spec, bits, tuple(layers), head)
+
+
+def _table(spec: NetworkSpec, tensors: Mapping[str, Array], W_x: Array) -> tuple[Array | None, bool]:
+    """What ids pick, and whether it is W_x x itself, or the embeddings, where that is too large. None for several ids
+    at a step and for numbers."""
+    if not spec.ids or spec.multi_hot:
+        return None, False
+    if not spec.embedding:
+        return np.ascontiguousarray(W_x.T), True
+    E = np.ascontiguousarray(tensors["embedding.E"], np.float32)  # [n_x, n_e]
+    return (E @ W_x.T, True) if len(E) * len(W_x) <= LARGEST_TABLE else (E, False)
+
+
+def _packed(library: Library, M: Array, bits: int) -> Array:
+    rows, K = M.shape
+    room = np.zeros(int(library.functions.unrolled_packed(rows, K, bits)) + 64, np.uint8)
+    packed = room[-_at(room) % 64 :]  # whole cache lines
+    library.functions.unrolled_pack(rows, K, _at(M), K, bits, _at(packed))
+    return packed
+
+
+def _floats(*shape: int) -> Array:
+    return np.zeros(shape, np.float32)
+
+
+def _at(array: Array) -> int:
+    return int(array.ctypes.data)
+
+
+def _two(arrays: tuple[Array, ...]) -> Any:
+    return (ctypes.c_void_p * 2)(*map(_at, arrays))

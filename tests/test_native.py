@@ -1,0 +1,371 @@
+"""Every native kernel that this CPU runs, for every cell: values and gradients against the equation in float64."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracle
+from tolerances import FLOAT32
+from unrolled import fused, native
+from unrolled.cells import find
+from unrolled.errors import UsageError
+from unrolled.kernels import quickest, reference
+from unrolled.scan import Dropouts, deep, scan
+
+VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
+cells = pytest.mark.parametrize(
+    "cell", [find(*v) for v in VARIANTS], ids=lambda c: f"{c.name}-{c.activation}"
+)
+built = pytest.mark.parametrize("name", native.libraries() or [pytest.param("none", marks=pytest.mark.skip(
+    reason="no native kernels: no C++ compiler was there when unrolled was installed"
+))])  # fmt: skip
+ROWS, UNITS = 1, 2  # what threads share out: UNROLLED_SPLIT_* of unrolled.h
+
+
+@pytest.fixture(autouse=True)
+def two_threads_however_small(monkeypatch):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(fused, "WORTH_THREADS", 0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Ragged inputs and weights in float64, and what the outputs are multiplied by before the gradient is taken."""
+
+    lengths: list[int]
+    n_x: int
+    n_a: int
+    seed: int = 0
+
+    def leaves(self, cell):
+        rng = np.random.default_rng(self.seed)
+        w = cell.initialise(rng, self.n_x, self.n_a)
+        w = {k: v + 0.3 * rng.standard_normal(v.shape) / np.sqrt(self.n_a) for k, v in w.items()}
+        x = rng.standard_normal((len(self.lengths), max(self.lengths), self.n_x))
+        state = [0.7 * rng.standard_normal((len(self.lengths), self.n_a)) for _ in cell.state]
+        return [torch.tensor(v, requires_grad=True) for v in (*w.values(), x, *state)], list(w)
+
+    @property
+    def ends(self):
+        return torch.tensor(self.lengths)
+
+
+def outcome(case, leaves, names, run):
+    """Outputs and gradients of run(w, x, state) -> (a [batch, T, n_a], state)."""
+    w, x, state = dict(zip(names, leaves, strict=False)), leaves[len(names)], tuple(leaves[len(names) + 1 :])
+    a, after = run(w, x, state)
+    rng = np.random.default_rng(case.seed + 1)
+    towards = [torch.tensor(rng.standard_normal(out.shape), dtype=out.dtype) for out in (a, *after)]
+    loss = sum((out * t).sum() for out, t in zip((a, *after), towards, strict=True))
+    return [a, *after], torch.autograd.grad(loss, leaves)
+
+
+def compare(cell, library, case, *, reverse=False, split=0):
+    leaves, names = case.leaves(cell)
+    ends = None if len(set(case.lengths)) == 1 else case.ends
+
+    def ours(w, x, state):
+        a, after = fused.sequence(
+            library, cell, w, x.transpose(0, 1), state, ends, reverse=reverse, split=split
+        )
+        return a.transpose(0, 1), after
+
+    single = [t.detach().float().requires_grad_() for t in leaves]
+    true = outcome(case, leaves, names, lambda w, x, state: scan(cell, w, x, state, ends, reverse=reverse))
+    found = outcome(case, single, names, ours)
+    for kind, ourselves, truth in zip(("oracle", "gradient"), found, true, strict=True):
+        for f, t in zip(ourselves, truth, strict=True):
+            assert f.dtype == torch.float32 and f.shape == t.shape
+            assert float((f - t).detach().abs().max()) <= FLOAT32[kind] * max(
+                1.0, float(t.detach().abs().max())
+            )
+
+
+@cells
+@built
+@settings(max_examples=6)
+@given(
+    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=15).filter(any),
+    n_x=st.integers(1, 20),
+    n_a=st.integers(1, 70),
+    reverse=st.booleans(),
+    split=st.sampled_from([ROWS, UNITS]),
+    seed=st.integers(0, 10_000),
+)
+def test_values_and_gradients_are_those_of_the_equation(cell, name, lengths, n_x, n_a, reverse, split, seed):
+    case = Case(lengths, n_x, n_a, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fused, "WORTH_THREADS", 0)
+        compare(cell, native.libraries()[name], case, reverse=reverse, split=split)
+
+
+@cells
+@built
+@pytest.mark.parametrize("split", [0, ROWS, UNITS])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case([1], 1, 1),
+        Case([1] * 13, 3, 5),
+        Case([6], 2, 1),
+        Case([5, 5], 7, 200),
+        Case([3] * 25, 40, 33),
+        Case([2, 1], 3, 1000),
+    ],
+    ids=lambda case: f"T{max(case.lengths)}-batch{len(case.lengths)}-inputs{case.n_x}-units{case.n_a}",
+)
+def test_sizes_at_the_edges(cell, name, split, case):
+    compare(cell, native.libraries()[name], case, split=split)
+
+
+@cells
+@built
+def test_values_are_those_of_the_oracle(cell, name):
+    case = Case([6, 2, 0, 4], 3, 11, 5)
+    leaves, names = case.leaves(cell)
+    values = [t.detach() for t in leaves]
+    single = [v.float() for v in values]
+    w, x, state = dict(zip(names, single, strict=False)), single[len(names)], single[len(names) + 1 :]
+    a, after = fused.sequence(native.libraries()[name], cell, w, x.transpose(0, 1), tuple(state), case.ends)
+    double = dict(zip(names, (v.numpy() for v in values), strict=False))
+    for row, length in enumerate(case.lengths):
+        first = tuple(v[row].numpy() for v in values[len(names) + 1 :])
+        steps = list(values[len(names)][row, :length].numpy())
+        expected, last = oracle.layer(f"{cell.name}-{cell.activation}", double, steps, first)
+        for t in range(length):
+            assert np.abs(a[t, row].numpy() - expected[t]).max() <= FLOAT32["oracle"]
+        assert not a[length:, row].any()
+        assert (
+            max(np.abs(s[row].numpy() - e).max() for s, e in zip(after, last, strict=True))
+            <= FLOAT32["oracle"]
+        )
+
+
+@cells
+@built
+def test_ids_are_one_hot_vectors(cell, name):
+    case = Case([4, 7, 5], 9, 12)
+    leaves, names = case.leaves(cell)
+    w = {k: v.detach().float().requires_grad_() for k, v in zip(names, leaves, strict=False)}
+    state = tuple(s.detach().float() for s in leaves[len(names) + 1 :])
+    ids = torch.randint(-1, 9, (7, 3), generator=torch.Generator().manual_seed(0))
+    one_hot = torch.nn.functional.one_hot(ids.clamp_min(0), 9).float() * (ids >= 0)[..., None]
+    found = []
+    for x in (ids, one_hot):
+        a, after = fused.sequence(native.libraries()[name], cell, w, x, state, case.ends)
+        loss = a.square().sum() + sum(s.sin().sum() for s in after)
+        found.append([a, *after, *torch.autograd.grad(loss, list(w.values()))])
+    for by_id, by_vector in zip(*found, strict=True):
+        assert float((by_id - by_vector).detach().abs().max()) <= FLOAT32["gradient"]
+
+
+def problem(cell, batch=9, steps=6, n_x=5, n_a=21):
+    leaves, names = Case([steps] * batch, n_x, n_a).leaves(cell)
+    single = [t.detach().float() for t in leaves]
+    return (
+        dict(zip(names, single, strict=False)),
+        single[len(names)].transpose(0, 1),
+        tuple(single[len(names) + 1 :]),
+    )
+
+
+@cells
+@built
+def test_chunks_of_any_size_are_the_whole(cell, name):
+    w, x, state = problem(cell, steps=9)
+    whole, last = fused.sequence(native.libraries()[name], cell, w, x, state)
+    for size in (1, 2, 4):
+        carried, parts = state, []
+        for part in x.split(size):
+            a, carried = fused.sequence(native.libraries()[name], cell, w, part, carried)
+            parts.append(a)
+        for chunked, straight in zip((torch.cat(parts), *carried), (whole, *last), strict=True):
+            assert float((chunked - straight).abs().max()) <= FLOAT32["forward"]
+
+
+@cells
+@built
+def test_the_same_bits_every_time(cell, name):
+    w, x, state = problem(cell, 11, 8, 16, 48)
+    w = {k: v.requires_grad_() for k, v in w.items()}
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for split in (ROWS, UNITS):
+            runs = []
+            for _ in range(4):
+                a, after = fused.sequence(native.libraries()[name], cell, w, x, state, split=split)
+                runs.append([a, *after, *torch.autograd.grad(a.square().sum(), list(w.values()))])
+            for again in runs[1:]:
+                assert all(map(torch.equal, again, runs[0]))
+
+
+@cells
+@built
+def test_memory_without_alignment_and_with_gaps(cell, name):
+    w, x, state = problem(cell)
+    library = native.libraries()[name]
+
+    def moved(t):  # one float further on than an aligned array would begin
+        return torch.cat([torch.zeros(1), t.reshape(-1)])[1:].view(t.shape)
+
+    straight = fused.sequence(library, cell, w, x, state)
+    odd = fused.sequence(
+        library, cell, {k: moved(v) for k, v in w.items()}, moved(x), tuple(map(moved, state))
+    )
+    wide = {k: torch.cat([v, v], dim=-1)[..., : v.shape[-1]] for k, v in w.items()}
+    gaps = fused.sequence(library, cell, wide, torch.cat([x, x], dim=1)[:, : x.shape[1]], state)
+    for other in (odd, gaps):
+        assert all(map(torch.equal, (straight[0], *straight[1]), (other[0], *other[1])))
+
+
+@cells
+@built
+def test_nan_in_is_nan_out_in_its_row_alone(cell, name):
+    w, x, state = problem(cell)
+    clean, last = fused.sequence(native.libraries()[name], cell, w, x, state)
+    x = x.clone()
+    x[2, 4, 1] = float("nan")
+    a, after = fused.sequence(native.libraries()[name], cell, w, x, state)
+    assert bool(a[2:, 4].isnan().all()) and bool(after[0][4].isnan().all())
+    others = torch.arange(9) != 4
+    assert torch.equal(a[:, others], clean[:, others]) and torch.equal(a[:2], clean[:2])
+    assert torch.equal(after[0][others], last[0][others])
+    broken = w | {f"W_{cell.gates[0]}": torch.full_like(w[f"W_{cell.gates[0]}"], float("nan"))}
+    assert bool(fused.sequence(native.libraries()[name], cell, broken, x, state)[0].isnan().all())
+
+
+@cells
+@built
+def test_nan_gradients_come_back(cell, name):
+    w, x, state = problem(cell)
+    x = x.clone().requires_grad_()
+    a, _ = fused.sequence(native.libraries()[name], cell, w, x, state)
+    d = torch.zeros_like(a)
+    d[3, 2] = float("nan")
+    a.backward(d)
+    assert bool(x.grad[:4, 2].isnan().any()) and not bool(x.grad[:, :2].isnan().any())
+
+
+@cells
+@built
+def test_back_twice_is_the_same_and_inputs_stay(cell, name):
+    w, x, state = problem(cell)
+    w = {k: v.requires_grad_() for k, v in w.items()}
+    before = [v.clone() for v in (*w.values(), x, *state)]
+    a, _ = fused.sequence(native.libraries()[name], cell, w, x, state)
+    loss = a.square().sum()
+    first = torch.autograd.grad(loss, list(w.values()), retain_graph=True)
+    assert all(map(torch.equal, first, torch.autograd.grad(loss, list(w.values()))))
+    assert all(map(torch.equal, before, (*w.values(), x, *state)))
+
+
+@built
+def test_the_gradient_of_a_gradient_is_refused(name):
+    cell = find("gru")
+    w, x, state = problem(cell)
+    x = x.clone().requires_grad_()
+    a, _ = fused.sequence(native.libraries()[name], cell, w, x, state)
+    (d_x,) = torch.autograd.grad(a.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        d_x.sum().backward()
+
+
+@cells
+@built
+def test_dropped_weights_are_other_weights(cell, name, monkeypatch):
+    w, x, state = problem(cell)
+    found = []
+    for kernel in ("reference", name):
+        monkeypatch.setenv("UNROLLED_KERNEL", kernel)
+        torch.manual_seed(3)
+        found.append(
+            deep(cell, [[w]], x.transpose(0, 1), state, dropouts=Dropouts(weight=0.5, variational=True))[0]
+        )
+    assert float((found[0] - found[1]).abs().max()) <= FLOAT32["forward"] * 4
+    monkeypatch.delenv("UNROLLED_KERNEL")
+
+
+@built
+@pytest.mark.parametrize("function", ["sigmoid", "tanh"])
+def test_sigmoid_and_tanh_are_right_to_a_few_units_in_the_last_place(name, function):
+    rng = np.random.default_rng(0)
+    wide = [rng.uniform(-100, 100, 20_000), rng.uniform(-1, 1, 20_000), rng.standard_normal(20_000) * 4]
+    tiny = [
+        10.0 ** rng.uniform(-37, 0, 2_000) * rng.choice([-1, 1], 2_000),
+        [0.0, -0.0, 88.0, -88.0, 1e30, -1e30],
+    ]
+    x = np.concatenate([*wide, *tiny, [np.inf, -np.inf, np.nan]]).astype(np.float32)
+    y = np.empty_like(x)
+    call = getattr(native.libraries()[name].functions, f"unrolled_{function}")
+    call(len(x), x.ctypes.data_as(ctypes.c_void_p), y.ctypes.data_as(ctypes.c_void_p))
+    double = x.astype(np.float64)
+    with np.errstate(over="ignore"):
+        true = np.tanh(double) if function == "tanh" else 1 / (1 + np.exp(-double))
+    assert np.isnan(y[-1]) and abs(float(y[-3]) - 1) == 0
+    units = np.spacing(np.maximum(np.abs(true[:-1]), 1.2e-38).astype(np.float32))
+    off = np.abs(y[:-1] - true[:-1]) / units
+    ordinary = np.abs(true[:-1]) >= 2e-38  # sigmoid below -87 is not worth a denormal number
+    assert off[ordinary].max() <= 3
+    assert np.abs(y[:-1] - true[:-1])[~ordinary].max(initial=0) <= 2e-38
+
+
+def test_a_compiler_has_made_a_library():
+    if shutil.which("c++") is None:
+        pytest.skip("no C++ compiler: the package runs on torch and NumPy")
+    assert "baseline" in native.libraries()
+
+
+def test_a_missing_and_a_broken_library_are_none(tmp_path):
+    (tmp_path / "baseline.so").write_bytes(b"not a library")
+    assert native.libraries(tmp_path) == {}
+
+
+def test_what_is_forced_is_there_or_refused(monkeypatch):
+    monkeypatch.setenv("UNROLLED_KERNEL", "avx1024")
+    with pytest.raises(UsageError, match="expected reference, torch, baseline, avx2, avx512"):
+        native.library()
+    for name in native.NAMES:
+        monkeypatch.setenv("UNROLLED_KERNEL", name)
+        if name in native.libraries():
+            assert native.library().name == name
+        else:
+            with pytest.raises(UsageError, match=f"'{name}', which this CPU or this installation has not"):
+                native.library()
+    for name in ("reference", "torch"):
+        monkeypatch.setenv("UNROLLED_KERNEL", name)
+        assert native.library() is None
+
+
+def test_what_the_kernels_are_not_for_runs_elsewhere(monkeypatch):
+    cell = find("lstm")
+    w, x, state = problem(cell)
+    monkeypatch.delenv("UNROLLED_KERNEL", raising=False)
+    assert quickest(cell, w, x, state) is native.library()
+    assert quickest(cell, w, x[:1], state) is None  # a single step
+    double = {k: v.double() for k, v in w.items()}
+    assert quickest(cell, double, x.double(), tuple(s.double() for s in state)) is None
+    assert quickest(dataclasses.replace(cell, name="new"), w, x, state) is None
+    monkeypatch.setenv("UNROLLED_KERNEL", "reference")
+    assert quickest(cell, w, x, state) is None
+
+
+@cells
+def test_without_threads_to_share_there_is_one(cell, monkeypatch):
+    if native.library() is None:
+        pytest.skip("no native kernels")
+    w, x, state = problem(cell)
+    expected, _ = reference(cell, w, x, state)
+    monkeypatch.setattr(fused, "_shared_runtime", lambda: False)
+    a, _ = fused.sequence(native.library(), cell, w, x, state)
+    assert float((a - expected).abs().max()) <= FLOAT32["oracle"]
