@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import SMALL, marks, run, start, write_text
+from training import SMALL, address_space_of_a_start, marks, run, start, write_text
 from unrolled import modelfile, native
 from unrolled.cli import main
 from unrolled.runstate import read_checkpoint
@@ -284,7 +283,7 @@ def test_too_little_memory_for_torch_itself_is_refused(text, tmp_path):
 def test_too_little_memory_is_refused_with_an_estimate(text, tmp_path):
     # A little above what torch itself has mapped, below which no process can say anything.
     words = ("train", "language", text, "--hidden", "4096", "--threads", "1", "--epochs", "1")
-    limit = address_space() + (900 << 20)
+    limit = address_space_of_a_start() + (900 << 20)
     code, said = run(tmp_path / "log", *words, "--out", tmp_path / "m", limits={resource.RLIMIT_AS: limit})
     assert code == 2, said
     last = said.splitlines()[-1]
@@ -292,11 +291,6 @@ def test_too_little_memory_is_refused_with_an_estimate(text, tmp_path):
     assert "MB can be had; try a smaller --batch-size" in last
     assert not (tmp_path / "m").exists()
     assert not (tmp_path / "m.run").exists()
-
-
-def address_space() -> int:
-    """Bytes that this process has mapped: as much as any that has imported torch."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize("content, named", [("", "empty"), (" \n\n ", "no examples")])

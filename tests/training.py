@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -102,6 +103,20 @@ def _command(words: list[str], log: str, limits: dict[int, int]) -> None:
     for which, most in limits.items():
         resource.setrlimit(which, (most, most))
     sys.exit(main(words))
+
+
+def address_space_of_a_start() -> int:
+    """Bytes that a command has mapped when it starts, torch imported: this process may have mapped more by now."""
+    ours, theirs = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_tell_address_space, args=(theirs,))
+    process.start()
+    found: int = ours.recv()
+    process.join()
+    return found
+
+
+def _tell_address_space(end: Connection) -> None:
+    end.send(int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE"))
 
 
 def marks(path: Path) -> tuple[int, ...]:
