@@ -127,8 +127,8 @@ def knows(cell: Cell) -> bool:
 def libraries(folder: Path = Path(__file__).parent) -> dict[str, Library]:
     """The libraries that were built and that this CPU runs, the quickest first.
 
-    Those of AVX-512 have been compiled, and run at their width on other instructions, but not yet proved on a CPU that has
-    it: they are left out unless UNROLLED_KERNEL names them.
+    Those of AVX-512 have been compiled, and run at their width on other instructions, but not yet proved on a CPU that
+    has it: they are left out unless UNROLLED_KERNEL names them.
     """
     names = [name for name in NAMES if name in PROVED or name == os.environ.get("UNROLLED_KERNEL")]
     opened = {name: _open(name, folder / f"{name}.so") for name in names}
