@@ -13,15 +13,14 @@ against torch.mm of square matrices in the same turns.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from common import finish, parser, record
+from common import parser
 from torch import Tensor, nn
-from turns import Contender, Job, ratio, serve, take_turns
+from turns import Contender, Job, add_turns, compete, ratio, serve
 
 SHAPES = (
     "35,20,200,200",
@@ -66,7 +65,7 @@ def dense(module: nn.Module, job: Job) -> Callable[[], object]:
     """Training on, or running, rows of equal length."""
     x, _ = inputs(job)
     if job["work"] == "run":
-        module.eval()
+        module.eval()  # as a user would: torch then keeps nothing for the way back
 
         def run() -> None:
             with torch.inference_mode():
@@ -196,10 +195,7 @@ def main() -> None:
         "--shapes", nargs="+", default=SHAPES, metavar="T,B,I,U", help="of the table in the docs"
     )
     options.add_argument("--work", default="train,run,ragged", help="%(default)s")
-    options.add_argument("--rounds", type=int, default=7, help="turns of each contender (%(default)s)")
-    options.add_argument("--seconds", type=float, default=0.5, help="of a turn (%(default)s)")
-    options.add_argument("--threads", type=int, default=2, help="%(default)s")
-    options.add_argument("--contender", help=argparse.SUPPRESS)
+    add_turns(options, seconds=0.5, threads=2, whose="")
     asked = options.parse_args()
     if asked.contender:
         serve(CONTENDERS[asked.contender])
@@ -210,15 +206,7 @@ def main() -> None:
         for cell in asked.cells.split(",")
         for shape in asked.shapes
     ]
-    seconds = take_turns(
-        list(CONTENDERS), jobs, rounds=asked.rounds, seconds=asked.seconds, threads=asked.threads
-    )
-    rows = [row(job, times) for job, times in zip(jobs, seconds, strict=True)]
-    from unrolled import native
-
-    settings = {"rounds": asked.rounds, "seconds": asked.seconds, "threads": asked.threads}
-    result = record("layers", [], kernel=native.running(), settings=settings, rows=rows)
-    finish(result, rows, asked.json)
+    compete("layers", CONTENDERS, jobs, row, asked)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ have no simplified GRU; torch's GRU is another function, whose step is cheaper.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import importlib.util
 import os
@@ -19,8 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common import finish, parser, record
-from turns import Contender, Job, ratio, serve, take_turns
+from common import parser
+from turns import Contender, Job, add_turns, compete, ratio, serve
 
 from unrolled import native
 from unrolled.engines.numpy_engine import NumpyEngine
@@ -161,12 +160,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--cells", default="lstm,gru,gru-simple,rnn", help="%(default)s")
     options.add_argument("--units", default=UNITS, help="%(default)s")
-    options.add_argument("--rounds", type=int, default=7, help="turns of each contender (%(default)s)")
-    options.add_argument("--seconds", type=float, default=0.3, help="of a turn (%(default)s)")
-    options.add_argument(
-        "--threads", type=int, default=1, help="of torch and ONNX Runtime (%(default)s); ours has one"
-    )
-    options.add_argument("--contender", help=argparse.SUPPRESS)
+    add_turns(options, seconds=0.3, threads=1, whose="of torch and ONNX Runtime, ours has one ")
     asked = options.parse_args()
     if asked.contender:
         serve(CONTENDERS[asked.contender])
@@ -176,13 +170,7 @@ def main() -> None:
         for cell in asked.cells.split(",")
         for units in asked.units.split(",")
     ]
-    seconds = take_turns(
-        list(CONTENDERS), jobs, rounds=asked.rounds, seconds=asked.seconds, threads=asked.threads
-    )
-    rows = [row(job, times) for job, times in zip(jobs, seconds, strict=True)]
-    settings = {"rounds": asked.rounds, "seconds": asked.seconds, "threads": asked.threads}
-    result = record("steps", [], kernel=native.running(), settings=settings, rows=rows)
-    finish(result, rows, asked.json)
+    compete("steps", CONTENDERS, jobs, row, asked)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ median. A contender that has no way to do a job returns None for it.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -15,6 +16,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from common import finish, record
 
 Job = dict[str, Any]
 Contender = Callable[[Job], Callable[[], object] | None]
@@ -92,6 +95,32 @@ def _ask(process: subprocess.Popen[str], asked: Mapping[str, Any]) -> float | No
 def _median(times: Sequence[float | None]) -> float | None:
     there = [t for t in times if t is not None]
     return statistics.median(there) if there else None
+
+
+def add_turns(options: argparse.ArgumentParser, *, seconds: float, threads: int, whose: str) -> None:
+    """--rounds, --seconds, --threads, and the flag by which a contender's process is started."""
+    options.add_argument("--rounds", type=int, default=7, help="turns of each contender (%(default)s)")
+    options.add_argument("--seconds", type=float, default=seconds, help="of a turn (%(default)s)")
+    options.add_argument("--threads", type=int, default=threads, help=f"{whose}(%(default)s)")
+    options.add_argument("--contender", help=argparse.SUPPRESS)
+
+
+def compete(
+    name: str,
+    contenders: Mapping[str, Contender],
+    jobs: Sequence[Job],
+    row: Callable[[Job, dict[str, float | None]], dict[str, Any]],
+    asked: argparse.Namespace,
+) -> None:
+    """All contenders on all jobs, and the table with a row for each job."""
+    seconds = take_turns(
+        list(contenders), jobs, rounds=asked.rounds, seconds=asked.seconds, threads=asked.threads
+    )
+    from unrolled import native  # late: a contender's process may do without the package
+
+    rows = [row(job, times) for job, times in zip(jobs, seconds, strict=True)]
+    settings = {"rounds": asked.rounds, "seconds": asked.seconds, "threads": asked.threads}
+    finish(record(name, [], kernel=native.running(), settings=settings, rows=rows), rows, asked.json)
 
 
 def ratio(against: float | None, own: float | None) -> float | None:

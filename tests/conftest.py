@@ -6,6 +6,7 @@ Nothing here imports torch, so a test that needs none starts at once.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -35,6 +36,20 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip("no data folder; set UNROLLED_DATA to run this test")
     return DATA
+
+
+@pytest.fixture
+def two_threads_however_small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Native kernels share out even the smallest work between two threads."""
+    import torch  # late: most tests need none
+
+    from unrolled import fused
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(fused, "WORTH_THREADS", 0)
+    yield
+    torch.set_num_threads(threads)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,17 +14,10 @@ from unrolled.layers import head
 from unrolled.losses import cross_entropy
 from unrolled.network import NetworkSpec, initialise
 
-none = pytest.param("none", marks=pytest.mark.skip(reason="no native kernels: no C++ compiler was there"))
-built = pytest.mark.parametrize("name", native.libraries() or [none])
+built = pytest.mark.parametrize("name", native.libraries())  # skipped where no compiler was at hand
 
 
-@pytest.fixture(autouse=True)
-def two_threads_however_small(monkeypatch):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    monkeypatch.setattr(fused, "WORTH_THREADS", 0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("two_threads_however_small")
 
 
 def problem(rows, features, n_y, seed=0, size=1.0):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled import rows
+from unrolled import decoding, rows
 from unrolled.columns import Wanted, parse_columns
 from unrolled.errors import DataError, MissingExtra, UsageError
 from unrolled.readers.table import read
@@ -169,7 +169,7 @@ def test_quotes_line_breaks_and_line_numbers(tmp_path):
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("block", [9, 10, 11, 16, 1 << 20])
 def test_line_ends_and_encodings_across_any_block(tmp_path, monkeypatch, ending, block):
-    monkeypatch.setattr(rows, "BLOCK", block)
+    monkeypatch.setattr(decoding, "BLOCK", block)
     content = ending.join(["label,text", '1,"naïve', '😀"', "", "2,drei", ""])
     expected = [(f"naïve{ending}😀", "1", 2), ("drei", "2", 5)]
     marks = {"utf-8": codecs.BOM_UTF8, "utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
@@ -218,7 +218,7 @@ def test_what_the_csv_module_writes_is_read_again(tmp_path_factory, table, separ
     name = "a.csv" if separator == "," else "a.tsv"
     file = put(tmp_path_factory.mktemp("csv") / name, out.getvalue())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "BLOCK", block)
+        patch.setattr(decoding, "BLOCK", block)
         for i, column in enumerate(names):
             wanted = Wanted(x=(column,))
             assert found(file, wanted) == [

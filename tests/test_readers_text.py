@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unrolled import decoding
 from unrolled.errors import DataError, UnrolledError, UsageError
 from unrolled.readers import READERS
 from unrolled.readers import text as module
@@ -51,7 +52,7 @@ ENCODINGS = {
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 1 << 20])
 def test_encodings_and_line_ends_across_any_block(tmp_path, monkeypatch, encoding, block):
     # The first block holds at least the mark and what tells a foreign file.
-    monkeypatch.setattr(module, "BLOCK", max(block, 9))
+    monkeypatch.setattr(decoding, "BLOCK", max(block, 9))
     content = "naïve 😀\r\nzwei\rdrei\n\r\n"
     file = put(tmp_path / "a.txt", ENCODINGS[encoding] + content.encode(encoding))
     assert "".join(text for text, _ in texts(file)) == "naïve 😀\nzwei\ndrei\n\n"
@@ -68,7 +69,7 @@ def test_pieces_make_up_the_document_with_right_lines(tmp_path_factory, text, pi
     file = put(tmp_path_factory.mktemp("pieces") / "a.txt", text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PIECE", piece)
-        patch.setattr(module, "BLOCK", block)
+        patch.setattr(decoding, "BLOCK", block)
         pieces = list(read([file], "file"))
     assert "".join(document.text for document in pieces) == text
     assert [document.first for document in pieces] == [True] + [False] * (len(pieces) - 1)
@@ -162,7 +163,7 @@ def test_any_bytes_end_in_documents_or_an_error_of_ours(tmp_path_factory, conten
 
 
 def test_the_offset_of_a_bad_byte_counts_from_the_start_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(decoding, "BLOCK", 4)
     file = put(tmp_path / "a.txt", codecs.BOM_UTF8 + "ö\nöö\nö".encode() + b"\xff\n")
     with pytest.raises(DataError, match=r":3: byte 0xff at offset 13 "):
         list(read([file]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,7 +27,7 @@ from .types import Example, Place
 from .using import Trained
 
 
-class _Learner:
+class _Learner(ABC):
     """What the three share: settings as given, `fit`, `save`. `settings` holds further options by name."""
 
     kinds: ClassVar[Mapping[str, str]] = {"tokens": "", "numbers": ""}  # the task for each kind of input
@@ -97,8 +98,9 @@ class _Learner:
     def _keep(self, model: Trained) -> None:
         self.model_ = model
 
+    @abstractmethod
     def _target(self, y: Any) -> Any:
-        raise NotImplementedError
+        """What is asked of a sequence, as an example has it."""
 
     def _records(self, X: Sequence[Any]) -> list[dict[str, Any]]:
         model, every = self._model, 1 << 30

@@ -1,43 +1,29 @@
-"""From files to lines, and from lines to the fields of a table: encodings, gzip, quotes, damage; memory is bounded.
+"""From files to lines, and from lines to the fields of a table: quotes, line breaks, damage; memory is bounded.
 
-What the readers of labelled sequences share. UTF-8, or UTF-16 and UTF-32 with a byte order mark.
+What the readers of labelled sequences share.
 """
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import io
 import json
 import re
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from .decoding import PACKED, Foreign, blocks
 from .errors import DataError, UsageError, suggest
-from .files import opening_error, storage_error
+from .files import opening_error
 
-BLOCK = 1 << 20  # bytes read at once
 LONGEST = 16 << 20  # characters of a line, and of a row with line breaks inside quotes
 
 _END = re.compile(r"\r\n|\n|\r(?!\Z)")  # what follows the last "\r" of a block is not known yet
 _QUOTED = re.compile(r'[^"]*+(?:""[^"]*+)*+')  # what stands between quotes, two of them for one
-_MARKS = (  # the UTF-32 marks begin like UTF-16's and come first
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_FOREIGN = (  # what people hand in by mistake: first bytes, name, what to do
+_FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
     (b"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX, ODS)", "saving it as CSV UTF-8, or unpacking it"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "saving it as CSV UTF-8"),
     (b"PAR1", "a Parquet file", "renaming it to FILE.parquet"),
     (b"%PDF-", "a PDF", None),
-    (b"\x1f\x8b", "a gzip file", "renaming it to FILE.gz"),
-    (b"BZh", "a bzip2 file", "bunzip2 FILE"),
-    (b"\xfd7zXZ\0", "an xz file", "unxz FILE"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file", "unzstd FILE"),
+    *PACKED,
 )
 
 
@@ -76,7 +62,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     damaged gzip, another kind of file; StorageError where the disk refuses.
     """
     number, rest = 1, ""
-    for block in _blocks(path):
+    for block in blocks(path, _FOREIGN, "text"):
         if rest.endswith("\r"):
             rest, block = rest[:-1], "\r" + block
         start = 0
@@ -98,61 +84,6 @@ def _bounded(path: Path, number: int, line: str) -> str:
         expected = f"at most {LONGEST:,} characters"
         raise DataError("line too long", file=path, line=number, expected=expected, hint="head -c 300 FILE")
     return line
-
-
-def _blocks(path: Path) -> Iterator[str]:
-    """The text of a file in blocks, decoded strictly, line ends as they are."""
-    try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            head = file.read(BLOCK)
-            for magic, name, hint in _FOREIGN:
-                if head.startswith(magic):
-                    raise DataError(f"this is {name}", file=path, expected="text", hint=hint)
-            encoding, mark = next(
-                ((name, len(mark)) for mark, name in _MARKS if head.startswith(mark)), ("utf-8", 0)
-            )
-            if len(head) == mark:
-                raise DataError("empty file", file=path, expected="text")
-            yield from _decode(path, encoding, mark, head[mark:], lambda: file.read(BLOCK))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", file=path, expected="a whole .gz file") from error
-    except OSError as error:
-        raise storage_error(error, path) from error
-
-
-def _decode(path: Path, encoding: str, offset: int, block: bytes, more: Callable[[], bytes]) -> Iterator[str]:
-    """Decode block after block; offset: byte of the file at which `block` begins."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    newlines = io.IncrementalNewlineDecoder(None, translate=True)  # only to count them
-    line = 1
-    while True:
-        pending = len(decoder.getstate()[0])
-        try:
-            text = decoder.decode(block, final=not block)
-        except UnicodeDecodeError as error:
-            line += newlines.decode(error.object[: error.start].decode(encoding, "replace")).count("\n")
-            raise _not_text(path, line, offset - pending + error.start, error) from error
-        if "\0" in text:
-            line += newlines.decode(text[: text.index("\0")]).count("\n")
-            hint = "iconv -f UTF-16 -t UTF-8 if it is UTF-16 without a byte order mark"
-            raise DataError("NUL character", file=path, line=line, expected="text in UTF-8", hint=hint)
-        line += newlines.decode(text).count("\n")
-        if text:
-            yield text
-        if not block:
-            return
-        offset += len(block)
-        block = more()
-
-
-def _not_text(path: Path, line: int, byte: int, error: UnicodeDecodeError) -> DataError:
-    encoding = error.encoding.upper()
-    if error.reason in ("unexpected end of data", "truncated data"):
-        what = f"file ends inside a character at byte {byte:,}"
-        return DataError(what, file=path, line=line, expected=encoding)
-    what = f"byte 0x{error.object[error.start]:02x} at offset {byte:,} is not {encoding}"
-    hint = f"iconv -f WINDOWS-1252 -t UTF-8 {path.name}" if encoding == "UTF-8" else "saving it as UTF-8"
-    return DataError(what, file=path, line=line, expected="text in UTF-8", hint=hint)
 
 
 def fields(

@@ -6,8 +6,6 @@ or line that changes is written anew. What changes was found before, and stands 
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import itertools
 import json
 import zlib
@@ -19,20 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ..columns import Found, Wanted, find_columns
+from ..decoding import find_encoding, opened
 from ..errors import DataError, UsageError
 from ..files import atomic_writer, refuse_to_overwrite, storage_error
 from ..readers import conll, find_reader, table
 from ..rows import fields, json_object, lines
 from ..types import Place
 from ..values import as_label, as_tokens, is_number
-
-_MARKS = (  # the UTF-32 marks begin like UTF-16's and come first
-    (codecs.BOM_UTF8, "UTF-8 with a byte order mark"),
-    (codecs.BOM_UTF32_LE, "UTF-32"),
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
 
 
 @dataclass
@@ -84,11 +75,12 @@ class Cleaned:
 def encoding(path: Path) -> str | None:
     """The encoding that a byte order mark tells; None without one."""
     try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            head = file.read(4)
+        with opened(path) as file:
+            name, mark = find_encoding(file.read(4))
     except (OSError, EOFError, zlib.error):
         return None  # a folder, or damage, which the reader tells
-    return next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    told = {"utf-8": "UTF-8 with a byte order mark"}.get(name, name.upper()[:6])  # UTF-16, be it LE or BE
+    return told if mark else None
 
 
 def is_written_in_rows(path: Path) -> bool:

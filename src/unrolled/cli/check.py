@@ -10,7 +10,7 @@ from typing import Any
 from ..config import add_flags, build
 from ..errors import UsageError
 from ..tasks import find
-from .train import settings
+from .request import add_data, add_layers, settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "conlleval reads them (an I- without its B- begins a span), and all becomes UTF-8.\n"
         "The other options of `unrolled train` are taken too; they change nothing but the plan that is told."
     )
-    parser.add_argument("task", metavar="TASK", help="as in `unrolled train`")
-    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files or folders")
-    parser.add_argument("--valid", nargs="+", type=Path, default=[], metavar="F", help="validation files")
-    parser.add_argument("--test", nargs="+", type=Path, default=[], metavar="F", help="test files")
+    add_data(
+        parser,
+        task="as in `unrolled train`",
+        data="files or folders",
+        test="test files",
+    )
     parser.add_argument("--fix", type=Path, metavar="FOLDER", help="write a clean copy of each file there")
     parser.add_argument("--force", action="store_true", help="replace clean copies that are there")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a report")
-    parser.add_argument("--config", type=Path, metavar="F.toml", help="options from a TOML file")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option by its name"
-    )
+    add_layers(parser)
     add_flags(parser, shown=("data",))
 
 

@@ -18,7 +18,7 @@ from ..config import Config, add_flags, build, options
 from ..errors import Interrupted, UsageError, need, suggest
 from ..files import refuse_to_overwrite, write_atomically
 from ..tasks import resolve_data
-from .train import settings
+from .request import add_data, add_layers, settings
 
 if TYPE_CHECKING:
     from ..compare.comparison import Report, Wish
@@ -46,10 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "seeds, against the best baseline, with the interval of a paired bootstrap over what is scored.\n"
         "The other options of `unrolled train` are taken too."
     )
-    parser.add_argument("task", metavar="TASK", help="as in `unrolled train`")
-    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files or folders to learn from")
-    parser.add_argument("--valid", nargs="+", type=Path, default=[], metavar="F", help="validation files")
-    parser.add_argument("--test", nargs="+", type=Path, default=[], metavar="F", help="files to be scored on")
+    add_data(
+        parser,
+        task="as in `unrolled train`",
+        data="files or folders to learn from",
+        test="files to be scored on",
+    )
     for name, (_, text) in LISTS.items():
         parser.add_argument(f"--{name}", metavar="A,B", help=text)
     parser.add_argument("--parameters", type=int, metavar="N", help="how many parameters every network has")
@@ -65,10 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace these files, and runs of other settings in FOLDER"
     )
-    parser.add_argument("--config", type=Path, metavar="F.toml", help="options from a TOML file")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option by its name"
-    )
+    add_layers(parser)
     add_flags(parser, shown=("training",))
 
 

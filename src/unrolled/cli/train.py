@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..config import add_flags, build, options, read_settings, read_toml
+from ..config import add_flags, build
 from ..errors import UsageError, need
 from ..machine import address_space_left
 from ..tasks import TASKS, find, resolve_data
+from .request import add_data, add_layers, settings
 
 TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
 
@@ -18,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The contract of the verb."""
     parser.usage = f"{parser.prog} TASK DATA... [--valid F...] [--test F...] --out MODEL [options]"
     tasks = ", ".join(f"{name} ({preset.input}:{preset.output})" for name, preset in TASKS.items())
-    parser.add_argument("task", metavar="TASK", help=f"{tasks}, or INPUT:OUTPUT")
-    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files or folders to learn from")
-    parser.add_argument("--valid", nargs="+", type=Path, default=[], metavar="F", help="validation files")
-    parser.add_argument(
-        "--test", nargs="+", type=Path, default=[], metavar="F", help="test files, read once at the end"
+    add_data(
+        parser,
+        task=f"{tasks}, or INPUT:OUTPUT",
+        data="files or folders to learn from",
+        test="test files, read once at the end",
     )
     parser.add_argument(
         "--out", type=Path, metavar="MODEL", help="the model file to write; the run lives in MODEL.run/"
@@ -34,17 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="say the plan, parameters, memory and time; train nothing"
     )
-    parser.add_argument("--config", type=Path, metavar="F.toml", help="options from a TOML file")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option by its name"
-    )
+    add_layers(parser)
     add_flags(parser)
-
-
-def settings(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """The option layers of a command line, weakest first: TOML, --set, flags."""
-    flags = {name: value for name, value in vars(args).items() if name in options()}
-    return [read_toml(args.config) if args.config else {}, dict(read_settings(args.set)), flags]
 
 
 def run(args: argparse.Namespace) -> int:

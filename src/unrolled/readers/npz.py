@@ -36,7 +36,7 @@ _HEADER = re.compile(
     r"\{'descr': *'([<>|=][a-zA-Z]\d*)', *'fortran_order': *(True|False), *'shape': *\(([\d, ]*)\),? *\}\s*"
 )
 _PLAIN = re.compile(r"b1|[iu][1248]|f[248]|U[1-9]\d{0,5}")
-_DAMAGE = (
+_DAMAGE = (  # what zipfile and NumPy raise for archives that are damaged, encrypted or packed in ways they do not know
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
 )

@@ -7,38 +7,27 @@ documents are passed on in pieces.
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ..decoding import PACKED, Foreign, blocks, find_encoding, opened
 from ..errors import DataError, UsageError, suggest
 from ..files import storage_error
 from ..types import Document, Place
 
-BLOCK = 1 << 20  # bytes read at once
 PIECE = 1 << 20  # characters of a piece of a long document, and of the longest line where lines matter
 
-_MARKS = (  # the UTF-32 marks begin like UTF-16's and come first
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_FOREIGN = (  # what people hand in by mistake: first bytes, name, what to do
+_FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
     (b"%PDF-", "a PDF", "pdftotext FILE.pdf FILE.txt"),
     (
         b"PK\x03\x04",
         "a ZIP archive, or a DOCX, ODT or EPUB document",
         "saving it as plain text, or unpacking it",
     ),
-    (b"\x1f\x8b", "a gzip file", "renaming it to FILE.gz"),
-    (b"BZh", "a bzip2 file", "bunzip2 FILE"),
-    (b"\xfd7zXZ\0", "an xz file", "unxz FILE"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file", "unzstd FILE"),
+    *PACKED,
     (b"\xd0\xcf\x11\xe0", "an old Office document", "saving it as plain text"),
     (b"{\\rtf", "an RTF document", "saving it as plain text"),
     (b"\x89PNG", "a PNG picture", None),
@@ -112,79 +101,23 @@ def _refuse(error: OSError) -> None:
 
 def _looks_like_text(path: Path) -> bool:
     try:
-        with _open(path) as file:
+        with opened(path) as file:
             head = file.read(8192)
     except (OSError, EOFError, zlib.error):
         return False
-    encoding, mark = _encoding(head)
+    encoding, mark = find_encoding(head)
     try:
         return "\0" not in codecs.getincrementaldecoder(encoding)().decode(head[mark:])
     except UnicodeDecodeError:
         return False
 
 
-def _open(path: Path) -> io.BufferedIOBase:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def _encoding(head: bytes) -> tuple[str, int]:
-    """Encoding by byte order mark, and the length of the mark."""
-    return next(((name, len(mark)) for mark, name in _MARKS if head.startswith(mark)), ("utf-8", 0))
-
-
 def _blocks(path: Path) -> Iterator[str]:
-    """The text of a file in blocks, decoded strictly, line ends as "\\n"."""
-    try:
-        with _open(path) as file:
-            head = file.read(BLOCK)
-            for magic, name, hint in _FOREIGN:
-                if head.startswith(magic):
-                    raise DataError(f"this is {name}", file=path, expected="plain text", hint=hint)
-            encoding, mark = _encoding(head)
-            if len(head) == mark:
-                raise DataError("empty file", file=path, expected="text")
-            yield from _decode(path, encoding, mark, head[mark:], lambda: file.read(BLOCK))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", file=path, expected="a whole .gz file") from error
-    except OSError as error:
-        raise storage_error(error, path) from error
-
-
-def _decode(path: Path, encoding: str, offset: int, block: bytes, more: Callable[[], bytes]) -> Iterator[str]:
-    """Decode block after block; offset: byte of the file at which `block` begins."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+    """The text of a file in blocks, line ends as "\\n"."""
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    line = 1
-    while True:
-        pending = len(decoder.getstate()[0])
-        try:
-            text = newlines.decode(decoder.decode(block, final=not block), final=not block)
-        except UnicodeDecodeError as error:
-            line += newlines.decode(error.object[: error.start].decode(encoding, "replace")).count("\n")
-            raise _not_text(path, line, offset - pending + error.start, error) from error
-        if "\0" in text:
-            line += text.count("\n", 0, text.index("\0"))
-            hint = "iconv -f UTF-16 -t UTF-8 if it is UTF-16 without a byte order mark"
-            raise DataError("NUL character", file=path, line=line, expected="text in UTF-8", hint=hint)
-        line += text.count("\n")
-        if text:
-            yield text
-        if not block:
-            return
-        offset += len(block)
-        block = more()
-
-
-def _not_text(path: Path, line: int, byte: int, error: UnicodeDecodeError) -> DataError:
-    encoding = error.encoding.upper()
-    if error.reason in ("unexpected end of data", "truncated data"):
-        return DataError(
-            f"file ends inside a character at byte {byte:,}", file=path, line=line, expected=encoding
-        )
-    value = error.object[error.start]
-    what = f"byte 0x{value:02x} at offset {byte:,} is not {encoding}"
-    hint = f"iconv -f WINDOWS-1252 -t UTF-8 {path.name}" if encoding == "UTF-8" else "saving it as UTF-8"
-    return DataError(what, file=path, line=line, expected="text in UTF-8", hint=hint)
+    for block in blocks(path, _FOREIGN, "plain text"):
+        yield newlines.decode(block)
+    yield newlines.decode("", final=True)  # a "\\r" that nothing followed
 
 
 def _whole_file(path: Path, blocks: Iterator[str]) -> Iterator[Document]:

@@ -1,0 +1,31 @@
+"""What `train`, `check` and `compare` take alike: a task, files in parts, and options in layers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..config import options, read_settings, read_toml
+
+
+def add_data(parser: argparse.ArgumentParser, *, task: str, data: str, test: str) -> None:
+    """TASK, DATA, --valid and --test, with the help of those that differ between verbs."""
+    parser.add_argument("task", metavar="TASK", help=task)
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help=data)
+    parser.add_argument("--valid", nargs="+", type=Path, default=[], metavar="F", help="validation files")
+    parser.add_argument("--test", nargs="+", type=Path, default=[], metavar="F", help=test)
+
+
+def add_layers(parser: argparse.ArgumentParser) -> None:
+    """--config and --set, the layers under the flags."""
+    parser.add_argument("--config", type=Path, metavar="F.toml", help="options from a TOML file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option by its name"
+    )
+
+
+def settings(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The option layers of a command line, weakest first: TOML, --set, flags."""
+    flags = {name: value for name, value in vars(args).items() if name in options()}
+    return [read_toml(args.config) if args.config else {}, dict(read_settings(args.set)), flags]
