@@ -11,21 +11,23 @@ from hypothesis import strategies as st
 
 from unrolled.buckets import ExampleEpoch, assemble, in_order
 from unrolled.examples import Examples
-from unrolled.types import Batch
+from unrolled.types import Batch, Targets
 from unrolled.vocab import UNK
 
 NONE = np.zeros(0, np.bool_)
 
 
-def ids(lengths: list[int], *, each: bool = False, width: int = 0, seed: int = 0) -> Examples:
-    """Sequences of ids 1 to 9, several a step where there is a width; y is the sequence's number, or one a step."""
+def ids(lengths: list[int], *, targets: Targets = "one", width: int = 0, seed: int = 0) -> Examples:
+    """Sequences of ids 1 to 9, several a step where there is a width; y is the sequence's number, or one a step, or
+    one at every other step."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     steps, count = int(offsets[-1]), len(lengths)
     shape = (steps, width) if width else (steps,)
     x = np.random.default_rng(seed).integers(1, 10, shape).astype(np.int32)
-    y = np.arange(steps) if each else np.arange(count)
+    y_offsets = np.concatenate([[0], np.cumsum([length // 2 for length in lengths])]).astype(np.int64)
+    y = np.arange({"one": count, "each": steps, "own": int(y_offsets[-1])}[targets])
     lines = np.arange(count, dtype=np.int32)
-    return Examples(x, y, each, offsets, lines, (("a.csv", 0),), np.arange(count))
+    return Examples(x, y, targets, offsets, y_offsets, lines, (("a.csv", 0),), np.arange(count))
 
 
 def same(one: Batch, two: Batch) -> bool:
@@ -39,10 +41,10 @@ def same(one: Batch, two: Batch) -> bool:
     size=st.integers(1, 9),
     seed=st.integers(0, 2**31 - 1),
     epoch=st.integers(0, 1000),
-    each=st.booleans(),
+    targets=st.sampled_from(["one", "each", "own"]),
 )
-def test_every_sequence_once_an_epoch(lengths: list[int], size: int, seed: int, epoch: int, each: bool):
-    examples = ids(lengths, each=each)
+def test_every_sequence_once_an_epoch(lengths: list[int], size: int, seed: int, epoch: int, targets: Targets):
+    examples = ids(lengths, targets=targets)
     batches = list(ExampleEpoch(examples, size, seed, epoch, NONE))
     assert sorted(np.concatenate([batch.places for batch in batches]).tolist()) == list(range(len(lengths)))
     assert max(len(batch.x) for batch in batches) <= size
@@ -53,10 +55,11 @@ def test_every_sequence_once_an_epoch(lengths: list[int], size: int, seed: int, 
             length = lengths[number]
             assert batch.lengths[row] == length == len(x)
             assert batch.x[row, :length].tolist() == x.tolist() and (batch.x[row, length:] == -1).all()
-            if each:
-                assert batch.y[row, :length].tolist() == y.tolist() and (batch.y[row, length:] == -1).all()
-            else:
+            if targets == "one":
                 assert batch.y[row] == number
+            else:
+                assert len(y) == (length if targets == "each" else length // 2)
+                assert batch.y[row, : len(y)].tolist() == y.tolist() and (batch.y[row, len(y) :] == -1).all()
 
 
 @settings(max_examples=20)
@@ -102,7 +105,7 @@ def test_little_is_padding():
 @pytest.mark.parametrize("width", [0, 3])
 def test_rare_words_are_hidden_half_of_the_time_and_others_never(width: int):
     lengths = np.random.default_rng(1).integers(0, 12, 100).tolist()
-    examples = ids(lengths, each=True, width=width)
+    examples = ids(lengths, targets="each", width=width)
     before = examples.x.copy()
     rare = np.array([False, False, True, False, True, False, False, False, False, True])
     seen = hidden = 0
@@ -153,7 +156,9 @@ def test_numbers_are_padded_with_zeros_and_views_are_batched():
     x = np.arange(12, dtype=np.float32).reshape(6, 2)
     offsets, y = np.array([0, 1, 4, 6]), np.array([[0.5], [1.5], [2.5]])
     lines = np.array([2, 3, 4], dtype=np.int32)
-    examples = Examples(x, y, False, offsets, lines, (("a", 0), ("b", 2)), np.arange(3))
+    examples = Examples(
+        x, y, "one", offsets, np.zeros(0, np.int64), lines, (("a", 0), ("b", 2)), np.arange(3)
+    )
     view = examples.select(np.array([2, 0]))
     batch = assemble(view, np.array([0, 1]))
     assert batch.x.dtype == np.float32 and batch.y.dtype == np.float64

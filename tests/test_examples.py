@@ -16,28 +16,34 @@ from hypothesis import strategies as st
 
 from unrolled.errors import DataError, StorageError
 from unrolled.examples import Row, open_examples, write_examples
-from unrolled.types import Place
+from unrolled.types import Place, Targets
 
-# The shape behind the steps, and the type, of each kind of x; what y is made of, and whether it is one a step.
+# The shape behind the steps, and the type, of each kind of x; what y is made of, and what it is asked of.
 X = {"ids": ((), np.int32), "several ids": ((4,), np.int32), "numbers": ((3,), np.float32)}
-Y = {"a sequence": ((), np.int64), "a vector": ((2,), np.float64), "a step": (None, np.int64)}
+Y: dict[str, tuple[tuple[int, ...] | None, Any, Targets]] = {
+    "a sequence": ((), np.int64, "one"),
+    "a vector": ((2,), np.float64, "one"),
+    "a step": (None, np.int64, "each"),
+    "a length of its own": (None, np.int64, "own"),
+}
 
 
 def make(lengths: list[int], x: str, y: str, seed: int = 0) -> list[Row]:
     """Random sequences of these lengths from two files, lines 10 apart."""
     rng = np.random.default_rng(seed)
-    (width, x_type), (shape, y_type) = X[x], Y[y]
+    (width, x_type), (shape, y_type, targets) = X[x], Y[y]
     rows: list[Row] = []
     for number, length in enumerate(lengths):
         place = Place(Path("a.csv" if number < 3 else "b.csv"), 10 * number + 2)
         own = (rng.standard_normal((length, *width)) * 100).astype(x_type)
-        asked = rng.integers(-1, 50, (length,) if shape is None else shape)
+        own_length = int(rng.integers(0, 6)) if targets == "own" else length
+        asked = rng.integers(-1, 50, (own_length,) if shape is None else shape)
         rows.append(Row(own, np.asarray(asked, dtype=y_type), place))
     return rows
 
 
 def write(folder: Path, rows: list[Row], y: str) -> Any:
-    return write_examples(folder, iter(rows), each=Y[y][0] is None)
+    return write_examples(folder, iter(rows), targets=Y[y][2])
 
 
 def assert_same(found: Any, rows: list[Row]) -> None:
@@ -98,7 +104,7 @@ def test_an_error_on_the_way_leaves_no_data_set(tmp_path: Path):
         raise DataError("a row that cannot be read")
 
     with pytest.raises(DataError, match="cannot be read"):
-        write_examples(tmp_path, rows(), each=True)
+        write_examples(tmp_path, rows(), targets="each")
     with pytest.raises(StorageError):
         open_examples(tmp_path)
 
@@ -127,8 +133,9 @@ def index(**changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        *((name, how) for name in ("x", "y", "offsets", "lines") for how in (cut, longer)),
+        *((name, how) for name in ("x", "y", "offsets", "y_offsets", "lines") for how in (cut, longer)),
         ("offsets", fall),
+        ("y_offsets", fall),
         ("index.json", cut),
         ("index.json", lambda path: path.write_text("[]")),
         ("index.json", lambda path: path.write_bytes(b"\xff")),
@@ -138,19 +145,21 @@ def index(**changes: Any) -> Any:
         ("index.json", index(x=["nonsense", []])),
         ("index.json", index(files=[1, 2])),
         ("index.json", index(steps=-6)),
+        ("index.json", index(asked=1)),
+        ("index.json", index(targets="none")),
     ],
 )
 def test_damage_is_told_with_what_to_do(name: str, damage: Any, tmp_path: Path):
-    write(tmp_path, make([1, 2, 3], "ids", "a vector"), "a vector")
+    write(tmp_path, make([1, 2, 3], "ids", "a length of its own"), "a length of its own")
     damage(tmp_path / name)
     with pytest.raises(DataError) as caught:
         open_examples(tmp_path)
     assert str(caught.value) == f"{tmp_path / 'index.json'}: damaged data set; try removing this folder"
 
 
-@pytest.mark.parametrize("name", ["x", "y", "offsets", "lines", "index.json"])
+@pytest.mark.parametrize("name", ["x", "y", "offsets", "y_offsets", "lines", "index.json"])
 def test_a_missing_file_is_told(name: str, tmp_path: Path):
-    write(tmp_path, make([1, 2, 3], "ids", "a step"), "a step")
+    write(tmp_path, make([1, 2, 3], "ids", "a length of its own"), "a length of its own")
     (tmp_path / name).unlink()
     with pytest.raises(StorageError):
         open_examples(tmp_path)
@@ -164,7 +173,7 @@ def test_memory_stays_flat_over_many_rows(tmp_path: Path):
             yield Row(x * number, np.array(number), Place(Path("a.csv"), number + 2))
 
     tracemalloc.start()
-    found = write_examples(tmp_path, rows(), each=False)
+    found = write_examples(tmp_path, rows(), targets="one")
     last, y = found.row(count - 1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -49,12 +49,12 @@ def test_both_engines_answer_alike(name: str):
 def test_an_answer_is_the_same_alone_and_in_any_company(name: str, engine: str, tmp_path: Path):
     model = opened(name, engine)
     examples = list(itertools.islice(from_files([kinds()[name].test], model.config).examples(), 24))
-    part = write_examples(tmp_path, rows(examples, model.input, model.output), each=model.output.each)
+    part = write_examples(tmp_path, rows(examples, model.input, model.output), targets=model.output.targets)
     for batch, numbers in in_order(part, 7):
         together, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, length in zip(together, numbers.tolist(), batch.lengths.tolist(), strict=True):
             alone = outcome(model, examples[number].x)
-            own = row[: length if model.output.each else 1]
+            own = row[: length if model.output.targets == "each" else 1]
             # Of a log-probability of -9 the last bit is 1e-6 already.
             assert (np.abs(own - alone) <= FLOAT32["padding"] * np.maximum(1, np.abs(alone))).all()
 

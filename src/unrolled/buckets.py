@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .batching import NOTHING, START, hashed, permuted
 from .examples import Examples
-from .types import Batch
+from .types import Batch, Targets
 from .vocab import UNK
 
 _ORDER, _BATCHES, _RARE = 11, 12, 13  # keys of chance, apart from those of `batching`
@@ -78,12 +78,21 @@ def assemble(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     ids = np.issubdtype(first_x.dtype, np.integer)
     kind = np.int64 if ids else np.float32
     x = np.full((len(rows), steps, *first_x.shape[1:]), START if ids else 0, dtype=kind)
-    y = np.stack([y for _, y in pairs]) if not examples.each else _nothing(len(rows), steps, pairs[0][1])
-    for number, (own, targets) in enumerate(pairs):
+    for number, (own, _) in enumerate(pairs):
         x[number, : len(own)] = own
-        if examples.each:
-            y[number, : len(own)] = targets
+    y = _targets([y for _, y in pairs], examples.targets, steps)
     return Batch(x=x, y=y, lengths=lengths, carry=np.zeros(len(rows), dtype=np.bool_), places=rows)
+
+
+def _targets(own: list[NDArray[Any]], targets: Targets, steps: int) -> NDArray[Any]:
+    """[rows, ...], a y a row; or [rows, T, ...], T the steps or the longest y, padded with what asks nothing."""
+    if targets == "one":
+        return np.stack(own)
+    longest = steps if targets == "each" else max(1, *(len(y) for y in own))
+    y = _nothing(len(own), longest, own[0])
+    for number, one in enumerate(own):
+        y[number, : len(one)] = one
+    return y
 
 
 def _nothing(rows: int, steps: int, y: NDArray[Any]) -> NDArray[Any]:

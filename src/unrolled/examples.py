@@ -1,8 +1,9 @@
 """Labelled sequences on disk, as the network reads them: flat arrays and offsets, mapped into memory.
 ```
 x            every step of every sequence: ids [steps] or [steps, ids], or numbers [steps, n_x]
-y            [sequences], [sequences, n_y], or [steps] where every step has its own
+y            [sequences] or [sequences, n_y]; [steps] or [steps, n_y] where every step has its own; else end to end
 offsets      int64 [sequences + 1]: sequence i is x[offsets[i] : offsets[i + 1]]
+y_offsets    the same of y, where it has a length of its own
 lines        int32 [sequences]: the line of its file where it begins
 index.json   shapes, types, files with their first sequences; written last
 ```
@@ -24,14 +25,14 @@ from numpy.typing import NDArray
 
 from .errors import DataError
 from .files import storage_error, write_atomically
-from .types import Place
+from .types import Place, Targets
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sequence on its way to the disk: x [T, ...], y as its output encodes it."""
+    """One sequence on its way to the disk: x [T_x, ...], y as its output encodes it."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -44,8 +45,9 @@ class Examples:
 
     x: NDArray[Any]
     y: NDArray[Any]
-    each: bool  # whether every step has its own y
+    targets: Targets
     all_offsets: NDArray[np.int64]
+    y_offsets: NDArray[np.int64]  # [sequences + 1] where y has a length of its own; else none
     all_lines: NDArray[np.int32]
     files: tuple[tuple[str, int], ...]
     rows: NDArray[np.int64]
@@ -66,7 +68,12 @@ class Examples:
         """x and y of one sequence."""
         at = int(self.rows[number])
         start, stop = self.all_offsets[at : at + 2].tolist()
-        return self.x[start:stop], self.y[start:stop] if self.each else self.y[at, ...]  # [], not a number
+        if self.targets == "own":
+            first, last = self.y_offsets[at : at + 2].tolist()
+            return self.x[start:stop], self.y[first:last]
+        return self.x[start:stop], self.y[start:stop] if self.targets == "each" else self.y[
+            at, ...
+        ]  # [], no number
 
     def place(self, number: int) -> Place:
         """Where a sequence of this view stands in a person's files."""
@@ -75,33 +82,33 @@ class Examples:
         return Place(Path(self.files[file][0]), int(self.all_lines[at]))
 
 
-def write_examples(folder: Path, rows: Iterable[Row], *, each: bool) -> Examples:
+def write_examples(folder: Path, rows: Iterable[Row], *, targets: Targets) -> Examples:
     """Write sequences into a folder and open it; memory stays flat. Raises DataError where there are none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.json").unlink(missing_ok=True)
         with ExitStack() as stack:
-            out = {
-                name: stack.enter_context((folder / name).open("wb"))
-                for name in ("x", "y", "offsets", "lines")
-            }
-            index = _write(out, rows, each)
+            names = ("x", "y", "offsets", "lines", *(("y_offsets",) if targets == "own" else ()))
+            out = {name: stack.enter_context((folder / name).open("wb")) for name in names}
+            index = _write(out, rows, targets)
     except OSError as error:
         raise storage_error(error, folder) from error
-    write_atomically(folder / "index.json", json.dumps({**index, "each": each}).encode())
+    write_atomically(folder / "index.json", json.dumps({**index, "targets": targets}).encode())
     return open_examples(folder)
 
 
-def _write(out: dict[str, Any], rows: Iterable[Row], each: bool) -> dict[str, Any]:
+def _write(out: dict[str, Any], rows: Iterable[Row], targets: Targets) -> dict[str, Any]:
     files: list[tuple[str, int]] = []
     shapes: dict[str, Any] = {}
-    count = steps = 0
-    out["offsets"].write(np.zeros(1, np.int64).data)
+    count = steps = asked = 0
+    starts = [name for name in out if name.endswith("offsets")]
+    for name in starts:
+        out[name].write(np.zeros(1, np.int64).data)
     for row in rows:
         if not shapes:
             shapes = {
                 "x": [row.x.dtype.str, list(row.x.shape[1:])],
-                "y": [row.y.dtype.str, list(row.y.shape[1:] if each else row.y.shape)],
+                "y": [row.y.dtype.str, list(row.y.shape if targets == "one" else row.y.shape[1:])],
             }
         if not files or files[-1][0] != str(row.place.file):
             files.append((str(row.place.file), count))
@@ -109,13 +116,15 @@ def _write(out: dict[str, Any], rows: Iterable[Row], each: bool) -> dict[str, An
         out["y"].write(np.ascontiguousarray(row.y).tobytes())
         out["lines"].write(np.array([row.place.line], np.int32).data)
         count, steps = count + 1, steps + len(row.x)
-        out["offsets"].write(np.array([steps], np.int64).data)
+        asked += len(row.y) if targets == "own" else 0
+        for name, total in zip(starts, (steps, asked), strict=False):
+            out[name].write(np.array([total], np.int64).data)
     if not count:
         raise DataError("no examples", expected="at least one sequence")
     for file in out.values():
         file.flush()
         os.fsync(file.fileno())
-    return {"format": _FORMAT, "sequences": count, "steps": steps, "files": files, **shapes}
+    return {"format": _FORMAT, "sequences": count, "steps": steps, "asked": asked, "files": files, **shapes}
 
 
 def open_examples(folder: Path) -> Examples:
@@ -123,18 +132,18 @@ def open_examples(folder: Path) -> Examples:
     path = folder / "index.json"
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
-        count, steps, each = index["sequences"], index["steps"], index["each"]
+        count, steps, targets = index["sequences"], index["steps"], index["targets"]
+        sizes: dict[Targets, int] = {"one": count, "each": steps, "own": index["asked"]}
         if index["format"] != _FORMAT:
             raise ValueError(f"format {index['format']}")
         (x_type, x_shape), (y_type, y_shape) = index["x"], index["y"]
-        offsets = _map(folder / "offsets", "<i8", (count + 1,))
-        if offsets[0] != 0 or offsets[-1] != steps or (np.diff(offsets) < 0).any():
-            raise ValueError("offsets that fall")
+        own = targets == "own"
         return Examples(
             x=_map(folder / "x", x_type, (steps, *x_shape)),
-            y=_map(folder / "y", y_type, (steps if each else count, *y_shape)),
-            each=each,
-            all_offsets=offsets,
+            y=_map(folder / "y", y_type, (sizes[targets], *y_shape)),
+            targets=targets,
+            all_offsets=_offsets(folder / "offsets", count, steps),
+            y_offsets=_offsets(folder / "y_offsets", count, sizes["own"]) if own else np.zeros(0, np.int64),
             all_lines=_map(folder / "lines", "<i4", (count,)),
             files=tuple((name, first) for name, first in index["files"]),
             rows=np.arange(count),
@@ -143,6 +152,14 @@ def open_examples(folder: Path) -> Examples:
         raise storage_error(error, path) from error
     except (KeyError, TypeError, ValueError) as error:
         raise DataError("damaged data set", file=path, hint="removing this folder") from error
+
+
+def _offsets(path: Path, count: int, total: int) -> NDArray[np.int64]:
+    """[count + 1] where sequences begin; ValueError where they cannot be of so many steps."""
+    offsets = _map(path, "<i8", (count + 1,))
+    if offsets[0] != 0 or offsets[-1] != total or (np.diff(offsets) < 0).any():
+        raise ValueError("offsets that fall")
+    return offsets
 
 
 def _map(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -222,9 +222,9 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     # So that a class that is only in the part held out does not stop the training.
     known = data.examples() if output_kind.of_all else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
-    write_examples(folder / "train", rows(data.examples(), given, asked), each=asked.each)
+    write_examples(folder / "train", rows(data.examples(), given, asked), targets=asked.targets)
     if valid is not None:
-        write_examples(folder / "valid", rows(valid.examples(), given, asked), each=asked.each)
+        write_examples(folder / "valid", rows(valid.examples(), given, asked), targets=asked.targets)
     return {
         "input": given.to_json(),
         "output": asked.to_json(),

@@ -109,7 +109,7 @@ def assemble(config: Config, ready: Ready) -> Job:
             for batch, numbers in in_order(held, EVALUATED):
                 found, _ = engine.run(batch.x, batch.lengths)
                 y.extend(held.row(number)[1] for number in numbers.tolist())
-                ends = batch.lengths.tolist() if asked.each else [1] * len(numbers)
+                ends = batch.lengths.tolist() if asked.targets == "each" else [1] * len(numbers)
                 answers.extend(row[:end] for row, end in zip(found, ends, strict=True))
             settled = asked.settle(y, answers, weights)
         return {"input": given.to_json(), "output": settled.to_json()}

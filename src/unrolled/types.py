@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ Integers = NDArray[np.integer[Any]]
 State = tuple[
     Any, ...
 ]  # (a,) for rnn, (c,) for the GRUs, (a, c) for the LSTM; each [batch, n_a]; per layer and direction
+
+# What is asked of a sequence: one y, a y a step, or a sequence y with a length of its own, T_y.
+Targets = Literal["one", "each", "own"]
 
 
 @dataclass(frozen=True)

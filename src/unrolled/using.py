@@ -72,7 +72,7 @@ def outcome(model: Trained, x: Any, place: Any = None) -> NDArray[Any]:
     padded = np.full((1, steps, *encoded.shape[1:]), -1 if model.input.ids else 0, dtype=encoded.dtype)
     padded[0, : len(encoded)] = encoded
     answers, _ = model.engine.run(padded, np.array([len(encoded)]))
-    return answers[0, : len(encoded) if model.output.each else 1]
+    return answers[0, : len(encoded) if model.output.targets == "each" else 1]
 
 
 def answer(model: Trained, example: Example, top: int) -> Answer:
@@ -93,13 +93,13 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
     """The metrics of the output over all examples, each of which must have its y."""
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
         part = write_examples(
-            Path(folder), rows(data.examples(), model.input, model.output), each=model.output.each
+            Path(folder), rows(data.examples(), model.input, model.output), targets=model.output.targets
         )
         answers: list[Any] = [None] * len(part)
         for batch, numbers in in_order(part, ROWS):
             found, _ = model.engine.run(batch.x, batch.lengths)
             for row, number, length in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
-                answers[number] = row[: length if model.output.each else 1].copy()
+                answers[number] = row[: length if model.output.targets == "each" else 1].copy()
         y = [part.row(number)[1] for number in range(len(part))]
         steps = int(part.lengths.sum())
         metrics = model.output.metrics(y, answers, model.file.tensors)

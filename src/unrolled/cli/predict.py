@@ -82,6 +82,6 @@ def _answers(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
     if not model.input.ids:
         raise UsageError("this model reads numbers", expected="a FILE: " + ", ".join(FORMATS))
     for line in read_lines(path, args.format):
-        words: Any = tuple(line.text.split()) if model.output.each else line.text
+        words: Any = tuple(line.text.split()) if model.output.targets == "each" else line.text
         example = Example(words, None, Place(Path(str(line.file)), line.number), None)
         yield line, answer(model, example, args.top)

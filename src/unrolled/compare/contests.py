@@ -175,11 +175,11 @@ def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, fl
     nothing = np.zeros((), np.int64)
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
         encoded = (Row(model.input.encode(one.x, one.place), nothing, one.place) for one in gold)
-        part = write_examples(Path(folder), encoded, each=False)
+        part = write_examples(Path(folder), encoded, targets="one")
         for batch, numbers in in_order(part, using.ROWS):
             outcomes, _ = model.engine.run(batch.x, batch.lengths)
             for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
-                own = row[: length if model.output.each else 1]
+                own = row[: length if model.output.targets == "each" else 1]
                 found[number] = model.output.answer(own, (), 1, model.file.tensors).record[key]
     alone, few = using.open_trained(path), gold[:TIMED]
     began = time.perf_counter()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import DataConfig, ModelConfig
-from ..types import Answer, Example, Place
+from ..types import Answer, Example, Place, Targets
 from . import label, next_numbers, number, tags
 
 Floats = NDArray[np.floating[Any]]
@@ -20,7 +20,9 @@ Weights = Mapping[str, Any]
 @runtime_checkable
 class Output(Protocol):
     """What was learnt of an output. `answer`s are what an engine says of one sequence, [T or 1, n_y]; `weights` the
-    network's tensors, among which a CRF has some."""
+    network's tensors, among which a CRF has some. targets: whether a sequence has one y, one a step, or a sequence."""
+
+    targets: ClassVar[Targets]
 
     @property
     def n_y(self) -> int:
@@ -38,17 +40,12 @@ class Output(Protocol):
         ...
 
     @property
-    def each(self) -> bool:
-        """Whether every step has its own y."""
-        ...
-
-    @property
     def crf(self) -> bool:
         """Whether classes are chosen as a whole path."""
         ...
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[Any]:
-        """A y as the network is to learn it: [], [n_y], [steps] or [steps, n_y]; -1 or NaN asks nothing."""
+        """A y as the network is to learn it: [], [n_y], [steps], [steps, n_y] or [T_y]; -1 or NaN asks nothing."""
         ...
 
     def settle(self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Weights) -> Output:

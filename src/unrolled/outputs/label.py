@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..config import DataConfig, ModelConfig
 from ..errors import DataError, UsageError, suggest
 from ..metrics import classes as measure
-from ..types import Answer, Example, Place
+from ..types import Answer, Example, Place, Targets
 from ..values import parse_number
 
 Floats = NDArray[np.floating[Any]]
@@ -31,7 +31,7 @@ class Label:
 
     architecture = "many-to-one"
     output = "classes"
-    each = False
+    targets: ClassVar[Targets] = "one"
     crf = False
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from ..config import DataConfig, ModelConfig
 from ..errors import DataError
 from ..inputs.numbers import learn_numbers
 from ..metrics import numbers as measure
-from ..types import Answer, Example, Place
+from ..types import Answer, Example, Place, Targets
 
 F64 = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -36,7 +36,7 @@ class NextNumbers:
 
     architecture = "many-to-many"
     output = "numbers"
-    each = True
+    targets: ClassVar[Targets] = "each"
     crf = False
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..config import DataConfig, ModelConfig
 from ..errors import DataError
 from ..metrics import numbers as measure
-from ..types import Answer, Example, Place
+from ..types import Answer, Example, Place, Targets
 
 Floats = NDArray[np.floating[Any]]
 SHARE = 0.9  # of new values that the interval is to hold
@@ -29,7 +29,7 @@ class Number:
 
     architecture = "many-to-one"
     output = "numbers"
-    each = False
+    targets: ClassVar[Targets] = "one"
     crf = False
 
     def __post_init__(self) -> None:

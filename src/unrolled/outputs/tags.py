@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ..config import DataConfig, ModelConfig
 from ..decode import crf as paths
 from ..errors import DataError
 from ..metrics import spans
-from ..types import Answer, Example, Place
+from ..types import Answer, Example, Place, Targets
 
 Floats = NDArray[np.floating[Any]]
 
@@ -31,7 +31,7 @@ class Tags:
 
     architecture = "many-to-many"
     output = "classes"
-    each = True
+    targets: ClassVar[Targets] = "each"
 
     def __post_init__(self) -> None:
         if len(self.index) != len(self.classes) or len(self.classes) < 2:
