@@ -139,6 +139,33 @@ def test_int8_is_exact_but_for_its_rounding(cell, activation, name, monkeypatch)
 
 @cells
 @built
+def test_sequences_in_int8_are_its_steps_and_near_the_exact_ones(cell, activation, name, monkeypatch):
+    spec, tensors = network(cell=cell, activation=activation, embedding=5, layers=2)
+    made, exact = engines(spec, tensors, name, monkeypatch, bits=8)
+    x, lengths = np.array([[3, 1, 4, 1], [5, 2, -1, -1], [7, -1, -1, -1]]), np.array([4, 2, 1])
+    found, after = made.run(x, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        state = made.start(1)
+        for t in range(length):
+            out, _, state = made.step(state, x[row : row + 1, t])
+            assert np.array_equal(out[0], found[row, t])
+        assert not found[row, length:].any()
+        assert all(np.array_equal(a[row], b[0]) for a, b in zip(after, state, strict=True))
+    true, _ = exact.run(x, lengths)
+    assert 0 < np.abs(found - true).max() < 0.1
+
+
+def test_int8_needs_native_steps(monkeypatch):
+    spec, tensors = network(embedding=5, bidirectional=True)
+    with pytest.raises(UsageError, match="int8 is for single steps of native kernels"):
+        NumpyEngine(spec, tensors, bits=8)
+    monkeypatch.setenv("UNROLLED_KERNEL", "reference")
+    with pytest.raises(UsageError, match="try --engine numpy"):
+        NumpyEngine(*network(embedding=5), bits=8)
+
+
+@cells
+@built
 @pytest.mark.parametrize("bits", [8, 32])
 def test_nan_in_is_nan_out_in_its_row_alone(cell, activation, name, bits, monkeypatch):
     spec, tensors = network(cell=cell, activation=activation, ids=False)

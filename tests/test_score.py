@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from small import FIRST, TRAIN, refused, run, small
-from unrolled import dynamic, evaluate
+from unrolled import dynamic, evaluate, native
 from unrolled.architectures import Network, build
 from unrolled.inputs.tokens import encode
 from unrolled.metrics.language import total_variation
@@ -285,6 +285,17 @@ def test_evaluate_carries_the_state_through_a_file(models: dict[str, Model]):
         assert metrics["tokens"] == metrics["characters"] == len(ids)
     table = run("evaluate", small().char, small().few).out
     assert f"loss                {metrics['loss']:.4f}\n" in table and 0 < metrics["accuracy"] < 1
+
+
+@pytest.mark.skipif(not native.libraries(), reason="no compiler was at hand")
+def test_weights_of_eight_bits_lose_next_to_nothing():
+    for model in (small().char, small().word):
+        exact, rounded = (
+            json.loads(run("evaluate", model, small().few, "--json", "--engine", engine).out)
+            for engine in ("numpy", "int8")
+        )
+        assert rounded["tokens"] == exact["tokens"]
+        assert 0 < abs(rounded["loss"] - exact["loss"]) <= 0.01
 
 
 def test_lanes_are_nearly_the_same(tmp_path: Path):

@@ -29,8 +29,9 @@ class Model:
 def open_model(path: Path, engine: str = "numpy") -> Model:
     """Open a model file, every part of it checked against the others.
 
-    engine: `numpy`, or `torch` where it is installed. Raises UsageError (no such file or engine), DataError (damaged,
-    or parts that do not fit), MissingExtra (torch).
+    engine: `numpy`, `int8` (native single steps on weights of eight bits), or `torch` where it is installed. Raises
+    UsageError (no such file or engine, or one that cannot run it), DataError (damaged, or parts that do not fit),
+    MissingExtra (torch).
     """
     return from_file(modelfile.load(path), path, engine)
 
@@ -73,4 +74,12 @@ def _torch(spec: NetworkSpec, tensors: Any) -> Engine:
     return TorchEngine(spec, tensors)
 
 
-ENGINES: dict[str, Callable[[NetworkSpec, Any], Engine]] = {"numpy": NumpyEngine, "torch": _torch}
+def _int8(spec: NetworkSpec, tensors: Any) -> Engine:
+    return NumpyEngine(spec, tensors, bits=8)
+
+
+ENGINES: dict[str, Callable[[NetworkSpec, Any], Engine]] = {
+    "numpy": NumpyEngine,
+    "int8": _int8,
+    "torch": _torch,
+}

@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from .request import add_engine
+
 DYNAMIC_LR = 0.002
 
 
@@ -31,11 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lanes", type=int, default=1, metavar="N", help="lanes for a long document (default 1: exact)"
     )
-    parser.add_argument(
-        "--engine",
-        choices=("numpy", "torch"),
-        help="what computes (default: torch if installed)",
-    )
+    add_engine(parser, None)
     parser.add_argument("--dynamic", action="store_true", help="dynamic evaluation")
     parser.add_argument(
         "--dynamic-lr", type=float, metavar="X", help="its learning rate (default 0.002); asks for --dynamic"

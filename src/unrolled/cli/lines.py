@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from ..errors import DataError, UsageError
 from ..files import atomic_writer, opening_error, refuse_to_overwrite, storage_error
 from ..types import Answer
+from .request import add_engine
 
 LINE_LIMIT = 1 << 24  # bytes; a longer line is refused before it fills the memory
 
@@ -48,9 +49,7 @@ def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...]
         help='text: one line an answer; jsonl: full precision, and lines {"id": ..., "text": ...} are read as such'
         + ("; conll: a word and its tag a line" if "conll" in formats else ""),
     )
-    parser.add_argument(
-        "--engine", choices=("numpy", "torch"), default="numpy", help="what computes (default numpy)"
-    )
+    add_engine(parser)
 
 
 def read_lines(path: Path | None, form: str) -> Iterator[Line]:

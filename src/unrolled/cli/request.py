@@ -1,4 +1,4 @@
-"""What `train`, `check` and `compare` take alike: a task, files in parts, and options in layers."""
+"""What verbs take alike: a task, files in parts, options in layers, an engine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ def add_data(parser: argparse.ArgumentParser, *, task: str, data: str, test: str
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help=data)
     parser.add_argument("--valid", nargs="+", type=Path, default=[], metavar="F", help="validation files")
     parser.add_argument("--test", nargs="+", type=Path, default=[], metavar="F", help=test)
+
+
+def add_engine(parser: argparse.ArgumentParser, default: str | None = "numpy") -> None:
+    """--engine; None: whatever is the quickest there is."""
+    parser.add_argument(
+        "--engine",
+        choices=("numpy", "int8", "torch"),
+        default=default,
+        help="what computes; int8: single steps on weights of eight bits, quicker and less exact "
+        + (f"(default {default})" if default else "(default torch if installed)"),
+    )
 
 
 def add_layers(parser: argparse.ArgumentParser) -> None:

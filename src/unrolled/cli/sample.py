@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from .lines import output
+from .request import add_engine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="F", help="write here instead of stdout")
     parser.add_argument("--force", action="store_true", help="replace an existing output file")
-    parser.add_argument(
-        "--engine", choices=("numpy", "torch"), default="numpy", help="what computes (default numpy)"
-    )
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -77,8 +77,8 @@ def _layer(
 class NumpyEngine:
     """`Engine` on NumPy, from a network's description and its tensors by name.
 
-    bits: 32, or 8: then the native single steps have their weights in int8 with a scale for each row, which is quicker
-    and less exact. NumPy's own computation, where there are no native kernels, and `run` stay as they are.
+    bits: 32, or 8: then everything goes by the native single steps, with weights in int8 and a scale for each row:
+    quicker and less exact. Raises UsageError for 8 where a network cannot go step by step, or nothing was compiled.
     """
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
@@ -86,6 +86,9 @@ class NumpyEngine:
         self._dtype = tensors["head.b_y"].dtype
         single = self._dtype == np.float32 and native.knows(spec.the_cell)
         self._library = native.library() if single else None
+        if bits == 8 and (self._library is None or not self._streams):
+            what = "int8 is for single steps of native kernels, of a network that reads forward"
+            raise UsageError(what, hint="--engine numpy")
         self._core = [
             [
                 _layer(spec.the_cell, spec.n_a, tensors, f"core.{layer}.{d}", self._library)
@@ -108,6 +111,8 @@ class NumpyEngine:
         """Whole sequences; see Engine."""
         rows, steps = x.shape[:2]
         state = self.start(rows) if state is None else state
+        if self._bits == 8:
+            return self._by_steps(x, lengths, state)
         many = self.spec.architecture == "many-to-many"
         answers = np.zeros((rows, steps if many else 1, self.n_y), self._dtype)
         after = [array.copy() for array in state]
@@ -124,7 +129,7 @@ class NumpyEngine:
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
-        if self.spec.bidirectional or self.spec.architecture != "many-to-many":
+        if not self._streams:
             raise UsageError("a network that reads backward or answers once cannot go step by step")
         if self._native is not None:
             given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
@@ -137,6 +142,22 @@ class NumpyEngine:
             x = self.spec.the_cell.output(last)  # [rows, n_a]
             after.extend(last)
         return *best(self._outputs(x), k), tuple(after)
+
+    @property
+    def _streams(self) -> bool:
+        return not self.spec.bidirectional and self.spec.architecture == "many-to-many"
+
+    def _by_steps(self, x: Array, lengths: Array | None, state: State) -> tuple[Array, State]:
+        """`run`, row by row in single steps."""
+        answers = np.zeros((*x.shape[:2], self.n_y), self._dtype)
+        ends = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
+        last: list[State] = []
+        for row, end in enumerate(ends):
+            own = self.take(state, np.array([row]))
+            for t in range(end):
+                answers[row, t : t + 1], _, own = self.step(own, x[row : row + 1, t])
+            last.append(own)
+        return answers, tuple(np.concatenate(arrays) for arrays in zip(*last, strict=True))
 
     @cached_property
     def _native(self) -> native.Steps | None:

@@ -1,0 +1,172 @@
+"""One training step of a word language model, 10,000 words, exact softmax: `unrolled` against plain PyTorch, in turns.
+
+    python benchmarks/lm.py --rounds 7
+    python benchmarks/lm.py --sizes 2x200 --batch 20 --steps 35 --threads 1
+
+Both have the same weights, the same batch and the same optimizer (AdamW, fused; gradients clipped), and their first
+losses are compared before anything is timed: embedding, LSTM layers of as many units, an output layer of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from common import parser
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from turns import Contender, Job, add_turns, compete, ratio, serve
+
+WORDS = 10_000
+RATE, CLIP = 1e-3, 1.0
+SAME = 1e-4  # how far the losses of three steps may be apart, relatively
+
+
+class Plain(nn.Module):
+    """nn.Embedding, nn.LSTM, nn.Linear."""
+
+    def __init__(self, layers: int, units: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(WORDS, units)
+        self.lstm = nn.LSTM(units, units, layers, batch_first=True)
+        self.head = nn.Linear(units, WORDS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.lstm(self.embedding(x))[0])  # [batch, T, words]
+
+
+def plain(job: Job) -> nn.Module:
+    """The same network as `network`, its weights in torch's form."""
+    from unrolled.cells import NUMPY, find
+
+    layers, units = job["size"]
+    model, given = Plain(layers, units), network(job).weights()
+    own = {
+        "embedding.weight": given["embedding.E"],
+        "head.weight": given["head.W_ya"],
+        "head.bias": given["head.b_y"],
+    }
+    for layer in range(layers):
+        prefix = f"core.{layer}.forward."
+        leaves = {name.removeprefix(prefix): p for name, p in given.items() if name.startswith(prefix)}
+        packed = find("lstm", "tanh").to_torch(
+            NUMPY, {name: p.detach().numpy() for name, p in leaves.items()}
+        )
+        own |= {f"lstm.{name}_l{layer}": torch.from_numpy(value) for name, value in packed.items()}
+    model.load_state_dict(own)
+    for name, p in model.named_parameters():  # a second bias, learnt beside the first, would be stepped twice
+        p.requires_grad_("bias_hh" not in name)
+    return model
+
+
+def network(job: Job) -> Any:
+    """unrolled's network."""
+    from unrolled.architectures import build
+    from unrolled.network import NetworkSpec
+
+    layers, units = job["size"]
+    spec = NetworkSpec(n_x=WORDS, n_y=WORDS, n_a=units, layers=layers, embedding=units)
+    return build(spec, seed=0)
+
+
+def batch(job: Job) -> tuple[Tensor, Tensor]:
+    """x and y, [batch, T] words of a Zipfian text."""
+    generator = torch.Generator().manual_seed(0)
+    chances = 1.0 / torch.arange(1, WORDS + 1)
+    shape = (job["batch"], job["steps"] + 1)
+    ids = torch.multinomial(chances, shape[0] * shape[1], True, generator=generator).view(shape)
+    return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+
+
+def stepping(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]:
+    """A whole training step; returns the loss before it."""
+    optimizer = torch.optim.AdamW(model.parameters(), RATE, fused=True)
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        found = loss()
+        found.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP, foreach=True)
+        optimizer.step()
+        return float(found.detach())
+
+    return step
+
+
+def torch_step(job: Job) -> Callable[[], float]:
+    """As a user of torch writes it."""
+    model, (x, y) = plain(job), batch(job)
+    return stepping(model, lambda: cross_entropy(model(x).flatten(0, 1), y.flatten()))
+
+
+def torch_tuned(job: Job) -> Callable[[], float]:
+    """The same with freed memory kept."""
+    from unrolled import tune
+
+    tune()
+    return torch_step(job)
+
+
+def our_step(job: Job) -> Callable[[], float]:
+    """As the training loop does it."""
+    from unrolled import tune
+
+    tune()
+    model, (x, y) = network(job), batch(job)
+
+    def loss() -> Tensor:
+        nats, count, _ = model.loss(x, y)
+        return nats / count
+
+    return stepping(model, loss)
+
+
+CONTENDERS: dict[str, Contender] = {
+    "torch": torch_step,
+    "torch mallopt": torch_tuned,
+    "unrolled": our_step,
+}
+
+
+def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
+    """One line of the table: milliseconds, tokens a second, and how many times as quick as torch."""
+    own = seconds["unrolled"]
+    assert own is not None
+    line: dict[str, Any] = {"size": "x".join(map(str, job["size"])), "batch": job["batch"], "T": job["steps"]}
+    line |= {f"{name} ms": None if s is None else 1e3 * s for name, s in seconds.items()}
+    line["tokens/s"] = round(job["batch"] * job["steps"] / own)
+    return line | {f"x {name}": ratio(seconds[name], own) for name in ("torch", "torch mallopt")}
+
+
+def same_losses(job: Job) -> None:
+    """Three steps of both must have the same losses, or the comparison is of different things."""
+    theirs, mine = torch_step(job), our_step(job)
+    for _ in range(3):
+        one, two = theirs(), mine()
+        if abs(one - two) > SAME * one:
+            raise SystemExit(f"error: the losses differ: {one} of torch, {two} of unrolled")
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--sizes", nargs="+", default=["2x200", "2x650"], metavar="LAYERSxUNITS")
+    options.add_argument("--batch", type=int, default=20, help="sequences (%(default)s)")
+    options.add_argument("--steps", type=int, default=35, help="words of each (%(default)s)")
+    add_turns(options, seconds=2.0, threads=2, whose="")
+    asked = options.parse_args()
+    if asked.contender:
+        serve(CONTENDERS[asked.contender])
+        return
+    jobs: list[Job] = [
+        {"size": [int(n) for n in size.split("x")], "batch": asked.batch, "steps": asked.steps}
+        for size in asked.sizes
+    ]
+    for job in jobs:
+        same_losses(job)
+    compete("lm", CONTENDERS, jobs, row, asked)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
