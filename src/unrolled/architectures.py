@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .convolutions import front
 from .fused import TensorState
 from .layers import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
 from .losses import PLAIN, Criterion, loss
@@ -33,8 +34,8 @@ class Network(nn.Module):
     """A network with its weights; parameter names are those of network.shapes and of the model file.
 
     x: ids [batch, T_x] (-1 is the vector of zeros) or numbers [batch, T_x, n_x]. The state is flat, one array
-    [batch, n_a] for each name of network.state_names. Dropouts apply where they are given, whatever train() or
-    eval() say.
+    [batch, n_a] for each name of network.state_names, the front's last. Dropouts apply where they are given, whatever
+    train() or eval() say.
     """
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> None:
@@ -90,6 +91,7 @@ class Network(nn.Module):
             # nothing is asked of it, and a row that ended carries no state on: so the dense path will do.
             ends = None
         a, state = self.hidden(x, state, ends, dropouts, final=False)
+        lengths = None if lengths is None else self.spec.steps(lengths)
         nats, count = loss(self.spec, self.weights(), a, y, lengths, criterion)
         return nats, count, state
 
@@ -112,18 +114,23 @@ def many_to_many(
     dropouts: Dropouts,
     final: bool,
 ) -> Features:
-    """T_x = T_y: features at every step, [batch, T_x, features]."""
+    """T_x = T_y: features at every step, [batch, T_x, features]; a front may make fewer steps of them."""
     spec, p = network.spec, network.weights()
     embedded = embed(spec, p, x)
     if embedded.ndim == 3:  # bare one-hot vectors are ids and stay whole
         embedded = drop(embedded, dropouts.input, dropouts.variational)
-    a, state = deep(spec.the_cell, core(spec, p), embedded, state, lengths, dropouts=dropouts, final=final)
+    before, kept = state, ()
+    if spec.front != "none":
+        before = None if state is None else state[: len(state) - (spec.past > 0)]
+        embedded, past = front(spec, p, embedded, lengths, state[-1] if state and spec.past else None)
+        lengths, kept = None if lengths is None else spec.steps(lengths), (past,) if spec.past else ()
+    a, state = deep(spec.the_cell, core(spec, p), embedded, before, lengths, dropouts=dropouts, final=final)
     dropped = drop(a, dropouts.layer, dropouts.variational)
     if dropouts.layer and spec.ids and not spec.multi_hot and bool((x[:, 0] < 0).any()):
         # The answer to zeros is one distribution, always from the same features: noise would only blur it.
         known = (x.T.contiguous() >= 0).T.unsqueeze(-1)  # [batch, T, 1], time-major as a is
         dropped = torch.where(known, dropped, a)
-    return dropped, state
+    return dropped, (*state, *kept)
 
 
 def many_to_one(
@@ -137,7 +144,7 @@ def many_to_one(
     """The features of the whole sequence, pooled: [batch, features]. A row of length 0 gives zeros."""
     a, state = many_to_many(network, x, state, lengths, dropouts, final)
     lengths = torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths
-    return pool(network.spec, network.weights(), a, lengths), state
+    return pool(network.spec, network.weights(), a, network.spec.steps(lengths)), state
 
 
 def one_to_one(

@@ -6,7 +6,7 @@ length and cut into batches, and the batches are shuffled again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -14,23 +14,31 @@ from numpy.typing import NDArray
 
 from .batching import NOTHING, START, hashed, permuted
 from .examples import Examples
+from .inputs import Vary
 from .types import Batch, Targets
 from .vocab import UNK
 
-_ORDER, _BATCHES, _RARE = 11, 12, 13  # keys of chance, apart from those of `batching`
+_ORDER, _BATCHES, _RARE, _VARIED = 11, 12, 13, 14  # keys of chance, apart from those of `batching`
 TOGETHER = 100  # batches sorted by length at once
 
 
 class ExampleEpoch(Sequence[Batch]):
     """The training batches of one epoch; `[i]` is a pure function of (seed, epoch, i).
 
-    rare: [some of the ids] those that become `<UNK>` half of the times they are seen.
+    rare: [some of the ids] those that become `<UNK>` half of the times they are seen.  vary: makes another x of one, by
+    a chance that is a function of (seed, epoch, number of the sequence).
     """
 
     def __init__(
-        self, examples: Examples, batch_size: int, seed: int, epoch: int, rare: NDArray[np.bool_]
+        self,
+        examples: Examples,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        rare: NDArray[np.bool_],
+        vary: Vary | None = None,
     ) -> None:
-        self._examples, self._key, self._rare = examples, (seed, epoch), rare
+        self._examples, self._key, self._rare, self._vary = examples, (seed, epoch), rare, vary
         count = len(examples)
         order = permuted((*self._key, _ORDER), count, np.arange(count))
         lengths = examples.lengths
@@ -55,10 +63,14 @@ class ExampleEpoch(Sequence[Batch]):
             return [self[number] for number in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         rows = self._batches[index]
-        batch = assemble(self._examples, rows)
+        batch = assemble(self._examples, rows, self._varied)
         if self._rare.any():
             _hide_rare(batch.x, self._rare, (*self._key, _RARE, index))
         return batch
+
+    def _varied(self, x: NDArray[Any], row: int) -> NDArray[Any]:
+        """The x that is trained on."""
+        return x if self._vary is None else self._vary(x, np.random.default_rng((*self._key, _VARIED, row)))
 
 
 def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> Iterator[tuple[Batch, Any]]:
@@ -69,9 +81,16 @@ def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> I
         yield assemble(examples, rows), rows
 
 
-def assemble(examples: Examples, rows: NDArray[np.int64]) -> Batch:
-    """The batch of some sequences, padded on the right: -1 for ids and classes, 0 and NaN for numbers."""
+def assemble(
+    examples: Examples,
+    rows: NDArray[np.int64],
+    varied: Callable[[NDArray[Any], int], NDArray[Any]] | None = None,
+) -> Batch:
+    """The batch of some sequences, padded on the right: -1 for ids and classes, 0 and NaN for numbers. varied: what
+    is made of each x, given its number."""
     pairs = [examples.row(number) for number in rows.tolist()]
+    if varied is not None:
+        pairs = [(varied(x, number), y) for (x, y), number in zip(pairs, rows.tolist(), strict=True)]
     lengths = np.array([len(x) for x, _ in pairs], dtype=np.int64)
     steps = max(1, int(lengths.max()))
     first_x = pairs[0][0]

@@ -15,6 +15,8 @@ from .errors import DataError, UsageError, suggest
 from .types import Place
 
 TEXT = ("text", "sentence", "review", "comment", "x")  # names of x, where none is asked for, in this order
+SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
+TRANSCRIPT = ("text", "transcript", "transcription", "sentence", "y")
 TARGET = ("label", "class", "category", "rating", "target", "tag", "y")
 ID = ("id",)
 
@@ -25,8 +27,9 @@ class Wanted:
 
     x, y: names of columns, empty where they are to be found.  id: the column of the person's own names.  by: in a
     table of one row a step, the column whose value stays the same within a sequence.
-    kind: what x becomes, a text (or its tokens) or numbers [T_x, n_x].  target: what y becomes: one class, reals, or
-    a tag a step; `next` has no y; None asks for nothing, as in prediction: then y is passed on as it is found.
+    kind: what x becomes, a text (or its tokens), numbers [T_x, n_x], or the file of a sound.  target: what y becomes:
+    one class, reals, a tag a step, or a text; `next` has no y; None asks for nothing, as in prediction: then y is
+    passed on as it is found.
     skip_bad: how many bad rows may be left out, in all files together; `skipped` is told each with its reason.
     named: told the names of the columns of x that were found in a table.
     Raises UsageError where a column is to be two things at once, or skip_bad is negative.
@@ -36,8 +39,8 @@ class Wanted:
     y: tuple[str, ...] = ()
     id: str | None = None
     by: str | None = None
-    kind: Literal["text", "numbers"] = "text"
-    target: Literal["label", "number", "tags", "next"] | None = None
+    kind: Literal["text", "numbers", "audio"] = "text"
+    target: Literal["label", "number", "tags", "next", "text"] | None = None
     skip_bad: int = 0
     skipped: Callable[[Place, str], None] | None = None
     named: Callable[[tuple[str, ...]], None] | None = None
@@ -51,7 +54,7 @@ class Wanted:
                 raise UsageError(
                     f"column {name!r} is to be x and something else too", expected="other columns"
                 )
-        if len(self.y) > 1 and self.target in ("label", "tags"):
+        if len(self.y) > 1 and self.target in ("label", "tags", "text"):
             raise UsageError(f"y has {len(self.y)} columns", expected="one, for several make numbers only")
 
 
@@ -130,10 +133,11 @@ def find_columns(
     else:
         y = _if_there(wanted, names, {*x, by})
     taken = {*y, number, by}
-    if not x and wanted.kind == "text":
-        first = _default(TEXT, names, taken)
+    if not x and wanted.kind != "numbers":
+        what, known = ("sounds", SOUND) if wanted.kind == "audio" else ("texts", TEXT)
+        first = _default(known, names, taken)
         if first is None:
-            raise absent("no column of texts", f"--columns x=NAME, where none is {_join(TEXT)}")
+            raise absent(f"no column of {what}", f"--columns x=NAME, where none is {_join(known)}")
         x = (first,)
     elif not x:
         x = tuple(i for i in range(len(names)) if i not in taken and is_number(i))
@@ -142,7 +146,7 @@ def find_columns(
     if wanted.target == "next":
         y = ()
     elif not y and wanted.target is not None:
-        raise absent("no column to learn", f"--columns y=NAME, where none is {_join(TARGET)}")
+        raise absent("no column to learn", f"--columns y=NAME, where none is {_join(_targets(wanted))}")
     if set(x) & {*y, by}:
         name = names[min(set(x) & {*y, by})]
         raise UsageError(f"column {name!r} is to be x and something else too", expected="other columns")
@@ -151,9 +155,18 @@ def find_columns(
 
 def _if_there(wanted: Wanted, names: Sequence[str], taken: set[int | None]) -> tuple[int, ...]:
     """The columns of y where none need be there: all that are wished for, or none."""
-    known = [_spelt(name, names) for name in wanted.y] if wanted.y else [_default(TARGET, names, taken)]
+    known = (
+        [_spelt(name, names) for name in wanted.y] if wanted.y else [_default(_targets(wanted), names, taken)]
+    )
     y = tuple(i for i in known if i is not None)
     return y if len(y) == len(known) else ()
+
+
+def _targets(wanted: Wanted) -> Sequence[str]:
+    """Names of y, where none is asked for, in this order; of a sound it is a transcript or a class."""
+    if wanted.target == "text":
+        return TRANSCRIPT
+    return (*TARGET, *TRANSCRIPT) if wanted.target is None and wanted.kind == "audio" else TARGET
 
 
 def _spelt(name: str, names: Sequence[str]) -> int | None:

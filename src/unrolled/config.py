@@ -66,6 +66,18 @@ class DataConfig:
         None, "the classes in their order, separated by commas (default: as found, sorted)"
     )
     skip_bad: int = option(0, "how many bad rows may be left out, each of them told", low=0)
+    bands: int = option(40, "bands of the mel scale that sound is cut into", low=4, high=256)
+    rate: int | None = option(
+        None,
+        "samples a second at which sound is heard (default: as most files, at most 16000)",
+        low=4_000,
+        high=96_000,
+    )
+    normalise: str | None = option(
+        None,
+        "sound by the mean of the whole, or by a running one (default where a model reads forward alone)",
+        choices=("utterance", "running"),
+    )
     horizon: int | None = option(None, "forecast so many steps of a series of numbers", low=1, high=4096)
     history: int = option(64, "steps of a series that a forecast sees", low=1, high=65_536)
 
@@ -92,6 +104,14 @@ class ModelConfig:
         None, "what one answer sees of all steps (default max)", choices=("last", "mean", "max", "attention")
     )
     crf: bool | None = option(None, "choose the tags of a sentence as one path (default)")
+    front: str | None = option(
+        None,
+        "what numbers go through first; time: a convolution that halves time (default for sound)",
+        choices=("none", "time"),
+    )
+    front_size: int | None = option(
+        None, "numbers a step behind the front (default: as hidden)", low=1, high=65_536
+    )
     ordinal: bool = option(False, "the classes are a rating: near misses are better than far ones")
 
 
@@ -130,6 +150,9 @@ class TrainConfig:
         "share of the embedded input dropped (default: none of characters, --dropout of words)",
         low=0,
         high=0.95,
+    )
+    augment: bool | None = option(
+        None, "vary sound in training: speed, pitch, noise, gain, masks (default for sound)"
     )
     class_weights: bool = option(False, "rare classes weigh more: by the root of their rarity")
     variational: bool = option(

@@ -17,13 +17,17 @@ from typing import Any
 import numpy as np
 
 from .batching import hashed
-from .columns import Wanted, parse_columns
+from .columns import Wanted, parse_columns, tolerance
 from .config import Config
 from .errors import DataError, UsageError
 from .examples import Examples, Row, open_examples, write_examples
+from .features import HOP, Mel
 from .files import write_atomically
+from .fronts import FRONTS
 from .inputs import INPUTS, Input
+from .media.audio import header
 from .outputs import OUTPUTS, Output
+from .outputs.ctc import refuse_infeasible, tidy
 from .prepare import fingerprint
 from .readers import find_reader
 from .tasks import find
@@ -92,6 +96,7 @@ def from_files(
             told.append(line)
 
     reads = INPUTS[preset.input].reads
+    heard = reads == "audio"
     ahead = (
         config.data.horizon is not None or preset.output == "next"
     )  # the series itself tells what is asked
@@ -110,7 +115,49 @@ def from_files(
         if asked:
             return Labelled(lambda: forecasts(examples(), horizon, history), fingerprint(paths), told)
         return Labelled(lambda: endings(examples(), history), fingerprint(paths), told)
+    if heard:
+        digest = fingerprint(paths) + (_sounds(examples()) if asked else "")
+        return Labelled(
+            lambda: _audible(examples(), wanted, config), hashlib.sha256(digest.encode()).hexdigest(), told
+        )
     return Labelled(examples, fingerprint(paths), told)
+
+
+def _audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:
+    """Those whose sound has a header that can be, and is long enough for its text; others are bad rows. Raises
+    DataError where none is left."""
+    bad, found = tolerance(wanted), False
+    for example in examples:
+        try:
+            _refuse_sound(example, wanted, config)
+        except DataError as error:
+            bad(_of_row(error, example.place))
+            continue
+        found = True
+        yield example
+    if not found:
+        raise DataError("no examples: not one sound that can be used", expected="sounds")
+
+
+def _refuse_sound(example: Example, wanted: Wanted, config: Config) -> None:
+    told = header(Path(str(example.x)))
+    if wanted.target == "text":
+        front = FRONTS.get(config.model.front or "none")
+        stride = front.stride if front else 1
+        frames = Mel(told.rate, 1).frames(told.samples)
+        text = tidy(str(example.y or ""), lower=config.data.lower)
+        refuse_infeasible([ord(one) for one in text], -(-frames // stride), HOP * stride, example.place)
+
+
+def _of_row(error: DataError, place: Place) -> DataError:
+    """What is wrong with a sound, as a fault of the row that names it."""
+    what = error.what if error.file in (None, place.file) else f"{error.file}: {error.what}"
+    return DataError(what, file=place.file, line=place.line, expected=error.expected, hint=error.hint)
+
+
+def _sounds(examples: Iterable[Example]) -> str:
+    """SHA-256 over the sounds that a table names, which its own bytes do not tell."""
+    return fingerprint([example.x for example in examples if isinstance(example.x, Path)])
 
 
 def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:

@@ -81,10 +81,32 @@ def _numbers(
     return 0.5 * (error * error).sum() / spec.n_y, int(there.sum())
 
 
+def _alignments(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """-log of the sum over all alignments of y [batch, T_y], class 0 being none (CTC, Graves et al. 2006, ICML), summed
+    in float64; counted by the classes asked for, an empty y as one.
+
+    A row whose steps are too few for its y has no alignment: its loss would be infinite, and it is left out.
+    """
+    steps = torch.full(y.shape[:1], a.shape[1]) if lengths is None else lengths
+    there = y >= 0
+    counts = there.sum(1)  # [batch]
+    y = y.gather(1, torch.argsort(~there, dim=1, stable=True))  # what asks nothing goes to the end
+    again = ((y[:, 1:] == y[:, :-1]) & (y[:, 1:] >= 0)).sum(1)
+    fits = (counts + again <= steps) & (steps > 0)
+    if not bool(fits.any()):
+        return a.sum() * 0.0, 0
+    a, y, steps, counts = a[fits], y[fits].clamp_min(0), steps[fits], counts[fits]
+    log_probs = F.log_softmax(head(spec, p, a).double(), dim=-1).transpose(0, 1)  # [T, batch, n_y]
+    nats = F.ctc_loss(log_probs, y, steps, counts, blank=0, reduction="sum")
+    return nats, int(counts.clamp_min(1).sum())
+
+
 LOSSES: dict[
     str,
     Callable[[NetworkSpec, Parameters, Tensor, Tensor, Tensor | None, Criterion], tuple[Tensor, int]],
-] = {"classes": _classes, "numbers": _numbers, "crf": _path}
+] = {"classes": _classes, "numbers": _numbers, "crf": _path, "ctc": _alignments}
 
 
 def asked(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """What a network is, as a record: the cell, its sizes, its ends; and the name, shape and first value of every tensor.
 
 Shared by the torch half, which trains it, and the NumPy engine, which runs it. A network is
-embedding (or bare one-hot vectors, or numbers) -> core: recurrent layers, each in one or two directions -> head.
+embedding (or bare one-hot vectors, or numbers) -> front, where there is one -> core: recurrent layers, each in one or
+two directions -> head.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 from . import cells
 from .cells import Cell
 from .errors import DataError, UsageError
+from .fronts import FRONTS, Sizes
 
 SOFTMAXES = ("exact", "adaptive")
 ARCHITECTURES = ("one-to-one", "many-to-one", "many-to-many")
 POOLINGS = ("last", "mean", "max", "attention")
-OUTPUTS = ("classes", "numbers")
+OUTPUTS = ("classes", "numbers", "ctc")
 SMALLEST_ADAPTIVE = 100  # outputs; below that clusters only cost
 
 
@@ -33,8 +35,10 @@ class NetworkSpec:
     embedding: size of the embedding, 0 for bare one-hot vectors (or for numbers). n_y outputs.
     multi_hot: a step is several ids (a word and its affixes), whose embeddings are added up: x [batch, T_x, ids].
     tie: one matrix for embedding and head (Press and Wolf, arXiv 1608.05859v3). softmax: exact or adaptive.
-    architecture: which steps are asked for an output. output: classes, of which one is true, or numbers.
+    architecture: which steps are asked for an output. output: classes, of which one is true; numbers; or ctc: classes
+    whose sequence is asked for, class 0 being none (Graves et al. 2006).
     pooling: what many-to-one sees of all steps. crf: classes are chosen as a whole path (Lafferty et al. 2001).
+    front: what numbers go through before the core (fronts/), or none; front_size: how many numbers a step it makes.
     Raises UsageError for what makes no sense.
     """
 
@@ -54,6 +58,8 @@ class NetworkSpec:
     output: str = "classes"
     pooling: str = "last"
     crf: bool = False
+    front: str = "none"
+    front_size: int = 0
 
     def __post_init__(self) -> None:
         cells.find(self.cell, self.activation)
@@ -69,8 +75,12 @@ class NetworkSpec:
             raise UsageError(
                 "several ids a step are added up in an embedding", expected="an embedding above 0"
             )
+        if self.front != "none" and (self.ids or self.front_size < 1):
+            raise UsageError(f"the front '{self.front}' is for numbers", hint="--front none")
         if self.crf and (self.architecture != "many-to-many" or self.output != "classes"):
             raise UsageError("a CRF chooses a class at every step", hint="--no-crf")
+        if self.output == "ctc" and (self.architecture != "many-to-many" or self.n_y < 2):
+            raise UsageError("CTC asks for a class, or none, at every step")
         if self.softmax == "adaptive" and (self.crf or self.output != "classes"):
             raise UsageError("the adaptive softmax is for classes chosen one by one", hint="--softmax exact")
         if self.tie and not (self.embedding and self.n_x == self.n_y and self.softmax == "exact"):
@@ -88,7 +98,7 @@ class NetworkSpec:
     @property
     def normalised(self) -> bool:
         """Whether the outputs are log-probabilities; else they are numbers, or the scores that a CRF adds up."""
-        return self.output == "classes" and not self.crf
+        return self.output != "numbers" and not self.crf
 
     @property
     def features(self) -> int:
@@ -102,7 +112,21 @@ class NetworkSpec:
 
     def inputs(self, layer: int) -> int:
         """The size of x_t as layer `layer` sees it."""
-        return self.features if layer else self.embedding or self.n_x
+        return self.features if layer else self.front_size or self.embedding or self.n_x
+
+    @property
+    def front_sizes(self) -> Sizes:
+        """What the front is told."""
+        return Sizes(self.n_x, self.front_size, causal=not self.bidirectional)
+
+    @property
+    def past(self) -> int:
+        """How many numbers of a state are the front's: one more array [batch, past] behind those of the core."""
+        return FRONTS[self.front].past(self.front_sizes) if self.front in FRONTS else 0
+
+    def steps(self, lengths: Any) -> Any:
+        """How many steps the core makes of so many of x."""
+        return FRONTS[self.front].steps(lengths) if self.front in FRONTS else lengths
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dict."""
@@ -131,8 +155,16 @@ _CHOICES = {
     "architecture": ARCHITECTURES,
     "output": OUTPUTS,
     "pooling": POOLINGS,
+    "front": ("none", *FRONTS),
 }
-LATER = {"multi_hot", "output", "pooling", "crf"}  # fields that the first model files did not have
+LATER = {
+    "multi_hot",
+    "output",
+    "pooling",
+    "crf",
+    "front",
+    "front_size",
+}  # fields that the first model files did not have
 
 
 def cutoffs(n_y: int) -> tuple[int, int, int]:
@@ -146,15 +178,19 @@ def cutoffs(n_y: int) -> tuple[int, int, int]:
 def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor, in the order of the model file.
 
-    `embedding.E` [n_x, n_e]; `core.<layer>.<direction>.W_c` [n_a, n_a + n_x of the layer], `.b_c` [n_a] and so on;
-    `head.W_ya` [n_y, features], `head.b_y` [n_y]; tied: E in the place of W_ya, after `head.P` [n_e, features]
-    where the sizes differ; `pool.W_a` [features, features], `pool.b_a`, `pool.v` for attention pooling; `crf.T`
-    [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the most frequent outputs and
-    one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for each cluster.
+    `embedding.E` [n_x, n_e]; `front.W` and so on, see fronts/; `core.<layer>.<direction>.W_c` [n_a, n_a + n_x of the
+    layer], `.b_c` [n_a] and so on; `head.W_ya` [n_y, features], `head.b_y` [n_y]; tied: E in the place of W_ya, after
+    `head.P` [n_e, features] where the sizes differ; `pool.W_a` [features, features], `pool.b_a`, `pool.v` for attention
+    pooling; `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the most
+    frequent outputs and one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for
+    each cluster.
     """
     found: dict[str, tuple[int, ...]] = {}
     if spec.embedding:
         found["embedding.E"] = (spec.n_x, spec.embedding)
+    if spec.front in FRONTS:
+        sizes = FRONTS[spec.front].shapes(spec.front_sizes)
+        found |= {f"front.{name}": shape for name, shape in sizes.items()}
     for layer in range(spec.layers):
         for direction in spec.directions:
             for gate in spec.the_cell.gates:
@@ -204,6 +240,9 @@ def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
             prefix = name.rpartition(".")[0]
             weights = spec.the_cell.initialise(rng, spec.inputs(int(rest.partition(".")[0])), spec.n_a)
             found |= {f"{prefix}.{leaf}": value for leaf, value in weights.items()}
+        elif part == "front" and name not in found:
+            first = FRONTS[spec.front].initialise(spec.front_sizes, rng)
+            found |= {f"front.{leaf}": value for leaf, value in first.items()}
         elif part == "embedding":
             found[name] = rng.standard_normal(shape) * (spec.embedding**-0.5 if spec.tie else 1.0)
         elif name not in found:
@@ -214,13 +253,20 @@ def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
 
 
 def state_names(spec: NetworkSpec) -> tuple[str, ...]:
-    """The names of the arrays of a network's state, each [batch, n_a]: `0.forward.a`, `0.forward.c` ..."""
-    return tuple(
+    """The names of the arrays of a network's state, each [batch, n_a]: `0.forward.a`, `0.forward.c` ...; where the
+    front keeps what came before, at the end `front` [batch, past]."""
+    core = tuple(
         f"{layer}.{direction}.{name}"
         for layer in range(spec.layers)
         for direction in spec.directions
         for name in spec.the_cell.state
     )
+    return (*core, "front") if spec.past else core
+
+
+def state_sizes(spec: NetworkSpec) -> tuple[int, ...]:
+    """How many numbers a row each array of `state_names` has."""
+    return tuple(spec.past if name == "front" else spec.n_a for name in state_names(spec))
 
 
 def parameters(spec: NetworkSpec) -> int:

@@ -12,6 +12,7 @@ from .buckets import ExampleEpoch, in_order
 from .config import Config
 from .errors import UsageError
 from .examples import Examples
+from .inputs import INPUTS
 from .jobs import Job, Request
 from .labelled import Labelled, Ready, from_files, prepare, with_columns
 from .losses import Criterion
@@ -70,6 +71,7 @@ def assemble(config: Config, ready: Ready) -> Job:
     steps = int(part.lengths.sum())
     config = resolve_examples(config, len(part), steps, given.n_x)
     model, training = config.model, config.training
+    front = model.front or "none"
     spec = NetworkSpec(
         n_x=given.n_x,
         n_y=asked.n_y,
@@ -86,12 +88,17 @@ def assemble(config: Config, ready: Ready) -> Job:
         output=asked.output,
         pooling=model.pooling or "last",
         crf=asked.crf,
+        front=front,
+        front_size=0 if front == "none" else model.front_size or model.hidden or 1,
     )
+    if asked.targets == "each" and spec.steps(2) != 2:
+        raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
+    vary = INPUTS[find(config.task).input].vary if training.augment else None
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
 
     def epoch(number: int) -> Sequence[Batch]:
-        return ExampleEpoch(part, batch_size, training.seed, number, given.rare)
+        return ExampleEpoch(part, batch_size, training.seed, number, given.rare, vary)
 
     def validation(limit: int) -> Iterable[Batch]:
         assert held is not None
@@ -109,7 +116,7 @@ def assemble(config: Config, ready: Ready) -> Job:
             for batch, numbers in in_order(held, EVALUATED):
                 found, _ = engine.run(batch.x, batch.lengths)
                 y.extend(held.row(number)[1] for number in numbers.tolist())
-                ends = batch.lengths.tolist() if asked.targets == "each" else [1] * len(numbers)
+                ends = [1] * len(numbers) if asked.targets == "one" else spec.steps(batch.lengths).tolist()
                 answers.extend(row[:end] for row, end in zip(found, ends, strict=True))
             settled = asked.settle(y, answers, weights)
         return {"input": given.to_json(), "output": settled.to_json()}
@@ -136,7 +143,7 @@ def assemble(config: Config, ready: Ready) -> Job:
     )
 
 
-LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations"}
+LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations", "ctc": "nats"}
 
 
 def _weights(config: Config, part: Examples, n_y: int) -> tuple[float, ...]:

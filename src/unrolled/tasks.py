@@ -25,8 +25,8 @@ class Preset:
 
     @property
     def kinds(self) -> str:
-        """INPUT:OUTPUT."""
-        return f"{self.input}:{self.output}"
+        """INPUT:OUTPUT; a sequence is one whichever way it is found."""
+        return f"{self.input}:{'sequence' if self.output == 'ctc' else self.output}"
 
     @property
     def stream(self) -> bool:
@@ -56,6 +56,13 @@ TASKS: dict[str, Preset] = {
         summary="a tag for every word: names in a sentence, parts of speech",
         defaults={"bidirectional": True, "unit": "white", "affixes": True, "crf": True},
     ),
+    "transcribe": Preset(
+        input="audio",
+        output="ctc",
+        architecture="many-to-many, T_x != T_y",
+        summary="what is said in a recording, as text",
+        defaults={"bidirectional": True, "front": "time", "augment": True},
+    ),
 }
 # Other combinations that make sense, by INPUT:OUTPUT alone.
 COMBINATIONS: dict[str, Preset] = {
@@ -77,6 +84,13 @@ COMBINATIONS: dict[str, Preset] = {
             "many-to-many, T_x = T_y",
             "a tag for every step of a series",
             {"bidirectional": True},
+        ),
+        (
+            "audio",
+            "label",
+            "many-to-one",
+            "a class for a recording: wake words, sound events",
+            {"bidirectional": True, "front": "time", "augment": True},
         ),
     )
 }
@@ -121,7 +135,10 @@ def resolve_data(config: Config) -> Config:
     if config.data.horizon and preset.kinds != "numbers:number":
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers:number")
     config = fill(config, preset.defaults)
-    config = fill(config, {"bidirectional": False, "affixes": False, "crf": False})
+    config = fill(
+        config, {"bidirectional": False, "affixes": False, "crf": False, "front": "none", "augment": False}
+    )
+    config = fill(config, {"normalise": "utterance" if config.model.bidirectional else "running"})
     config = fill(config, {"pooling": "max"}) if preset.output in ONLY["pooling"] else config
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
 

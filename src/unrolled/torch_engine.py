@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from .architectures import build
-from .engines import best
-from .errors import UsageError
-from .network import NetworkSpec
+from .engines import best, refuse_steps
+from .network import NetworkSpec, state_sizes
 from .types import State
 
 Array = NDArray[Any]
@@ -32,8 +31,7 @@ class TorchEngine:
 
     def start(self, rows: int) -> State:
         """Zeros for so many rows."""
-        arrays = self.spec.layers * len(self.spec.directions) * len(self.spec.the_cell.state)
-        return tuple(torch.zeros(rows, self.spec.n_a, dtype=self._dtype) for _ in range(arrays))
+        return tuple(torch.zeros(rows, size, dtype=self._dtype) for size in state_sizes(self.spec))
 
     def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
         """Whole sequences; see Engine."""
@@ -43,14 +41,13 @@ class TorchEngine:
         if self.spec.architecture != "many-to-many":
             return answers.unsqueeze(1).numpy(), after  # [batch, 1, n_y]
         if ends is not None:
-            past = torch.arange(x.shape[1]) >= ends.unsqueeze(1)  # [batch, T_x]
+            past = torch.arange(answers.shape[1]) >= self.spec.steps(ends).unsqueeze(1)  # [batch, T_x]
             answers = answers.masked_fill(past.unsqueeze(-1), 0.0)
         return answers.numpy(), after
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
-        if self.spec.bidirectional or self.spec.architecture != "many-to-many":
-            raise UsageError("a network that reads backward or answers once cannot go step by step")
+        refuse_steps(self.spec)
         with torch.no_grad():
             answers, state = self.network(self._tensor(x).unsqueeze(1), state)  # [rows, 1, n_y]
         return *best(answers[:, 0].numpy(), k), state

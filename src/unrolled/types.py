@@ -53,12 +53,12 @@ class Document:
 class Example:
     """One sequence and what is asked of it, as a reader found it.
 
-    x: a text, the tokens of a sentence, or numbers [T_x, n_x].  y: a class, a tag a token, reals, or numbers
-    a step [T_x, n_y]; None where nothing is known.  place: where it begins.  id: the person's own name for it,
-    passed through.
+    x: a text, the tokens of a sentence, numbers [T_x, n_x], or a file (a sound).  y: a class, a text, a tag a token,
+    reals, or numbers a step [T_x, n_y]; None where nothing is known.  place: where it begins.  id: the person's own
+    name for it, passed through.
     """
 
-    x: str | tuple[str, ...] | Floats
+    x: Any
     y: str | tuple[str, ...] | tuple[float, ...] | Floats | None
     place: Place
     id: str | None = None

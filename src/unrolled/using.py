@@ -72,11 +72,18 @@ def outcome(model: Trained, x: Any, place: Any = None) -> NDArray[Any]:
     padded = np.full((1, steps, *encoded.shape[1:]), -1 if model.input.ids else 0, dtype=encoded.dtype)
     padded[0, : len(encoded)] = encoded
     answers, _ = model.engine.run(padded, np.array([len(encoded)]))
-    return answers[0, : len(encoded) if model.output.targets == "each" else 1]
+    return answers[0, : answered(model, len(encoded))]
+
+
+def answered(model: Trained, steps: int) -> int:
+    """How many steps of an engine's answer to so many of x are true."""
+    return 1 if model.output.targets == "one" else int(model.spec.steps(steps))
 
 
 def answer(model: Trained, example: Example, top: int) -> Answer:
     """The answer to one sequence; a blank one gets a blank answer."""
+    if isinstance(example.x, Path):
+        return say(model, example, top)  # it is read there
     blank = not len(example.x) or (model.input.ids and not "".join(model.input.steps(example.x)).strip())
     return model.output.blank() if blank else say(model, example, top)
 
@@ -99,7 +106,7 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
         for batch, numbers in in_order(part, ROWS):
             found, _ = model.engine.run(batch.x, batch.lengths)
             for row, number, length in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
-                answers[number] = row[: length if model.output.targets == "each" else 1].copy()
+                answers[number] = row[: answered(model, length)].copy()
         y = [part.row(number)[1] for number in range(len(part))]
         steps = int(part.lengths.sum())
         metrics = model.output.metrics(y, answers, model.file.tensors)

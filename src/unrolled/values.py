@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import date, time
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 
@@ -72,6 +73,21 @@ def is_empty(cell: object) -> bool:
             return math.isnan(cell)
         case _:
             return cell is None
+
+
+def as_file(cell: object, column: str, place: Place) -> Path:
+    """A field as the path of a file, relative to that of the table, which must be there. Raises DataError."""
+    name = as_text(cell, column, place).strip()
+    path = place.file.parent / name
+    if name and "\0" not in name and path.is_file():
+        return path
+    raise DataError(
+        f"no such file: {str(path)[:200]!r}" if name else f"column {column!r} names no file",
+        file=place.file,
+        line=place.line,
+        expected="a file",
+        hint="a path relative to the table" if name else None,
+    )
 
 
 def as_text(cell: object, column: str, place: Place) -> str:

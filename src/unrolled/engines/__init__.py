@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UsageError
+from ..network import NetworkSpec
 from ..types import State
 
 __all__ = ["Engine"]
@@ -36,7 +38,7 @@ class Engine(Protocol):
 
         answers: [batch, T_x, n_y], zeros past a row's length; from many (or one) to one [batch, 1, n_y]: log
         probabilities, or numbers, or the scores of a CRF, as the network has it. float32 where the weights are. The
-        state is that after each row's last true step.
+        state is that after each row's last true step. A front may make fewer steps of T_x: `spec.steps(T_x)`.
         """
         ...
 
@@ -46,7 +48,7 @@ class Engine(Protocol):
         """One step: ids [rows] (or numbers [rows, n_x]) -> (answers [rows, k], ids [rows, k], state).
 
         The k largest outputs, falling, ties by id; k=None: all n_y by id. Raises UsageError for a network
-        that reads backward or answers once.
+        that reads backward, answers once, or makes one step of several.
         """
         ...
 
@@ -57,6 +59,14 @@ class Engine(Protocol):
     def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
         """The state with zeros in the rows where `carry` is false."""
         ...
+
+
+def refuse_steps(spec: NetworkSpec) -> None:
+    """Raise UsageError for a network that cannot go step by step."""
+    if spec.bidirectional or spec.architecture != "many-to-many":
+        raise UsageError("a network that reads backward or answers once cannot go step by step")
+    if spec.steps(2) != 2:
+        raise UsageError("a network that makes one step of several goes in chunks, not step by step")
 
 
 def best(log_probs: NDArray[Any], k: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from .. import native
 from ..cells import NUMPY, Cell, columns, grouped
 from ..errors import UsageError
-from ..network import NetworkSpec, cutoffs
+from ..fronts import FRONTS
+from ..network import NetworkSpec, cutoffs, state_sizes
 from ..types import State
-from . import best
+from . import best, refuse_steps
 
 Array = NDArray[Any]
 
@@ -104,8 +105,7 @@ class NumpyEngine:
 
     def start(self, rows: int) -> State:
         """Zeros for so many rows."""
-        arrays = self.spec.layers * len(self.spec.directions) * len(self.spec.the_cell.state)
-        return tuple(np.zeros((rows, self.spec.n_a), self._dtype) for _ in range(arrays))
+        return tuple(np.zeros((rows, size), self._dtype) for size in state_sizes(self.spec))
 
     def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
         """Whole sequences; see Engine."""
@@ -114,7 +114,7 @@ class NumpyEngine:
         if self._bits == 8:
             return self._by_steps(x, lengths, state)
         many = self.spec.architecture == "many-to-many"
-        answers = np.zeros((rows, steps if many else 1, self.n_y), self._dtype)
+        answers = np.zeros((rows, self.spec.steps(steps) if many else 1, self.n_y), self._dtype)
         after = [array.copy() for array in state]
         for row in range(rows):
             length = steps if lengths is None else int(lengths[row])
@@ -129,8 +129,9 @@ class NumpyEngine:
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
-        if not self._streams:
-            raise UsageError("a network that reads backward or answers once cannot go step by step")
+        refuse_steps(self.spec)
+        if self.spec.front != "none":
+            return self._step_by_rows(state, x, k)
         if self._native is not None:
             given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
             out, ids, after = self._native.step(state, given, k)
@@ -145,7 +146,9 @@ class NumpyEngine:
 
     @property
     def _streams(self) -> bool:
-        return not self.spec.bidirectional and self.spec.architecture == "many-to-many"
+        """Whether it goes by the native single steps."""
+        forward = not self.spec.bidirectional and self.spec.architecture == "many-to-many"
+        return forward and self.spec.front == "none"
 
     def _by_steps(self, x: Array, lengths: Array | None, state: State) -> tuple[Array, State]:
         """`run`, row by row in single steps."""
@@ -158,6 +161,11 @@ class NumpyEngine:
                 answers[row, t : t + 1], _, own = self.step(own, x[row : row + 1, t])
             last.append(own)
         return answers, tuple(np.concatenate(arrays) for arrays in zip(*last, strict=True))
+
+    def _step_by_rows(self, state: State, x: Array, k: int | None) -> tuple[Array, NDArray[np.int64], State]:
+        """A step behind a front, as sequences of one step."""
+        answers, after = self.run(x[:, None], None, state)
+        return *best(answers[:, 0], k), after
 
     @cached_property
     def _native(self) -> native.Steps | None:
@@ -175,6 +183,7 @@ class NumpyEngine:
     def _row(self, x: Array, state: State) -> tuple[Array, State]:
         """One sequence: [T] ids or [T, n_x] -> [T, features] and the state, its arrays [1, n_a]."""
         size, x, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
+        x, past = self._front(x, state[-1:] if self.spec.past else ())
         for directions in self._core:
             outputs: list[Array] = []
             for way, layer in zip((1, -1), directions, strict=False):
@@ -183,7 +192,20 @@ class NumpyEngine:
                 outputs.append(a[::way])
                 after.extend(last)
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1)  # [T, features]
-        return x, tuple(after)
+        return x, (*after, *past)
+
+    def _front(self, x: Array, past: State) -> tuple[Array, State]:
+        """What stands before the core, [T, n_x] -> [T_out, size]; its past is one array [1, past], or none."""
+        if self.spec.front == "none":
+            return x, ()
+        before = past[0][0] if past else np.zeros(0, self._dtype)
+        x, after = FRONTS[self.spec.front].run(self.spec.front_sizes, self._front_tensors, x, before)
+        return x, (after[None],) if past else ()
+
+    @cached_property
+    def _front_tensors(self) -> Mapping[str, Array]:
+        names = FRONTS[self.spec.front].shapes(self.spec.front_sizes)
+        return {name: self._tensors[f"front.{name}"] for name in names}
 
     def _pool(self, a: Array) -> Array:
         """[T, features] -> [1, features], as layers.pool does; zeros of an empty sequence."""

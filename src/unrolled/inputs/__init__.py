@@ -9,9 +9,12 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..augment import augment
 from ..config import DataConfig
 from ..types import Example, Place
-from . import numbers, tokens
+from . import audio, numbers, tokens
+
+Vary = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
 
 @runtime_checkable
@@ -57,14 +60,19 @@ class Input(Protocol):
 
 @dataclass(frozen=True)
 class InputKind:
-    """An input kind: what a reader must find for it (`text` or `numbers`), and its functions."""
+    """An input kind: what a reader must find for it (`text`, `numbers` or the file of a sound), and its functions.
 
-    reads: Literal["text", "numbers"]
+    vary: what training may make of an encoded x instead, by chance.
+    """
+
+    reads: Literal["text", "numbers", "audio"]
     learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
     restore: Callable[[Mapping[str, Any]], Input]
+    vary: Vary | None = None
 
 
 INPUTS: dict[str, InputKind] = {
     "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
     "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
+    "audio": InputKind("audio", audio.learn_audio, audio.audio_input, augment),
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..config import DataConfig, ModelConfig
 from ..types import Answer, Example, Place, Targets
-from . import label, next_numbers, number, tags
+from . import ctc, label, next_numbers, number, tags
 
 Floats = NDArray[np.floating[Any]]
 Weights = Mapping[str, Any]
@@ -36,7 +36,7 @@ class Output(Protocol):
 
     @property
     def output(self) -> str:
-        """`classes` or `numbers`."""
+        """`classes`, `numbers` or `ctc`."""
         ...
 
     @property
@@ -82,13 +82,14 @@ class OutputKind:
     of_all: whether it is learnt of the part held out too: which names there are, and no more.
     """
 
-    target: Literal["label", "number", "tags", "next"]
+    target: Literal["label", "number", "tags", "next", "text"]
     learn: Callable[[Iterable[Example], DataConfig, ModelConfig], Output]
     restore: Callable[[Mapping[str, Any]], Output]
     of_all: bool = False
 
 
 OUTPUTS: dict[str, OutputKind] = {
+    "ctc": OutputKind("text", ctc.learn_transcript, ctc.transcript, of_all=True),
     "label": OutputKind("label", label.learn_label, label.label, of_all=True),
     "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
     "number": OutputKind("number", number.learn_number, number.number),

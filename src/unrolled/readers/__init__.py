@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ..columns import Wanted
 from ..errors import UsageError, suggest
+from ..media.audio import ENDINGS
 from ..types import Document, Example
-from . import conll, folder, npz, table, text, ts
+from . import conll, folder, npz, sounds, table, text, ts
 
 Reader = Callable[[Sequence[Path], Wanted], Iterator[Example]]
 
@@ -28,13 +29,19 @@ FORMATS: dict[str, Reader] = {
     ".annotated": conll.read,
     ".ts": ts.read,
     ".npz": npz.read,
+    **dict.fromkeys(ENDINGS, sounds.files),
 }
+
+
+def _folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    """Folders of texts, or of sounds."""
+    return (sounds.folders if wanted.kind == "audio" else folder.read)(paths, wanted)
 
 
 def find_reader(path: Path) -> Reader:
     """The reader of a file, by the end of its name, or of a folder. Raises UsageError for an unknown one."""
     if path.is_dir():
-        return folder.read
+        return _folders
     name = path.name.lower().removesuffix(".gz")
     ending = Path(name).suffix
     if ending in FORMATS:
@@ -44,6 +51,6 @@ def find_reader(path: Path) -> Reader:
         if ending
         else "has no ending that tells its format",
         file=path,
-        expected=", ".join(FORMATS) + ", or a folder of texts",
+        expected=", ".join(FORMATS) + ", or a folder of texts or sounds",
         hint=suggest(ending, FORMATS),
     )

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ..errors import DataError, UsageError, need, suggest
 from ..files import storage_error
 from ..rows import bare_lines, fields, json_object, lines, no_examples, regular_files
 from ..types import Example, Floats, Place
-from ..values import as_label, as_number, as_reals, as_steps, as_text, as_tokens, is_empty, is_number
+from ..values import as_file, as_label, as_number, as_reals, as_steps, as_text, as_tokens, is_empty, is_number
 
 _ABSENT = object()  # stands where a JSON object lacks a key
 _BATCH = 1024  # rows of a Parquet file that stand in memory
@@ -251,7 +252,7 @@ class _Rows:
             raise DataError(what, file=place.file, line=place.line, expected=f"{lacking[0]!r} in each")
         named = list(zip(cells, self.names, strict=True))
         by = None if self.found.by is None else as_label(*named[self.found.by], place, "the sequence's name")
-        x = self.numbers(named, place) if self.wanted.kind == "numbers" else self.text(named, place)
+        x: Any = {"numbers": self.numbers, "text": self.text, "audio": self.sound}[self.wanted.kind](named, place)
         y = self.target([named[i] for i in self.found.y if cells[i] is not _ABSENT], place)
         if self.wanted.target == "tags" and by is None and y is not None and len(x) != len(y):
             steps = "tokens" if self.wanted.kind == "text" else "steps"
@@ -272,6 +273,13 @@ class _Rows:
                 "an empty token", file=place.file, line=place.line, expected="a token in each row"
             )
         return tuple(text.split()) if self.wanted.target == "tags" and not one_token else text
+
+    def sound(self, named: Sequence[tuple[object, str]], place: Place) -> Path:
+        """The file of a row, relative to the table; it must be there."""
+        if len(self.found.x) > 1 or self.found.by is not None:
+            raise UsageError("a row is one sound", file=self.path, expected="one column of x, and none of by")
+        (at,) = self.found.x
+        return as_file(*named[at], place)
 
     def numbers(self, named: Sequence[tuple[object, str]], place: Place) -> Floats:
         """[T_x, n_x], columns side by side; T_x = 1 where the row is a step or holds no lists."""
@@ -295,6 +303,8 @@ class _Rows:
         match self.wanted.target:
             case "label":
                 return as_label(cell, name, place)
+            case "text":
+                return as_text(cell, name, place)
             case "number":
                 return as_reals([cell for cell, _ in cells], [name for _, name in cells], place)
             case "tags":

@@ -1,0 +1,153 @@
+"""Sound: x^<t> is a log-mel frame, one every 10 ms. Learnt: at which rate sound is heard, and what frames are like.
+
+An x is the file of a sound, or its samples at the model's rate, [samples].
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import features
+from ..config import DataConfig
+from ..errors import DataError
+from ..media import audio
+from ..types import Example, Place
+
+NORMALISATIONS = ("utterance", "running")
+HIGHEST = 16_000  # samples a second: what lies above 8 kHz says little, and costs as much as what lies below
+LOOKED_AT = 200  # sounds of which the usual frame is made
+BANDS = 256
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """rate: samples a second, to which any file is brought.  bands: numbers a frame.  normalise: by the mean and
+    deviation of the whole sound, or by running ones, for which nothing has to wait; those begin with `mean` and
+    `deviation`, of the training part, [bands] (empty for whole sounds)."""
+
+    rate: int
+    bands: int
+    normalise: str
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+    ids = False
+    multi_hot = False
+    rare = np.zeros(0, dtype=np.bool_)
+
+    def __post_init__(self) -> None:
+        low, high = audio.RATES
+        if (
+            not low <= self.rate <= high
+            or not 1 <= self.bands <= BANDS
+            or self.normalise not in NORMALISATIONS
+        ):
+            raise _damaged()
+        known = self.bands if self.normalise == "running" else 0
+        if not len(self.mean) == len(self.deviation) == known:
+            raise _damaged()
+        if not np.isfinite([*self.mean, *self.deviation]).all() or (known and min(self.deviation) <= 0):
+            raise _damaged()
+
+    @property
+    def n_x(self) -> int:
+        """Bands."""
+        return self.bands
+
+    @cached_property
+    def mel(self) -> features.Mel:
+        """How sound is cut into frames."""
+        return features.Mel(self.rate, self.bands)
+
+    def samples(self, x: Any) -> NDArray[np.float32]:
+        """A sound at this rate. Raises what reading a file raises; DataError for numbers that are no sound."""
+        if isinstance(x, Path):
+            return audio.read(x, self.rate)
+        found = np.asarray(x, dtype=np.float64)
+        if found.ndim != 1 or not np.isfinite(found).all():
+            raise DataError("no sound", expected="a file, or finite samples [samples]")
+        return np.clip(found, -1e3, 1e3).astype(np.float32)
+
+    def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
+        """[T, bands] normalised log-mel frames; raises as `samples`."""
+        frames = features.log_mel(self.mel, self.samples(x))
+        if self.normalise == "utterance":
+            return features.by_utterance(frames)
+        return features.running(features.started(self.mean, self.deviation), frames)[0]
+
+    def steps(self, x: Any) -> Any:
+        """A sound has no words."""
+        return ()
+
+    def unknown(self, x: Any) -> int:
+        """A sound has no `<UNK>`."""
+        return 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What `audio_input` reads."""
+        return {
+            "rate": self.rate,
+            "bands": self.bands,
+            "normalise": self.normalise,
+            "mean": list(self.mean),
+            "deviation": list(self.deviation),
+        }
+
+
+def audio_input(value: Mapping[str, Any]) -> AudioInput:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    lists = [value.get("mean"), value.get("deviation")]
+    if (
+        set(value) != {"rate", "bands", "normalise", "mean", "deviation"}
+        or type(value["rate"]) is not int
+        or type(value["bands"]) is not int
+        or not all(isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in lists)
+    ):
+        raise _damaged()
+    return AudioInput(
+        value["rate"], value["bands"], value["normalise"], tuple(value["mean"]), tuple(value["deviation"])
+    )
+
+
+def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioInput, str]:
+    """The rate that most sounds have, at most 16 kHz (samples in memory have `rate`); of the running normalisation the
+    usual frame too. One pass over headers, and a second over 200 sounds."""
+    rates: Counter[int] = Counter()
+    sounds: list[Any] = []
+    seconds = 0.0
+    for example in examples:
+        sounds.append(example.x)
+        if isinstance(example.x, Path):
+            told = audio.header(example.x)
+            rates[told.rate] += 1
+            seconds += told.seconds
+    if not sounds:
+        raise DataError("no examples: not one sound", expected="sounds")
+    common = min(HIGHEST, rates.most_common(1)[0][0]) if rates else HIGHEST
+    rate = config.rate or common
+    normalise, mel = config.normalise or "utterance", features.Mel(rate, config.bands)
+    usual: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    if normalise == "running":
+        plain = AudioInput(rate, config.bands, "utterance")
+        some = [sounds[i] for i in np.linspace(0, len(sounds) - 1, min(LOOKED_AT, len(sounds))).astype(int)]
+        frames = np.concatenate([features.log_mel(mel, plain.samples(x)) for x in some]).astype(np.float64)
+        deviation = np.maximum(frames.std(axis=0), features.SMALLEST)
+        usual = tuple(frames.mean(axis=0).tolist()), tuple(deviation.tolist())
+    words = (
+        f"{len(sounds):,} sounds, {seconds:,.0f} seconds; {config.bands} bands at {rate:,} samples a second"
+    )
+    others = rates.total() - rates[rate]
+    words += f"; {others:,} resampled" if others else ""
+    return AudioInput(rate, config.bands, normalise, *usual), words
+
+
+def _damaged() -> DataError:
+    return DataError("how the model hears is damaged", expected="rate, bands, normalise, mean, deviation")
