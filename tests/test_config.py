@@ -159,7 +159,8 @@ def test_resolve_leaves_no_blank_and_keeps_what_was_asked():
         blanks = [
             name for part in ("data", "model", "training") for name, v in flat[part].items() if v is None
         ]
-        assert set(blanks) <= {"minutes", "threads", "columns", "classes", "horizon", "pooling"}
+        of_others = {"horizon", "pooling", "rate", "normalise", "front_size"}
+        assert set(blanks) <= {"minutes", "threads", "columns", "classes", *of_others}
         assert (config.model.embedding, config.training.epochs, config.model.tie) == (0, 3, False)
         assert config.data.documents == ("file" if unit == "char" else "line")
 

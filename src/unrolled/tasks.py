@@ -138,7 +138,8 @@ def resolve_data(config: Config) -> Config:
     config = fill(
         config, {"bidirectional": False, "affixes": False, "crf": False, "front": "none", "augment": False}
     )
-    config = fill(config, {"normalise": "utterance" if config.model.bidirectional else "running"})
+    if preset.input == "audio":
+        config = fill(config, {"normalise": "utterance" if config.model.bidirectional else "running"})
     config = fill(config, {"pooling": "max"}) if preset.output in ONLY["pooling"] else config
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
 
@@ -194,6 +195,7 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
         {
             "layers": 1,
             "hidden": hidden,
+            "front_size": hidden,
             "embedding": embedding,
             "tie": False,
             "batch_size": batch_size,

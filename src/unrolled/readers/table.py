@@ -252,7 +252,9 @@ class _Rows:
             raise DataError(what, file=place.file, line=place.line, expected=f"{lacking[0]!r} in each")
         named = list(zip(cells, self.names, strict=True))
         by = None if self.found.by is None else as_label(*named[self.found.by], place, "the sequence's name")
-        x: Any = {"numbers": self.numbers, "text": self.text, "audio": self.sound}[self.wanted.kind](named, place)
+        x: Any = {"numbers": self.numbers, "text": self.text, "audio": self.sound}[self.wanted.kind](
+            named, place
+        )
         y = self.target([named[i] for i in self.found.y if cells[i] is not _ABSENT], place)
         if self.wanted.target == "tags" and by is None and y is not None and len(x) != len(y):
             steps = "tokens" if self.wanted.kind == "text" else "steps"
@@ -278,8 +280,7 @@ class _Rows:
         """The file of a row, relative to the table; it must be there."""
         if len(self.found.x) > 1 or self.found.by is not None:
             raise UsageError("a row is one sound", file=self.path, expected="one column of x, and none of by")
-        (at,) = self.found.x
-        return as_file(*named[at], place)
+        return as_file(*[named[at] for at in self.found.x][0], place)
 
     def numbers(self, named: Sequence[tuple[object, str]], place: Place) -> Floats:
         """[T_x, n_x], columns side by side; T_x = 1 where the row is a step or holds no lists."""
