@@ -89,7 +89,7 @@ def assemble(config: Config, ready: Ready) -> Job:
         pooling=model.pooling or "last",
         crf=asked.crf,
         front=front,
-        front_size=0 if front == "none" else model.front_size or model.hidden or 1,
+        front_size=0 if front == "none" else model.front_size or 1,
     )
     if asked.targets == "each" and spec.steps(2) != 2:
         raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")

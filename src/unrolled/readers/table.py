@@ -280,7 +280,7 @@ class _Rows:
         """The file of a row, relative to the table; it must be there."""
         if len(self.found.x) > 1 or self.found.by is not None:
             raise UsageError("a row is one sound", file=self.path, expected="one column of x, and none of by")
-        return as_file(*[named[at] for at in self.found.x][0], place)
+        return as_file(*next(named[at] for at in self.found.x), place)
 
     def numbers(self, named: Sequence[tuple[object, str]], place: Place) -> Floats:
         """[T_x, n_x], columns side by side; T_x = 1 where the row is a step or holds no lists."""
