@@ -14,16 +14,27 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import nn
     from .estimators import LanguageModel, load
-    from .learners import Classifier, Regressor, Tagger
+    from .learners import Classifier, Regressor, Tagger, Transcriber
     from .machine import tune
 
-__all__ = ["Classifier", "LanguageModel", "Regressor", "Tagger", "__version__", "load", "nn", "tune"]
+__all__ = [
+    "Classifier",
+    "LanguageModel",
+    "Regressor",
+    "Tagger",
+    "Transcriber",
+    "__version__",
+    "load",
+    "nn",
+    "tune",
+]
 
 _HOMES = {
     "Classifier": "learners",
     "LanguageModel": "estimators",
     "Regressor": "learners",
     "Tagger": "learners",
+    "Transcriber": "learners",
     "load": "estimators",
     "tune": "machine",
     "nn": None,

@@ -15,7 +15,7 @@ from typing import Any
 from . import modelfile, using
 from .config import build
 from .errors import UsageError, need, suggest
-from .learners import Classifier, Regressor, Tagger, arguments, from_model
+from .learners import Classifier, Regressor, Tagger, Transcriber, arguments, from_model
 from .outputs.next import Scored, Wish, predict, samples, score
 from .predict import Model, from_file
 from .prepare import from_texts
@@ -144,7 +144,9 @@ class LanguageModel:
         return self.model_
 
 
-def load(path: str | Path, engine: str = "numpy") -> LanguageModel | Classifier | Regressor | Tagger:
+def load(
+    path: str | Path, engine: str = "numpy"
+) -> LanguageModel | Classifier | Regressor | Tagger | Transcriber:
     """Open a model file as its estimator, fitted. Raises what `predict.open_model` raises."""
     path = Path(path)
     file = modelfile.load(path)

@@ -15,6 +15,7 @@ import numpy as np
 from . import modelfile, using
 from .batching import evaluation_batches
 from .errors import UsageError, need
+from .fusion import searching
 from .inputs.tokens import encode
 from .labelled import from_files
 from .machine import one_thread
@@ -34,7 +35,7 @@ WARM = 256  # tokens that warm a lane up
 class Measurement:
     """What to measure: a model on files, with how many lanes for a long document, on which engine (None: the
     quickest there is), with which learning rate of dynamic evaluation (None: none), and which columns of a table (None:
-    those of the training)."""
+    those of the training); of what is said the width of the beam, a language model and its weight."""
 
     model: Path
     data: tuple[Path, ...]
@@ -42,6 +43,9 @@ class Measurement:
     engine: str | None = None
     dynamic_lr: float | None = None
     columns: str | None = None
+    beam: int | None = None
+    lm: Path | None = None
+    lm_weight: float = 0.5
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
@@ -53,10 +57,13 @@ class Measurement:
 def measure(what: Measurement) -> dict[str, Any]:
     """The metrics of whatever the model's task is. Raises what reading a model or data raises."""
     if find(modelfile.load(what.model).task).stream:
+        if what.lm is not None or what.beam is not None:
+            raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
         return dict(evaluate(what))
     if what.lanes != 1 or what.dynamic_lr is not None:
         raise UsageError("lanes and dynamic evaluation are for language models")
     model = using.open_trained(what.model, what.engine or "numpy")
+    model = searching(model, what.beam, what.lm, what.lm_weight)
     config = model.config
     columns = config.data.columns if what.columns is None else what.columns
     config = replace(config, data=replace(config.data, columns=columns))

@@ -118,12 +118,12 @@ def from_files(
     if heard:
         digest = fingerprint(paths) + (_sounds(examples()) if asked else "")
         return Labelled(
-            lambda: _audible(examples(), wanted, config), hashlib.sha256(digest.encode()).hexdigest(), told
+            lambda: audible(examples(), wanted, config), hashlib.sha256(digest.encode()).hexdigest(), told
         )
     return Labelled(examples, fingerprint(paths), told)
 
 
-def _audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:
+def audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:
     """Those whose sound has a header that can be, and is long enough for its text; others are bad rows. Raises
     DataError where none is left."""
     bad, found = tolerance(wanted), False

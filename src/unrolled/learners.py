@@ -87,13 +87,18 @@ class _Learner(ABC):
         if isinstance(X, str) or len(X) != len(y) or not len(X):
             raise UsageError("fit needs a list of sequences and as many y", hint=".fit(X, y)")
         given = {k: v for k, v in self.get_params().items() if k != "settings" and v is not None}
-        config = build(self.kinds[_kind(X)], given, self.settings or {})
-        data = from_lists([_x(one) for one in X], [self._target(one) for one in y])
+        sequences = [self._sequence(one) for one in X]
+        config = build(self.kinds[_kind(sequences)], given, self.settings or {})
+        data = from_lists(sequences, [self._target(one) for one in y])
         with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
             out = Path(folder) / "model"
             file = fit(request(config, data, None, out, began=time.monotonic()), Silent())
         self._keep(using.from_file(file, out))
         return self
+
+    def _sequence(self, one: Any) -> Any:
+        """A sequence as an example has it."""
+        return _x(one)
 
     def _keep(self, model: Trained) -> None:
         self.model_ = model
@@ -104,7 +109,7 @@ class _Learner(ABC):
 
     def _records(self, X: Sequence[Any]) -> list[dict[str, Any]]:
         model, every = self._model, 1 << 30
-        examples = (Example(_x(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1))
+        examples = (Example(self._sequence(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1))
         return [dict(using.say(model, example, every).record) for example in examples]
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
@@ -139,7 +144,11 @@ class _Learner(ABC):
 class Classifier(_Learner):
     """One class for a sequence."""
 
-    kinds: ClassVar[Mapping[str, str]] = {"tokens": "classify", "numbers": "numbers:label"}
+    kinds: ClassVar[Mapping[str, str]] = {
+        "tokens": "classify",
+        "audio": "audio:label",
+        "numbers": "numbers:label",
+    }
 
     def _target(self, y: Any) -> str:
         return str(y)
@@ -219,14 +228,45 @@ class Tagger(_Learner):
         return self._tags("transformer")
 
 
-LEARNERS: dict[str, type[Classifier] | type[Regressor] | type[Tagger]] = {
+class Transcriber(_Learner):
+    """What is said in a sound: X paths of sounds, y texts. `predict` takes samples at the model's rate too."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"audio": "transcribe"}
+
+    def _sequence(self, one: Any) -> Any:
+        return Path(one) if isinstance(one, str | Path) else np.asarray(one, dtype=np.float64).reshape(-1)
+
+    def _target(self, y: Any) -> str:
+        return str(y)
+
+    def predict(self, X: Sequence[Any]) -> list[str]:
+        """The text of each sound."""
+        return [str(record["text"]) for record in self._records(X)]
+
+    def transcribe(self, X: Sequence[Any]) -> list[dict[str, Any]]:
+        """The text of each with its confidence, words with their times, and n-best, as `predict --format jsonl` has."""
+        return self._records(X)
+
+    def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
+        """The share of words that is right: 1 less the word error rate."""
+        from .metrics.edits import word_errors
+
+        said = self.predict(X)
+        return 1.0 - word_errors(zip(map(str, y), said, strict=True)).rate
+
+    def __sklearn_tags__(self) -> Any:
+        return self._tags("transformer")
+
+
+LEARNERS: dict[str, type[Classifier] | type[Regressor] | type[Tagger] | type[Transcriber]] = {
     "label": Classifier,
     "number": Regressor,
     "tags": Tagger,
+    "ctc": Transcriber,
 }
 
 
-def from_model(model: Trained) -> Classifier | Regressor | Tagger:
+def from_model(model: Trained) -> Classifier | Regressor | Tagger | Transcriber:
     """The fitted estimator of an opened model."""
     kind = LEARNERS.get(find(model.file.task).output)
     if kind is None:
@@ -244,14 +284,16 @@ def arguments(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(X: Sequence[Any]) -> str:
-    """Whether a list of sequences is of tokens or numbers, by the first that has any."""
+    """Whether a list of sequences is of sounds, tokens or numbers, by the first that has any."""
+    if len(X) and isinstance(X[0], Path):
+        return "audio"
     first = next((one for one in X if len(one)), "")
     return "tokens" if isinstance(first, str) or isinstance(first[0], str) else "numbers"
 
 
 def _x(one: Any) -> Any:
     """A sequence as an example has it."""
-    if isinstance(one, str):
+    if isinstance(one, str | Path):
         return one
     if len(one) and isinstance(one[0], str):
         return tuple(one)

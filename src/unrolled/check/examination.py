@@ -6,6 +6,7 @@ one examination tells everything.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +21,12 @@ from ..columns import Wanted, parse_columns
 from ..config import Config
 from ..errors import DataError
 from ..inputs import INPUTS
+from ..inputs.audio import AudioInput, learn_audio
 from ..inputs.numbers import NumberInput, learn_numbers
-from ..labelled import with_columns
+from ..labelled import audible, with_columns
+from ..media.audio import ENDINGS
 from ..outputs import OUTPUTS
+from ..outputs.ctc import Transcript, learn_transcript
 from ..outputs.label import Label, learn_label
 from ..outputs.number import Number, learn_number
 from ..outputs.tags import Tags, learn_tags
@@ -31,6 +35,7 @@ from ..tasks import find
 from ..types import Example, Place
 from .cleaning import Plan, encoding, is_written_in_rows, spaced
 from .findings import Findings, Memory, Note
+from .survey_sound import SoundSurvey, TranscriptSurvey
 from .survey_x import ColumnSurvey, Survey, TokenSurvey, Words, learn_words
 from .survey_y import ForecastSurvey, LabelSurvey, NumberSurvey, TagSurvey, TargetSurvey
 
@@ -49,6 +54,8 @@ class Learnt:
     label: Label | None = None
     number: Number | None = None
     tags: Tags | None = None
+    audio: AudioInput | None = None
+    ctc: Transcript | None = None
 
 
 @dataclass
@@ -98,7 +105,7 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     target = "next" if _ahead(config) else OUTPUTS[preset.output].target
     wanted = Wanted(kind=INPUTS[preset.input].reads, target=target, skip_bad=sys.maxsize)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
-    learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted))
+    learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted, config))
     examination = Examination(config, wanted, learnt)
     for name, paths in parts.items():
         _look_at_part(examination, name, paths)
@@ -118,11 +125,11 @@ def _ahead(config: Config) -> bool:
     return config.data.horizon is not None or find(config.task).output == "next"
 
 
-def _readable(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def _readable(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:
     """What can be read; what is wrong is told when the part is looked at."""
     for path in paths:
         with suppress(DataError):
-            yield from find_reader(path)([path], wanted)
+            yield from (example for example, _ in _located(path, wanted, config))
 
 
 def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
@@ -140,8 +147,10 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
         "label": lambda: learn_label(read(), config.data, config.model),
         "number": lambda: learn_number(read(), config.data, config.model),
         "tags": lambda: learn_tags(tagged(), config.data, config.model),
+        "audio": lambda: learn_audio(read(), config.data)[0],
+        "ctc": lambda: learn_transcript(read(), config.data, config.model),
     }
-    names = ["words" if preset.input == "tokens" else "numbers"]
+    names = ["words" if preset.input == "tokens" else preset.input]
     names += [] if _ahead(config) else [preset.output]
     found: dict[str, Any] = {}
     errors: list[str] = []
@@ -160,11 +169,13 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
     x: dict[str, Callable[[], Survey]] = {
         "tokens": lambda: TokenSurvey(learnt.words, config.data, findings),
         "numbers": lambda: ColumnSurvey(learnt.numbers, examination.wanted.x, findings),
+        "audio": lambda: SoundSurvey(learnt.audio, findings),
     }
     y: dict[str, Callable[[], TargetSurvey]] = {
         "label": lambda: LabelSurvey(learnt.label, findings),
         "number": lambda: NumberSurvey(learnt.number, findings),
         "tags": lambda: TagSurvey(learnt.tags, findings),
+        "ctc": lambda: TranscriptSurvey(learnt.ctc, findings, config.data.lower),
     }
     if _ahead(config):
         return x[preset.input](), ForecastSurvey(
@@ -193,7 +204,7 @@ def _look_at_file(examination: Examination, part: Part, path: Path) -> None:
 
     wanted = replace(examination.wanted, skipped=skipped)
     try:
-        for example, lines in _located(path, wanted):
+        for example, lines in _located(path, wanted, examination.config):
             _look(examination, part, example, lines)
         if is_written_in_rows(path) and wanted.target in ("label", "tags"):
             for place, label in spaced(path, examination.wanted, plan.bad.get(path, set())):
@@ -204,18 +215,20 @@ def _look_at_file(examination: Examination, part: Part, path: Path) -> None:
         if error.line is not None or part.sequences > before or part.bad.count == bad_before:
             examination.damaged[path] = str(error)
             examination.fail(str(error))
-    mark = encoding(path)
+    mark = None if path.suffix.lower() in ENDINGS else encoding(path)
     if mark is not None and path not in examination.damaged:
         examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(path, 1), mark)
     found = {"sequences": part.sequences - before, "bad_rows": part.bad.count - bad_before}
     part.files.append({"file": str(path), **found, "encoding": mark})
 
 
-def _located(path: Path, wanted: Wanted) -> Iterator[tuple[Example, tuple[int, ...]]]:
+def _located(path: Path, wanted: Wanted, config: Config) -> Iterator[tuple[Example, tuple[int, ...]]]:
     """The sequences of a file, and the lines of their steps where each has its own."""
     if find_reader(path) is conll.read:
         return ((sentence.example, sentence.lines) for sentence in conll.sentences([path], wanted))
-    return ((example, ()) for example in find_reader(path)([path], wanted))
+    examples = find_reader(path)([path], wanted)
+    examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
+    return ((example, ()) for example in examples)
 
 
 def _look(examination: Examination, part: Part, example: Example, lines: tuple[int, ...]) -> None:
@@ -240,23 +253,30 @@ def _look(examination: Examination, part: Part, example: Example, lines: tuple[i
 
 def _compare(examination: Examination, part: Part, example: Example, y: Any) -> None:
     """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
-    x: Any = example.x.strip() if isinstance(example.x, str) else example.x
-    place = example.place
+    x, place = _content(example.x), example.place
     for name, other in examination.parts.items():
         first = other.memory.find(x)
         if first is not None:
             leak = examination.leaks.setdefault((part.name, name), Note(LISTED))
-            leak.add(place, f"as {_nearby(first, place)}: {_beginning(x)}")
+            leak.add(place, f"as {_nearby(first, place)}: {_beginning(example.x)}")
     first, same = part.memory.add(x, y, place)
     if first is None or part.name != "train":
         return
     if same:
-        examination.copies.add(place, f"as {_nearby(first, place)}: {_beginning(x)}")
+        examination.copies.add(place, f"as {_nearby(first, place)}: {_beginning(example.x)}")
         if examination.wanted.target != "next":  # all rows of a table may be one series
             examination.plan.copies.setdefault(place.file, set()).add(place.line)
     else:
-        detail = f"{_shown(y)}, but not so {_nearby(first, place)}: {_beginning(x)}"
+        detail = f"{_shown(y)}, but not so {_nearby(first, place)}: {_beginning(example.x)}"
         examination.conflicts.add(place, detail)
+
+
+def _content(x: Any) -> Any:
+    """What makes a sequence the same as another: of a file its bytes."""
+    if isinstance(x, Path):
+        with x.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    return x.strip() if isinstance(x, str) else x
 
 
 def _nearby(first: Place, place: Place) -> str:
@@ -268,6 +288,8 @@ def _beginning(x: Any) -> str:
     """A sequence for people, in one line."""
     if isinstance(x, np.ndarray):
         return f"{len(x):,} steps"
+    if isinstance(x, Path):
+        return x.name
     return " ".join((x if isinstance(x, str) else " ".join(x[:30])).split())[:60]
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
+from ..errors import UsageError
 from ..labelled import held_out
 from ..tasks import find, resolve_data, resolve_examples
 from ..text import find_unit
 from .cleaning import clean, targets
 from .examination import Examination, Part, examine
 from .findings import REMEMBERED, SHOWN, Note, in_quantiles, places, quantiles
+from .survey_sound import characters_in_words
+from .survey_sound import in_words as sounds_in_words
 
 COLUMNS = 12  # shown to a person; the others are in the JSON
 NAMES = 8  # classes or tags, the same
@@ -47,6 +50,10 @@ def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) 
 
     Raises what `check` raises, and UsageError where a copy would go over another file.
     """
+    if find(config.task).input == "audio":
+        raise UsageError(
+            "--fix writes copies of texts, from which sounds would not be found", expected="no --fix"
+        )
     every = [path for paths in parts.named.values() for path in paths]
     copies = targets(every, folder, force=force)
     found = examine(resolve_data(config), parts.named)
@@ -112,7 +119,8 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
         # How many affixes there will be is not counted here; they are more than an embedding has numbers.
         width = min(learnt.words.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
     else:
-        width = learnt.numbers.n_x if learnt.numbers is not None else 0
+        given = learnt.numbers or learnt.audio
+        width = given.n_x if given is not None else 0
     # Windows that reach into what is held out are nobody's.
     kept = max(0, count - held - data.horizon + 1) if data.horizon and held else count - held
     plan: dict[str, Any] = {"sequences": kept, "held_out": held}
@@ -135,6 +143,7 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
 def in_words(report: Mapping[str, Any]) -> str:
     """The report for people."""
     noun = find_unit(report["unit"]).name if report["unit"] else "steps"
+    noun = "frames of 10 ms" if report["input"] == "audio" else noun
     lines: list[str] = []
     for name, part in report["parts"].items():
         lines += _part_in_words(name, part, noun)
@@ -163,6 +172,7 @@ def _part_in_words(name: str, part: Mapping[str, Any], noun: str) -> list[str]:
     return [
         f"{name}: {part['sequences']:,} sequences {many}, {part['steps']:,} {noun}",
         f"  length of a sequence: {spread} (shortest to longest)",
+        *sounds_in_words(part),
     ]
 
 
@@ -213,6 +223,8 @@ def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
             for row in y["numbers"][:NAMES]
         ]
         return [f"to be learnt{of}: " + "; ".join(rows)]
+    if "characters" in y:
+        return [characters_in_words(y, of)]
     if "windows" in y:
         return [f"{y['windows']:,} windows to tell what follows from{of}"]
     scheme = "none marks spans" if y["scheme"] == "none" else f"marking spans ({y['scheme']})"

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from .lines import add_search_arguments
 from .request import add_engine
 
 DYNAMIC_LR = 0.002
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dynamic-lr", type=float, metavar="X", help="its learning rate (default 0.002); asks for --dynamic"
     )
+    add_search_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +48,17 @@ def run(args: argparse.Namespace) -> int:
 
     dynamic_lr = DYNAMIC_LR if args.dynamic and args.dynamic_lr is None else args.dynamic_lr
     metrics = measure(
-        Measurement(args.model, tuple(args.data), args.lanes, args.engine, dynamic_lr, args.columns)
+        Measurement(
+            args.model,
+            tuple(args.data),
+            args.lanes,
+            args.engine,
+            dynamic_lr,
+            args.columns,
+            args.beam,
+            args.lm,
+            args.lm_weight,
+        )
     )
     print(json.dumps(metrics) if args.json else in_words(metrics))
     return 0

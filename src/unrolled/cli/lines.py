@@ -52,6 +52,14 @@ def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...]
     add_engine(parser)
 
 
+def add_search_arguments(parser: argparse.ArgumentParser) -> None:
+    """How a text is found in a sound."""
+    group = parser.add_argument_group("speech")
+    group.add_argument("--beam", type=int, metavar="N", help="prefixes that are followed (default 16)")
+    group.add_argument("--lm", type=Path, metavar="MODEL", help="a language model that has a say")
+    group.add_argument("--lm-weight", type=float, default=0.5, metavar="X", help="of its nats (default 0.5)")
+
+
 def read_lines(path: Path | None, form: str) -> Iterator[Line]:
     """The lines of a file or of stdin, as they come. Raises DataError naming the line that cannot be read."""
     if path is None or str(path) == "-":

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .lines import Line, add_line_arguments, answer_text, output, read_lines
+from .lines import Line, add_line_arguments, add_search_arguments, answer_text, output, read_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "One answer a line, in the same order; a blank line gets a blank answer. A classifier answers with the class,\n"
         "a tagger with a tag for each word between white space, a language model with the token it holds most\n"
         "probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz as in training\n"
-        "(.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence; its y, if there is one, is not used."
+        "(.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence; its y, if there is one, is not used.\n"
+        "A model of sound takes a sound (.wav .flac .ogg), a folder of them, a table, or lines that are paths."
     )
     add_line_arguments(parser, ("text", "jsonl", "conll"))
     parser.add_argument("--top", type=int, default=5, metavar="K", help="answers in jsonl (default 5)")
+    add_search_arguments(parser)
     parser.add_argument(
         "--columns", metavar="NAMES", help="which columns of a table are what (default: as in training)"
     )
@@ -61,23 +63,35 @@ def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, An
 def _answers(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
     """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format."""
     from ..errors import UsageError
+    from ..fusion import searching
+    from ..inputs import INPUTS
     from ..labelled import from_files
     from ..readers import FORMATS
+    from ..tasks import find
     from ..types import Example, Place
     from ..using import answer, from_file
 
-    model = from_file(file, args.model, args.engine)
+    model = searching(from_file(file, args.model, args.engine), args.beam, args.lm, args.lm_weight)
     path: Path | None = args.file
+    heard = INPUTS[find(file.task).input].reads == "audio"
     ending = "" if path is None else Path(path.name.lower().removesuffix(".gz")).suffix
     config = model.config
     columns = config.data.columns if args.columns is None else args.columns
     # JSON lines of texts are lines, blank ones among them; where columns have other names they are a table.
     as_lines = ending == ".jsonl" and args.format == "jsonl" and columns is None and model.input.ids
-    if path is not None and ending in FORMATS and not as_lines:
+    whole = ending in FORMATS or (heard and path is not None and path.is_dir())
+    if path is not None and whole and not as_lines:
         config = replace(config, data=replace(config.data, columns=columns, skip_bad=0))
         for example in from_files([path], config, asked=False).examples():
             line = Line(example.place.file, example.place.line, "", example.id)
             yield line, answer(model, example, args.top)
+        return
+    if heard:
+        for line in read_lines(path, args.format):
+            example = Example(
+                Path(line.text.strip()), None, Place(Path(str(line.file)), line.number), line.id
+            )
+            yield line, model.output.blank() if line.blank else answer(model, example, args.top)
         return
     if not model.input.ids:
         raise UsageError("this model reads numbers", expected="a FILE: " + ", ".join(FORMATS))
