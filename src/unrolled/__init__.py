@@ -14,12 +14,13 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import nn
     from .estimators import LanguageModel, load
-    from .learners import Classifier, Regressor, Tagger, Transcriber
+    from .learners import Classifier, Recognizer, Regressor, Tagger, Transcriber
     from .machine import tune
 
 __all__ = [
     "Classifier",
     "LanguageModel",
+    "Recognizer",
     "Regressor",
     "Tagger",
     "Transcriber",
@@ -32,6 +33,7 @@ __all__ = [
 _HOMES = {
     "Classifier": "learners",
     "LanguageModel": "estimators",
+    "Recognizer": "learners",
     "Regressor": "learners",
     "Tagger": "learners",
     "Transcriber": "learners",

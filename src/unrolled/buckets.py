@@ -86,7 +86,8 @@ def assemble(
     rows: NDArray[np.int64],
     varied: Callable[[NDArray[Any], int], NDArray[Any]] | None = None,
 ) -> Batch:
-    """The batch of some sequences, padded on the right: -1 for ids and classes, 0 and NaN for numbers. varied: what
+    """The batch of some sequences, padded on the right: -1 for ids and classes, 0 for numbers and pictures, NaN for
+    numbers that are asked. varied: what
     is made of each x, given its number."""
     pairs = [examples.row(number) for number in rows.tolist()]
     if varied is not None:
@@ -94,8 +95,8 @@ def assemble(
     lengths = np.array([len(x) for x, _ in pairs], dtype=np.int64)
     steps = max(1, int(lengths.max()))
     first_x = pairs[0][0]
-    ids = np.issubdtype(first_x.dtype, np.integer)
-    kind = np.int64 if ids else np.float32
+    ids = np.issubdtype(first_x.dtype, np.signedinteger)
+    kind = np.int64 if ids else np.uint8 if first_x.dtype == np.uint8 else np.float32  # pictures stay bytes
     x = np.full((len(rows), steps, *first_x.shape[1:]), START if ids else 0, dtype=kind)
     for number, (own, _) in enumerate(pairs):
         x[number, : len(own)] = own

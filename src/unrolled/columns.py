@@ -16,9 +16,12 @@ from .types import Place
 
 TEXT = ("text", "sentence", "review", "comment", "x")  # names of x, where none is asked for, in this order
 SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
+CLIP = ("clip", "video", "frames", "path", "file", "filename", "image", "x")
 TRANSCRIPT = ("text", "transcript", "transcription", "sentence", "y")
-TARGET = ("label", "class", "category", "rating", "target", "tag", "y")
+TARGET = ("label", "class", "category", "rating", "target", "tag", "tags", "y")
 ID = ("id",)
+
+_KINDS = {"text": ("texts", TEXT), "audio": ("sounds", SOUND), "frames": ("clips", CLIP)}
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Wanted:
 
     x, y: names of columns, empty where they are to be found.  id: the column of the person's own names.  by: in a
     table of one row a step, the column whose value stays the same within a sequence.
-    kind: what x becomes, a text (or its tokens), numbers [T_x, n_x], or the file of a sound.  target: what y becomes:
-    one class, reals, a tag a step, or a text; `next` has no y; None asks for nothing, as in prediction: then y is
-    passed on as it is found.
+    kind: what x becomes, a text (or its tokens), numbers [T_x, n_x], or the file of a sound or clip.  target: what y
+    becomes: one class, reals, a tag a step, or a text; `next` has no y; None asks for nothing, as in prediction: then y
+    is passed on as it is found.
     skip_bad: how many bad rows may be left out, in all files together; `skipped` is told each with its reason.
     named: told the names of the columns of x that were found in a table.
     Raises UsageError where a column is to be two things at once, or skip_bad is negative.
@@ -39,7 +42,7 @@ class Wanted:
     y: tuple[str, ...] = ()
     id: str | None = None
     by: str | None = None
-    kind: Literal["text", "numbers", "audio"] = "text"
+    kind: Literal["text", "numbers", "audio", "frames"] = "text"
     target: Literal["label", "number", "tags", "next", "text"] | None = None
     skip_bad: int = 0
     skipped: Callable[[Place, str], None] | None = None
@@ -134,7 +137,7 @@ def find_columns(
         y = _if_there(wanted, names, {*x, by})
     taken = {*y, number, by}
     if not x and wanted.kind != "numbers":
-        what, known = ("sounds", SOUND) if wanted.kind == "audio" else ("texts", TEXT)
+        what, known = _KINDS[wanted.kind]
         first = _default(known, names, taken)
         if first is None:
             raise absent(f"no column of {what}", f"--columns x=NAME, where none is {_join(known)}")

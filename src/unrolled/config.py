@@ -78,6 +78,13 @@ class DataConfig:
         "sound by the mean of the whole, or by a running one (default where a model reads forward alone)",
         choices=("utterance", "running"),
     )
+    frame_size: int | None = option(None, "side of each picture of a clip (default 48)", low=8, high=256)
+    frame_rate: float | None = option(
+        None, "pictures a second; 0: all there are (default 10)", low=0, high=1000
+    )
+    colour: bool | None = option(None, "pictures of clips in colour (default grey)")
+    differences: bool | None = option(None, "what changed since the picture before beside each picture")
+    longest: int | None = option(None, "pictures of a clip; one with more is refused (default 600)", low=1)
     horizon: int | None = option(None, "forecast so many steps of a series of numbers", low=1, high=4096)
     history: int = option(64, "steps of a series that a forecast sees", low=1, high=65_536)
 
@@ -106,8 +113,9 @@ class ModelConfig:
     crf: bool | None = option(None, "choose the tags of a sentence as one path (default)")
     front: str | None = option(
         None,
-        "what numbers go through first; time: a convolution that halves time (default for sound)",
-        choices=("none", "time"),
+        "what numbers go through first; time: a convolution that halves time (default for sound); frames: a "
+        "convolution of each picture (default for clips)",
+        choices=("none", "time", "frames"),
     )
     front_size: int | None = option(
         None, "numbers a step behind the front (default: as hidden)", low=1, high=65_536
@@ -152,8 +160,10 @@ class TrainConfig:
         high=0.95,
     )
     augment: bool | None = option(
-        None, "vary sound in training: speed, pitch, noise, gain, masks (default for sound)"
+        None,
+        "vary sound in training: speed, pitch, noise, gain, masks; clips: speed, place, light (default for both)",
     )
+    flip: bool = option(False, "mirror clips too: where no class tells left from right")
     class_weights: bool = option(False, "rare classes weigh more: by the root of their rarity")
     variational: bool = option(
         False, "drop the same units at every step of a window (Gal and Ghahramani 2016)"

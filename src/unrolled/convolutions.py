@@ -8,7 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .frames import shape
 from .fronts import Sizes
+from .fronts.frames import DARK, layers
+from .fronts.frames import STRIDE as EVERY
+from .fronts.frames import WIDTH as AROUND
 from .fronts.time import STRIDE, WIDTH, left
 from .layers import Parameters
 from .network import NetworkSpec
@@ -46,5 +50,19 @@ def _time(
     return F.relu(F.linear(windows, p["front.W"], p["front.b"])), kept
 
 
+def _frames(
+    sizes: Sizes, p: Parameters, x: Tensor, lengths: Tensor | None, past: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    batch, steps, n_x = x.shape
+    side, channels = shape(n_x)
+    deviation, mean = torch.std_mean(x, dim=2, correction=0, keepdim=True)
+    a = ((x - mean) / (deviation + DARK)).view(-1, side, side, channels).permute(0, 3, 1, 2)
+    for number, (_, channels, out) in enumerate(layers(sizes), 1):
+        weight = p[f"front.W_{number}"].view(out, channels, AROUND, AROUND)
+        a = F.relu(F.conv2d(a, weight, p[f"front.b_{number}"], stride=EVERY, padding=AROUND // 2))
+    flat = a.permute(0, 2, 3, 1).reshape(batch, steps, -1)  # [batch, T, side * side * channels]
+    return F.relu(F.linear(flat, p["front.W"], p["front.b"])), x.new_zeros(batch, 0)
+
+
 Run = Callable[[Sizes, Parameters, Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor]]
-RUN: dict[str, Run] = {"time": _time}
+RUN: dict[str, Run] = {"time": _time, "frames": _frames}

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from .examples import Examples, Row, open_examples, write_examples
 from .features import HOP, Mel
 from .files import write_atomically
 from .fronts import FRONTS
-from .inputs import INPUTS, Input
+from .inputs import INPUTS, Input, InputKind
 from .media.audio import header
 from .outputs import OUTPUTS, Output
 from .outputs.ctc import refuse_infeasible, tidy
@@ -33,18 +35,25 @@ from .readers import find_reader
 from .tasks import find
 from .types import Example, Place
 
+AT_ONCE = 2  # files opened side by side
 SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
 _SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
+
+
+def _refuse(place: Place, error: DataError) -> None:
+    raise error
 
 
 @dataclass(frozen=True)
 class Labelled:
     """Where examples come from, as often as they are asked for; `sha256` changes when they do. skipped: a line for each
-    bad row that was left out, known when they have been read."""
+    bad row that was left out, known when they have been read. bad: takes an example whose file proves broken when it is
+    opened; raises its error where no more may be left out."""
 
     examples: Callable[[], Iterator[Example]]
     sha256: str
     skipped: Sequence[str] = ()
+    bad: Callable[[Place, DataError], None] = _refuse
 
 
 @dataclass(frozen=True)
@@ -95,8 +104,13 @@ def from_files(
         if line not in told:
             told.append(line)
 
+    def bad(place: Place, error: DataError) -> None:
+        if len(told) >= config.data.skip_bad and f"{place}: {error.what}" not in told:
+            raise error
+        skip(place, error.what)
+
     reads = INPUTS[preset.input].reads
-    heard = reads == "audio"
+    heard, seen = reads == "audio", reads == "frames"
     ahead = (
         config.data.horizon is not None or preset.output == "next"
     )  # the series itself tells what is asked
@@ -120,7 +134,8 @@ def from_files(
         return Labelled(
             lambda: audible(examples(), wanted, config), hashlib.sha256(digest.encode()).hexdigest(), told
         )
-    return Labelled(examples, fingerprint(paths), told)
+    digest = fingerprint(paths) + (_sounds(examples()) if seen and asked else "")
+    return Labelled(examples, digest, told, bad)
 
 
 def audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:
@@ -169,7 +184,12 @@ def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
             yield Example(one, target, Place(Path(name), number))
 
     for example in examples():
-        digest.update(repr((np.asarray(example.x).tolist(), example.y)).encode("utf-8", "surrogatepass"))
+        if isinstance(example.x, np.ndarray):
+            digest.update(
+                f"{example.x.dtype} {example.x.shape}".encode() + np.ascontiguousarray(example.x).tobytes()
+            )
+        listed = None if isinstance(example.x, np.ndarray) else np.asarray(example.x).tolist()
+        digest.update(repr((listed, example.y)).encode("utf-8", "surrogatepass"))
     return Labelled(examples, digest.hexdigest())
 
 
@@ -269,9 +289,14 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     # So that a class that is only in the part held out does not stop the training.
     known = data.examples() if output_kind.of_all else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
-    write_examples(folder / "train", rows(data.examples(), given, asked), targets=asked.targets)
+    lost: list[int] = []
+    read = opened(data, given, input_kind, lost)
+    write_examples(folder / "train", rows(read, given, asked), targets=asked.targets)
     if valid is not None:
-        write_examples(folder / "valid", rows(valid.examples(), given, asked), targets=asked.targets)
+        read = opened(valid, given, input_kind)
+        write_examples(folder / "valid", rows(read, given, asked), targets=asked.targets)
+    held = held[~np.isin(held, lost)]
+    held -= np.searchsorted(np.array(lost, np.int64), held)  # those behind a lost one have moved up
     return {
         "input": given.to_json(),
         "output": asked.to_json(),
@@ -286,6 +311,36 @@ def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[R
     for example in examples:
         x = given.encode(example.x, example.place)
         yield Row(x, asked.encode(example.y, len(x), example.place), example.place)
+
+
+def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None = None) -> Iterator[Example]:
+    """The examples with what their files hold, where they are files that the kind opens: a few threads open them ahead,
+    in their order, and memory holds no more than those few. Of the broken ones `data.bad` is told, and `lost` their
+    numbers."""
+    open_one = kind.opened
+    if open_one is None:
+        yield from data.examples()
+        return
+    waiting: deque[tuple[int, Place, Future[Example]]] = deque()
+    examples = enumerate(data.examples())
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            while True:
+                for number, example in islice(examples, 2 * AT_ONCE - len(waiting)):
+                    waiting.append((number, example.place, pool.submit(open_one, given, example)))
+                if not waiting:
+                    return
+                number, place, future = waiting.popleft()
+                try:
+                    example = future.result()
+                except DataError as error:
+                    data.bad(place, error)
+                    (lost if lost is not None else []).append(number)
+                    continue
+                yield example
+        finally:
+            for _, _, future in waiting:
+                future.cancel()
 
 
 def held_out(count: int, config: Config) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -54,7 +54,7 @@ def embed(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
     Several ids a step, [batch, T, ids], are added up.
     """
     if not spec.embedding:
-        return x
+        return x if spec.ids or x.is_floating_point() else x.to(p["head.b_y"].dtype)  # pictures come as bytes
     if spec.multi_hot:
         ids = x.transpose(0, 1).reshape(-1, x.shape[2])  # [T * batch, ids]
         there = (ids >= 0).to(p["embedding.E"].dtype)

@@ -146,7 +146,7 @@ class Classifier(_Learner):
 
     kinds: ClassVar[Mapping[str, str]] = {
         "tokens": "classify",
-        "audio": "audio:label",
+        "files": "audio:label",
         "numbers": "numbers:label",
     }
 
@@ -181,6 +181,22 @@ class Classifier(_Learner):
 
     def __sklearn_tags__(self) -> Any:
         return self._tags("classifier")
+
+
+class Recognizer(Classifier):
+    """What is done in a clip: X files of videos, folders of pictures, or bytes [T, h, w] or [T, h, w, 3]."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"files": "recognize", "numbers": "recognize"}
+
+    def _sequence(self, one: Any) -> Any:
+        return np.asarray(one) if isinstance(one, np.ndarray | list) else Path(one)
+
+    def decisions(self, X: Sequence[Any]) -> list[list[str]]:
+        """What a model that reads forward alone says after each picture of each clip. Raises UsageError for others."""
+        if self._model.stepwise is None:
+            what = "this model answers once, when it has seen all"
+            raise UsageError(what, hint="bidirectional=False, pooling='last'")
+        return [list(record["steps"]) for record in self._records(X)]
 
 
 class Regressor(_Learner):
@@ -231,7 +247,7 @@ class Tagger(_Learner):
 class Transcriber(_Learner):
     """What is said in a sound: X paths of sounds, y texts. `predict` takes samples at the model's rate too."""
 
-    kinds: ClassVar[Mapping[str, str]] = {"audio": "transcribe"}
+    kinds: ClassVar[Mapping[str, str]] = {"files": "transcribe"}
 
     def _sequence(self, one: Any) -> Any:
         return Path(one) if isinstance(one, str | Path) else np.asarray(one, dtype=np.float64).reshape(-1)
@@ -258,7 +274,9 @@ class Transcriber(_Learner):
         return self._tags("transformer")
 
 
+# By the task, or else by its output.
 LEARNERS: dict[str, type[Classifier] | type[Regressor] | type[Tagger] | type[Transcriber]] = {
+    "frames:label": Recognizer,
     "label": Classifier,
     "number": Regressor,
     "tags": Tagger,
@@ -268,7 +286,8 @@ LEARNERS: dict[str, type[Classifier] | type[Regressor] | type[Tagger] | type[Tra
 
 def from_model(model: Trained) -> Classifier | Regressor | Tagger | Transcriber:
     """The fitted estimator of an opened model."""
-    kind = LEARNERS.get(find(model.file.task).output)
+    preset = find(model.file.task)
+    kind = LEARNERS.get(preset.kinds) or LEARNERS.get(preset.output)
     if kind is None:
         raise UsageError(f"there is no estimator for {model.file.task}", hint="unrolled predict MODEL FILE")
     learner = kind(**arguments(kind, model.file.config))
@@ -284,9 +303,9 @@ def arguments(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(X: Sequence[Any]) -> str:
-    """Whether a list of sequences is of sounds, tokens or numbers, by the first that has any."""
+    """Whether a list of sequences is of files, tokens or numbers, by the first that has any."""
     if len(X) and isinstance(X[0], Path):
-        return "audio"
+        return "files"
     first = next((one for one in X if len(one)), "")
     return "tokens" if isinstance(first, str) or isinstance(first[0], str) else "numbers"
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import frames
 from .buckets import ExampleEpoch, in_order
 from .config import Config
 from .errors import UsageError
 from .examples import Examples
-from .inputs import INPUTS
+from .inputs import INPUTS, Vary
 from .jobs import Job, Request
 from .labelled import Labelled, Ready, from_files, prepare, with_columns
 from .losses import Criterion
@@ -20,7 +22,7 @@ from .network import NetworkSpec
 from .tasks import find, resolve_examples
 from .torch_engine import TorchEngine
 from .train import Problem
-from .types import Batch
+from .types import Batch, Targets
 
 EVALUATED = 32  # sequences side by side
 
@@ -93,7 +95,7 @@ def assemble(config: Config, ready: Ready) -> Job:
     )
     if asked.targets == "each" and spec.steps(2) != 2:
         raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
-    vary = INPUTS[find(config.task).input].vary if training.augment else None
+    vary = _vary(config, asked.targets)
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
 
@@ -141,6 +143,15 @@ def assemble(config: Config, ready: Ready) -> Job:
         learnt=learnt,
         notes={"train_sequences": len(part), "train_steps": steps},
     )
+
+
+def _vary(config: Config, targets: Targets) -> Vary | None:
+    """How training varies an x; not unless asked for."""
+    if not config.training.augment:
+        return None
+    if find(config.task).input == "frames":
+        return partial(frames.varied, flip=config.training.flip, steady=targets == "each")
+    return INPUTS[find(config.task).input].vary
 
 
 LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations", "ctc": "nats"}

@@ -63,6 +63,13 @@ TASKS: dict[str, Preset] = {
         summary="what is said in a recording, as text",
         defaults={"bidirectional": True, "front": "time", "augment": True},
     ),
+    "recognize": Preset(
+        input="frames",
+        output="label",
+        architecture="many-to-one",
+        summary="what is done in a clip: a class for a video or a folder of pictures",
+        defaults={"bidirectional": False, "front": "frames", "augment": True, "pooling": "last"},
+    ),
 }
 # Other combinations that make sense, by INPUT:OUTPUT alone.
 COMBINATIONS: dict[str, Preset] = {
@@ -84,6 +91,13 @@ COMBINATIONS: dict[str, Preset] = {
             "many-to-many, T_x = T_y",
             "a tag for every step of a series",
             {"bidirectional": True},
+        ),
+        (
+            "frames",
+            "tags",
+            "many-to-many, T_x = T_y",
+            "what is done in each picture of a clip",
+            {"bidirectional": True, "front": "frames", "augment": True},
         ),
         (
             "audio",

@@ -16,13 +16,14 @@ from .config import Config, from_json
 from .engines import Engine
 from .errors import DataError
 from .examples import write_examples
-from .inputs import Input
-from .labelled import Labelled, restore, rows
+from .inputs import INPUTS, Input
+from .labelled import Labelled, opened, restore, rows
 from .modelfile import ModelFile
 from .network import NetworkSpec, shapes
 from .network import from_json as spec_from_json
 from .outputs import Output
 from .predict import find_engine
+from .tasks import find
 from .types import Answer, Example
 
 ROWS = 32  # sequences side by side
@@ -30,13 +31,15 @@ ROWS = 32  # sequences side by side
 
 @dataclass(frozen=True)
 class Trained:
-    """An opened model of labelled sequences."""
+    """An opened model of labelled sequences. stepwise: of one that answers from the last step of many, reading forward
+    alone, the same weights asked at every step; None of any other."""
 
     file: ModelFile
     spec: NetworkSpec
     input: Input
     output: Output
     engine: Engine
+    stepwise: Engine | None = None
 
     @property
     def config(self) -> Config:
@@ -62,15 +65,22 @@ def from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
             file=path,
             hint="another copy of the file",
         )
-    return Trained(file, spec, given, asked, find_engine(engine)(spec, file.tensors))
+    build = find_engine(engine)
+    stepwise = None
+    if spec.architecture == "many-to-one" and spec.pooling == "last" and not spec.bidirectional:
+        stepwise = build(replace(spec, architecture="many-to-many"), file.tensors)
+    return Trained(file, spec, given, asked, build(spec, file.tensors), stepwise)
 
 
 def outcome(model: Trained, x: Any, place: Any = None) -> NDArray[Any]:
-    """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one."""
+    """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one; of a `stepwise` model what it
+    would have answered after each step, [T, n_y]."""
     encoded = model.input.encode(x, place)
     steps = max(1, len(encoded))
     padded = np.full((1, steps, *encoded.shape[1:]), -1 if model.input.ids else 0, dtype=encoded.dtype)
     padded[0, : len(encoded)] = encoded
+    if model.stepwise is not None and len(encoded):
+        return model.stepwise.run(padded)[0][0]
     answers, _ = model.engine.run(padded, np.array([len(encoded)]))
     return answers[0, : answered(model, len(encoded))]
 
@@ -91,16 +101,24 @@ def answer(model: Trained, example: Example, top: int) -> Answer:
 def say(model: Trained, example: Example, top: int) -> Answer:
     """What the network says of one sequence, be it empty."""
     steps = model.input.steps(example.x)
-    found = model.output.answer(outcome(model, example.x, example.place), steps, top, model.file.tensors)
-    unknown = {"unknown": model.input.unknown(example.x)} if model.input.ids else {}
-    return replace(found, record={**found.record, **unknown})
+    answers, weights = outcome(model, example.x, example.place), model.file.tensors
+    last = answers[-1:] if model.stepwise is not None else answers
+    found = model.output.answer(last, steps, top, weights)
+    record = {**found.record}
+    if model.stepwise is not None:
+        every = [model.output.answer(answers[t : t + 1], steps, 1, weights) for t in range(len(answers))]
+        record["steps"] = [one.text for one in every]
+    if model.input.ids:
+        record["unknown"] = model.input.unknown(example.x)
+    return replace(found, record=record)
 
 
 def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
     """The metrics of the output over all examples, each of which must have its y."""
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+        read = opened(data, model.input, INPUTS[find(model.file.task).input])
         part = write_examples(
-            Path(folder), rows(data.examples(), model.input, model.output), targets=model.output.targets
+            Path(folder), rows(read, model.input, model.output), targets=model.output.targets
         )
         answers: list[Any] = [None] * len(part)
         for batch, numbers in in_order(part, ROWS):

@@ -79,7 +79,7 @@ def as_file(cell: object, column: str, place: Place) -> Path:
     """A field as the path of a file, relative to that of the table, which must be there. Raises DataError."""
     name = as_text(cell, column, place).strip()
     path = place.file.parent / name
-    if name and "\0" not in name and path.is_file():
+    if name and "\0" not in name and path.exists():
         return path
     raise DataError(
         f"no such file: {str(path)[:200]!r}" if name else f"column {column!r} names no file",

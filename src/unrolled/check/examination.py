@@ -22,6 +22,7 @@ from ..config import Config
 from ..errors import DataError
 from ..inputs import INPUTS
 from ..inputs.audio import AudioInput, learn_audio
+from ..inputs.frames import FrameInput, learn_frames
 from ..inputs.numbers import NumberInput, learn_numbers
 from ..labelled import audible, with_columns
 from ..media.audio import ENDINGS
@@ -36,7 +37,7 @@ from ..types import Example, Place
 from .cleaning import Plan, encoding, is_written_in_rows, spaced
 from .findings import Findings, Memory, Note
 from .survey_sound import SoundSurvey, TranscriptSurvey
-from .survey_x import ColumnSurvey, Survey, TokenSurvey, Words, learn_words
+from .survey_x import ColumnSurvey, FrameSurvey, Survey, TokenSurvey, Words, learn_words
 from .survey_y import ForecastSurvey, LabelSurvey, NumberSurvey, TagSurvey, TargetSurvey
 
 LISTED = 1_000  # places of each kind that are kept
@@ -51,6 +52,7 @@ class Learnt:
 
     words: Words | None = None
     numbers: NumberInput | None = None
+    frames: FrameInput | None = None
     label: Label | None = None
     number: Number | None = None
     tags: Tags | None = None
@@ -144,6 +146,7 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
     learners: dict[str, Callable[[], Any]] = {
         "words": lambda: learn_words(read(), config.data),
         "numbers": lambda: learn_numbers(read(), config.data)[0],
+        "frames": lambda: learn_frames(read(), config.data)[0],
         "label": lambda: learn_label(read(), config.data, config.model),
         "number": lambda: learn_number(read(), config.data, config.model),
         "tags": lambda: learn_tags(tagged(), config.data, config.model),
@@ -170,6 +173,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
         "tokens": lambda: TokenSurvey(learnt.words, config.data, findings),
         "numbers": lambda: ColumnSurvey(learnt.numbers, examination.wanted.x, findings),
         "audio": lambda: SoundSurvey(learnt.audio, findings),
+        "frames": lambda: FrameSurvey(learnt.frames, findings),
     }
     y: dict[str, Callable[[], TargetSurvey]] = {
         "label": lambda: LabelSurvey(learnt.label, findings),
@@ -205,6 +209,11 @@ def _look_at_file(examination: Examination, part: Part, path: Path) -> None:
     wanted = replace(examination.wanted, skipped=skipped)
     try:
         for example, lines in _located(path, wanted, examination.config):
+            try:
+                example = _opened(examination, example)
+            except DataError as error:
+                skipped(example.place, error.what)
+                continue
             _look(examination, part, example, lines)
         if is_written_in_rows(path) and wanted.target in ("label", "tags"):
             for place, label in spaced(path, examination.wanted, plan.bad.get(path, set())):
@@ -229,6 +238,12 @@ def _located(path: Path, wanted: Wanted, config: Config) -> Iterator[tuple[Examp
     examples = find_reader(path)([path], wanted)
     examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
     return ((example, ()) for example in examples)
+
+
+def _opened(examination: Examination, example: Example) -> Example:
+    """The example with what its file holds. Raises DataError where that is broken."""
+    frames = examination.learnt.frames
+    return example if frames is None else frames.opened(example)
 
 
 def _look(examination: Examination, part: Part, example: Example, lines: tuple[int, ...]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..config import DataConfig
 from ..errors import DataError
+from ..inputs.frames import FrameInput
 from ..inputs.numbers import NumberInput
 from ..text import split
 from ..types import Example, Place
@@ -106,6 +107,31 @@ class TokenSurvey:
         """The share of `<UNK>` with each vocabulary."""
         sizes = self.words.sizes if self.words is not None else ()
         return {"unknown_share": {str(n): self.unknown[n] / max(1, self.tokens) for n in sizes}}
+
+
+@dataclass
+class FrameSurvey:
+    """Clips: those of a single picture, and those in which nothing moves."""
+
+    learnt: FrameInput | None
+    findings: Findings
+    pictures: int = 0
+
+    def add(self, example: Example) -> int:
+        """Look at one more; its pictures."""
+        if self.learnt is None:
+            return 0
+        x = self.learnt.encode(example.x, example.place)
+        self.pictures += len(x)
+        if len(x) == 1:
+            self.findings.odd("a clip of one picture", example.place)
+        elif len(x) and not (x[1:] != x[:-1]).any():
+            self.findings.odd("a clip in which nothing moves", example.place)
+        return len(x)
+
+    def report(self) -> dict[str, Any]:
+        """How many pictures there are."""
+        return {"pictures": self.pictures}
 
 
 CLOCK = 5  # steps that rise without exception: a shorter series may do so by chance

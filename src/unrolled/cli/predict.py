@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a tagger with a tag for each word between white space, a language model with the token it holds most\n"
         "probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz as in training\n"
         "(.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence; its y, if there is one, is not used.\n"
-        "A model of sound takes a sound (.wav .flac .ogg), a folder of them, a table, or lines that are paths."
+        "A model of sound or clips takes one of them, a folder of them, a table, or lines that are paths; a clip that\n"
+        "is broken has a blank answer, and exit code 5 at the end."
     )
     add_line_arguments(parser, ("text", "jsonl", "conll"))
     parser.add_argument("--top", type=int, default=5, metavar="K", help="answers in jsonl (default 5)")
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer each line or sequence."""
     from .. import modelfile
-    from ..errors import UsageError
+    from ..errors import ItemsFailed, UsageError
     from ..tasks import find
 
     if args.top < 1:
@@ -41,10 +43,13 @@ def run(args: argparse.Namespace) -> int:
     preset = find(file.task)
     if args.format == "conll" and preset.kinds != "tokens:tags":
         raise UsageError("--format conll is for tags of words", expected="text or jsonl")
-    answers = _next_tokens(args, file) if preset.stream else _answers(args, file)
+    failed: list[str] = []
+    answers = _next_tokens(args, file) if preset.stream else _answers(args, file, failed)
     with output(args.output, force=args.force) as write:
         for line, answer in answers:
             write(answer_text(answer, line, args.format))
+    if failed:
+        raise ItemsFailed(f"no answer to {len(failed):,} of them, the first being {failed[0]}")
     return 0
 
 
@@ -60,8 +65,9 @@ def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, An
         yield line, blank if line.blank else predict(model.engine, model.reading, line.text, args.top)
 
 
-def _answers(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
-    """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format."""
+def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator[tuple[Line, Any]]:
+    """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format. failed:
+    told the files of sequences that cannot be read; their answers are blank."""
     from ..errors import UsageError
     from ..fusion import searching
     from ..inputs import INPUTS
@@ -73,25 +79,25 @@ def _answers(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
 
     model = searching(from_file(file, args.model, args.engine), args.beam, args.lm, args.lm_weight)
     path: Path | None = args.file
-    heard = INPUTS[find(file.task).input].reads == "audio"
+    named = INPUTS[find(file.task).input].reads in ("audio", "frames")  # x is a file
     ending = "" if path is None else Path(path.name.lower().removesuffix(".gz")).suffix
     config = model.config
     columns = config.data.columns if args.columns is None else args.columns
     # JSON lines of texts are lines, blank ones among them; where columns have other names they are a table.
     as_lines = ending == ".jsonl" and args.format == "jsonl" and columns is None and model.input.ids
-    whole = ending in FORMATS or (heard and path is not None and path.is_dir())
+    whole = ending in FORMATS or (named and path is not None and path.is_dir())
     if path is not None and whole and not as_lines:
         config = replace(config, data=replace(config.data, columns=columns, skip_bad=0))
         for example in from_files([path], config, asked=False).examples():
             line = Line(example.place.file, example.place.line, "", example.id)
-            yield line, answer(model, example, args.top)
+            yield line, _answer(model, example, args.top, failed)
         return
-    if heard:
+    if named:
         for line in read_lines(path, args.format):
             example = Example(
                 Path(line.text.strip()), None, Place(Path(str(line.file)), line.number), line.id
             )
-            yield line, model.output.blank() if line.blank else answer(model, example, args.top)
+            yield line, model.output.blank() if line.blank else _answer(model, example, args.top, failed)
         return
     if not model.input.ids:
         raise UsageError("this model reads numbers", expected="a FILE: " + ", ".join(FORMATS))
@@ -99,3 +105,19 @@ def _answers(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
         words: Any = tuple(line.text.split()) if model.output.targets == "each" else line.text
         example = Example(words, None, Place(Path(str(line.file)), line.number), None)
         yield line, answer(model, example, args.top)
+
+
+def _answer(model: Any, example: Any, top: int, failed: list[str]) -> Any:
+    """The answer to one sequence; where its file cannot be read a blank one that says why, and `failed` is told."""
+    from ..errors import DataError
+    from ..types import Answer
+    from ..using import answer
+
+    try:
+        return answer(model, example, top)
+    except DataError as error:
+        if not isinstance(example.x, Path):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        failed.append(str(example.x))
+        return Answer("", {"error": str(error)})

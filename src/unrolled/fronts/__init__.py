@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import time
+from . import frames, time
 from .sizes import Sizes
 
 __all__ = ["FRONTS", "Front", "Sizes"]
@@ -45,4 +45,5 @@ class Front:
 
 FRONTS: dict[str, Front] = {
     "time": Front(time.STRIDE, time.past, time.shapes, time.initialise, time.run),
+    "frames": Front(1, lambda sizes: 0, frames.shapes, frames.initialise, frames.run),
 }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..augment import augment
 from ..config import DataConfig
 from ..types import Example, Place
-from . import audio, numbers, tokens
+from . import audio, frames, numbers, tokens
 
 Vary = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
@@ -62,17 +62,20 @@ class Input(Protocol):
 class InputKind:
     """An input kind: what a reader must find for it (`text`, `numbers` or the file of a sound), and its functions.
 
-    vary: what training may make of an encoded x instead, by chance.
+    vary: what training may make of an encoded x instead, by chance.  opened: of an example whose x is a file, the one
+    with what the file holds; raises DataError.
     """
 
-    reads: Literal["text", "numbers", "audio"]
+    reads: Literal["text", "numbers", "audio", "frames"]
     learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
     restore: Callable[[Mapping[str, Any]], Input]
     vary: Vary | None = None
+    opened: Callable[[Any, Example], Example] | None = None
 
 
 INPUTS: dict[str, InputKind] = {
     "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
     "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
     "audio": InputKind("audio", audio.learn_audio, audio.audio_input, augment),
+    "frames": InputKind("frames", frames.learn_frames, frames.frame_input, None, frames.FrameInput.opened),
 }

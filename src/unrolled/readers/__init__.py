@@ -9,7 +9,7 @@ from ..columns import Wanted
 from ..errors import UsageError, suggest
 from ..media.audio import ENDINGS
 from ..types import Document, Example
-from . import conll, folder, npz, sounds, table, text, ts
+from . import clips, conll, folder, npz, sounds, table, text, ts
 
 Reader = Callable[[Sequence[Path], Wanted], Iterator[Example]]
 
@@ -30,12 +30,14 @@ FORMATS: dict[str, Reader] = {
     ".ts": ts.read,
     ".npz": npz.read,
     **dict.fromkeys(ENDINGS, sounds.files),
+    **dict.fromkeys(clips.ENDINGS, clips.files),
 }
 
 
 def _folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    """Folders of texts, or of sounds."""
-    return (sounds.folders if wanted.kind == "audio" else folder.read)(paths, wanted)
+    """Folders of texts, sounds or clips."""
+    kinds: dict[str, Reader] = {"audio": sounds.folders, "frames": clips.folders}
+    return kinds.get(wanted.kind, folder.read)(paths, wanted)
 
 
 def find_reader(path: Path) -> Reader:
@@ -51,6 +53,6 @@ def find_reader(path: Path) -> Reader:
         if ending
         else "has no ending that tells its format",
         file=path,
-        expected=", ".join(FORMATS) + ", or a folder of texts or sounds",
+        expected=", ".join(FORMATS) + ", or a folder of texts, sounds or clips",
         hint=suggest(ending, FORMATS),
     )

@@ -252,11 +252,11 @@ class _Rows:
             raise DataError(what, file=place.file, line=place.line, expected=f"{lacking[0]!r} in each")
         named = list(zip(cells, self.names, strict=True))
         by = None if self.found.by is None else as_label(*named[self.found.by], place, "the sequence's name")
-        x: Any = {"numbers": self.numbers, "text": self.text, "audio": self.sound}[self.wanted.kind](
-            named, place
-        )
+        kinds = {"numbers": self.numbers, "text": self.text, "audio": self.file, "frames": self.file}
+        x: Any = kinds[self.wanted.kind](named, place)
         y = self.target([named[i] for i in self.found.y if cells[i] is not _ABSENT], place)
-        if self.wanted.target == "tags" and by is None and y is not None and len(x) != len(y):
+        known = not isinstance(x, Path)  # how many steps a clip has is known when it is opened
+        if known and self.wanted.target == "tags" and by is None and y is not None and len(x) != len(y):
             steps = "tokens" if self.wanted.kind == "text" else "steps"
             what = f"{len(x):,} {steps} and {len(y):,} tags"
             raise DataError(what, file=place.file, line=place.line, expected="as many")
@@ -276,10 +276,10 @@ class _Rows:
             )
         return tuple(text.split()) if self.wanted.target == "tags" and not one_token else text
 
-    def sound(self, named: Sequence[tuple[object, str]], place: Place) -> Path:
+    def file(self, named: Sequence[tuple[object, str]], place: Place) -> Path:
         """The file of a row, relative to the table; it must be there."""
         if len(self.found.x) > 1 or self.found.by is not None:
-            raise UsageError("a row is one sound", file=self.path, expected="one column of x, and none of by")
+            raise UsageError("a row is one file", file=self.path, expected="one column of x, and none of by")
         return as_file(*next(named[at] for at in self.found.x), place)
 
     def numbers(self, named: Sequence[tuple[object, str]], place: Place) -> Floats:
@@ -309,7 +309,7 @@ class _Rows:
             case "number":
                 return as_reals([cell for cell, _ in cells], [name for _, name in cells], place)
             case "tags":
-                listed = isinstance(cell, list) or self.wanted.kind == "text"
+                listed = isinstance(cell, list) or self.wanted.kind != "numbers"
                 if listed and self.found.by is None:
                     return as_tokens(cell, name, place)
                 return (as_label(cell, name, place, "a tag"),)

@@ -1,0 +1,201 @@
+"""Clips of our own (clips.py): what is done in a clip never seen, beside the same convolution on a bag of frames.
+
+Six actions, of which two pairs differ in the order of their pictures alone; then clips of two actions, and where the
+one ends and the other begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from clips import PAIRS, write_actions, write_changes
+from common import finish, parser, record, toolkit
+from torch import Tensor
+from torch.nn import functional as F
+
+from unrolled.buckets import ExampleEpoch, in_order
+from unrolled.config import build
+from unrolled.convolutions import front
+from unrolled.examples import Examples
+from unrolled.frames import varied
+from unrolled.fronts import FRONTS
+from unrolled.inputs import Vary
+from unrolled.labelled import Labelled, from_files, prepare
+from unrolled.network import NetworkSpec
+from unrolled.tasks import resolve_data
+
+NEAR = 3  # pictures, as the model sees them
+
+
+def bag_of_frames(
+    train: Examples, n_y: int, n_x: int, epochs: int, seed: int, vary: Vary | None = None, size: int = 64
+) -> Mapping[str, Tensor]:
+    """The convolution of fronts/frames.py with nothing behind it that knows of time: mean and largest over all
+    pictures, then classes. The same batches as a recurrent model has, AdamW, cosine."""
+    spec = _spec(n_x, n_y, size)
+    rng = np.random.default_rng(seed)
+    first = FRONTS["frames"].initialise(spec.front_sizes, rng)
+    p = {f"front.{name}": torch.tensor(value, dtype=torch.float32) for name, value in first.items()}
+    p["head.W_ya"] = torch.tensor(
+        rng.uniform(-1, 1, (n_y, 2 * size)) * (2 * size) ** -0.5, dtype=torch.float32
+    )
+    p["head.b_y"] = torch.zeros(n_y)
+    for value in p.values():
+        value.requires_grad_()
+    batch_size = int(min(32, max(4, len(train) // 25)))
+    optimizer = torch.optim.AdamW(list(p.values()), lr=2e-3)
+    whole = epochs * len(ExampleEpoch(train, batch_size, seed, 0, np.zeros(0, np.bool_)))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, whole)
+    for number in range(epochs):
+        for batch in ExampleEpoch(train, batch_size, seed, number, np.zeros(0, np.bool_), vary):
+            loss = F.cross_entropy(_bag(spec, p, batch.x, batch.lengths), torch.from_numpy(batch.y))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return p
+
+
+def bag_answers(p: Mapping[str, Tensor], part: Examples, n_y: int, n_x: int, size: int = 64) -> list[int]:
+    """The class of each sequence, in their order."""
+    found = [0] * len(part)
+    for batch, numbers in in_order(part, 32):
+        with torch.no_grad():
+            best = _bag(_spec(n_x, n_y, size), p, batch.x, batch.lengths).argmax(1)
+        for number, one in zip(numbers.tolist(), best.tolist(), strict=True):
+            found[number] = one
+    return found
+
+
+def _spec(n_x: int, n_y: int, size: int) -> NetworkSpec:
+    return NetworkSpec(n_x=n_x, n_y=n_y, n_a=size, ids=False, front="frames", front_size=size)
+
+
+def _bag(spec: NetworkSpec, p: Mapping[str, Tensor], x: Any, lengths: Any) -> Tensor:
+    ends = torch.from_numpy(lengths)
+    a, _ = front(spec, p, torch.from_numpy(x).float(), ends, None)  # [batch, T, size]
+    past = (torch.arange(a.shape[1]) >= ends.unsqueeze(1)).unsqueeze(2)
+    mean = a.masked_fill(past, 0.0).sum(1) / ends.unsqueeze(1)
+    largest = a.masked_fill(past, -torch.inf).amax(1)
+    return F.linear(torch.cat([mean, largest], dim=1), p["head.W_ya"], p["head.b_y"])
+
+
+def split(tags: Sequence[str]) -> tuple[int, str, str]:
+    """Where tags are best told as one action and then another: the step of the second's first, and both."""
+    best = (-1, 0, "", "")
+    for at in range(1, len(tags)):
+        (one, many), (other, more) = (Counter(part).most_common(1)[0] for part in (tags[:at], tags[at:]))
+        if one != other:
+            best = max(best, (many + more, at, one, other))
+    return best[1:]
+
+
+def shares(true: Sequence[str], guessed: Sequence[str]) -> dict[str, float]:
+    """The share that is right, of all and of the clips in pairs that only order tells apart."""
+    in_pairs = {name for pair in PAIRS for name in pair}
+    right = [a == b for a, b in zip(true, guessed, strict=True)]
+    ordered = [one for one, name in zip(right, true, strict=True) if name in in_pairs]
+    return {"accuracy": float(np.mean(right)), "order pairs": float(np.mean(ordered))}
+
+
+def actions(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """recognize on unseen clips, and the bag of frames."""
+    train, test = folder / "train", folder / "test"
+    if not test.exists():
+        write_actions(train, options.clips, 1)
+        write_actions(test, options.unseen, 2)
+    model = folder / "actions"
+    done = toolkit(
+        "train", "recognize", train, "--minutes", str(options.minutes), "--seed", str(options.seed),
+        "--out", model, "--force", *options.more,
+    )  # fmt: skip
+    said = toolkit("predict", model, test, "--format", "jsonl").out.splitlines()
+    rows = [json.loads(line) for line in said]
+    true = [row["id"].partition("/")[0] for row in rows]
+    found = [{"model": "recognize", **shares(true, [row["label"] for row in rows]), "seconds": done.seconds}]
+    config = resolve_data(build("recognize"))
+    with tempfile.TemporaryDirectory() as work:
+        ready = prepare(from_files([train], config), from_files([test], config), config, Path(work))
+        assert ready.valid is not None
+        classes = ready.output.to_json()["classes"]
+        n_y, n_x = len(classes), ready.input.n_x
+        p = bag_of_frames(ready.train, n_y, n_x, options.bag_epochs, options.seed, _vary)
+        guessed = [classes[one] for one in bag_answers(p, ready.valid, n_y, n_x)]
+        true = [classes[int(ready.valid.row(number)[1])] for number in range(len(ready.valid))]
+    return [*found, {"model": f"bag of frames, {options.bag_epochs} epochs", **shares(true, guessed)}]
+
+
+def _vary(x: Any, rng: np.random.Generator) -> Any:
+    return varied(x, rng, flip=False, steady=False)
+
+
+def changes(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """frames:tags on clips of two actions: how near the change is found."""
+    tables = folder / "two" / "clips.csv", folder / "unseen" / "clips.csv"
+    if not tables[1].exists():
+        write_changes(tables[0].parent, options.clips, 3)
+        write_changes(tables[1].parent, options.unseen, 4)
+    model = folder / "changes"
+    done = toolkit(
+        "train", "frames:tags", tables[0], "--minutes", str(options.minutes), "--seed", str(options.seed),
+        "--out", model, "--force", *options.more,
+    )  # fmt: skip
+    said = toolkit("predict", model, tables[1], "--format", "jsonl").out.splitlines()
+    truth = [example.y for example in _opened(from_files([tables[1]], resolve_data(build("frames:tags"))))]
+    near, right = [], []
+    for line, tags in zip(said, truth, strict=True):
+        guessed, true = split(json.loads(line)["tags"]), split(tags)
+        near.append(abs(guessed[0] - true[0]) <= NEAR)
+        right.append(guessed[1:] == true[1:])
+    return [
+        {
+            "model": "frames:tags",
+            f"change within {NEAR}": float(np.mean(near)),
+            "both actions": float(np.mean(right)),
+            "seconds": done.seconds,
+        }
+    ]
+
+
+def _opened(data: Labelled) -> list[Any]:
+    from unrolled.inputs import INPUTS
+    from unrolled.labelled import opened
+
+    given, _ = INPUTS["frames"].learn(data.examples(), build("frames:tags").data)
+    return list(opened(data, given, INPUTS["frames"]))
+
+
+def main() -> int:
+    """Both parts, one after the other."""
+    made = parser(__doc__)
+    made.add_argument("--folder", type=Path, help="where clips and models go, and are found again")
+    made.add_argument("--clips", type=int, default=1200, help="to train on")
+    made.add_argument("--unseen", type=int, default=300)
+    made.add_argument("--minutes", type=float, default=10)
+    made.add_argument("--bag-epochs", type=int, default=20)
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--only", choices=("actions", "changes"))
+    made.add_argument("more", nargs="*", help="further options of train, after --")
+    options = made.parse_args()
+    with tempfile.TemporaryDirectory(prefix="clips-") as temporary:
+        folder = options.folder or Path(temporary)
+        rows: list[dict[str, Any]] = []
+        for part in (actions, changes):
+            if options.only in (None, part.__name__):
+                rows += part(options, folder)
+    made_by = [Path(__file__).with_name("clips.py")]  # the clips are what it draws
+    about = {name: vars(options)[name] for name in ("clips", "unseen", "minutes", "seed", "more")}
+    finish(record("video", made_by, **about, rows=rows), rows, options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
