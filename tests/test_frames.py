@@ -130,7 +130,9 @@ def an_input(**more: object) -> FrameInput:
 
 
 def test_json_there_and_back():
-    kind, words = learn_frames([Example(Path("a.mp4"), "x", PLACE)], DataConfig(frame_size=24, colour=True))
+    kind, words = learn_frames(
+        [Example(Path("a.mp4"), "x", PLACE)], DataConfig(frame_size=24, colour=True, frame_rate=10.0)
+    )
     assert frame_input(json.loads(json.dumps(kind.to_json()))) == kind
     assert kind.n_x == 24 * 24 * 3 and "24 x 24, in colour, 10 a second" in words
     for damage in ({"side": 0}, {"side": 1e9}, {"colour": 1}, {"rate": "x"}, {"more": 1}):
@@ -394,6 +396,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path):
         (("recognize", tmp_path / "clips.csv"), "no such file"),
         (("frames:tags", tmp_path), "no tags"),
         (("classify", tmp_path / "a.png"), "clips are for frames"),
+        (("numbers:label", tmp_path / "clips.csv", "--frame-size", "16"), "no use for 'frame_size'"),
         (("recognize", tmp_path / "none"), "cannot tell|no such file"),
     ):
         done = run("train", *words, "--out", tmp_path / "m")

@@ -119,6 +119,9 @@ ONLY: dict[str, tuple[str, ...]] = {
     "crf": ("tags",),
 }
 
+# How clips are read, where nothing else is asked for.
+FRAMES = {"frame_size": 48, "frame_rate": 10.0, "colour": False, "differences": False, "longest": 600}
+
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
 RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
 
@@ -148,12 +151,16 @@ def resolve_data(config: Config) -> Config:
             )
     if config.data.horizon and preset.kinds != "numbers:number":
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers:number")
+    for name in FRAMES:
+        if get(config, name) is not None and preset.input != "frames":
+            raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
     config = fill(config, preset.defaults)
     config = fill(
         config, {"bidirectional": False, "affixes": False, "crf": False, "front": "none", "augment": False}
     )
     if preset.input == "audio":
         config = fill(config, {"normalise": "utterance" if config.model.bidirectional else "running"})
+    config = fill(config, FRAMES) if preset.input == "frames" else config
     config = fill(config, {"pooling": "max"}) if preset.output in ONLY["pooling"] else config
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
 

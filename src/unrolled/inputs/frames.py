@@ -21,7 +21,7 @@ from ..media import image
 from ..types import Example, Place
 
 SIDES = (8, 256)
-SIDE, RATE, LONGEST = 48, 10.0, 600  # where nothing is asked for
+SIDE, LONGEST = 48, 600  # where nothing is asked for
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,8 @@ def learn_frames(examples: Iterable[Example], config: DataConfig) -> tuple[Frame
     count = sum(1 for _ in examples)
     if not count:
         raise DataError("no examples: not one clip", expected="clips")
-    side, longest = config.frame_size or SIDE, config.longest or LONGEST
-    rate = RATE if config.frame_rate is None else config.frame_rate
-    found = FrameInput(side, bool(config.colour), float(rate), bool(config.differences), longest)
+    side, longest, rate = config.frame_size or SIDE, config.longest or LONGEST, config.frame_rate or 0.0
+    found = FrameInput(side, bool(config.colour), rate, bool(config.differences), longest)
     words = f"{count:,} clips; pictures of {side} x {side}, {'in colour' if found.colour else 'grey'}, "
     words += f"{rate:g} a second" if rate else "as many as there are"
     return found, words + (", and what changes between them" if found.differences else "")
