@@ -169,7 +169,7 @@ def _opened(data: Labelled) -> list[Any]:
     from unrolled.inputs import INPUTS
     from unrolled.labelled import opened
 
-    given, _ = INPUTS["frames"].learn(data.examples(), build("frames:tags").data)
+    given, _ = INPUTS["frames"].learn(data.examples(), resolve_data(build("frames:tags")).data)
     return list(opened(data, given, INPUTS["frames"]))
 
 
