@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+import tones
 from labelled_small import write_conll, write_reviews
 from training import SMALL, batch_of, marks, place, run, start, write_text
 from unrolled import train
@@ -39,6 +40,7 @@ WRITERS = {
     "language": lambda folder: write_text(folder / "t.txt", 150),
     "classify": lambda folder: write_reviews(folder / "t.csv", 260),
     "tag": lambda folder: write_conll(folder / "t.conll", 220),
+    "transcribe": lambda folder: tones.table(folder, tones.texts(60)),
 }
 
 
@@ -72,6 +74,7 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
         ),
         ("classify", ("--epochs", "2"), ("--pooling", "attention", "--average", "0.9", "--class-weights")),
         ("tag", ("--minutes", "0.1"), ("--variational",)),
+        ("transcribe", ("--epochs", "2"), ("--augment", "--bands", "8")),
     ],
 )
 def test_killed_and_left_alone_end_in_the_same_bits(task, budget, options, tmp_path):

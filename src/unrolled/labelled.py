@@ -103,6 +103,9 @@ def from_files(
         line = f"{place}: {reason}"
         if line not in told:
             told.append(line)
+        if len(told) > config.data.skip_bad:  # by a reader and for what is in a sound together
+            what = f"{reason} (after {len(told) - 1:,} bad rows that were skipped)"
+            raise DataError(what, file=place.file, line=place.line, hint=f"--skip-bad {len(told)}")
 
     def bad(place: Place, error: DataError) -> None:
         if len(told) >= config.data.skip_bad and f"{place}: {error.what}" not in told:

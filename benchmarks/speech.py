@@ -1,0 +1,204 @@
+"""Speech: spoken digits as labels, as strings and as a wake word; prompts with and without a language model.
+
+Digits are the Free Spoken Digit Dataset (3,000 recordings, 8 kHz, six speakers); its official test part is the
+recordings numbered 0 to 4. `words`: audio:label on it. `speakers`: the same, each speaker left out in turn. `strings`:
+one to five digits of one speaker joined with gaps by chance, each part made of its own recordings, by transcribe.
+`wake`: one digit among the others and noise, by the model of `words`. `prompts`: 432 telephone prompts of one voice, a
+tenth held apart, alone and with a language model of the other transcripts.
+
+    python benchmarks/speech.py words wake strings prompts [--data FOLDER] [--epochs N]
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import soundfile
+from common import data_folder, finish, parser, record, toolkit
+
+RATE = 8000
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+WAKE = "seven"
+NOISE_MINUTES = 3
+CLIP = 1.0  # seconds of a piece of noise
+
+Row = dict[str, Any]
+
+
+def digits(folder: Path) -> list[tuple[Path, str, str, bool]]:
+    """Each recording, its digit, its speaker, whether it is of the official test part."""
+    found = []
+    for path in sorted((folder / "fsdd" / "recordings").glob("*.wav")):
+        digit, speaker, number = path.stem.split("_")
+        found.append((path, NAMES[int(digit)], speaker, int(number) < 5))
+    return found
+
+
+def table(path: Path, column: str, rows: list[tuple[Path | str, str]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["audio", column])
+        writer.writerows(rows)
+    return path
+
+
+def trained(task: str, train: Path, out: Path, options: list[str]) -> tuple[float, float]:
+    """Train; wall and processor seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = toolkit("train", task, train, "--out", out, "--force", *options)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.seconds, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def measured(model: Path, test: Path, *options: str | Path) -> dict[str, Any]:
+    return json.loads(toolkit("evaluate", model, test, "--json", *options).out)
+
+
+def words(data: Path, work: Path, options: list[str]) -> list[Row]:
+    every = digits(data)
+    train = table(work / "train.csv", "label", [(p, d) for p, d, _, test in every if not test])
+    test = table(work / "test.csv", "label", [(p, d) for p, d, _, test in every if test])
+    wall, cpu = trained("audio:label", train, work / "words", options)
+    found = measured(work / "words", test)
+    return [
+        {"what": "words right, official test", "accuracy": found["accuracy"], "seconds": wall, "cpu": cpu}
+    ]
+
+
+def wake(data: Path, work: Path, options: list[str]) -> list[Row]:
+    """Misses of one digit at one false accept a minute; needs the model of `words`."""
+    rng = np.random.default_rng(0)
+    test = [(p, d) for p, d, _, test in digits(data) if test]
+    noise = []
+    for i in range(int(NOISE_MINUTES * 60 / CLIP)):
+        path = work / f"noise{i}.wav"
+        white = rng.standard_normal(int(CLIP * RATE)) * 10 ** rng.uniform(-3, -0.7)
+        kind = [white, np.cumsum(white) * 0.03, np.convolve(white, np.ones(8) / 8, "same")][i % 3]
+        soundfile.write(path, np.clip(kind, -1, 1), RATE)
+        noise.append((path, "noise"))
+    rows = [*test, *noise]
+    listed = table(work / "wake.csv", "label", rows)
+    lines = toolkit("predict", work / "words", listed, "--format", "jsonl", "--top", "10").out.splitlines()
+    scores = np.array([json.loads(line)["probabilities"][WAKE] for line in lines])
+    true = np.array([label == WAKE for _, label in rows])
+    minutes = sum(soundfile.info(p).duration for p, label in rows if label != WAKE) / 60
+    allowed = int(minutes)  # one a minute
+    threshold = np.sort(scores[~true])[::-1][allowed] if allowed < (~true).sum() else 0.0
+    missed = int((scores[true] <= threshold).sum())
+    return [
+        {
+            "what": f"wake word '{WAKE}', misses at one false accept a minute",
+            "missed": missed / true.sum(),
+            "of": int(true.sum()),
+            "minutes": minutes,
+            "at": float(threshold),
+        }
+    ]
+
+
+def speakers(data: Path, work: Path, options: list[str]) -> list[Row]:
+    every, rows = digits(data), []
+    for speaker in sorted({s for _, _, s, _ in every}):
+        train = table(work / "s.train.csv", "label", [(p, d) for p, d, s, _ in every if s != speaker])
+        test = table(work / "s.test.csv", "label", [(p, d) for p, d, s, _ in every if s == speaker])
+        wall, cpu = trained("audio:label", train, work / "speaker", options)
+        found = measured(work / "speaker", test)
+        rows.append(
+            {"what": f"without {speaker}", "accuracy": found["accuracy"], "seconds": wall, "cpu": cpu}
+        )
+    worst = min(rows, key=lambda row: row["accuracy"])
+    return [*rows, {"what": f"worst: {worst['what']}", "accuracy": worst["accuracy"]}]
+
+
+def joined(folder: Path, recordings: list[tuple[Path, str, str, bool]], count: int, seed: int) -> list[Any]:
+    """Strings of one to five digits of one speaker, with gaps of 50 to 400 ms."""
+    rng, folder_made = np.random.default_rng(seed), folder
+    folder_made.mkdir(exist_ok=True)
+    by_speaker: dict[str, list[tuple[Path, str]]] = {}
+    for path, digit, speaker, _ in recordings:
+        by_speaker.setdefault(speaker, []).append((path, digit))
+    names, rows = sorted(by_speaker), []
+    for i in range(count):
+        own = by_speaker[names[rng.integers(len(names))]]
+        chosen = [own[j] for j in rng.integers(len(own), size=rng.integers(1, 6))]
+        gap = lambda: np.zeros(int(rng.uniform(0.05, 0.4) * RATE))  # noqa: E731
+        parts = [gap()]
+        for path, _ in chosen:
+            parts += [soundfile.read(path)[0], gap()]
+        made = np.concatenate(parts)
+        made += 1e-4 * rng.standard_normal(len(made))
+        soundfile.write(folder_made / f"{i}.wav", made, RATE)
+        rows.append((folder_made / f"{i}.wav", " ".join(digit for _, digit in chosen)))
+    return rows
+
+
+def strings(data: Path, work: Path, options: list[str], count: int) -> list[Row]:
+    every = digits(data)
+    rows = joined(work / "train", [row for row in every if not row[3]], count, 1)
+    train = table(work / "strings.csv", "text", rows)
+    tested = joined(work / "test", [row for row in every if row[3]], 300, 2)
+    test = table(work / "strings.test.csv", "text", tested)
+    wall, cpu = trained("transcribe", train, work / "strings", options)
+    found = measured(work / "strings", test)
+    keys = ("wer", "greedy_wer", "cer", "exact")
+    return [{"what": "strings of 1-5 digits", **{k: found[k] for k in keys}, "seconds": wall, "cpu": cpu}]
+
+
+def prompts(data: Path, work: Path, options: list[str]) -> list[Row]:
+    """Letters, spaces and apostrophes of the transcripts, lower-cased; every tenth by a hash of its name is tested."""
+    parts: dict[bool, list[tuple[Path, str]]] = {True: [], False: []}
+    with (data / "asterisk_en" / "transcripts.tsv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            text = "".join(c if c.isalpha() or c == "'" else " " for c in row["text"].lower())
+            held = hashlib.sha256(row["file"].encode()).digest()[0] % 10 == 0
+            parts[held].append((data / "asterisk_en" / "wav" / row["file"], " ".join(text.split())))
+    train = table(work / "prompts.csv", "text", parts[False])
+    test = table(work / "prompts.test.csv", "text", parts[True])
+    said = work / "said.txt"
+    said.write_text("".join(f"{text}\n" for _, text in parts[False]), encoding="utf-8")
+    wall, cpu = trained("transcribe", train, work / "prompts", options)
+    lm = ["--documents", "line", "--epochs", "40", "--hidden", "64", "--dropout", "0.3", "--threads", "1"]
+    toolkit("train", "language", said, "--out", work / "lm", "--force", *lm)
+    rows = []
+    for name, more in (("alone", []), ("with a language model", ["--lm", work / "lm", "--lm-weight", "0.5"])):
+        found = measured(work / "prompts", test, *more)
+        row = {"what": f"prompts, {name}", "wer": found["wer"], "cer": found["cer"], "of": found["sequences"]}
+        rows.append(row | ({"seconds": wall, "cpu": cpu} if name == "alone" else {}))
+    return rows
+
+
+def main() -> int:
+    made = parser(__doc__)
+    made.add_argument("parts", nargs="+", choices=("words", "wake", "speakers", "strings", "prompts"))
+    made.add_argument("--data", type=Path, help="the folder of fsdd/ and asterisk_en/")
+    made.add_argument("--count", type=int, default=3000, help="strings to train on (default 3000)")
+    made.add_argument("--threads", default="2")
+    made.add_argument("--options", default="", help="further options of train")
+    made.add_argument("--epochs", default="40")
+    args = made.parse_args()
+    home = data_folder(args.data, "speech")
+    data = home if (home / "fsdd").is_dir() else home / "speech"
+    options = ["--threads", args.threads, "--seed", "0", "--epochs", args.epochs, *args.options.split()]
+    began, rows = time.monotonic(), list[Row]()
+    with TemporaryDirectory() as folder:
+        for part in args.parts:
+            more = (args.count,) if part == "strings" else ()
+            rows += globals()[part](data, Path(folder), options, *more)
+            print(rows[-1], file=sys.stderr)
+    listed = [data / "asterisk_en" / "transcripts.tsv", data / "fsdd" / "README.md"]
+    result = record("speech", listed, options=options, rows=rows, seconds=time.monotonic() - began)
+    finish(result, rows, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
