@@ -14,7 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import nn
     from .estimators import LanguageModel, load
-    from .learners import Classifier, Recognizer, Regressor, Tagger, Transcriber
+    from .learners import Classifier, Recognizer, Regressor, Tagger, Transcriber, Translator
     from .machine import tune
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Regressor",
     "Tagger",
     "Transcriber",
+    "Translator",
     "__version__",
     "load",
     "nn",
@@ -37,6 +38,7 @@ _HOMES = {
     "Regressor": "learners",
     "Tagger": "learners",
     "Transcriber": "learners",
+    "Translator": "learners",
     "load": "estimators",
     "tune": "machine",
     "nn": None,

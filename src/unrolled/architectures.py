@@ -6,7 +6,7 @@
 | one-to-many | `one_to_many`: each output is the next input | music from a genre, text sampled |
 | many-to-one | `many_to_one`: the answer after the last step | a review's rating |
 | many-to-many, T_x = T_y | `many_to_many`: an answer at every step | names in a sentence |
-| many-to-many, T_x != T_y | its place is here: an encoder's last state begins a decoder | translation |
+| many-to-many, T_x != T_y | `encoder_decoder`: the last state of one begins another, which may attend | translation |
 
 A language model is trained as many-to-many, its inputs being its targets one step late, and sampled as one-to-many.
 """
@@ -20,11 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .attention import decode, encode
+from .batching import START
 from .convolutions import front
 from .fused import TensorState
 from .layers import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
 from .losses import PLAIN, Criterion, loss
-from .network import NetworkSpec, initialise
+from .network import NetworkSpec, initialise, part_of
 from .scan import deep, drop
 
 Features = tuple[Tensor, TensorState]
@@ -82,9 +84,11 @@ class Network(nn.Module):
         """Sum of the loss over the targets y, their number, and the state.
 
         y: classes [batch, T_x], or [batch] from many to one (-1 asks nothing); numbers [batch, T_x, n_y] or
-        [batch, n_y] (NaN asks nothing). The state is exact for rows of full length; that of a row which ended is not
-        to be carried on.
+        [batch, n_y] (NaN asks nothing); of an encoder-decoder [batch, T_y] classes, a sequence of its own length. The
+        state is exact for rows of full length; that of a row which ended is not to be carried on.
         """
+        if self.spec.architecture == "encoder-decoder":
+            return *encoder_decoder(self, x, y, lengths, dropouts, criterion), ()
         ends = lengths
         if not self.spec.bidirectional and self.spec.architecture == "many-to-many":
             # Padding stands on the right and cannot change an earlier answer of a network that reads forward,
@@ -173,6 +177,21 @@ def one_to_many(
         x = choose(y_hat[:, 0])
         chosen.append(x)
     return torch.stack(chosen, dim=1), state or ()
+
+
+def encoder_decoder(
+    network: Network, x: Tensor, y: Tensor, lengths: Tensor | None, dropouts: Dropouts, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """T_x != T_y: the loss of y [batch, T_y] where each step is told the true y before it (teacher forcing)."""
+    spec, p = network.spec, network.weights()
+    lengths = torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths
+    memory, state = encode(spec, p, x, lengths, dropouts)
+    before = torch.cat(
+        [torch.full_like(y[:, :1], START), y[:, :-1]], dim=1
+    )  # padding comes last, and asks nothing
+    made = decode(spec, p, before, memory, state, state[0].new_zeros(len(x), spec.n_a), dropouts)
+    prefix, writer = spec.writer
+    return loss(writer, part_of(spec, p, prefix), made.features, y, None, criterion)
 
 
 FORMS: dict[

@@ -14,6 +14,10 @@ from typing import Literal
 from .errors import DataError, UsageError, suggest
 from .types import Place
 
+PAIRS = (
+    ("source", "src", *("text", "x")),
+    ("target", "trg", "translation", "y"),
+)  # of texts that are translated
 TEXT = ("text", "sentence", "review", "comment", "x")  # names of x, where none is asked for, in this order
 SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
 CLIP = ("clip", "video", "frames", "path", "file", "filename", "image", "x")
@@ -135,6 +139,8 @@ def find_columns(
         y = tuple(map(position, wanted.y))
     else:
         y = _if_there(wanted, names, {*x, by})
+    if wanted.target == "text" and wanted.kind == "text" and not (x and y):
+        x, y = _pair(names, x, y, {number, by})
     taken = {*y, number, by}
     if not x and wanted.kind != "numbers":
         what, known = _KINDS[wanted.kind]
@@ -154,6 +160,24 @@ def find_columns(
         name = names[min(set(x) & {*y, by})]
         raise UsageError(f"column {name!r} is to be x and something else too", expected="other columns")
     return Found(x, y, number, by)
+
+
+def _pair(
+    names: Sequence[str], x: tuple[int, ...], y: tuple[int, ...], taken: set[int | None]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The columns of two texts by their usual names; where there are but two columns besides, in their order."""
+    left = [i for i in range(len(names)) if i not in taken]
+    for own, (known, place) in enumerate(zip(PAIRS, (0, 1), strict=True)):
+        if (x, y)[own]:
+            continue
+        found = _default(known, names, {*taken, *x, *y})
+        found = left[place] if found is None and len(left) == 2 and left[place] not in (*x, *y) else found
+        x, y = (
+            ((found,) if found is not None else x, y)
+            if own == 0
+            else (x, (found,) if found is not None else y)
+        )
+    return x, y
 
 
 def _if_there(wanted: Wanted, names: Sequence[str], taken: set[int | None]) -> tuple[int, ...]:

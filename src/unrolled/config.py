@@ -33,15 +33,21 @@ def option(
     return field(default=default, metadata={"help": text, "choices": choices, "low": low, "high": high})
 
 
+UNITS = ("word", "white", "char", "subword")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """How a person's files become sequences."""
 
     unit: str | None = option(
         None,
-        "what one token is; white: split at white space only (default char)",
-        choices=("word", "white", "char"),
+        "what one token is; white: split at white space only; subword: pieces of words, learnt (translate's default)",
+        choices=UNITS,
     )
+    source_unit: str | None = option(None, "the same of what is read (default: --unit)", choices=UNITS)
+    target_unit: str | None = option(None, "the same of what is written (default: --unit)", choices=UNITS)
+    shared: bool = option(False, "one vocabulary and one embedding for what is read and written")
     documents: str | None = option(
         None,
         "where state starts from zeros: each file (default for char), line (default for word) or blank-line block",
@@ -120,6 +126,13 @@ class ModelConfig:
     front_size: int | None = option(
         None, "numbers a step behind the front (default: as hidden)", low=1, high=65_536
     )
+    attention: str | None = option(
+        None,
+        "what a decoder sees of the encoder: none is its last state alone (default multiplicative)",
+        choices=("none", "additive", "multiplicative"),
+    )
+    feeding: bool = option(False, "the decoder reads what it attended to at the step before; slower")
+    decoder_layers: int | None = option(None, "layers of a decoder (default: --layers)", low=1, high=32)
     ordinal: bool = option(False, "the classes are a rating: near misses are better than far ones")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from . import modelfile, using
 from .batching import evaluation_batches
+from .decode.beam import Search
 from .errors import UsageError, need
 from .fusion import searching
 from .inputs.tokens import encode
@@ -35,7 +36,8 @@ WARM = 256  # tokens that warm a lane up
 class Measurement:
     """What to measure: a model on files, with how many lanes for a long document, on which engine (None: the
     quickest there is), with which learning rate of dynamic evaluation (None: none), and which columns of a table (None:
-    those of the training); of what is said the width of the beam, a language model and its weight."""
+    those of the training); of what is said or written the width of the beam, of what is said a language model and its
+    weight."""
 
     model: Path
     data: tuple[Path, ...]
@@ -60,10 +62,13 @@ def measure(what: Measurement) -> dict[str, Any]:
         if what.lm is not None or what.beam is not None:
             raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
         return dict(evaluate(what))
-    if what.lanes != 1 or what.dynamic_lr is not None:
+    if what.lanes != 1 or what.dynamic_lr is not None:  # of a stream alone
         raise UsageError("lanes and dynamic evaluation are for language models")
     model = using.open_trained(what.model, what.engine or "numpy")
-    model = searching(model, what.beam, what.lm, what.lm_weight)
+    width = what.beam
+    if model.decoder is not None and width is not None:
+        model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
+    model = searching(model, width, what.lm, what.lm_weight)
     config = model.config
     columns = config.data.columns if what.columns is None else what.columns
     config = replace(config, data=replace(config.data, columns=columns))
@@ -107,13 +112,16 @@ def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:
 def in_words(metrics: Mapping[str, Any]) -> str:
     """The metrics as a table for people; those by type stand behind the others."""
     flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
-    lines = [
-        f"{name:20}{value:,.0f}" if name in COUNTS else f"{name:20}{value:.4f}"
-        for name, value in flat.items()
-    ]
+    lines = [f"{name:20}{_shown(name, value)}" for name, value in flat.items()]
     for name in metrics.keys() - flat.keys():
         lines += [f"{name} {kind:20}{value:.4f}" for kind, value in metrics[name].items()]
     return "\n".join(lines)
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"
 
 
 COUNTS = ("tokens", "characters", "sequences", "steps", "skipped")

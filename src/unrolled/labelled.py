@@ -31,7 +31,7 @@ from .media.audio import header
 from .outputs import OUTPUTS, Output
 from .outputs.ctc import refuse_infeasible, tidy
 from .prepare import fingerprint
-from .readers import find_reader
+from .readers import find_reader, in_parallel, read_pairs
 from .tasks import find
 from .types import Example, Place
 
@@ -70,12 +70,15 @@ class Ready:
 
 
 def with_columns(paths: Sequence[Path], config: Config) -> Config:
-    """The configuration with the columns of numbers by their names, as the first table has them: so every other one is
-    read alike, whatever order its columns have and whatever else is in it. Raises what the readers raise."""
+    """The configuration with the columns of numbers, or of texts to be translated, by their names, as the first table
+    has them: so every other one is read alike, whatever order its columns have and whatever else is in it. Raises what
+    the readers raise."""
     found: list[tuple[str, ...]] = []
     next(iter(from_files(paths, config, named=found.append).examples()), None)
     given = config.data.columns
-    if INPUTS[find(config.task).input].reads != "numbers" or not found:
+    preset = find(config.task)
+    by_name = INPUTS[preset.input].reads == "numbers" or OUTPUTS[preset.output].target == "text"
+    if not by_name or not found:
         return config
     if (given and parse_columns(given).x) or any(
         set(name) & set(",+=") or not name.strip() for name in found[0]
@@ -122,6 +125,9 @@ def from_files(
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
 
     def examples() -> Iterator[Example]:
+        if target == "text" and reads == "text" and in_parallel(paths):
+            yield from read_pairs(paths, wanted)
+            return
         for reader, group in groupby(paths, find_reader):
             yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
 

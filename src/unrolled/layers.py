@@ -128,6 +128,8 @@ POOLS: dict[str, Callable[[NetworkSpec, Parameters, Tensor, Tensor], Tensor]] = 
 def outputs(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
     """What the network answers, [..., features] -> [..., n_y]: log softmax, for the adaptive one too (all outputs in
     full); where the network is not normalised the numbers or scores themselves."""
+    if spec.output == "features":
+        return a
     if not spec.normalised:
         return head(spec, p, a)
     first = F.log_softmax(head(spec, p, a), dim=-1)

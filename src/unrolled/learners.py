@@ -274,17 +274,48 @@ class Transcriber(_Learner):
         return self._tags("transformer")
 
 
+class Translator(_Learner):
+    """A text for a text: X and y lists of texts. unit: subword unless asked otherwise; `settings` takes source_unit,
+    target_unit, attention and the like."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"tokens": "translate", "numbers": "numbers:sequence"}
+
+    def _target(self, y: Any) -> str:
+        return str(y)
+
+    def _records(self, X: Sequence[Any]) -> list[dict[str, Any]]:
+        examples = [Example(_x(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1)]
+        parts = (examples[i : i + using.ROWS] for i in range(0, len(examples), using.ROWS))
+        return [dict(found.record) for part in parts for found in using.answers(self._model, part)]
+
+    def predict(self, X: Sequence[Any]) -> list[str]:
+        """The text for each sequence."""
+        return [record["text"] for record in self._records(X)]
+
+    def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
+        """1 less the character error rate: 1 where all is right, below 0 where more is wrong than there is."""
+        from .metrics.edits import character_errors
+
+        return 1 - character_errors(zip(map(str, y), self.predict(X), strict=True)).rate
+
+    def __sklearn_tags__(self) -> Any:
+        return self._tags("transformer")
+
+
 # By the task, or else by its output.
-LEARNERS: dict[str, type[Classifier] | type[Regressor] | type[Tagger] | type[Transcriber]] = {
+LEARNERS: dict[
+    str, type[Classifier] | type[Regressor] | type[Tagger] | type[Transcriber] | type[Translator]
+] = {
     "frames:label": Recognizer,
     "label": Classifier,
     "number": Regressor,
+    "sequence": Translator,
     "tags": Tagger,
     "ctc": Transcriber,
 }
 
 
-def from_model(model: Trained) -> Classifier | Regressor | Tagger | Transcriber:
+def from_model(model: Trained) -> Classifier | Regressor | Tagger | Transcriber | Translator:
     """The fitted estimator of an opened model."""
     preset = find(model.file.task)
     kind = LEARNERS.get(preset.kinds) or LEARNERS.get(preset.output)

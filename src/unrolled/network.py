@@ -2,15 +2,16 @@
 
 Shared by the torch half, which trains it, and the NumPy engine, which runs it. A network is
 embedding (or bare one-hot vectors, or numbers) -> front, where there is one -> core: recurrent layers, each in one or
-two directions -> head.
+two directions -> head. An encoder-decoder is two or three of these, and what lies between them: see
+`NetworkSpec.encoder`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,10 @@ from .errors import DataError, UsageError
 from .fronts import FRONTS, Sizes
 
 SOFTMAXES = ("exact", "adaptive")
-ARCHITECTURES = ("one-to-one", "many-to-one", "many-to-many")
+ARCHITECTURES = ("one-to-one", "many-to-one", "many-to-many", "encoder-decoder")
+ATTENTIONS = ("none", "additive", "multiplicative")
 POOLINGS = ("last", "mean", "max", "attention")
-OUTPUTS = ("classes", "numbers", "ctc")
+OUTPUTS = ("classes", "numbers", "ctc", "features")
 SMALLEST_ADAPTIVE = 100  # outputs; below that clusters only cost
 
 
@@ -35,10 +37,14 @@ class NetworkSpec:
     embedding: size of the embedding, 0 for bare one-hot vectors (or for numbers). n_y outputs.
     multi_hot: a step is several ids (a word and its affixes), whose embeddings are added up: x [batch, T_x, ids].
     tie: one matrix for embedding and head (Press and Wolf, arXiv 1608.05859v3). softmax: exact or adaptive.
-    architecture: which steps are asked for an output. output: classes, of which one is true; numbers; or ctc: classes
-    whose sequence is asked for, class 0 being none (Graves et al. 2006).
+    architecture: which steps are asked for an output. output: classes, of which one is true; numbers; ctc: classes
+    whose sequence is asked for, class 0 being none (Graves et al. 2006); or features, what a head would see (a network
+    that is part of another).
     pooling: what many-to-one sees of all steps. crf: classes are chosen as a whole path (Lafferty et al. 2001).
     front: what numbers go through before the core (fronts/), or none; front_size: how many numbers a step it makes.
+    Of an encoder-decoder: attention; feeding: whether what attention gave is read at the next step (Luong et al.,
+    arXiv 1508.04025v5); decoder_layers; target_embedding: size of the embedding of y; shared: one embedding for both
+    ends; tie: one matrix for the embedding of y and the head.
     Raises UsageError for what makes no sense.
     """
 
@@ -60,6 +66,11 @@ class NetworkSpec:
     crf: bool = False
     front: str = "none"
     front_size: int = 0
+    attention: str = "none"
+    feeding: bool = False
+    decoder_layers: int = 0
+    target_embedding: int = 0
+    shared: bool = False
 
     def __post_init__(self) -> None:
         cells.find(self.cell, self.activation)
@@ -83,7 +94,17 @@ class NetworkSpec:
             raise UsageError("CTC asks for a class, or none, at every step")
         if self.softmax == "adaptive" and (self.crf or self.output != "classes"):
             raise UsageError("the adaptive softmax is for classes chosen one by one", hint="--softmax exact")
-        if self.tie and not (self.embedding and self.n_x == self.n_y and self.softmax == "exact"):
+        if self.architecture == "encoder-decoder":
+            _refuse_senseless(self)
+        elif (
+            self.attention != "none"
+            or self.feeding
+            or self.decoder_layers
+            or self.target_embedding
+            or self.shared
+        ):
+            raise UsageError("attention and a decoder are for an encoder-decoder", hint="translate")
+        elif self.tie and not (self.embedding and self.n_x == self.n_y and self.softmax == "exact"):
             what = "tied weights need an embedding, as many inputs as outputs and the exact softmax"
             raise UsageError(what, hint="--set model.tie=false")
         if self.softmax == "adaptive" and self.n_y < SMALLEST_ADAPTIVE:
@@ -104,6 +125,49 @@ class NetworkSpec:
     def features(self) -> int:
         """How many numbers the head sees at a step: n_a of each direction."""
         return self.n_a * len(self.directions)
+
+    @property
+    def encoder(self) -> NetworkSpec:
+        """Of an encoder-decoder the network that reads x; its tensors are called `encoder.` and their own names."""
+        return replace(
+            self,
+            n_y=self.features,
+            architecture="many-to-many",
+            output="features",
+            **dict.fromkeys(("tie", "feeding", "shared"), False),
+            **dict.fromkeys(("decoder_layers", "target_embedding"), 0),
+            attention="none",
+            softmax="exact",
+        )
+
+    @property
+    def decoder(self) -> NetworkSpec:
+        """The network that writes y, called `decoder.`: a language model, or without a head where attention has it.
+        With feeding it reads numbers: an embedding, and behind it what attention gave."""
+        attends, n_e = self.attention != "none", self.target_embedding
+        return NetworkSpec(
+            n_x=n_e + self.n_a if self.feeding else self.n_y,
+            n_y=self.n_a if attends else self.n_y,
+            n_a=self.n_a,
+            cell=self.cell,
+            activation=self.activation,
+            layers=self.decoder_layers,
+            ids=not self.feeding,
+            embedding=0 if self.feeding else n_e,
+            softmax="exact" if attends else self.softmax,
+            output="features" if attends else "classes",
+        )
+
+    @property
+    def attender(self) -> NetworkSpec:
+        """What answers with attention, called `attention.`: the equation of the basic RNN over a of the decoder and the
+        context beside it, a~ = tanh(W_a[a, context] + b_a), and the head."""
+        return NetworkSpec(self.features, self.n_y, self.n_a, cell="rnn", ids=False, softmax=self.softmax)
+
+    @property
+    def writer(self) -> tuple[str, NetworkSpec]:
+        """The part of an encoder-decoder that has its head, and that part's name."""
+        return ("decoder", self.decoder) if self.attention == "none" else ("attention", self.attender)
 
     @property
     def the_cell(self) -> Cell:
@@ -150,21 +214,35 @@ def from_json(record: Mapping[str, Any], file: object = None) -> NetworkSpec:
         raise DataError(f"the description of the network is wrong: {error.what}", file=file) from error
 
 
+def _refuse_senseless(spec: NetworkSpec) -> None:
+    """Raise UsageError for an encoder-decoder that cannot be."""
+    if spec.front != "none":
+        raise UsageError("an encoder-decoder has no front", hint="--front none")
+    if spec.output != "classes" or spec.crf:
+        raise UsageError("an encoder-decoder answers with classes, one after the other", hint="--no-crf")
+    if spec.feeding and (spec.attention == "none" or not spec.target_embedding):
+        raise UsageError("input feeding needs attention and an embedding", hint="--attention multiplicative")
+    if spec.tie and not (spec.target_embedding == spec.n_a and spec.softmax == "exact"):
+        what = f"tied weights need an embedding of {spec.n_a}, as many as units, and the exact softmax"
+        raise UsageError(what, hint="--no-tie")
+    same = spec.n_x == spec.n_y and spec.embedding == spec.target_embedding > 0
+    if spec.shared and not (spec.ids and same and not spec.multi_hot):
+        raise UsageError("a shared embedding needs one vocabulary for both ends", hint="--no-shared")
+    _ = spec.encoder, spec.decoder, spec.attender  # which refuse what else is senseless
+
+
 _CHOICES = {
+    "attention": ATTENTIONS,
     "softmax": SOFTMAXES,
     "architecture": ARCHITECTURES,
     "output": OUTPUTS,
     "pooling": POOLINGS,
     "front": ("none", *FRONTS),
 }
-LATER = {
-    "multi_hot",
-    "output",
-    "pooling",
-    "crf",
-    "front",
-    "front_size",
-}  # fields that the first model files did not have
+LATER = {  # fields that the first model files did not have
+    *("multi_hot", "output", "pooling", "crf", "front", "front_size"),
+    *("attention", "feeding", "decoder_layers", "target_embedding", "shared"),
+}
 
 
 def cutoffs(n_y: int) -> tuple[int, int, int]:
@@ -184,7 +262,10 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     pooling; `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the most
     frequent outputs and one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for
     each cluster.
+    Of an encoder-decoder see `_paired_shapes`.
     """
+    if spec.architecture == "encoder-decoder":
+        return _paired_shapes(spec)
     found: dict[str, tuple[int, ...]] = {}
     if spec.embedding:
         found["embedding.E"] = (spec.n_x, spec.embedding)
@@ -200,6 +281,51 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     return found | _pool_shapes(spec) | _head_shapes(spec)
 
 
+def _paired_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    """The tensors of an encoder-decoder: those of its parts after `encoder.`, `decoder.` and `attention.`, less what is
+    tied or shared; with feeding `decoder.embedding.E` [n_y, n_e]; `bridge.<layer>.W_a` [n_a, features], `.b_a` (and
+    the same of c): the decoder's first state from the encoder's last; the keys and scores of attention:
+    multiplicative `attention.W_k` [n_a, features]; additive that, `.W_q` [n_a, n_a], `.b_k`, `.v` [n_a].
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for prefix, part in _parts(spec).items():
+        found |= {f"{prefix}.{name}": shape for name, shape in shapes(part).items()}
+    if spec.feeding:
+        found["decoder.embedding.E"] = (spec.n_y, spec.target_embedding)
+    for name in _borrowed(spec):
+        del found[name]
+    n, features = spec.n_a, spec.features
+    for layer in range(spec.decoder_layers):
+        for name in spec.the_cell.state:
+            found |= {f"bridge.{layer}.W_{name}": (n, features), f"bridge.{layer}.b_{name}": (n,)}
+    if spec.attention != "none":
+        found["attention.W_k"] = (n, features)
+    if spec.attention == "additive":
+        found |= {"attention.W_q": (n, n), "attention.b_k": (n,), "attention.v": (n,)}
+    return found
+
+
+def _parts(spec: NetworkSpec) -> dict[str, NetworkSpec]:
+    attender = {} if spec.attention == "none" else {"attention": spec.attender}
+    return {"encoder": spec.encoder, "decoder": spec.decoder, **attender}
+
+
+def _borrowed(spec: NetworkSpec) -> tuple[str, ...]:
+    """The tensors in whose place `decoder.embedding.E` stands."""
+    tied = (f"{spec.writer[0]}.head.W_ya",) if spec.tie else ()
+    return (*tied, *(("encoder.embedding.E",) if spec.shared else ()))
+
+
+Tensor = TypeVar("Tensor")
+
+
+def part_of(spec: NetworkSpec, tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of a part of an encoder-decoder (`encoder`, `decoder`, `attention`) by their names there."""
+    own = {name: tensors["decoder.embedding.E"] for name in _borrowed(spec)} | dict(tensors)
+    begin = prefix + "."
+    return {name.removeprefix(begin): value for name, value in own.items() if name.startswith(begin)}
+
+
 def _pool_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     if spec.architecture != "many-to-one" or spec.pooling != "attention":
         return {}
@@ -209,6 +335,8 @@ def _pool_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 
 def _head_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]]
+    if spec.output == "features":
+        return {}
     if spec.tie:
         projection = {"head.P": (spec.embedding, spec.features)} if spec.embedding != spec.features else {}
         return projection | {"head.b_y": (spec.n_y,)}
@@ -230,26 +358,37 @@ def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
     """First values for every tensor of `shapes(spec)`, a function of (spec, seed) alone.
 
     Cells: see cells/. Embedding: normal; standard deviation 1, or n_e^-0.5 where tied, since there it is also the
-    head's matrix. Head and pooling: uniform within features^-0.5; biases and the CRF's scores zero.
+    head's matrix. Head, pooling, bridge and attention: uniform within features^-0.5; biases and the CRF's scores zero.
     """
-    rng = np.random.default_rng(seed)
+    found = _first_values(spec, np.random.default_rng(seed))
+    return {name: found[name].astype(np.float32) for name in shapes(spec)}
+
+
+def _first_values(spec: NetworkSpec, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
     found: dict[str, NDArray[np.float64]] = {}
+    if spec.architecture == "encoder-decoder":
+        for prefix, one in _parts(spec).items():
+            found |= {f"{prefix}.{name}": value for name, value in _first_values(one, rng).items()}
+        if spec.tie and not spec.feeding:
+            found["decoder.embedding.E"] *= spec.target_embedding**-0.5
     for name, shape in shapes(spec).items():
         part, _, rest = name.partition(".")
-        if part == "core" and name not in found:
+        if name in found:
+            continue
+        if part == "core":
             prefix = name.rpartition(".")[0]
             weights = spec.the_cell.initialise(rng, spec.inputs(int(rest.partition(".")[0])), spec.n_a)
             found |= {f"{prefix}.{leaf}": value for leaf, value in weights.items()}
-        elif part == "front" and name not in found:
+        elif part == "front":
             first = FRONTS[spec.front].initialise(spec.front_sizes, rng)
             found |= {f"front.{leaf}": value for leaf, value in first.items()}
-        elif part == "embedding":
-            found[name] = rng.standard_normal(shape) * (spec.embedding**-0.5 if spec.tie else 1.0)
-        elif name not in found:
-            learnt = (part == "head" and len(shape) == 2) or name in ("pool.W_a", "pool.v")
-            bound = shape[-1] ** -0.5 if learnt else 0.0
+        elif name.endswith("embedding.E"):
+            found[name] = rng.standard_normal(shape) * (shape[1] ** -0.5 if spec.tie else 1.0)
+        else:
+            zeros = part == "crf" or name.rpartition(".")[2].startswith("b_")
+            bound = 0.0 if zeros else shape[-1] ** -0.5
             found[name] = rng.uniform(-bound, bound, shape)
-    return {name: found[name].astype(np.float32) for name in shapes(spec)}
+    return found
 
 
 def state_names(spec: NetworkSpec) -> tuple[str, ...]:

@@ -86,15 +86,16 @@ def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, .
     """Muon for the recurrent matrices, a cell a group; AdamW for embedding, output layer and biases."""
     cells: dict[str, list[Tensor]] = {}
     for name, weight in weights.items():
-        if name.startswith("core.") and weight.ndim == 2:
+        if _in_a_cell(name) and weight.ndim == 2:
             cells.setdefault(name.rpartition(".")[0], []).append(weight)
-    others = {
-        name: weight
-        for name, weight in weights.items()
-        if not (name.startswith("core.") and weight.ndim == 2)
-    }
+    others = {name: weight for name, weight in weights.items() if not (_in_a_cell(name) and weight.ndim == 2)}
     muon = Muon(list(cells.values()), config.lr or 0.0)
     return muon, *_adamw(others, config)
+
+
+def _in_a_cell(name: str) -> bool:
+    """Whether a weight is a cell's: of the network, or of a part of an encoder-decoder."""
+    return "core" in name.split(".")[:2]
 
 
 def _decayed(weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, Any]]:

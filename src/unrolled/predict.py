@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import modelfile
-from .engines import Engine
+from .engines import Decoder, Engine
+from .engines.numpy_decoder import NumpyDecoder
 from .engines.numpy_engine import NumpyEngine
 from .errors import DataError, UnrolledError, UsageError, need, suggest
 from .inputs.tokens import Reading
@@ -64,6 +65,12 @@ def find_engine(name: str) -> Callable[[NetworkSpec, Any], Engine]:
     return ENGINES[name]
 
 
+def find_decoder(name: str) -> Callable[[NetworkSpec, Any], Decoder]:
+    """The engine of an encoder-decoder, by its name. Raises as `find_engine`."""
+    find_engine(name)
+    return DECODERS[name]
+
+
 def _torch(spec: NetworkSpec, tensors: Any) -> Engine:
     try:
         from .torch_engine import TorchEngine
@@ -78,8 +85,27 @@ def _int8(spec: NetworkSpec, tensors: Any) -> Engine:
     return NumpyEngine(spec, tensors, bits=8)
 
 
+def _torch_decoder(spec: NetworkSpec, tensors: Any) -> Decoder:
+    try:
+        from .torch_decoder import TorchDecoder
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise need("train", "torch") from error
+    return TorchDecoder(spec, tensors)
+
+
+def _int8_decoder(spec: NetworkSpec, tensors: Any) -> Decoder:
+    return NumpyDecoder(spec, tensors, bits=8)
+
+
 ENGINES: dict[str, Callable[[NetworkSpec, Any], Engine]] = {
     "numpy": NumpyEngine,
     "int8": _int8,
     "torch": _torch,
+}
+DECODERS: dict[str, Callable[[NetworkSpec, Any], Decoder]] = {
+    "numpy": NumpyDecoder,
+    "int8": _int8_decoder,
+    "torch": _torch_decoder,
 }

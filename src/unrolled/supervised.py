@@ -19,6 +19,7 @@ from .jobs import Job, Request
 from .labelled import Labelled, Ready, from_files, prepare, with_columns
 from .losses import Criterion
 from .network import NetworkSpec
+from .outputs import Output
 from .tasks import find, resolve_examples
 from .torch_engine import TorchEngine
 from .train import Problem
@@ -92,6 +93,7 @@ def assemble(config: Config, ready: Ready) -> Job:
         crf=asked.crf,
         front=front,
         front_size=0 if front == "none" else model.front_size or 1,
+        **_decoder(config, asked),
     )
     if asked.targets == "each" and spec.steps(2) != 2:
         raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
@@ -111,7 +113,7 @@ def assemble(config: Config, ready: Ready) -> Job:
 
     def learnt(weights: Mapping[str, Any]) -> Mapping[str, Any]:
         settled = asked
-        if held is not None:
+        if held is not None and spec.architecture != "encoder-decoder":
             engine = TorchEngine(spec, weights)
             y: list[Any] = []
             answers: list[Any] = []
@@ -152,6 +154,23 @@ def _vary(config: Config, targets: Targets) -> Vary | None:
     if find(config.task).input == "frames":
         return partial(frames.varied, flip=config.training.flip, steady=targets == "each")
     return INPUTS[find(config.task).input].vary
+
+
+def _decoder(config: Config, asked: Output) -> dict[str, Any]:
+    """What a network has besides where it is an encoder-decoder."""
+    model = config.model
+    if asked.architecture != "encoder-decoder":
+        return {}
+    embedding = (model.hidden or 1) if model.tie else min(asked.n_y, model.embedding or 0)
+    embedding = (model.embedding or 0) if config.data.shared else embedding
+    return {
+        "tie": bool(model.tie),
+        "attention": model.attention or "none",
+        "feeding": model.feeding,
+        "decoder_layers": model.decoder_layers or model.layers or 1,
+        "target_embedding": embedding,
+        "shared": config.data.shared,
+    }
 
 
 LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations", "ctc": "nats"}

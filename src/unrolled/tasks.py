@@ -70,11 +70,25 @@ TASKS: dict[str, Preset] = {
         summary="what is done in a clip: a class for a video or a folder of pictures",
         defaults={"bidirectional": False, "front": "frames", "augment": True, "pooling": "last"},
     ),
+    "translate": Preset(
+        input="tokens",
+        output="sequence",
+        architecture="many-to-many, T_x != T_y",
+        summary="another text for a text: translation, dates, spelling to sound",
+        defaults={"bidirectional": True, "unit": "subword", "affixes": False, "attention": "multiplicative"},
+    ),
 }
 # Other combinations that make sense, by INPUT:OUTPUT alone.
 COMBINATIONS: dict[str, Preset] = {
     f"{given}:{asked}": Preset(given, asked, architecture, summary, defaults)
     for given, asked, architecture, summary, defaults in (
+        (
+            "numbers",
+            "sequence",
+            "many-to-many, T_x != T_y",
+            "a text for a series",
+            {"bidirectional": True, "unit": "word", "attention": "multiplicative"},
+        ),
         ("tokens", "number", "many-to-one", "numbers for a text", {"bidirectional": True, "unit": "word"}),
         ("numbers", "label", "many-to-one", "a class for a series", {"bidirectional": True}),
         ("numbers", "number", "many-to-one", "numbers for a series, or its next values", {}),
@@ -117,6 +131,9 @@ ONLY: dict[str, tuple[str, ...]] = {
     "class_weights": ("label",),
     "pooling": ("label", "number"),
     "crf": ("tags",),
+    **dict.fromkeys(
+        ("source_unit", "target_unit", "shared", "attention", "feeding", "decoder_layers"), ("sequence",)
+    ),
 }
 
 # How clips are read, where nothing else is asked for.
@@ -154,6 +171,10 @@ def resolve_data(config: Config) -> Config:
     for name in FRAMES:
         if get(config, name) is not None and preset.input != "frames":
             raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
+    if config.data.unit == "subword" and preset.output in ("next", "tags"):
+        raise UsageError(f"{config.task} has no use for subwords", expected="--unit word, white or char")
+    if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
+        raise UsageError("a shared vocabulary is of one unit", hint="--unit for both ends")
     config = fill(config, preset.defaults)
     config = fill(
         config, {"bidirectional": False, "affixes": False, "crf": False, "front": "none", "augment": False}
@@ -204,12 +225,16 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     model, training = config.model, config.training
     tokens = find(config.task).input == "tokens"
     words = tokens and config.data.unit != "char"
-    batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
+    writes = find(config.task).output == "sequence"
+    batch_size = training.batch_size or int(min(64 if writes else 32, max(4, sequences // 25)))
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
-    epochs = max(8, min(100, round(1_500 / max(1, sequences // batch_size))))
+    enough = 6_000 if writes else 1_500
+    epochs = max(8, min(100, round(enough / max(1, sequences // batch_size))))
     config = fill(config, {"epochs": epochs if training.minutes is None else 4 * epochs})
     hidden = model.hidden or (128 if tokens or steps > 20_000 else 64)
+    if writes and steps > 100_000:
+        hidden = model.hidden or 256
     embedding = min(width, 128 if words else 64) if tokens else 0
     return fill(
         config,
@@ -223,8 +248,8 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
             "window": 512,
             "lr": RATES[training.optimizer] * 0.5,
             "average": 0.0,
-            "dropout": (0.4 if words else 0.25) if tokens else 0.2,
-            "input_dropout": 0.4 if words else 0.0,
+            "dropout": (0.3 if words else 0.1) if writes else (0.4 if words else 0.25) if tokens else 0.2,
+            "input_dropout": (0.2 if writes else 0.4) if words else 0.0,
         },
     )
 

@@ -22,7 +22,7 @@ class TorchEngine:
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
         self.spec, self.network = spec, build(spec, tensors).eval()
-        self._dtype = self.network.weights()["head.b_y"].dtype
+        self._dtype = next(iter(self.network.weights().values())).dtype
 
     @property
     def n_y(self) -> int:

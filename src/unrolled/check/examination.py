@@ -31,12 +31,13 @@ from ..outputs.ctc import Transcript, learn_transcript
 from ..outputs.label import Label, learn_label
 from ..outputs.number import Number, learn_number
 from ..outputs.tags import Tags, learn_tags
-from ..readers import conll, find_reader
+from ..readers import conll, find_reader, in_parallel, read_pairs
 from ..tasks import find
 from ..types import Example, Place
 from .cleaning import Plan, encoding, is_written_in_rows, spaced
 from .findings import Findings, Memory, Note
 from .survey_sound import SoundSurvey, TranscriptSurvey
+from .survey_text import TextSurvey
 from .survey_x import ColumnSurvey, FrameSurvey, Survey, TokenSurvey, Words, learn_words
 from .survey_y import ForecastSurvey, LabelSurvey, NumberSurvey, TagSurvey, TargetSurvey
 
@@ -129,9 +130,24 @@ def _ahead(config: Config) -> bool:
 
 def _readable(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:
     """What can be read; what is wrong is told when the part is looked at."""
-    for path in paths:
+    for group in _groups(paths, wanted):
         with suppress(DataError):
-            yield from (example for example, _ in _located(path, wanted, config))
+            yield from (example for example, _ in _located(group, wanted, config))
+
+
+def _groups(paths: Sequence[Path], wanted: Wanted) -> list[tuple[Path, ...]]:
+    """The files that are read one by one: each for itself, parallel texts two after two."""
+    if not _are_pairs(paths, wanted):
+        return [(path,) for path in paths]
+    return [tuple(paths[start : start + 2]) for start in range(0, len(paths), 2)]
+
+
+def _are_pairs(paths: Sequence[Path], wanted: Wanted) -> bool:
+    return wanted.target == "text" and wanted.kind == "text" and in_parallel(paths)
+
+
+def _read(group: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    return read_pairs(group, wanted) if _are_pairs(group, wanted) else find_reader(group[0])(group, wanted)
 
 
 def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
@@ -154,7 +170,7 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
         "ctc": lambda: learn_transcript(read(), config.data, config.model),
     }
     names = ["words" if preset.input == "tokens" else preset.input]
-    names += [] if _ahead(config) else [preset.output]
+    names += [preset.output] if not _ahead(config) and preset.output in learners else []
     found: dict[str, Any] = {}
     errors: list[str] = []
     for name in names:
@@ -180,6 +196,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
         "number": lambda: NumberSurvey(learnt.number, findings),
         "tags": lambda: TagSurvey(learnt.tags, findings),
         "ctc": lambda: TranscriptSurvey(learnt.ctc, findings, config.data.lower),
+        "sequence": lambda: TextSurvey(findings),
     }
     if _ahead(config):
         return x[preset.input](), ForecastSurvey(
@@ -190,8 +207,8 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
 
 def _look_at_part(examination: Examination, name: str, paths: Sequence[Path]) -> None:
     part = Part(name, *_surveys(examination))
-    for path in paths:
-        _look_at_file(examination, part, path)
+    for group in _groups(paths, examination.wanted):
+        _look_at_file(examination, part, group)
     examination.parts[name] = part
     if part.bad.count > examination.config.data.skip_bad:
         many = part.bad.count
@@ -199,7 +216,8 @@ def _look_at_part(examination: Examination, name: str, paths: Sequence[Path]) ->
         examination.fail(f"{part.bad.examples[0]} ({which} in {name}); try --skip-bad {many}")
 
 
-def _look_at_file(examination: Examination, part: Part, path: Path) -> None:
+def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...]) -> None:
+    path = group[0]
     plan, before, bad_before = examination.plan, part.sequences, part.bad.count
 
     def skipped(place: Place, reason: str) -> None:
@@ -208,14 +226,14 @@ def _look_at_file(examination: Examination, part: Part, path: Path) -> None:
 
     wanted = replace(examination.wanted, skipped=skipped)
     try:
-        for example, lines in _located(path, wanted, examination.config):
+        for example, lines in _located(group, wanted, examination.config):
             try:
                 example = _opened(examination, example)
             except DataError as error:
                 skipped(example.place, error.what)
                 continue
             _look(examination, part, example, lines)
-        if is_written_in_rows(path) and wanted.target in ("label", "tags"):
+        if wanted.target in ("label", "tags") and is_written_in_rows(path):
             for place, label in spaced(path, examination.wanted, plan.bad.get(path, set())):
                 kind = "white space around a label (left out when it is read)"
                 examination.findings.odd(kind, place, repr(label[:60]))
@@ -224,18 +242,21 @@ def _look_at_file(examination: Examination, part: Part, path: Path) -> None:
         if error.line is not None or part.sequences > before or part.bad.count == bad_before:
             examination.damaged[path] = str(error)
             examination.fail(str(error))
-    mark = None if path.suffix.lower() in ENDINGS else encoding(path)
-    if mark is not None and path not in examination.damaged:
-        examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(path, 1), mark)
+    marks = [None if one.suffix.lower() in ENDINGS else encoding(one) for one in group]
+    for one, mark in zip(group, marks, strict=True):
+        if mark is not None and path not in examination.damaged:
+            examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(one, 1), mark)
     found = {"sequences": part.sequences - before, "bad_rows": part.bad.count - bad_before}
-    part.files.append({"file": str(path), **found, "encoding": mark})
+    part.files.append({"file": " ".join(map(str, group)), **found, "encoding": marks[0]})
 
 
-def _located(path: Path, wanted: Wanted, config: Config) -> Iterator[tuple[Example, tuple[int, ...]]]:
+def _located(
+    group: Sequence[Path], wanted: Wanted, config: Config
+) -> Iterator[tuple[Example, tuple[int, ...]]]:
     """The sequences of a file, and the lines of their steps where each has its own."""
-    if find_reader(path) is conll.read:
-        return ((sentence.example, sentence.lines) for sentence in conll.sentences([path], wanted))
-    examples = find_reader(path)([path], wanted)
+    if not _are_pairs(group, wanted) and find_reader(group[0]) is conll.read:
+        return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
+    examples = _read(group, wanted)
     examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
     return ((example, ()) for example in examples)
 

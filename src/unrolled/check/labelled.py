@@ -10,6 +10,8 @@ from typing import Any
 from ..config import Config
 from ..errors import UsageError
 from ..labelled import held_out
+from ..outputs import OUTPUTS
+from ..readers import in_parallel
 from ..tasks import find, resolve_data, resolve_examples
 from ..text import find_unit
 from .cleaning import clean, targets
@@ -17,6 +19,7 @@ from .examination import Examination, Part, examine
 from .findings import REMEMBERED, SHOWN, Note, in_quantiles, places, quantiles
 from .survey_sound import characters_in_words
 from .survey_sound import in_words as sounds_in_words
+from .survey_x import counted_unit
 
 COLUMNS = 12  # shown to a person; the others are in the JSON
 NAMES = 8  # classes or tags, the same
@@ -55,6 +58,8 @@ def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) 
             "--fix writes copies of texts, from which sounds would not be found", expected="no --fix"
         )
     every = [path for paths in parts.named.values() for path in paths]
+    if OUTPUTS[find(config.task).output].target == "text" and in_parallel(every):
+        raise UsageError("--fix is for tables and CoNLL files", expected="a table of two columns (.tsv .csv)")
     copies = targets(every, folder, force=force)
     found = examine(resolve_data(config), parts.named)
     cleaned = clean(every, copies, found.wanted, found.plan, found.damaged)
@@ -73,7 +78,7 @@ def _report(found: Examination) -> dict[str, Any]:
         "task": found.config.task,
         "input": preset.input,
         "output": preset.output,
-        "unit": data.unit or "word" if tokens else None,
+        "unit": counted_unit(data) if tokens else None,
         "vocab_size": data.vocab_size if tokens else None,
         "fatal": found.fatal[0] if found.fatal else None,
         "all_fatal": found.fatal,
@@ -217,6 +222,9 @@ def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
     if "classes" in y:
         order = " in this order" if y["ordinal"] else ""
         return [f"{len(y['classes']):,} classes{of}{order}: {_names(y['classes'], sort=not y['ordinal'])}"]
+    if "characters" in y:
+        usual = "" if y["usual_ratio"] is None else f"; usually {y['usual_ratio']:.2f} for each of x"
+        return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
     if "numbers" in y:
         rows = [
             f"min {row['min']:.5g}, mean {row['mean']:.5g}, max {row['max']:.5g}"
@@ -283,11 +291,8 @@ def _training_in_words(report: Mapping[str, Any]) -> list[str]:
         )
     if baseline is not None:
         answer = f" {baseline['answer'][:40]!r}" if isinstance(baseline["answer"], str) else ""
-        score = (
-            f"accuracy {baseline['accuracy']:.2%}"
-            if "accuracy" in baseline
-            else f"rmse {baseline['rmse']:.5g}"
-        )
+        scores = {"accuracy": ".2%", "exact": ".2%", "rmse": ".5g"}
+        score = next(f"{name} {baseline[name]:{form}}" for name, form in scores.items() if name in baseline)
         lines.append(f"  and has to beat the {baseline['name']}{answer}: {score} on train")
     return lines
 

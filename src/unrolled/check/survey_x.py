@@ -18,6 +18,7 @@ from ..config import DataConfig
 from ..errors import DataError
 from ..inputs.frames import FrameInput
 from ..inputs.numbers import NumberInput
+from ..subword import SUBWORD
 from ..text import split
 from ..types import Example, Place
 from ..vocab import UNK, Coverage, TokenCounter, Vocabulary
@@ -63,9 +64,15 @@ class Words:
         }
 
 
+def counted_unit(data: DataConfig) -> str:
+    """The unit in which texts are told of: of pieces of words, which are not learnt here, the words."""
+    unit = data.source_unit or data.unit or "word"
+    return "word" if unit == SUBWORD else unit
+
+
 def tokens_of(x: Any, data: DataConfig) -> list[str]:
     """The tokens of an x as training counts them."""
-    tokens = split(x, data.unit or "word") if type(x) is str else list(x)
+    tokens = split(x, counted_unit(data)) if type(x) is str else list(x)
     return [token.lower() for token in tokens] if data.lower else tokens
 
 

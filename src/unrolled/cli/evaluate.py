@@ -18,8 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Labels: loss (nats), accuracy, macro_f1, calibration_error; ordered ones mae and kappa too. Numbers: loss,\n"
         "mae, rmse, r2, coverage (of the interval of 90%). Tags: loss, accuracy; span_precision, span_recall and\n"
-        "span_f1 where tags mark spans. Language models: loss (nats a token, each end counted), perplexity,\n"
-        "accuracy, nats_per_character, bits_per_character, unknown (share of <UNK>), tokens, characters.\n"
+        "span_f1 where tags mark spans. Texts: loss (nats a token), perplexity, exact (share), token_error_rate, cer,\n"
+        "and with sacrebleu bleu and chrf with their signatures. Language models: loss (nats a token, each end\n"
+        "counted), perplexity, accuracy, nats_per_character, bits_per_character, unknown (share of <UNK>), tokens,\n"
+        "characters.\n"
         "State is carried through each document as the model was trained; --lanes N reads a long document in N\n"
         "lanes side by side, each warmed up by 256 tokens before it: quicker, and very nearly the same.\n"
         "--dynamic goes on learning from each stretch of text after it was scored (Krause et al. 2017,\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,9 +55,14 @@ def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...]
 
 
 def add_search_arguments(parser: argparse.ArgumentParser) -> None:
-    """How a text is found in a sound."""
+    """How a text is searched for: what is said in a sound, or what is to be written."""
+    parser.add_argument(
+        "--beam",
+        type=int,
+        metavar="N",
+        help="how many beginnings of a text are followed (default 16 of speech, 4 of translate, where 1 is greedy)",
+    )
     group = parser.add_argument_group("speech")
-    group.add_argument("--beam", type=int, metavar="N", help="prefixes that are followed (default 16)")
     group.add_argument("--lm", type=Path, metavar="MODEL", help="a language model that has a say")
     group.add_argument("--lm-weight", type=float, default=0.5, metavar="X", help="of its nats (default 0.5)")
 
@@ -73,6 +80,16 @@ def read_lines(path: Path | None, form: str) -> Iterator[Line]:
         raise opening_error(error, path) from error
     with stream:
         yield from _lines(stream, path, form)
+
+
+def at_once(path: Path | None) -> bool:
+    """Whether all lines are there already: a file, be it stdin."""
+    if path is not None and str(path) != "-":
+        return True
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _lines(stream: BinaryIO, name: Path, form: str) -> Iterator[Line]:

@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .lines import Line, add_line_arguments, add_search_arguments, answer_text, output, read_lines
+from .lines import Line, add_line_arguments, add_search_arguments, answer_text, at_once, output, read_lines
+from .wishes import add_wish_arguments, wish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} MODEL [FILE] [options]"
     parser.epilog = (
         "One answer a line, in the same order; a blank line gets a blank answer. A classifier answers with the class,\n"
-        "a tagger with a tag for each word between white space, a language model with the token it holds most\n"
-        "probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz as in training\n"
-        "(.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence; its y, if there is one, is not used.\n"
-        "A model of sound or clips takes one of them, a folder of them, a table, or lines that are paths; a clip that\n"
-        "is broken has a blank answer, and exit code 5 at the end."
+        "a tagger with a tag for each word between white space, a translator with a text, a language model with the\n"
+        "token it holds most probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz\n"
+        "as in training (.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence; its y, if there is\n"
+        "one, is not used. A model of sound or clips takes one of them, a folder of them, a table, or lines that are\n"
+        "paths; a clip that is broken has a blank answer, and exit code 5 at the end."
     )
     add_line_arguments(parser, ("text", "jsonl", "conll"))
+    add_wish_arguments(parser)
     parser.add_argument("--top", type=int, default=5, metavar="K", help="answers in jsonl (default 5)")
     add_search_arguments(parser)
     parser.add_argument(
@@ -41,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--top {args.top}", expected="at least 1")
     file = modelfile.load(args.model)
     preset = find(file.task)
+    wish(args, writes=preset.output == "sequence", attends=file.spec.get("attention", "none") != "none")
     if args.format == "conll" and preset.kinds != "tokens:tags":
         raise UsageError("--format conll is for tags of words", expected="text or jsonl")
     failed: list[str] = []
@@ -75,9 +79,21 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
     from ..readers import FORMATS
     from ..tasks import find
     from ..types import Example, Place
-    from ..using import answer, from_file
+    from ..using import ROWS, answers, from_file
 
-    model = searching(from_file(file, args.model, args.engine), args.beam, args.lm, args.lm_weight)
+    model = from_file(file, args.model, args.engine)
+    writes = model.decoder is not None
+    model = searching(model, None if writes else args.beam, args.lm, args.lm_weight)
+    model = replace(model, wish=wish(args, writes=writes, attends=model.spec.attention != "none"))
+
+    def told(pairs: Iterator[tuple[Line, Example]], together: int) -> Iterator[tuple[Line, Any]]:
+        if model.decoder is None:
+            yield from ((line, _answer(model, example, args.top, failed)) for line, example in pairs)
+            return
+        while group := list(islice(pairs, together)):
+            found = answers(model, [example for _, example in group])
+            yield from zip((line for line, _ in group), found, strict=True)
+
     path: Path | None = args.file
     named = INPUTS[find(file.task).input].reads in ("audio", "frames")  # x is a file
     ending = "" if path is None else Path(path.name.lower().removesuffix(".gz")).suffix
@@ -88,9 +104,8 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
     whole = ending in FORMATS or (named and path is not None and path.is_dir())
     if path is not None and whole and not as_lines:
         config = replace(config, data=replace(config.data, columns=columns, skip_bad=0))
-        for example in from_files([path], config, asked=False).examples():
-            line = Line(example.place.file, example.place.line, "", example.id)
-            yield line, _answer(model, example, args.top, failed)
+        found = from_files([path], config, asked=False).examples()
+        yield from told(((Line(one.place.file, one.place.line, "", one.id), one) for one in found), ROWS)
         return
     if named:
         for line in read_lines(path, args.format):
@@ -101,10 +116,14 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
         return
     if not model.input.ids:
         raise UsageError("this model reads numbers", expected="a FILE: " + ", ".join(FORMATS))
-    for line in read_lines(path, args.format):
-        words: Any = tuple(line.text.split()) if model.output.targets == "each" else line.text
-        example = Example(words, None, Place(Path(str(line.file)), line.number), None)
-        yield line, answer(model, example, args.top)
+
+    def read() -> Iterator[tuple[Line, Example]]:
+        for line in read_lines(path, args.format):
+            words: Any = tuple(line.text.split()) if model.output.targets == "each" else line.text
+            yield line, Example(words, None, Place(Path(str(line.file)), line.number), None)
+
+    # What comes through a pipe is answered line by line, as somebody may wait for each.
+    yield from told(read(), ROWS if at_once(path) else 1)
 
 
 def _answer(model: Any, example: Any, top: int, failed: list[str]) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NonFiniteError, UsageError
+from ..types import Integers
 from . import Steps
 
 START = -1  # the id of the vector of zeros, x^<1>
@@ -151,3 +152,57 @@ def _continue(
         if remaining:
             rows, _, state = engine.step(state, np.array([last]), None)  # [1, n_y]
             log_probs = rows[0]
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """What `sample_rows` needs of an engine."""
+
+    def step(self, state: Any, x: Any, k: int | None = None) -> tuple[NDArray[Any], NDArray[Any], Any]: ...
+
+    def take(self, state: Any, rows: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A sample: its ids without the closing one, their log-probability with it by the model as it is (whatever the
+    temperature), and whether it closed."""
+
+    ids: tuple[int, ...]
+    log_probability: float
+    closed: bool
+
+
+def sample_rows(
+    engine: Sampled,
+    state: Any,
+    rngs: Sequence[np.random.Generator],
+    limits: Sequence[int] | Integers,
+    settings: Settings,
+) -> list[Drawn]:
+    """One sample for each row of the state before the first y, side by side; each row has a generator of its own and a
+    limit of ids, and does not depend on the others."""
+    ids: list[list[int]] = [[] for _ in rngs]
+    sums, closed = np.zeros(len(rngs)), np.zeros(len(rngs), np.bool_)
+    alive = np.arange(len(rngs))
+    last = np.full(len(rngs), START)
+    while len(alive):
+        log_probs, _, state = engine.step(state, last, None)  # [alive, n_y]
+        p = np.array(log_probs, np.float64)
+        p[:, list(settings.banned)] = -np.inf
+        keep: list[int] = []
+        for row, number in enumerate(alive.tolist()):
+            one = distribution(p[row], settings.temperature, settings.top_k, settings.top_p)
+            drawn = draw(one, rngs[number])
+            closed[number] = drawn == settings.stop
+            if closed[number] or len(ids[number]) < limits[number]:
+                sums[number] += float(log_probs[row, drawn])
+            if not closed[number] and len(ids[number]) < limits[number]:
+                ids[number].append(drawn)
+                keep.append(row)
+        alive = alive[keep]
+        state, last = (
+            engine.take(state, np.array(keep, np.int64)),
+            np.array([ids[n][-1] for n in alive], np.int64),
+        )
+    return [Drawn(tuple(own), float(s), bool(c)) for own, s, c in zip(ids, sums, closed, strict=True)]

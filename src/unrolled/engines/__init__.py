@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..network import NetworkSpec
 from ..types import State
 
-__all__ = ["Engine"]
+__all__ = ["Decoder", "Engine"]
 
 
 @runtime_checkable
@@ -58,6 +58,41 @@ class Engine(Protocol):
 
     def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
         """The state with zeros in the rows where `carry` is false."""
+        ...
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """What the search for a sequence asks of an encoder-decoder. A state is opaque and belongs to its engine."""
+
+    @property
+    def encoder(self) -> Engine:
+        """The engine of its encoder alone, which answers with features."""
+        ...
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        ...
+
+    def begin(self, x: NDArray[Any], lengths: NDArray[Any]) -> Any:
+        """Read whole sequences as `Engine.run` takes them -> the state before the first y, a row a sequence."""
+        ...
+
+    def step(
+        self, state: Any, x: NDArray[Any], k: int | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.int64], Any]:
+        """One step: the y before, ids [rows] (-1 at the first), -> (log-probabilities [rows, k], ids [rows, k], state);
+        the k largest, falling, ties by id; k=None: all n_y by id."""
+        ...
+
+    def take(self, state: Any, rows: NDArray[Any]) -> Any:
+        """The state of these rows, in this order; a row may be taken many times."""
+        ...
+
+    def attention(self, state: Any) -> list[NDArray[Any]]:
+        """For each row what the last step attended to: weights [T_x] of its sequence, which sum to 1; none without
+        attention."""
         ...
 
 

@@ -84,7 +84,7 @@ class NumpyEngine:
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
         self.spec, self._tensors, self._bits = spec, tensors, bits
-        self._dtype = tensors["head.b_y"].dtype
+        self._dtype = next(iter(tensors.values())).dtype
         single = self._dtype == np.float32 and native.knows(spec.the_cell)
         self._library = native.library() if single else None
         if bits == 8 and (self._library is None or not self._streams):
@@ -226,6 +226,8 @@ class NumpyEngine:
     def _outputs(self, a: Array) -> Array:
         """[T, features] -> [T, n_y]"""
         p = self._tensors
+        if self.spec.output == "features":
+            return a
         if not self.spec.normalised:
             return a @ p["head.W_ya"].T + p["head.b_y"]
         if self.spec.tie:

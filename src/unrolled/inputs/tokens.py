@@ -19,6 +19,8 @@ from ..affixes import Affixes
 from ..affixes import learn as learn_affixes
 from ..config import DataConfig
 from ..errors import DataError
+from ..subword import SUBWORD, Subwords
+from ..subword import learn as learn_subwords
 from ..text import END, find_unit, join, split, split_marked
 from ..types import Document, Encoded, Example, Place
 from ..vocab import EOS, UNK, Coverage, TokenCounter, Vocabulary
@@ -29,30 +31,45 @@ _LINE_END = -1  # stands for a line end among ids where line ends are no tokens
 
 @dataclass(frozen=True)
 class Reading:
-    """How a model reads text, learnt once and kept with it: its vocabulary, unit, case and what a document is."""
+    """How a model reads text, learnt once and kept with it: its vocabulary, unit, case and what a document is.
+    subwords: how words are cut into pieces, where these are the unit."""
 
     vocabulary: Vocabulary
     unit: str
     lower: bool
     documents: str
+    subwords: Subwords | None = None
+
+    def split(self, text: str) -> list[str]:
+        """The tokens of a text; not lower-cased, but for subwords."""
+        if self.subwords is not None:
+            return self.subwords.split(text.lower() if self.lower else text)
+        return split(text, self.unit)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """[T] ids of one text, without `<EOS>`."""
+        if self.subwords is not None:
+            return self.vocabulary.encode(self.split(text))
         return encode_text(text, self.vocabulary, self.unit, self.lower)
+
+    def join(self, tokens: Iterable[str]) -> str:
+        """Readable text from tokens."""
+        return join(tokens, self.unit) if self.subwords is None else self.subwords.join(tokens)
 
     def text(self, ids: Iterable[int]) -> str:
         """Readable text from ids."""
-        return join((self.vocabulary.name(int(number)) for number in ids), self.unit)
+        return self.join(self.vocabulary.name(int(number)) for number in ids)
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
         named = {"unit": self.unit, "lower": self.lower, "documents": self.documents}
-        return named | {"vocabulary": self.vocabulary.to_json()}
+        pieces = {} if self.subwords is None else {"subwords": self.subwords.json}
+        return named | pieces | {"vocabulary": self.vocabulary.to_json()}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Reading:
         """A reading from what `to_json` gave; raises DataError or UsageError that says what is wrong with it."""
-        if set(value) != {"unit", "lower", "documents", "vocabulary"}:
+        if set(value) - {"subwords"} != {"unit", "lower", "documents", "vocabulary"}:
             raise DataError(
                 "how the model reads text is damaged", expected="unit, lower, documents, vocabulary"
             )
@@ -61,8 +78,15 @@ class Reading:
             raise DataError(
                 "how the model reads text is damaged", expected="names, and true or false for lower"
             )
-        find_unit(unit)
-        return Reading(Vocabulary.from_json(value["vocabulary"]), unit, lower, documents)
+        pieces = value.get("subwords")
+        if (unit == SUBWORD) != isinstance(pieces, str):
+            raise DataError(
+                "how the model reads text is damaged", expected="the pieces of words with subwords"
+            )
+        if unit != SUBWORD:
+            find_unit(unit)
+        subwords = Subwords(pieces) if isinstance(pieces, str) else None
+        return Reading(Vocabulary.from_json(value["vocabulary"]), unit, lower, documents, subwords)
 
 
 def learn(
@@ -111,7 +135,8 @@ def encode_text(text: str, vocabulary: Vocabulary, unit: str, lower: bool) -> ND
 
 def describe(vocabulary: Vocabulary, coverage: Coverage, unit: str, lower: bool) -> str:
     """The vocabulary in one line for people."""
-    name = find_unit(unit).name + (", lower-cased" if lower else "")
+    name = "pieces of words" if unit == SUBWORD else find_unit(unit).name
+    name += ", lower-cased" if lower else ""
     if coverage.kept == coverage.types:
         return f"{coverage.types:,} distinct {name}, all kept; {coverage.tokens:,} in all"
     share = f"{100 * (1 - coverage.unknown):.2f}% of {coverage.tokens:,}"
@@ -245,7 +270,7 @@ class TokenInput:
 
     def steps(self, x: str | tuple[str, ...]) -> list[str]:
         """The tokens of an x, not lower-cased."""
-        return split(x, self.reading.unit) if type(x) is str else list(x)
+        return self.reading.split(x) if type(x) is str else list(x)
 
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.int32]:
         """[T] ids, or [T, ids] with -1 where a word has fewer features."""
@@ -279,21 +304,47 @@ def token_input(value: Mapping[str, Any]) -> TokenInput:
     return TokenInput(Reading.from_json(value["reading"]), None if names is None else Affixes(tuple(names)))
 
 
-def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[TokenInput, str]:
-    """The vocabulary (and affixes, where asked for) of some examples, and what it covers, in words. One pass."""
-    unit = config.unit or "word"
-    find_unit(unit)
-    counts: Counter[str] = Counter()
+def learn_reading(
+    texts: Iterable[str | tuple[str, ...]], unit: str, lower: bool, vocab_size: int
+) -> tuple[Reading, Coverage]:
+    """The vocabulary of some texts, or of the tokens of sentences, and what it covers. One pass.
+
+    Raises DataError where they are all white space, MissingExtra for subwords where they cannot be learnt.
+    """
+    subwords = None
     with TokenCounter() as counter:
-        for example in examples:
-            tokens = split(example.x, unit) if type(example.x) is str else list(example.x)
-            counter.add([token.lower() for token in tokens] if config.lower else tokens)
-            if config.affixes:
-                counts.update(tokens)
-        vocabulary, coverage = counter.vocabulary(config.vocab_size)
+        if unit == SUBWORD:
+            whole = (text if type(text) is str else " ".join(text) for text in texts)
+            subwords, counts = learn_subwords((text.lower() if lower else text for text in whole), vocab_size)
+            counter.add_counts(counts)
+        else:
+            find_unit(unit)
+            for text in texts:
+                tokens = split(text, unit) if type(text) is str else list(text)
+                counter.add([token.lower() for token in tokens] if lower else tokens)
+        vocabulary, coverage = counter.vocabulary(vocab_size)
     if not len(vocabulary.tokens):
         raise DataError("no examples: only white space", expected="text")
-    reading = Reading(vocabulary, unit, config.lower, "line")
+    return Reading(vocabulary, unit, lower, "line", subwords), coverage
+
+
+def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[TokenInput, str]:
+    """The vocabulary (and affixes, where asked for) of some examples, and what it covers, in words. One pass."""
+    unit = config.source_unit or config.unit or "word"
+    counts: Counter[str] = Counter()
+
+    def texts() -> Iterator[str | tuple[str, ...]]:
+        for example in examples:
+            yield from both_ends(example) if config.shared else (example.x,)  # pyright: ignore[reportReturnType] (texts are x here)
+            if config.affixes:
+                counts.update(split(example.x, unit) if type(example.x) is str else list(example.x))
+
+    reading, coverage = learn_reading(texts(), unit, config.lower, config.vocab_size)
     affixes = learn_affixes(counts) if config.affixes else None
-    words = describe(vocabulary, coverage, unit, config.lower)
+    words = describe(reading.vocabulary, coverage, unit, config.lower)
     return TokenInput(reading, affixes), words + (f"; {len(affixes):,} affixes and shapes" if affixes else "")
+
+
+def both_ends(example: Example) -> tuple[Any, ...]:
+    """x and y of an example, of which a shared vocabulary is made."""
+    return example.x, example.y

@@ -69,8 +69,8 @@ class _Own(threading.local):
 class Steps:
     """A network's single steps. bits: 32, or 8 for weights in int8 with a scale for each row.
 
-    has_head: whether `step` answers with outputs; else with a of the last layer, for an output layer that the library
-    does not compute (adaptive softmax, a tied one with a projection).
+    has_head: whether `step` answers with outputs; else with a of the last layer, where there is no output layer or one
+    that the library does not compute (adaptive softmax, a tied one with a projection).
     """
 
     library: Library
@@ -168,7 +168,7 @@ def steps(library: Library, spec: NetworkSpec, tensors: Mapping[str, Array], bit
             )
         )
     head = None
-    if spec.softmax == "exact" and "head.P" not in tensors:
+    if spec.output != "features" and spec.softmax == "exact" and "head.P" not in tensors:
         W_y = np.ascontiguousarray(tensors["embedding.E" if spec.tie else "head.W_ya"], np.float32)
         head = _HeadWeights(
             _packed(library, W_y, bits), np.ascontiguousarray(tensors["head.b_y"], np.float32)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..config import DataConfig, ModelConfig
 from ..types import Answer, Example, Place, Targets
-from . import ctc, label, next_numbers, number, tags
+from . import ctc, label, next_numbers, number, sequence, tags
 
 Floats = NDArray[np.floating[Any]]
 Weights = Mapping[str, Any]
@@ -19,8 +19,9 @@ Weights = Mapping[str, Any]
 
 @runtime_checkable
 class Output(Protocol):
-    """What was learnt of an output. `answer`s are what an engine says of one sequence, [T or 1, n_y]; `weights` the
-    network's tensors, among which a CRF has some. targets: whether a sequence has one y, one a step, or a sequence."""
+    """What was learnt of an output. `answer`s are what an engine says of one sequence, [T or 1, n_y], or what a search
+    with a decoder found; `weights` the network's tensors, among which a CRF has some. targets: whether a sequence has
+    one y, one a step, or a sequence."""
 
     targets: ClassVar[Targets]
 
@@ -48,11 +49,11 @@ class Output(Protocol):
         """A y as the network is to learn it: [], [n_y], [steps], [steps, n_y] or [T_y]; -1 or NaN asks nothing."""
         ...
 
-    def settle(self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Weights) -> Output:
+    def settle(self, y: Sequence[NDArray[Any]], answers: Sequence[Any], weights: Weights) -> Output:
         """What only a validation part can tell, after the training."""
         ...
 
-    def answer(self, answer: Floats, steps: Any, top: int, weights: Weights) -> Answer:
+    def answer(self, answer: Any, steps: Any, top: int, weights: Weights) -> Answer:
         """The answer to one sequence, of which these are the steps."""
         ...
 
@@ -60,10 +61,9 @@ class Output(Protocol):
         """The answer to a blank line."""
         ...
 
-    def metrics(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Weights
-    ) -> dict[str, Any]:
-        """All a person may ask for, over a whole part."""
+    def metrics(self, y: Sequence[Any], answers: Sequence[Any], weights: Weights) -> dict[str, Any]:
+        """All a person may ask for, over a whole part; y as it was encoded, where it is a sequence of its own as people
+        wrote it."""
         ...
 
     def describe(self) -> str:
@@ -93,5 +93,6 @@ OUTPUTS: dict[str, OutputKind] = {
     "label": OutputKind("label", label.learn_label, label.label, of_all=True),
     "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
     "number": OutputKind("number", number.learn_number, number.number),
+    "sequence": OutputKind("text", sequence.learn_sequence, sequence.sequences),
     "tags": OutputKind("tags", tags.learn_tags, tags.tags, of_all=True),
 }

@@ -9,7 +9,7 @@ from ..columns import Wanted
 from ..errors import UsageError, suggest
 from ..media.audio import ENDINGS
 from ..types import Document, Example
-from . import clips, conll, folder, npz, sounds, table, text, ts
+from . import clips, conll, folder, npz, pairs, sounds, table, text, ts
 
 Reader = Callable[[Sequence[Path], Wanted], Iterator[Example]]
 
@@ -40,12 +40,25 @@ def _folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     return kinds.get(wanted.kind, folder.read)(paths, wanted)
 
 
+def in_parallel(paths: Sequence[Path]) -> bool:
+    """Whether files are parallel texts: none of them has an ending that tells another format."""
+    return not any(path.is_dir() or _ending(path) in FORMATS for path in paths)
+
+
+def read_pairs(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    """Parallel texts; see readers/pairs.py."""
+    return pairs.read(paths, wanted)
+
+
+def _ending(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
 def find_reader(path: Path) -> Reader:
     """The reader of a file, by the end of its name, or of a folder. Raises UsageError for an unknown one."""
     if path.is_dir():
         return _folders
-    name = path.name.lower().removesuffix(".gz")
-    ending = Path(name).suffix
+    ending = _ending(path)
     if ending in FORMATS:
         return FORMATS[ending]
     raise UsageError(

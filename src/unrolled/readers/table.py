@@ -255,6 +255,9 @@ class _Rows:
         kinds = {"numbers": self.numbers, "text": self.text, "audio": self.file, "frames": self.file}
         x: Any = kinds[self.wanted.kind](named, place)
         y = self.target([named[i] for i in self.found.y if cells[i] is not _ABSENT], place)
+        if self.wanted.target == "text" and self.wanted.kind == "text" and not (x and y):
+            what = "a blank text in this row"
+            raise DataError(what, file=place.file, line=place.line, expected="text in both columns")
         known = not isinstance(x, Path)  # how many steps a clip has is known when it is opened
         if known and self.wanted.target == "tags" and by is None and y is not None and len(x) != len(y):
             steps = "tokens" if self.wanted.kind == "text" else "steps"

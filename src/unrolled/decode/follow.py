@@ -1,0 +1,52 @@
+"""Following a given answer: how probable an encoder-decoder holds each of its steps, and what each attended to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+START = -1  # the y before the first, the vector of zeros
+
+
+@runtime_checkable
+class Followed(Protocol):
+    """What following needs of an engine; `engines` says what these mean."""
+
+    def step(self, state: Any, x: Any, k: int | None = None) -> tuple[NDArray[Any], NDArray[Any], Any]: ...
+
+    def attention(self, state: Any) -> list[NDArray[Any]]: ...
+
+
+@dataclass(frozen=True)
+class Followings:
+    """Of one answer: log_probs [T_y], and weights [T_y, T_x], [T_y, 0] without attention."""
+
+    log_probs: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+def follow(engine: Followed, state: Any, answers: Sequence[Sequence[int]]) -> list[Followings]:
+    """Answers as ids, their closing ones among them, a row each of the state before the first y."""
+    longest = max(map(len, answers), default=0)
+    ids = np.full((len(answers), longest + 1), START, np.int64)  # the first column is what comes before
+    for row, answer in enumerate(answers):
+        ids[row, 1 : len(answer) + 1] = answer
+    log_probs = np.zeros((len(answers), longest))
+    weights: list[list[NDArray[Any]]] = [[] for _ in answers]
+    for t in range(longest):
+        rows, _, state = engine.step(state, ids[:, t], None)  # [rows, n_y]
+        log_probs[:, t] = rows[np.arange(len(ids)), np.maximum(ids[:, t + 1], 0)]
+        for own, one in zip(weights, engine.attention(state), strict=False):
+            own.append(one)
+    return [
+        Followings(log_probs[row, : len(answer)], _stacked(weights[row][: len(answer)]))
+        for row, answer in enumerate(answers)
+    ]
+
+
+def _stacked(rows: list[NDArray[Any]]) -> NDArray[np.float64]:
+    return np.array(rows, np.float64).reshape(len(rows), -1) if rows else np.zeros((0, 0))
