@@ -295,3 +295,34 @@ def test_what_sound_has_no_use_for(tmp_path: Path):
         (("train", "audio:number", data.train), "unknown task"),
     ):
         assert told in refused(run(*words, "--out", tmp_path / "m")), words
+
+
+def test_a_tag_every_10_ms(tmp_path: Path):
+    rows = ["audio,tags"]
+    for i, text in enumerate(texts(40, 5)):
+        rng = np.random.default_rng(i)
+        before, after = rng.integers(800, 3000, 2)
+        whole = np.concatenate([np.zeros(before), sound(text, i), np.zeros(after)])
+        noisy = (whole + 0.003 * rng.standard_normal(len(whole))).astype(np.float32)
+        write(tmp_path / f"{i}.wav", noisy)
+        stretch = f"{before / RATE + 0.05:.3f}-{(len(whole) - after) / RATE - 0.08:.3f} sound"
+        rows.append(f"{i}.wav,{stretch}")
+    data = tmp_path / "tags.csv"
+    data.write_text("\n".join(rows) + "\n")
+    done = run("train", "audio:tags", data, "--out", tmp_path / "m", *NETWORK, "--epochs", 4)
+    assert done.code == 0, done.err
+    found = json.loads(run("evaluate", tmp_path / "m", data, "--json").out)
+    assert found["accuracy"] > 0.9
+    said = run("predict", tmp_path / "m", tmp_path / "3.wav").lines[0].split()
+    assert abs(len(said) - soundfile.info(tmp_path / "3.wav").duration * 100) < 4 and set(said) == {
+        "O",
+        "sound",
+    }
+    assert run("check", "audio:tags", data).code == 0
+    data.write_text("audio,tags\n0.wav,0.5-0.2 sound\n")
+    assert ":2: '0.5-0.2 sound' is no stretch of time" in refused(
+        run("train", "audio:tags", data, "--out", tmp_path / "n")
+    )
+    data.write_text("\n".join(rows) + "\n")
+    told = refused(run("train", "audio:tags", data, "--out", tmp_path / "n", "--augment"))
+    assert "tags stand at moments" in told

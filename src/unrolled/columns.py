@@ -193,6 +193,8 @@ def _targets(wanted: Wanted) -> Sequence[str]:
     """Names of y, where none is asked for, in this order; of a sound it is a transcript or a class."""
     if wanted.target == "text":
         return TRANSCRIPT
+    if wanted.target == "tags" and wanted.kind == "audio":
+        return ("tags", *TARGET)
     return (*TARGET, *TRANSCRIPT) if wanted.target is None and wanted.kind == "audio" else TARGET
 
 

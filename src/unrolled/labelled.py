@@ -34,8 +34,10 @@ from .prepare import fingerprint
 from .readers import find_reader, in_parallel, read_pairs
 from .tasks import find
 from .types import Example, Place
+from .values import as_intervals
 
 AT_ONCE = 2  # files opened side by side
+NO_TAG = "O"  # of a frame in no stretch of time
 SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
 _SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
 
@@ -153,7 +155,7 @@ def audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iter
     bad, found = tolerance(wanted), False
     for example in examples:
         try:
-            _refuse_sound(example, wanted, config)
+            example = _checked(example, wanted, config)
         except DataError as error:
             bad(_of_row(error, example.place))
             continue
@@ -163,14 +165,22 @@ def audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iter
         raise DataError("no examples: not one sound that can be used", expected="sounds")
 
 
-def _refuse_sound(example: Example, wanted: Wanted, config: Config) -> None:
+def _checked(example: Example, wanted: Wanted, config: Config) -> Example:
+    """The example of a sound; its stretches of time become a tag a frame. Raises DataError for what cannot be."""
     told = header(Path(str(example.x)))
+    frames = Mel(told.rate, 1).frames(told.samples)
     if wanted.target == "text":
         front = FRONTS.get(config.model.front or "none")
         stride = front.stride if front else 1
-        frames = Mel(told.rate, 1).frames(told.samples)
         text = tidy(str(example.y or ""), lower=config.data.lower)
         refuse_infeasible([ord(one) for one in text], -(-frames // stride), HOP * stride, example.place)
+    if wanted.target == "tags":
+        tags = [NO_TAG] * frames
+        for begin, end, name in as_intervals(str(example.y or ""), example.place):
+            first, last = round(begin / HOP), min(frames, round(end / HOP))
+            tags[first:last] = [name] * max(0, last - first)
+        return replace(example, y=tuple(tags))
+    return example
 
 
 def _of_row(error: DataError, place: Place) -> DataError:
@@ -318,8 +328,12 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
 def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[Row]:
     """The examples as a network reads them."""
     for example in examples:
-        x = given.encode(example.x, example.place)
-        yield Row(x, asked.encode(example.y, len(x), example.place), example.place)
+        x, y = given.encode(example.x, example.place), example.y
+        if isinstance(example.x, Path) and asked.targets == "each" and y:
+            y = tuple(
+                y[min(t, len(y) - 1)] for t in range(len(x))
+            )  # resampled, there may be a frame more or less
+        yield Row(x, asked.encode(y, len(x), example.place), example.place)
 
 
 def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None = None) -> Iterator[Example]:

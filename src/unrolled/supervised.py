@@ -95,6 +95,8 @@ def assemble(config: Config, ready: Ready) -> Job:
         front_size=0 if front == "none" else model.front_size or 1,
         **_decoder(config, asked),
     )
+    if asked.targets == "each" and training.augment:
+        raise UsageError("sound is varied in time, and tags stand at moments", hint="--no-augment")
     if asked.targets == "each" and spec.steps(2) != 2:
         raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
     vary = _vary(config, asked.targets)

@@ -120,6 +120,13 @@ COMBINATIONS: dict[str, Preset] = {
             "a class for a recording: wake words, sound events",
             {"bidirectional": True, "front": "time", "augment": True},
         ),
+        (
+            "audio",
+            "tags",
+            "many-to-many, T_x = T_y",
+            "a tag for every 10 ms of a recording: speech or not",
+            {"bidirectional": True},
+        ),
     )
 }
 

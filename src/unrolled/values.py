@@ -20,6 +20,7 @@ from .errors import DataError
 from .types import Floats, Place
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_INTERVAL = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*-\s*([0-9]+(?:\.[0-9]+)?)\s+(\S+)")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LONG = 40  # characters of a value that a message shows
@@ -88,6 +89,22 @@ def as_file(cell: object, column: str, place: Place) -> Path:
         expected="a file",
         hint="a path relative to the table" if name else None,
     )
+
+
+def as_intervals(text: str, place: Place) -> list[tuple[float, float, str]]:
+    """`0.10-0.52 speech; 1-1.3 cough`: when something begins and ends, in seconds, and its name. Raises DataError."""
+    found: list[tuple[float, float, str]] = []
+    for part in filter(None, (piece.strip() for piece in text.split(";"))):
+        match = _INTERVAL.fullmatch(part)
+        if match is None or float(match[1]) >= float(match[2]):
+            raise DataError(
+                f"{part[:_LONG]!r} is no stretch of time",
+                file=place.file,
+                line=place.line,
+                expected="stretches like 0.10-0.52 speech; 1-1.3 cough",
+            )
+        found.append((float(match[1]), float(match[2]), match[3]))
+    return found
 
 
 def as_text(cell: object, column: str, place: Place) -> str:

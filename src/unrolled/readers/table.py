@@ -309,6 +309,8 @@ class _Rows:
                 return as_label(cell, name, place)
             case "text":
                 return as_text(cell, name, place)
+            case "tags" if self.wanted.kind == "audio":  # stretches of time
+                return as_text(cell, name, place)
             case "number":
                 return as_reals([cell for cell, _ in cells], [name for _, name in cells], place)
             case "tags":
