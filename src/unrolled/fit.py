@@ -147,6 +147,7 @@ def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
         if spec.ids
         else f"{spec.n_x} inputs"
     )
+    ends += f", a convolution of {spec.front_size} in front" if spec.front != "none" else ""
     ways = ", both directions" if spec.bidirectional else ""
     reporter.note(
         f"{spec.layers} x {spec.n_a} {spec.cell}{ways}, {ends}{', tied' if spec.tie else ''}, "
