@@ -165,6 +165,31 @@ def test_label_smoothing():
         adaptive.loss(x, y, lengths, criterion=Criterion(label_smoothing=0.2))
 
 
+@pytest.mark.parametrize("softmax", ["exact", "adaptive"])
+def test_first_steps_weigh_more_in_the_gradient_alone(softmax):
+    network = double(NetworkSpec(n_x=120, n_y=120, n_a=6, embedding=4, softmax=softmax))
+    x = torch.tensor([[-1, 3, 7], [5, 2, 1], [-1, 119, 0]])
+    y = torch.tensor([[3, 7, 2], [2, 1, 1], [119, 0, -1]])
+    lengths = torch.tensor([3, 3, 2])
+
+    def learnt(criterion, y):
+        network.zero_grad()
+        nats, count, _ = network.loss(x, y, lengths, criterion=criterion)
+        nats.backward()
+        return float(nats.detach()), count, torch.cat([p.grad.flatten() for p in network.parameters()])
+
+    plain, count, gradient = learnt(Criterion(), y)
+    begun = torch.full_like(y, -1)
+    begun[[0, 2], 0] = y[[0, 2], 0]
+    _, _, of_first = learnt(Criterion(), begun)
+    told, counted, weighed = learnt(Criterion(first=5.0), y)
+    assert (told, counted) == (pytest.approx(plain), count)
+    assert (weighed - gradient - 4 * of_first).abs().max().item() <= FLOAT64["gradient"]
+    assert of_first.abs().max() > 0.1
+    _, _, none = learnt(Criterion(first=5.0), y.where(x[:, :1] >= 0, torch.tensor(-1)))
+    assert torch.isfinite(none).all()
+
+
 def test_dropouts_are_asked_for_and_follow_the_generator():
     network = double(dataclasses.replace(SPEC, layers=2))
     x, y, _ = ragged(SPEC)

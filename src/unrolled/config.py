@@ -184,6 +184,12 @@ class TrainConfig:
     weight_dropout: float = option(
         0.0, "share of recurrent weights dropped (Merity et al. 2018)", low=0, high=0.95
     )
+    first: float | None = option(
+        None,
+        "how much more than others a first token weighs (default 8 where each line is a document, else 1)",
+        low=0,
+        high=1000,
+    )
     cold: float = option(0.1, "share of windows of long documents that start from zeros", low=0, high=1)
     patience: int = option(0, "stop after so many validations without a better loss; 0 for never", low=0)
     seed: int = option(0, "seed of all chance", low=0, high=2**31 - 1)

@@ -25,12 +25,19 @@ class Criterion:
 
     label_smoothing: the share of the target that is spread evenly over all outputs (Szegedy et al.,
     arXiv 1512.00567v3). class_weights: [n_y] or none. ordinal: classes are ordered, and near ones get a share of the
-    target (Diaz and Marathe 2019, CVPR: soft labels for ordinal regression).
+    target (Diaz and Marathe 2019, CVPR: soft labels for ordinal regression). first: how much more than others the
+    answers to x^<1> = 0 weigh.
     """
 
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
     ordinal: bool = False
+    first: float = 1.0
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether the loss of a class is more than its own log-probability."""
+        return bool(self.label_smoothing or self.class_weights or self.ordinal)
 
 
 PLAIN = Criterion()
@@ -130,7 +137,7 @@ def cross_entropy(
 
     UsageError for a criterion that needs all outputs with the adaptive softmax, which never computes them.
     """
-    if criterion == PLAIN and spec.softmax == "exact":
+    if not criterion.needs_all and spec.softmax == "exact":
         a, W, b = factors(spec, p, a)
         library = native.library()
         if library is not None and fused_softmax.fits(a, W, b, y):
@@ -138,7 +145,7 @@ def cross_entropy(
         return F.cross_entropy(F.linear(a, W, b), y, reduction="sum")
     logits = head(spec, p, a)  # [N, n_y]: one product
     if spec.softmax == "adaptive":
-        if criterion != PLAIN:
+        if criterion.needs_all:
             what = "label smoothing, class weights and ordered classes need all outputs"
             raise UsageError(what, hint="--softmax exact")
         return _adaptive(spec, p, a, logits, y)

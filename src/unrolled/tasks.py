@@ -147,6 +147,7 @@ ONLY: dict[str, tuple[str, ...]] = {
 FRAMES = {"frame_size": 48, "frame_rate": 10.0, "colour": False, "differences": False, "longest": 600}
 
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
+FIRST = {"line": 8.0}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
 RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
 
 # What sizes follow from: a nominal CPU of two cores, so that the same request gives the same network anywhere.
@@ -218,6 +219,7 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "tie": words and embedding > 0 and model.softmax == "exact",
             "batch_size": 32,
             "window": 64,
+            "first": FIRST.get(config.data.documents or "file", 1.0),
             "lr": RATES[training.optimizer],
             "average": 0.0,
             "dropout": dropout,
