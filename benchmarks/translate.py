@@ -197,7 +197,25 @@ def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, An
     texts = {part: [path.read_text(encoding="utf-8").splitlines() for path in files[part]] for part in files}
     for name, said in (("copying", texts["test"][0]), ("nearest training neighbour", nearest(texts))):
         rows.append({"task": f"{name}, {o.pair}", **scores(texts["test"][1], said)})
+    rows.append(plain(o, folder, files, texts["test"][1]) | {"task": f"plain torch.nn, {o.pair}"})
     return rows, [path for part in files.values() for path in part]
+
+
+def plain(
+    o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], truth: list[str]
+) -> dict[str, Any]:
+    """plain_translate.py with as many minutes for each of three learning rates; the best by its loss on dev."""
+    made: list[tuple[float, dict[str, Any]]] = []
+    for lr in (5e-4, 2e-3, 8e-3):
+        out = folder / f"plain{lr}"
+        paths = [path for part in ("train", "dev", "test") for path in files[part]]
+        options = ("--minutes", o.minutes or 20, "--lr", lr, "--threads", o.threads or 0, "--out", out)
+        script = Path(__file__).with_name("plain_translate.py")
+        subprocess.run([sys.executable, script, *map(str, (*paths, *options))], check=True)
+        made.append((lr, json.loads(out.read_text(encoding="utf-8"))))
+    lr, best = min(made, key=lambda pair: pair[1]["dev_loss"])
+    kept = {name: best[name] for name in ("parameters", "tokens_s", "sentences_s", "dev_loss")}
+    return scores(truth, best["said"]) | kept | {"lr": lr}
 
 
 def nearest(texts: dict[str, list[list[str]]]) -> list[str]:

@@ -120,7 +120,7 @@ def test_rows_can_be_taken_in_any_order() -> None:
             np.testing.assert_allclose(one, engine.attention(after)[row], atol=1e-6)
 
 
-@pytest.mark.parametrize("spec", [SPECS[0], SPECS[1], SPECS[2], SPECS[9]], ids=[IDS[i] for i in (0, 1, 2, 9)])
+@pytest.mark.parametrize("spec", [SPECS[i] for i in (0, 1, 2, 5, 9)], ids=[IDS[i] for i in (0, 1, 2, 5, 9)])
 def test_gradients(spec: NetworkSpec) -> None:
     spec = replace(spec, n_a=3, target_embedding=3 if spec.tie else spec.target_embedding)
     tensors = {name: value.astype(np.float64) for name, value in initialise(spec, 2).items()}

@@ -59,11 +59,11 @@ def encode(
 
 
 def _bridge(spec: NetworkSpec, p: Parameters, after: TensorState) -> TensorState:
-    """The decoder's first state: of each of its layers from that of the encoder beside it, or the last one."""
+    """The decoder's first state: of each of its layers from that of the encoder's, counted from the top."""
     names, ways = spec.the_cell.state, len(spec.directions)
     found: list[Tensor] = []
     for layer in range(spec.decoder_layers):
-        first = min(layer, spec.layers - 1) * ways * len(names)
+        first = max(0, spec.layers - spec.decoder_layers + layer) * ways * len(names)
         for number, name in enumerate(names):
             last = torch.cat([after[first + way * len(names) + number] for way in range(ways)], dim=-1)
             found.append(F.linear(last, p[f"bridge.{layer}.W_{name}"], p[f"bridge.{layer}.b_{name}"]))

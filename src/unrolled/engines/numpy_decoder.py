@@ -69,11 +69,11 @@ class NumpyDecoder:
         return _State(arrays, fed, np.arange(rows), tuple(memories))
 
     def _bridge(self, after: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The decoder's first state: of each of its layers from that of the encoder beside it, or the last one."""
+        """The decoder's first state: of each of its layers from that of the encoder's, counted from the top."""
         names, ways = self.spec.the_cell.state, len(self.spec.directions)
         found: list[Array] = []
         for layer in range(self.spec.decoder_layers):
-            first = min(layer, self.spec.layers - 1) * ways * len(names)
+            first = max(0, self.spec.layers - self.spec.decoder_layers + layer) * ways * len(names)
             for number, name in enumerate(names):
                 last = np.concatenate(
                     [after[first + way * len(names) + number] for way in range(ways)], axis=1

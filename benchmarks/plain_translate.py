@@ -1,0 +1,151 @@
+"""The sceptic's alternative: a plain torch.nn encoder-decoder, as one writes it in an afternoon.
+
+nn.Embedding, a bidirectional nn.LSTM, an nn.LSTM that begins from its last state, multiplicative attention over padded
+batches, Linear; AdamW, a line up and a cosine to zero over the wall clock, clipping, dropout; greedy answers. Words are
+cut as `unrolled` cuts them. `--minutes` is training alone: imports, reading and answering are not on the clock.
+
+    python benchmarks/plain_translate.py TRAIN.x TRAIN.y DEV.x DEV.y TEST.x TEST.y --minutes 20 --lr 0.002 --out F.json
+"""
+
+import argparse
+import json
+import math
+import random
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from unrolled.inputs.tokens import Reading, learn_reading
+from unrolled.vocab import EOS
+
+Pair = tuple[Tensor, Tensor]
+ROWS = 64
+
+
+class Plain(nn.Module):
+    """Ids in, logits of y out, batch first; the id after the last one of an embedding is padding, and begins y."""
+
+    def __init__(self, n_x: int, n_y: int, size: int, embedding: int, dropout: float):
+        super().__init__()
+        self.n_x, self.n_y = n_x, n_y
+        self.source, self.target = nn.Embedding(n_x + 1, embedding), nn.Embedding(n_y + 1, embedding)
+        self.encoder = nn.LSTM(embedding, size, batch_first=True, bidirectional=True)
+        self.decoder = nn.LSTM(embedding, size, batch_first=True)
+        self.bridge = nn.Linear(2 * size, size)
+        self.keys, self.join = nn.Linear(2 * size, size, bias=False), nn.Linear(3 * size, size)
+        self.head, self.dropout = nn.Linear(size, n_y), nn.Dropout(dropout)
+
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Values, which of them are padding, and the decoder's first state."""
+        values, last = self.encoder(self.dropout(self.source(x)))
+        a, c = (self.bridge(torch.cat([part[0], part[1]], dim=1)).unsqueeze(0) for part in last)
+        return self.dropout(values), x == self.n_x, (a, c)
+
+    def write(
+        self, before: Tensor, values: Tensor, past: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Logits [batch, T_y, n_y] of what follows each of `before`, and the state."""
+        a, state = self.decoder(self.dropout(self.target(before)), state)
+        scores = (a @ self.keys(values).transpose(1, 2)).masked_fill(past.unsqueeze(1), -1e9)
+        context = F.softmax(scores, dim=-1) @ values
+        return self.head(self.dropout(torch.tanh(self.join(torch.cat([a, context], dim=-1))))), state
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """Mean nats a token."""
+        before = torch.cat([torch.full_like(y[:, :1], self.n_y), y[:, :-1]], dim=1)
+        logits, _ = self.write(before, *self.read(x))
+        return F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=self.n_y)
+
+
+def batches(model: Plain, pairs: list[Pair]) -> list[Pair]:
+    """Padded, of like lengths."""
+    ordered = sorted(pairs, key=lambda pair: len(pair[0]))
+    groups = [ordered[i : i + ROWS] for i in range(0, len(ordered), ROWS)]
+    pad = (model.n_x, model.n_y)
+    return [
+        tuple(pad_sequence([pair[end] for pair in group], True, pad[end]) for end in (0, 1))
+        for group in groups
+    ]  # type: ignore[misc]
+
+
+def train(model: Plain, pairs: list[Pair], minutes: float, lr: float) -> float:
+    """Train until the budget is spent; target tokens a second."""
+    optimizer, chance = (
+        torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.99), fused=True),
+        random.Random(0),
+    )
+    begun, tokens, waiting = time.monotonic(), 0, list[Pair]()
+    while (share := (time.monotonic() - begun) / (60 * minutes)) < 1:
+        if not waiting:
+            waiting = batches(model, pairs)
+            chance.shuffle(waiting)
+        x, y = waiting.pop()
+        rate = min(1.0, share / 0.03) * 0.5 * (1 + math.cos(math.pi * share))
+        optimizer.param_groups[0]["lr"] = lr * rate
+        optimizer.zero_grad(set_to_none=True)
+        model.loss(x, y).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        tokens += int((y != model.n_y).sum())
+    return tokens / (time.monotonic() - begun)
+
+
+@torch.no_grad()
+def answers(model: Plain, x: list[Tensor], limit: int = 200) -> list[list[int]]:
+    """Greedy, one after the other."""
+    said: list[list[int]] = []
+    for one in x:
+        values, past, state = model.read(one.unsqueeze(0))
+        ids, last = list[int](), model.n_y
+        while last != EOS and len(ids) < limit:
+            logits, state = model.write(torch.tensor([[last]]), values, past, state)
+            last = int(logits[0, 0].argmax())
+            ids.append(last)
+        said.append([number for number in ids if number != EOS])
+    return said
+
+
+def encoded(reading: Reading, lines: list[str], end: bool) -> list[Tensor]:
+    return [torch.tensor([*reading.encode(line).tolist(), *([EOS] if end else [])]) for line in lines]
+
+
+def main() -> None:
+    made = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    made.add_argument("files", nargs=6, type=Path)
+    for name, default in (("minutes", 20.0), ("lr", 2e-3), ("dropout", 0.3)):
+        made.add_argument(f"--{name}", type=float, default=default)
+    made.add_argument("--hidden", type=int, default=128)
+    made.add_argument("--threads", type=int, default=0)
+    made.add_argument("--out", type=Path)
+    o = made.parse_args()
+    if o.threads:
+        torch.set_num_threads(o.threads)
+    torch.manual_seed(0)
+    texts = [path.read_text(encoding="utf-8").splitlines() for path in o.files]
+    readings = [learn_reading(texts[end], "subword", False, 10_000)[0] for end in (0, 1)]
+    x, y = ([encoded(readings[end], texts[part + end], bool(end)) for part in (0, 2, 4)] for end in (0, 1))
+    model = Plain(len(readings[0].vocabulary), len(readings[1].vocabulary), o.hidden, 128, o.dropout)
+    speed = train(model, list(zip(x[0], y[0], strict=True)), o.minutes, o.lr)
+    model.eval()
+    with torch.no_grad():
+        held = batches(model, list(zip(x[1], y[1], strict=True)))
+        dev = sum(float(model.loss(*batch)) * len(batch[0]) for batch in held) / len(x[1])
+    begun = time.monotonic()
+    said = [readings[1].text(ids) for ids in answers(model, x[2])]
+    found = {
+        "dev_loss": dev,
+        "tokens_s": speed,
+        "sentences_s": len(said) / (time.monotonic() - begun),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "said": said,
+    }
+    text = json.dumps(found, ensure_ascii=False)
+    print(text) if o.out is None else o.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
