@@ -106,5 +106,5 @@ def test_unusable_texts_are_refused(texts: list[str]):
 def test_unknown_settings_are_refused():
     with pytest.raises(UsageError, match=r"unknown option 'clipp'.*try 'clip'"):
         LanguageModel(settings={"clipp": 1}).fit(["a"])
-    with pytest.raises(UsageError, match="unknown engine 'tourch'; expected numpy, torch; try 'torch'"):
+    with pytest.raises(UsageError, match="unknown engine 'tourch'; expected numpy, int8, torch; try 'torch'"):
         load(small().word, "tourch")
