@@ -25,6 +25,7 @@ BASELINES: dict[str, tuple[Run, ...]] = {
     ),
     "tokens:tags": (majority.majority_tag, tags.word_tag, tags.crf),
     "numbers:label": (majority.majority_class, sequences.connected_label, dtw.nearest),
+    "audio:label": (majority.majority_class,),
     "numbers:number": (
         majority.mean_number,
         forecast.ridge_last,

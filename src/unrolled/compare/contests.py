@@ -18,7 +18,7 @@ from .. import labelled, language, prepare, supervised, using
 from ..batching import hashed
 from ..buckets import in_order
 from ..config import Config, DataConfig
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..examples import Row, write_examples
 from ..files import storage_error
 from ..jobs import Job
@@ -80,7 +80,10 @@ def contest(config: Config, units: Sequence[str], files: Files, folder: Path) ->
 
 
 def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
-    preset, config = find(config.task), labelled.with_columns(files.data, config)
+    preset = find(config.task)
+    if preset.output not in _ANSWERS:
+        raise UsageError(f"compare has no score for {config.task}", hint="unrolled evaluate")
+    config = labelled.with_columns(files.data, config)
     train, valid, scored, about = _parts(config, files)
     gold = tuple(scored.examples())
 
