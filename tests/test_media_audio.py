@@ -117,6 +117,15 @@ def test_a_flac_that_claims_2_to_36_samples_is_refused_before_it_is_allocated(tm
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KB
 
 
+def test_many_channels_of_a_high_rate_count_together(tmp_path: Path):
+    whole = np.zeros((500, 8), np.float32)
+    path = forged(write(tmp_path / "a.flac", whole, 384_000), 100_000_000)
+    with pytest.raises(
+        DataError, match="says that it has 100,000,000 samples in 8 channels; expected at most 500"
+    ):
+        audio.read(path, RATE)
+
+
 def test_a_flac_that_claims_more_than_it_has_is_truncated(tmp_path: Path):
     whole = sound("abcabc")
     path = forged(write(tmp_path / "a.flac", whole), len(whole) + 5000)

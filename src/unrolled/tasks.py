@@ -238,10 +238,11 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     batch_size = training.batch_size or int(min(64 if writes else 32, max(4, sequences // 25)))
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
-    enough = 6_000 if writes else 1_500
+    heard = find(config.task).input == "audio"
+    enough = 6_000 if writes else 3_000 if heard else 1_500  # sound is another one each time
     epochs = max(8, min(100, round(enough / max(1, sequences // batch_size))))
     config = fill(config, {"epochs": epochs if training.minutes is None else 4 * epochs})
-    hidden = model.hidden or (128 if tokens or steps > 20_000 else 64)
+    hidden = model.hidden or (128 if tokens or heard or steps > 20_000 else 64)
     if writes and steps > 100_000:
         hidden = model.hidden or 256
     embedding = min(width, 128 if words else 64) if tokens else 0

@@ -231,7 +231,7 @@ def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
             for row in y["numbers"][:NAMES]
         ]
         return [f"to be learnt{of}: " + "; ".join(rows)]
-    if "characters" in y:
+    if "alphabet" in y:
         return [characters_in_words(y, of)]
     if "windows" in y:
         return [f"{y['windows']:,} windows to tell what follows from{of}"]

@@ -114,7 +114,7 @@ class TranscriptSurvey:
 
     def report(self) -> dict[str, Any]:
         """Each character and how often it is there."""
-        return {"texts": self.texts, "characters": dict(self.counts.most_common())}
+        return {"texts": self.texts, "alphabet": dict(self.counts.most_common())}
 
     def baseline(self) -> dict[str, Any] | None:
         """To say nothing has an error rate of 1, which needs no telling."""
@@ -132,8 +132,8 @@ def in_words(part: Mapping[str, Any]) -> list[str]:
 
 def characters_in_words(y: Mapping[str, Any], of: str) -> str:
     """What is said, for people."""
-    shown = [f"{name!r} {count:,}" for name, count in list(y["characters"].items())[:SHOWN]]
-    more = len(y["characters"]) - len(shown)
-    return f"{len(y['characters']):,} characters{of}: {', '.join(shown)}" + (
+    shown = [f"{name!r} {count:,}" for name, count in list(y["alphabet"].items())[:SHOWN]]
+    more = len(y["alphabet"]) - len(shown)
+    return f"{len(y['alphabet']):,} characters{of}: {', '.join(shown)}" + (
         f" and {more} more" if more > 0 else ""
     )

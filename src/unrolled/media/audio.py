@@ -19,6 +19,7 @@ from ..files import opening_error, storage_error
 LONGEST = 1800.0  # seconds of a file
 RATES = (1_000, 384_000)  # samples a second, lowest and highest
 CHANNELS = 64
+MOST = 500_000_000  # samples of all channels: half a minute of decoding
 BLOCK = 1 << 16  # samples of each channel that stand in memory, or fewer of many channels
 ENDINGS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".oga": "OGG", ".opus": "OGG"}
 
@@ -81,6 +82,9 @@ def header(path: Path) -> Header:
     _refuse_odd(found.rate, found.channels, path)
     if found.samples < 1:
         raise DataError("0 samples", file=path, expected="sound")
+    if found.samples * found.channels > MOST and found.seconds <= LONGEST:
+        what = f"says that it has {found.samples:,} samples in {found.channels} channels"
+        raise DataError(what, file=path, expected=f"at most {MOST:,} in all", hint="a lower rate")
     if found.seconds > LONGEST:
         raise DataError(
             f"says that it has {found.samples:,} samples, {found.seconds:,.0f} seconds",
