@@ -79,7 +79,8 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     next(iter(from_files(paths, config, named=found.append).examples()), None)
     given = config.data.columns
     preset = find(config.task)
-    by_name = INPUTS[preset.input].reads == "numbers" or OUTPUTS[preset.output].target == "text"
+    reads = INPUTS[preset.input].reads
+    by_name = reads == "numbers" or (reads == "text" and OUTPUTS[preset.output].target == "text")
     if not by_name or not found:
         return config
     if (given and parse_columns(given).x) or any(

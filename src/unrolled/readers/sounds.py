@@ -18,7 +18,8 @@ TRANSCRIPTS = ".trans.txt"
 
 
 def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    """The examples of folders, sounds in the order of their paths; an id is a path within its folder.
+    """The examples of folders, sounds in the order of their paths; an id is a path within its folder. Columns, which a
+    model may know of the table that it was trained on, are none of theirs.
 
     Raises UsageError where what is asked for cannot stand in folders, DataError where there is nothing; up to
     `skip_bad` sounds without a transcript, and transcripts without a sound, are left out.
@@ -59,8 +60,6 @@ def _refuse(wanted: Wanted) -> None:
         raise UsageError("sounds are for audio", expected=f"files of {wanted.kind}", hint="audio:label")
     if wanted.target not in ("label", "text", None):
         raise UsageError(f"sounds in folders have no {wanted.target}", expected="a table")
-    if wanted.x or wanted.y or wanted.id or wanted.by:
-        raise UsageError("sounds in folders have no columns", expected="no --columns")
 
 
 def _one(sound: Path, folder: Path, wanted: Wanted) -> Example | DataError:
