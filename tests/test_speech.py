@@ -24,8 +24,9 @@ from unrolled import listening, using
 from unrolled.columns import Wanted
 from unrolled.decode.ctc import best_path
 from unrolled.errors import DataError, UsageError
-from unrolled.fusion import searching
+from unrolled.fusion import rater, searching
 from unrolled.learners import Classifier, Transcriber
+from unrolled.predict import open_model
 from unrolled.readers import find_reader
 from unrolled.types import Example, Place
 
@@ -328,3 +329,24 @@ def test_a_tag_every_10_ms(tmp_path: Path):
     data.write_text("\n".join(rows) + "\n")
     told = refused(run("train", "audio:tags", data, "--out", tmp_path / "n", "--augment"))
     assert "tags stand at moments" in told
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+def test_what_a_language_model_says_on_the_way_adds_up_to_its_score_of_the_line(tmp_path: Path, unit: str):
+    said = tmp_path / "said.txt"
+    said.write_text("\n".join(" ".join(texts(3, seed)) for seed in range(40)) + "\n")
+    words = ("--documents", "line", "--unit", unit, "--epochs", 2, "--hidden", 8, "--threads", 1)
+    assert run("train", "language", said, "--out", tmp_path / "lm", *words).code == 0
+    characters = (" ", "a", "b", "c", "?")
+    rate = rater(open_model(tmp_path / "lm"), characters)
+    lines = ["ab c", "a", "cc ba ab", "?a b"]
+    told = run("score", tmp_path / "lm", "--format", "jsonl", stdin=("\n".join(lines) + "\n").encode())
+    for line, scored in zip(lines, map(json.loads, told.lines), strict=True):
+        ids = tuple(characters.index(letter) + 1 for letter in line)
+        nats = 0.0
+        for end in range(len(ids)):
+            follows, _ = rate([ids[:end]])
+            assert follows.shape == (1, 6)
+            nats += float(follows[0, ids[end]])
+        _, ends = rate([ids])
+        assert nats + float(ends[0]) == pytest.approx(scored["log_probability"], abs=1e-3), line
