@@ -120,6 +120,19 @@ def test_answers_to_a_file_a_list_a_table_and_a_folder(tmp_path: Path):
     assert whole.code == 0 and len(whole.lines) == 30
 
 
+def test_a_sound_that_cannot_be_read_has_a_blank_answer_and_is_told(tmp_path: Path):
+    data = small()
+    for name in ("a.wav", "c.wav"):
+        write(tmp_path / name, sound("ab", 7))
+    (tmp_path / "b.wav").write_bytes(b"RIFF\x08\x00\x00\x00WAVEdata")
+    listed = "\n".join(str(tmp_path / f"{name}.wav") for name in "abc").encode()
+    for done in (run("predict", data.causal, tmp_path), run("predict", data.causal, stdin=listed + b"\n")):
+        assert done.code == 5 and done.lines == ["ab", "", "ab"], done
+        assert "b.wav" in done.err and "Traceback" not in done.err
+    single = run("predict", data.causal, tmp_path / "b.wav", "--format", "jsonl")
+    assert single.code == 5 and "damaged" in single.out + single.err, single
+
+
 def test_batches_engines_and_formats_change_nothing(tmp_path: Path):
     data = small()
     for path in (data.causal, data.both):

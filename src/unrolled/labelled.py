@@ -141,8 +141,8 @@ def from_files(
         if asked:
             return Labelled(lambda: forecasts(examples(), horizon, history), fingerprint(paths), told)
         return Labelled(lambda: endings(examples(), history), fingerprint(paths), told)
-    if heard:
-        digest = fingerprint(paths) + (_sounds(examples()) if asked else "")
+    if heard and asked:  # else each has its answer, or an error for one
+        digest = fingerprint(paths) + _sounds(examples())
         return Labelled(
             lambda: audible(examples(), wanted, config), hashlib.sha256(digest.encode()).hexdigest(), told
         )
