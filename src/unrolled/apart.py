@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any, BinaryIO
 
@@ -27,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError, MissingExtra, UnrolledError
+from .files import opening_error
+from .types import Place
 
 SECONDS = 60.0  # of wall time a file may take
 MEMORY = 1 << 30  # bytes that one may take beyond what the process has mapped when it begins
@@ -63,6 +66,22 @@ def call(function: str, arguments: Mapping[str, Any], limits: Limits | None = No
     if "error" in head:
         raise ERRORS[head["error"]](head["what"], expected=head["expected"], hint=head["hint"])
     return np.frombuffer(body, np.uint8).reshape(head["shape"]), head["about"]
+
+
+def of(path: Path, place: Place, function: str, arguments: Mapping[str, Any]) -> Answer:
+    """`call` with the path of a person's file, and its errors as those of the place that names it. Raises besides
+    UsageError where it is not there, and StorageError."""
+    try:
+        path.stat()
+    except OSError as error:
+        raise opening_error(error, path) from error
+    try:
+        return call(function, {"path": str(path), **arguments})
+    except DataError as error:
+        what = error.what if place.file == path else f"{path}: {error.what}"
+        raise DataError(
+            what, file=place.file, line=place.line, expected=error.expected, hint=error.hint
+        ) from error
 
 
 def _worker() -> subprocess.Popen[bytes]:

@@ -21,11 +21,17 @@ PAIRS = (
 TEXT = ("text", "sentence", "review", "comment", "x")  # names of x, where none is asked for, in this order
 SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
 CLIP = ("clip", "video", "frames", "path", "file", "filename", "image", "x")
+IMAGE = ("image", "picture", "path", "file", "filename", "x")
 TRANSCRIPT = ("text", "transcript", "transcription", "sentence", "y")
 TARGET = ("label", "class", "category", "rating", "target", "tag", "tags", "y")
 ID = ("id",)
 
-_KINDS = {"text": ("texts", TEXT), "audio": ("sounds", SOUND), "frames": ("clips", CLIP)}
+_KINDS = {
+    "text": ("texts", TEXT),
+    "audio": ("sounds", SOUND),
+    "frames": ("clips", CLIP),
+    "images": ("pictures", IMAGE),
+}
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,9 @@ class Wanted:
 
     x, y: names of columns, empty where they are to be found.  id: the column of the person's own names.  by: in a
     table of one row a step, the column whose value stays the same within a sequence.
-    kind: what x becomes, a text (or its tokens), numbers [T_x, n_x], or the file of a sound or clip.  target: what y
-    becomes: one class, reals, a tag a step, or a text; `next` has no y; None asks for nothing, as in prediction: then y
-    is passed on as it is found.
+    kind: what x becomes, a text (or its tokens), numbers [T_x, n_x], or the file of a sound, clip or picture.
+    target: what y becomes: one class, reals, a tag a step, or a text; `next` has no y; None asks for nothing, as in
+    prediction: then y is passed on as it is found.
     skip_bad: how many bad rows may be left out, in all files together; `skipped` is told each with its reason.
     named: told the names of the columns of x that were found in a table.
     Raises UsageError where a column is to be two things at once, or skip_bad is negative.
@@ -46,7 +52,7 @@ class Wanted:
     y: tuple[str, ...] = ()
     id: str | None = None
     by: str | None = None
-    kind: Literal["text", "numbers", "audio", "frames"] = "text"
+    kind: Literal["text", "numbers", "audio", "frames", "images"] = "text"
     target: Literal["label", "number", "tags", "next", "text"] | None = None
     skip_bad: int = 0
     skipped: Callable[[Place, str], None] | None = None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHANNELS = (1, 2, 3, 6)
+STRETCH, GRAIN = 0.15, 0.3  # of a line: share of its width, deviations
 SPEED, CROP, LIGHT = 0.2, 0.12, 0.3  # the most that a clip is varied by: shares of its own
 
 Frames = NDArray[np.uint8]
@@ -44,6 +45,17 @@ def with_differences(x: Frames) -> Frames:
     half = x.astype(np.int16)
     changed = np.diff(half, axis=0, prepend=half[:1]) // 2 + 128
     return np.concatenate([x, changed.astype(np.uint8)], axis=-1)
+
+
+def varied_line(x: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Another line that may have been, [w', height], of x [w, height]: wider or narrower, higher or lower, fainter or
+    stronger, with noise."""
+    if not len(x):
+        return x.astype(np.float32)
+    steps = max(1, round(len(x) * (1 + STRETCH * rng.uniform(-1, 1))))
+    moved = np.clip(np.arange(x.shape[1]) + rng.integers(-2, 3), 0, x.shape[1] - 1)
+    found = x[np.arange(steps) * len(x) // steps][:, moved] * (1 + LIGHT * rng.uniform(-1, 1))
+    return (found + rng.uniform(0, GRAIN) * rng.standard_normal(found.shape)).astype(np.float32)
 
 
 def varied(x: Frames, rng: np.random.Generator, *, flip: bool, steady: bool) -> Frames:

@@ -119,7 +119,7 @@ def from_files(
         skip(place, error.what)
 
     reads = INPUTS[preset.input].reads
-    heard, seen = reads == "audio", reads == "frames"
+    heard, seen = reads == "audio", reads in ("frames", "images")
     ahead = (
         config.data.horizon is not None or preset.output == "next"
     )  # the series itself tells what is asked

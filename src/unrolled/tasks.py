@@ -80,7 +80,7 @@ TASKS: dict[str, Preset] = {
 }
 # Other combinations that make sense, by INPUT:OUTPUT alone.
 COMBINATIONS: dict[str, Preset] = {
-    f"{given}:{asked}": Preset(given, asked, architecture, summary, defaults)
+    (made := Preset(given, asked, architecture, summary, defaults)).kinds: made
     for given, asked, architecture, summary, defaults in (
         (
             "numbers",
@@ -105,6 +105,13 @@ COMBINATIONS: dict[str, Preset] = {
             "many-to-many, T_x = T_y",
             "a tag for every step of a series",
             {"bidirectional": True},
+        ),
+        (
+            "images",
+            "ctc",
+            "many-to-many, T_x != T_y",
+            "what is written in a picture of a line, read as columns",
+            {"bidirectional": True, "front": "time", "augment": True, "frame_size": 32, "longest": 2000},
         ),
         (
             "frames",
@@ -177,7 +184,7 @@ def resolve_data(config: Config) -> Config:
     if config.data.horizon and preset.kinds != "numbers:number":
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers:number")
     for name in FRAMES:
-        if get(config, name) is not None and preset.input != "frames":
+        if get(config, name) is not None and preset.input not in ("frames", "images"):
             raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
     if config.data.unit == "subword" and preset.output in ("next", "tags"):
         raise UsageError(f"{config.task} has no use for subwords", expected="--unit word, white or char")

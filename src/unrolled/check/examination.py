@@ -23,6 +23,7 @@ from ..errors import DataError
 from ..inputs import INPUTS
 from ..inputs.audio import AudioInput, learn_audio
 from ..inputs.frames import FrameInput, learn_frames
+from ..inputs.images import ImageInput, learn_images
 from ..inputs.numbers import NumberInput, learn_numbers
 from ..labelled import audible, with_columns
 from ..media.audio import ENDINGS
@@ -54,6 +55,7 @@ class Learnt:
     words: Words | None = None
     numbers: NumberInput | None = None
     frames: FrameInput | None = None
+    images: ImageInput | None = None
     label: Label | None = None
     number: Number | None = None
     tags: Tags | None = None
@@ -163,6 +165,7 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
         "words": lambda: learn_words(read(), config.data),
         "numbers": lambda: learn_numbers(read(), config.data)[0],
         "frames": lambda: learn_frames(read(), config.data)[0],
+        "images": lambda: learn_images(read(), config.data)[0],
         "label": lambda: learn_label(read(), config.data, config.model),
         "number": lambda: learn_number(read(), config.data, config.model),
         "tags": lambda: learn_tags(tagged(), config.data, config.model),
@@ -190,6 +193,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
         "numbers": lambda: ColumnSurvey(learnt.numbers, examination.wanted.x, findings),
         "audio": lambda: SoundSurvey(learnt.audio, findings),
         "frames": lambda: FrameSurvey(learnt.frames, findings),
+        "images": lambda: FrameSurvey(learnt.images, findings),
     }
     y: dict[str, Callable[[], TargetSurvey]] = {
         "label": lambda: LabelSurvey(learnt.label, findings),
@@ -263,8 +267,8 @@ def _located(
 
 def _opened(examination: Examination, example: Example) -> Example:
     """The example with what its file holds. Raises DataError where that is broken."""
-    frames = examination.learnt.frames
-    return example if frames is None else frames.opened(example)
+    given = examination.learnt.frames or examination.learnt.images
+    return example if given is None else given.opened(example)
 
 
 def _look(examination: Examination, part: Part, example: Example, lines: tuple[int, ...]) -> None:

@@ -124,7 +124,7 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
         # How many affixes there will be is not counted here; they are more than an embedding has numbers.
         width = min(learnt.words.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
     else:
-        given = learnt.numbers or learnt.audio or learnt.frames
+        given = learnt.numbers or learnt.audio or learnt.frames or learnt.images
         width = given.n_x if given is not None else 0
     # Windows that reach into what is held out are nobody's.
     kept = max(0, count - held - data.horizon + 1) if data.horizon and held else count - held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ class TranscriptSurvey:
         self.counts.update(said)
         for character in set(said) - self.first.keys():
             self.first[character] = place
-        seconds = header(Path(str(example.x))).seconds
+        seconds = header(example.x).seconds if isinstance(example.x, Path) else math.inf  # a picture lasts
         if len(said) > HASTY * seconds:
             self.findings.odd(
                 f"more than {HASTY} characters a second",

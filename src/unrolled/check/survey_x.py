@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..config import DataConfig
 from ..errors import DataError
 from ..inputs.frames import FrameInput
+from ..inputs.images import ImageInput
 from ..inputs.numbers import NumberInput
 from ..subword import SUBWORD
 from ..text import split
@@ -118,9 +119,9 @@ class TokenSurvey:
 
 @dataclass
 class FrameSurvey:
-    """Clips: those of a single picture, and those in which nothing moves."""
+    """Clips, or lines: those of a single picture, or column, and those in which nothing changes."""
 
-    learnt: FrameInput | None
+    learnt: FrameInput | ImageInput | None
     findings: Findings
     pictures: int = 0
 
@@ -131,9 +132,9 @@ class FrameSurvey:
         x = self.learnt.encode(example.x, example.place)
         self.pictures += len(x)
         if len(x) == 1:
-            self.findings.odd("a clip of one picture", example.place)
+            self.findings.odd("a single step", example.place)
         elif len(x) and not (x[1:] != x[:-1]).any():
-            self.findings.odd("a clip in which nothing moves", example.place)
+            self.findings.odd("nothing in it changes", example.place)
         return len(x)
 
     def report(self) -> dict[str, Any]:

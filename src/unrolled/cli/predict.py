@@ -95,7 +95,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
             yield from zip((line for line, _ in group), found, strict=True)
 
     path: Path | None = args.file
-    named = INPUTS[find(file.task).input].reads in ("audio", "frames")  # x is a file
+    named = INPUTS[find(file.task).input].reads in ("audio", "frames", "images")  # x is a file
     ending = "" if path is None else Path(path.name.lower().removesuffix(".gz")).suffix
     config = model.config
     columns = config.data.columns if args.columns is None else args.columns

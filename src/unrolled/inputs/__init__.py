@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..augment import augment
 from ..config import DataConfig
+from ..frames import varied_line
 from ..types import Example, Place
-from . import audio, frames, numbers, tokens
+from . import audio, frames, images, numbers, tokens
 
 Vary = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
@@ -66,7 +67,7 @@ class InputKind:
     with what the file holds; raises DataError.
     """
 
-    reads: Literal["text", "numbers", "audio", "frames"]
+    reads: Literal["text", "numbers", "audio", "frames", "images"]
     learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
     restore: Callable[[Mapping[str, Any]], Input]
     vary: Vary | None = None
@@ -77,5 +78,8 @@ INPUTS: dict[str, InputKind] = {
     "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
     "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
     "audio": InputKind("audio", audio.learn_audio, audio.audio_input, augment),
+    "images": InputKind(
+        "images", images.learn_images, images.image_input, varied_line, images.ImageInput.opened
+    ),
     "frames": InputKind("frames", frames.learn_frames, frames.frame_input, None, frames.FrameInput.opened),
 }

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from .. import apart, frames
 from ..config import DataConfig
 from ..errors import DataError
-from ..files import opening_error
 from ..media import image
 from ..types import Example, Place
 
@@ -62,34 +61,17 @@ class FrameInput:
         x = example.x
         if not isinstance(x, Path):
             return example
-        try:
-            found, about = self._read(x)
-        except DataError as error:
-            place = example.place
-            what = error.what if place.file == x else f"{x}: {error.what}"
-            raise DataError(
-                what, file=place.file, line=place.line, expected=error.expected, hint=error.hint
-            ) from error
+        still = x.is_dir() or x.suffix.lower() in image.ENDINGS
+        wanted: dict[str, Any] = {"side": self.side, "colour": self.colour, "longest": self.longest}
+        if still:
+            found, about = apart.of(x, example.place, "unrolled.media.image:read", wanted)
+        else:
+            wanted["rate"] = self.rate
+            found, about = apart.of(x, example.place, "unrolled.media.video:read", wanted)
         y = example.y
         if isinstance(y, tuple) and y and isinstance(y[0], str):
             y = _taken(y, about, example)
         return replace(example, x=found, y=y)
-
-    def _read(self, path: Path) -> apart.Answer:
-        wanted: dict[str, Any] = {
-            "path": str(path),
-            "side": self.side,
-            "colour": self.colour,
-            "longest": self.longest,
-        }
-        try:
-            still = path.is_dir() or path.suffix.lower() in image.ENDINGS
-            path.stat()
-        except OSError as error:
-            raise opening_error(error, path) from error
-        if still:
-            return apart.call("unrolled.media.image:read", wanted)
-        return apart.call("unrolled.media.video:read", wanted | {"rate": self.rate})
 
     def steps(self, x: Any) -> Any:
         """A picture has no words."""

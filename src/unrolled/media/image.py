@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,22 @@ def read(path: str, side: int, colour: bool, longest: int) -> tuple[NDArray[np.u
     return found, {"at": list(range(len(files))), "count": len(files)}
 
 
+def line(path: str, height: int, longest: int) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """A picture of a line, grey, [height, w], its width in proportion. Raises as `read`, and for w over `longest`."""
+    grey = _opened(Path(path), "L", lambda width, tall: (max(1, round(width * height / tall)), height))
+    if grey.shape[1] > longest:
+        what, expected = f"{grey.shape[1]:,} columns at a height of {height}", f"at most {longest:,}"
+        raise DataError(what, expected=expected, hint="a line of its own, or --longest")
+    return grey, {}
+
+
 def _picture(file: Path, side: int, colour: bool) -> NDArray[np.uint8]:
     """[side, side, channels]"""
+    return _opened(file, "RGB" if colour else "L", lambda *_: (side, side)).reshape(side, side, -1)
+
+
+def _opened(file: Path, mode: str, sized: Callable[[int, int], tuple[int, int]]) -> NDArray[np.uint8]:
+    """A picture in this mode, of the size that is made of its own."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -52,12 +67,15 @@ def _picture(file: Path, side: int, colour: bool) -> NDArray[np.uint8]:
             if picture.width * picture.height > PIXELS:
                 what = f"{file.name}: a picture of {picture.width:,} x {picture.height:,}"
                 raise DataError(what, expected=f"at most {PIXELS:,} pixels", hint="a smaller copy")
-            small = picture.convert("RGB" if colour else "L").resize((side, side), Image.Resampling.BOX)
+            size = sized(picture.width, picture.height)
+            if size[0] * size[1] > PIXELS:
+                raise DataError(f"{file.name}: far wider than high", expected="a picture of a line")
+            small = picture.convert(mode).resize(size, Image.Resampling.BOX)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{file.name}: not a readable picture: {error!s:.200}", expected="a whole one"
         ) from error
-    return np.asarray(small, np.uint8).reshape(side, side, -1)
+    return np.asarray(small, np.uint8)
 
 
 def _parts(name: str) -> list[str]:

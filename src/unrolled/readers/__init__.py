@@ -35,8 +35,8 @@ FORMATS: dict[str, Reader] = {
 
 
 def _folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    """Folders of texts, sounds or clips."""
-    kinds: dict[str, Reader] = {"audio": sounds.folders, "frames": clips.folders}
+    """Folders of texts, sounds, clips or pictures."""
+    kinds: dict[str, Reader] = {"audio": sounds.folders, "frames": clips.folders, "images": clips.folders}
     return kinds.get(wanted.kind, folder.read)(paths, wanted)
 
 

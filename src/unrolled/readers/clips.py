@@ -25,7 +25,7 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     _refuse(wanted)
     bad, found = tolerance(wanted), False
     for path in paths:
-        for clip in _below(path):
+        for clip in _pictures(path) if wanted.kind == "images" else _below(path):
             inner = path.name if clip == path else clip.relative_to(path).as_posix()
             name, below, _ = inner.partition("/")
             if wanted.target == "label" and not below and not clip.is_dir():
@@ -50,12 +50,19 @@ def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
 
 
 def _refuse(wanted: Wanted) -> None:
-    if wanted.kind != "frames":
+    if wanted.kind == "images" and wanted.target is not None:
+        raise UsageError(f"pictures in folders have no {wanted.target}", expected="a table")
+    if wanted.kind not in ("frames", "images"):
         raise UsageError("clips are for frames", expected=f"files of {wanted.kind}", hint="frames:label")
     if wanted.target not in ("label", None):
         raise UsageError(f"clips in folders have no {wanted.target}", expected="a table")
     if wanted.x or wanted.y or wanted.id or wanted.by:
         raise UsageError("clips in folders have no columns", expected="no --columns")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder and those below it, each by itself."""
+    return sorted(child for child in folder.rglob("*") if child.suffix.lower() in image.ENDINGS)
 
 
 def _below(folder: Path) -> Iterator[Path]:

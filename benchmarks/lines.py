@@ -1,0 +1,109 @@
+"""Lines of writing of our own: digits and lower case in the fonts of the machine, of many sizes, with noise and tilt.
+
+Writes pictures and tables, trains images:sequence on some fonts, and measures it on others.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from common import finish, parser, record, toolkit
+from PIL import Image, ImageDraw, ImageFont
+
+LETTERS = string.digits + string.ascii_lowercase
+PLACES = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/Library/Fonts",
+    "/System/Library/Fonts/Supplemental",
+)
+HELD_OUT = 5  # every fifth font is never trained on
+
+
+def fonts() -> tuple[list[Path], list[Path]]:
+    """The fonts of this machine that have all letters, to train on and to test on."""
+    files = sorted(path for place in PLACES for path in Path(place).rglob("*.ttf"))
+    usable = [path for path in files if _has_all(path)]
+    kept = [path for number, path in enumerate(usable) if number % HELD_OUT != 2]
+    return kept, [path for number, path in enumerate(usable) if number % HELD_OUT == 2]
+
+
+def _has_all(path: Path) -> bool:
+    font = ImageFont.truetype(str(path), 20)
+    drawn = {bytes(font.getmask(letter)) for letter in LETTERS}
+    return len(drawn) == len(LETTERS)
+
+
+def text(chance: random.Random) -> str:
+    """One to four words of one to seven letters and digits."""
+    words = ("".join(chance.choices(LETTERS, k=chance.randint(1, 7))) for _ in range(chance.randint(1, 4)))
+    return " ".join(words)
+
+
+def draw(said: str, font: Path, chance: random.Random) -> Image.Image:
+    """A grey picture of a line."""
+    face = ImageFont.truetype(str(font), chance.randint(18, 40))
+    left, top, right, bottom = face.getbbox(said)
+    edge = [chance.randint(2, 8) for _ in range(4)]
+    size = int(right - left) + edge[0] + edge[1], int(bottom - top) + edge[2] + edge[3]
+    ink, paper = chance.randint(0, 90), chance.randint(160, 255)
+    if chance.random() < 0.3:
+        ink, paper = paper, ink
+    picture = Image.new("L", size, paper)
+    ImageDraw.Draw(picture).text((edge[0] - left, edge[2] - top), said, fill=ink, font=face)
+    tilted = picture.rotate(chance.uniform(-1.5, 1.5), Image.Resampling.BILINEAR, fillcolor=paper)
+    noise = np.random.default_rng(chance.getrandbits(32)).normal(0, chance.uniform(0, 14), (size[1], size[0]))
+    return Image.fromarray(np.clip(np.asarray(tilted, float) + noise, 0, 255).astype(np.uint8))
+
+
+def write(folder: Path, count: int, seed: int, faces: Sequence[Path]) -> Path:
+    """Pictures and a table of them, `image,text`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ["image,text"]
+    for number in range(count):
+        chance = random.Random(seed * 1_000_003 + number)
+        said = text(chance)
+        draw(said, chance.choice(faces), chance).save(folder / f"{number:05d}.png")
+        rows.append(f"{number:05d}.png,{said}")
+    table = folder / "lines.csv"
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return table
+
+
+def main() -> int:
+    """Write, train, measure."""
+    made = parser(__doc__)
+    made.add_argument("--folder", type=Path, help="where pictures and the model go, and are found again")
+    made.add_argument("--lines", type=int, default=6000, help="to train on")
+    made.add_argument("--unseen", type=int, default=500)
+    made.add_argument("--minutes", type=float, default=15)
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("more", nargs="*", help="further options of train, after --")
+    options = made.parse_args()
+    known, others = fonts()
+    with tempfile.TemporaryDirectory(prefix="lines-") as temporary:
+        folder = options.folder or Path(temporary)
+        tables = [folder / name / "lines.csv" for name in ("train", "test")]
+        if not tables[1].exists():
+            write(tables[0].parent, options.lines, 1, known)
+            write(tables[1].parent, options.unseen, 2, others)
+        model = folder / "model"
+        done = toolkit(
+            "train", "images:sequence", tables[0], "--minutes", str(options.minutes),
+            "--seed", str(options.seed), "--out", model, "--force", *options.more,
+        )  # fmt: skip
+        metrics = json.loads(toolkit("evaluate", model, tables[1], "--json").out)
+    row = {"fonts": len(known), "unseen fonts": len(others), "cer": metrics["cer"], "seconds": done.seconds}
+    about = {name: vars(options)[name] for name in ("lines", "unseen", "minutes", "seed", "more")}
+    finish(record("lines", [Path(__file__)], **about, rows=[row]), [row], options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
