@@ -161,6 +161,8 @@ def mutant(content: bytes, chance: random.Random) -> bytes:
     """A file with bytes changed, cut out, doubled, or its end lost."""
     found = bytearray(content)
     for _ in range(chance.choice((1, 3, 30))):
+        if len(found) < 40:  # hardly anything is left to change
+            break
         at, size = chance.randrange(len(found)), chance.randint(1, 40)
         match chance.choice(("flip", "flip", "ones", "cut", "double", "end")):
             case "flip":

@@ -30,6 +30,7 @@ from unrolled.train import Plan, Problem, Progress, begin
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import crash
+from clips import write_actions
 
 KILLS = 3
 SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5, layers=2)
@@ -39,6 +40,7 @@ PLAN = Plan(steps=14, epochs=None, validations=7, validation_tokens=9, threads=1
 WRITERS = {
     "language": lambda folder: write_text(folder / "t.txt", 150),
     "classify": lambda folder: write_reviews(folder / "t.csv", 260),
+    "recognize": lambda folder: write_actions(folder / "clips", 18, 1),
     "tag": lambda folder: write_conll(folder / "t.conll", 220),
     "transcribe": lambda folder: tones.table(folder, tones.texts(60)),
 }
@@ -74,6 +76,7 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
         ),
         ("classify", ("--epochs", "2"), ("--pooling", "attention", "--average", "0.9", "--class-weights")),
         ("tag", ("--minutes", "0.1"), ("--variational",)),
+        ("recognize", ("--epochs", "2"), ("--frame-size", "16", "--differences", "--flip")),
         ("transcribe", ("--epochs", "2"), ("--augment", "--bands", "8")),
     ],
 )
