@@ -222,7 +222,7 @@ def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
     if "classes" in y:
         order = " in this order" if y["ordinal"] else ""
         return [f"{len(y['classes']):,} classes{of}{order}: {_names(y['classes'], sort=not y['ordinal'])}"]
-    if "characters" in y:
+    if "untranslated" in y:
         usual = "" if y["usual_ratio"] is None else f"; usually {y['usual_ratio']:.2f} for each of x"
         return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
     if "numbers" in y:
