@@ -95,8 +95,6 @@ def assemble(config: Config, ready: Ready) -> Job:
         front_size=0 if front == "none" else model.front_size or 1,
         **_decoder(config, asked),
     )
-    if asked.targets == "each" and training.augment:
-        raise UsageError("sound is varied in time, and tags stand at moments", hint="--no-augment")
     if asked.targets == "each" and spec.steps(2) != 2:
         raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
     vary = _vary(config, asked.targets)
@@ -150,11 +148,13 @@ def assemble(config: Config, ready: Ready) -> Job:
 
 
 def _vary(config: Config, targets: Targets) -> Vary | None:
-    """How training varies an x; not unless asked for."""
+    """How training varies an x; not unless asked for. Raises UsageError where that would move what tags stand at."""
     if not config.training.augment:
         return None
     if find(config.task).input == "frames":
         return partial(frames.varied, flip=config.training.flip, steady=targets == "each")
+    if targets == "each":
+        raise UsageError("sound is varied in time, and tags stand at moments", hint="--no-augment")
     return INPUTS[find(config.task).input].vary
 
 
