@@ -109,6 +109,22 @@ def test_a_wider_beam_is_seldom_worse_and_banned_ids_are_not_written() -> None:
     assert {number for several in banned for one in several for number in one.ids} <= {3}
 
 
+@dataclass(frozen=True)
+class Sure(Table):
+    """Goes on with 3 nearly surely until it has five, then closes."""
+
+    def log_probs(self, seed: int, ids: tuple[int, ...]) -> Any:
+        p = np.full(N_Y, 1e-4)
+        p[3 if len(ids) < 5 else EOS] = 1 - 3e-4
+        return np.log(p)
+
+
+def test_what_closes_early_and_is_worth_little_ends_no_search() -> None:
+    for beam in (1, 2, 4, 6):
+        ((found,),) = search(Sure(), Sure().begin([0]), np.array([9]), Search(beam=beam))
+        assert found.ids == (3,) * 5 and found.closed
+
+
 def test_what_cannot_be_searched() -> None:
     for wrong in ({"beam": 0}, {"nbest": 5, "beam": 4}, {"length_penalty": -1.0}):
         with pytest.raises(UsageError):

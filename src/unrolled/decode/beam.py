@@ -98,8 +98,9 @@ def search(engine: Searched, state: Any, limits: Integers, how: Search) -> list[
     """The `how.nbest` best answers to each sequence, best first: state, a row a sequence, before the first y.
 
     limits: [sequences] the most ids an answer may have, its closing one not counted. A hypothesis that closes among
-    the `beam` best of a step is kept, and others go on in its place; a sequence is done when as many are closed as the
-    beam has, when none that goes on can pass the worst of the best, or at its limit.  Fewer answers than nbest come
+    the `beam` best of a step is kept, and others go on in its place; a sequence is done when none that
+    goes on can pass the worst of the best (once as many are closed as the beam has: when none is better by now), or at
+    its limit.  Fewer answers than nbest come
     where fewer can be written. Raises NonFiniteError for a network that gives NaN.
     """
     limits = np.asarray(limits, np.int64)
@@ -128,7 +129,9 @@ def search(engine: Searched, state: Any, limits: Integers, how: Search) -> list[
                     for place, score in enumerate(scores[sequence].tolist())
                     if score > -np.inf
                 ]
-            elif not _done(found[number], float(going.scores[sequence].max()), int(limits[number]), how):
+            elif not _done(
+                found[number], float(going.scores[sequence].max()), length, int(limits[number]), how
+            ):
                 keep.append(sequence)
         scores, rows, ids = going.scores[keep], going.rows[keep].reshape(-1), going.ids[keep].reshape(-1)
         trail.steps.append((rows, ids))
@@ -184,11 +187,18 @@ def _hypothesis(ids: tuple[int, ...], log_probability: float, how: Search, *, cl
     return Hypothesis(ids, log_probability, log_probability / length**how.length_penalty, closed)
 
 
-def _done(found: _Found, best: float, limit: int, how: Search) -> bool:
-    """Whether nothing better can come: best is the highest log-probability of what goes on."""
-    if best == -np.inf or len(found.closed) >= how.beam:
+def _done(found: _Found, best: float, length: int, limit: int, how: Search) -> bool:
+    """Whether nothing better can come: best is the highest log-probability of what goes on, `length` ids before the
+    one that was just chosen.
+
+    Once as many closed as the beam is wide it is enough that what goes on is worse by now: answers of little worth
+    close early beside a good one that is long, and must not end its search.
+    """
+    if best == -np.inf:
         return True
     if len(found.closed) < how.nbest:
         return False
     worst = sorted((one.score for one in found.closed), reverse=True)[how.nbest - 1]
-    return best / (limit + 1) ** how.length_penalty <= worst  # the longer the answer, the less a loss weighs
+    # The longer the answer, the less a loss weighs.
+    compared = length if len(found.closed) >= how.beam else limit
+    return best / (compared + 1) ** how.length_penalty <= worst
