@@ -14,11 +14,12 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import nn
     from .estimators import LanguageModel, load
-    from .learners import Classifier, Recognizer, Regressor, Tagger, Transcriber, Translator
+    from .learners import Classifier, Composer, Recognizer, Regressor, Tagger, Transcriber, Translator
     from .machine import tune
 
 __all__ = [
     "Classifier",
+    "Composer",
     "LanguageModel",
     "Recognizer",
     "Regressor",
@@ -33,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     "Classifier": "learners",
+    "Composer": "learners",
     "LanguageModel": "estimators",
     "Recognizer": "learners",
     "Regressor": "learners",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .batching import NOTHING, START, hashed, permuted
 from .examples import Examples
-from .inputs import Vary
+from .inputs import Pair, VaryBoth
 from .types import Batch, Targets
 from .vocab import UNK
 
@@ -25,8 +25,8 @@ TOGETHER = 100  # batches sorted by length at once
 class ExampleEpoch(Sequence[Batch]):
     """The training batches of one epoch; `[i]` is a pure function of (seed, epoch, i).
 
-    rare: [some of the ids] those that become `<UNK>` half of the times they are seen.  vary: makes another x of one, by
-    a chance that is a function of (seed, epoch, number of the sequence).
+    rare: [some of the ids] those that become `<UNK>` half of the times they are seen.  vary: makes another x and y of
+    one, by a chance that is a function of (seed, epoch, number of the sequence).
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ExampleEpoch(Sequence[Batch]):
         seed: int,
         epoch: int,
         rare: NDArray[np.bool_],
-        vary: Vary | None = None,
+        vary: VaryBoth | None = None,
     ) -> None:
         self._examples, self._key, self._rare, self._vary = examples, (seed, epoch), rare, vary
         count = len(examples)
@@ -68,9 +68,11 @@ class ExampleEpoch(Sequence[Batch]):
             _hide_rare(batch.x, self._rare, (*self._key, _RARE, index))
         return batch
 
-    def _varied(self, x: NDArray[Any], row: int) -> NDArray[Any]:
-        """The x that is trained on."""
-        return x if self._vary is None else self._vary(x, np.random.default_rng((*self._key, _VARIED, row)))
+    def _varied(self, x: NDArray[Any], y: NDArray[Any], row: int) -> Pair:
+        """The x and y that are trained on."""
+        if self._vary is None:
+            return x, y
+        return self._vary(x, y, np.random.default_rng((*self._key, _VARIED, row)))
 
 
 def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> Iterator[tuple[Batch, Any]]:
@@ -84,14 +86,13 @@ def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> I
 def assemble(
     examples: Examples,
     rows: NDArray[np.int64],
-    varied: Callable[[NDArray[Any], int], NDArray[Any]] | None = None,
+    varied: Callable[[NDArray[Any], NDArray[Any], int], Pair] | None = None,
 ) -> Batch:
     """The batch of some sequences, padded on the right: -1 for ids and classes, 0 for numbers and pictures, NaN for
-    numbers that are asked. varied: what
-    is made of each x, given its number."""
+    numbers that are asked. varied: what is made of each x and y, given its number."""
     pairs = [examples.row(number) for number in rows.tolist()]
     if varied is not None:
-        pairs = [(varied(x, number), y) for (x, y), number in zip(pairs, rows.tolist(), strict=True)]
+        pairs = [varied(x, y, number) for (x, y), number in zip(pairs, rows.tolist(), strict=True)]
     lengths = np.array([len(x) for x, _ in pairs], dtype=np.int64)
     steps = max(1, int(lengths.max()))
     first_x = pairs[0][0]

@@ -20,10 +20,11 @@ PAIRS = (
 )  # of texts that are translated
 TEXT = ("text", "sentence", "review", "comment", "x")  # names of x, where none is asked for, in this order
 SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
+MIDI = ("midi", "file", "path", "x")
 CLIP = ("clip", "video", "frames", "path", "file", "filename", "image", "x")
 IMAGE = ("image", "picture", "path", "file", "filename", "x")
 TRANSCRIPT = ("text", "transcript", "transcription", "sentence", "y")
-TARGET = ("label", "class", "category", "rating", "target", "tag", "tags", "y")
+TARGET = ("label", "class", "category", "rating", "target", "tag", "tags", "genre", "y")
 ID = ("id",)
 
 _KINDS = {
@@ -31,6 +32,7 @@ _KINDS = {
     "audio": ("sounds", SOUND),
     "frames": ("clips", CLIP),
     "images": ("pictures", IMAGE),
+    "tune": ("MIDI files", MIDI),
 }
 
 
@@ -40,7 +42,7 @@ class Wanted:
 
     x, y: names of columns, empty where they are to be found.  id: the column of the person's own names.  by: in a
     table of one row a step, the column whose value stays the same within a sequence.
-    kind: what x becomes, a text (or its tokens), numbers [T_x, n_x], or the file of a sound, clip or picture.
+    kind: what x becomes, a text (or its tokens), numbers [T_x, n_x], a tune, or the file of a sound, clip or picture.
     target: what y becomes: one class, reals, a tag a step, or a text; `next` has no y; None asks for nothing, as in
     prediction: then y is passed on as it is found.
     skip_bad: how many bad rows may be left out, in all files together; `skipped` is told each with its reason.
@@ -52,7 +54,7 @@ class Wanted:
     y: tuple[str, ...] = ()
     id: str | None = None
     by: str | None = None
-    kind: Literal["text", "numbers", "audio", "frames", "images"] = "text"
+    kind: Literal["text", "numbers", "audio", "frames", "images", "tune"] = "text"
     target: Literal["label", "number", "tags", "next", "text"] | None = None
     skip_bad: int = 0
     skipped: Callable[[Place, str], None] | None = None
@@ -121,8 +123,9 @@ def find_columns(
     """Where the wanted columns stand in a table with these names; `line` is that of its header, if it has one.
 
     Without a wish: x of `kind` text is the first of `text sentence review comment x` that is there, whatever its
-    case; x of numbers is every column whose first value is a number (`is_number`) and that is not y, id or by, nor
-    one that y would be by default; y is the first of `label class category rating target tag y`; id is `id`.
+    case, of a tune the first of `midi file path x`; x of numbers is every column whose first value is a number
+    (`is_number`) and that is not y, id or by, nor one that y would be by default; y is the first of `label class
+    category rating target tag genre y`; id is `id`.
     Raises DataError naming the columns there are.
     """
 
@@ -149,10 +152,10 @@ def find_columns(
         x, y = _pair(names, x, y, {number, by})
     taken = {*y, number, by}
     if not x and wanted.kind != "numbers":
-        what, known = _KINDS[wanted.kind]
-        first = _default(known, names, taken)
+        what, usual = _KINDS[wanted.kind]
+        first = _default(usual, names, taken)
         if first is None:
-            raise absent(f"no column of {what}", f"--columns x=NAME, where none is {_join(known)}")
+            raise absent(f"no column of {what}", f"--columns x=NAME, where none is {_join(usual)}")
         x = (first,)
     elif not x:
         x = tuple(i for i in range(len(names)) if i not in taken and is_number(i))

@@ -92,6 +92,8 @@ class DataConfig:
     differences: bool | None = option(None, "what changed since the picture before beside each picture")
     longest: int | None = option(None, "pictures of a clip; one with more is refused (default 600)", low=1)
     horizon: int | None = option(None, "forecast so many steps of a series of numbers", low=1, high=4096)
+    grid: int | None = option(None, "steps of a quarter note (default 24; 4 of rolls)", low=1, high=480)
+    transpose: int | None = option(None, "semitones tunes move at most (default 5)", low=0, high=12)
     history: int = option(64, "steps of a series that a forecast sees", low=1, high=65_536)
 
 
@@ -174,7 +176,8 @@ class TrainConfig:
     )
     augment: bool | None = option(
         None,
-        "vary sound in training: speed, pitch, noise, gain, masks; clips: speed, place, light (default for both)",
+        "vary sound in training: speed, pitch, noise, gain, masks; clips: speed, place, light; tunes: key (default for "
+        "all)",
     )
     flip: bool = option(False, "mirror clips too: where no class tells left from right")
     class_weights: bool = option(False, "rare classes weigh more: by the root of their rarity")

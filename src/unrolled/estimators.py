@@ -15,7 +15,7 @@ from typing import Any
 from . import modelfile, using
 from .config import build
 from .errors import UsageError, need, suggest
-from .learners import Classifier, Regressor, Tagger, Transcriber, Translator, arguments, from_model
+from .learners import Classifier, Composer, Regressor, Tagger, Transcriber, Translator, arguments, from_model
 from .outputs.next import Scored, Wish, predict, samples, score
 from .predict import Model, from_file
 from .prepare import from_texts
@@ -146,7 +146,7 @@ class LanguageModel:
 
 def load(
     path: str | Path, engine: str = "numpy"
-) -> LanguageModel | Classifier | Regressor | Tagger | Transcriber | Translator:
+) -> LanguageModel | Classifier | Composer | Regressor | Tagger | Transcriber | Translator:
     """Open a model file as its estimator, fitted. Raises what `predict.open_model` raises."""
     path = Path(path)
     file = modelfile.load(path)

@@ -28,10 +28,11 @@ from .files import write_atomically
 from .fronts import FRONTS
 from .inputs import INPUTS, Input, InputKind
 from .media.audio import header
-from .outputs import OUTPUTS, Output
+from .outputs import Output, find_output
 from .outputs.ctc import refuse_infeasible, tidy
 from .prepare import fingerprint
-from .readers import find_reader, in_parallel, read_pairs
+from .readers import find_reader, in_parallel, open_tunes, read_pairs
+from .series import cut, endings, forecasts, pieces, remembered, tunes
 from .tasks import find
 from .types import Example, Place
 from .values import as_intervals
@@ -80,7 +81,7 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     given = config.data.columns
     preset = find(config.task)
     reads = INPUTS[preset.input].reads
-    by_name = reads == "numbers" or (reads == "text" and OUTPUTS[preset.output].target == "text")
+    by_name = reads == "numbers" or (reads == "text" and find_output(preset.kinds).target == "text")
     if not by_name or not found:
         return config
     if (given and parse_columns(given).x) or any(
@@ -123,7 +124,9 @@ def from_files(
     ahead = (
         config.data.horizon is not None or preset.output == "next"
     )  # the series itself tells what is asked
-    target = "next" if ahead else OUTPUTS[preset.output].target if asked else None
+    target = "next" if ahead else find_output(preset.kinds).target if asked else None
+    if reads == "tune":
+        target = None  # y is the genre, where there is one
     wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip, named=named)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
 
@@ -134,6 +137,10 @@ def from_files(
         for reader, group in groupby(paths, find_reader):
             yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
 
+    if reads == "tune":
+        return Labelled(
+            remembered(lambda: tunes(open_tunes(examples(), wanted), asked)), fingerprint(paths), told
+        )
     if preset.output == "next" and asked:
         return Labelled(lambda: pieces(examples(), config.data.history), fingerprint(paths), told)
     if config.data.horizon:
@@ -213,53 +220,6 @@ def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
     return Labelled(examples, digest.hexdigest())
 
 
-def endings(series: Iterable[Example], history: int) -> Iterator[Example]:
-    """The last `history` steps of each series: what its future is told from."""
-    for one in series:
-        yield replace(one, x=np.asarray(one.x, dtype=np.float64)[-history:], y=None)
-
-
-def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
-    """Each series in pieces of `history` steps, and before each as many that came before; y is what follows a step.
-
-    Of those before (the first piece has none) nothing is asked, so that every answer has seen a history. Raises
-    DataError where no series has two steps.
-    """
-    found, file = False, None
-    for one in series:
-        file = one.place.file
-        x = np.asarray(one.x, dtype=np.float64)
-        following = np.concatenate([x[1:], np.full((1, *x.shape[1:]), np.nan)])[: len(x)]
-        for begin in range(0, len(x) - 1, history):
-            found = True
-            first, end = max(0, begin - history), begin + history
-            y = following[first:end].copy()
-            y[: begin - first] = np.nan
-            yield Example(x[first:end], y, Place(one.place.file, one.place.line + first), one.id)
-    if not found:
-        raise DataError("no examples: no series has two steps", file=file, expected="longer series")
-
-
-def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
-    """Windows of `history` steps of each series, and as y the `horizon` steps behind them, all numbers of a step.
-
-    Raises DataError where no series is long enough.
-    """
-    found, file = False, None
-    for one in series:
-        file = one.place.file
-        x = np.asarray(one.x, dtype=np.float64)
-        for end in range(min(history, max(1, len(x) - horizon)), len(x) - horizon + 1):
-            found = True
-            y = tuple(x[end : end + horizon].reshape(-1).tolist())
-            yield Example(
-                x[max(0, end - history) : end], y, Place(one.place.file, one.place.line + end), one.id
-            )
-    if not found:
-        what = f"no examples: no series is longer than the horizon of {horizon:,} steps"
-        raise DataError(what, file=file, expected="longer series, or a smaller --horizon")
-
-
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
     """Learn both ends from the training part and encode all parts into `folder`, or open what is there already.
 
@@ -270,7 +230,7 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     key = {
         "data": data.sha256,
         "valid": valid.sha256 if valid else None,
-        "config": [asdict(config.data), asdict(config.model), config.task],
+        "config": [asdict(config.data), asdict(config.model), config.task, config.training.window],
     }
     index = folder / "prepared.json"
     if not _is_prepared(index, key):
@@ -280,7 +240,7 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     content = json.loads(index.read_text(encoding="utf-8"))
     ends = (
         INPUTS[preset.input].restore(content["input"]),
-        OUTPUTS[preset.output].restore(content["output"]),
+        find_output(preset.kinds).restore(content["output"]),
         content["about"],
     )
     whole, skipped = open_examples(folder / "train"), tuple(content["skipped"])
@@ -304,19 +264,23 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     def learnt_from() -> Iterator[Example]:
         return (example for number, example in enumerate(data.examples()) if number not in out)
 
-    input_kind, output_kind = INPUTS[preset.input], OUTPUTS[preset.output]
+    input_kind, output_kind = INPUTS[preset.input], find_output(preset.kinds)
     given, about = input_kind.learn(learnt_from(), config.data)
     # So that a class that is only in the part held out does not stop the training.
     known = data.examples() if output_kind.of_all else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
     lost: list[int] = []
-    read = opened(data, given, input_kind, lost)
-    write_examples(folder / "train", rows(read, given, asked), targets=asked.targets)
+    window = config.training.window if input_kind.cut else None
+    counts: list[int] = []  # rows of each example
+    read = cut(rows(opened(data, given, input_kind, lost), given, asked), window, counts)
+    write_examples(folder / "train", read, targets=asked.targets)
     if valid is not None:
-        read = opened(valid, given, input_kind)
-        write_examples(folder / "valid", rows(read, given, asked), targets=asked.targets)
+        read = cut(rows(opened(valid, given, input_kind), given, asked), window, [])
+        write_examples(folder / "valid", read, targets=asked.targets)
     held = held[~np.isin(held, lost)]
     held -= np.searchsorted(np.array(lost, np.int64), held)  # those behind a lost one have moved up
+    ends = np.cumsum([0, *counts]).tolist()
+    held = np.array([row for i in held.tolist() for row in range(ends[i], ends[i + 1])], dtype=np.int64)
     return {
         "input": given.to_json(),
         "output": asked.to_json(),
@@ -370,7 +334,8 @@ def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None
 def held_out(count: int, config: Config) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The numbers of the sequences that are held out for validation, sorted: drawn, the same for every seed; of
     windows and pieces of series the last."""
-    pieces, share = find(config.task).output == "next", config.data.hold_out
+    preset, share = find(config.task), config.data.hold_out
+    pieces = preset.output == "next" and INPUTS[preset.input].reads == "numbers"
     if not share or count < (2 if pieces else SMALLEST):
         return np.zeros(0, np.int64)
     some = int(count * share) if pieces else max(1, int(count * share))
@@ -397,7 +362,8 @@ def restore(task: str, learnt: Mapping[str, Any], file: Path) -> tuple[Input, Ou
             )
         if set(learnt) != {"input", "output"}:
             raise DataError("what the model learnt of its data is damaged", expected="input, output")
-        return INPUTS[preset.input].restore(learnt["input"]), OUTPUTS[preset.output].restore(learnt["output"])
+        given = INPUTS[preset.input].restore(learnt["input"])
+        return given, find_output(preset.kinds).restore(learnt["output"])
     except (DataError, UsageError) as error:
         raise DataError(error.what, file=file, expected=error.expected) from error
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:

@@ -11,6 +11,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import modelfile, using
+from .composing import Wish, compose
 from .config import build, flat_options
 from .errors import UsageError, need, suggest
 from .labelled import from_lists
+from .media.midi import read_midi
 from .progress import Silent
 from .tasks import find
-from .types import Example, Place
+from .types import Example, Place, Tune
 from .using import Trained
 
 
@@ -88,13 +91,17 @@ class _Learner(ABC):
             raise UsageError("fit needs a list of sequences and as many y", hint=".fit(X, y)")
         given = {k: v for k, v in self.get_params().items() if k != "settings" and v is not None}
         sequences = [self._sequence(one) for one in X]
-        config = build(self.kinds[_kind(sequences)], given, self.settings or {})
+        config = build(self._task(sequences), given, self.settings or {})
         data = from_lists(sequences, [self._target(one) for one in y])
         with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
             out = Path(folder) / "model"
             file = fit(request(config, data, None, out, began=time.monotonic()), Silent())
         self._keep(using.from_file(file, out))
         return self
+
+    def _task(self, sequences: Sequence[Any]) -> str:
+        """The task that such sequences ask for."""
+        return self.kinds[_kind(sequences)]
 
     def _sequence(self, one: Any) -> Any:
         """A sequence as an example has it."""
@@ -303,9 +310,52 @@ class Translator(_Learner):
 
 
 # By the task, or else by its output.
+class Composer(_Learner):
+    """Tunes: X a list of MIDI files (their paths) or of `types.Tune`s, y their genres or nothing."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"notes": "compose"}
+
+    def _task(self, sequences: Sequence[Any]) -> str:
+        return self.kinds["notes"]
+
+    def _sequence(self, one: Any) -> Any:
+        return read_midi(Path(one)) if isinstance(one, str | Path) else one
+
+    def _target(self, y: Any) -> Any:
+        return y
+
+    def fit(self, X: Sequence[Any], y: Sequence[Any] | None = None) -> Any:
+        """Train; y: the genre of each, None for none."""
+        genres = [None] * len(X) if y is None else list(y)
+        if isinstance(X, str) or len(genres) != len(X) or not len(X):
+            raise UsageError("fit needs a list of tunes, and as many genres or none", hint=".fit(X, y)")
+        tunes = [replace(self._sequence(one), genre=genre) for one, genre in zip(X, genres, strict=True)]
+        return super().fit(tunes, tunes)
+
+    def sample(self, wish: Wish | None = None) -> list[Tune]:
+        """New tunes; `media.midi.midi_bytes` makes files of them. Raises UsageError for an unknown genre."""
+        return list(compose(self._model, wish or Wish()))
+
+    def score_samples(self, X: Sequence[Any]) -> list[dict[str, Any]]:
+        """log_probability, perplexity, nats_per_note and the surprise of each note, of each tune."""
+        every = 1 << 30
+        examples = (Example(self._sequence(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1))
+        return [dict(using.say(self._model, example, every).record) for example in examples]
+
+    def score(self, X: Sequence[Any], y: Sequence[Any] | None = None) -> float:
+        """Mean log-probability an event over all tunes: higher is better."""
+        scored = self.score_samples(X)
+        return sum(one["log_probability"] for one in scored) / sum(one["events"] for one in scored)
+
+    def __sklearn_tags__(self) -> Any:
+        return self._tags("transformer")
+
+
 LEARNERS: dict[
-    str, type[Classifier] | type[Regressor] | type[Tagger] | type[Transcriber] | type[Translator]
+    str,
+    type[Classifier] | type[Composer] | type[Regressor] | type[Tagger] | type[Transcriber] | type[Translator],
 ] = {
+    "notes:next": Composer,
     "frames:label": Recognizer,
     "label": Classifier,
     "number": Regressor,
@@ -315,7 +365,7 @@ LEARNERS: dict[
 }
 
 
-def from_model(model: Trained) -> Classifier | Regressor | Tagger | Transcriber | Translator:
+def from_model(model: Trained) -> Classifier | Composer | Regressor | Tagger | Transcriber | Translator:
     """The fitted estimator of an opened model."""
     preset = find(model.file.task)
     kind = LEARNERS.get(preset.kinds) or LEARNERS.get(preset.output)

@@ -110,10 +110,19 @@ def _alignments(
     return nats, int(counts.clamp_min(1).sum())
 
 
+def _bits(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """-log p of y [batch, T, n_y] or [batch, n_y], each 0 or 1 on its own, in nats, summed over n_y."""
+    there = ~y.isnan().any(-1)  # [batch, T] or [batch]
+    scores = head(spec, p, a[there])  # [N, n_y] log-odds
+    return F.binary_cross_entropy_with_logits(scores, y[there].to(a.dtype), reduction="sum"), int(there.sum())
+
+
 LOSSES: dict[
     str,
     Callable[[NetworkSpec, Parameters, Tensor, Tensor, Tensor | None, Criterion], tuple[Tensor, int]],
-] = {"classes": _classes, "numbers": _numbers, "crf": _path, "ctc": _alignments}
+] = {"classes": _classes, "numbers": _numbers, "bits": _bits, "crf": _path, "ctc": _alignments}
 
 
 def asked(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ SOFTMAXES = ("exact", "adaptive")
 ARCHITECTURES = ("one-to-one", "many-to-one", "many-to-many", "encoder-decoder")
 ATTENTIONS = ("none", "additive", "multiplicative")
 POOLINGS = ("last", "mean", "max", "attention")
-OUTPUTS = ("classes", "numbers", "ctc", "features")
+OUTPUTS = ("classes", "numbers", "bits", "ctc", "features")
 SMALLEST_ADAPTIVE = 100  # outputs; below that clusters only cost
 
 
@@ -37,9 +37,9 @@ class NetworkSpec:
     embedding: size of the embedding, 0 for bare one-hot vectors (or for numbers). n_y outputs.
     multi_hot: a step is several ids (a word and its affixes), whose embeddings are added up: x [batch, T_x, ids].
     tie: one matrix for embedding and head (Press and Wolf, arXiv 1608.05859v3). softmax: exact or adaptive.
-    architecture: which steps are asked for an output. output: classes, of which one is true; numbers; ctc: classes
-    whose sequence is asked for, class 0 being none (Graves et al. 2006); or features, what a head would see (a network
-    that is part of another).
+    architecture: which steps are asked for an output. output: classes, of which one is true; numbers; bits, each of
+    which may be true; ctc: classes whose sequence is asked for, class 0 being none (Graves et al. 2006); or features,
+    what a head would see (a network that is part of another).
     pooling: what many-to-one sees of all steps. crf: classes are chosen as a whole path (Lafferty et al. 2001).
     front: what numbers go through before the core (fronts/), or none; front_size: how many numbers a step it makes.
     Of an encoder-decoder: attention; feeding: whether what attention gave is read at the next step (Luong et al.,
@@ -118,8 +118,8 @@ class NetworkSpec:
 
     @property
     def normalised(self) -> bool:
-        """Whether the outputs are log-probabilities; else they are numbers, or the scores that a CRF adds up."""
-        return self.output != "numbers" and not self.crf
+        """Whether the outputs are log-probabilities; else numbers, log-odds, or the scores that a CRF adds up."""
+        return self.output not in ("numbers", "bits") and not self.crf
 
     @property
     def features(self) -> int:

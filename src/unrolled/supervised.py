@@ -14,12 +14,12 @@ from .buckets import ExampleEpoch, in_order
 from .config import Config
 from .errors import UsageError
 from .examples import Examples
-from .inputs import INPUTS, Vary
+from .inputs import INPUTS, Input, VaryBoth
 from .jobs import Job, Request
 from .labelled import Labelled, Ready, from_files, prepare, with_columns
 from .losses import Criterion
 from .network import NetworkSpec
-from .outputs import Output
+from .outputs import Output, find_output
 from .tasks import find, resolve_examples
 from .torch_engine import TorchEngine
 from .train import Problem
@@ -97,7 +97,7 @@ def assemble(config: Config, ready: Ready) -> Job:
     )
     if asked.targets == "each" and spec.steps(2) != 2:
         raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
-    vary = _vary(config, asked.targets)
+    vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).kinds).brief
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
 
@@ -119,9 +119,10 @@ def assemble(config: Config, ready: Ready) -> Job:
             answers: list[Any] = []
             for batch, numbers in in_order(held, EVALUATED):
                 found, _ = engine.run(batch.x, batch.lengths)
-                y.extend(held.row(number)[1] for number in numbers.tolist())
+                own = [held.row(number)[1] for number in numbers.tolist()]
                 ends = [1] * len(numbers) if asked.targets == "one" else spec.steps(batch.lengths).tolist()
-                answers.extend(row[:end] for row, end in zip(found, ends, strict=True))
+                y.extend(own)
+                answers.extend(brief(one, row[:end]) for one, row, end in zip(own, found, ends, strict=True))
             settled = asked.settle(y, answers, weights)
         return {"input": given.to_json(), "output": settled.to_json()}
 
@@ -147,15 +148,19 @@ def assemble(config: Config, ready: Ready) -> Job:
     )
 
 
-def _vary(config: Config, targets: Targets) -> Vary | None:
-    """How training varies an x; not unless asked for. Raises UsageError where that would move what tags stand at."""
+def _vary(config: Config, given: Input, targets: Targets) -> VaryBoth | None:
+    """How training varies x and y; not unless asked for. Raises UsageError where that would move what tags stand at."""
+    kind = INPUTS[find(config.task).input]
     if not config.training.augment:
         return None
+    if kind.vary_both is not None:
+        return partial(kind.vary_both, given)
+    of_x = kind.vary
     if find(config.task).input == "frames":
-        return partial(frames.varied, flip=config.training.flip, steady=targets == "each")
-    if targets == "each":
+        of_x = partial(frames.varied, flip=config.training.flip, steady=targets == "each")
+    elif targets == "each":
         raise UsageError("sound is varied in time, and tags stand at moments", hint="--no-augment")
-    return INPUTS[find(config.task).input].vary
+    return None if of_x is None else lambda x, y, chance: (of_x(x, chance), y)
 
 
 def _decoder(config: Config, asked: Output) -> dict[str, Any]:
@@ -175,7 +180,7 @@ def _decoder(config: Config, asked: Output) -> dict[str, Any]:
     }
 
 
-LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations", "ctc": "nats"}
+LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations", "bits": "nats", "ctc": "nats"}
 
 
 def _weights(config: Config, part: Examples, n_y: int) -> tuple[float, ...]:

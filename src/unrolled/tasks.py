@@ -77,6 +77,13 @@ TASKS: dict[str, Preset] = {
         summary="another text for a text: translation, dates, spelling to sound",
         defaults={"bidirectional": True, "unit": "subword", "affixes": False, "attention": "multiplicative"},
     ),
+    "compose": Preset(
+        input="notes",
+        output="next",
+        architecture="one-to-many when sampled: from nothing or a genre",
+        summary="learn tunes from MIDI files; write new ones",
+        defaults={"bidirectional": False, "grid": 24, "transpose": 5, "augment": True, "window": 1024},
+    ),
 }
 # Other combinations that make sense, by INPUT:OUTPUT alone.
 COMBINATIONS: dict[str, Preset] = {
@@ -134,6 +141,13 @@ COMBINATIONS: dict[str, Preset] = {
             "a tag for every 10 ms of a recording: speech or not",
             {"bidirectional": True},
         ),
+        (
+            "rolls",
+            "next",
+            "many-to-many, T_x = T_y",
+            "which keys of a piano sound next, and how surprising each step was",
+            {"bidirectional": False, "grid": 4, "transpose": 5, "augment": True, "window": 512},
+        ),
     )
 }
 
@@ -152,6 +166,8 @@ ONLY: dict[str, tuple[str, ...]] = {
 
 # How clips are read, where nothing else is asked for.
 FRAMES = {"frame_size": 48, "frame_rate": 10.0, "colour": False, "differences": False, "longest": 600}
+# The same for inputs.
+ONLY_INPUTS: dict[str, tuple[str, ...]] = {"grid": ("notes", "rolls"), "transpose": ("notes", "rolls")}
 
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
 FIRST = {"line": 8.0}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
@@ -180,6 +196,11 @@ def resolve_data(config: Config) -> Config:
         if get(config, name) and preset.output not in outputs:
             raise UsageError(
                 f"{config.task} has no use for '{name}'", expected=f"it with {' or '.join(outputs)}"
+            )
+    for name, inputs in ONLY_INPUTS.items():
+        if get(config, name) and preset.input not in inputs:
+            raise UsageError(
+                f"{config.task} has no use for '{name}'", expected=f"it with {' or '.join(inputs)}"
             )
     if config.data.horizon and preset.kinds != "numbers:number":
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers:number")
@@ -238,6 +259,8 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
 def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> Config:
     """The configuration of labelled sequences with every blank filled: `sequences` of `steps` in all; `width` ids,
     or numbers a step."""
+    if find(config.task).input == "notes":
+        config = _fill_tunes(config, sequences, steps)
     model, training = config.model, config.training
     tokens = find(config.task).input == "tokens"
     words = tokens and config.data.unit != "char"
@@ -269,6 +292,15 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
             "input_dropout": (0.2 if writes else 0.4) if words else 0.0,
         },
     )
+
+
+def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
+    """What differs for tunes: their sequences are long, so that few stand in a batch."""
+    batch_size = int(min(8, max(2, sequences // 25)))
+    hidden = config.model.hidden or (256 if steps > 200_000 else 128)
+    epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
+    blanks = {"batch_size": batch_size, "hidden": hidden, "embedding": min(128, hidden), "dropout": 0.2}
+    return fill(config, blanks | ({"epochs": epochs} if config.training.minutes is None else {}))
 
 
 def _hidden(minutes: float | None, tokens: int, words: bool) -> int:

@@ -50,16 +50,52 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A note of a tune: from tick `start` to `end`, a MIDI `pitch` (60 is the middle C), `velocity` 1 to 127."""
+
+    start: int
+    end: int
+    pitch: int
+    velocity: int
+    voice: int
+
+
+@dataclass(frozen=True)
+class Tune:
+    """A tune: notes in voices, with what is needed to play it.
+
+    beat: ticks of a quarter note.  programs: the MIDI program of each voice, 0 to 127; voice DRUMS is the drum set,
+    whose pitches are instruments.  tempos: (tick, quarter notes a minute).  meters: (tick, 3, 4) for 3/4.  genre:
+    what a person calls its kind; None: nothing.  remarks: what was changed when it was read.
+    """
+
+    notes: tuple[Note, ...]
+    beat: int
+    programs: tuple[int, ...] = (0,)
+    tempos: tuple[tuple[int, float], ...] = ()
+    meters: tuple[tuple[int, int, int], ...] = ()
+    genre: str | None = None
+    remarks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Its notes."""
+        return len(self.notes)
+
+
+DRUMS = 15  # the voice of the drum set; melodic voices are 0 to 14, as MIDI has 16 channels in all
+
+
+@dataclass(frozen=True)
 class Example:
     """One sequence and what is asked of it, as a reader found it.
 
-    x: a text, the tokens of a sentence, numbers [T_x, n_x], or a file (a sound).  y: a class, a text, a tag a token,
-    reals, or numbers a step [T_x, n_y]; None where nothing is known.  place: where it begins.  id: the person's own
-    name for it, passed through.
+    x: a text, the tokens of a sentence, numbers [T_x, n_x], a tune, or a file (a sound).  y: a class, a text, a tag a
+    token, reals, numbers a step [T_x, n_y], or the tune itself; None where nothing is known.  place: where it begins.
+    id: the person's own name for it, passed through.
     """
 
     x: Any
-    y: str | tuple[str, ...] | tuple[float, ...] | Floats | None
+    y: Any
     place: Place
     id: str | None = None
 

@@ -22,7 +22,7 @@ from .labelled import Labelled, opened, restore, rows
 from .modelfile import ModelFile
 from .network import NetworkSpec, shapes
 from .network import from_json as spec_from_json
-from .outputs import Output
+from .outputs import Output, find_output
 from .outputs.sequence import PLAIN, Found, Sequences, Wish, size
 from .predict import find_decoder, find_engine
 from .tasks import find
@@ -179,7 +179,8 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
         )
         steps = int(part.lengths.sum())
         metrics = model.output.metrics(y, found, model.file.tensors)
-        unknown = _unknown_share(part.x, steps) if model.input.ids else {}
+        words = find(model.file.task).input == "tokens"
+        unknown = _unknown_share(part.x, steps) if words else {}
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}
         return {**metrics, **unknown, "sequences": len(part), "steps": steps, **skipped}
 
@@ -187,10 +188,11 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
 def _answers(model: Trained, part: Examples) -> list[Any]:
     """What the network answers to each sequence of a part."""
     answers: list[Any] = [None] * len(part)
+    brief = find_output(find(model.file.task).kinds).brief
     for batch, numbers in in_order(part, ROWS):
         found, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, length in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
-            answers[number] = row[: answered(model, length)].copy()
+            answers[number] = brief(part.row(number)[1], row[: answered(model, length)].copy())
     return answers
 
 

@@ -24,21 +24,24 @@ from ..inputs import INPUTS
 from ..inputs.audio import AudioInput, learn_audio
 from ..inputs.frames import FrameInput, learn_frames
 from ..inputs.images import ImageInput, learn_images
+from ..inputs.notes import NoteInput, learn_notes
 from ..inputs.numbers import NumberInput, learn_numbers
+from ..inputs.rolls import RollInput, learn_rolls
 from ..labelled import audible, with_columns
 from ..media.audio import ENDINGS
-from ..outputs import OUTPUTS
+from ..outputs import find_output
 from ..outputs.ctc import Transcript, learn_transcript
 from ..outputs.label import Label, learn_label
 from ..outputs.number import Number, learn_number
 from ..outputs.tags import Tags, learn_tags
-from ..readers import conll, find_reader, in_parallel, read_pairs
+from ..readers import conll, find_reader, in_parallel, open_tunes, read_pairs
 from ..tasks import find
 from ..types import Example, Place
 from .cleaning import Plan, encoding, is_written_in_rows, spaced
 from .findings import Findings, Memory, Note
 from .survey_sound import SoundSurvey, TranscriptSurvey
 from .survey_text import TextSurvey
+from .survey_tunes import GenreSurvey, NoteSurvey, content
 from .survey_x import ColumnSurvey, FrameSurvey, Survey, TokenSurvey, Words, learn_words
 from .survey_y import ForecastSurvey, LabelSurvey, NumberSurvey, TagSurvey, TargetSurvey
 
@@ -61,6 +64,8 @@ class Learnt:
     tags: Tags | None = None
     audio: AudioInput | None = None
     ctc: Transcript | None = None
+    notes: NoteInput | None = None
+    rolls: RollInput | None = None
 
 
 @dataclass
@@ -107,7 +112,8 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     preset = find(config.task)
     with suppress(DataError):  # what cannot be read is told below
         config = with_columns(parts["train"], config)
-    target = "next" if _ahead(config) else OUTPUTS[preset.output].target
+    target = "next" if _ahead(config) else find_output(preset.kinds).target
+    target = None if INPUTS[preset.input].reads == "tune" else target  # y is the genre, where there is one
     wanted = Wanted(kind=INPUTS[preset.input].reads, target=target, skip_bad=sys.maxsize)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
     learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted, config))
@@ -171,6 +177,8 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
         "tags": lambda: learn_tags(tagged(), config.data, config.model),
         "audio": lambda: learn_audio(read(), config.data)[0],
         "ctc": lambda: learn_transcript(read(), config.data, config.model),
+        "notes": lambda: learn_notes(read(), config.data)[0],
+        "rolls": lambda: learn_rolls(read(), config.data)[0],
     }
     names = ["words" if preset.input == "tokens" else preset.input]
     names += [preset.output] if not _ahead(config) and preset.output in learners else []
@@ -194,6 +202,8 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
         "audio": lambda: SoundSurvey(learnt.audio, findings),
         "frames": lambda: FrameSurvey(learnt.frames, findings),
         "images": lambda: FrameSurvey(learnt.images, findings),
+        "notes": lambda: NoteSurvey(config.data.grid or 1, False, findings),
+        "rolls": lambda: NoteSurvey(config.data.grid or 1, True, findings),
     }
     y: dict[str, Callable[[], TargetSurvey]] = {
         "label": lambda: LabelSurvey(learnt.label, findings),
@@ -202,6 +212,8 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
         "ctc": lambda: TranscriptSurvey(learnt.ctc, findings, config.data.lower),
         "sequence": lambda: TextSurvey(findings),
     }
+    if examination.wanted.kind == "tune":
+        return x[preset.input](), GenreSurvey()
     if _ahead(config):
         return x[preset.input](), ForecastSurvey(
             config.data.horizon or 0, config.data.history, learnt.numbers
@@ -246,7 +258,7 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
         if error.line is not None or part.sequences > before or part.bad.count == bad_before:
             examination.damaged[path] = str(error)
             examination.fail(str(error))
-    marks = [None if one.suffix.lower() in ENDINGS else encoding(one) for one in group]
+    marks = [None if one.suffix.lower() in (*ENDINGS, ".mid", ".midi") else encoding(one) for one in group]
     for one, mark in zip(group, marks, strict=True):
         if mark is not None and path not in examination.damaged:
             examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(one, 1), mark)
@@ -262,6 +274,7 @@ def _located(
         return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
     examples = _read(group, wanted)
     examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
+    examples = open_tunes(examples, wanted) if wanted.kind == "tune" else examples
     return ((example, ()) for example in examples)
 
 
@@ -293,6 +306,7 @@ def _look(examination: Examination, part: Part, example: Example, lines: tuple[i
 
 def _compare(examination: Examination, part: Part, example: Example, y: Any) -> None:
     """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
+    example = replace(example, x=content(example.x)) if examination.wanted.kind == "tune" else example
     x, place = _content(example.x), example.place
     for name, other in examination.parts.items():
         first = other.memory.find(x)

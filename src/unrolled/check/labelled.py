@@ -10,7 +10,7 @@ from typing import Any
 from ..config import Config
 from ..errors import UsageError
 from ..labelled import held_out
-from ..outputs import OUTPUTS
+from ..outputs import find_output
 from ..readers import in_parallel
 from ..tasks import find, resolve_data, resolve_examples
 from ..text import find_unit
@@ -58,7 +58,7 @@ def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) 
             "--fix writes copies of texts, from which sounds would not be found", expected="no --fix"
         )
     every = [path for paths in parts.named.values() for path in paths]
-    if OUTPUTS[find(config.task).output].target == "text" and in_parallel(every):
+    if find_output(find(config.task).kinds).target == "text" and in_parallel(every):
         raise UsageError("--fix is for tables and CoNLL files", expected="a table of two columns (.tsv .csv)")
     copies = targets(every, folder, force=force)
     found = examine(resolve_data(config), parts.named)
@@ -124,7 +124,8 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
         # How many affixes there will be is not counted here; they are more than an embedding has numbers.
         width = min(learnt.words.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
     else:
-        given = learnt.numbers or learnt.audio or learnt.frames or learnt.images
+        known = (learnt.numbers, learnt.audio, learnt.frames, learnt.images, learnt.notes, learnt.rolls)
+        given = next((one for one in known if one is not None), None)
         width = given.n_x if given is not None else 0
     # Windows that reach into what is held out are nobody's.
     kept = max(0, count - held - data.horizon + 1) if data.horizon and held else count - held

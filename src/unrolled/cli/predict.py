@@ -95,13 +95,14 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
             yield from zip((line for line, _ in group), found, strict=True)
 
     path: Path | None = args.file
-    named = INPUTS[find(file.task).input].reads in ("audio", "frames", "images")  # x is a file
+    reads = INPUTS[find(file.task).input].reads
+    named = reads in ("audio", "frames", "images")  # x is a file
     ending = "" if path is None else Path(path.name.lower().removesuffix(".gz")).suffix
     config = model.config
     columns = config.data.columns if args.columns is None else args.columns
     # JSON lines of texts are lines, blank ones among them; where columns have other names they are a table.
     as_lines = ending == ".jsonl" and args.format == "jsonl" and columns is None and model.input.ids
-    whole = ending in FORMATS or (named and path is not None and path.is_dir())
+    whole = ending in FORMATS or (path is not None and path.is_dir() and (named or reads == "tune"))
     if path is not None and whole and not as_lines:
         config = replace(config, data=replace(config.data, columns=columns, skip_bad=0))
         found = from_files([path], config, asked=False).examples()
@@ -114,8 +115,9 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
             )
             yield line, model.output.blank() if line.blank else _answer(model, example, args.top, failed)
         return
-    if not model.input.ids:
-        raise UsageError("this model reads numbers", expected="a FILE: " + ", ".join(FORMATS))
+    if reads != "text":
+        what = {"numbers": "numbers", "tune": "MIDI files"}[reads]
+        raise UsageError(f"this model reads {what}", expected="a FILE: " + ", ".join(FORMATS))
 
     def read() -> Iterator[tuple[Line, Example]]:
         for line in read_lines(path, args.format):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
+from ..errors import UsageError
 from .lines import output
 from .request import add_engine
 
@@ -15,12 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} MODEL [options]"
     parser.epilog = (
         "The first input is the vector of zeros, then each output is drawn from the softmax and fed back, until\n"
-        "<EOS> or --length. --temperature 0 always takes the most probable token. The same seed gives the same text."
+        "<EOS> or --length. --temperature 0 always takes the most probable token. The same seed gives the same text.\n"
+        "Tunes become MIDI files in the folder --output, with a picture of each beside it; a line tells of each:\n"
+        "with --against what of its melody stands in other tunes, in whatever key."
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
-    parser.add_argument("--prompt", default="", metavar="S", help="text to go on from")
+    parser.add_argument("--prompt", default="", metavar="S", help="text to go on from; of tunes a MIDI file")
     parser.add_argument(
-        "--length", type=int, metavar="N", help="at most N tokens (default 500 characters, 60 words)"
+        "--length",
+        metavar="N",
+        help="at most N tokens (default 500 characters, 60 words); of tunes N bars, or seconds as 30s (default 64)",
     )
     parser.add_argument(
         "--temperature", type=float, default=1.0, metavar="X", help="below 1 safer, above 1 wilder"
@@ -33,19 +39,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("text", "jsonl"), default="text", help="text, or a JSON line a sample"
     )
-    parser.add_argument("--output", type=Path, metavar="F", help="write here instead of stdout")
+    parser.add_argument("--genre", metavar="G", help="of tunes: a genre of the training (default: none)")
+    parser.add_argument("--key", metavar="K", help="of tunes: only notes of a key, such as 'G major'")
+    parser.add_argument("--range", metavar="LOW-HIGH", help="of tunes: only notes from C3-A5, say, or 48-81")
+    parser.add_argument(
+        "--against", nargs="+", type=Path, metavar="F", help="of tunes: what may have been copied from"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="F", help="write here instead of stdout; of tunes a folder"
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing output file")
     add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write samples."""
-    from ..outputs.next import Wish, samples
-    from ..predict import open_model
+    from .. import modelfile
+    from ..tasks import find
+    from . import tunes
 
+    file = modelfile.load(args.model)
+    if find(file.task).input == "notes":
+        from ..using import from_file
+
+        return tunes.run(args, from_file(file, args.model, args.engine))
+    for name in ("genre", "key", "range", "against"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} is for tunes", expected="a model of the task compose")
+    return _texts(args, file)
+
+
+def _texts(args: argparse.Namespace, file: Any) -> int:
+    """Samples of a language model."""
+    from ..outputs.next import Wish, samples
+    from ..predict import from_file
+
+    model = from_file(file, args.model, args.engine)
+    if args.length is not None and not args.length.lstrip("-").isdigit():
+        raise UsageError(f"--length {args.length}", expected="a whole number of tokens")
     wish = Wish(
         args.prompt,
-        args.length,
+        None if args.length is None else int(args.length),
         args.temperature,
         args.top_k,
         args.top_p,
@@ -53,7 +87,6 @@ def run(args: argparse.Namespace) -> int:
         args.seed,
         args.unknown,
     )
-    model = open_model(args.model, args.engine)
     with output(args.output, force=args.force) as write:
         for number, text in enumerate(samples(model.engine, model.reading, wish)):
             if args.format == "jsonl":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import lru_cache
+from typing import Any
 
 from .lines import add_line_arguments, answer_text, output, read_lines
 
@@ -19,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nbest reads lists of hypotheses: tab-separated lines whose first column names the list and whose last\n"
         "is the hypothesis, or lists with a blank line between; `#` begins a comment. It writes each list again, the\n"
         "most probable first, with the log-probability in front. A column of 0 and 1 that marks the true hypothesis,\n"
-        "where there is one between the two, gives the accuracy on stderr."
+        "where there is one between the two, gives the accuracy on stderr.\n\n"
+        "Of tunes, FILE is a MIDI file, a folder or a table, and a line has the log-probability (nats), perplexity an\n"
+        "event, nats a note, the most surprising note, the file; --tokens: the surprise of each note."
     )
     add_line_arguments(parser)
     parser.add_argument("--tokens", action="store_true", help="a score for each token, and which were <UNK>")
@@ -27,7 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score lines, or reorder lists."""
+    """Score lines, or reorder lists; or tunes."""
+    from .. import modelfile
+    from ..tasks import find
+
+    file = modelfile.load(args.model)
+    if find(file.task).input in ("notes", "rolls"):
+        return _tunes(args, file)
     from ..outputs.next import Scored, blank_answer, closing, score, score_answer
     from ..predict import open_model
     from .nbest import reorder
@@ -56,4 +65,28 @@ def run(args: argparse.Namespace) -> int:
                     else score_answer(scored(line.text), line.text, tokens=args.tokens)
                 )
                 write(answer_text(answer, line, args.format))
+    return 0
+
+
+def _tunes(args: argparse.Namespace, file: Any) -> int:
+    """Score each tune of MIDI files, folders or a table."""
+    from dataclasses import replace
+
+    from ..errors import UsageError
+    from ..labelled import from_files
+    from ..using import answer, from_file
+    from .lines import Line
+
+    if args.file is None or args.nbest:
+        raise UsageError("this model scores tunes", expected="MODEL FILE, a MIDI file, a folder or a table")
+    model = from_file(file, args.model, args.engine)
+    config = replace(model.config, data=replace(model.config.data, skip_bad=0))
+    with output(args.output, force=args.force) as write:
+        for example in from_files([args.file], config, asked=False).examples():
+            found = answer(model, example, 1)
+            record: dict[str, Any] = {"file": str(example.place.file), **found.record}
+            shown = [f"{note['surprise']:.2f}" for note in record.get("notes", [])] if args.tokens else []
+            text = "\t".join([found.text, str(example.place.file), *([" ".join(shown)] if shown else [])])
+            line = Line(example.place.file, example.place.line, "", example.id)
+            write(answer_text(replace(found, text=text, record=record), line, args.format))
     return 0

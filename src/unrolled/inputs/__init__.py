@@ -13,9 +13,11 @@ from ..augment import augment
 from ..config import DataConfig
 from ..frames import varied_line
 from ..types import Example, Place
-from . import audio, frames, images, numbers, tokens
+from . import audio, frames, images, notes, numbers, rolls, tokens
 
+Pair = tuple[NDArray[Any], NDArray[Any]]
 Vary = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
+VaryBoth = Callable[[NDArray[Any], NDArray[Any], np.random.Generator], Pair]
 
 
 @runtime_checkable
@@ -61,21 +63,27 @@ class Input(Protocol):
 
 @dataclass(frozen=True)
 class InputKind:
-    """An input kind: what a reader must find for it (`text`, `numbers` or the file of a sound), and its functions.
+    """An input kind: what a reader must find for it (`text`, `numbers`, a `tune` or a file), and its
+    functions.
 
-    vary: what training may make of an encoded x instead, by chance.  opened: of an example whose x is a file, the one
-    with what the file holds; raises DataError.
+    vary: what training may make of an encoded x instead, by chance; vary_both: of x and y of a sequence.  opened: of an
+    example whose x is a file, the one with what the file holds; raises DataError.  cut: long sequences are learnt in
+    pieces of `--window` steps.
     """
 
-    reads: Literal["text", "numbers", "audio", "frames", "images"]
+    reads: Literal["text", "numbers", "audio", "frames", "images", "tune"]
     learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
     restore: Callable[[Mapping[str, Any]], Input]
     vary: Vary | None = None
     opened: Callable[[Any, Example], Example] | None = None
+    vary_both: Callable[[Any, NDArray[Any], NDArray[Any], np.random.Generator], Pair] | None = None
+    cut: bool = False
 
 
 INPUTS: dict[str, InputKind] = {
+    "rolls": InputKind("tune", rolls.learn_rolls, rolls.roll_input, vary_both=rolls.vary_rolls, cut=True),
     "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
+    "notes": InputKind("tune", notes.learn_notes, notes.note_input, vary_both=notes.vary_notes, cut=True),
     "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
     "audio": InputKind("audio", audio.learn_audio, audio.audio_input, augment),
     "images": InputKind(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..config import DataConfig, ModelConfig
 from ..types import Answer, Example, Place, Targets
-from . import ctc, label, next_numbers, number, sequence, tags
+from . import ctc, label, next_notes, next_numbers, next_rolls, number, sequence, tags
 
 Floats = NDArray[np.floating[Any]]
 Weights = Mapping[str, Any]
@@ -37,7 +37,7 @@ class Output(Protocol):
 
     @property
     def output(self) -> str:
-        """`classes`, `numbers` or `ctc`."""
+        """`classes`, `numbers`, `bits` that are each 0 or 1, or `ctc`."""
         ...
 
     @property
@@ -79,20 +79,32 @@ class Output(Protocol):
 class OutputKind:
     """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file.
 
-    of_all: whether it is learnt of the part held out too: which names there are, and no more.
+    of_all: whether it is learnt of the part held out too: which names there are, and no more.  brief: from y and the
+    answer to a sequence what `settle` and `metrics` need of it, where that is less than all.
     """
 
     target: Literal["label", "number", "tags", "next", "text"]
     learn: Callable[[Iterable[Example], DataConfig, ModelConfig], Output]
     restore: Callable[[Mapping[str, Any]], Output]
     of_all: bool = False
+    brief: Callable[[NDArray[Any], Floats], Floats] = lambda y, answer: answer
 
 
+# By the name of the output, or by INPUT:OUTPUT where an input has its own.
 OUTPUTS: dict[str, OutputKind] = {
     "ctc": OutputKind("text", ctc.learn_transcript, ctc.transcript, of_all=True),
     "label": OutputKind("label", label.learn_label, label.label, of_all=True),
     "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
+    "notes:next": OutputKind(
+        "next", next_notes.learn_next_notes, next_notes.next_notes, brief=next_notes.brief
+    ),
     "number": OutputKind("number", number.learn_number, number.number),
     "sequence": OutputKind("text", sequence.learn_sequence, sequence.sequences),
+    "rolls:next": OutputKind("next", next_rolls.learn_next_rolls, next_rolls.next_rolls),
     "tags": OutputKind("tags", tags.learn_tags, tags.tags, of_all=True),
 }
+
+
+def find_output(kinds: str) -> OutputKind:
+    """The output kind of INPUT:OUTPUT."""
+    return OUTPUTS.get(kinds) or OUTPUTS[kinds.partition(":")[2]]

@@ -9,7 +9,7 @@ from ..columns import Wanted
 from ..errors import UsageError, suggest
 from ..media.audio import ENDINGS
 from ..types import Document, Example
-from . import clips, conll, folder, npz, pairs, sounds, table, text, ts
+from . import clips, conll, folder, npz, pairs, sounds, table, text, ts, tunes
 
 Reader = Callable[[Sequence[Path], Wanted], Iterator[Example]]
 
@@ -31,13 +31,23 @@ FORMATS: dict[str, Reader] = {
     ".npz": npz.read,
     **dict.fromkeys(ENDINGS, sounds.files),
     **dict.fromkeys(clips.ENDINGS, clips.files),
+    ".mid": tunes.read,
+    ".midi": tunes.read,
 }
 
 
 def _folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    """Folders of texts, sounds, clips or pictures."""
-    kinds: dict[str, Reader] = {"audio": sounds.folders, "frames": clips.folders, "images": clips.folders}
+    """Folders of texts, sounds, clips, pictures or tunes."""
+    kinds: dict[str, Reader] = {
+        "audio": sounds.folders,
+        "frames": clips.folders,
+        "images": clips.folders,
+        "tune": tunes.read,
+    }
     return kinds.get(wanted.kind, folder.read)(paths, wanted)
+
+
+open_tunes = tunes.load
 
 
 def in_parallel(paths: Sequence[Path]) -> bool:

@@ -252,14 +252,8 @@ class _Rows:
             raise DataError(what, file=place.file, line=place.line, expected=f"{lacking[0]!r} in each")
         named = list(zip(cells, self.names, strict=True))
         by = None if self.found.by is None else as_label(*named[self.found.by], place, "the sequence's name")
-        kinds = {
-            "numbers": self.numbers,
-            "text": self.text,
-            "audio": self.file,
-            "frames": self.file,
-            "images": self.file,
-        }
-        x: Any = kinds[self.wanted.kind](named, place)
+        kinds = {"numbers": self.numbers, "audio": self.file, "frames": self.file, "images": self.file}
+        x: Any = kinds.get(self.wanted.kind, self.text)(named, place)
         y = self.target([named[i] for i in self.found.y if cells[i] is not _ABSENT], place)
         if self.wanted.target == "text" and self.wanted.kind == "text" and not (x and y):
             what = "a blank text in this row"

@@ -1,0 +1,112 @@
+"""Piano rolls: what a step is, the loss against the same by hand, learnt better than by how often keys sound."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from small import run
+from tolerances import FLOAT32
+from tunes_small import band, tune
+from unrolled import using
+from unrolled.architectures import build
+from unrolled.config import DataConfig
+from unrolled.errors import DataError
+from unrolled.inputs.rolls import LOWEST, RollInput, learn_rolls, roll_input, roll_of, vary_rolls
+from unrolled.labelled import from_files
+from unrolled.network import NetworkSpec
+from unrolled.outputs.next_rolls import NextRolls, next_rolls, surprise
+from unrolled.types import Example, Note, Place, Tune
+
+ROLL = RollInput(4, 3)
+
+
+def test_keys_sound_from_beginning_to_end():
+    roll = roll_of(Tune((Note(0, 240, 60, 64, 0), Note(120, 360, 64, 64, 1), Note(0, 9, 38, 64, 15)), 240), 4)
+    assert roll.shape == (6, 88)
+    assert roll[:, 60 - LOWEST].tolist() == [1, 1, 1, 1, 0, 0] and roll[:, 64 - LOWEST].tolist() == [
+        0,
+        0,
+        1,
+        1,
+        1,
+        1,
+    ]
+    assert roll.sum() == 8
+    x = ROLL.encode(roll)
+    assert (x[0] == 0).all() and (x[1:] == roll[:-1]).all()
+    with pytest.raises(DataError, match="no piano roll"):
+        ROLL.encode(np.full((3, 88), 0.5))
+    learnt, words = learn_rolls(
+        [Example(roll, None, Place(__import__("pathlib").Path("x"), 1))], DataConfig()
+    )
+    assert learnt == RollInput(4, 0) and words == "1 tunes, 6 steps with 1.33 keys each"
+
+
+def test_transposed_rolls_keep_every_key():
+    roll = roll_of(tune("march", 1), 4)
+    x, y = ROLL.encode(roll), roll
+    shifts = set()
+    for chance in range(60):
+        new_x, new_y = vary_rolls(ROLL, x, y, np.random.default_rng(chance))
+        assert new_y.sum() == y.sum() and (new_x[1:] == new_y[:-1]).all()
+        shifts.add(int(np.flatnonzero(new_y.any(0))[0] - np.flatnonzero(y.any(0))[0]))
+    assert shifts == {-3, -2, -1, 0, 1, 2, 3}
+
+
+def test_the_loss_of_bits_is_that_of_each_by_hand():
+    spec = NetworkSpec(n_x=88, n_y=88, n_a=5, ids=False, output="bits")
+    network, chance = build(spec, seed=1), np.random.default_rng(0)
+    x = torch.tensor(chance.integers(0, 2, (2, 7, 88)), dtype=torch.float32)
+    y = torch.tensor(chance.integers(0, 2, (2, 7, 88)), dtype=torch.float64)
+    y[1, 4:] = torch.nan
+    nats, count, _ = network.loss(x, y)
+    with torch.no_grad():
+        p = torch.sigmoid(network(x)[0].double())
+    each = -(y * p.log() + (1 - y) * (1 - p).log()).sum(-1)
+    assert count == 11 and nats.item() == pytest.approx(float(each[~each.isnan()].sum()), rel=1e-5)
+    odds = np.log(p[0].numpy() / (1 - p[0].numpy()))
+    assert np.allclose(surprise(y[0].numpy(), odds), each[0].numpy(), rtol=1e-5)
+
+
+def test_averages_are_told_both_ways():
+    y = [np.zeros((4, 88), np.float32), np.zeros((2, 88), np.float32)]
+    odds = [np.full((4, 88), -3.0), np.full((2, 88), -1.0)]
+    found = NextRolls(ROLL).metrics(y, odds, {})
+    low, high = 88 * np.log1p(np.exp(-3.0)), 88 * np.log1p(np.exp(-1.0))
+    assert found["loss"] == pytest.approx((4 * low + 2 * high) / 6)
+    assert found["by_piece"] == pytest.approx((low + high) / 2)
+    assert found["without_first"] == pytest.approx((3 * low + high) / 4)
+
+
+def test_what_is_learnt_comes_back_and_damage_is_refused():
+    assert next_rolls(json.loads(json.dumps(NextRolls(ROLL).to_json()))) == NextRolls(ROLL)
+    for bad in (
+        {"grid": 4},
+        {"grid": 0, "transpose": 0},
+        {"grid": "4", "transpose": 0},
+        {"grid": 4, "transpose": 99},
+    ):
+        with pytest.raises(DataError, match="damaged"):
+            roll_input(bad)
+
+
+def test_rolls_of_files_are_learnt(tmp_path):
+    model = tmp_path / "m"
+    options = ("--grid", 2, "--hidden", 32, "--epochs", 80, "--dropout", 0, "--threads", 1, "--transpose", 1)
+    done = run("train", "rolls:next", band().train, "--out", model, *options)
+    assert done.code == 0, done.err
+    metrics = json.loads(run("evaluate", model, band().test, "--json").out)
+    slow, quick = using.open_trained(model), using.open_trained(model, "torch")
+    rolls = [roll_of(example.x, 2) for example in from_files([band().test], slow.config).examples()]
+    p = np.concatenate(rolls).mean(axis=0)
+    p = p[(p > 0) & (p < 1)]
+    by_counts = -float((p * np.log(p) + (1 - p) * np.log(1 - p)).sum())
+    assert metrics["loss"] < 0.8 * by_counts
+    made = tune("waltz", 300)
+    assert np.abs(using.outcome(slow, made) - using.outcome(quick, made)).max() <= 10 * FLOAT32["forward"]
+    told = run("predict", model, band().test / "waltz" / "00.mid").out.split("\t")
+    assert len(told) == 4 and float(told[1]) > 0

@@ -1,0 +1,75 @@
+"""Small tunes of two genres, and a model of them, trained once in a process."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from unrolled.media.midi import midi_bytes
+from unrolled.types import Note, Tune
+
+BEAT = 480
+SCALE = (60, 62, 64, 65, 67, 69, 71, 72)
+
+
+def tune(genre: str, seed: int, bars: int = 4) -> Tune:
+    """A march goes up and down in quarters, 4/4, over a low C; a waltz leaps in eighths and quarters, 3/4, up high."""
+    chance = random.Random(f"{genre} {seed}")
+    beats, notes, at, step = (4 if genre == "march" else 3), list[Note](), 0, chance.randrange(4)
+    for bar in range(bars):
+        if genre == "march":
+            start = bar * beats * BEAT
+            notes.append(Note(start, start + beats * BEAT, 36, 80, 1))
+        end = (bar + 1) * beats * BEAT
+        while at < end:
+            length = BEAT if genre == "march" else chance.choice((BEAT, BEAT // 2))
+            length = min(length, end - at)
+            step = (step + (1 if genre == "march" else chance.choice((-2, 2, 3)))) % len(SCALE)
+            pitch = SCALE[step] + (12 if genre == "waltz" else 0)
+            notes.append(Note(at, at + length, pitch, 90, 0))
+            at += length
+    ordered = sorted(notes, key=lambda note: (note.start, note.voice, note.pitch))
+    return Tune(tuple(ordered), BEAT, (0, 40), ((0, 120.0),), ((0, beats, 4),), genre)
+
+
+def write_tunes(folder: Path, count: int, seed: int = 0) -> Path:
+    """A folder for each genre, `count` files in each."""
+    for genre in ("march", "waltz"):
+        (folder / genre).mkdir(parents=True)
+        for number in range(count):
+            (folder / genre / f"{number:02}.mid").write_bytes(midi_bytes(tune(genre, seed + number)))
+    return folder
+
+
+@dataclass(frozen=True)
+class Band:
+    """A model of tunes, and what it was trained on."""
+
+    home: Path
+    model: Path
+    train: Path
+    test: Path
+
+
+@cache
+def band() -> Band:
+    """Trained."""
+    home = Path(tempfile.mkdtemp(prefix="unrolled-test-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    train, test = write_tunes(home / "train", 24), write_tunes(home / "test", 4, seed=100)
+    command = ["train", "compose", train, "--out", home / "model", "--hidden", 48, "--epochs", 60]
+    command += ["--batch-size", 4, "--transpose", 2, "--dropout", 0, "--threads", 1, "--seed", 3]
+    # In a process of its own, where no type checks at every call slow it down.
+    code = "import json, sys; from unrolled.cli import main; sys.exit(main(json.loads(sys.argv[1])))"
+    given = json.dumps([str(word) for word in command])
+    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return Band(home, home / "model", train, test)
