@@ -24,7 +24,7 @@ from unrolled.config import (
     to_json,
 )
 from unrolled.errors import UsageError
-from unrolled.tasks import FRAMES, ONLY, TASKS, find, resolve, resolve_data
+from unrolled.tasks import FRAMES, ONLY, ONLY_INPUTS, TASKS, find, resolve, resolve_data
 
 
 def layers(*arguments: str) -> Config:
@@ -159,7 +159,7 @@ def test_resolve_leaves_no_blank_and_keeps_what_was_asked():
         blanks = [
             name for part in ("data", "model", "training") for name, v in flat[part].items() if v is None
         ]
-        of_others = {"rate", "normalise", "front_size", *FRAMES, *ONLY}
+        of_others = {"rate", "normalise", "front_size", *FRAMES, *ONLY, *ONLY_INPUTS}
         assert set(blanks) <= {"minutes", "threads", "columns", "classes", *of_others}
         assert (config.model.embedding, config.training.epochs, config.model.tie) == (0, 3, False)
         assert config.data.documents == ("file" if unit == "char" else "line")

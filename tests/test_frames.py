@@ -358,8 +358,8 @@ def test_training_varies_clips_and_resumes_to_the_bit(tmp_path: Path):
     ready = prepare(from_files([home() / "test"], config), None, config, tmp_path)
 
     def epoch(number: int) -> ExampleEpoch:
-        def vary(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-            return frames.varied(x, rng, flip=False, steady=False)
+        def vary(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+            return frames.varied(x, rng, flip=False, steady=False), y
 
         return ExampleEpoch(ready.train, 4, 1, number, np.zeros(0, np.bool_), vary)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,6 +222,18 @@ def test_tunes_are_composed_in_their_genre_and_end():
             assert parse_midi(midi_bytes(made), Path("x")).notes == made.notes
             mean = np.mean([note.pitch for note in made.notes if note.voice == 0])
             assert (mean > 73) == (genre == "waltz")
+
+
+def test_notes_begin_where_notes_of_the_training_part_do():
+    model = open_trained(band().model)
+    given: Any = model.input
+    assert given.onsets == (0, 12)  # quarters and eighths
+    ends = set[int]()
+    for made in compose(model, Wish(count=3, bars=64, seed=2, temperature=6)):  # wild: waits of any length
+        plain = quantised(made, 24)[0]
+        assert {note.start % 24 for note in plain.notes} <= {0, 12}
+        ends |= {note.end % 24 for note in plain.notes}
+    assert len(ends) > 2, "only beginnings are held to it"
 
 
 def test_wishes_are_kept(tmp_path: Path):

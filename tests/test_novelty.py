@@ -63,6 +63,9 @@ def test_another_key_is_no_hiding_place_and_another_rhythm_is():
     best, second = copied(made(own), corpus([moved]))
     assert best[-1] == 10 and share(best) == 1 and (second == 0).all()
     assert beats(made(own), best, 4)[-1] == 5
+    rested = made(own)
+    rested[5:, 0] += 100  # a rest, which is no part of the copy
+    assert beats(rested, copied(rested, corpus([moved]))[0], 4)[-1] == 5
     slower = made([(pitch, 3) for pitch, _ in own])
     assert copied(made(own), corpus([slower]))[0].max() == 0
     assert copied(made(own), corpus([]))[0].max() == 0 and share(best[:3]) == 0

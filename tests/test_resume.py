@@ -18,6 +18,7 @@ import torch
 import tones
 from labelled_small import write_conll, write_reviews
 from training import SMALL, batch_of, marks, place, run, start, write_text
+from tunes_small import write_tunes
 from unrolled import train
 from unrolled.architectures import build
 from unrolled.config import TrainConfig
@@ -38,6 +39,7 @@ PLAN = Plan(steps=14, epochs=None, validations=7, validation_tokens=9, threads=1
 
 
 WRITERS = {
+    "compose": lambda folder: write_tunes(folder / "tunes", 20),
     "language": lambda folder: write_text(folder / "t.txt", 150),
     "classify": lambda folder: write_reviews(folder / "t.csv", 260),
     "recognize": lambda folder: write_actions(folder / "clips", 18, 1),
@@ -76,6 +78,7 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
         ),
         ("classify", ("--epochs", "2"), ("--pooling", "attention", "--average", "0.9", "--class-weights")),
         ("tag", ("--minutes", "0.1"), ("--variational",)),
+        ("compose", ("--epochs", "2"), ("--transpose", "3")),
         ("recognize", ("--epochs", "2"), ("--frame-size", "16", "--differences", "--flip")),
         ("transcribe", ("--epochs", "2"), ("--augment", "--bands", "8")),
     ],

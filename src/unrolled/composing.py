@@ -100,7 +100,8 @@ class Player:
 
     def _sensible(self, log_probs: NDArray[Any], now: Performance) -> NDArray[Any]:
         """[n_y] with -inf for what makes no sense now: an end before every note has ended, the end of a note that does
-        not sound, a note that sounds already, a setting that stands; and past the length all but ends."""
+        not sound, a note that sounds already, or one where in training none begin, a setting that stands; and past the
+        length all but ends."""
         found = np.full_like(log_probs, -np.inf)
         allowed = self._allowed(now)
         found[allowed] = log_probs[allowed]
@@ -117,12 +118,13 @@ class Player:
         allowed[1:ON] = True
         if now.since >= AT_ONCE:
             return allowed
-        allowed[ON:OFF] = self._pitches if now.voice != DRUMS else False
+        begins = now.step % self.notes.grid in self.notes.onsets
+        allowed[ON:OFF] = self._pitches if begins and now.voice != DRUMS else False
         for voice, pitch in now.sounding:
             if voice == now.voice:
                 allowed[ON + pitch] = False
         for i, (kind, value) in enumerate(self.notes.settings, SETTINGS):
-            allowed[i] = self._changes(kind, value, now)
+            allowed[i] = self._changes(kind, value, now) and (begins or kind != "hit")
         return allowed
 
     @property

@@ -81,7 +81,7 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     given = config.data.columns
     preset = find(config.task)
     reads = INPUTS[preset.input].reads
-    by_name = reads == "numbers" or (reads == "text" and find_output(preset.kinds).target == "text")
+    by_name = reads == "numbers" or (reads == "text" and find_output(preset.key).target == "text")
     if not by_name or not found:
         return config
     if (given and parse_columns(given).x) or any(
@@ -124,7 +124,7 @@ def from_files(
     ahead = (
         config.data.horizon is not None or preset.output == "next"
     )  # the series itself tells what is asked
-    target = "next" if ahead else find_output(preset.kinds).target if asked else None
+    target = "next" if ahead else find_output(preset.key).target if asked else None
     if reads == "tune":
         target = None  # y is the genre, where there is one
     wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip, named=named)
@@ -240,7 +240,7 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     content = json.loads(index.read_text(encoding="utf-8"))
     ends = (
         INPUTS[preset.input].restore(content["input"]),
-        find_output(preset.kinds).restore(content["output"]),
+        find_output(preset.key).restore(content["output"]),
         content["about"],
     )
     whole, skipped = open_examples(folder / "train"), tuple(content["skipped"])
@@ -264,7 +264,7 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     def learnt_from() -> Iterator[Example]:
         return (example for number, example in enumerate(data.examples()) if number not in out)
 
-    input_kind, output_kind = INPUTS[preset.input], find_output(preset.kinds)
+    input_kind, output_kind = INPUTS[preset.input], find_output(preset.key)
     given, about = input_kind.learn(learnt_from(), config.data)
     # So that a class that is only in the part held out does not stop the training.
     known = data.examples() if output_kind.of_all else learnt_from()
@@ -363,7 +363,7 @@ def restore(task: str, learnt: Mapping[str, Any], file: Path) -> tuple[Input, Ou
         if set(learnt) != {"input", "output"}:
             raise DataError("what the model learnt of its data is damaged", expected="input, output")
         given = INPUTS[preset.input].restore(learnt["input"])
-        return given, find_output(preset.kinds).restore(learnt["output"])
+        return given, find_output(preset.key).restore(learnt["output"])
     except (DataError, UsageError) as error:
         raise DataError(error.what, file=file, expected=error.expected) from error
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:

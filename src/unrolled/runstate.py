@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Generator, Mapping
@@ -83,9 +84,19 @@ def open_run(
         sweep(folder.parent)
         try:
             run = _prepare(folder, json.loads(canonical(identity)), left_by, resume=resume, force=force)
+        except StorageError:
+            _remove_unbegun(folder)
+            raise
         except OSError as error:
+            _remove_unbegun(folder)
             raise storage_error(error, folder / CONFIG) from error
         yield run
+
+
+def _remove_unbegun(folder: Path) -> None:
+    """The folder goes where not even its configuration could be written."""
+    if not (folder / CONFIG).exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def save_plan(run: Run, plan: Mapping[str, Any]) -> None:

@@ -97,7 +97,7 @@ def assemble(config: Config, ready: Ready) -> Job:
     )
     if asked.targets == "each" and spec.steps(2) != 2:
         raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
-    vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).kinds).brief
+    vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).brief
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
 

@@ -24,6 +24,11 @@ class Preset:
     defaults: Mapping[str, Any]
 
     @property
+    def key(self) -> str:
+        """How the output kind is found."""
+        return f"{self.input}:{self.output}"
+
+    @property
     def kinds(self) -> str:
         """INPUT:OUTPUT; a sequence is one whichever way it is found."""
         return f"{self.input}:{'sequence' if self.output == 'ctc' else self.output}"

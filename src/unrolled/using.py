@@ -188,7 +188,7 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
 def _answers(model: Trained, part: Examples) -> list[Any]:
     """What the network answers to each sequence of a part."""
     answers: list[Any] = [None] * len(part)
-    brief = find_output(find(model.file.task).kinds).brief
+    brief = find_output(find(model.file.task).key).brief
     for batch, numbers in in_order(part, ROWS):
         found, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, length in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):

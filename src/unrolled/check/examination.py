@@ -112,7 +112,7 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     preset = find(config.task)
     with suppress(DataError):  # what cannot be read is told below
         config = with_columns(parts["train"], config)
-    target = "next" if _ahead(config) else find_output(preset.kinds).target
+    target = "next" if _ahead(config) else find_output(preset.key).target
     target = None if INPUTS[preset.input].reads == "tune" else target  # y is the genre, where there is one
     wanted = Wanted(kind=INPUTS[preset.input].reads, target=target, skip_bad=sys.maxsize)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted

@@ -58,7 +58,7 @@ def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) 
             "--fix writes copies of texts, from which sounds would not be found", expected="no --fix"
         )
     every = [path for paths in parts.named.values() for path in paths]
-    if find_output(find(config.task).kinds).target == "text" and in_parallel(every):
+    if find_output(find(config.task).key).target == "text" and in_parallel(every):
         raise UsageError("--fix is for tables and CoNLL files", expected="a table of two columns (.tsv .csv)")
     copies = targets(every, folder, force=force)
     found = examine(resolve_data(config), parts.named)

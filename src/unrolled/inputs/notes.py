@@ -28,12 +28,14 @@ ON = 1 + LONGEST_WAIT  # the first id of `on`, behind `end` and the waits
 OFF = ON + PITCHES
 SETTINGS = OFF + PITCHES
 KINDS = ("voice", "program", "velocity", "tempo", "meter", "hit")
+COMMON = 0.01  # of all notes: where so few begin is an accident of playing
 UNCONDITIONAL = 10  # one sequence in so many is learnt without its genre, so that none need be asked for
 
 
 @dataclass(frozen=True)
 class NoteInput:
-    """What was learnt: the settings and genres of the training part, its lowest and highest pitch.
+    """What was learnt: the settings and genres of the training part, its lowest and highest pitch, and onsets: the
+    steps of a quarter note (0 is the beat) at which no fewer than COMMON of its notes begin.
 
     transpose: how many semitones up or down training moves a tune at most, each way (and none) an id of its own: told
     of it, the model knows in which keys tunes really are.
@@ -45,6 +47,7 @@ class NoteInput:
     transpose: int
     low: int
     high: int
+    onsets: tuple[int, ...]
 
     ids = True
     rare = np.zeros(0, dtype=np.bool_)
@@ -54,6 +57,7 @@ class NoteInput:
             not 1 <= self.grid <= 480
             or not 0 <= self.transpose <= 12
             or not 0 <= self.low <= self.high < PITCHES
+            or not set(self.onsets) <= set(range(self.grid))
             or {kind for kind, _ in self.settings} - set(KINDS)
             or len(set(self.settings)) < len(self.settings)
             or len(set(self.genres)) < len(self.genres)
@@ -155,6 +159,7 @@ class NoteInput:
             "transpose": self.transpose,
             "low": self.low,
             "high": self.high,
+            "onsets": list(self.onsets),
         }
 
 
@@ -169,12 +174,14 @@ def _distance(event: Event, other: Event) -> tuple[float, int]:
 def note_input(value: Mapping[str, Any]) -> NoteInput:
     """What `to_json` gave; raises DataError where it is damaged."""
     numbers = ("grid", "transpose", "low", "high")
-    settings, genres = value.get("settings"), value.get("genres")
+    settings, genres, onsets = value.get("settings"), value.get("genres"), value.get("onsets")
     if (
-        set(value) != {*numbers, "settings", "genres"}
+        set(value) != {*numbers, "settings", "genres", "onsets"}
         or not all(type(value[name]) is int for name in numbers)
         or not isinstance(settings, list)
         or not isinstance(genres, list)
+        or not isinstance(onsets, list)
+        or not all(type(step) is int for step in onsets)
         or not all(isinstance(genre, str) for genre in genres)
         or not all(
             isinstance(event, list)
@@ -185,17 +192,21 @@ def note_input(value: Mapping[str, Any]) -> NoteInput:
     ):
         raise DataError("how the model reads notes is damaged", expected=", ".join(numbers))
     events = tuple((kind, number) for kind, number in settings)
-    return NoteInput(settings=events, genres=tuple(genres), **{name: value[name] for name in numbers})
+    of = {name: value[name] for name in numbers}
+    return NoteInput(settings=events, genres=tuple(genres), onsets=tuple(onsets), **of)
 
 
 def learn_notes(examples: Iterable[Example], config: DataConfig) -> tuple[NoteInput, str]:
     """The settings, genres and pitches of some tunes. Raises DataError where there are none."""
     grid = config.grid or GRID
     settings, genres, pitches = set[Event](), set[str](), set[int]()
+    begun = np.zeros(grid, np.int64)  # notes by the step of a quarter note at which they begin
     tunes = notes = events = 0
     for example in examples:
         tune: Any = example.x
-        own = events_of(quantised(tune, grid)[0])
+        plain = quantised(tune, grid)[0]
+        own = events_of(plain)
+        begun += np.bincount(np.array([note.start % grid for note in plain.notes], np.int64), minlength=grid)
         settings.update(event for event in own if event[0] in KINDS)
         genres.update([tune.genre] if tune.genre is not None else [])
         pitches.update(value for kind, value in own if kind == "on")
@@ -210,6 +221,7 @@ def learn_notes(examples: Iterable[Example], config: DataConfig) -> tuple[NoteIn
         transpose=config.transpose or 0,
         low=min(pitches, default=0),
         high=max(pitches, default=PITCHES - 1),
+        onsets=tuple(np.flatnonzero(begun >= max(1, COMMON * begun.sum())).tolist()),
     )
     of = f" of {', '.join(learnt.genres)}" if genres else ""
     words = f"{tunes:,} tunes{of}, {notes:,} notes, {events:,} events; {grid} steps a quarter note"

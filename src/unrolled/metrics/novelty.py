@@ -78,10 +78,11 @@ def copied(one: Melody, others: Corpus) -> tuple[I64, I64]:
 
 
 def beats(one: Melody, lengths: I64, grid: int) -> NDArray[np.float64]:
-    """[notes] how long the passages of so many notes that end at each note are, in quarter notes."""
-    first = np.arange(len(one)) - np.maximum(lengths, 1) + 1
-    spans = one[:, 0] + one[:, 1] - one[first, 0] if len(one) else np.zeros(0)
-    return np.where(lengths > 0, spans / grid, 0.0)
+    """[notes] how long the notes of the passages of so many that end at each note last, in quarter notes; rests, which
+    are not compared, do not count."""
+    until = np.concatenate([[0], np.cumsum(one[:, 1])])  # [notes + 1]
+    last = np.arange(1, len(one) + 1)
+    return (until[last] - until[last - lengths]) / grid
 
 
 def share(lengths: I64) -> float:

@@ -105,6 +105,6 @@ OUTPUTS: dict[str, OutputKind] = {
 }
 
 
-def find_output(kinds: str) -> OutputKind:
-    """The output kind of INPUT:OUTPUT."""
-    return OUTPUTS.get(kinds) or OUTPUTS[kinds.partition(":")[2]]
+def find_output(key: str) -> OutputKind:
+    """The output kind of a preset's key: one of its input's own, or the common one."""
+    return OUTPUTS.get(key) or OUTPUTS[key.partition(":")[2]]

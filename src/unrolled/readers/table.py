@@ -29,9 +29,8 @@ from ..values import as_file, as_label, as_number, as_reals, as_steps, as_text, 
 _ABSENT = object()  # stands where a JSON object lacks a key
 _BATCH = 1024  # rows of a Parquet file that stand in memory
 
-Row = tuple[
-    int, Sequence[object] | DataError
-]  # line (Parquet: number) of a row, and its fields or what is wrong
+# The line (Parquet: number) of a row, and its fields or what is wrong.
+Row = tuple[int, Sequence[object] | DataError]
 
 
 @dataclass(frozen=True)
