@@ -78,9 +78,9 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
         ),
         ("classify", ("--epochs", "2"), ("--pooling", "attention", "--average", "0.9", "--class-weights")),
         ("tag", ("--minutes", "0.1"), ("--variational",)),
-        ("compose", ("--epochs", "2"), ("--transpose", "3")),
-        ("recognize", ("--epochs", "2"), ("--frame-size", "16", "--differences", "--flip")),
-        ("transcribe", ("--epochs", "2"), ("--augment", "--bands", "8")),
+        ("compose", ("--epochs", "4"), ("--transpose", "3")),
+        ("recognize", ("--epochs", "6"), ("--frame-size", "16", "--differences", "--flip")),
+        ("transcribe", ("--epochs", "3"), ("--augment", "--bands", "8")),
     ],
 )
 def test_killed_and_left_alone_end_in_the_same_bits(task, budget, options, tmp_path):

@@ -1,0 +1,247 @@
+"""Tunes: what a file loses as events, what a model of some minutes composes, and piano rolls as published.
+
+    python benchmarks/music.py trip [FOLDER]          every file to events and back
+    python benchmarks/music.py tunes [FOLDER] --minutes 15
+    python benchmarks/music.py rolls [FOLDER] --minutes 10
+
+The folder is that of the Nottingham tunes as MIDI; for `rolls` that of JSB_Chorales.mat and Nottingham.mat. Every tenth
+tune is held out of `tunes`, where intervals, durations and pitch classes of twenty new melodies are compared with those
+of the held-out ones (Jensen-Shannon distance, base 2), beside a Markov chain of order three over the notes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import data_folder, finish, parser, record, toolkit
+
+from unrolled.errors import UnrolledError
+from unrolled.events import events_of, quantised, tune_of
+from unrolled.inputs.rolls import LOWEST
+from unrolled.media.midi import midi_bytes, read_midi
+from unrolled.novelty import Known, melody_of, report
+from unrolled.types import Note, Tune
+
+GRID = 24
+EVERY = 10  # one tune in so many is held out
+ORDER = 3
+COUNT = 20
+PUBLISHED = {"JSB_Chorales": (8.33, 7.72), "Nottingham": (3.25, 2.92)}  # an LSTM, the best recurrent network
+
+Histograms = dict[str, Counter[int]]
+
+
+def trip(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """One row: how many tunes come back from their events as they were on the grid, and what the grid changed."""
+    same = notes = moved = doubled = cut = events = 0
+    for file in files:
+        plain, changes = quantised(read_midi(file), GRID)
+        told = events_of(plain)
+        back = quantised(tune_of(told, GRID), GRID)[0]
+        same += (back.notes, back.tempos, back.meters) == (plain.notes, plain.tempos, plain.meters)
+        notes, moved, events = notes + changes.notes, moved + changes.moved, events + len(told)
+        doubled, cut = doubled + changes.doubled, cut + changes.cut
+    return [
+        {
+            "tunes": len(files),
+            "the same": same,
+            "notes": notes,
+            "moved to the grid": moved,
+            "left out": doubled,
+            "cut": cut,
+            "events": events,
+        }
+    ]
+
+
+def histograms(melodies: Iterable[Any]) -> Histograms:
+    """Counts of intervals, durations and pitch classes of melodies [notes, 3]."""
+    found: Histograms = {"interval": Counter(), "duration": Counter(), "pitch class": Counter()}
+    for one in melodies:
+        found["interval"].update(np.diff(one[:, 2]).tolist())
+        found["duration"].update(one[:, 1].tolist())
+        found["pitch class"].update((one[:, 2] % 12).tolist())
+    return found
+
+
+def distance(one: Counter[int], other: Counter[int]) -> float:
+    """Jensen-Shannon distance, base 2, 0 to 1."""
+    keys = sorted(set(one) | set(other))
+    p, q = (np.array([counts[key] for key in keys], float) for counts in (one, other))
+    p, q = p / p.sum(), q / q.sum()
+    middle = (p + q) / 2
+
+    def against(a: Any) -> float:
+        there = a > 0
+        return float((a[there] * np.log2(a[there] / middle[there])).sum())
+
+    return ((against(p) + against(q)) / 2) ** 0.5
+
+
+def markov(melodies: Sequence[Any], lengths: Sequence[int], seed: int) -> list[Any]:
+    """New melodies of a chain of order ORDER over (pitch, duration), falling back to shorter histories."""
+    follow: dict[tuple[Any, ...], list[tuple[int, int]]] = defaultdict(list)
+    for one in melodies:
+        notes = [(int(pitch), int(lasts)) for _, lasts, pitch in one.tolist()]
+        for i, note in enumerate(notes):
+            for order in range(min(ORDER, i) + 1):
+                follow[tuple(notes[i - order : i])].append(note)
+    chance, found = random.Random(seed), []
+    for length in lengths:
+        notes = []
+        while len(notes) < length:
+            history = tuple(notes[-ORDER:])
+            while history not in follow:
+                history = history[1:]
+            notes.append(chance.choice(follow[history]))
+        found.append(np.array([(0, lasts, pitch) for pitch, lasts in notes]))
+    return found
+
+
+def tunes(files: Sequence[Path], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Train, compose twenty tunes, and look at them."""
+    import mido
+
+    work: Path = options.work
+    for part, chosen in (("train", [f for i, f in enumerate(files) if i % EVERY]), ("test", files[::EVERY])):
+        (work / part).mkdir(parents=True, exist_ok=True)
+        for file in chosen:
+            shutil.copy(file, work / part / file.name)
+    trained = toolkit(
+        "train", "compose", work / "train", "--minutes", f"{options.minutes:g}", "--seed", str(options.seed),
+        "--out", work / "model", "--force", *options.extra,
+    )  # fmt: skip
+    metrics = json.loads(toolkit("evaluate", work / "model", work / "test", "--json").out)
+    shutil.rmtree(work / "new", ignore_errors=True)
+    toolkit(
+        "sample", work / "model", "--count", str(COUNT), "--seed", str(options.seed), "--output", work / "new"
+    )
+    made = sorted((work / "new").glob("*.mid"))
+    for file in made:
+        mido.MidiFile(file)
+    new = [read_midi(file) for file in made]
+    old = {
+        part: [read_midi(file) for file in sorted((work / part).glob("*.mid"))] for part in ("train", "test")
+    }
+    known = Known(old["train"], GRID)
+    told = [report(tune, GRID, known) for tune in new]
+    own = [copied for one in told if (copied := one["copy_bars"]) > max(4, one["shared_bars"])]
+    melodies = {name: [melody_of(t, GRID) for t in some] for name, some in [("new", new), *old.items()]}
+    chain = markov(melodies["train"], [len(one) for one in melodies["new"]], options.seed)
+    truth = histograms(melodies["test"])
+    return [
+        {
+            "minutes": options.minutes,
+            "seconds": round(trained.seconds),
+            "nats an event": metrics["loss"],
+            "tunes": len(new),
+            "on the grid": _on_grid(new),
+            "before 64 bars": sum(one["bars"] < 64 for one in told),
+            "lowest": min(note.pitch for tune in new for note in tune.notes),
+            "highest": max(note.pitch for tune in new for note in tune.notes),
+            "copied 8-note passages": float(np.mean([one["copied_share"] for one in told])),
+            "longest copy (notes)": max(one["longest_copy"] for one in told),
+            "copies of one tune over 4 bars": len(own),
+            **{
+                f"{name}: {who}": distance(found[name], truth[name])
+                for who, found in (("model", histograms(melodies["new"])), ("chain", histograms(chain)))
+                for name in truth
+            },
+        }
+    ]
+
+
+def _on_grid(some: Sequence[Tune]) -> float:
+    """The share of onsets on sixteenths or triplets."""
+    starts = [note.start % GRID for tune in some for note in quantised(tune, GRID)[0].notes]
+    return float(np.mean([start % (GRID // 4) == 0 or start % (GRID // 3) == 0 for start in starts]))
+
+
+def rolls(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row a data set: negative log-likelihood of a step, as published."""
+    from scipy.io import loadmat
+
+    found: list[dict[str, Any]] = []
+    for name, (lstm, best) in PUBLISHED.items():
+        content, steps = loadmat(folder / f"{name}.mat"), {}
+        for key in ("train", "valid", "test"):
+            home = options.work / name / key
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir(parents=True)
+            matrices = content[f"{key}data"][0]
+            steps[key] = sum(len(matrix) for matrix in matrices)
+            for number, matrix in enumerate(matrices):
+                (home / f"{number:04}.mid").write_bytes(midi_bytes(tune_of_roll(matrix)))
+        home, model = options.work / name, options.work / f"{name}.model"
+        toolkit(
+            "train", "rolls:next", home / "train", "--valid", home / "valid",
+            "--minutes", f"{options.minutes:g}", "--seed", str(options.seed), "--out", model, "--force",
+            *options.extra,
+        )  # fmt: skip
+        metrics = json.loads(toolkit("evaluate", model, home / "test", "--json").out)
+        found.append(
+            {"rolls": name, **metrics, "steps in the file": steps["test"], "LSTM": lstm, "best": best}
+        )
+        print(json.dumps(found[-1]), file=sys.stderr, flush=True)
+    return found
+
+
+def tune_of_roll(matrix: Any) -> Tune:
+    """A tune whose roll of four steps a quarter note is a matrix [steps, 88]; what sounds on is one note."""
+    notes: list[Note] = []
+    edges = np.diff(np.pad(np.asarray(matrix) > 0, ((1, 1), (0, 0))).astype(int), axis=0)
+    for key in range(edges.shape[1]):
+        starts, ends = (np.flatnonzero(edges[:, key] == sign).tolist() for sign in (1, -1))
+        notes += [Note(a * 120, b * 120, LOWEST + key, 80, 0) for a, b in zip(starts, ends, strict=True)]
+    ordered = sorted(notes, key=lambda note: (note.start, note.voice, note.pitch))
+    return Tune(tuple(ordered), 480, (0,), ((0, 120.0),), ((0, 4, 4),), None)
+
+
+def main() -> int:
+    options = _options()
+    try:
+        if options.part == "rolls":
+            folder = options.folder or data_folder(None, "music") / "music" / "poly_mat"
+            data = [folder / f"{name}.mat" for name in PUBLISHED]
+            rows = rolls(folder, options)
+        else:
+            folder = options.folder or data_folder(None, "music") / "music" / "nottingham"
+            files = sorted(folder.rglob("*.mid"))
+            data = files[:1]
+            parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
+                "trip": lambda: trip(files),
+                "tunes": lambda: tunes(files, options),
+            }
+            rows = parts[options.part]()
+    except UnrolledError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    settings = {"minutes": options.minutes, "seed": options.seed, "extra": options.extra}
+    finish(record(f"music {options.part}", data, settings=settings, rows=rows), rows, options.json)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    made = parser(__doc__)
+    made.add_argument("part", choices=("trip", "tunes", "rolls"))
+    made.add_argument("folder", type=Path, nargs="?", help="of the data")
+    made.add_argument("--minutes", type=float, default=15, metavar="M", help="of each training (%(default)s)")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--work", type=Path, default=Path("runs/music"), metavar="DIR", help="files go here")
+    made.add_argument(
+        "--extra", nargs=argparse.REMAINDER, default=[], help="more options of `unrolled train`"
+    )
+    return made.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
