@@ -65,11 +65,13 @@ def batches(model: Plain, pairs: list[Pair]) -> list[Pair]:
     """Padded, of like lengths."""
     ordered = sorted(pairs, key=lambda pair: len(pair[0]))
     groups = [ordered[i : i + ROWS] for i in range(0, len(ordered), ROWS)]
-    pad = (model.n_x, model.n_y)
     return [
-        tuple(pad_sequence([pair[end] for pair in group], True, pad[end]) for end in (0, 1))
+        (
+            pad_sequence([x for x, _ in group], True, model.n_x),
+            pad_sequence([y for _, y in group], True, model.n_y),
+        )
         for group in groups
-    ]  # type: ignore[misc]
+    ]
 
 
 def train(model: Plain, pairs: list[Pair], minutes: float, lr: float) -> float:
@@ -130,7 +132,7 @@ def main() -> None:
     x, y = ([encoded(readings[end], texts[part + end], bool(end)) for part in (0, 2, 4)] for end in (0, 1))
     model = Plain(len(readings[0].vocabulary), len(readings[1].vocabulary), o.hidden, 128, o.dropout)
     speed = train(model, list(zip(x[0], y[0], strict=True)), o.minutes, o.lr)
-    model.eval()
+    model.eval()  # nothing is dropped where it is measured
     with torch.no_grad():
         held = batches(model, list(zip(x[1], y[1], strict=True)))
         dev = sum(float(model.loss(*batch)) * len(batch[0]) for batch in held) / len(x[1])

@@ -119,6 +119,10 @@ def speakers(data: Path, work: Path, options: list[str]) -> list[Row]:
     return [*rows, {"what": f"worst: {worst['what']}", "accuracy": worst["accuracy"]}]
 
 
+def _gap(rng: np.random.Generator) -> Any:
+    return np.zeros(int(rng.uniform(0.05, 0.4) * RATE))
+
+
 def joined(folder: Path, recordings: list[tuple[Path, str, str, bool]], count: int, seed: int) -> list[Any]:
     """Strings of one to five digits of one speaker, with gaps of 50 to 400 ms."""
     rng, folder_made = np.random.default_rng(seed), folder
@@ -130,10 +134,10 @@ def joined(folder: Path, recordings: list[tuple[Path, str, str, bool]], count: i
     for i in range(count):
         own = by_speaker[names[rng.integers(len(names))]]
         chosen = [own[j] for j in rng.integers(len(own), size=rng.integers(1, 6))]
-        gap = lambda: np.zeros(int(rng.uniform(0.05, 0.4) * RATE))  # noqa: E731
-        parts = [gap()]
+        parts: list[Any] = []
         for path, _ in chosen:
-            parts += [soundfile.read(path)[0], gap()]
+            parts += [_gap(rng), soundfile.read(path)[0]]
+        parts.append(_gap(rng))
         made = np.concatenate(parts)
         made += 1e-4 * rng.standard_normal(len(made))
         soundfile.write(folder_made / f"{i}.wav", made, RATE)

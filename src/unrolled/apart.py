@@ -170,7 +170,9 @@ def serve(given: BinaryIO, answers: BinaryIO) -> None:
         except MemoryError:
             what = f"takes more than {question['memory'] >> 20:,} MB to decode"
             head = _told("DataError", what, "a smaller one")
-        except Exception as error:
+        except (
+            Exception
+        ) as error:  # whatever a decoder raises over a stranger's file, the next one is answered
             head = _told("DataError", f"cannot be decoded: {error!r:.200}")
         packed = json.dumps({**head, "bytes": len(body)}).encode()
         for piece in (len(packed).to_bytes(8, "little"), packed, body):
