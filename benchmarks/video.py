@@ -25,12 +25,12 @@ from unrolled.buckets import ExampleEpoch, in_order
 from unrolled.config import build
 from unrolled.convolutions import front
 from unrolled.examples import Examples
-from unrolled.frames import varied
+from unrolled.frames import vary_clips
 from unrolled.fronts import FRONTS
-from unrolled.inputs import Vary
 from unrolled.labelled import Labelled, from_files, prepare
 from unrolled.network import NetworkSpec
 from unrolled.tasks import resolve_data
+from unrolled.types import Vary
 
 NEAR = 3  # pictures, as the model sees them
 
@@ -127,14 +127,11 @@ def actions(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         assert ready.valid is not None
         classes = ready.output.to_json()["classes"]
         n_y, n_x = len(classes), ready.input.n_x
-        p = bag_of_frames(ready.train, n_y, n_x, options.bag_epochs, options.seed, _vary)
+        vary = vary_clips(ready.input, flip=False, steady=False)
+        p = bag_of_frames(ready.train, n_y, n_x, options.bag_epochs, options.seed, vary)
         guessed = [classes[one] for one in bag_answers(p, ready.valid, n_y, n_x)]
         true = [classes[int(ready.valid.row(number)[1])] for number in range(len(ready.valid))]
     return [*found, {"model": f"bag of frames, {options.bag_epochs} epochs", **shares(true, guessed)}]
-
-
-def _vary(x: Any, rng: np.random.Generator) -> Any:
-    return varied(x, rng, flip=False, steady=False)
 
 
 def changes(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:

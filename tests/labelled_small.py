@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
-import json
 import math
 import random
-import shutil
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from small import apart, temporary
 
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "poor", "broken")
 OTHER = ("the", "a", "soup", "chair", "was", "is", "very", "and", "then", "it")
@@ -107,8 +103,7 @@ class Kind:
 @cache
 def kinds() -> dict[str, Kind]:
     """Every kind, trained."""
-    home = Path(tempfile.mkdtemp(prefix="unrolled-test-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home = temporary()
     reviews = write_reviews(home / "reviews.csv", 400), write_reviews(home / "more.csv", 60, 1)
     tagged = write_conll(home / "train.conll", 300), write_conll(home / "test.conll", 40, 1)
     sensors = write_sensors(home / "sensors.csv", 220), write_sensors(home / "others.csv", 40, 1)
@@ -164,11 +159,5 @@ def kinds() -> dict[str, Kind]:
         name: Kind(task, files[0], files[1], options, metric, trivial, home / name)
         for name, task, files, options, metric, trivial in table
     }
-    # In a process of its own, where no type checks at every call slow it down.
-    code = (
-        "import json, sys; from unrolled.cli import main; sys.exit(max(map(main, json.loads(sys.argv[1]))))"
-    )
-    given = json.dumps([kind.command for kind in found.values()])
-    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    apart(*(kind.command for kind in found.values()))
     return found

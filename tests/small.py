@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,10 +85,26 @@ class Small:
     char: Path
 
 
-@cache
-def small() -> Small:
+def temporary() -> Path:
+    """A folder that is gone when the tests are."""
     folder = Path(tempfile.mkdtemp(prefix="unrolled-test-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def apart(*commands: Sequence[object]) -> None:
+    """`unrolled ...` for each, all well, in one process of their own: no type checks at every call slow it down."""
+    code = (
+        "import json, sys; from unrolled.cli import main; sys.exit(max(map(main, json.loads(sys.argv[1]))))"
+    )
+    given = json.dumps([[str(argument) for argument in command] for command in commands])
+    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@cache
+def small() -> Small:
+    folder = temporary()
     text = folder / "text.txt"
     text.write_text("\n".join(sentences(2000)) + "\n", encoding="utf-8")
     few = folder / "few.txt"
@@ -101,13 +117,7 @@ def small() -> Small:
             ("char", 32, ("--epochs", 1)),
         )
     ]
-    # In a process of its own, where no type checks at every call slow it down.
-    code = (
-        "import json, sys; from unrolled.cli import main; sys.exit(max(map(main, json.loads(sys.argv[1]))))"
-    )
-    given = json.dumps([[str(argument) for argument in command] for command in commands])
-    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    apart(*commands)
     return Small(folder, text, few, folder / "word", folder / "white", folder / "char")
 
 

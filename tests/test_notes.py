@@ -29,7 +29,7 @@ from unrolled.events import (
     tune_of,
     waits,
 )
-from unrolled.inputs.notes import ON, SETTINGS, NoteInput, learn_notes, note_input, vary_notes
+from unrolled.inputs.notes import ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
 from unrolled.labelled import from_files
 from unrolled.media.midi import midi_bytes, parse_midi, read_midi
 from unrolled.series import cut
@@ -149,7 +149,7 @@ def test_transposition_moves_pitches_alike_and_tells_how_far():
     x, y = notes.encode(tune("march", 1)), notes.numbers(tune("march", 1))
     seen = set[int]()
     for chance in range(200):
-        new_x, new_y = vary_notes(notes, x, y, np.random.default_rng(chance))
+        new_x, new_y = transposed(notes, x, y, np.random.default_rng(chance))
         moved = y[(y >= ON) & (y < SETTINGS)] != 0
         shift = (new_y - y)[(y >= ON) & (y < SETTINGS)]
         assert moved.any() and len(set(shift.tolist())) == 1

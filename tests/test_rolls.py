@@ -15,7 +15,7 @@ from unrolled import using
 from unrolled.architectures import build
 from unrolled.config import DataConfig
 from unrolled.errors import DataError
-from unrolled.inputs.rolls import LOWEST, RollInput, learn_rolls, roll_input, roll_of, vary_rolls
+from unrolled.inputs.rolls import LOWEST, RollInput, learn_rolls, roll_input, roll_of, transposed
 from unrolled.labelled import from_files
 from unrolled.network import NetworkSpec
 from unrolled.outputs.next_rolls import NextRolls, next_rolls, surprise
@@ -51,7 +51,7 @@ def test_transposed_rolls_keep_every_key():
     x, y = ROLL.encode(roll), roll
     shifts = set()
     for chance in range(60):
-        new_x, new_y = vary_rolls(ROLL, x, y, np.random.default_rng(chance))
+        new_x, new_y = transposed(ROLL, x, y, np.random.default_rng(chance))
         assert new_y.sum() == y.sum() and (new_x[1:] == new_y[:-1]).all()
         shifts.add(int(np.flatnonzero(new_y.any(0))[0] - np.flatnonzero(y.any(0))[0]))
     assert shifts == {-3, -2, -1, 0, 1, 2, 3}

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +12,7 @@ import pytest
 import soundfile
 
 import unrolled
-from small import refused, run
+from small import apart, refused, run, temporary
 from tolerances import TOLERANCES
 from tones import RATE, sound, table, texts, write
 from unrolled import listening, using
@@ -49,8 +44,7 @@ class Tones:
 
 @cache
 def small() -> Tones:
-    folder = Path(tempfile.mkdtemp(prefix="unrolled-test-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = temporary()
     train, test = table(folder, texts(150)), table(folder, texts(30, 1), seed=1)
     label = table(folder, texts(60, 2), "label", seed=2)
     said = folder / "said.txt"
@@ -83,12 +77,7 @@ def small() -> Tones:
             8,
         ],
     ]
-    code = (
-        "import json, sys; from unrolled.cli import main; sys.exit(max(map(main, json.loads(sys.argv[1]))))"
-    )
-    given = json.dumps([[str(word) for word in command] for command in commands])
-    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    apart(*commands)
     return Tones(folder, train, test, *(folder / name for name in ("causal", "both", "label", "lm")))
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import gzip
 import json
 import random
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +16,7 @@ import pytest
 import small
 import training
 import unrolled
-from small import refused, run
+from small import apart, refused, run, temporary
 from unrolled import Translator, modelfile, using
 from unrolled.config import DataConfig, ModelConfig
 from unrolled.decode.beam import Hypothesis
@@ -63,8 +58,7 @@ class Reversal:
 
 @cache
 def reversal() -> Reversal:
-    home = Path(tempfile.mkdtemp(prefix="unrolled-test-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home = temporary()
     write_pairs(home / "train.csv", 1500, 0)
     write_pairs(home / "test.csv", 80, 1)
     rows = [f"s{i},{t if i % 2 else -t},{'up' if i % 2 else 'down'}" for i in range(210) for t in range(4)]
@@ -117,12 +111,7 @@ def reversal() -> Reversal:
             found.series,
         )
     )
-    code = (
-        "import json, sys; from unrolled.cli import main; sys.exit(max(map(main, json.loads(sys.argv[1]))))"
-    )
-    given = json.dumps([[str(argument) for argument in command] for command in commands])
-    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    apart(*commands)
     return found
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
-import json
 import random
-import shutil
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from small import apart, temporary
 from unrolled.media.midi import midi_bytes
 from unrolled.types import Note, Tune
 
@@ -62,14 +57,9 @@ class Band:
 @cache
 def band() -> Band:
     """Trained."""
-    home = Path(tempfile.mkdtemp(prefix="unrolled-test-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home = temporary()
     train, test = write_tunes(home / "train", 24), write_tunes(home / "test", 4, seed=100)
     command = ["train", "compose", train, "--out", home / "model", "--hidden", 48, "--epochs", 60]
     command += ["--batch-size", 4, "--transpose", 2, "--dropout", 0, "--threads", 1, "--seed", 3]
-    # In a process of its own, where no type checks at every call slow it down.
-    code = "import json, sys; from unrolled.cli import main; sys.exit(main(json.loads(sys.argv[1])))"
-    given = json.dumps([str(word) for word in command])
-    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    apart(command)
     return Band(home, home / "model", train, test)

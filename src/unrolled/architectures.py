@@ -124,9 +124,7 @@ def many_to_many(
 ) -> Features:
     """T_x = T_y: features at every step, [batch, T_x, features]; a front may make fewer steps of them."""
     spec, p = network.spec, network.weights()
-    embedded = embed(spec, p, x)
-    if embedded.ndim == 3:  # bare one-hot vectors are ids and stay whole
-        embedded = drop(embedded, dropouts.input, dropouts.variational)
+    embedded = embed(spec, p, x, dropouts)
     before, kept = state, ()
     if spec.front != "none":
         before = None if state is None else state[: len(state) - (spec.past > 0)]

@@ -46,9 +46,7 @@ def encode(
 ) -> tuple[Memory | None, TensorState]:
     """Read x: the memory (None without attention) and the decoder's first state, [batch, n_a] each."""
     own = part_of(spec, p, "encoder")
-    embedded = embed(spec.encoder, own, x)
-    if embedded.ndim == 3:
-        embedded = drop(embedded, dropouts.input, dropouts.variational)
+    embedded = embed(spec.encoder, own, x, dropouts)
     values, after = deep(spec.the_cell, core(spec.encoder, own), embedded, None, lengths, dropouts=dropouts)
     if spec.attention == "none":
         return None, _bridge(spec, p, after)
@@ -86,9 +84,7 @@ def decode(
     own = part_of(spec, p, "decoder")
     if spec.feeding:
         return _step_by_step(spec, p, ids, memory, state, fed, dropouts)
-    embedded = embed(spec.decoder, own, ids)
-    if embedded.ndim == 3:
-        embedded = drop(embedded, dropouts.input, dropouts.variational)
+    embedded = embed(spec.decoder, own, ids, dropouts)
     a, state = deep(spec.the_cell, core(spec.decoder, own), embedded, state, None, dropouts=dropouts)
     if memory is None:
         return Decoded(drop(a, dropouts.layer, dropouts.variational), state, None)

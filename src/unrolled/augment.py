@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import UsageError
+from .types import Vary
+
 SPEED, PITCH = 0.12, 0.10  # largest stretch
 NATS = 2.5  # what one deviation of a band is, about, in nats
 NOISY = 0.5  # share of sounds with noise
@@ -22,6 +25,13 @@ TIMES, BANDS = 2, 2  # masks of each kind
 WIDEST_TIME, WIDEST_BANDS = 0.10, 0.15  # shares of the whole that one mask may take
 
 Array = NDArray[Any]
+
+
+def vary_sounds(given: Any, flip: bool, steady: bool) -> Vary:
+    """What training makes of a sound, whatever is known of sounds. Raises UsageError where every step has a y."""
+    if steady:
+        raise UsageError("sound is varied in time, and tags stand at moments", hint="--no-augment")
+    return lambda x, y, chance: (augment(x, chance), y)
 
 
 def augment(x: Array, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from .batching import NOTHING, START, hashed, permuted
 from .examples import Examples
-from .inputs import Pair, VaryBoth
-from .types import Batch, Targets
+from .types import Batch, Pair, Targets, Vary
 from .vocab import UNK
 
 _ORDER, _BATCHES, _RARE, _VARIED = 11, 12, 13, 14  # keys of chance, apart from those of `batching`
@@ -36,7 +35,7 @@ class ExampleEpoch(Sequence[Batch]):
         seed: int,
         epoch: int,
         rare: NDArray[np.bool_],
-        vary: VaryBoth | None = None,
+        vary: Vary | None = None,
     ) -> None:
         self._examples, self._key, self._rare, self._vary = examples, (seed, epoch), rare, vary
         count = len(examples)

@@ -7,7 +7,8 @@ failed and are listed, 130 interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UnrolledError(Exception):
@@ -72,9 +73,18 @@ class Interrupted(UnrolledError):
     exit_code = 130
 
 
-def need(extra: str, package: str) -> MissingExtra:
-    """The error for an import that failed: which package, and the line that installs it."""
-    return MissingExtra(f"{package} is not installed", hint=f"pip install 'unrolled[{extra}]'")
+@contextmanager
+def need(extra: str, package: str) -> Iterator[None]:
+    """Around imports of what stands on a package: raises MissingExtra, with the line that installs it, where they fail.
+
+    A module of our own that is missing is no matter of what is installed, and stays what it is.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("unrolled"):
+            raise
+        raise MissingExtra(f"{package} is not installed", hint=f"pip install 'unrolled[{extra}]'") from error
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:

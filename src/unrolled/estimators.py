@@ -77,13 +77,9 @@ class LanguageModel:
         """Train on texts. Raises MissingExtra without torch, UsageError and DataError for unusable texts."""
         if isinstance(X, str):
             raise UsageError("fit needs a list of texts", hint='.fit(["one text", "another"])')
-        try:
+        with need("train", "torch"):
             from .fit import fit
             from .language import request
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise need("train", "torch") from error
         given = {
             name: value
             for name, value in self.get_params().items()

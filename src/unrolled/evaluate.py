@@ -91,12 +91,10 @@ def evaluate(what: Measurement) -> dict[str, float]:
         )
         if what.dynamic_lr is None:
             found = tally(model.engine, _batches(store, what.lanes, reading.documents))
-        elif torch_is_there:
-            from .dynamic import tally_dynamically
-
-            found = tally_dynamically(model.spec, model.file.tensors, store, what.dynamic_lr)
         else:
-            raise need("train", "torch")
+            with need("train", "torch"):
+                from .dynamic import tally_dynamically
+            found = tally_dynamically(model.spec, model.file.tensors, store, what.dynamic_lr)
         return found.metrics(store.characters)
 
 

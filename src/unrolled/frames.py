@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import UsageError
+from .types import Vary
+
 CHANNELS = (1, 2, 3, 6)
 STRETCH, GRAIN = 0.15, 0.3  # of a line: share of its width, deviations
 SPEED, CROP, LIGHT = 0.2, 0.12, 0.3  # the most that a clip is varied by: shares of its own
@@ -45,6 +48,18 @@ def with_differences(x: Frames) -> Frames:
     half = x.astype(np.int16)
     changed = np.diff(half, axis=0, prepend=half[:1]) // 2 + 128
     return np.concatenate([x, changed.astype(np.uint8)], axis=-1)
+
+
+def vary_lines(given: Any, flip: bool, steady: bool) -> Vary:
+    """What training makes of a line. Raises UsageError where every column has a y: they are stretched."""
+    if steady:
+        raise UsageError("lines are stretched, and tags stand at columns", hint="--no-augment")
+    return lambda x, y, chance: (varied_line(x, chance), y)
+
+
+def vary_clips(given: Any, flip: bool, steady: bool) -> Vary:
+    """What training makes of a clip: `varied`."""
+    return lambda x, y, chance: (varied(x, chance, flip=flip, steady=steady), y)
 
 
 def varied_line(x: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:

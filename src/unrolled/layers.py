@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from .fused import columns
 from .network import NetworkSpec, cutoffs
-from .scan import NO_DROPOUTS, Dropouts
+from .scan import NO_DROPOUTS, Dropouts, drop
 
 __all__ = ["NO_DROPOUTS", "Dropouts", "core", "embed", "head", "outputs", "plant", "pool", "tail"]
 
@@ -48,11 +48,17 @@ def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[di
     ]
 
 
-def embed(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
+def embed(spec: NetworkSpec, p: Parameters, x: Tensor, dropouts: Dropouts = NO_DROPOUTS) -> Tensor:
     """ids [batch, T] -> [batch, T, n_e], the vector of zeros for -1; without an embedding x as it is.
 
-    Several ids a step, [batch, T, ids], are added up.
+    Several ids a step, [batch, T, ids], are added up. Of the outcome the input's share is dropped; bare one-hot vectors
+    are ids and stay whole.
     """
+    embedded = _embedded(spec, p, x)
+    return drop(embedded, dropouts.input, dropouts.variational) if embedded.ndim == 3 else embedded
+
+
+def _embedded(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
     if not spec.embedding:
         return x if spec.ids or x.is_floating_point() else x.to(p["head.b_y"].dtype)  # pictures come as bytes
     if spec.multi_hot:

@@ -80,13 +80,9 @@ class _Learner(ABC):
 
     def fit(self, X: Sequence[Any], y: Sequence[Any]) -> Any:
         """Train on sequences and what is asked of each. Raises MissingExtra without torch, UsageError, DataError."""
-        try:
+        with need("train", "torch"):
             from .fit import fit
             from .supervised import request
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise need("train", "torch") from error
         if isinstance(X, str) or len(X) != len(y) or not len(X):
             raise UsageError("fit needs a list of sequences and as many y", hint=".fit(X, y)")
         given = {k: v for k, v in self.get_params().items() if k != "settings" and v is not None}

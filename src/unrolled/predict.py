@@ -72,12 +72,8 @@ def find_decoder(name: str) -> Callable[[NetworkSpec, Any], Decoder]:
 
 
 def _torch(spec: NetworkSpec, tensors: Any) -> Engine:
-    try:
+    with need("train", "torch"):
         from .torch_engine import TorchEngine
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise need("train", "torch") from error
     return TorchEngine(spec, tensors)
 
 
@@ -86,12 +82,8 @@ def _int8(spec: NetworkSpec, tensors: Any) -> Engine:
 
 
 def _torch_decoder(spec: NetworkSpec, tensors: Any) -> Decoder:
-    try:
+    with need("train", "torch"):
         from .torch_decoder import TorchDecoder
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise need("train", "torch") from error
     return TorchDecoder(spec, tensors)
 
 

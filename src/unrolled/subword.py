@@ -85,8 +85,6 @@ def _library() -> Any:
     os.environ.setdefault(
         "TOKENIZERS_PARALLELISM", "false"
     )  # it warns where a process forks, and texts are short
-    try:
+    with need("subword", "tokenizers"):
         import tokenizers
-    except ModuleNotFoundError as error:
-        raise need("subword", "tokenizers") from error
     return tokenizers

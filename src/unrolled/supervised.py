@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import frames
 from .buckets import ExampleEpoch, in_order
 from .config import Config
 from .errors import UsageError
 from .examples import Examples
-from .inputs import INPUTS, Input, VaryBoth
+from .inputs import INPUTS, Input
 from .jobs import Job, Request
 from .labelled import Labelled, Ready, from_files, prepare, with_columns
 from .losses import Criterion
@@ -23,7 +21,7 @@ from .outputs import Output, find_output
 from .tasks import find, resolve_examples
 from .torch_engine import TorchEngine
 from .train import Problem
-from .types import Batch, Targets
+from .types import Batch, Targets, Vary
 
 EVALUATED = 32  # sequences side by side
 
@@ -148,19 +146,15 @@ def assemble(config: Config, ready: Ready) -> Job:
     )
 
 
-def _vary(config: Config, given: Input, targets: Targets) -> VaryBoth | None:
-    """How training varies x and y; not unless asked for. Raises UsageError where that would move what tags stand at."""
-    kind = INPUTS[find(config.task).input]
+def _vary(config: Config, given: Input, targets: Targets) -> Vary | None:
+    """How training varies x and y; not unless asked for. Raises UsageError where it cannot."""
+    name = find(config.task).input
+    vary = INPUTS[name].vary
     if not config.training.augment:
         return None
-    if kind.vary_both is not None:
-        return partial(kind.vary_both, given)
-    of_x = kind.vary
-    if find(config.task).input == "frames":
-        of_x = partial(frames.varied, flip=config.training.flip, steady=targets == "each")
-    elif targets == "each":
-        raise UsageError("sound is varied in time, and tags stand at moments", hint="--no-augment")
-    return None if of_x is None else lambda x, y, chance: (of_x(x, chance), y)
+    if vary is None:
+        raise UsageError(f"{name} are not varied in training", hint="--no-augment")
+    return vary(given, config.training.flip, targets == "each")
 
 
 def _decoder(config: Config, asked: Output) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Public arrays are batch-first. ASCII for the lecture's symbols: x_t, a_t, c_t, c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,8 @@ State = tuple[
 
 # What is asked of a sequence: one y, a y a step, or a sequence y with a length of its own, T_y.
 Targets = Literal["one", "each", "own"]
+Pair = tuple[NDArray[Any], NDArray[Any]]  # an encoded x, and its y
+Vary = Callable[[NDArray[Any], NDArray[Any], np.random.Generator], Pair]  # what training makes of a pair
 
 
 @dataclass(frozen=True)

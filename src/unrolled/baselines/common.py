@@ -38,10 +38,8 @@ class Baseline:
 
 def module(name: str, package: str) -> Any:
     """A module of a package that is installed apart; raises MissingExtra without it."""
-    try:
+    with need("compare", package):
         return import_module(name)
-    except ImportError as error:
-        raise need("compare", package) from error
 
 
 def texts(examples: Sequence[Example]) -> list[str]:

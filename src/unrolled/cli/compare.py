@@ -78,13 +78,9 @@ def run(args: argparse.Namespace) -> int:
     base = resolve_data(build(args.task, *layers))
     lists = {name: _listed(name, getattr(args, name), base, named) for name in LISTS}
     _refuse_senseless(args, named)
-    try:
+    with need("train", "torch"):
         from ..compare.comparison import Voice, Wish, compare
         from ..compare.contests import Files
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise need("train", "torch") from error
     from ..progress import console_reporter
 
     wish = Wish(

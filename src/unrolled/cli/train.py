@@ -54,13 +54,9 @@ def run(args: argparse.Namespace) -> int:
             f"torch alone takes {TORCH_SPACE / 2**20:,.0f} MB of address space, and {space / 2**20:,.0f} MB can be had",
             hint="a larger limit (ulimit -v)",
         )
-    try:
+    with need("train", "torch"):
         from .. import language, supervised
         from ..fit import dry_run, fit
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise need("train", "torch") from error
     from ..progress import console_reporter
 
     out = args.out or Path("model")

@@ -9,15 +9,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..augment import augment
+from ..augment import vary_sounds
 from ..config import DataConfig
-from ..frames import varied_line
-from ..types import Example, Place
+from ..frames import vary_clips, vary_lines
+from ..types import Example, Place, Vary
 from . import audio, frames, images, notes, numbers, rolls, tokens
-
-Pair = tuple[NDArray[Any], NDArray[Any]]
-Vary = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
-VaryBoth = Callable[[NDArray[Any], NDArray[Any], np.random.Generator], Pair]
 
 
 @runtime_checkable
@@ -66,28 +62,30 @@ class InputKind:
     """An input kind: what a reader must find for it (`text`, `numbers`, a `tune` or a file), and its
     functions.
 
-    vary: what training may make of an encoded x instead, by chance; vary_both: of x and y of a sequence.  opened: of an
-    example whose x is a file, the one with what the file holds; raises DataError.  cut: long sequences are learnt in
-    pieces of `--window` steps.
+    vary: of an input, whether pictures may be mirrored, and whether every step has a y: what training may make of an
+    encoded x and its y instead, by chance; raises UsageError where that cannot be.  opened: of an example whose x is a
+    file, the one with what the file holds; raises DataError.  cut: long sequences are learnt in pieces of `--window`
+    steps.
     """
 
     reads: Literal["text", "numbers", "audio", "frames", "images", "tune"]
     learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
     restore: Callable[[Mapping[str, Any]], Input]
-    vary: Vary | None = None
+    vary: Callable[[Any, bool, bool], Vary] | None = None
     opened: Callable[[Any, Example], Example] | None = None
-    vary_both: Callable[[Any, NDArray[Any], NDArray[Any], np.random.Generator], Pair] | None = None
     cut: bool = False
 
 
 INPUTS: dict[str, InputKind] = {
-    "rolls": InputKind("tune", rolls.learn_rolls, rolls.roll_input, vary_both=rolls.vary_rolls, cut=True),
+    "rolls": InputKind("tune", rolls.learn_rolls, rolls.roll_input, rolls.vary_rolls, cut=True),
     "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
-    "notes": InputKind("tune", notes.learn_notes, notes.note_input, vary_both=notes.vary_notes, cut=True),
+    "notes": InputKind("tune", notes.learn_notes, notes.note_input, notes.vary_notes, cut=True),
     "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
-    "audio": InputKind("audio", audio.learn_audio, audio.audio_input, augment),
+    "audio": InputKind("audio", audio.learn_audio, audio.audio_input, vary_sounds),
     "images": InputKind(
-        "images", images.learn_images, images.image_input, varied_line, images.ImageInput.opened
+        "images", images.learn_images, images.image_input, vary_lines, images.ImageInput.opened
     ),
-    "frames": InputKind("frames", frames.learn_frames, frames.frame_input, None, frames.FrameInput.opened),
+    "frames": InputKind(
+        "frames", frames.learn_frames, frames.frame_input, vary_clips, frames.FrameInput.opened
+    ),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..config import DataConfig
 from ..errors import DataError
 from ..events import END, LONGEST_WAIT, Event, Performance, events_of, name_of, quantised
-from ..types import Example, Place, Tune
+from ..types import Example, Pair, Place, Tune, Vary
 
 START = -1  # the vector of zeros
 GRID = 24  # steps of a quarter note: sixteenths and triplets fall on it
@@ -228,9 +228,12 @@ def learn_notes(examples: Iterable[Example], config: DataConfig) -> tuple[NoteIn
     return learnt, words
 
 
-def vary_notes(
-    given: Any, x: NDArray[Any], y: NDArray[Any], chance: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def vary_notes(given: NoteInput, flip: bool, steady: bool) -> Vary:
+    """What training makes of a tune: `transposed`, whether or not there is a y at every step."""
+    return partial(transposed, given)
+
+
+def transposed(given: NoteInput, x: NDArray[Any], y: NDArray[Any], chance: np.random.Generator) -> Pair:
     """One sequence of ids, x [T] or [T, width] and y [T], transposed as far as pitches allow; and without its genre one
     time in ten."""
     shift = int(chance.integers(-given.transpose, given.transpose + 1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from ..config import DataConfig
 from ..errors import DataError
 from ..events import quantised
-from ..types import DRUMS, Example, Place, Tune
+from ..types import DRUMS, Example, Pair, Place, Tune, Vary
 
 KEYS = 88
 LOWEST = 21  # the pitch of the first key, A0
@@ -103,9 +104,12 @@ def learn_rolls(examples: Iterable[Example], config: DataConfig) -> tuple[RollIn
     return learnt, f"{tunes:,} tunes, {steps:,} steps with {keys / steps:.2f} keys each"
 
 
-def vary_rolls(
-    given: Any, x: NDArray[Any], y: NDArray[Any], chance: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def vary_rolls(given: RollInput, flip: bool, steady: bool) -> Vary:
+    """What training makes of a roll: `transposed`, whether or not there is a y at every step."""
+    return partial(transposed, given)
+
+
+def transposed(given: RollInput, x: NDArray[Any], y: NDArray[Any], chance: np.random.Generator) -> Pair:
     """One roll, x and y [T, 88], transposed where no note leaves the piano by it."""
     shift = int(chance.integers(-given.transpose, given.transpose + 1))
     there = np.flatnonzero((x > 0).any(axis=0) | (y > 0).any(axis=0))

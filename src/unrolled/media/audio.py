@@ -135,21 +135,18 @@ def resampler(rate_in: int, rate_out: int) -> Any:
     """A function of (samples, whether they are the last) -> samples at another rate; it remembers what came before."""
     if rate_in == rate_out:
         return lambda samples, last: samples
-    try:
+    with need("audio", "soxr"):
         import soxr
-    except ImportError as error:
-        raise need("audio", "soxr") from error
     stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32")
     return lambda samples, last: stream.resample_chunk(samples, last=last)
 
 
 def _soundfile() -> Any:
-    try:
-        import soundfile
-    except ImportError as error:
-        raise need("audio", "soundfile") from error
-    except OSError as error:  # libsndfile, which it brings along or finds
-        raise need("audio", "libsndfile") from error
+    with need("audio", "soundfile"):
+        try:
+            import soundfile
+        except OSError as error:  # libsndfile, which it brings along or finds
+            raise ImportError("libsndfile") from error
     return soundfile
 
 

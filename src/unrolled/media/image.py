@@ -58,10 +58,8 @@ def _picture(file: Path, side: int, colour: bool) -> NDArray[np.uint8]:
 
 def _opened(file: Path, mode: str, sized: Callable[[int, int], tuple[int, int]]) -> NDArray[np.uint8]:
     """A picture in this mode, of the size that is made of its own."""
-    try:
+    with need("video", "pillow"):
         from PIL import Image
-    except ImportError as error:
-        raise need("video", "pillow") from error
     try:
         with Image.open(file, formats=_FORMATS) as picture:
             if picture.width * picture.height > PIXELS:

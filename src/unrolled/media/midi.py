@@ -58,11 +58,9 @@ def parse_midi(content: bytes, path: Path) -> Tune:
 
 
 def _parsed(content: bytes, path: Path) -> Any:
-    try:
+    with need("music", "mido"):
         import mido
         from mido.midifiles.meta import KeySignatureError
-    except ModuleNotFoundError as error:
-        raise need("music", "mido") from error
     # What mido raises on files that were damaged, and on those that break off.
     damage = (
         EOFError,
@@ -174,10 +172,8 @@ def seconds_until(tick: int, beat: int, tempos: tuple[tuple[int, float], ...]) -
 
 def midi_bytes(tune: Tune) -> bytes:
     """A tune as a MIDI file of type 1: a track of tempo and meter, and one a voice. Raises MissingExtra."""
-    try:
+    with need("music", "mido"):
         import mido
-    except ModuleNotFoundError as error:
-        raise need("music", "mido") from error
     file = mido.MidiFile(type=1, ticks_per_beat=tune.beat)
     end = max([0, *(note.end for note in tune.notes)])
     marks = [

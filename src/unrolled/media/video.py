@@ -28,10 +28,8 @@ def read(path: str, side: int, colour: bool, rate: float, longest: int) -> tuple
     longest: of how many. Beside them `at`: which of the file's own each is, and `count`: how many that has.
     Raises DataError for what is no video, damaged, too large or too long, MissingExtra without PyAV.
     """
-    try:
+    with need("video", "av"):
         import av
-    except ImportError as error:
-        raise need("video", "av") from error
     av.logging.set_level(None)
     if not Path(path).stat().st_size:
         raise DataError("empty file", expected="a video")

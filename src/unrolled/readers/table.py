@@ -182,11 +182,9 @@ def _json_row(path: Path, number: int, line: str) -> dict[str, object] | DataErr
 def _parquet(path: Path) -> Table:
     if path.suffix.lower() == ".gz":
         raise UsageError("a gzipped Parquet file, which is compressed already", file=path, hint="gunzip FILE")
-    try:
+    with need("table", "pyarrow"):
         import pyarrow as arrow
         from pyarrow import parquet
-    except ImportError as error:
-        raise need("table", "pyarrow") from error
 
     def told(error: Exception) -> Exception:
         if isinstance(error, OSError) and error.errno is not None:
