@@ -106,7 +106,7 @@ def main() -> int:
         for run in runs:
             rows.append(baseline_row(name, run, train, test))
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-        for seed in map(int, options.seeds.split(",")):
+        for seed in (int(one) for one in options.seeds.split(",") if one):
             rows.append(toolkit_row(name, (paths[0], paths[1], paths[2]), seed, options))
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     settings = {"minutes": options.minutes, "extra": options.extra}
@@ -120,7 +120,7 @@ def _options() -> argparse.Namespace:
     p.add_argument("--work", type=Path, default=Path("runs/tagging"), metavar="DIR")
     p.add_argument("--sets", default="ewt,wnut", help="one or both")
     p.add_argument("--minutes", type=float, default=20, metavar="M", help="for each training")
-    p.add_argument("--seeds", default="0", metavar="S,S...")
+    p.add_argument("--seeds", default="0", metavar="S,S...", help="empty for the baselines alone")
     p.add_argument("--no-crf", dest="crf", action="store_false", help="leave CRFsuite out, which takes long")
     p.add_argument("--extra", default="", metavar="'OPTIONS'", help="more options for `unrolled train`")
     return p.parse_args()
