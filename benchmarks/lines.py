@@ -5,12 +5,14 @@ Writes pictures and tables, trains images:sequence on some fonts, and measures i
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import string
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import finish, parser, record, toolkit
@@ -24,14 +26,14 @@ PLACES = (
     "/System/Library/Fonts/Supplemental",
 )
 HELD_OUT = 5  # every fifth font is never trained on
+NAMES = {"test": "of this machine, held out", "others": "of other families"}
+TABLE = "lines.csv"
 
 
-def fonts() -> tuple[list[Path], list[Path]]:
-    """The fonts of this machine that have all letters, to train on and to test on."""
-    files = sorted(path for place in PLACES for path in Path(place).rglob("*.ttf"))
-    usable = [path for path in files if _has_all(path)]
-    kept = [path for number, path in enumerate(usable) if number % HELD_OUT != 2]
-    return kept, [path for number, path in enumerate(usable) if number % HELD_OUT == 2]
+def fonts(places: Sequence[str | Path] = PLACES) -> list[Path]:
+    """The fonts in folders, those of this machine, that have all letters."""
+    files = (path for place in places for path in Path(place).rglob("*") if path.suffix in (".ttf", ".otf"))
+    return [path for path in sorted(files) if _has_all(path)]
 
 
 def _has_all(path: Path) -> bool:
@@ -71,38 +73,51 @@ def write(folder: Path, count: int, seed: int, faces: Sequence[Path]) -> Path:
         said = text(chance)
         draw(said, chance.choice(faces), chance).save(folder / f"{number:05d}.png")
         rows.append(f"{number:05d}.png,{said}")
-    table = folder / "lines.csv"
+    table = folder / TABLE
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return table
 
 
 def main() -> int:
     """Write, train, measure."""
+    options = _options()
+    found = fonts()
+    faces = {
+        "train": [path for number, path in enumerate(found) if number % HELD_OUT != 2],
+        "test": [path for number, path in enumerate(found) if number % HELD_OUT == 2],
+    }
+    if options.others:
+        faces["others"] = fonts([options.others])
+    with tempfile.TemporaryDirectory(prefix="lines-") as temporary:
+        folder = options.folder or Path(temporary)
+        for seed, (name, some) in enumerate(faces.items(), 1):
+            if not (folder / name / TABLE).exists():
+                write(folder / name, options.lines if name == "train" else options.unseen, seed, some)
+        model = folder / "model"
+        done = toolkit(
+            "train", "images:sequence", folder / "train" / TABLE, "--minutes", str(options.minutes),
+            "--seed", str(options.seed), "--out", model, "--force", *options.more,
+        )  # fmt: skip
+        rows: list[dict[str, Any]] = []
+        for name in [name for name in faces if name != "train"]:
+            metrics = json.loads(toolkit("evaluate", model, folder / name / TABLE, "--json").out)
+            rows.append({"fonts": NAMES[name], "count": len(faces[name]), "cer": metrics["cer"]})
+    about = {name: vars(options)[name] for name in ("lines", "unseen", "minutes", "seed", "more")}
+    about |= {"seconds": done.seconds, "trained on": len(faces["train"])}
+    finish(record("lines", [Path(__file__)], **about, rows=rows), rows, options.json)
+    return 0
+
+
+def _options() -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--folder", type=Path, help="where pictures and the model go, and are found again")
+    made.add_argument("--others", type=Path, help="a folder of fonts of other families, to test on besides")
     made.add_argument("--lines", type=int, default=6000, help="to train on")
     made.add_argument("--unseen", type=int, default=500)
     made.add_argument("--minutes", type=float, default=15)
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("more", nargs="*", help="further options of train, after --")
-    options = made.parse_args()
-    known, others = fonts()
-    with tempfile.TemporaryDirectory(prefix="lines-") as temporary:
-        folder = options.folder or Path(temporary)
-        tables = [folder / name / "lines.csv" for name in ("train", "test")]
-        if not tables[1].exists():
-            write(tables[0].parent, options.lines, 1, known)
-            write(tables[1].parent, options.unseen, 2, others)
-        model = folder / "model"
-        done = toolkit(
-            "train", "images:sequence", tables[0], "--minutes", str(options.minutes),
-            "--seed", str(options.seed), "--out", model, "--force", *options.more,
-        )  # fmt: skip
-        metrics = json.loads(toolkit("evaluate", model, tables[1], "--json").out)
-    row = {"fonts": len(known), "unseen fonts": len(others), "cer": metrics["cer"], "seconds": done.seconds}
-    about = {name: vars(options)[name] for name in ("lines", "unseen", "minutes", "seed", "more")}
-    finish(record("lines", [Path(__file__)], **about, rows=[row]), [row], options.json)
-    return 0
+    return made.parse_args()
 
 
 if __name__ == "__main__":
