@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,7 +158,7 @@ def test_damage_is_told_with_what_to_do(name: str, damage: Any, tmp_path: Path):
     assert str(caught.value) == f"{tmp_path / 'index.json'}: damaged data set; try removing this folder"
 
 
-@pytest.mark.parametrize("name", ["x", "y", "offsets", "y_offsets", "lines", "index.json"])
+@pytest.mark.parametrize("name", ["x", "y", "offsets", "y_offsets", "starts", "lines", "index.json"])
 def test_a_missing_file_is_told(name: str, tmp_path: Path):
     write(tmp_path, make([1, 2, 3], "ids", "a length of its own"), "a length of its own")
     (tmp_path / name).unlink()
@@ -179,3 +180,64 @@ def test_memory_stays_flat_over_many_rows(tmp_path: Path):
     tracemalloc.stop()
     assert last[0, 0] == y == count - 1
     assert peak < 2 << 20, f"{peak:,} bytes"
+
+
+# ---- what the cache has no room for
+
+
+def sourced(rows: list[Row], folder: Path) -> list[Row]:
+    """The same rows, each with the file that its x can be had from again."""
+    found: list[Row] = []
+    for number, row in enumerate(rows):
+        np.save(folder / f"{number}.npy", row.x)
+        found.append(Row(row.x, row.y, row.place, folder / f"{number}.npy"))
+    return found
+
+
+def opening(path: Path, place: Place) -> Any:
+    return np.load(path)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 200), st.sampled_from(sorted(Y)))
+@settings(max_examples=25, deadline=None)
+def test_what_is_not_kept_is_opened_again(lengths: list[int], room: int, y: str):
+    with tempfile.TemporaryDirectory() as folder:
+        rows = sourced(make(lengths, "numbers", y), Path(folder))
+        home = Path(folder) / "data"
+        found = write_examples(home, iter(rows), targets=Y[y][2], room=room, opening=opening)
+        assert_same(found, rows)
+        assert (home / "x").stat().st_size <= room
+        kept = sum(row.x.nbytes for row in rows) <= room
+        assert kept == (found.recall is None)
+        assert_same(open_examples(home, opening), rows)
+        if not kept:
+            with pytest.raises(DataError, match="damaged data set"):
+                open_examples(home)
+
+
+def test_files_are_opened_while_others_work(tmp_path: Path):
+    """Each opening waits until the reader is at work elsewhere: it would wait for ever if the reader waited for it."""
+    rows = sourced(make([3, 4, 5], "ids", "a sequence"), tmp_path)
+    at_work, begun = threading.Event(), threading.Semaphore(0)
+
+    def slowly(path: Path, place: Place) -> Any:
+        begun.release()
+        assert at_work.wait(30)
+        return np.load(path)
+
+    found = write_examples(tmp_path / "data", iter(rows), targets="one", room=0, opening=slowly)
+    found.expect(np.arange(3))
+    assert begun.acquire(timeout=30) and begun.acquire(
+        timeout=30
+    )  # two side by side, and nobody waits for them
+    at_work.set()
+    assert_same(found, rows)
+
+
+def test_a_file_that_changed_is_told(tmp_path: Path):
+    rows = sourced(make([3, 4], "ids", "a sequence"), tmp_path)
+    found = write_examples(tmp_path / "data", iter(rows), targets="one", room=0, opening=opening)
+    np.save(tmp_path / "1.npy", np.zeros(7, np.int32))
+    assert_same(found.select(np.array([0])), rows[:1])
+    with pytest.raises(DataError, match=r"1\.npy: has 7 steps, and had 4 when training began"):
+        found.row(1)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from small import apart, run, temporary
 from tolerances import FLOAT32, TOLERANCES
-from unrolled import frames
+from unrolled import frames, modelfile
 from unrolled.architectures import build
 from unrolled.buckets import ExampleEpoch, in_order
 from unrolled.config import DataConfig
@@ -357,6 +357,19 @@ def test_training_varies_clips_and_resumes_to_the_bit(tmp_path: Path):
     assert not all(
         a.x.shape == b.x.shape and (a.x == b.x).all() for a, b in zip(epoch(0), epoch(1), strict=True)
     )
+
+
+def test_clips_that_the_cache_has_no_room_for_train_the_same_weights(tmp_path: Path):
+    clips = home() / "train"
+    trained = [
+        ["train", "recognize", clips, "--out", tmp_path / name, "--epochs", "2", "--cache", size, *SMALL]
+        for name, size in (("kept", "100"), ("opened", "0"))
+    ]
+    apart(*trained)
+    tensors = [modelfile.load(tmp_path / name).tensors for name in ("kept", "opened")]
+    assert all(np.array_equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+    sizes = [(tmp_path / f"{name}.run/data/train/x").stat().st_size for name in ("kept", "opened")]
+    assert sizes[0] > 48 * 16**2 and sizes[1] == 0
 
 
 def test_the_recognizer_learns_from_files_and_from_pictures(tmp_path: Path):

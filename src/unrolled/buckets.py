@@ -62,6 +62,7 @@ class ExampleEpoch(Sequence[Batch]):
             return [self[number] for number in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         rows = self._batches[index]
+        self._examples.expect(np.concatenate(self._batches[index : index + 2]))
         batch = assemble(self._examples, rows, self._varied)
         if self._rare.any():
             _hide_rare(batch.x, self._rare, (*self._key, _RARE, index))
@@ -79,6 +80,7 @@ def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> I
     order = np.argsort(examples.lengths, kind="stable")[:limit]
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
+        examples.expect(order[start : start + 2 * batch_size])
         yield assemble(examples, rows), rows
 
 

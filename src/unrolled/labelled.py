@@ -32,12 +32,12 @@ from .outputs import Output, find_output
 from .outputs.ctc import refuse_infeasible, tidy
 from .prepare import fingerprint
 from .readers import find_reader, in_parallel, open_tunes, read_pairs
+from .recall import AT_ONCE, Opening
 from .series import cut, endings, forecasts, pieces, remembered, tunes
 from .tasks import find
 from .types import Example, Place
 from .values import as_intervals
 
-AT_ONCE = 2  # files opened side by side
 NO_TAG = "O"  # of a frame in no stretch of time
 SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
 _SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
@@ -243,9 +243,10 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
         find_output(preset.key).restore(content["output"]),
         content["about"],
     )
-    whole, skipped = open_examples(folder / "train"), tuple(content["skipped"])
+    again = opening(ends[0], INPUTS[preset.input])
+    whole, skipped = open_examples(folder / "train", again), tuple(content["skipped"])
     if valid is not None:
-        return Ready(*ends, whole, open_examples(folder / "valid"), skipped)
+        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped)
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
         return Ready(*ends, whole, None, skipped)
@@ -269,14 +270,15 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     # So that a class that is only in the part held out does not stop the training.
     known = data.examples() if output_kind.of_all else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
+    again, room = opening(given, input_kind), config.data.cache * 2**20
     lost: list[int] = []
     window = config.training.window if input_kind.cut else None
     counts: list[int] = []  # rows of each example
     read = cut(rows(opened(data, given, input_kind, lost), given, asked), window, counts)
-    write_examples(folder / "train", read, targets=asked.targets)
+    write_examples(folder / "train", read, targets=asked.targets, room=room, opening=again)
     if valid is not None:
         read = cut(rows(opened(valid, given, input_kind), given, asked), window, [])
-        write_examples(folder / "valid", read, targets=asked.targets)
+        write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
     held = held[~np.isin(held, lost)]
     held -= np.searchsorted(np.array(lost, np.int64), held)  # those behind a lost one have moved up
     ends = np.cumsum([0, *counts]).tolist()
@@ -298,7 +300,18 @@ def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[R
             y = tuple(
                 y[min(t, len(y) - 1)] for t in range(len(x))
             )  # resampled, there may be a frame more or less
-        yield Row(x, asked.encode(y, len(x), example.place), example.place)
+        source = example.x if isinstance(example.x, Path) else example.source
+        yield Row(x, asked.encode(y, len(x), example.place), example.place, source)
+
+
+def opening(given: Input, kind: InputKind) -> Opening:
+    """How a file becomes x once more."""
+
+    def again(path: Path, place: Place) -> Any:
+        example = Example(path, None, place)
+        return given.encode((kind.opened(given, example) if kind.opened else example).x, place)
+
+    return again
 
 
 def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None = None) -> Iterator[Example]:

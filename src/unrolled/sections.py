@@ -80,6 +80,9 @@ class DataConfig:
     colour: bool | None = option(None, "pictures of clips in colour (default grey)")
     differences: bool | None = option(None, "what changed since the picture before beside each picture")
     longest: int | None = option(None, "pictures of a clip; one with more is refused (default 600)", low=1)
+    cache: int = option(
+        4096, "MB of clips, pictures or sounds kept decoded; others are decoded again when read", low=0
+    )
     horizon: int | None = option(None, "forecast so many steps of a series of numbers", low=1, high=4096)
     grid: int | None = option(None, "steps of a quarter note (default 24; 4 of rolls)", low=1, high=480)
     transpose: int | None = option(None, "semitones tunes move at most (default 5)", low=0, high=12)

@@ -93,13 +93,14 @@ class Example:
 
     x: a text, the tokens of a sentence, numbers [T_x, n_x], a tune, or a file (a sound).  y: a class, a text, a tag a
     token, reals, numbers a step [T_x, n_y], or the tune itself; None where nothing is known.  place: where it begins.
-    id: the person's own name for it, passed through.
+    id: the person's own name for it, passed through.  source: the file that x was opened from.
     """
 
     x: Any
     y: Any
     place: Place
     id: str | None = None
+    source: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class FrameInput:
         y = example.y
         if isinstance(y, tuple) and y and isinstance(y[0], str):
             y = _taken(y, about, example)
-        return replace(example, x=found, y=y)
+        return replace(example, x=found, y=y, source=x)
 
     def steps(self, x: Any) -> Any:
         """A picture has no words."""

@@ -49,7 +49,7 @@ class ImageInput:
             return example
         wanted = {"height": self.height, "longest": self.longest}
         found, _ = apart.of(example.x, example.place, "unrolled.media.image:line", wanted)
-        return replace(example, x=found)
+        return replace(example, x=found, source=example.x)
 
     def steps(self, x: Any) -> Any:
         """A picture has no words."""
