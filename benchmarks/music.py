@@ -3,10 +3,11 @@
     python benchmarks/music.py trip [FOLDER]          every file to events and back
     python benchmarks/music.py tunes [FOLDER] --minutes 15
     python benchmarks/music.py rolls [FOLDER] --minutes 10
+    python benchmarks/music.py genres [FOLDER] --minutes 10
 
-The folder is that of the Nottingham tunes as MIDI; for `rolls` that of JSB_Chorales.mat and Nottingham.mat. Every tenth
-tune is held out of `tunes`, where intervals, durations and pitch classes of twenty new melodies are compared with those
-of the held-out ones (Jensen-Shannon distance, base 2), beside a Markov chain of order three over the notes.
+The folder is that of the Nottingham tunes as MIDI; for `rolls` and `genres` of JSB_Chorales.mat and Nottingham.mat. Every
+tenth tune is held out of `tunes`, where intervals, durations and pitch classes of new melodies are compared with those of
+the held-out ones (Jensen-Shannon distance, base 2), beside a Markov chain of order three.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from common import data_folder, finish, parser, record, toolkit
 
 from unrolled.errors import UnrolledError
-from unrolled.events import events_of, quantised, tune_of
+from unrolled.events import events_of, name_of, quantised, tune_of
 from unrolled.inputs.rolls import LOWEST
 from unrolled.media.midi import midi_bytes, read_midi
 from unrolled.novelty import Known, melody_of, report
@@ -36,6 +37,8 @@ EVERY = 10  # one tune in so many is held out
 ORDER = 3
 COUNT = 20
 PUBLISHED = {"JSB_Chorales": (8.33, 7.72), "Nottingham": (3.25, 2.92)}  # an LSTM, the best recurrent network
+ALIKE = {"train": 229, "test": 76, "new": 50}  # tunes of each genre, so that none is the usual one
+HEARD = 300  # events that the classifier hears of a tune
 
 Histograms = dict[str, Counter[int]]
 
@@ -168,20 +171,10 @@ def _on_grid(some: Sequence[Tune]) -> float:
 
 def rolls(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a data set: negative log-likelihood of a step, as published."""
-    from scipy.io import loadmat
-
     found: list[dict[str, Any]] = []
     for name, (lstm, best) in PUBLISHED.items():
-        content, steps = loadmat(folder / f"{name}.mat"), {}
-        for key in ("train", "valid", "test"):
-            home = options.work / name / key
-            shutil.rmtree(home, ignore_errors=True)
-            home.mkdir(parents=True)
-            matrices = content[f"{key}data"][0]
-            steps[key] = sum(len(matrix) for matrix in matrices)
-            for number, matrix in enumerate(matrices):
-                (home / f"{number:04}.mid").write_bytes(midi_bytes(tune_of_roll(matrix)))
         home, model = options.work / name, options.work / f"{name}.model"
+        steps = {part: write_rolls(folder, name, part, home / part) for part in ("train", "valid", "test")}
         toolkit(
             "train", "rolls:next", home / "train", "--valid", home / "valid",
             "--minutes", f"{options.minutes:g}", "--seed", str(options.seed), "--out", model, "--force",
@@ -195,6 +188,62 @@ def rolls(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     return found
 
 
+def write_rolls(folder: Path, name: str, part: str, home: Path, most: int | None = None) -> int:
+    """The rolls of a part of a data set as MIDI files; how many steps they have."""
+    from scipy.io import loadmat
+
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    matrices = loadmat(folder / f"{name}.mat")[f"{part}data"][0][:most]
+    for number, matrix in enumerate(matrices):
+        (home / f"{number:04}.mid").write_bytes(midi_bytes(tune_of_roll(matrix)))
+    return sum(len(matrix) for matrix in matrices)
+
+
+def genres(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A model of chorales and folk tunes composes both, and a classifier of the real ones says which it hears. All are
+    written from piano rolls, so that nothing but the notes tells them apart."""
+    home: Path = options.work / "genres"
+    for name in PUBLISHED:
+        for part in ("train", "test"):
+            write_rolls(folder, name, part, home / part / name, ALIKE[part])
+    toolkit(
+        "train", "compose", home / "train", "--minutes", f"{options.minutes:g}", "--seed", str(options.seed),
+        "--out", home / "composer", "--force", *options.extra,
+    )  # fmt: skip
+    for name in PUBLISHED:
+        shutil.rmtree(home / "new" / name, ignore_errors=True)
+        toolkit(
+            "sample", home / "composer", "--genre", name, "--count", str(ALIKE["new"]), "--output",
+            home / "new" / name, "--seed", str(options.seed),
+        )  # fmt: skip
+    tables = {part: in_words(home / part) for part in ("train", "test", "new")}
+    toolkit(
+        "train", "classify", tables["train"], "--unit", "white", "--seed", str(options.seed),
+        "--out", home / "classifier", "--force", *options.extra,
+    )  # fmt: skip
+    measured = {
+        part: json.loads(toolkit("evaluate", home / "classifier", tables[part], "--json").out)
+        for part in ("test", "new")
+    }
+    rows = {"real tunes held out": measured["test"], "composed": measured["new"]}
+    return [
+        {"tunes": name, "count": found["sequences"], "genre recognised": found["accuracy"]}
+        for name, found in rows.items()
+    ]
+
+
+def in_words(folder: Path) -> Path:
+    """A table of the first events of the tunes in the folders of a folder, a word each, with the folder's name."""
+    table = folder.with_suffix(".tsv")
+    lines = ["text\tlabel"]
+    for file in sorted(folder.rglob("*.mid")):
+        events = events_of(quantised(read_midi(file), GRID)[0])[:HEARD]
+        lines.append(" ".join(name_of(one).replace(" ", "_") for one in events) + f"\t{file.parent.name}")
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return table
+
+
 def tune_of_roll(matrix: Any) -> Tune:
     """A tune whose roll of four steps a quarter note is a matrix [steps, 88]; what sounds on is one note."""
     notes: list[Note] = []
@@ -206,13 +255,16 @@ def tune_of_roll(matrix: Any) -> Tune:
     return Tune(tuple(ordered), 480, (0,), ((0, 120.0),), ((0, 4, 4),), None)
 
 
+ROLLS = {"rolls": rolls, "genres": genres}
+
+
 def main() -> int:
     options = _options()
     try:
-        if options.part == "rolls":
+        if options.part in ROLLS:
             folder = options.folder or data_folder(None, "music") / "music" / "poly_mat"
             data = [folder / f"{name}.mat" for name in PUBLISHED]
-            rows = rolls(folder, options)
+            rows = ROLLS[options.part](folder, options)
         else:
             folder = options.folder or data_folder(None, "music") / "music" / "nottingham"
             files = sorted(folder.rglob("*.mid"))
@@ -232,7 +284,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     made = parser(__doc__)
-    made.add_argument("part", choices=("trip", "tunes", "rolls"))
+    made.add_argument("part", choices=("trip", "tunes", *ROLLS))
     made.add_argument("folder", type=Path, nargs="?", help="of the data")
     made.add_argument("--minutes", type=float, default=15, metavar="M", help="of each training (%(default)s)")
     made.add_argument("--seed", type=int, default=0)
