@@ -5,9 +5,9 @@
     python benchmarks/music.py rolls [FOLDER] --minutes 10
     python benchmarks/music.py genres [FOLDER] --minutes 10
 
-The folder is that of the Nottingham tunes as MIDI; for `rolls` and `genres` of JSB_Chorales.mat and Nottingham.mat. Every
-tenth tune is held out of `tunes`, where intervals, durations and pitch classes of new melodies are compared with those of
-the held-out ones (Jensen-Shannon distance, base 2), beside a Markov chain of order three.
+The folder is that of the Nottingham tunes as MIDI; for `rolls` and `genres` of JSB_Chorales.mat and Nottingham.mat.
+Every tenth tune is held out of `tunes`, where intervals, durations and pitch classes of new melodies are compared with
+those of the held-out ones (Jensen-Shannon distance, base 2), beside a Markov chain of order three.
 """
 
 from __future__ import annotations
