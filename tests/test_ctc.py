@@ -204,16 +204,45 @@ def made(*texts, **more):
 
 def test_characters_are_learnt_encoded_and_kept():
     kind = made("see  the\tsea", "a", lower=True)
-    assert kind.characters[0] == "e" and kind.stride == 2 and kind.seconds == pytest.approx(0.02)
+    assert kind.pieces[0] == "e" and kind.stride == 2 and kind.seconds == pytest.approx(0.02)
     assert kind.text(kind.encode("The  SEA", 100).tolist()) == "the sea"
     assert kind.encode("xé", 100).tolist() == [-1, -1] and kind.text([-1]) == "\ufffd"
     assert OUTPUTS["ctc"].restore(kind.to_json()) == kind
     assert tidy(" A  b\n", lower=False) == "A b"
-    for wrong in ({}, {**kind.to_json(), "stride": 0}, {**kind.to_json(), "characters": ["a", "a"]}):
+    for wrong in ({}, {**kind.to_json(), "stride": 0}, {**kind.to_json(), "pieces": ["a", "a"]}):
         with pytest.raises(DataError, match="damaged"):
             OUTPUTS["ctc"].restore(wrong)
     with pytest.raises(DataError, match="not one character"):
         made(" ")
+
+
+def test_pieces_of_words_are_learnt_encoded_and_kept():
+    kind = made(*["the sea sees the café"] * 30, unit="subword", vocab_size=20)
+    assert kind.subwords is not None and "Ġthe" in kind.pieces
+    for text in ("the sea", "the café sees", "sea"):
+        ids = kind.encode(f" {text}  ", 100).tolist()
+        assert kind.text(ids) == text and len(ids) < len(text)
+    assert kind.encode("x", 100).tolist()[-1] == -1 and "\ufffd" in kind.text([-1])
+    again = OUTPUTS["ctc"].restore(kind.to_json())
+    assert again == kind and again.text(kind.encode("the sea", 100).tolist()) == "the sea"
+    with pytest.raises(DataError, match="damaged"):
+        OUTPUTS["ctc"].restore({**kind.to_json(), "subwords": None})
+
+
+def test_pieces_of_words_are_told_as_words():
+    kind = made(*["sea the sees"] * 30, unit="subword", vocab_size=4)
+    ids = kind.encode("the sees", 100).tolist()
+    assert len(ids) > 2
+    log_probs = np.log(np.full((2 * len(ids), kind.n_y), 0.01))
+    log_probs[np.arange(0, 2 * len(ids), 2), ids] = 0.0
+    log_probs[1::2, 0] = 0.0  # nothing in between
+    said = kind.answer(log_probs, (), 1, {})
+    assert said.text == "the sees"
+    words = said.record["words"]
+    assert [w["word"] for w in words] == ["the", "sees"]
+    the, sees = ((word["start"], word["end"]) for word in words)
+    assert 0 <= the[0] < the[1] <= sees[0] < sees[1] <= 2 * len(ids) * kind.seconds
+    assert all(word["confidence"] > 0.9 for word in words)
 
 
 def test_a_text_too_long_for_its_sound_is_told_with_file_and_line():

@@ -21,6 +21,7 @@ from unrolled.decode.ctc import best_path
 from unrolled.errors import DataError, UsageError
 from unrolled.fusion import rater, searching
 from unrolled.learners import Classifier, Transcriber
+from unrolled.outputs.ctc import Transcript
 from unrolled.predict import open_model
 from unrolled.readers import find_reader
 from unrolled.types import Example, Place
@@ -333,6 +334,25 @@ def test_a_tag_every_10_ms(tmp_path: Path):
     assert "tags stand at moments" in told
 
 
+def test_pieces_of_words_are_said_and_a_language_model_of_words_has_its_say(tmp_path: Path):
+    data = small()
+    options = [*NETWORK, "--unit", "subword", "--vocab-size", "6", "--epochs", 20]
+    apart(["train", "transcribe", data.train, "--out", tmp_path / "m", *options])
+    found = json.loads(run("evaluate", tmp_path / "m", data.test, "--json").out)
+    assert found["cer"] < 0.7, found  # to say nothing is 1
+    with_lm = run("evaluate", tmp_path / "m", data.test, "--json", "--lm", data.lm, "--lm-weight", "0.1")
+    assert "of characters" in refused(with_lm) and "--unit word" in with_lm.err
+    said = tmp_path / "said.txt"
+    said.write_text("\n".join(" ".join(texts(3, seed)) for seed in range(40)) + "\n")
+    words = ("--documents", "line", "--unit", "word", "--epochs", 2, "--hidden", 8, "--threads", 1)
+    assert run("train", "language", said, "--out", tmp_path / "lm", *words).code == 0
+    asked = ("--lm", tmp_path / "lm", "--lm-weight", "0.1", "--json")
+    assert json.loads(run("evaluate", tmp_path / "m", data.test, *asked).out)["cer"] < 0.7
+    assert "characters or subwords" in refused(
+        run("train", "transcribe", data.train, "--out", tmp_path / "n", "--unit", "word")
+    )
+
+
 @pytest.mark.parametrize("unit", ["char", "word"])
 def test_what_a_language_model_says_on_the_way_adds_up_to_its_score_of_the_line(tmp_path: Path, unit: str):
     said = tmp_path / "said.txt"
@@ -340,7 +360,7 @@ def test_what_a_language_model_says_on_the_way_adds_up_to_its_score_of_the_line(
     words = ("--documents", "line", "--unit", unit, "--epochs", 2, "--hidden", 8, "--threads", 1)
     assert run("train", "language", said, "--out", tmp_path / "lm", *words).code == 0
     characters = (" ", "a", "b", "c", "?")
-    rate = rater(open_model(tmp_path / "lm"), characters)
+    rate = rater(open_model(tmp_path / "lm"), Transcript(characters))
     lines = ["ab c", "a", "cc ba ab", "?a b"]
     told = run("score", tmp_path / "lm", "--format", "jsonl", stdin=("\n".join(lines) + "\n").encode())
     for line, scored in zip(lines, map(json.loads, told.lines), strict=True):

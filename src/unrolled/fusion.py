@@ -47,24 +47,28 @@ def searching(
         raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
     if (width or 1) < 1 or not 0 <= weight < math.inf or not math.isfinite(bonus):
         raise UsageError(f"--beam {width}, --lm-weight {weight}", expected="at least 1, and a number from 0")
-    rate = None if lm is None else rater(open_model(lm), asked.characters)
+    rate = None if lm is None else rater(open_model(lm), asked)
     search = Search(width or asked.search.width, rate, weight if rate else 0.0, bonus)
     return replace(model, output=replace(asked, search=search))
 
 
-def rater(model: Model, characters: Sequence[str]) -> Rater:
-    """The rater of a search over texts of these characters (class i + 1 is the i-th)."""
+def rater(model: Model, asked: Transcript) -> Rater:
+    """The rater of a search over what a recogniser may say. Raises UsageError where that is pieces of words and the
+    model is of characters, each of which would need a step of its own."""
     contexts = _contexts(model)
     rate = _by_character if model.reading.unit == "char" else _by_word
+    if asked.subwords is not None and model.reading.unit == "char":
+        expected = "one of words beside a recogniser of pieces of words"
+        raise UsageError(
+            "a language model of characters", expected=expected, hint="train language --unit word"
+        )
     start = contexts("")[0]
 
     def rated(prefixes: Sequence[Ids]) -> tuple[Array, Array]:
         if prefixes[0] == ():  # another sound
             known.clear()
             known[""] = (start, 0.0)
-        pairs = [
-            rate(model, look_up, "".join(characters[i - 1] for i in ids), characters) for ids in prefixes
-        ]
+        pairs = [rate(model, look_up, asked.text(ids), asked) for ids in prefixes]
         return np.stack([follows for follows, _ in pairs]), np.array([end for _, end in pairs])
 
     known: dict[str, tuple[Context, float]] = {}
@@ -101,23 +105,18 @@ def _contexts(model: Model) -> Any:
     return context
 
 
-def _by_character(
-    model: Model, look_up: Contexts, text: str, characters: Sequence[str]
-) -> tuple[Array, float]:
-    """What may follow a text, [1 + characters], and its end."""
+def _by_character(model: Model, look_up: Contexts, text: str, asked: Transcript) -> tuple[Array, float]:
+    """What may follow a text, [n_y], and its end."""
     follows = look_up(text)[0].follows
-    tokens = model.reading.encode("".join(characters))
+    tokens = model.reading.encode("".join(asked.pieces))
     return np.concatenate([[0.0], follows[tokens]]), _end(model, follows)
 
 
-def _by_word(model: Model, look_up: Contexts, text: str, characters: Sequence[str]) -> tuple[Array, float]:
+def _by_word(model: Model, look_up: Contexts, text: str, asked: Transcript) -> tuple[Array, float]:
     """Nothing within a word; at a space what the word before it is worth; at the end the same, and the end itself."""
-    made = np.zeros(1 + len(characters))
     whole, nats = look_up(text.rstrip(" ") + " ") if text.strip(" ") else look_up("")
     rest = 0.0 if text.endswith(" ") else nats
-    if " " in characters:
-        made[1 + characters.index(" ")] = rest
-    return made, rest + _end(model, whole.follows)
+    return np.where(asked.begins, rest, 0.0), rest + _end(model, whole.follows)
 
 
 def _end(model: Model, follows: Array) -> float:

@@ -34,6 +34,7 @@ from .prepare import fingerprint
 from .readers import find_reader, in_parallel, open_tunes, read_pairs
 from .recall import AT_ONCE, Opening
 from .series import cut, endings, forecasts, pieces, remembered, tunes
+from .subword import SUBWORD
 from .tasks import find
 from .types import Example, Place
 from .values import as_intervals
@@ -177,7 +178,7 @@ def _checked(example: Example, wanted: Wanted, config: Config) -> Example:
     """The example of a sound; its stretches of time become a tag a frame. Raises DataError for what cannot be."""
     told = header(Path(str(example.x)))
     frames = Mel(told.rate, 1).frames(told.samples)
-    if wanted.target == "text":
+    if wanted.target == "text" and config.data.unit != SUBWORD:  # of pieces not cut yet it is told later
         front = FRONTS.get(config.model.front or "none")
         stride = front.stride if front else 1
         text = tidy(str(example.y or ""), lower=config.data.lower)

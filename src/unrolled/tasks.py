@@ -214,6 +214,8 @@ def resolve_data(config: Config) -> Config:
             raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
     if config.data.unit == "subword" and preset.output in ("next", "tags"):
         raise UsageError(f"{config.task} has no use for subwords", expected="--unit word, white or char")
+    if preset.output == "ctc" and config.data.unit not in (None, "char", "subword"):
+        raise UsageError(f"{config.task} writes characters or subwords", expected="--unit char or subword")
     if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
         raise UsageError("a shared vocabulary is of one unit", hint="--unit for both ends")
     config = fill(config, preset.defaults)

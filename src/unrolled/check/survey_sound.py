@@ -98,7 +98,7 @@ class TranscriptSurvey:
                 place,
                 f"{len(said)} in {seconds:.2f} s: {said[:40]}",
             )
-        unknown = sorted({one for one in said if one not in self.learnt.index}) if self.learnt else []
+        unknown = sorted(set(self.learnt.split(said)) - self.learnt.index.keys()) if self.learnt else []
         if unknown:
             self.findings.odd(
                 "characters that training does not have", place, " ".join(map(repr, unknown[:10]))

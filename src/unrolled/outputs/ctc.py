@@ -1,5 +1,5 @@
 """The output `sequence` by CTC: the characters that are said in a sound, fewer than it has steps and in their order;
-the lecture's many-to-many with T_x != T_y. Class 0 is none; class i the i-th character."""
+the lecture's many-to-many with T_x != T_y. Class 0 is none; class i the i-th character, or the i-th piece of words."""
 
 from __future__ import annotations
 
@@ -18,22 +18,30 @@ from ..errors import DataError
 from ..features import HOP
 from ..fronts import FRONTS
 from ..metrics import edits
+from ..subword import SUBWORD, Subwords
+from ..subword import learn as learn_subwords
 from ..types import Answer, Example, Place, Targets
 
 Floats = NDArray[np.floating[Any]]
 
 STRANGE = "\ufffd"  # stands for a character that training did not know
+SPACE = "Ġ"  # how pieces of words write it
 MOST = 10_000  # characters
+_KEYS = ("pieces", "stride", "lower", "subwords")
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """The characters, most frequent first. stride: how many steps of x become one.  lower: whether all was lower-cased.
-    search: how a text is found; not kept in the model file."""
+    """The pieces of texts, most frequent first: characters, or pieces of words, with how `subwords` cuts them.
 
-    characters: tuple[str, ...]
+    stride: how many steps of x become one.  lower: whether all was lower-cased.  search: how a text is found; not kept
+    in the model file.
+    """
+
+    pieces: tuple[str, ...]
     stride: int = 1
     lower: bool = False
+    subwords: Subwords | None = None
     search: paths.Search = field(default=paths.Search(), compare=False)
 
     architecture = "many-to-many"
@@ -42,19 +50,25 @@ class Transcript:
     targets: ClassVar[Targets] = "own"
 
     def __post_init__(self) -> None:
-        single = all(len(character) == 1 for character in self.characters)
-        if not self.characters or len(self.index) != len(self.characters) or not single or self.stride < 1:
+        sound = self.subwords is not None or all(len(piece) == 1 for piece in self.pieces)
+        if not self.pieces or len(self.index) != len(self.pieces) or not sound or self.stride < 1:
             raise DataError("the model's characters are damaged", expected="one or more, each once")
 
     @property
     def n_y(self) -> int:
-        """The characters and none."""
-        return len(self.characters) + 1
+        """The pieces and none."""
+        return len(self.pieces) + 1
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Character -> its class."""
-        return {name: number for number, name in enumerate(self.characters, 1)}
+        """Piece -> its class."""
+        return {name: number for number, name in enumerate(self.pieces, 1)}
+
+    @cached_property
+    def begins(self) -> NDArray[np.bool_]:
+        """[n_y] whether a piece begins with a space."""
+        space = " " if self.subwords is None else SPACE
+        return np.array([False, *(piece.startswith(space) for piece in self.pieces)])
 
     @property
     def seconds(self) -> float:
@@ -63,14 +77,20 @@ class Transcript:
 
     def text(self, ids: Iterable[int]) -> str:
         """Classes as text."""
-        return "".join(self.characters[i - 1] if i > 0 else STRANGE for i in ids)
+        pieces = [self.pieces[i - 1] if i > 0 else STRANGE for i in ids]
+        return "".join(pieces) if self.subwords is None else self.subwords.join(pieces)
+
+    def split(self, text: str) -> list[str]:
+        """A text in pieces, known or not."""
+        said = tidy(text, lower=self.lower)
+        return list(said) if self.subwords is None else self.subwords.split(said)
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
-        """[T_y] classes, -1 for a character that training did not know.
+        """[T_y] classes, -1 for a piece that training did not know.
 
         Raises DataError where the steps are too few: no path has such a text, and its loss would be infinite.
         """
-        ids = [self.index.get(character, -1) for character in tidy(y or "", lower=self.lower)]
+        ids = [self.index.get(piece, -1) for piece in self.split(y or "")]
         refuse_infeasible(ids, -(-steps // self.stride), self.seconds, place)
         return np.array(ids, dtype=np.int64)
 
@@ -97,18 +117,21 @@ class Transcript:
         return Answer(texts[0], record)
 
     def _words(self, answer: Floats, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """Each word, when it was said, and the geometric mean of its characters' probabilities."""
+        """Each word, when it was said, and the geometric mean of its pieces' probabilities."""
         found: list[dict[str, Any]] = []
         spans = paths.align(answer, ids)
-        text = self.text(ids)
-        begin = 0
-        for word in text.split(" "):
-            own = spans[begin : begin + len(word)]
-            begin += len(word) + 1
-            if own:
-                confidence = float(np.exp(np.mean([mean for _, _, mean in own])))
-                start, end = (round(step * self.seconds, 3) for step in (own[0][0], own[-1][1]))
-                found.append({"word": word, "start": start, "end": end, "confidence": confidence})
+        words: list[list[int]] = [[]]  # the places of the pieces of each
+        for at, one in enumerate(ids):
+            if self.begins[one]:
+                words.append([])
+            if len(self.pieces[one - 1]) > self.begins[one]:  # more than the space between
+                words[-1].append(at)
+        for places in filter(None, words):
+            own = [spans[at] for at in places]
+            confidence = float(np.exp(np.mean([mean for _, _, mean in own])))
+            start, end = (round(step * self.seconds, 3) for step in (own[0][0], own[-1][1]))
+            word = self.text(ids[at] for at in places)
+            found.append({"word": word, "start": start, "end": end, "confidence": confidence})
         return found
 
     def blank(self) -> Answer:
@@ -118,21 +141,21 @@ class Transcript:
     def metrics(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """loss (nats a character, of texts whose characters are all known), wer, cer, exact (share of texts without an
+        """loss (nats a piece, of texts whose pieces are all known), wer, cer, exact (share of texts without an
         error); greedy_wer, of the best path without a search."""
-        nats, characters = 0.0, 0
+        nats, pieces = 0.0, 0
         pairs: list[tuple[str, str]] = []
         greedy: list[tuple[str, str]] = []
         for truth, answer in zip(y, answers, strict=True):
             ids = truth.tolist()
             if min(ids, default=0) >= 0:
                 nats -= paths.log_probability(answer, ids)
-                characters += max(1, len(ids))
+                pieces += max(1, len(ids))
             text = self.text(ids)
             pairs.append((text, self.text(paths.beam_search(answer, self.search)[0].ids)))
             greedy.append((text, self.text(paths.best_path(answer))))
         return {
-            "loss": nats / max(1, characters),
+            "loss": nats / max(1, pieces),
             "wer": edits.word_errors(pairs).rate,
             "cer": edits.character_errors(pairs).rate,
             "exact": sum(truth == said for truth, said in pairs) / max(1, len(pairs)),
@@ -141,13 +164,15 @@ class Transcript:
 
     def describe(self) -> str:
         """For people."""
-        return f"{len(self.characters)} characters: {' '.join(map(repr, self.characters[:10]))}" + (
-            " ..." if len(self.characters) > 10 else ""
+        kind = "characters" if self.subwords is None else "pieces of words"
+        return f"{len(self.pieces)} {kind}: {' '.join(map(repr, self.pieces[:10]))}" + (
+            " ..." if len(self.pieces) > 10 else ""
         )
 
     def to_json(self) -> dict[str, Any]:
         """What `transcript` reads."""
-        return {"characters": list(self.characters), "stride": self.stride, "lower": self.lower}
+        cut = None if self.subwords is None else self.subwords.json
+        return {"pieces": list(self.pieces), "stride": self.stride, "lower": self.lower, "subwords": cut}
 
 
 def tidy(text: str, *, lower: bool) -> str:
@@ -172,27 +197,32 @@ def refuse_infeasible(ids: Sequence[int], steps: int, seconds: float, place: Pla
 
 def transcript(value: Mapping[str, Any]) -> Transcript:
     """What `to_json` gave; raises DataError where it is damaged."""
-    characters, stride, lower = (value.get(key) for key in ("characters", "stride", "lower"))
+    pieces, stride, lower, cut = (value.get(key) for key in _KEYS)
     if (
-        set(value) != {"characters", "stride", "lower"}
-        or not isinstance(characters, list)
-        or not all(isinstance(one, str) for one in characters)
+        set(value) != set(_KEYS)
+        or not isinstance(pieces, list)
+        or not all(isinstance(one, str) for one in pieces)
         or type(stride) is not int
         or type(lower) is not bool
+        or not isinstance(cut, str | None)
     ):
-        raise DataError("the model's characters are damaged", expected="characters, stride, lower")
-    return Transcript(tuple(characters), stride, lower)
+        raise DataError("the model's characters are damaged", expected=", ".join(_KEYS))
+    return Transcript(tuple(pieces), stride, lower, None if cut is None else Subwords(cut))
 
 
 def learn_transcript(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Transcript:
-    """The characters of some texts."""
-    counts: Counter[str] = Counter()
-    for example in examples:
-        counts.update(tidy(str(example.y or ""), lower=data.lower))
+    """The characters of some texts, or with `--unit subword` the pieces of their words. Raises MissingExtra."""
+    texts = (tidy(str(example.y or ""), lower=data.lower) for example in examples)
+    subwords: Subwords | None = None
+    counts: Mapping[str, int]
+    if data.unit == SUBWORD:
+        subwords, counts = learn_subwords(texts, data.vocab_size)
+    else:
+        counts = Counter(character for text in texts for character in text)
     if not counts:
         raise DataError("no transcripts: not one character", expected="texts", hint="--columns y=NAME")
     if len(counts) > MOST:
         raise DataError(f"{len(counts):,} distinct characters", expected=f"at most {MOST:,}")
-    characters = tuple(sorted(counts, key=lambda name: (-counts[name], name)))
+    pieces = tuple(sorted(counts, key=lambda name: (-counts[name], name)))
     front = FRONTS.get(model.front or "none")
-    return Transcript(characters, front.stride if front else 1, data.lower)
+    return Transcript(pieces, front.stride if front else 1, data.lower, subwords)
