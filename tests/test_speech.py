@@ -219,6 +219,21 @@ def test_bad_sounds_are_bad_rows(tmp_path: Path):
     assert done.code == 0 and "skipped" in done.err, done.err
 
 
+@pytest.mark.parametrize("direction", ["--bidirectional", "--no-bidirectional"])  # sounds normalised whole, running
+def test_a_sound_that_breaks_in_the_middle_is_a_bad_row(tmp_path: Path, direction: str):
+    rows = table(tmp_path, texts(6, 9))
+    whole = write(tmp_path / "wav" / "broken.flac", sound("abc" * 10)).read_bytes()
+    third = len(whole) // 3
+    (tmp_path / "wav" / "broken.flac").write_bytes(whole[:third] + bytes(third) + whole[2 * third :])
+    with rows.open("a") as file:
+        file.write("wav/broken.flac,abc\nwav/0-1.wav,a\n")
+    words = ("train", "transcribe", rows, "--out", tmp_path / "m", *NETWORK, "--epochs", 1, direction)
+    told = refused(run(*words))
+    assert "text-0.csv:8: " in told and "broken.flac" in told
+    done = run(*words, "--skip-bad", 1)
+    assert done.code == 0 and "skipped" in done.err and "7 sequences" in done.err, done.err
+
+
 def test_the_doctor_hears_silence_clipping_and_rates(tmp_path: Path):
     rows = table(tmp_path, texts(6, 9))
     write(tmp_path / "wav" / "silent.wav", np.zeros(4000))

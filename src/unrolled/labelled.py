@@ -152,7 +152,10 @@ def from_files(
     if heard and asked:  # else each has its answer, or an error for one
         digest = fingerprint(paths) + _sounds(examples())
         return Labelled(
-            lambda: audible(examples(), wanted, config), hashlib.sha256(digest.encode()).hexdigest(), told
+            lambda: audible(examples(), wanted, config),
+            hashlib.sha256(digest.encode()).hexdigest(),
+            told,
+            bad,
         )
     digest = fingerprint(paths) + (_sounds(examples()) if seen and asked else "")
     return Labelled(examples, digest, told, bad)
@@ -297,12 +300,11 @@ def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[R
     """The examples as a network reads them."""
     for example in examples:
         x, y = given.encode(example.x, example.place), example.y
-        if isinstance(example.x, Path) and asked.targets == "each" and y:
+        if example.source and asked.targets == "each" and y:
             y = tuple(
                 y[min(t, len(y) - 1)] for t in range(len(x))
             )  # resampled, there may be a frame more or less
-        source = example.x if isinstance(example.x, Path) else example.source
-        yield Row(x, asked.encode(y, len(x), example.place), example.place, source)
+        yield Row(x, asked.encode(y, len(x), example.place), example.place, example.source)
 
 
 def opening(given: Input, kind: InputKind) -> Opening:
@@ -336,7 +338,7 @@ def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None
                 try:
                     example = future.result()
                 except DataError as error:
-                    data.bad(place, error)
+                    data.bad(place, _of_row(error, place))
                     (lost if lost is not None else []).append(number)
                     continue
                 yield example

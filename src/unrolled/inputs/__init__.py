@@ -81,7 +81,7 @@ INPUTS: dict[str, InputKind] = {
     "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
     "notes": InputKind("tune", notes.learn_notes, notes.note_input, notes.vary_notes, cut=True),
     "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
-    "audio": InputKind("audio", audio.learn_audio, audio.audio_input, vary_sounds),
+    "audio": InputKind("audio", audio.learn_audio, audio.audio_input, vary_sounds, audio.AudioInput.opened),
     "images": InputKind(
         "images", images.learn_images, images.image_input, vary_lines, images.ImageInput.opened
     ),

@@ -6,8 +6,8 @@ An x is the file of a sound, or its samples at the model's rate, [samples].
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,12 @@ class AudioInput:
             raise DataError("no sound", expected="a file, or finite samples [samples]")
         return np.clip(found, -1e3, 1e3).astype(np.float32)
 
+    def opened(self, example: Example) -> Example:
+        """The example with the samples of its file; raises what reading it raises."""
+        if not isinstance(example.x, Path):
+            return example
+        return replace(example, x=self.samples(example.x), source=example.x)
+
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
         """[T, bands] normalised log-mel frames; raises as `samples`."""
         frames = features.log_mel(self.mel, self.samples(x))
@@ -138,7 +144,7 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
     if normalise == "running":
         plain = AudioInput(rate, config.bands, "utterance")
         some = [sounds[i] for i in np.linspace(0, len(sounds) - 1, min(LOOKED_AT, len(sounds))).astype(int)]
-        frames = np.concatenate([features.log_mel(mel, plain.samples(x)) for x in some]).astype(np.float64)
+        frames = np.concatenate(list(_whole(some, plain, mel))).astype(np.float64)
         deviation = np.maximum(frames.std(axis=0), features.SMALLEST)
         usual = tuple(frames.mean(axis=0).tolist()), tuple(deviation.tolist())
     words = (
@@ -147,6 +153,23 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
     others = rates.total() - rates[rate]
     words += f"; {others:,} resampled" if others else ""
     return AudioInput(rate, config.bands, normalise, *usual), words
+
+
+def _whole(sounds: Iterable[Any], plain: AudioInput, mel: features.Mel) -> Iterator[NDArray[np.float32]]:
+    """The frames of those that can be read; who opens a broken one to learn from it is told of it. Raises DataError for
+    the first of none but broken ones."""
+    first: DataError | None = None
+    found = 0
+    for x in sounds:
+        try:
+            samples = plain.samples(x)
+        except DataError as error:
+            first = first or error
+            continue
+        found += 1
+        yield features.log_mel(mel, samples)
+    if first is not None and not found:
+        raise first
 
 
 def _damaged() -> DataError:
