@@ -219,7 +219,9 @@ def test_bad_sounds_are_bad_rows(tmp_path: Path):
     assert done.code == 0 and "skipped" in done.err, done.err
 
 
-@pytest.mark.parametrize("direction", ["--bidirectional", "--no-bidirectional"])  # sounds normalised whole, running
+@pytest.mark.parametrize(
+    "direction", ["--bidirectional", "--no-bidirectional"]
+)  # sounds normalised whole, running
 def test_a_sound_that_breaks_in_the_middle_is_a_bad_row(tmp_path: Path, direction: str):
     rows = table(tmp_path, texts(6, 9))
     whole = write(tmp_path / "wav" / "broken.flac", sound("abc" * 10)).read_bytes()
