@@ -472,7 +472,8 @@ def test_a_baseline_that_fails_is_told_and_one_that_ran_is_kept(tmp_path: Path):
         return rivals.Rival("good one", ["a", ["B", "O"], [1.5]], 0.25, "picked")
 
     def missing() -> rivals.Rival:
-        raise need("compare", "scikit-learn")
+        with need("compare", "scikit-learn"):
+            raise ModuleNotFoundError("no such module", name="sklearn")
 
     def bad_data() -> rivals.Rival:
         raise DataError("no words in the training texts", expected="text")
