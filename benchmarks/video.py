@@ -130,7 +130,7 @@ def actions(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         vary = vary_clips(ready.input, flip=False, steady=False)
         p = bag_of_frames(ready.train, n_y, n_x, options.bag_epochs, options.seed, vary)
         guessed = [classes[one] for one in bag_answers(p, ready.valid, n_y, n_x)]
-        true = [classes[int(ready.valid.row(number)[1])] for number in range(len(ready.valid))]
+        true = [classes[int(ready.valid.asked(number))] for number in range(len(ready.valid))]
     return [*found, {"model": f"bag of frames, {options.bag_epochs} epochs", **shares(true, guessed)}]
 
 

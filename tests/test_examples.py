@@ -234,6 +234,14 @@ def test_files_are_opened_while_others_work(tmp_path: Path):
     assert_same(found, rows)
 
 
+def test_what_is_asked_opens_no_file(tmp_path: Path):
+    rows = sourced(make([3, 4], "ids", "a sequence"), tmp_path)
+    found = write_examples(tmp_path / "data", iter(rows), targets="one", room=0, opening=opening)
+    for number in range(2):
+        (tmp_path / f"{number}.npy").unlink()
+    assert [found.asked(number).tolist() for number in range(2)] == [row.y.tolist() for row in rows]
+
+
 def test_a_file_that_changed_is_told(tmp_path: Path):
     rows = sourced(make([3, 4], "ids", "a sequence"), tmp_path)
     found = write_examples(tmp_path / "data", iter(rows), targets="one", room=0, opening=opening)

@@ -110,7 +110,7 @@ def _first_unit(model: Model, train: Store) -> None:
     rng = np.random.default_rng(0)
     drawn = np.bincount([draw(p, rng) for _ in range(DRAWS)], minlength=n) / DRAWS
     print(
-        "\nThe first unit sees only zeros. Does it always guess the same? No: it has learnt how lines begin."
+        "\nThe first unit sees only zeros. Does it always guess the same? No: it is to learn how lines begin."
     )
     print(f"  {'first character':18}{'in the text':>12}{'the softmax':>13}{f'{DRAWS:,} draws':>13}")
     for number in np.argsort(-counted, kind="stable")[:6].tolist():

@@ -75,10 +75,15 @@ class Examples:
         at = int(self.rows[number])
         start, stop = self.all_offsets[at : at + 2].tolist()
         x = self.x[start:stop] if self.recall is None else self._recalled(self.recall, at, stop - start)
-        if self.targets == "own":
-            first, last = self.y_offsets[at : at + 2].tolist()
-            return x, self.y[first:last]
-        return x, self.y[start:stop] if self.targets == "each" else self.y[at, ...]  # [], no number
+        return x, self.asked(number)
+
+    def asked(self, number: int) -> NDArray[Any]:
+        """y of one sequence, for which no file is opened."""
+        at = int(self.rows[number])
+        if self.targets == "one":
+            return self.y[at, ...]  # [], no number
+        offsets = self.y_offsets if self.targets == "own" else self.all_offsets
+        return self.y[offsets[at] : offsets[at + 1]]
 
     def expect(self, numbers: NDArray[np.int64]) -> None:
         """What rows will be asked for next: those that are not on disk are opened ahead."""

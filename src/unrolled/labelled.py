@@ -307,14 +307,12 @@ def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[R
         yield Row(x, asked.encode(y, len(x), example.place), example.place, example.source)
 
 
-def opening(given: Input, kind: InputKind) -> Opening:
-    """How a file becomes x once more."""
-
-    def again(path: Path, place: Place) -> Any:
-        example = Example(path, None, place)
-        return given.encode((kind.opened(given, example) if kind.opened else example).x, place)
-
-    return again
+def opening(given: Input, kind: InputKind) -> Opening | None:
+    """How a file becomes x once more; None of a kind that opens none."""
+    open_one = kind.opened
+    if open_one is None:
+        return None
+    return lambda path, place: given.encode(open_one(given, Example(path, None, place)).x, place)
 
 
 def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None = None) -> Iterator[Example]:

@@ -117,7 +117,7 @@ def assemble(config: Config, ready: Ready) -> Job:
             answers: list[Any] = []
             for batch, numbers in in_order(held, EVALUATED):
                 found, _ = engine.run(batch.x, batch.lengths)
-                own = [held.row(number)[1] for number in numbers.tolist()]
+                own = [held.asked(number) for number in numbers.tolist()]
                 ends = [1] * len(numbers) if asked.targets == "one" else spec.steps(batch.lengths).tolist()
                 y.extend(own)
                 answers.extend(brief(one, row[:end]) for one, row, end in zip(own, found, ends, strict=True))

@@ -173,7 +173,7 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
         )
         found = _answers(model, part) if model.decoder is None else _searched(model, part, data)
         y = (
-            [part.row(number)[1] for number in range(len(part))]
+            [part.asked(number) for number in range(len(part))]
             if model.decoder is None
             else [one.y for one in data.examples()]
         )
@@ -192,7 +192,7 @@ def _answers(model: Trained, part: Examples) -> list[Any]:
     for batch, numbers in in_order(part, ROWS):
         found, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, length in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
-            answers[number] = brief(part.row(number)[1], row[: answered(model, length)].copy())
+            answers[number] = brief(part.asked(number), row[: answered(model, length)].copy())
     return answers
 
 
@@ -204,7 +204,7 @@ def _searched(model: Trained, part: Examples, data: Labelled) -> list[Found]:
     for batch, order in in_order(part, ROWS):
         numbers = order.tolist()
         found = output.find(model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish)
-        costs = output.cost(model.decoder, batch.x, batch.lengths, [part.row(n)[1] for n in numbers])
+        costs = output.cost(model.decoder, batch.x, batch.lengths, [part.asked(n) for n in numbers])
         for number, one, (nats, tokens) in zip(numbers, found, costs, strict=True):
             answers[number] = replace(one, nats=nats, tokens=tokens)
     return answers
