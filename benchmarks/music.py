@@ -2,10 +2,11 @@
 
     python benchmarks/music.py trip [FOLDER]          every file to events and back
     python benchmarks/music.py tunes [FOLDER] --minutes 15
-    python benchmarks/music.py rolls [FOLDER] --minutes 10
+    python benchmarks/music.py rolls [FOLDER] --minutes 10     88 independent keys a step, the published comparison
+    python benchmarks/music.py chords [FOLDER] --minutes 10    the same steps, the notes of each one after the other
     python benchmarks/music.py genres [FOLDER] --minutes 10
 
-The folder is that of the Nottingham tunes as MIDI; for `rolls` and `genres` of JSB_Chorales.mat and Nottingham.mat.
+The folder is that of the Nottingham tunes as MIDI; for the others of JSB_Chorales.mat and Nottingham.mat.
 Every tenth tune is held out of `tunes`, where intervals, durations and pitch classes of new melodies are compared with
 those of the held-out ones (Jensen-Shannon distance, base 2), beside a Markov chain of order three.
 """
@@ -200,6 +201,55 @@ def write_rolls(folder: Path, name: str, part: str, home: Path, most: int | None
     return sum(len(matrix) for matrix in matrices)
 
 
+def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row a data set: the same steps by a language model, which knows the notes below when it gives the next one.
+
+    A step is its notes from low to high and the word `.`: each roll is one text, so that the log-likelihood of the
+    text is that of the roll. As in the published figures, the piece's end is not asked for.
+    """
+    found: list[dict[str, Any]] = []
+    for name in PUBLISHED:
+        home, model = options.work / f"{name}.chords", options.work / f"{name}.chords.model"
+        home.mkdir(parents=True, exist_ok=True)
+        steps = {
+            part: write_chords(folder, name, part, home / f"{part}.txt")
+            for part in ("train", "valid", "test")
+        }
+        toolkit(
+            "train", "language", home / "train.txt", "--valid", home / "valid.txt", "--unit", "white",
+            "--documents", "line", "--minutes", f"{options.minutes:g}", "--seed", str(options.seed),
+            "--out", model, "--force", *options.extra,
+        )  # fmt: skip
+        scored = toolkit("score", model, home / "test.txt", "--tokens", "--json").out
+        texts = [json.loads(line) for line in scored.splitlines()]
+        nats = [-sum(token["log_probability"] for token in text["token_scores"][:-1]) for text in texts]
+        means = [total / count for total, count in zip(nats, steps["test"], strict=True)]
+        found.append(
+            {
+                "chords": name,
+                "nats a step": sum(nats) / sum(steps["test"]),
+                "mean of the pieces": float(np.mean(means)),
+                "steps": sum(steps["test"]),
+                "unknown": sum(text["unknown"] for text in texts),
+            }
+        )
+        print(json.dumps(found[-1]), file=sys.stderr, flush=True)
+    return found
+
+
+def write_chords(folder: Path, name: str, part: str, file: Path) -> list[int]:
+    """The rolls of a part of a data set as a text, a piece a line, the keys of a step and a dot; the pieces' steps."""
+    from scipy.io import loadmat
+
+    matrices = loadmat(folder / f"{name}.mat")[f"{part}data"][0]
+    lines = [
+        " ".join(" ".join([*map(str, np.flatnonzero(step).tolist()), "."]) for step in np.asarray(matrix) > 0)
+        for matrix in matrices
+    ]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [len(matrix) for matrix in matrices]
+
+
 def genres(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """A model of chorales and folk tunes composes both, and a classifier of the real ones says which it hears. All are
     written from piano rolls, so that nothing but the notes tells them apart."""
@@ -255,7 +305,7 @@ def tune_of_roll(matrix: Any) -> Tune:
     return Tune(tuple(ordered), 480, (0,), ((0, 120.0),), ((0, 4, 4),), None)
 
 
-ROLLS = {"rolls": rolls, "genres": genres}
+ROLLS = {"rolls": rolls, "chords": chords, "genres": genres}
 
 
 def main() -> int:
