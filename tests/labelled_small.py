@@ -13,7 +13,7 @@ from small import apart, temporary
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "poor", "broken")
 OTHER = ("the", "a", "soup", "chair", "was", "is", "very", "and", "then", "it")
 NAMES = ("anna", "bob", "carla", "dan", "eve", "frank", "grace", "hans")
-TRAIN = ("--threads", "1", "--seed", "3")
+TRAIN = ("--threads", "1", "--seed", "3", "--deterministic")
 
 
 def review(chance: random.Random) -> tuple[str, int]:

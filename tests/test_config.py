@@ -165,6 +165,12 @@ def test_resolve_leaves_no_blank_and_keeps_what_was_asked():
         assert config.data.documents == ("file" if unit == "char" else "line")
 
 
+def test_a_budget_of_minutes_is_not_deterministic():
+    resolve_data(build("language", {"deterministic": True, "epochs": 2}))
+    with pytest.raises(UsageError, match="no two measurements agree; try --epochs"):
+        resolve_data(build("language", {"deterministic": True, "minutes": 1.0}))
+
+
 def test_tasks_are_found_by_name_and_by_kinds():
     assert find("language") is find("tokens:next") is TASKS["language"]
     with pytest.raises(UsageError, match=r"unknown task 'langauge'.*try 'language'"):

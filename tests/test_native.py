@@ -17,7 +17,7 @@ from tolerances import FLOAT32
 from unrolled import fused, native
 from unrolled.cells import find
 from unrolled.errors import UsageError
-from unrolled.kernels import quickest, reference
+from unrolled.kernels import KERNELS, choose, quickest, reference
 from unrolled.scan import Dropouts, deep, scan
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
@@ -337,6 +337,25 @@ def test_what_is_forced_is_there_or_refused(monkeypatch):
     for name in ("reference", "torch"):
         monkeypatch.setenv("UNROLLED_KERNEL", name)
         assert native.library() is None
+
+
+def test_what_a_plan_settled_on_holds_within(monkeypatch):
+    if native.library() is None:
+        pytest.skip("no native kernels")
+    cell = find("lstm")
+    w, x, state = problem(cell)
+    monkeypatch.delenv("UNROLLED_KERNEL", raising=False)
+    own = native.running()
+    with native.using("torch"):
+        assert native.running() == "torch" and quickest(cell, w, x, state) is None
+        assert choose(cell, len(x)) is KERNELS["lstm"]
+        with native.using("baseline"):
+            assert native.running() == "baseline"
+        monkeypatch.setenv("UNROLLED_KERNEL", own)  # what a person forces has the last word
+        assert native.running() == own
+        monkeypatch.delenv("UNROLLED_KERNEL")
+        assert native.running() == "torch"
+    assert native.running() == own
 
 
 def test_what_the_kernels_are_not_for_runs_elsewhere(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from training import write_text
-from unrolled import machine, planning
+from unrolled import machine, native, planning
 from unrolled.architectures import Network, build
 from unrolled.config import Config
 from unrolled.config import build as configure
@@ -47,7 +48,7 @@ def ready(text: Path, tmp_path: Path) -> Ready:
 def test_a_budget_is_filled_and_not_passed(ready: Ready, monkeypatch: pytest.MonkeyPatch):
     config, network, problem, prepared = ready
     valid = len(prepared.valid) if prepared.valid else 0
-    measure = Measure(seconds=0.05, tokens=64.0, threads=1)
+    measure = Measure(seconds=0.05, tokens=64.0, threads=1, kernel="avx2")
     monkeypatch.setattr(planning, "measure_speed", lambda *a: measure)
     monkeypatch.setattr(planning.time, "monotonic", lambda: 106.0)
     for minutes in (0.5, 3, 60):
@@ -95,14 +96,15 @@ def test_measuring_changes_nothing_and_keeps_to_its_time(ready: Ready, monkeypat
     assert all(torch.equal(p, before[name]) and p.grad is None for name, p in network.named_parameters())
 
 
-def test_long_steps_are_measured_on_one_count_of_threads(ready: Ready, monkeypatch: pytest.MonkeyPatch):
+def test_long_steps_are_measured_in_one_way(ready: Ready, monkeypatch: pytest.MonkeyPatch):
     config, network, problem, _ = ready
     tried: list[int] = []
 
     def slow(problem: object, network: object, config: object, batches: object, threads: int, seconds: float):
         tried.append(threads)
-        return Measure(10.0, 64.0, threads)
+        return Measure(10.0, 64.0, threads, native.running())
 
+    monkeypatch.setenv("UNROLLED_KERNEL", "torch")  # nothing to choose but threads
     monkeypatch.setattr(planning, "_time", slow)
     monkeypatch.setattr(planning, "cores", lambda: 2)
     measure_speed(problem, network, replace(config.training, threads=None), 2.0)
@@ -110,6 +112,34 @@ def test_long_steps_are_measured_on_one_count_of_threads(ready: Ready, monkeypat
     measure_speed(problem, network, replace(config.training, threads=None), 200.0)
     assert tried == [2, 2, 1]
     torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("quicker", ["native", "torch"])
+def test_the_quicker_kernel_is_frozen_in_the_plan(
+    quicker: str, ready: Ready, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("UNROLLED_KERNEL", raising=False)
+    if native.library() is None:
+        pytest.skip("no native kernels were built")
+    config, network, problem, _ = ready
+    own, tried = native.running(), list[tuple[int, str]]()
+
+    def timed(
+        problem: object, network: object, config: object, batches: object, threads: int, seconds: float
+    ):
+        kernel = native.running()
+        tried.append((threads, kernel))
+        return Measure(0.1 if (kernel == "torch") == (quicker == "torch") else 0.2, 64.0, threads, kernel)
+
+    monkeypatch.setattr(planning, "_time", timed)
+    plan = make_plan(problem, network, replace(config.training, minutes=3), 100, began=time.monotonic())
+    assert tried == [(1, own), (1, "torch")]
+    assert plan.kernel == ("torch" if quicker == "torch" else own)
+    assert native.running() == own  # what was tried is not what stays
+    gru = build(replace(network.spec, cell="gru"), seed=0)  # torch has no layer that computes the lecture's
+    tried.clear()
+    measure_speed(problem, gru, config.training, 10.0)
+    assert tried == [(1, own)]
 
 
 def test_a_dry_run_tells_the_parameters_and_leaves_nothing(text: Path, tmp_path: Path):

@@ -35,7 +35,7 @@ from clips import write_actions
 
 KILLS = 3
 SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5, layers=2)
-PLAN = Plan(steps=14, epochs=None, validations=7, validation_tokens=9, threads=1, seconds=0.0)
+PLAN = Plan(steps=14, epochs=None, validations=7, validation_tokens=9, threads=1, kernel="torch", seconds=0.0)
 
 
 WRITERS = {
@@ -70,17 +70,29 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
 @pytest.mark.parametrize(
     "task, budget, options",
     [
-        ("language", ("--epochs", "2"), ("--dropout", "0.2", "--average", "0.9", "--layers", "2")),
+        (
+            "language",
+            ("--epochs", "2", "--deterministic"),
+            ("--dropout", "0.2", "--average", "0.9", "--layers", "2"),
+        ),
         (
             "language",
             ("--minutes", "0.12"),
             ("--optimizer", "adamw", "--unit", "word", "--weight-dropout", "0.1"),
         ),
-        ("classify", ("--epochs", "2"), ("--pooling", "attention", "--average", "0.9", "--class-weights")),
+        (
+            "classify",
+            ("--epochs", "2", "--deterministic"),
+            ("--pooling", "attention", "--average", "0.9", "--class-weights"),
+        ),
         ("tag", ("--minutes", "0.1"), ("--variational",)),
-        ("compose", ("--epochs", "4"), ("--transpose", "3")),
-        ("recognize", ("--epochs", "6"), ("--frame-size", "16", "--differences", "--flip")),
-        ("transcribe", ("--epochs", "3"), ("--augment", "--bands", "8")),
+        ("compose", ("--epochs", "4", "--deterministic"), ("--transpose", "3")),
+        (
+            "recognize",
+            ("--epochs", "6", "--deterministic"),
+            ("--frame-size", "16", "--differences", "--flip"),
+        ),
+        ("transcribe", ("--epochs", "3", "--deterministic"), ("--augment", "--bands", "8")),
     ],
 )
 def test_killed_and_left_alone_end_in_the_same_bits(task, budget, options, tmp_path):

@@ -37,7 +37,9 @@ def test_keys_sound_from_beginning_to_end():
     ]
     assert roll.sum() == 8
     x = ROLL.encode(roll)
-    assert (x[0] == 0).all() and (x[1:] == roll[:-1]).all()
+    assert x.shape == (6, ROLL.n_x) and (x[0, :88] == 0).all() and (x[1:, :88] == roll[:-1]).all()
+    assert x[:, 88:].tolist() == [[0, 0, 0, 1, 0, 0, 0]] * 6  # not transposed, of three up or down
+    assert RollInput(4).encode(roll).shape == (6, 88)
     with pytest.raises(DataError, match="no piano roll"):
         ROLL.encode(np.full((3, 88), 0.5))
     learnt, words = learn_rolls(
@@ -52,9 +54,14 @@ def test_transposed_rolls_keep_every_key():
     shifts = set()
     for chance in range(60):
         new_x, new_y = transposed(ROLL, x, y, np.random.default_rng(chance))
-        assert new_y.sum() == y.sum() and (new_x[1:] == new_y[:-1]).all()
-        shifts.add(int(np.flatnonzero(new_y.any(0))[0] - np.flatnonzero(y.any(0))[0]))
+        assert new_y.sum() == y.sum() and (new_x[1:, :88] == new_y[:-1]).all()
+        shift = int(np.flatnonzero(new_y.any(0))[0] - np.flatnonzero(y.any(0))[0])
+        assert (new_x[:, 88:] == np.eye(7)[3 + shift]).all()  # told at every step
+        shifts.add(shift)
     assert shifts == {-3, -2, -1, 0, 1, 2, 3}
+    high = ROLL.encode(np.roll(roll, 87 - int(np.flatnonzero(roll.any(0))[-1]), axis=1))
+    moved = [transposed(ROLL, high, high[:, :88], np.random.default_rng(chance))[0] for chance in range(60)]
+    assert {int(x[0, 88:].argmax()) - 3 for x in moved} == {-3, -2, -1, 0}  # the highest key can only go down
 
 
 def test_the_loss_of_bits_is_that_of_each_by_hand():

@@ -32,7 +32,9 @@ from unrolled.types import Batch
 
 SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5)
 CONFIG = TrainConfig(lr=0.01, optimizer="adamw", average=0.0, dropout=0.0)
-PLAN = Plan(steps=12, epochs=None, validations=4, validation_tokens=10, threads=1, seconds=0.0)
+PLAN = Plan(
+    steps=12, epochs=None, validations=4, validation_tokens=10, threads=1, kernel="torch", seconds=0.0
+)
 
 
 class Watch:

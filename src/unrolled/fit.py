@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:
             return finished
         if request.resume and run.checkpoint is None:
             reporter.note("nothing to resume; starting afresh")
-        with _leaving_nothing_useless(run), _memory_errors_told():
+        order = _fixed_order() if config.training.deterministic else nullcontext()
+        with _leaving_nothing_useless(run), _memory_errors_told(), order:
             try:
                 return _run(request, config, run, reporter)
             finally:
@@ -92,6 +93,17 @@ def _memory_errors_told() -> Iterator[None]:
         raise UsageError("out of memory", hint="a smaller --batch-size, --window or --hidden") from error
 
 
+@contextmanager
+def _fixed_order() -> Iterator[None]:
+    """torch refuses operations whose sums have no fixed order. Nothing asked of it on a CPU is one, and so it stays."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
 def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> modelfile.ModelFile:
     job = request.prepare(config, run.folder / "data")
     refuse_too_large(job.spec, job.config.training, job.step_size)
@@ -110,7 +122,7 @@ def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> mode
         reporter.note(f"resumed at step {progress.at.step:,}")
     keeper = RunKeeper(run, reporter, job.problem.sample, job.step_size, progress.at.step)
     write = _writer(request.out, job, progress)
-    with listening(keeper):
+    with listening(keeper), native.using(plan.kernel):
         try:
             train(job.problem, progress, plan, job.config.training, keeper)
         except Interrupted as stop:

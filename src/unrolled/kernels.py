@@ -108,6 +108,13 @@ def choose(cell: Cell, steps: int) -> Kernel:
     return KERNELS[cell.name]
 
 
+def rivals(cell: Cell) -> tuple[str, ...]:
+    """What may be quicker for this cell than what runs by itself, as UNROLLED_KERNEL would name it: torch's own layer,
+    where it has one. Nothing where a kernel is forced."""
+    has_a_layer = KERNELS[cell.name] is not hoisted
+    return ("torch",) if has_a_layer and native.forced() is None and native.library() is not None else ()
+
+
 def quickest(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> native.Library | None:
     """The native kernels to use for x [T, batch, ...], None where `choose` has the kernel: none built, float64, another
     device, a single step, or another kernel forced. Raises UsageError as `choose`."""

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from . import native
 from .architectures import Network
 from .config import TrainConfig
 from .errors import UsageError
+from .kernels import rivals
 from .machine import cores, memory_left
 from .network import NetworkSpec, parameters
 from .train import Plan, Problem, begin, dropouts_of, set_rate, step
@@ -41,6 +43,7 @@ class Measure:
     seconds: float
     tokens: float
     threads: int
+    kernel: str
 
 
 def make_plan(
@@ -77,7 +80,7 @@ def make_plan(
         )
     needed = len(problem.epoch(0)) * config.epochs if config.epochs else steps
     seconds = min(steps, needed) * measure.seconds
-    return Plan(steps, config.epochs, times, limit, measure.threads, seconds)
+    return Plan(steps, config.epochs, times, limit, measure.threads, measure.kernel, seconds)
 
 
 def _by_epochs(problem: Problem, config: TrainConfig, valid_tokens: int, measure: Measure | None) -> Plan:
@@ -86,7 +89,8 @@ def _by_epochs(problem: Problem, config: TrainConfig, valid_tokens: int, measure
     if measure:
         steps = len(problem.epoch(0)) * epochs
         seconds = measure.seconds * (steps + times * FORWARD * valid_tokens / measure.tokens)
-    return Plan(None, epochs, times, valid_tokens, config.threads or cores(), seconds)
+    threads = config.threads or cores()
+    return Plan(None, epochs, times, valid_tokens, threads, native.running(), seconds)
 
 
 def _sampling_seconds(problem: Problem, network: Network) -> float:
@@ -98,21 +102,26 @@ def _sampling_seconds(problem: Problem, network: Network) -> float:
 
 
 def measure_speed(problem: Problem, network: Network, config: TrainConfig, seconds: float) -> Measure:
-    """Time real steps, on a copy, on batches of every size the first epoch has; on one thread too where unsettled."""
+    """Time real steps, on a copy, on batches of every size the first epoch has; on one thread too where unsettled, and
+    on torch's own layer where it has one."""
     until = time.monotonic() + seconds
     epoch = problem.epoch(0)
     batches, assembling = _strata(epoch), _assembling_seconds(epoch)
-    candidates = [config.threads] if config.threads else sorted({cores(), 1}, reverse=True)
+    counts = [config.threads] if config.threads else sorted({cores(), 1}, reverse=True)
+    trials = [(count, native.running()) for count in counts]
+    trials += [(0, name) for name in rivals(network.spec.the_cell)]  # 0: as many as were quickest
     best: Measure | None = None
-    for number, threads in enumerate(candidates):
+    for number, (count, kernel) in enumerate(trials):
         left = until - time.monotonic()
         if best is not None and left < FEWEST * best.seconds:
-            break  # steps so long that a second measurement would eat the budget
-        measure = _time(problem, network, config, batches, threads, left / (len(candidates) - number))
+            break  # steps so long that another measurement would eat the budget
+        threads = count or (best.threads if best else 1)
+        with native.using(kernel):
+            measure = _time(problem, network, config, batches, threads, left / (len(trials) - number))
         best = measure if best is None or measure.seconds < best.seconds else best
     assert best is not None
     torch.set_num_threads(best.threads)
-    return Measure(best.seconds + assembling, best.tokens, best.threads)
+    return Measure(best.seconds + assembling, best.tokens, best.threads, best.kernel)
 
 
 def _time(
@@ -138,7 +147,7 @@ def _time(
         if time.monotonic() - begun + times[-1] * _steps(batch) > seconds:
             break
     mean = statistics.fmean(_steps(batch) for batch in batches)
-    return Measure(statistics.median(times) * mean, mean, threads)
+    return Measure(statistics.median(times) * mean, mean, threads, native.running())
 
 
 def _steps(batch: Batch) -> int:

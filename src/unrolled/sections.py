@@ -189,6 +189,10 @@ class TrainConfig:
     patience: int = option(0, "stop after so many validations without a better loss; 0 for never", low=0)
     seed: int = option(0, "seed of all chance", low=0, high=2**31 - 1)
     threads: int | None = option(None, "threads; default: what is quickest here", low=1, high=4096)
+    deterministic: bool = option(
+        False,
+        "the clock decides nothing: --epochs in place of --minutes; operations of no fixed order are refused",
+    )
     device: str = option("cpu", "where to compute", choices=("cpu",))
 
 

@@ -197,6 +197,8 @@ def resolve_data(config: Config) -> Config:
     Raises UsageError for an option that the task has no use for.
     """
     preset = find(config.task)
+    if config.training.deterministic and config.training.minutes is not None:
+        raise UsageError("a budget of minutes is measured, and no two measurements agree", hint="--epochs")
     for name, outputs in ONLY.items():
         if get(config, name) and preset.output not in outputs:
             raise UsageError(

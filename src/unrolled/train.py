@@ -47,7 +47,7 @@ class Plan:
 
     steps: how many, where a budget of minutes set them. epochs: how many, where asked. Whichever comes first
     ends the training. validations: how often the validation part is read, and at most how many tokens of it.
-    seconds: what it is expected to take.
+    kernel: what whole sequences run on, as UNROLLED_KERNEL would name it. seconds: what it is expected to take.
     """
 
     steps: int | None
@@ -55,6 +55,7 @@ class Plan:
     validations: int
     validation_tokens: int
     threads: int
+    kernel: str
     seconds: float
 
 

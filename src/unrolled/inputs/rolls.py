@@ -1,4 +1,5 @@
-"""Piano rolls: x^<t> says which of the 88 keys of a piano sounded at the step before; zeros at first.
+"""Piano rolls: x^<t> says which of the 88 keys of a piano sounded at the step before; zeros at first. Where training
+transposes, it also says how far, at every step: else the key that the rolls are in would be lost.
 
 Without beginnings of notes, loudness or voices: the form of the published comparisons (Boulanger-Lewandowski et al.,
 arXiv 1206.6392v1).
@@ -32,7 +33,6 @@ class RollInput:
     grid: int
     transpose: int = 0
 
-    n_x = KEYS
     ids = False
     multi_hot = False
     rare = np.zeros(0, dtype=np.bool_)
@@ -41,14 +41,23 @@ class RollInput:
         if not 1 <= self.grid <= 480 or not 0 <= self.transpose <= 12:
             raise DataError("how the model reads piano rolls is damaged", expected="a grid from 1 to 480")
 
+    @property
+    def n_x(self) -> int:
+        """The keys, and one number for each way to be transposed, none at all included."""
+        return KEYS + (2 * self.transpose + 1 if self.transpose else 0)
+
     def steps(self, x: Any) -> F32:
         """[T, 88] 1 where a key sounds: of a tune, or a roll as it is."""
         return roll_of(x, self.grid)
 
     def encode(self, x: Any, place: Place | None = None) -> F32:
-        """[T, 88] the step before each. Raises DataError for what is no roll."""
+        """[T, n_x] the step before each, not transposed. Raises DataError for what is no roll."""
         roll = checked(self.steps(x), place)
-        return np.concatenate([np.zeros((1, KEYS), np.float32), roll])[: len(roll)]
+        found = np.zeros((len(roll), self.n_x), np.float32)
+        found[1:, :KEYS] = roll[:-1]
+        if self.transpose:
+            found[:, KEYS + self.transpose] = 1
+        return found
 
     def unknown(self, x: Any) -> int:
         """Rolls know no `<UNK>`."""
@@ -110,9 +119,12 @@ def vary_rolls(given: RollInput, flip: bool, steady: bool) -> Vary:
 
 
 def transposed(given: RollInput, x: NDArray[Any], y: NDArray[Any], chance: np.random.Generator) -> Pair:
-    """One roll, x and y [T, 88], transposed where no note leaves the piano by it."""
+    """One roll, x [T, n_x] and y [T, 88], transposed where no note leaves the piano by it."""
     shift = int(chance.integers(-given.transpose, given.transpose + 1))
-    there = np.flatnonzero((x > 0).any(axis=0) | (y > 0).any(axis=0))
-    if shift and len(there) and 0 <= there[0] + shift <= there[-1] + shift < KEYS:
-        return np.roll(x, shift, axis=1), np.roll(y, shift, axis=1)
-    return x, y
+    there = np.flatnonzero((x[:, :KEYS] > 0).any(axis=0) | (y > 0).any(axis=0))
+    if not (shift and len(there) and 0 <= there[0] + shift <= there[-1] + shift < KEYS):
+        return x, y
+    moved = np.zeros_like(x)
+    moved[:, :KEYS] = np.roll(x[:, :KEYS], shift, axis=1)
+    moved[:, KEYS + given.transpose + shift] = 1
+    return moved, np.roll(y, shift, axis=1)

@@ -17,6 +17,7 @@ from .library import (
     library,
     running,
     use_threads,
+    using,
 )
 from .sequences import Whole, whole
 from .steps import Steps, steps
@@ -40,5 +41,6 @@ __all__ = [
     "separate",
     "steps",
     "use_threads",
+    "using",
     "whole",
 ]

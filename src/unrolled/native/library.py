@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from ctypes import POINTER, Structure, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +21,7 @@ from ..errors import UsageError, suggest
 VERSION = 1  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 PROVED = ("avx2", "baseline")
+_SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
 _CODES = {
     ("rnn", "tanh"): 0,
@@ -135,9 +139,21 @@ def libraries(folder: Path = Path(__file__).parent) -> dict[str, Library]:
     return {name: library for name, library in opened.items() if library is not None}
 
 
+@contextmanager
+def using(name: str) -> Iterator[None]:
+    """Within, whole sequences run on the kernel that a plan settled on, as `running` told it. UNROLLED_KERNEL has the
+    last word."""
+    before = _SETTLED.set(name)
+    try:
+        yield
+    finally:
+        _SETTLED.reset(before)
+
+
 def forced() -> str | None:
-    """What UNROLLED_KERNEL says, if anything. Raises UsageError where it names no kernel, or one that cannot run."""
-    name = os.environ.get("UNROLLED_KERNEL") or None
+    """What UNROLLED_KERNEL says, or what `using` does, if anything. Raises UsageError where it names no kernel, or one
+    that cannot run."""
+    name = os.environ.get("UNROLLED_KERNEL") or _SETTLED.get()
     if name is None:
         return None
     if name not in FORCED:
