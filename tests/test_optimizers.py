@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.config import TrainConfig
-from unrolled.optimizers import ITERATIONS, QUINTIC, Muon, make, orthogonal
+from unrolled.optimizers import ITERATIONS, QUINTIC, ROWS, Muon, make, orthogonal
 
 NAMES = ("embedding.E", "core.0.forward.W_c", "core.0.forward.W_u", "core.0.forward.b_c", "head.W_ya")
 CONFIG = TrainConfig(lr=0.01)
@@ -69,6 +69,21 @@ def test_muon_is_nesterov_then_orthogonal_in_the_size_of_an_adam_step():
         muon.step()
     for gate, wanted in zip(gates, expected, strict=True):
         np.testing.assert_allclose(gate.numpy(), wanted, atol=1e-10)
+
+
+@pytest.mark.parametrize("rows", [ROWS, 2 * ROWS, 2 * ROWS + 1])
+def test_tall_gates_are_orthogonal_by_blocks_of_rows(rows):
+    rng, columns = np.random.default_rng(4), 300
+    gates = [torch.zeros(rows, columns, dtype=torch.float64) for _ in range(2)]
+    for gate in gates:
+        gate.grad = torch.tensor(rng.standard_normal((rows, columns)))
+    Muon([gates], lr=1.0, momentum=0.0).step()
+    tall = -(-rows // -(-rows // ROWS))  # 256, 256, 171
+    for gate in gates:
+        parts = [gate.grad.numpy()[at : at + tall] for at in range(0, rows, tall)]
+        padded = [np.vstack([part, np.zeros((tall - len(part), columns))]) for part in parts]
+        expected = np.vstack([by_svd(part) for part in padded])[:rows]
+        np.testing.assert_allclose(gate.numpy(), -0.2 * math.sqrt(columns) * expected, atol=1e-10)
 
 
 def weights() -> dict[str, torch.Tensor]:

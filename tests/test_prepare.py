@@ -128,6 +128,15 @@ def test_blank_lines_at_the_cut_leave_no_line_behind(tmp_path: Path):
     assert (names(found, "train"), names(found, "valid")) == (["one"] * 450, ["<UNK>"] * 20 + ["<EOS>"])
 
 
+def test_another_release_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    prepared(tmp_path, "abc\n" * 600, CHAR)
+    index = tmp_path / "data" / "prepared.json"
+    before = index.stat().st_mtime_ns
+    monkeypatch.setattr("unrolled.prepare.__version__", "9.9")  # whose encoding may be another one
+    prepared(tmp_path, "abc\n" * 600, CHAR)
+    assert index.stat().st_mtime_ns > before
+
+
 def test_data_are_prepared_once_and_again_when_they_change(tmp_path: Path):
     prepared(tmp_path, "abc\n" * 600, CHAR)
     index = tmp_path / "data" / "prepared.json"

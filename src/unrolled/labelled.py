@@ -30,7 +30,7 @@ from .inputs import INPUTS, Input, InputKind
 from .media.audio import header
 from .outputs import Output, find_output
 from .outputs.ctc import refuse_infeasible, tidy
-from .prepare import fingerprint
+from .prepare import fingerprint, is_prepared, key_of
 from .readers import find_reader, in_parallel, open_tunes, read_pairs
 from .recall import AT_ONCE, Opening
 from .series import cut, endings, forecasts, pieces, remembered, tunes
@@ -231,13 +231,10 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     Of forecasts and series it is the last, and windows whose y reaches into them are nobody's.
     """
     preset = find(config.task)
-    key = {
-        "data": data.sha256,
-        "valid": valid.sha256 if valid else None,
-        "config": [asdict(config.data), asdict(config.model), config.task, config.training.window],
-    }
+    encoding = [asdict(config.data), asdict(config.model), config.task, config.training.window]
+    key = key_of(data.sha256, valid.sha256 if valid else None, encoding)
     index = folder / "prepared.json"
-    if not _is_prepared(index, key):
+    if not is_prepared(index, key):
         folder.mkdir(parents=True, exist_ok=True)
         index.unlink(missing_ok=True)
         write_atomically(index, json.dumps({"key": key} | _write(data, valid, config, folder)).encode())
@@ -357,13 +354,6 @@ def held_out(count: int, config: Config) -> np.ndarray[Any, np.dtype[np.int64]]:
         return np.arange(count - some, count)
     order = np.argsort(hashed((_SPLIT,), np.arange(count)), kind="stable")
     return np.sort(order[:some])
-
-
-def _is_prepared(index: Path, key: dict[str, Any]) -> bool:
-    try:
-        return json.loads(index.read_text(encoding="utf-8"))["key"] == json.loads(json.dumps(key))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def restore(task: str, learnt: Mapping[str, Any], file: Path) -> tuple[Input, Output]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ._version import __version__
 from .config import DataConfig
 from .errors import DataError
 from .files import opening_error, write_atomically
@@ -77,9 +78,9 @@ def prepare(source: Source, valid: Source | None, config: DataConfig, folder: Pa
     (between characters for a model of characters); a very short text is not cut.
     Raises DataError where the text is unusable, StorageError where the disk refuses.
     """
-    key = {"data": source.sha256, "valid": valid.sha256 if valid else None, "config": asdict(config)}
+    key = key_of(source.sha256, valid.sha256 if valid else None, asdict(config))
     index = folder / "prepared.json"
-    if not _is_prepared(index, key):
+    if not is_prepared(index, key):
         folder.mkdir(parents=True, exist_ok=True)
         index.unlink(missing_ok=True)
         write_atomically(index, json.dumps({"key": key} | _write(source, valid, config, folder)).encode())
@@ -172,7 +173,14 @@ def _size(documents: Iterable[Document]) -> tuple[int, int]:
     return characters, ends
 
 
-def _is_prepared(index: Path, key: dict[str, Any]) -> bool:
+def key_of(data: str, valid: str | None, config: Any) -> dict[str, Any]:
+    """What must be the same for encoded data to be used again, as JSON: the files' fingerprints, the configuration, and
+    the release, since another one may encode otherwise."""
+    return json.loads(json.dumps({"release": __version__, "data": data, "valid": valid, "config": config}))
+
+
+def is_prepared(index: Path, key: dict[str, Any]) -> bool:
+    """Whether data with this key stand where `index` says so."""
     try:
         return json.loads(index.read_text(encoding="utf-8"))["key"] == key
     except (OSError, ValueError, KeyError, TypeError):
