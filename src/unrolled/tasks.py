@@ -268,7 +268,7 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
 def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> Config:
     """The configuration of labelled sequences with every blank filled: `sequences` of `steps` in all; `width` ids,
     or numbers a step."""
-    if find(config.task).input == "notes":
+    if find(config.task).input in ("notes", "rolls"):
         config = _fill_tunes(config, sequences, steps)
     model, training = config.model, config.training
     tokens = find(config.task).input == "tokens"
@@ -304,12 +304,20 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
 
 
 def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
-    """What differs for tunes: their sequences are long, so that few stand in a batch."""
-    batch_size = int(min(8, max(2, sequences // 25)))
-    hidden = config.model.hidden or (256 if steps > 200_000 else 128)
-    epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
-    blanks = {"batch_size": batch_size, "hidden": hidden, "embedding": min(128, hidden), "dropout": 0.2}
-    return fill(config, blanks | ({"epochs": epochs} if config.training.minutes is None else {}))
+    """What differs for tunes: their sequences are long, so that few stand in a batch. Rolls are short of them, and what
+    is read a hundred times is learnt by heart unless much is dropped."""
+    rolls = find(config.task).input == "rolls"
+    hidden = config.model.hidden or (256 if rolls or steps > 200_000 else 128)
+    most, read = (100, 10_000_000) if rolls else (60, 8_000_000)
+    blanks = {
+        "batch_size": int(min(8, max(2, sequences // 25))),
+        "hidden": hidden,
+        "embedding": 0 if rolls else min(128, hidden),
+        "dropout": 0.2 if not rolls else 0.5 if steps < 50_000 else 0.3,
+    }
+    if rolls or config.training.minutes is None:  # however long the budget
+        blanks["epochs"] = max(4, min(most, round(read / max(1, steps))))
+    return fill(config, blanks)
 
 
 def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
