@@ -307,13 +307,13 @@ def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
     """What differs for tunes: their sequences are long, so that few stand in a batch. Rolls are short of them, and what
     is read a hundred times is learnt by heart unless much is dropped."""
     rolls = find(config.task).input == "rolls"
-    hidden = config.model.hidden or (256 if rolls or steps > 200_000 else 128)
+    hidden = config.model.hidden or (384 if rolls else 256 if steps > 200_000 else 128)
     most, read = (100, 10_000_000) if rolls else (60, 8_000_000)
     blanks = {
         "batch_size": int(min(8, max(2, sequences // 25))),
         "hidden": hidden,
         "embedding": 0 if rolls else min(128, hidden),
-        "dropout": 0.2 if not rolls else 0.5 if steps < 50_000 else 0.3,
+        "dropout": 0.2 if not rolls else 0.6 if steps < 50_000 else 0.3,
     }
     if rolls or config.training.minutes is None:  # however long the budget
         blanks["epochs"] = max(4, min(most, round(read / max(1, steps))))
