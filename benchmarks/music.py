@@ -191,14 +191,19 @@ def rolls(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def write_rolls(folder: Path, name: str, part: str, home: Path, most: int | None = None) -> int:
     """The rolls of a part of a data set as MIDI files; how many steps they have."""
-    from scipy.io import loadmat
-
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    matrices = loadmat(folder / f"{name}.mat")[f"{part}data"][0][:most]
+    matrices = read_matrices(folder, name, part)[:most]
     for number, matrix in enumerate(matrices):
         (home / f"{number:04}.mid").write_bytes(midi_bytes(tune_of_roll(matrix)))
     return sum(len(matrix) for matrix in matrices)
+
+
+def read_matrices(folder: Path, name: str, part: str) -> Any:
+    """The rolls of a part of a data set, each [steps, 88]."""
+    from scipy.io import loadmat
+
+    return loadmat(folder / f"{name}.mat")[f"{part}data"][0]
 
 
 def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -239,9 +244,7 @@ def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def write_chords(folder: Path, name: str, part: str, file: Path) -> list[int]:
     """The rolls of a part of a data set as a text, a piece a line, the keys of a step and a dot; the pieces' steps."""
-    from scipy.io import loadmat
-
-    matrices = loadmat(folder / f"{name}.mat")[f"{part}data"][0]
+    matrices = read_matrices(folder, name, part)
     lines = [
         " ".join(" ".join([*map(str, np.flatnonzero(step).tolist()), "."]) for step in np.asarray(matrix) > 0)
         for matrix in matrices

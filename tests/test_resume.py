@@ -72,7 +72,7 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
     [
         (
             "language",
-            ("--epochs", "2", "--deterministic"),
+            ("--epochs", "2"),
             ("--dropout", "0.2", "--average", "0.9", "--layers", "2"),
         ),
         (
@@ -82,21 +82,24 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
         ),
         (
             "classify",
-            ("--epochs", "2", "--deterministic"),
+            ("--epochs", "2"),
             ("--pooling", "attention", "--average", "0.9", "--class-weights"),
         ),
         ("tag", ("--minutes", "0.1"), ("--variational",)),
-        ("compose", ("--epochs", "4", "--deterministic"), ("--transpose", "3")),
+        ("compose", ("--epochs", "4"), ("--transpose", "3")),
         (
             "recognize",
-            ("--epochs", "6", "--deterministic"),
+            ("--epochs", "6"),
             ("--frame-size", "16", "--differences", "--flip"),
         ),
-        ("transcribe", ("--epochs", "3", "--deterministic"), ("--augment", "--bands", "8")),
+        ("transcribe", ("--epochs", "3"), ("--augment", "--bands", "8")),
     ],
 )
 def test_killed_and_left_alone_end_in_the_same_bits(task, budget, options, tmp_path):
-    words = ("train", task, WRITERS[task](tmp_path), *SMALL, *budget, *options)
+    fixed = (
+        ("--deterministic",) if "--epochs" in budget else ()
+    )  # which nothing that these tasks ask of torch offends
+    words = ("train", task, WRITERS[task](tmp_path), *SMALL, *budget, *fixed, *options)
     killed, alone = tmp_path / "killed", tmp_path / "alone"
     kills = survive(tmp_path, killed, words, seed=len(options))
     # A budget of minutes is measured: the other one takes over the plan, which it finds frozen.

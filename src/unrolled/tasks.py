@@ -268,8 +268,8 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
 def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> Config:
     """The configuration of labelled sequences with every blank filled: `sequences` of `steps` in all; `width` ids,
     or numbers a step."""
-    if find(config.task).input in ("notes", "rolls"):
-        config = _fill_tunes(config, sequences, steps)
+    if find(config.task).input in FILLERS:
+        config = FILLERS[find(config.task).input](config, sequences, steps)
     model, training = config.model, config.training
     tokens = find(config.task).input == "tokens"
     words = tokens and config.data.unit != "char"
@@ -304,20 +304,27 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
 
 
 def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
-    """What differs for tunes: their sequences are long, so that few stand in a batch. Rolls are short of them, and what
-    is read a hundred times is learnt by heart unless much is dropped."""
-    rolls = find(config.task).input == "rolls"
-    hidden = config.model.hidden or (384 if rolls else 256 if steps > 200_000 else 128)
-    most, read = (100, 10_000_000) if rolls else (60, 8_000_000)
-    blanks = {
-        "batch_size": int(min(8, max(2, sequences // 25))),
-        "hidden": hidden,
-        "embedding": 0 if rolls else min(128, hidden),
-        "dropout": 0.2 if not rolls else 0.6 if steps < 50_000 else 0.3,
-    }
-    if rolls or config.training.minutes is None:  # however long the budget
-        blanks["epochs"] = max(4, min(most, round(read / max(1, steps))))
-    return fill(config, blanks)
+    """What differs for tunes: their sequences are long, so that few stand in a batch."""
+    hidden = config.model.hidden or (256 if steps > 200_000 else 128)
+    epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
+    blanks = {"batch_size": _few(sequences), "hidden": hidden, "embedding": min(128, hidden), "dropout": 0.2}
+    return fill(config, blanks | ({"epochs": epochs} if config.training.minutes is None else {}))
+
+
+def _fill_rolls(config: Config, sequences: int, steps: int) -> Config:
+    """What differs for piano rolls: what is read a hundred times is learnt by heart unless much is dropped, and no
+    budget is so long that it should be read more often."""
+    epochs = max(4, min(100, round(10_000_000 / max(1, steps))))
+    dropout = 0.6 if steps < 50_000 else 0.3
+    return fill(config, {"batch_size": _few(sequences), "hidden": 384, "dropout": dropout, "epochs": epochs})
+
+
+def _few(sequences: int) -> int:
+    """How many long sequences stand in a batch."""
+    return int(min(8, max(2, sequences // 25)))
+
+
+FILLERS = {"notes": _fill_tunes, "rolls": _fill_rolls}  # of the inputs whose sizes follow rules of their own
 
 
 def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
