@@ -39,6 +39,7 @@ ORDER = 3
 COUNT = 20
 PUBLISHED = {"JSB_Chorales": (8.33, 7.72), "Nottingham": (3.25, 2.92)}  # an LSTM, the best recurrent network
 ALIKE = {"train": 229, "test": 76, "new": 50}  # tunes of each genre, so that none is the usual one
+KEYS = range(-5, 7)  # semitones that `chords` moves its training pieces by
 HEARD = 300  # events that the classifier hears of a tune
 
 Histograms = dict[str, Counter[int]]
@@ -210,14 +211,15 @@ def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a data set: the same steps by a language model, which knows the notes below when it gives the next one.
 
     A step is its notes from low to high and the word `.`: each roll is one text, so that the log-likelihood of the
-    text is that of the roll. As in the published figures, the piece's end is not asked for.
+    text is that of the roll. Training has every piece in twelve keys, and a first word says how far it was moved; that
+    word and the piece's end are not counted, as nothing like them is in the published figures.
     """
     found: list[dict[str, Any]] = []
     for name in PUBLISHED:
         home, model = options.work / f"{name}.chords", options.work / f"{name}.chords.model"
         home.mkdir(parents=True, exist_ok=True)
         steps = {
-            part: write_chords(folder, name, part, home / f"{part}.txt")
+            part: write_chords(folder, name, part, home / f"{part}.txt", KEYS if part == "train" else (0,))
             for part in ("train", "valid", "test")
         }
         toolkit(
@@ -227,7 +229,7 @@ def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
         )  # fmt: skip
         scored = toolkit("score", model, home / "test.txt", "--tokens", "--json").out
         texts = [json.loads(line) for line in scored.splitlines()]
-        nats = [-sum(token["log_probability"] for token in text["token_scores"][:-1]) for text in texts]
+        nats = [-sum(token["log_probability"] for token in text["token_scores"][1:-1]) for text in texts]
         means = [total / count for total, count in zip(nats, steps["test"], strict=True)]
         found.append(
             {
@@ -242,11 +244,13 @@ def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     return found
 
 
-def write_chords(folder: Path, name: str, part: str, file: Path) -> list[int]:
-    """The rolls of a part of a data set as a text, a piece a line, the keys of a step and a dot; the pieces' steps."""
-    matrices = read_matrices(folder, name, part)
+def write_chords(folder: Path, name: str, part: str, file: Path, keys: Iterable[int]) -> list[int]:
+    """The rolls of a part of a data set as a text, a piece a line in each of the keys (semitones up): the key, then
+    the notes of a step and a dot; the pieces' steps."""
+    matrices = [np.asarray(matrix) > 0 for matrix in read_matrices(folder, name, part)]
     lines = [
-        " ".join(" ".join([*map(str, np.flatnonzero(step).tolist()), "."]) for step in np.asarray(matrix) > 0)
+        " ".join([f"{key:+}", *(" ".join([*map(str, np.flatnonzero(step) + key), "."]) for step in matrix)])
+        for key in keys
         for matrix in matrices
     ]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -2,11 +2,12 @@
 
 Digits are the Free Spoken Digit Dataset (3,000 recordings, 8 kHz, six speakers); its official test part is the
 recordings numbered 0 to 4. `words`: audio:label on it. `speakers`: the same, each speaker left out in turn. `strings`:
-one to five digits of one speaker joined with gaps by chance, each part made of its own recordings, by transcribe.
-`wake`: one digit among the others and noise, by the model of `words`. `prompts`: 432 telephone prompts of one voice, a
-tenth held apart, alone and with a language model of the other transcripts.
+one to five digits of one speaker joined with gaps by chance, each part made of its own recordings, by transcribe, alone
+and with a language model of the training part's transcripts. `wake`: one digit among the others and noise, by the model
+of `words`. `prompts`: 432 telephone prompts of one voice, a tenth held apart, alone and with a language model of the
+other transcripts. `--trial` leaves the test part of the digits alone: those numbered 5 to 14 stand in for it.
 
-    python benchmarks/speech.py words wake strings prompts [--data FOLDER] [--epochs N]
+    python benchmarks/speech.py words wake strings prompts [--data FOLDER] [--epochs N] [--trial]
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import resource
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,14 +34,29 @@ NOISE_MINUTES = 3
 CLIP = 1.0  # seconds of a piece of noise
 
 Row = dict[str, Any]
+Recording = tuple[Path, str, str, bool]  # its digit, its speaker, whether it is of the test part
 
 
-def digits(folder: Path) -> list[tuple[Path, str, str, bool]]:
-    """Each recording, its digit, its speaker, whether it is of the official test part."""
-    found = []
-    for path in sorted((folder / "fsdd" / "recordings").glob("*.wav")):
+@dataclass(frozen=True)
+class Setup:
+    """data: the folder of the recordings.  work: files go here.  options: of `train`.  count: strings to train on.
+    trial: others stand in for the test part."""
+
+    data: Path
+    work: Path
+    options: list[str]
+    count: int
+    trial: bool
+
+
+def digits(setup: Setup) -> list[Recording]:
+    """The recordings of spoken digits."""
+    found: list[Recording] = []
+    for path in sorted((setup.data / "fsdd" / "recordings").glob("*.wav")):
         digit, speaker, number = path.stem.split("_")
-        found.append((path, NAMES[int(digit)], speaker, int(number) < 5))
+        if setup.trial and int(number) < 5:
+            continue
+        found.append((path, NAMES[int(digit)], speaker, int(number) < (15 if setup.trial else 5)))
     return found
 
 
@@ -63,31 +80,33 @@ def measured(model: Path, test: Path, *options: str | Path) -> dict[str, Any]:
     return json.loads(toolkit("evaluate", model, test, "--json", *options).out)
 
 
-def words(data: Path, work: Path, options: list[str]) -> list[Row]:
-    every = digits(data)
-    train = table(work / "train.csv", "label", [(p, d) for p, d, _, test in every if not test])
-    test = table(work / "test.csv", "label", [(p, d) for p, d, _, test in every if test])
-    wall, cpu = trained("audio:label", train, work / "words", options)
-    found = measured(work / "words", test)
+def words(setup: Setup) -> list[Row]:
+    every = digits(setup)
+    train = table(setup.work / "train.csv", "label", [(p, d) for p, d, _, test in every if not test])
+    test = table(setup.work / "test.csv", "label", [(p, d) for p, d, _, test in every if test])
+    wall, cpu = trained("audio:label", train, setup.work / "words", setup.options)
+    found = measured(setup.work / "words", test)
     return [
         {"what": "words right, official test", "accuracy": found["accuracy"], "seconds": wall, "cpu": cpu}
     ]
 
 
-def wake(data: Path, work: Path, options: list[str]) -> list[Row]:
+def wake(setup: Setup) -> list[Row]:
     """Misses of one digit at one false accept a minute; needs the model of `words`."""
     rng = np.random.default_rng(0)
-    test = [(p, d) for p, d, _, test in digits(data) if test]
+    test = [(p, d) for p, d, _, test in digits(setup) if test]
     noise = []
     for i in range(int(NOISE_MINUTES * 60 / CLIP)):
-        path = work / f"noise{i}.wav"
+        path = setup.work / f"noise{i}.wav"
         white = rng.standard_normal(int(CLIP * RATE)) * 10 ** rng.uniform(-3, -0.7)
         kind = [white, np.cumsum(white) * 0.03, np.convolve(white, np.ones(8) / 8, "same")][i % 3]
         soundfile.write(path, np.clip(kind, -1, 1), RATE)
         noise.append((path, "noise"))
     rows = [*test, *noise]
-    listed = table(work / "wake.csv", "label", rows)
-    lines = toolkit("predict", work / "words", listed, "--format", "jsonl", "--top", "10").out.splitlines()
+    listed = table(setup.work / "wake.csv", "label", rows)
+    lines = toolkit(
+        "predict", setup.work / "words", listed, "--format", "jsonl", "--top", "10"
+    ).out.splitlines()
     scores = np.array([json.loads(line)["probabilities"][WAKE] for line in lines])
     true = np.array([label == WAKE for _, label in rows])
     minutes = sum(soundfile.info(p).duration for p, label in rows if label != WAKE) / 60
@@ -105,13 +124,13 @@ def wake(data: Path, work: Path, options: list[str]) -> list[Row]:
     ]
 
 
-def speakers(data: Path, work: Path, options: list[str]) -> list[Row]:
-    every, rows = digits(data), []
+def speakers(setup: Setup) -> list[Row]:
+    every, rows = digits(setup), []
     for speaker in sorted({s for _, _, s, _ in every}):
-        train = table(work / "s.train.csv", "label", [(p, d) for p, d, s, _ in every if s != speaker])
-        test = table(work / "s.test.csv", "label", [(p, d) for p, d, s, _ in every if s == speaker])
-        wall, cpu = trained("audio:label", train, work / "speaker", options)
-        found = measured(work / "speaker", test)
+        train = table(setup.work / "s.train.csv", "label", [(p, d) for p, d, s, _ in every if s != speaker])
+        test = table(setup.work / "s.test.csv", "label", [(p, d) for p, d, s, _ in every if s == speaker])
+        wall, cpu = trained("audio:label", train, setup.work / "speaker", setup.options)
+        found = measured(setup.work / "speaker", test)
         rows.append(
             {"what": f"without {speaker}", "accuracy": found["accuracy"], "seconds": wall, "cpu": cpu}
         )
@@ -123,7 +142,7 @@ def _gap(rng: np.random.Generator) -> Any:
     return np.zeros(int(rng.uniform(0.05, 0.4) * RATE))
 
 
-def joined(folder: Path, recordings: list[tuple[Path, str, str, bool]], count: int, seed: int) -> list[Any]:
+def joined(folder: Path, recordings: list[Recording], count: int, seed: int) -> list[Any]:
     """Strings of one to five digits of one speaker, with gaps of 50 to 400 ms."""
     rng, folder_made = np.random.default_rng(seed), folder
     folder_made.mkdir(exist_ok=True)
@@ -145,58 +164,78 @@ def joined(folder: Path, recordings: list[tuple[Path, str, str, bool]], count: i
     return rows
 
 
-def strings(data: Path, work: Path, options: list[str], count: int) -> list[Row]:
-    every = digits(data)
-    rows = joined(work / "train", [row for row in every if not row[3]], count, 1)
-    train = table(work / "strings.csv", "text", rows)
-    tested = joined(work / "test", [row for row in every if row[3]], 300, 2)
-    test = table(work / "strings.test.csv", "text", tested)
-    wall, cpu = trained("transcribe", train, work / "strings", options)
-    found = measured(work / "strings", test)
-    keys = ("wer", "greedy_wer", "cer", "exact")
-    return [{"what": "strings of 1-5 digits", **{k: found[k] for k in keys}, "seconds": wall, "cpu": cpu}]
+def strings(setup: Setup) -> list[Row]:
+    every = digits(setup)
+    rows = joined(setup.work / "train", [row for row in every if not row[3]], setup.count, 1)
+    train = table(setup.work / "strings.csv", "text", rows)
+    tested = joined(setup.work / "test", [row for row in every if row[3]], 300, 2)
+    test = table(setup.work / "strings.test.csv", "text", tested)
+    wall, cpu = trained("transcribe", train, setup.work / "strings", setup.options)
+    lm = language_model(setup.work, [text for _, text in rows], "--epochs", "5")
+    found: list[Row] = []
+    for name, more in beside(lm):
+        told = measured(setup.work / "strings", test, *more)
+        kept = {key: told[key] for key in ("wer", "greedy_wer", "cer", "exact")}
+        found.append({"what": f"strings of 1-5 digits, {name}", **kept})
+    found[0] |= {"seconds": wall, "cpu": cpu}
+    return found
 
 
-def prompts(data: Path, work: Path, options: list[str]) -> list[Row]:
+def language_model(work: Path, texts: list[str], *options: str) -> Path:
+    """A small one of characters, of the training part's transcripts."""
+    said, out = work / "said.txt", work / "lm"
+    said.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    own = ("--documents", "line", "--hidden", "64", "--dropout", "0.3", "--threads", "1", *options)
+    toolkit("train", "language", said, "--out", out, "--force", *own)
+    return out
+
+
+def beside(lm: Path) -> list[tuple[str, list[str | Path]]]:
+    """The options of an evaluation without and with a language model."""
+    return [("alone", []), ("with a language model", ["--lm", lm, "--lm-weight", "0.5"])]
+
+
+def prompts(setup: Setup) -> list[Row]:
     """Letters, spaces and apostrophes of the transcripts, lower-cased; every tenth by a hash of its name is tested."""
     parts: dict[bool, list[tuple[Path, str]]] = {True: [], False: []}
-    with (data / "asterisk_en" / "transcripts.tsv").open(encoding="utf-8") as file:
+    with (setup.data / "asterisk_en" / "transcripts.tsv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             text = "".join(c if c.isalpha() or c == "'" else " " for c in row["text"].lower())
             held = hashlib.sha256(row["file"].encode()).digest()[0] % 10 == 0
-            parts[held].append((data / "asterisk_en" / "wav" / row["file"], " ".join(text.split())))
-    train = table(work / "prompts.csv", "text", parts[False])
-    test = table(work / "prompts.test.csv", "text", parts[True])
-    said = work / "said.txt"
-    said.write_text("".join(f"{text}\n" for _, text in parts[False]), encoding="utf-8")
-    wall, cpu = trained("transcribe", train, work / "prompts", options)
-    lm = ["--documents", "line", "--epochs", "40", "--hidden", "64", "--dropout", "0.3", "--threads", "1"]
-    toolkit("train", "language", said, "--out", work / "lm", "--force", *lm)
+            parts[held].append((setup.data / "asterisk_en" / "wav" / row["file"], " ".join(text.split())))
+    train = table(setup.work / "prompts.csv", "text", parts[False])
+    test = table(setup.work / "prompts.test.csv", "text", parts[True])
+    wall, cpu = trained("transcribe", train, setup.work / "prompts", setup.options)
+    lm = language_model(setup.work, [text for _, text in parts[False]], "--epochs", "40")
     rows = []
-    for name, more in (("alone", []), ("with a language model", ["--lm", work / "lm", "--lm-weight", "0.5"])):
-        found = measured(work / "prompts", test, *more)
+    for name, more in beside(lm):
+        found = measured(setup.work / "prompts", test, *more)
         row = {"what": f"prompts, {name}", "wer": found["wer"], "cer": found["cer"], "of": found["sequences"]}
         rows.append(row | ({"seconds": wall, "cpu": cpu} if name == "alone" else {}))
     return rows
 
 
+PARTS = {"words": words, "wake": wake, "speakers": speakers, "strings": strings, "prompts": prompts}
+
+
 def main() -> int:
     made = parser(__doc__)
-    made.add_argument("parts", nargs="+", choices=("words", "wake", "speakers", "strings", "prompts"))
+    made.add_argument("parts", nargs="+", choices=PARTS)
     made.add_argument("--data", type=Path, help="the folder of fsdd/ and asterisk_en/")
     made.add_argument("--count", type=int, default=3000, help="strings to train on (default 3000)")
     made.add_argument("--threads", default="2")
     made.add_argument("--options", default="", help="further options of train")
     made.add_argument("--epochs", default="40")
+    made.add_argument("--trial", action="store_true", help="leave the test part of the digits alone")
     args = made.parse_args()
     home = data_folder(args.data, "speech")
     data = home if (home / "fsdd").is_dir() else home / "speech"
     options = ["--threads", args.threads, "--seed", "0", "--epochs", args.epochs, *args.options.split()]
     began, rows = time.monotonic(), list[Row]()
     with TemporaryDirectory() as folder:
+        setup = Setup(data, Path(folder), options, args.count, args.trial)
         for part in args.parts:
-            more = (args.count,) if part == "strings" else ()
-            rows += globals()[part](data, Path(folder), options, *more)
+            rows += PARTS[part](setup)
             print(rows[-1], file=sys.stderr)
     listed = [data / "asterisk_en" / "transcripts.tsv", data / "fsdd" / "README.md"]
     result = record("speech", listed, options=options, rows=rows, seconds=time.monotonic() - began)

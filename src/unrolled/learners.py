@@ -305,7 +305,6 @@ class Translator(_Learner):
         return self._tags("transformer")
 
 
-# By the task, or else by its output.
 class Composer(_Learner):
     """Tunes: X a list of MIDI files (their paths) or of `types.Tune`s, y their genres or nothing."""
 
@@ -347,6 +346,7 @@ class Composer(_Learner):
         return self._tags("transformer")
 
 
+# By the kinds of input and output, or else by the output.
 LEARNERS: dict[
     str,
     type[Classifier] | type[Composer] | type[Regressor] | type[Tagger] | type[Transcriber] | type[Translator],
