@@ -52,19 +52,21 @@ def test_orthogonal_of_zeros_is_zeros():
     assert not orthogonal(torch.zeros(2, 5, 3)).any()
 
 
-def test_muon_is_nesterov_then_orthogonal_in_the_size_of_an_adam_step():
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_muon_is_nesterov_then_orthogonal_in_the_size_of_an_adam_step(decay):
     rng = np.random.default_rng(2)
     shape, lr, momentum = (12, 30), 0.02, 0.95
     gates = [torch.tensor(rng.standard_normal(shape)) for _ in range(3)]
     expected = [gate.numpy().copy() for gate in gates]
     average = [np.zeros(shape) for _ in gates]
-    muon = Muon([gates], lr, momentum)
+    muon = Muon([gates], lr, momentum, decay)
     for _ in range(4):
         for index, gate in enumerate(gates):
             gradient = rng.standard_normal(shape)
             gate.grad = torch.tensor(gradient)
             average[index] = momentum * average[index] + (1 - momentum) * gradient
             nesterov = momentum * average[index] + (1 - momentum) * gradient
+            expected[index] *= 1 - lr * decay
             expected[index] -= lr * 0.2 * math.sqrt(max(shape)) * by_svd(nesterov)
         muon.step()
     for gate, wanted in zip(gates, expected, strict=True):
@@ -101,6 +103,13 @@ def test_muon_takes_the_recurrent_matrices_and_adamw_the_rest():
     assert sorted(taken + rest) == sorted(map(id, named.values()))
     assert isinstance(adamw, torch.optim.AdamW)
     assert all(group["fused"] for group in adamw.param_groups)
+
+
+def test_matrices_decay_whatever_steps_them_and_vectors_do_not():
+    named = weights()
+    for optimizer in make(named.items(), replace(CONFIG, weight_decay=0.1)):
+        for group in optimizer.param_groups:
+            assert group["weight_decay"] == (0.1 if group["params"][0].ndim > 1 else 0.0)
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])

@@ -57,11 +57,15 @@ def _by_blocks(gates: Tensor) -> Tensor:
 class Muon(Optimizer):
     """Muon over groups of matrices of one shape: the gates of a cell, each by itself, tall ones in blocks of rows.
 
-    Each step has the size of an AdamW step: root mean square 0.2 x lr (Liu et al. 2025, arXiv 2502.16982v1).
+    Each step has the size of an AdamW step, root mean square 0.2 x lr, and weights decay as AdamW's do (Liu et al.
+    2025, arXiv 2502.16982v1).
     """
 
-    def __init__(self, groups: list[list[Tensor]], lr: float, momentum: float = 0.95) -> None:
-        super().__init__([{"params": group} for group in groups], {"lr": lr, "momentum": momentum})
+    def __init__(
+        self, groups: list[list[Tensor]], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__([{"params": group} for group in groups], defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] (torch overloads it)
@@ -70,7 +74,7 @@ class Muon(Optimizer):
             gates: list[Tensor] = group["params"]
             updates = _by_blocks(torch.stack([self._momentum(gate, group["momentum"]) for gate in gates]))
             for gate, update in zip(gates, updates, strict=True):
-                gate.add_(update, alpha=-0.2 * group["lr"])
+                gate.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-0.2 * group["lr"])
 
     def _momentum(self, gate: Tensor, momentum: float) -> Tensor:
         """Nesterov's momentum of the gate's gradient, [n_a, n_a + n_x]."""
@@ -103,7 +107,7 @@ def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, .
         if _in_a_cell(name) and weight.ndim == 2:
             cells.setdefault(name.rpartition(".")[0], []).append(weight)
     others = {name: weight for name, weight in weights.items() if not (_in_a_cell(name) and weight.ndim == 2)}
-    muon = Muon(list(cells.values()), config.lr or 0.0)
+    muon = Muon(list(cells.values()), config.lr or 0.0, weight_decay=config.weight_decay or 0.0)
     return muon, *_adamw(others, config)
 
 
@@ -117,7 +121,7 @@ def _decayed(weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, 
     matrices = [weight for weight in weights.values() if weight.ndim > 1]
     vectors = [weight for weight in weights.values() if weight.ndim <= 1]
     return [
-        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": matrices, "weight_decay": config.weight_decay or 0.0},
         {"params": vectors, "weight_decay": 0.0},
     ]
 

@@ -151,7 +151,7 @@ class TrainConfig:
     )
     warmup: float = option(0.03, "share of the training in which the learning rate rises", low=0, high=1)
     clip: float = option(1.0, "largest norm of the gradient; 0 for none", low=0)
-    weight_decay: float = option(0.01, "decoupled weight decay (matrices only)", low=0)
+    weight_decay: float | None = option(None, "decoupled weight decay (matrices only)", low=0)
     momentum: float = option(0.0, "momentum of sgd", low=0, high=1)
     label_smoothing: float = option(0.0, "share of the target spread over all classes", low=0, high=0.9)
     average: float | None = option(
