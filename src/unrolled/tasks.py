@@ -177,7 +177,8 @@ ONLY_INPUTS: dict[str, tuple[str, ...]] = {"grid": ("notes", "rolls"), "transpos
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
 FIRST = {"line": 8.0}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
 RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
-DECAYS = {"muon": 0.1, "adamw": 1e-2, "sgd": 1e-2}  # of weights, of language models, where none is asked for
+DECAY = 1e-2  # of weights, where none is asked for
+CHARACTERS_DECAY = 0.1  # of models of characters that Muon steps: they read little text often
 
 # What sizes follow from: a nominal CPU of two cores, so that the same request gives the same network anywhere.
 FLOPS = 56e9  # a second, of training as a whole, measured on two cores with AVX2
@@ -259,7 +260,7 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "window": 64,
             "first": FIRST.get(config.data.documents or "file", 1.0),
             "lr": RATES[training.optimizer],
-            "weight_decay": DECAYS[training.optimizer],
+            "weight_decay": DECAY if words or training.optimizer != "muon" else CHARACTERS_DECAY,
             "average": 0.0,
             "dropout": dropout,
             "input_dropout": dropout if words else 0.0,  # few characters, each of which counts
@@ -298,7 +299,7 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
             "batch_size": batch_size,
             "window": 512,
             "lr": RATES[training.optimizer] * 0.5,
-            "weight_decay": 1e-2,
+            "weight_decay": DECAY,
             "average": 0.0,
             "dropout": (0.3 if words else 0.1) if writes else (0.4 if words else 0.25) if tokens else 0.2,
             "input_dropout": (0.2 if writes else 0.4) if words else 0.0,
