@@ -227,7 +227,7 @@ def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
             "--documents", "line", "--minutes", f"{options.minutes:g}", "--seed", str(options.seed),
             "--out", model, "--force", *options.extra,
         )  # fmt: skip
-        scored = toolkit("score", model, home / "test.txt", "--tokens", "--json").out
+        scored = toolkit("score", model, home / "test.txt", "--tokens", "--format", "jsonl").out
         texts = [json.loads(line) for line in scored.splitlines()]
         nats = [-sum(token["log_probability"] for token in text["token_scores"][1:-1]) for text in texts]
         means = [total / count for total, count in zip(nats, steps["test"], strict=True)]

@@ -86,9 +86,8 @@ def words(setup: Setup) -> list[Row]:
     test = table(setup.work / "test.csv", "label", [(p, d) for p, d, _, test in every if test])
     wall, cpu = trained("audio:label", train, setup.work / "words", setup.options)
     found = measured(setup.work / "words", test)
-    return [
-        {"what": "words right, official test", "accuracy": found["accuracy"], "seconds": wall, "cpu": cpu}
-    ]
+    part = "trial part" if setup.trial else "official test"
+    return [{"what": f"words right, {part}", "accuracy": found["accuracy"], "seconds": wall, "cpu": cpu}]
 
 
 def wake(setup: Setup) -> list[Row]:
