@@ -237,7 +237,8 @@ def main() -> int:
             rows += PARTS[part](setup)
             print(rows[-1], file=sys.stderr)
     listed = [data / "asterisk_en" / "transcripts.tsv", data / "fsdd" / "README.md"]
-    result = record("speech", listed, options=options, rows=rows, seconds=time.monotonic() - began)
+    settings = {"options": options, "count": args.count, "trial": args.trial}
+    result = record("speech", listed, settings=settings, rows=rows, seconds=time.monotonic() - began)
     finish(result, rows, args.json)
     return 0
 
