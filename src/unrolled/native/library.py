@@ -20,7 +20,6 @@ from ..errors import UsageError, suggest
 
 VERSION = 1  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
-PROVED = ("avx2", "baseline")
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
 _CODES = {
@@ -129,13 +128,8 @@ def knows(cell: Cell) -> bool:
 
 @cache
 def libraries(folder: Path = Path(__file__).parent) -> dict[str, Library]:
-    """The libraries that were built and that this CPU runs, the quickest first.
-
-    Those of AVX-512 have been compiled, and run at their width on other instructions, but not yet proved on a CPU that
-    has it: they are left out unless UNROLLED_KERNEL names them.
-    """
-    names = [name for name in NAMES if name in PROVED or name == os.environ.get("UNROLLED_KERNEL")]
-    opened = {name: _open(name, folder / f"{name}.so") for name in names}
+    """The libraries that were built and that this CPU runs, the quickest first."""
+    opened = {name: _open(name, folder / f"{name}.so") for name in NAMES}
     return {name: library for name, library in opened.items() if library is not None}
 
 
