@@ -22,6 +22,7 @@ template <class Cell> struct Share {
     const long me, size;
     const bool by_rows;
     long begin = 0; // of the step's rows in [N, ...]
+    bool back = false;
 
     template <class Call>
     Share(const Call &f, const Team &team)
@@ -42,25 +43,37 @@ template <class Cell> struct Share {
     long first() const { return by_rows ? me : 0; }
     long all_rows(long t) const { return counts ? counts[t] : batch; }
     long own_rows(long t) const { return all_rows(t) > first() ? up(all_rows(t) - first(), stride()) : 0; }
-    long strips(long gates) const { return up(vectors * gates, STRIP); }
-    long from(long strips) const { return by_rows ? 0 : strips * me / size; }
-    long until(long strips) const { return by_rows ? strips : strips * (me + 1) / size; }
+
+    // Calls work(v, count) with this thread's vectors of units, at most `most` at a time and about equally many. There
+    // and back again from one call to the next: where their weights do not all fit the cache, those that were read
+    // last are read first, while they are still in it.
+    template <class Work> void each(long most, Work work)
+    {
+        const long begin = by_rows ? 0 : vectors * me / size, end = by_rows ? vectors : vectors * (me + 1) / size;
+        const long parts = up(end - begin, most);
+        for (long i = 0; i < parts; i++) {
+            const long part = back ? parts - 1 - i : i;
+            const long v = begin + (end - begin) * part / parts;
+            work(v, begin + (end - begin) * (part + 1) / parts - v);
+        }
+        back = !back;
+    }
+    // The same for packing: by rows all threads pack for all, by units each for itself.
+    template <class Pack> void each_to_pack(long most, Pack pack)
+    {
+        long turn = 0;
+        each(most, [&](long v, long count) {
+            if (!by_rows || turn++ % size == me) pack(v, count);
+        });
+    }
 };
 
-// The packed strips of one matrix: by rows all threads pack for all, by units each for itself.
+// The packed strips of one matrix [K, vectors], each at its first vector's place.
 struct Packed {
     float *strips;
     long K;
-    float *strip(long s) const { return strips + s * K * STRIP * W; }
+    float *strip(long vector) const { return strips + vector * K * W; }
 };
-
-template <class S, class Pack> void pack_all(const S &share, long strips, Pack pack)
-{
-    if (share.by_rows)
-        for (long s = share.me; s < strips; s += share.size) pack(s);
-    else
-        for (long s = share.from(strips); s < share.until(strips); s++) pack(s);
-}
 
 // ---- forward
 
@@ -73,23 +86,21 @@ template <class Cell> struct Forward {
 
     Forward(const unrolled_forward &f, Team &team) : f(f), team(team), share(f, team)
     {
-        const long weights = share.strips(Cell::GATES) * f.of.units * STRIP * W;
         first = {f.work, f.of.units};
-        second = {f.work + weights, f.of.units};
-        float *behind = second.strips + Cell::SECOND * share.strips(1) * f.of.units * STRIP * W;
-        scratch = behind + team.me * f.of.batch * STRIP * W;
+        second = {first.strip(share.vectors * Cell::GATES), f.of.units};
+        scratch = second.strip(share.vectors * Cell::SECOND) + team.me * f.of.batch * STRIP * W;
     }
 
     void pack()
     {
-        const long rows = share.vectors * Cell::GATES * W;
-        pack_all(share, share.strips(Cell::GATES), [&](long s) {
-            pack_rows(f.of.W_a, f.of.ld_W, rows, f.of.units, s * STRIP * W, first.strip(s));
+        const long rows = share.vectors * Cell::GATES * W, K = f.of.units;
+        share.each_to_pack(STRIP / Cell::GATES, [&](long v, long count) {
+            v *= Cell::GATES;
+            pack_rows(f.of.W_a, f.of.ld_W, rows, K, v * W, count * Cell::GATES, first.strip(v));
         });
         if (Cell::SECOND)
-            pack_all(share, share.strips(1), [&](long s) {
-                const float *own = f.of.W_a + rows * f.of.ld_W;
-                pack_rows(own, f.of.ld_W, share.vectors * W, f.of.units, s * STRIP * W, second.strip(s));
+            share.each_to_pack(STRIP, [&](long v, long count) {
+                pack_rows(f.of.W_a + rows * f.of.ld_W, f.of.ld_W, share.vectors * W, K, v * W, count, second.strip(v));
             });
         if (share.by_rows) team.sync();
     }
@@ -99,14 +110,19 @@ template <class Cell> struct Forward {
     template <int GATES, class Point>
     void stage(Spot s, long rows, const float *left, const Packed &packed, long column, bool keep, Point point)
     {
-        const long strips = share.strips(GATES), stride = share.stride();
-        const long begin = share.begin + share.first();
-        for (long strip = share.from(strips); strip < share.until(strips); strip++) {
-            const long vector = strip * STRIP / GATES, last = vector + STRIP / GATES;
-            const long wanted = last < share.vectors ? last : share.vectors;
-            product<Quick>(rows, left + share.first() * s.units, stride * s.units, packed.strip(strip), packed.K,
-                           (wanted - vector) * GATES, scratch);
-            for (long v = vector; v < wanted; v++) {
+        const long stride = share.stride(), begin = share.begin + share.first();
+        share.each(STRIP / GATES, [&](long vector, long count) {
+            Ahead ahead;
+            for (long r = 0; r < rows; r++) {
+                const long now = begin + r * stride, unit = now * s.units + vector * W;
+                ahead.add(f.gates + now * share.row + column + vector * GATES * W, count * GATES * W);
+                ahead.add(f.a + unit, count * W);
+                if (!f.train) continue;
+                for (const float *kept : {f.c, f.tanh_c, f.relevant}) ahead.add(kept ? kept + unit : nullptr, count * W);
+            }
+            product<Quick>(rows, left + share.first() * s.units, stride * s.units, packed.strip(vector * GATES),
+                           packed.K, count * GATES, scratch, ahead);
+            for (long v = vector; v < vector + count; v++) {
                 const long gates = column + v * GATES * W;
                 s.at = v * W;
                 for (long r = 0; r < rows; r++) {
@@ -114,7 +130,7 @@ template <class Cell> struct Forward {
                     s.now = begin + r * stride;
                     s.gates = s.now * share.row + v * Cell::GATES * W;
                     float *own = f.gates + s.now * share.row + gates;
-                    const float *sum = scratch + r * STRIP * W + (v - vector) * GATES * W;
+                    const float *sum = scratch + (r * STRIP + (v - vector) * GATES) * W;
                     V z[GATES];
                     UNROLL
                     for (int g = 0; g < GATES; g++)
@@ -126,7 +142,7 @@ template <class Cell> struct Forward {
                     }
                 }
             }
-        }
+        });
         if (!share.by_rows) team.sync();
     }
 
@@ -178,21 +194,21 @@ template <class Cell> struct Backward {
 
     Backward(const unrolled_backward &f, Team &team) : f(f), team(team), share(f, team)
     {
-        const long strips = up(share.vectors, STRIP), K = share.vectors * W;
+        const long K = share.vectors * W;
         first = {f.work, K * GATES};
-        second = {f.work + strips * STRIP * W * first.K, K * SECOND};
-        scratch = second.strips + strips * STRIP * W * second.K;
+        second = {first.strip(share.vectors), K * SECOND};
+        scratch = second.strip(share.vectors);
         d_b = scratch + (team.size * f.of.batch * STRIP * W + team.me * share.row);
         scratch += team.me * f.of.batch * STRIP * W;
     }
 
     void pack()
     {
-        pack_all(share, up(share.vectors, STRIP), [&](long s) {
-            pack_columns(f.of.W_a, f.of.ld_W, first.K, f.of.units, s * STRIP * W, first.strip(s));
+        share.each_to_pack(STRIP, [&](long v, long count) {
+            pack_columns(f.of.W_a, f.of.ld_W, first.K, f.of.units, v * W, count, first.strip(v));
             if (SECOND)
-                pack_columns(f.of.W_a + first.K * f.of.ld_W, f.of.ld_W, second.K, f.of.units, s * STRIP * W,
-                             second.strip(s));
+                pack_columns(f.of.W_a + first.K * f.of.ld_W, f.of.ld_W, second.K, f.of.units, v * W, count,
+                             second.strip(v));
         });
         for (long i = 0; i < share.row; i++) d_b[i] = 0.0f;
         if (share.by_rows) team.sync();
@@ -203,14 +219,21 @@ template <class Cell> struct Backward {
     template <class Point>
     void stage(Spot s, long multiplied, long rows, const float *left, const Packed &packed, Point point)
     {
-        const long strips = up(share.vectors, STRIP), stride = share.stride();
-        const long begin = share.begin + share.first();
-        for (long strip = share.from(strips); strip < share.until(strips); strip++) {
-            const long vector = strip * STRIP, last = vector + STRIP;
-            const long wanted = last < share.vectors ? last : share.vectors;
-            product<Quick>(multiplied, left + share.first() * share.row, stride * share.row, packed.strip(strip),
-                           packed.K, wanted - vector, scratch);
-            for (long v = vector; v < wanted; v++) {
+        const long stride = share.stride(), begin = share.begin + share.first();
+        share.each(STRIP, [&](long vector, long count) {
+            Ahead ahead;
+            const float *before = s.c_prev ? s.c_prev : s.a_prev; // none behind the first step
+            for (long r = 0; r < rows; r++) {
+                const long now = begin + r * stride, unit = now * s.units + vector * W;
+                ahead.add(f.gates + now * share.row + place(vector, 0), count * GATES * W);
+                ahead.add(f.d_gates + now * share.row + place(vector, 0), count * GATES * W);
+                ahead.add(f.d_a + unit, count * W);
+                ahead.add(f.tanh_c ? f.tanh_c + unit : nullptr, count * W);
+                ahead.add(before ? before + s.units * (share.first() + r * stride) + vector * W : nullptr, count * W);
+            }
+            product<Quick>(multiplied, left + share.first() * share.row, stride * share.row, packed.strip(vector),
+                           packed.K, count, scratch, ahead);
+            for (long v = vector; v < vector + count; v++) {
                 s.at = v * W;
                 V sum[GATES + SECOND];
                 for (int g = 0; g < GATES + SECOND; g++) sum[g] = load(d_b + place(v, g));
@@ -219,11 +242,11 @@ template <class Cell> struct Backward {
                     s.now = begin + r * stride;
                     s.gates = s.now * share.row + place(v, 0);
                     s.second = s.now * share.row + place(v, GATES);
-                    point(s, r < multiplied ? load(scratch + r * STRIP * W + (v - vector) * W) : V{}, sum);
+                    point(s, r < multiplied ? load(scratch + (r * STRIP + v - vector) * W) : V{}, sum);
                 }
                 for (int g = 0; g < GATES + SECOND; g++) store(d_b + place(v, g), sum[g]);
             }
-        }
+        });
         if (!share.by_rows) team.sync();
     }
     long place(long v, int g) const // of a gate within a row
@@ -270,17 +293,31 @@ template <class Cell> struct Backward {
     }
 };
 
+template <class Cell> void rows_of(const unrolled_rows &f, Team &team)
+{
+    const long vectors = up(f.units, W), size = sizeof(float) * f.columns;
+    for (long unit = vectors * W * team.me / team.size; unit < vectors * W * (team.me + 1) / team.size; unit++)
+        for (long g = 0; g < Cell::GATES + Cell::SECOND; g++) {
+            const long v = unit / W, of = g < Cell::GATES ? v * Cell::GATES + g : vectors * Cell::GATES + v;
+            float *joined = f.joined + (of * W + unit % W) * f.columns, *part = f.parts[g] + unit * f.columns;
+            if (unit >= f.units) memset(joined, 0, f.back ? 0 : size);
+            else if (f.back) memcpy(part, joined, size);
+            else memcpy(joined, part, size);
+        }
+}
+
 template <class Cell> void forward_of(const unrolled_forward &f, Team &team) { Forward<Cell>(f, team).run(); }
 template <class Cell> void backward_of(const unrolled_backward &f, Team &team) { Backward<Cell>(f, team).run(); }
 
 struct Entry {
     void (*forward)(const unrolled_forward &, Team &);
     void (*backward)(const unrolled_backward &, Team &);
+    void (*rows)(const unrolled_rows &, Team &);
     long gates; // all
 };
 template <class Cell> constexpr Entry entry()
 {
-    return {forward_of<Cell>, backward_of<Cell>, Cell::GATES + Cell::SECOND};
+    return {forward_of<Cell>, backward_of<Cell>, rows_of<Cell>, Cell::GATES + Cell::SECOND};
 }
 
 constexpr Entry CELLS[] = {entry<Rnn<false>>(), entry<Rnn<true>>(), entry<GruSimple>(), entry<Gru>(), entry<Lstm>()};
@@ -291,16 +328,19 @@ bool known(int64_t cell) { return cell >= 0 && cell < (int64_t)(sizeof CELLS / s
 
 extern "C" {
 
-int64_t unrolled_version(void) { return 1; }
+int64_t unrolled_version(void) { return 2; }
 int64_t unrolled_width(void) { return W; }
 
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads)
 {
-    const long vectors = up(units, W), gates = known(cell) ? CELLS[cell].gates : 0;
-    const long forward = (up(vectors * gates, STRIP) + 1) * STRIP * W * units; // a GRU's two parts end in a strip each
-    const long backward = up(vectors, STRIP) * STRIP * W * vectors * W * gates;
-    const long own = batch * STRIP * W + vectors * W * gates;
-    return (forward > backward ? forward : backward) + (threads < 1 ? 1 : threads) * own;
+    const long row = known(cell) ? CELLS[cell].gates * up(units, W) * W : 0;
+    const long packed = row * up(units, W) * W; // either way at most
+    return packed + (threads < 1 ? 1 : threads) * (batch * STRIP * W + row);
+}
+
+void unrolled_move_rows(const unrolled_rows *call)
+{
+    if (known(call->cell)) run(*call, call->threads, CELLS[call->cell].rows);
 }
 
 void unrolled_run_forward(const unrolled_forward *call)

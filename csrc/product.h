@@ -1,42 +1,71 @@
 // The one product of all cells: a few rows times a packed matrix, in tiles that stay in registers.
 //
-// The packed matrix has its columns in strips of STRIP vectors, a strip in panels of TILE_VECTORS vectors, and a panel
-// holds its columns for k = 0, 1, 2 ... one after the other, so that it is read from front to back.
+// The packed matrix has its columns in strips of up to STRIP vectors, a strip in panels of up to TILE_VECTORS vectors,
+// and a panel holds its columns for k = 0, 1, 2 ... one after the other, so that it is read from front to back.
 #pragma once
 #include "vec.h"
 
-constexpr int STRIP = 4, PANELS = STRIP / TILE_VECTORS, PANEL = TILE_VECTORS * W;
+constexpr int STRIP = 4, SUMS = TILE_ROWS * TILE_VECTORS;
 
 constexpr long up(long n, long by) { return (n + by - 1) / by; } // n / by, rounded up
+constexpr int least(int a, int b) { return a < b ? a : b; }
 
-// C [ROWS, STRIP * W] = A [ROWS, K] B [K, PANEL], or += where `add`; A's rows lie lda apart. SPLIT sums in turn hide
-// the latency of an addition where there are few rows.
-template <int ROWS, int SPLIT>
-static void tile(const float *__restrict A, long lda, const float *__restrict B, long K, float *__restrict C, bool add)
+// Lines of memory that will be wanted next: a tile has one brought near at each of its steps, as rows of one array lie
+// too far apart for the processor to guess, and all at once would only wait for each other.
+struct Ahead {
+    static constexpr long MOST = 1024;
+    const float *lines[MOST];
+    long count = 0, done = 0;
+
+    void add(const float *p, long floats) // of one row; p may be NULL
+    {
+        if (!p || !floats) return;
+        for (long i = 0; i < floats && count < MOST; i += 16) lines[count++] = p + i;
+        if (count < MOST) lines[count++] = p + floats - 1;
+    }
+    long take(long most) // how many from `done` on
+    {
+        const long left = count - done, n = left < most ? left : most;
+        done += n;
+        return n;
+    }
+};
+
+// C [ROWS, STRIP * W] = A [ROWS, K] B [K, WIDE * W], or += where `add`; A's rows lie lda apart. SPLIT sums in turn hide
+// the latency of an addition where there are few.
+template <int ROWS, int WIDE, int SPLIT>
+static void tile(const float *__restrict A, long lda, const float *__restrict B, long K, float *__restrict C, bool add,
+                 Ahead &ahead)
 {
-    V sum[SPLIT][ROWS][TILE_VECTORS] = {};
-    auto multiply = [&](long k, V(&into)[ROWS][TILE_VECTORS]) __attribute__((always_inline)) {
-        V b[TILE_VECTORS];
+    V sum[SPLIT][ROWS][WIDE] = {};
+    auto multiply = [&](long k, V(&into)[ROWS][WIDE]) __attribute__((always_inline)) {
+        V b[WIDE];
         UNROLL
-        for (int v = 0; v < TILE_VECTORS; v++) b[v] = load(B + k * PANEL + v * W);
+        for (int v = 0; v < WIDE; v++) b[v] = load(B + (k * WIDE + v) * W);
         UNROLL
         for (int r = 0; r < ROWS; r++) {
             V a = all(A[r * lda + k]);
             UNROLL
-            for (int v = 0; v < TILE_VECTORS; v++) into[r][v] += a * b[v];
+            for (int v = 0; v < WIDE; v++) into[r][v] += a * b[v];
         }
     };
-    long k = 0;
-    for (; k + SPLIT <= K; k += SPLIT) {
+    auto step = [&](long k) __attribute__((always_inline)) {
         UNROLL
         for (int s = 0; s < SPLIT; s++) multiply(k + s, sum[s]);
+    };
+    long k = 0;
+    const float *const *line = ahead.lines + ahead.done;
+    for (const long end = ahead.take(K / SPLIT) * SPLIT; k < end; k += SPLIT) {
+        __builtin_prefetch(*line++, 0, 2);
+        step(k);
     }
+    for (; k + SPLIT <= K; k += SPLIT) step(k);
     for (; k < K; k++) multiply(k, sum[0]);
     UNROLL
     for (int r = 0; r < ROWS; r++) {
         UNROLL
-        for (int v = 0; v < TILE_VECTORS; v++) {
-            float *c = C + r * STRIP * W + v * W;
+        for (int v = 0; v < WIDE; v++) {
+            float *c = C + (r * STRIP + v) * W;
             V total = sum[0][r][v];
             UNROLL
             for (int s = 1; s < SPLIT; s++) total += sum[s][r][v];
@@ -46,53 +75,71 @@ static void tile(const float *__restrict A, long lda, const float *__restrict B,
 }
 
 struct Quick { // any number of rows, as quick as it goes
-    static constexpr long ROWS = TILE_ROWS;
-    static void tiles(long rows, const float *A, long lda, const float *B, long K, float *C, bool add)
-    {
-        switch (rows) {
-        case 1: return tile<1, 4>(A, lda, B, K, C, add);
-        case 2: return tile<2, 2>(A, lda, B, K, C, add);
-        case 3: return tile<3, 2>(A, lda, B, K, C, add);
-        case 4: return tile<4, 1>(A, lda, B, K, C, add);
-        case 5: return tile<5, 1>(A, lda, B, K, C, add);
-        default: return tile<TILE_ROWS, 1>(A, lda, B, K, C, add);
-        }
-    }
+    static constexpr int rows(int wide) { return least(12, SUMS / wide); }
+    static constexpr int split(int rows, int wide) { return rows * wide * 2 > SUMS ? 1 : least(4, SUMS / (rows * wide)); }
 };
 struct Alike { // every row is summed in the same order, whatever rows stand beside it
-    static constexpr long ROWS = 3;
-    static void tiles(long rows, const float *A, long lda, const float *B, long K, float *C, bool add)
-    {
-        switch (rows) {
-        case 1: return tile<1, 2>(A, lda, B, K, C, add);
-        case 2: return tile<2, 2>(A, lda, B, K, C, add);
-        default: return tile<3, 2>(A, lda, B, K, C, add);
-        }
-    }
+    static constexpr int rows(int) { return 3; }
+    static constexpr int split(int, int) { return 2; }
 };
 
-// C [rows, STRIP * W] = A [rows, K] times one packed strip, of which `vectors` are wanted; += where `add`.
-template <class How>
-static void product(long rows, const float *A, long lda, const float *strip, long K, long vectors, float *C,
-                    bool add = false)
+// One panel of WIDE vectors and so many rows, at most ROWS.
+template <class How, int WIDE, int ROWS = How::rows(WIDE)>
+static void tiles(long rows, const float *A, long lda, const float *B, long K, float *C, bool add,
+                  Ahead &ahead)
 {
-    const long groups = up(rows, How::ROWS), blocks = up(K, K_BLOCK);
-    for (long panel = 0; panel * TILE_VECTORS < vectors; panel++)
-        for (long block = 0; block < blocks; block++) { // so that this part of the panel stays in the first cache
-            const long k = K * block / blocks, end = K * (block + 1) / blocks;
-            for (long group = 0; group < groups; group++) {
-                const long r = rows * group / groups, last = rows * (group + 1) / groups;
-                How::tiles(last - r, A + r * lda + k, lda, strip + (panel * K + k) * PANEL, end - k,
-                        C + r * STRIP * W + panel * PANEL, add || block > 0);
-            }
-        }
+    if constexpr (ROWS > 1)
+        if (rows < ROWS) return tiles<How, WIDE, ROWS - 1>(rows, A, lda, B, K, C, add, ahead);
+    tile<ROWS, WIDE, How::split(ROWS, WIDE)>(A, lda, B, K, C, add, ahead);
 }
 
-// Packs one strip whose columns are rows of M [rows, K]: from row `first` on; rows past the end are zeros.
-static void pack_rows(const float *M, long ld, long rows, long K, long first, float *strip)
+// One panel and any number of rows.
+template <class How, int WIDE>
+static void panel(long rows, const float *A, long lda, const float *B, long K, float *C, bool add,
+                  Ahead &ahead)
 {
-    for (long v = 0; v < STRIP; v++) {
-        float *to = strip + v / TILE_VECTORS * K * PANEL + v % TILE_VECTORS * W;
+    const long groups = up(rows, How::rows(WIDE)), blocks = up(K, K_BLOCK);
+    for (long block = 0; block < blocks; block++) { // so that this part of the panel stays in the first cache
+        const long k = K * block / blocks, end = K * (block + 1) / blocks;
+        for (long group = 0; group < groups; group++) {
+            const long r = rows * group / groups, last = rows * (group + 1) / groups;
+            tiles<How, WIDE>(last - r, A + r * lda + k, lda, B + k * WIDE * W, end - k, C + r * STRIP * W,
+                             add || block > 0, ahead);
+        }
+    }
+}
+
+// C [rows, width * W], its rows STRIP * W apart, = A [rows, K] times a packed strip of `width` vectors; += where `add`.
+template <class How>
+static void product(long rows, const float *A, long lda, const float *strip, long K, long width, float *C,
+                    Ahead &ahead, bool add = false)
+{
+    for (long v = 0; v < width; v += TILE_VECTORS) {
+        const float *B = strip + v * K * W;
+        const long wide = width - v;
+        if constexpr (TILE_VECTORS > 2) {
+            if (wide > 3) { panel<How, 4>(rows, A, lda, B, K, C + v * W, add, ahead); continue; }
+            if (wide == 3) { panel<How, 3>(rows, A, lda, B, K, C + v * W, add, ahead); continue; }
+        }
+        if (wide > 1) panel<How, 2>(rows, A, lda, B, K, C + v * W, add, ahead);
+        else panel<How, 1>(rows, A, lda, B, K, C + v * W, add, ahead);
+    }
+}
+
+// Where vector v of a strip stands, and how far apart its lines are.
+INLINE float *line_of(float *strip, long K, long width, long v, long &apart)
+{
+    const long first = v - v % TILE_VECTORS, wide = width - first;
+    apart = (wide < TILE_VECTORS ? wide : TILE_VECTORS) * W;
+    return strip + first * K * W + (v - first) * W;
+}
+
+// Packs a strip whose columns are rows of M [rows, K], from row `first` on; rows past the end are zeros.
+static void pack_rows(const float *M, long ld, long rows, long K, long first, long width, float *strip)
+{
+    for (long v = 0; v < width; v++) {
+        long apart;
+        float *to = line_of(strip, K, width, v, apart);
         for (long k = 0; k < K; k += W) {
             V block[W];
             for (long i = 0; i < W; i++) {
@@ -100,18 +147,20 @@ static void pack_rows(const float *M, long ld, long rows, long K, long first, fl
                 block[i] = row < rows ? load(M + row * ld + k, K - k) : V{};
             }
             transpose(block);
-            for (long i = 0; i < W && k + i < K; i++) store(to + (k + i) * PANEL, block[i]);
+            for (long i = 0; i < W && k + i < K; i++) store(to + (k + i) * apart, block[i]);
         }
     }
 }
 
-// Packs one strip whose columns are columns of M [K, columns]: from column `first` on; those past the end are zeros.
-[[maybe_unused]] static void pack_columns(const float *M, long ld, long K, long columns, long first, float *strip)
+// Packs a strip whose columns are columns of M [K, columns], from column `first` on; those past the end are zeros.
+[[maybe_unused]] static void pack_columns(const float *M, long ld, long K, long columns, long first, long width,
+                                          float *strip)
 {
-    for (long v = 0; v < STRIP; v++) {
+    for (long v = 0; v < width; v++) {
+        long apart;
+        float *to = line_of(strip, K, width, v, apart);
         const long column = first + v * W;
-        float *to = strip + v / TILE_VECTORS * K * PANEL + v % TILE_VECTORS * W;
         for (long k = 0; k < K; k++)
-            store(to + k * PANEL, column < columns ? load(M + k * ld + column, columns - column) : V{});
+            store(to + k * apart, column < columns ? load(M + k * ld + column, columns - column) : V{});
     }
 }

@@ -11,16 +11,20 @@ constexpr long fours(long K) { return up(K, 4); }
 // A packed matrix [rows, K]: the strips of product.h; in int8 a scale for each row first, and then strip by strip
 // [four of K][vector][lane][4], so that one instruction has four products of a lane beside each other.
 struct Packed {
-    long strips, K;
+    long vectors, strips, K;
     float *floats;
 
-    Packed(long rows, long K, const void *at) : strips(up(up(rows, W), STRIP)), K(K), floats((float *)at) {}
+    Packed(long rows, long K, const void *at)
+        : vectors(up(rows, W)), strips(up(vectors, STRIP)), K(K), floats((float *)at)
+    {
+    }
+    long width(long s) const { return s + 1 < strips ? STRIP : vectors - s * STRIP; }
     float *strip(long s) const { return floats + s * K * STRIP * W; }
     float *scales(long s) const { return floats + s * STRIP * W; }
     int8_t *bytes(long s) const { return (int8_t *)(floats + strips * STRIP * W) + s * fours(K) * STRIP * W * 4; }
     long size(long bits) const
     {
-        return bits == 8 ? strips * STRIP * W * (4 + 4 * fours(K)) : strips * STRIP * W * 4 * K;
+        return bits == 8 ? strips * STRIP * W * (4 + 4 * fours(K)) : vectors * W * 4 * K;
     }
 };
 
@@ -80,9 +84,12 @@ Left left_of(long rows, long K, long bits, const float *x, float *&work)
 }
 
 // C [rows, STRIP * W] = left times a strip, += where `add`.
-void times(const Left &left, const Packed &packed, long strip, long vectors, float *C, bool add)
+void times(const Left &left, const Packed &packed, long strip, float *C, bool add)
 {
-    if (left.bits != 8) return product<Alike>(left.rows, left.x, left.K, packed.strip(strip), left.K, vectors, C, add);
+    Ahead nothing;
+    if (left.bits != 8)
+        return product<Alike>(left.rows, left.x, left.K, packed.strip(strip), left.K, packed.width(strip), C, nothing,
+                              add);
     const int8_t *bytes = packed.bytes(strip);
     for (long r = 0; r < left.rows; r++) {
         I sum[STRIP] = {};
@@ -144,8 +151,8 @@ template <class Cell> struct Step {
         for (long strip = 0; strip < W_a.strips; strip++) {
             const long vector = strip * STRIP / GATES, last = vector + STRIP / GATES;
             const long wanted = last < vectors ? last : vectors;
-            times(a, W_a, strip, (wanted - vector) * GATES, scratch, false);
-            if (f.W_x[which]) times(inputs, W_x, strip, (wanted - vector) * GATES, scratch, true);
+            times(a, W_a, strip, scratch, false);
+            if (f.W_x[which]) times(inputs, W_x, strip, scratch, true);
             for (long v = vector; v < wanted; v++)
                 for (long r = 0; r < f.rows; r++) {
                     const long gates = column + v * GATES * W, own = r * row;
@@ -229,8 +236,8 @@ void head_of(const unrolled_head &f)
     x.ready();
     const Packed packed(f.outputs, f.inputs, f.W);
     for (long strip = 0; strip < packed.strips; strip++) {
-        const long first = strip * STRIP * W, left = f.outputs - first, vectors = up(left, W);
-        times(x, packed, strip, vectors < STRIP ? vectors : STRIP, scratch, false);
+        const long first = strip * STRIP * W, left = f.outputs - first;
+        times(x, packed, strip, scratch, false);
         for (long r = 0; r < f.rows; r++)
             for (long i = 0; i < left && i < STRIP * W; i += W)
                 store(f.y + r * f.outputs + first + i,
@@ -252,7 +259,7 @@ void unrolled_pack(int64_t rows, int64_t K, const float *M, int64_t ld, int64_t 
 {
     const Packed packed(rows, K, to);
     if (bits == 8) return pack_bytes(M, ld, rows, packed);
-    for (long s = 0; s < packed.strips; s++) pack_rows(M, ld, rows, K, s * STRIP * W, packed.strip(s));
+    for (long s = 0; s < packed.strips; s++) pack_rows(M, ld, rows, K, s * STRIP * W, packed.width(s), packed.strip(s));
 }
 
 int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs)

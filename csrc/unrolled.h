@@ -64,6 +64,17 @@ int64_t unrolled_cpu(void);     // 1 where this CPU has the library's instructio
 // Floats of scratch that either call needs.
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads);
 
+// Between the gates' own matrices, as a person has them, and one whose rows are those of `row`. Lanes past n_a become
+// zeros on the way there and are passed over on the way back.
+typedef struct {
+    int64_t cell, threads, units, columns;
+    float *const *parts; // for each gate [n_a, columns], in the order in which `row` names them
+    float *joined;       // [row, columns]
+    int64_t back;        // 0: parts -> joined; 1: joined -> parts
+} unrolled_rows;
+
+void unrolled_move_rows(const unrolled_rows *call);
+
 // Whole sequences; see the structures. Unknown cells and empty sequences return at once.
 void unrolled_run_forward(const unrolled_forward *call);
 void unrolled_run_backward(const unrolled_backward *call);

@@ -70,23 +70,39 @@ INLINE Parts split(V x)
     p = p * r + 5.0000001201e-1f;
     return {(V)(((I)shifted + 127) << 23), p * (r * r) + r};
 }
-INLINE V clamp(V x, float limit)
+INLINE V clamp(V x, float limit) // a NaN stays
 {
-    x = x > limit ? all(limit) : x; // in this order a NaN stays
+#if defined(__AVX512F__)
+    return (V)_mm512_max_ps((__m512)all(-limit), _mm512_min_ps((__m512)all(limit), (__m512)x)); // NaN: the second one
+#else
+    x = x > limit ? all(limit) : x;
     return x < -limit ? all(-limit) : x;
+#endif
+}
+
+// 1 / x for 1 <= x <= 2^126, within a unit in the last place: where a division takes as long as sixteen products, a
+// good guess and one step of Newton's are quicker.
+INLINE V inverse(V x)
+{
+#if defined(__AVX512F__)
+    const V guess = (V)_mm512_rcp14_ps((__m512)x);
+    return guess + guess * (1.0f - x * guess);
+#else
+    return 1.0f / x;
+#endif
 }
 
 // Within 3 units in the last place; from |x| = 87 on, where float32 ends, they stay what they are there.
 INLINE V sigmoid(V x)
 {
     Parts e = split(clamp(-x, 87.0f));
-    return 1.0f / (1.0f + (e.power * e.rest + e.power));
+    return inverse(1.0f + (e.power * e.rest + e.power));
 }
 INLINE V tanh(V x)
 {
     Parts e = split(clamp(x + x, 20.0f)); // tanh(10) is 1
     V less = e.power * e.rest + (e.power - 1.0f); // e^2x - 1 without cancellation: right for small x too
-    return less / (less + 2.0f);
+    return less * inverse(less + 2.0f);
 }
 INLINE V relu(V x) { return x < 0.0f ? V{} : x; }
 

@@ -161,9 +161,7 @@ class _Sequence(torch.autograd.Function):
         a, d_a = (call.packed(t.reshape(-1, n_a)).contiguous() for t in (out, d_outputs[0]))  # [N, n_a]
         d_state = [d.clone() for d in call.sorted(d_outputs[1:])]
         d_gates, d_b = _run_back(call, W, before, _Made(a, (), tuple(kept)), d_a, d_state)
-        d_W = torch.empty_like(W)
-        _d_inputs(d_gates, taken, into=d_W[:, n_a:])
-        _d_recurrent(call, d_gates, before[0], a, kept, into=d_W[:, :n_a])
+        d_W = _d_weights(call, W, d_gates, taken, before[0], a, kept)
         d_x = None
         if ctx.needs_input_grad[1]:
             d_x = call.padded(d_gates @ W[:, n_a:], out.shape[0] * out.shape[1]).view(ctx.shape)
@@ -213,35 +211,48 @@ def _run_back(
     return d_gates, d_b
 
 
-def _d_inputs(d_gates: Tensor, taken: Tensor, *, into: Tensor) -> None:
-    """The gradient of W_x [row, n_x]: one product, or for ids sums by column."""
-    if taken.is_floating_point():
-        torch.mm(d_gates.T, taken, out=into)
-        return
-    there = taken >= 0
-    into.copy_(d_gates.new_zeros(into.T.shape).index_add_(0, taken[there], d_gates[there]).T)
-
-
-def _d_recurrent(
-    call: Call, d_gates: Tensor, first: Tensor, a: Tensor, kept: Sequence[Tensor], *, into: Tensor
-) -> None:
-    """The gradient of W_a [row, n_a]: one product over all steps, their left operands a_prev, and one over the first
-    step's rows; one more for the gates whose left operand is gamma_r * c_prev."""
-    begin = len(first) if call.order is None else int(call.order.counts[:1].sum())
-    a_prev = a[: len(a) - begin] if call.order is None else a.index_select(0, call.order.before)
-    by_a_prev = len(into) * len(call.cell.groups[0]) // len(call.cell.gates)  # rows of W_a
-    torch.mm(d_gates[begin:, :by_a_prev].T, a_prev, out=into[:by_a_prev])
-    into[:by_a_prev].addmm_(d_gates[:begin, :by_a_prev].T, first[:begin])
-    if by_a_prev < len(into):
-        torch.mm(d_gates[:, by_a_prev:].T, kept[1], out=into[by_a_prev:])
+def _d_weights(
+    call: Call, W: Tensor, d_gates: Tensor, taken: Tensor, first: Tensor, a: Tensor, kept: Sequence[Tensor]
+) -> Tensor:
+    """The gradient of W [row, n_a + n_x], one product over all steps for each group of gates: d_gates times what they
+    multiplied, [a_prev, x], or for the candidate of a GRU [gamma_r * c_prev, x]. For ids the columns of x are sums."""
+    begin, (rows, n_a) = len(first) if call.order is None else int(call.order.counts[:1].sum()), a.shape
+    a_prev = a[: rows - begin] if call.order is None else a.index_select(0, call.order.before)
+    a_prev = torch.cat((first[:begin], a_prev))  # [N, n_a]
+    d_W, at = torch.empty_like(W), 0  # at: of the group's rows
+    numbers = taken.is_floating_point()
+    for group, left in zip(call.cell.groups, (a_prev, *kept[1:]), strict=False):
+        end = at + len(W) * len(group) // len(call.cell.gates)
+        stacked = torch.cat((left, taken), 1) if numbers else left  # [N, n_a + n_x] or [N, n_a]
+        torch.mm(d_gates[:, at:end].T, stacked, out=d_W[at:end, : stacked.shape[1]])
+        at = end
+    if not numbers:
+        there, n_x = taken >= 0, W.shape[1] - n_a
+        columns_of_x = d_gates.new_zeros(n_x, len(W)).index_add_(0, taken[there], d_gates[there])
+        d_W[:, n_a:] = columns_of_x.T
+    return d_W
 
 
 def _interleaved(call: Call, parts: Sequence[Tensor]) -> Tensor:
-    return torch.from_numpy(native.interleave(call.library, call.cell, [p.detach().numpy() for p in parts]))
+    whole = [part.detach().contiguous() for part in parts]
+    n_a, joined = (
+        len(whole[0]),
+        whole[0].new_empty(call.library.row(call.cell, len(whole[0])), *parts[0].shape[1:]),
+    )
+    _move_rows(call, n_a, whole, joined)
+    return joined
 
 
 def _separated(call: Call, joined: Tensor, n_a: int) -> list[Tensor]:
-    return [torch.from_numpy(p) for p in native.separate(call.library, call.cell, joined.numpy(), n_a)]
+    parts = [joined.new_empty(n_a, *joined.shape[1:]) for _ in call.cell.gates]
+    _move_rows(call, n_a, parts, joined, back=True)
+    return parts
+
+
+def _move_rows(call: Call, n_a: int, parts: Sequence[Tensor], joined: Tensor, *, back: bool = False) -> None:
+    pointers, shape = [part.data_ptr() for part in parts], (n_a, parts[0][0].numel())
+    threads = threads_for(joined.numel() * FLOAT_MOVED)
+    native.move_rows(call.library, call.cell, shape, pointers, joined.data_ptr(), back=back, threads=threads)
 
 
 def _sequences(call: Call, rows: int, batch: int, n_a: int, W: Tensor) -> tuple[native.Sequences, Tensor]:
@@ -261,6 +272,7 @@ def _pointers(states: Sequence[Tensor]) -> Any:
 
 # Multiplications of one call from which on threads are worth waking: about 50 us of one.
 WORTH_THREADS = 1 << 21
+FLOAT_MOVED = 8  # so many multiplications take as long as to move a float
 
 
 class _Own(threading.local):

@@ -98,11 +98,9 @@ class _Recurrent(nn.Module):
         return tuple(array[k] for k in range(shape[0]) for array in arrays)
 
     def _core(self) -> list[list[dict[str, Tensor]]]:
-        p = dict(self.named_parameters())
-        leaves = [f"{kind}_{gate}" for gate in self.cell.gates for kind in "Wb"]
+        layers = (dict(self.get_submodule(f"layers.{k}").named_children()) for k in range(self.num_layers))
         return [
-            [{leaf: p[f"layers.{layer}.{d}.{leaf}"] for leaf in leaves} for d in self._directions]
-            for layer in range(self.num_layers)
+            [dict(layer[d].named_parameters(recurse=False)) for d in self._directions] for layer in layers
         ]
 
     def places(self) -> list[tuple[str, dict[str, Tensor]]]:

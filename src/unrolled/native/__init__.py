@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .layout import interleave, separate
+from .layout import interleave, move_rows
 from .library import (
     FORCED,
     NAMES,
@@ -37,8 +37,8 @@ __all__ = [
     "knows",
     "libraries",
     "library",
+    "move_rows",
     "running",
-    "separate",
     "steps",
     "use_threads",
     "using",

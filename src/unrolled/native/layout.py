@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,27 +10,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells import Cell
-from .library import Library
+from .library import Library, Rows
 
 Array = NDArray[Any]
 
 
+def move_rows(
+    library: Library,
+    cell: Cell,
+    shape: tuple[int, int],
+    parts: Sequence[int],
+    joined: int,
+    *,
+    back: bool = False,
+    threads: int = 1,
+) -> None:
+    """Copy the rows of each gate's matrix [n_a, n], of this shape, to their places in joined [row, n], or back.
+
+    parts, joined: addresses of contiguous float32 arrays. Lanes past n_a become zeros in joined.
+    """
+    n_a, columns = shape
+    pointers = (ctypes.c_void_p * len(parts))(*parts)
+    call = Rows(library.code(cell), threads, n_a, columns, pointers, joined, back)
+    library.functions.unrolled_move_rows(call)
+
+
 def interleave(library: Library, cell: Cell, parts: Sequence[Array]) -> Array:
     """A W [n_a, n] or b [n_a] of each gate -> [row, n] or [row], float32. Lanes past n_a are zeros."""
-    n_a = len(parts[0])
-    whole, over = divmod(n_a, library.width)
-    make = np.zeros if over else np.empty
-    made: Array = make((library.row(cell, n_a), *parts[0].shape[1:]), np.float32)
-    for lanes, part in zip(_places(library, cell, made), parts, strict=True):
-        lanes[:whole] = part[: whole * library.width].reshape(whole, library.width, *part.shape[1:])
-        if over:
-            lanes[whole, :over] = part[whole * library.width :]
+    whole = [np.ascontiguousarray(part, np.float32) for part in parts]
+    made: Array = np.empty((library.row(cell, len(whole[0])), *whole[0].shape[1:]), np.float32)
+    shape = len(whole[0]), made[0].size
+    move_rows(library, cell, shape, [part.ctypes.data for part in whole], made.ctypes.data)
     return made
-
-
-def separate(library: Library, cell: Cell, joined: Array, n_a: int) -> list[Array]:
-    """The inverse of `interleave`."""
-    return [lanes.reshape(-1, *joined.shape[1:])[:n_a] for lanes in _places(library, cell, joined)]
 
 
 def groups(cell: Cell, joined: Array) -> list[Array]:
@@ -39,13 +51,4 @@ def groups(cell: Cell, joined: Array) -> list[Array]:
     for group in cell.groups:
         views.append(joined[begin : begin + size * len(group)])
         begin += size * len(group)
-    return views
-
-
-def _places(library: Library, cell: Cell, joined: Array) -> list[Array]:
-    """Where each gate stands in joined [row, ...]: views [vectors, W, ...]."""
-    views: list[Array] = []
-    for group, part in zip(cell.groups, groups(cell, joined), strict=True):
-        vectors = part.reshape(-1, len(group), library.width, *joined.shape[1:])
-        views += [vectors[:, g] for g in range(len(group))]
     return views

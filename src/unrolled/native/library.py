@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import Cell
 from ..errors import UsageError, suggest
 
-VERSION = 1  # of the face in unrolled.h
+VERSION = 2  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
@@ -39,6 +39,17 @@ class Sequences(Structure):
         ("counts", c_void_p),
         ("W_a", c_void_p),
         ("ld_W", c_int64),
+    )
+
+
+class Rows(Structure):
+    """`unrolled_rows`."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("cell", "threads", "units", "columns")),
+        ("parts", POINTER(c_void_p)),
+        ("joined", c_void_p),
+        ("back", c_int64),
     )
 
 
@@ -199,6 +210,7 @@ def _open(name: str, path: Path) -> Library | None:
     if not functions.unrolled_cpu() or functions.unrolled_version() != VERSION:
         return None
     _declare(functions, "unrolled_work", c_int64, c_int64, c_int64, c_int64, c_int64)
+    _declare(functions, "unrolled_move_rows", None, POINTER(Rows))
     _declare(functions, "unrolled_run_forward", None, POINTER(Forward))
     _declare(functions, "unrolled_run_backward", None, POINTER(Backward))
     _declare(functions, "unrolled_cross_entropy", None, POINTER(Entropy))
