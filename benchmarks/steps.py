@@ -120,11 +120,16 @@ def native_steps(bits: int) -> Contender:
     """The native kernels, weights in so many bits, without the output layer."""
 
     def contender(job: Job) -> Callable[[], object] | None:
-        library = native.library()
+        library, threads = native.library(), int(os.environ["OMP_NUM_THREADS"])
         if library is None:
             return None
+        if threads > 1:
+            import torch  # whose threads they are
+
+            torch.set_num_threads(threads)
+            native.share_threads()
         spec, tensors = network(job)
-        made = dataclasses.replace(native.steps(library, spec, tensors, bits), head=None)
+        made = dataclasses.replace(native.steps(library, spec, tensors, bits, threads), head=None)
         x, arrays = np.zeros((1, job["units"]), np.float32), len(spec.the_cell.state)
         carried = [tuple(np.zeros((1, job["units"]), np.float32) for _ in range(arrays))]
 
@@ -160,7 +165,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--cells", default="lstm,gru,gru-simple,rnn", help="%(default)s")
     options.add_argument("--units", default=UNITS, help="%(default)s")
-    add_turns(options, seconds=0.3, threads=1, whose="of torch and ONNX Runtime, ours has one ")
+    add_turns(options, seconds=0.3, threads=1, whose="")
     asked = options.parse_args()
     if asked.contender:
         serve(CONTENDERS[asked.contender])

@@ -3,13 +3,15 @@
 
 #include "cells.h"
 #include "product.h"
+#include "team.h"
 
 namespace {
 
 constexpr long fours(long K) { return up(K, 4); }
 
-// A packed matrix [rows, K]: the strips of product.h; in int8 a scale for each row first, and then strip by strip
-// [four of K][vector][lane][4], so that one instruction has four products of a lane beside each other.
+// A packed matrix [rows, K]: the strips of product.h; in int8 a scale for each row first, then what its sum begins with,
+// and then strip by strip [four of K][vector][lane][4], so that one instruction has four products of a lane beside each
+// other.
 struct Packed {
     long vectors, strips, K;
     float *floats;
@@ -21,10 +23,11 @@ struct Packed {
     long width(long s) const { return s + 1 < strips ? STRIP : vectors - s * STRIP; }
     float *strip(long s) const { return floats + s * K * STRIP * W; }
     float *scales(long s) const { return floats + s * STRIP * W; }
-    int8_t *bytes(long s) const { return (int8_t *)(floats + strips * STRIP * W) + s * fours(K) * STRIP * W * 4; }
+    int32_t *starts(long s) const { return (int32_t *)scales(strips + s); }
+    int8_t *bytes(long s) const { return (int8_t *)scales(2 * strips) + s * fours(K) * STRIP * W * 4; }
     long size(long bits) const
     {
-        return bits == 8 ? strips * STRIP * W * (4 + 4 * fours(K)) : vectors * W * 4 * K;
+        return bits == 8 ? strips * STRIP * W * (8 + 4 * fours(K)) : vectors * W * 4 * K;
     }
 };
 
@@ -38,7 +41,11 @@ float quantise(const float *x, long K, int8_t *q)
         odd += v * 0.0f; // NaN of what is not finite
     }
     const float scale = largest(most) / 127.0f, by = scale > 0.0f ? 1.0f / scale : 0.0f;
-    for (long k = 0; k < 4 * fours(K); k++) q[k] = k < K ? (int8_t)lrintf(x[k] * by) : 0;
+    for (long k = 0; k < 4 * fours(K); k += W) {
+        const B8 eight = bytes(load(x + k, K - k) * by);
+        const long left = 4 * fours(K) - k;
+        memcpy(q + k, &eight, left < W ? left : W);
+    }
     return scale + total(odd);
 }
 
@@ -57,7 +64,11 @@ void pack_bytes(const float *M, long ld, long rows, const Packed &packed)
         const float scale = most / 127.0f;
         packed.scales(strip)[lane] = scale + odd;
         if (scale > 0.0f && odd == 0.0f)
-            for (long k = 0; k < packed.K; k++) to[k / 4 * STRIP * W * 4 + k % 4] = (int8_t)lrintf(x[k] / scale);
+            for (long k = 0; k < packed.K; k++) {
+                const int8_t w = (int8_t)lrintf(x[k] / scale);
+                to[k / 4 * STRIP * W * 4 + k % 4] = w;
+                packed.starts(strip)[lane] -= SHIFT * w;
+            }
     }
 }
 
@@ -92,7 +103,8 @@ void times(const Left &left, const Packed &packed, long strip, float *C, bool ad
                               add);
     const int8_t *bytes = packed.bytes(strip);
     for (long r = 0; r < left.rows; r++) {
-        I sum[STRIP] = {};
+        I sum[STRIP];
+        memcpy(sum, packed.starts(strip), sizeof sum);
         const int8_t *q = left.q + r * 4 * fours(left.K);
         for (long k = 0; k < fours(left.K); k++) {
             int32_t next;
@@ -109,19 +121,29 @@ void times(const Left &left, const Packed &packed, long strip, float *C, bool ad
     }
 }
 
+// This thread's strips of so many. There and back again from one step to the next: where weights do not all fit the
+// cache, those that were read last are read first, while they are still in it.
+template <class Work> void each_strip(long strips, const Team &team, bool back, Work work)
+{
+    const long begin = strips * team.me / team.size, end = strips * (team.me + 1) / team.size;
+    for (long i = begin; i < end; i++) work(back ? begin + end - 1 - i : i);
+}
+
 template <class Cell> struct Step {
     const unrolled_layer &f;
+    Team &team;
+    const bool back;
     const long vectors = up(f.units, W), row = vectors * W * (Cell::GATES + Cell::SECOND);
     float *work = f.work;
     unrolled_forward to{}; // what the cells of cells.h write to
-    float *scratch;        // [rows, STRIP * W]
+    float *scratch;        // [rows, STRIP * W] of this thread
     const float *x;
 
-    explicit Step(const unrolled_layer &f) : f(f)
+    Step(const unrolled_layer &f, Team &team, bool back) : f(f), team(team), back(back)
     {
         to.state[0] = f.state[0];
         to.state[1] = f.state[1];
-        scratch = take(STRIP * W);
+        scratch = take(STRIP * W * team.size) + team.me * f.rows * STRIP * W;
         to.gates = take(row);
         to.a = take(f.units);
         to.relevant = take(f.units);
@@ -137,7 +159,7 @@ template <class Cell> struct Step {
     {
         if (!f.W_x[0] || !f.table) return f.x;
         float *found = take(f.inputs);
-        for (long r = 0; r < f.rows; r++)
+        for (long r = 0; r < f.rows && !team.me; r++)
             if (f.ids[r] < 0) memset(found + r * f.inputs, 0, sizeof(float) * f.inputs);
             else memcpy(found + r * f.inputs, f.table + f.ids[r] * f.inputs, sizeof(float) * f.inputs);
         return found;
@@ -148,7 +170,7 @@ template <class Cell> struct Step {
     {
         const long rows = vectors * W * GATES;
         const Packed W_a(rows, f.units, f.W_a[which]), W_x(rows, f.inputs, f.W_x[which]);
-        for (long strip = 0; strip < W_a.strips; strip++) {
+        each_strip(W_a.strips, team, back, [&](long strip) {
             const long vector = strip * STRIP / GATES, last = vector + STRIP / GATES;
             const long wanted = last < vectors ? last : vectors;
             times(a, W_a, strip, scratch, false);
@@ -167,30 +189,38 @@ template <class Cell> struct Step {
                     point(s, z);
                     for (int g = 0; g < GATES; g++) store(to.gates + own + gates + g * W, z[g]);
                 }
-        }
+        });
+        team.sync();
+    }
+    void ready(const Left &left, bool wanted)
+    {
+        if (wanted && !team.me) left.ready();
     }
 
     void run()
     {
         const Left a = left_of(f.rows, f.units, f.bits, f.state[0], work);
         const Left inputs = left_of(f.rows, f.inputs, f.bits, x, work);
-        a.ready();
-        if (f.W_x[0]) inputs.ready();
+        ready(a, true);
+        ready(inputs, f.W_x[0]);
+        team.sync();
         stage<Cell::GATES>(a, inputs, 0, 0, [&](const Spot &s, V *z) { Cell::forward(to, s, z); });
         if constexpr (Cell::SECOND) {
             const Left relevant = left_of(f.rows, f.units, f.bits, to.relevant, work);
-            relevant.ready();
+            ready(relevant, true);
+            team.sync();
             stage<1>(relevant, inputs, 1, vectors * Cell::GATES * W, [&](const Spot &s, V *z) {
                 Cell::forward_second(to, s, z);
             });
         }
-        memcpy(f.state[0], to.a, sizeof(float) * f.rows * f.units);
+        if (!team.me) memcpy(f.state[0], to.a, sizeof(float) * f.rows * f.units);
+        team.sync();
     }
 };
 
-template <class Cell> void step_of(const unrolled_layer &f) { Step<Cell>(f).run(); }
+template <class Cell> void step_of(const unrolled_layer &f, Team &team, bool back) { Step<Cell>(f, team, back).run(); }
 
-void (*const STEPS[])(const unrolled_layer &) = {step_of<Rnn<false>>, step_of<Rnn<true>>, step_of<GruSimple>,
+void (*const STEPS[])(const unrolled_layer &, Team &, bool) = {step_of<Rnn<false>>, step_of<Rnn<true>>, step_of<GruSimple>,
                                                   step_of<Gru>, step_of<Lstm>};
 constexpr long CELLS = sizeof STEPS / sizeof *STEPS;
 
@@ -228,25 +258,35 @@ void choose(const float *y, long n, long k, float *best, int64_t *ids)
     }
 }
 
-void head_of(const unrolled_head &f)
+void head_of(const unrolled_head &f, Team &team, bool back)
 {
-    float *work = f.work, *scratch = work;
-    work += f.rows * STRIP * W;
+    float *work = f.work, *scratch = work + team.me * f.rows * STRIP * W;
+    work += team.size * f.rows * STRIP * W;
     const Left x = left_of(f.rows, f.inputs, f.bits, f.x, work);
-    x.ready();
+    if (!team.me) x.ready();
+    team.sync();
     const Packed packed(f.outputs, f.inputs, f.W);
-    for (long strip = 0; strip < packed.strips; strip++) {
+    each_strip(packed.strips, team, back, [&](long strip) {
         const long first = strip * STRIP * W, left = f.outputs - first;
         times(x, packed, strip, scratch, false);
         for (long r = 0; r < f.rows; r++)
             for (long i = 0; i < left && i < STRIP * W; i += W)
                 store(f.y + r * f.outputs + first + i,
                       load(scratch + r * STRIP * W + i) + load(f.b + first + i, left - i), left - i);
-    }
-    for (long r = 0; r < f.rows; r++) {
+    });
+    team.sync();
+    for (long r = team.me; r < f.rows; r += team.size) {
         if (f.normalise) log_softmax(f.y + r * f.outputs, f.outputs);
         if (f.k) choose(f.y + r * f.outputs, f.outputs, f.k, f.best + r * f.k, f.ids + r * f.k);
     }
+}
+
+void steps_of(const unrolled_steps &f, Team &team)
+{
+    for (long layer = 0; layer < f.count; layer++)
+        if (f.layers[layer].cell >= 0 && f.layers[layer].cell < CELLS)
+            STEPS[f.layers[layer].cell](f.layers[layer], team, f.back);
+    if (f.head) head_of(*f.head, team, f.back);
 }
 
 } // namespace
@@ -262,21 +302,20 @@ void unrolled_pack(int64_t rows, int64_t K, const float *M, int64_t ld, int64_t 
     for (long s = 0; s < packed.strips; s++) pack_rows(M, ld, rows, K, s * STRIP * W, packed.width(s), packed.strip(s));
 }
 
-int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs)
+int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs, int64_t threads)
 {
     const long row = up(units, W) * W * 4; // no cell has more gates
     const long left = 2 * Left::floats(rows, units) + Left::floats(rows, inputs);
-    return rows * (STRIP * W + row + 2 * units + inputs) + left;
+    return rows * (STRIP * W * (threads < 1 ? 1 : threads) + row + 2 * units + inputs) + left;
 }
 
-int64_t unrolled_step(const unrolled_layer *layers, int64_t count, const unrolled_head *head)
+int64_t unrolled_step(unrolled_steps *call)
 {
-    for (long layer = 0; layer < count; layer++)
-        for (long r = 0; layers[layer].table && r < layers[layer].rows; r++)
-            if (layers[layer].ids[r] >= layers[layer].lines) return 1;
-    for (long layer = 0; layer < count; layer++)
-        if (layers[layer].cell >= 0 && layers[layer].cell < CELLS) STEPS[layers[layer].cell](layers[layer]);
-    if (head) head_of(*head);
+    for (long layer = 0; layer < call->count; layer++)
+        for (long r = 0; call->layers[layer].table && r < call->layers[layer].rows; r++)
+            if (call->layers[layer].ids[r] >= call->layers[layer].lines) return 1;
+    call->back = !call->back;
+    run(*call, call->threads, steps_of);
     return 0;
 }
 

@@ -32,9 +32,10 @@ struct Team {
     }
 };
 
-static void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
-static int (*team_size)(void);
-static int (*team_me)(void);
+#define OF_THIS_LIBRARY __attribute__((visibility("hidden"))) inline
+OF_THIS_LIBRARY void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+OF_THIS_LIBRARY int (*team_size)(void);
+OF_THIS_LIBRARY int (*team_me)(void);
 
 // Runs work(call, team) on so many threads, or as many as the runtime gives.
 template <class Call> void run(const Call &call, int64_t threads, void (*work)(const Call &, Team &))

@@ -111,7 +111,7 @@ typedef struct {
     int64_t lines;         // of the table
     const float *x;        // [rows, inputs] where there is no table. May be state[0] of the layer below
     float *state[2];       // [rows, n_a] in: before the step; out: after it
-    float *work;           // scratch, unrolled_step_work() floats; layers and head may share it
+    float *work;           // scratch, unrolled_step_work() floats; layers and head share it
 } unrolled_layer;
 
 typedef struct {
@@ -131,10 +131,18 @@ typedef struct {
 int64_t unrolled_packed(int64_t rows, int64_t K, int64_t bits);
 void unrolled_pack(int64_t rows, int64_t K, const float *M, int64_t ld, int64_t bits, void *packed);
 
-int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs);
-// Layers in their order, then the head; head may be NULL. Returns 0; or 1, and does nothing, where an id is past its
-// table.
-int64_t unrolled_step(const unrolled_layer *layers, int64_t count, const unrolled_head *head);
+typedef struct {
+    const unrolled_layer *layers; // [count], in their order
+    int64_t count;
+    const unrolled_head *head;    // after them; may be NULL
+    int64_t threads;
+    int64_t back;                 // 0 at first, then the kernel's own: which end weights are read from
+} unrolled_steps;
+
+// Floats of scratch that a layer or a head needs; inputs, units: the largest of them.
+int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs, int64_t threads);
+// One step. Returns 0; or 1, and does nothing, where an id is past its table.
+int64_t unrolled_step(unrolled_steps *call);
 
 // Threads come from the OpenMP runtime of the process, if it has one: pointers to GOMP_parallel, omp_get_num_threads
 // and omp_get_thread_num. Until then, or with NULL, every call runs on the caller's thread.

@@ -132,6 +132,10 @@ template <int H = W / 2> INLINE void transpose(V *rows)
     if constexpr (H > 1) transpose<H / 2>(rows);
 }
 
+// Rounded to whole numbers, of which the lowest byte is kept.
+typedef int8_t B8 __attribute__((vector_size(W)));
+INLINE B8 bytes(V v) { return __builtin_convertvector((I)(v + 12582912.0f), B8); } // see split
+
 INLINE float largest(V v) // of all lanes; a NaN may get lost
 {
     float most = v[0];
@@ -146,8 +150,21 @@ INLINE float total(V v)
 }
 
 // Four int8 numbers, each -127 to 127, for all lanes; dot(sum, four, w) adds to each lane its product with the lane's
-// four of w. The multiplying instructions want one factor without a sign: |four|, and w with the sign of four.
-#if defined(__AVX512F__)
+// four of w. The multiplying instructions want one factor without a sign: |four|, and w with the sign of four; or where
+// the sum has room for it, four + SHIFT, and then `sum` begins with -SHIFT times all that the lane has of w.
+#if defined(__AVX512VNNI__)
+constexpr int SHIFT = 128;
+struct Four { __m512i shifted; };
+INLINE Four four(int32_t a) { return {_mm512_set1_epi32(a ^ (int32_t)0x80808080)}; }
+INLINE I dot(I sum, Four a, const int8_t *w)
+{
+    return (I)_mm512_dpbusd_epi32((__m512i)sum, a.shifted, _mm512_loadu_si512(w));
+}
+#else
+constexpr int SHIFT = 0;
+#endif
+#if defined(__AVX512VNNI__)
+#elif defined(__AVX512F__)
 struct Four { __m512i size; __mmask64 negative; };
 INLINE Four four(int32_t a)
 {
@@ -158,11 +175,7 @@ INLINE I dot(I sum, Four a, const int8_t *w)
 {
     __m512i b = _mm512_loadu_si512(w);
     b = _mm512_mask_sub_epi8(b, a.negative, _mm512_setzero_si512(), b);
-#if defined(__AVX512VNNI__)
-    return (I)_mm512_dpbusd_epi32((__m512i)sum, a.size, b);
-#else
     return sum + (I)_mm512_madd_epi16(_mm512_maddubs_epi16(a.size, b), _mm512_set1_epi16(1));
-#endif
 }
 #elif defined(__AVX2__)
 struct Four { __m256i value, size; };

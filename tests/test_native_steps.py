@@ -99,6 +99,24 @@ def test_a_row_has_the_same_bits_in_any_company(cell, activation, name, rows, se
         assert all(np.array_equal(a[0], b[row]) for a, b in zip(last, after, strict=True))
 
 
+@cells
+@built
+@pytest.mark.parametrize("bits", [8, 32])
+def test_threads_share_a_step_and_change_no_bit(cell, activation, name, bits, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("UNROLLED_KERNEL", name)
+    spec, tensors = network(n_a=150, cell=cell, activation=activation, embedding=5, layers=2)
+    engines = [NumpyEngine(spec, tensors, bits, threads) for threads in (1, 2, 3)]
+    assert [engine._native.threads for engine in engines] == [1, 2, 3]
+    states = [engine.start(4) for engine in engines]
+    for t in range(5):
+        answers = [e.step(s, np.array([t, 1, -1, 2]), 3) for e, s in zip(engines, states, strict=True)]
+        states = [answer[2] for answer in answers]
+        for out, ids, state in answers[1:]:
+            assert np.array_equal(out, answers[0][0]) and np.array_equal(ids, answers[0][1])
+            assert all(map(np.array_equal, state, states[0]))
+
+
 def rounded(x):
     """The rows of x in int8, and the scale of each."""
     scale = (np.abs(x).max(axis=-1, keepdims=True) / np.float32(127)).astype(np.float32)

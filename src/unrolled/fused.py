@@ -15,7 +15,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -294,22 +293,9 @@ def scratch(floats: int) -> Tensor:
 def threads_for(multiplications: int) -> int:
     """How many threads a call is to have: torch's number, where its OpenMP runtime is one that the kernels can share
     and the work is worth it; else 1."""
-    return torch.get_num_threads() if multiplications >= WORTH_THREADS and _shared_runtime() else 1
+    return torch.get_num_threads() if multiplications >= WORTH_THREADS and _shared() else 1
 
 
 @cache
-def _shared_runtime() -> bool:
-    """Give the kernels the threads of the OpenMP runtime that torch has loaded: a second pool would fight with it.
-
-    Looked up among the files this process has mapped (Linux); elsewhere the kernels run on one thread.
-    """
-    try:
-        lines = Path("/proc/self/maps").read_text().splitlines()
-    except OSError:
-        return False
-    mapped = {line.rpartition(" ")[2] for line in lines if "libgomp" in line or "libiomp" in line}
-    home = str(Path(torch.__file__).parent)
-    for path in sorted(mapped, key=lambda path: not path.startswith(home)):  # torch's own first
-        native.use_threads(ctypes.CDLL(path))
-        return True
-    return False
+def _shared() -> bool:
+    return native.share_threads()

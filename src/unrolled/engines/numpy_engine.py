@@ -79,11 +79,16 @@ class NumpyEngine:
     """`Engine` on NumPy, from a network's description and its tensors by name.
 
     bits: 32, or 8: then everything goes by the native single steps, with weights in int8 and a scale for each row:
-    quicker and less exact. Raises UsageError for 8 where a network cannot go step by step, or nothing was compiled.
+    quicker and less exact. threads: that share out a native single step where the process has loaded torch, whose
+    threads they are: worth it from some 256 units on. Raises UsageError for 8 bits where a network cannot go step by
+    step, or nothing was compiled.
     """
 
-    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
+    def __init__(
+        self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32, threads: int = 1
+    ) -> None:
         self.spec, self._tensors, self._bits = spec, tensors, bits
+        self._threads = threads if threads > 1 and native.share_threads() else 1
         self._dtype = next(iter(tensors.values())).dtype
         single = self._dtype == np.float32 and native.knows(spec.the_cell)
         self._library = native.library() if single else None
@@ -170,7 +175,9 @@ class NumpyEngine:
     @cached_property
     def _native(self) -> native.Steps | None:
         """The native single steps of this network, packed when the first one is asked for."""
-        return self._library and native.steps(self._library, self.spec, self._tensors, self._bits)
+        return self._library and native.steps(
+            self._library, self.spec, self._tensors, self._bits, self._threads
+        )
 
     def take(self, state: State, rows: Array) -> State:
         """The state of these rows."""

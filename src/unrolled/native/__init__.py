@@ -16,7 +16,7 @@ from .library import (
     libraries,
     library,
     running,
-    use_threads,
+    share_threads,
     using,
 )
 from .sequences import Whole, whole
@@ -39,8 +39,8 @@ __all__ = [
     "library",
     "move_rows",
     "running",
+    "share_threads",
     "steps",
-    "use_threads",
     "using",
     "whole",
 ]

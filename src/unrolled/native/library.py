@@ -111,6 +111,18 @@ class Head(Structure):
     )
 
 
+class Step(Structure):
+    """`unrolled_steps`."""
+
+    _fields_ = (
+        ("layers", c_void_p),
+        ("count", c_int64),
+        ("head", c_void_p),
+        ("threads", c_int64),
+        ("back", c_int64),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Library:
     """One instruction set's kernels. width: floats of one vector."""
@@ -187,13 +199,26 @@ def running() -> str:
     return chosen.name if chosen is not None else forced() or "torch"
 
 
-def use_threads(runtime: ctypes.CDLL) -> None:
-    """Let all libraries share out work among the threads of this OpenMP runtime, which must speak GCC's dialect."""
-    for each in libraries().values():
-        each.functions.unrolled_use_threads(
-            *(ctypes.cast(f, c_void_p) for f in (runtime.GOMP_parallel, runtime.omp_get_num_threads)),
-            ctypes.cast(runtime.omp_get_thread_num, c_void_p),
-        )
+def share_threads() -> bool:
+    """Let all libraries share out work among the threads of the OpenMP runtime that torch has loaded: a second pool
+    would fight with it. False where there is none.
+
+    Looked up among the files that this process has mapped (Linux); elsewhere the kernels run on one thread.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return False
+    mapped = {line.rpartition(" ")[2] for line in lines if "libgomp" in line or "libiomp" in line}
+    for path in sorted(mapped, key=lambda path: "torch" not in path):  # torch's own first
+        runtime = ctypes.CDLL(path)  # both speak GCC's dialect
+        for each in libraries().values():
+            each.functions.unrolled_use_threads(
+                *(ctypes.cast(f, c_void_p) for f in (runtime.GOMP_parallel, runtime.omp_get_num_threads)),
+                ctypes.cast(runtime.omp_get_thread_num, c_void_p),
+            )
+        return True
+    return False
 
 
 def _open(name: str, path: Path) -> Library | None:
@@ -217,8 +242,8 @@ def _open(name: str, path: Path) -> Library | None:
     _declare(functions, "unrolled_use_threads", None, c_void_p, c_void_p, c_void_p)
     _declare(functions, "unrolled_packed", c_int64, c_int64, c_int64, c_int64)
     _declare(functions, "unrolled_pack", None, c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p)
-    _declare(functions, "unrolled_step_work", c_int64, c_int64, c_int64, c_int64)
-    _declare(functions, "unrolled_step", c_int64, c_void_p, c_int64, c_void_p)
+    _declare(functions, "unrolled_step_work", c_int64, c_int64, c_int64, c_int64, c_int64)
+    _declare(functions, "unrolled_step", c_int64, c_void_p)
     for each in ("unrolled_sigmoid", "unrolled_tanh"):
         _declare(functions, each, None, c_int64, c_void_p, c_void_p)
     return Library(name, functions, int(functions.unrolled_width()))
