@@ -4,21 +4,23 @@
     python benchmarks/layers.py --cells gru --shapes 35,20,200,200 --work train,ragged --rounds 3
 
 A shape is T, batch, inputs, units. Work: `train`, forward and backward with the gradient of the input; `run`, forward
-alone without gradients; `ragged`, training on lengths uniform in 5..T, where torch pads, packs, or pads four buckets of
-like lengths. torch has no simplified GRU, and its GRU applies the relevance gate after the product, which is cheaper
-than the lecture's: it stands beside both. `mallopt`: the same with freed memory kept (unrolled.tune), which any
-program can have; the ratios to torch are given both ways. Share of peak: the multiplications of the layer's equation
-against torch.mm of square matrices in the same turns.
+alone without gradients, beside ONNX Runtime and OpenVINO where they are installed; `ragged`, training on lengths
+uniform in 5..T, where torch pads, packs, or pads four buckets of like lengths. torch has no simplified GRU, and its GRU
+applies the relevance gate after the product, which is cheaper than the lecture's: it stands beside both. `mallopt`: the
+same with freed memory kept (unrolled.tune), which any program can have; the ratios to torch are given both ways. Share
+of peak: the multiplications of the layer's equation against torch.mm of square matrices in the same turns.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from common import parser
+from onnx_layer import layer, onnx_session
 from torch import Tensor, nn
 from turns import Contender, Job, add_turns, compete, ratio, serve
 
@@ -141,6 +143,38 @@ def our_tuned(job: Job) -> Callable[[], object]:
     return our_layer(job)
 
 
+def onnx_runtime(job: Job) -> Callable[[], object] | None:
+    """ONNX Runtime, where it is installed."""
+    graph = _graph(job, "onnxruntime")
+    if graph is None:
+        return None
+    session = onnx_session(graph[0], torch.get_num_threads())
+    given = {"X": inputs(job)[0].numpy()}
+    return lambda: session.run(None, given)
+
+
+def openvino(job: Job) -> Callable[[], object] | None:
+    """OpenVINO, where it is installed."""
+    graph = _graph(job, "openvino")
+    if graph is None:
+        return None
+    import openvino
+
+    core = openvino.Core()
+    core.set_property("CPU", {"INFERENCE_NUM_THREADS": torch.get_num_threads()})
+    precise = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    request = core.compile_model(core.read_model(graph[0]), "CPU", precise).create_infer_request()
+    x = inputs(job)[0].numpy()
+    return lambda: request.infer([x])
+
+
+def _graph(job: Job, package: str) -> tuple[bytes, list[str]] | None:
+    if job["work"] != "run" or importlib.util.find_spec(package) is None:
+        return None
+    steps, batch, n_x, n_a = job["shape"]
+    return layer(job["cell"], steps, batch, n_x, n_a, carried=False)
+
+
 def peak(job: Job) -> Callable[[], object]:
     """A product of two square matrices."""
     a = torch.randn(SQUARE, SQUARE)
@@ -160,6 +194,8 @@ CONTENDERS: dict[str, Contender] = {
     "torch buckets": torch_bucketed,
     "unrolled": our_layer,
     "unrolled mallopt": our_tuned,
+    "ONNX Runtime": onnx_runtime,
+    "OpenVINO": openvino,
     "peak": peak,
 }
 
@@ -180,7 +216,7 @@ def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
         "shape": ",".join(map(str, job["shape"])),
     }
     line |= {f"{name} ms": None if s is None else 1e3 * s for name, s in seconds.items() if name != "peak"}
-    for name in ("torch", "torch packed", "torch buckets"):
+    for name in ("torch", "torch packed", "torch buckets", "ONNX Runtime", "OpenVINO"):
         line[f"x {name}"] = ratio(seconds[name], own)
     line["x torch, both mallopt"] = ratio(seconds["torch mallopt"], tuned)
     if tuned is not None and square is not None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from common import parser
+from onnx_layer import layer, onnx_session
 from turns import Contender, Job, add_turns, compete, ratio, serve
 
 from unrolled import native
@@ -85,33 +86,16 @@ def numpy_equation(job: Job) -> Callable[[], object]:
 
 def onnx_runtime(job: Job) -> Callable[[], object] | None:
     """ONNX Runtime on a graph of one node, the state in and out; the GRU is the lecture's (linear_before_reset 0)."""
-    if job["cell"] == "gru-simple" or not importlib.util.find_spec("onnxruntime"):
+    n = job["units"]
+    made = layer(job["cell"], 1, 1, n, n, carried=True) if importlib.util.find_spec("onnxruntime") else None
+    if made is None:
         return None
-    import onnx
-    import onnxruntime
-    from onnx import TensorProto, helper
-
-    n, operator = job["units"], {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}[job["cell"]]
-    gates, names = {"RNN": 1, "GRU": 3, "LSTM": 4}[operator], ["h", "c"] if operator == "LSTM" else ["h"]
-    rng = np.random.default_rng(0)
-    weights = {name: rng.uniform(-0.1, 0.1, (1, gates * n, n)).astype(np.float32) for name in "WR"}
-    inputs = ["X", "W", "R", "", "", *names]
-    node = helper.make_node(operator, inputs, ["", *(f"{s}_after" for s in names)], hidden_size=n)
-    one = [helper.make_tensor_value_info(s, TensorProto.FLOAT, [1, 1, n]) for s in ["X", *names]]
-    after = [helper.make_tensor_value_info(f"{s}_after", TensorProto.FLOAT, [1, 1, n]) for s in names]
-    fixed = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()]
-    model = helper.make_model(
-        helper.make_graph([node], "step", one, after, fixed),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=9,
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    carried = {name: np.zeros((1, 1, n), np.float32) for name in ["X", *names]}
+    model, names = made
+    session = onnx_session(model, int(os.environ["OMP_NUM_THREADS"]))
+    carried = {name: np.zeros((1, 1, n), np.float32) for name in names}
 
     def step() -> None:
-        carried.update(zip(names, session.run(None, carried), strict=True))
+        carried.update(zip(names[1:], session.run(None, carried), strict=True))
 
     return step
 

@@ -1,6 +1,12 @@
 // A few threads of the process's OpenMP runtime that work on one call, and the barrier between them.
 #pragma once
+#include <limits.h>
 #include <sched.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <atomic>
 
@@ -8,27 +14,52 @@
 
 constexpr int MOST_THREADS = 64;
 // A barrier is met within a microsecond or two where every thread has a core. Past these few dozen, some thread waits
-// for a core, and who keeps spinning may be what takes it away.
+// for a core, and who keeps spinning may be what takes it away: then it sleeps until it is woken.
 constexpr int SPINS = 500;
 
-struct alignas(64) Flag { std::atomic<long> met{0}; }; // a cache line for each, or they would disturb each other
+// How many barriers a thread has come to, and whether another one sleeps until it comes to the next. A cache line for
+// each, or they would disturb each other.
+struct alignas(64) Flag {
+    std::atomic<int> met{0}, sleepers{0};
+
+    void wait(int barrier)
+    {
+        for (int spins = 0; spins < SPINS; spins++) {
+            if (met.load(std::memory_order_acquire) >= barrier) return;
+#if defined(__x86_64__)
+            __builtin_ia32_pause();
+#endif
+        }
+        for (int seen; (seen = met.load()) < barrier;) {
+#if defined(__linux__)
+            sleepers.fetch_add(1);
+            syscall(SYS_futex, &met, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0); // at once if it is met by now
+            sleepers.fetch_sub(1);
+#else
+            sched_yield();
+#endif
+        }
+    }
+    void meet(int barrier)
+    {
+        met.store(barrier); // seen by all before it is asked whether somebody sleeps
+#if defined(__linux__)
+        if (sleepers.load()) syscall(SYS_futex, &met, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+#endif
+    }
+};
 
 struct Team {
     long me, size;
     Flag *flags;
-    long barriers = 0;
+    int barriers = 0;
 
     // Nobody goes on before all have come here, and then all see what the others wrote.
     void sync()
     {
-        flags[me].met.store(++barriers, std::memory_order_release);
-        for (long i = 0; i < size; i++)
-            for (int spins = 0; flags[i].met.load(std::memory_order_acquire) < barriers; spins++) {
-                if (spins > SPINS) sched_yield();
-#if defined(__x86_64__)
-                else __builtin_ia32_pause();
-#endif
-            }
+        if (size == 1) return;
+        flags[me].meet(++barriers);
+        for (long i = 0; i < size; i++) flags[i].wait(barriers);
     }
 };
 

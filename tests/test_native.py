@@ -377,6 +377,6 @@ def test_without_threads_to_share_there_is_one(cell, monkeypatch):
         pytest.skip("no native kernels")
     w, x, state = problem(cell)
     expected, _ = reference(cell, w, x, state)
-    monkeypatch.setattr(fused, "_shared_runtime", lambda: False)
+    monkeypatch.setattr(fused, "_shared", lambda: False)
     a, _ = fused.sequence(native.library(), cell, w, x, state)
     assert float((a - expected).abs().max()) <= FLOAT32["oracle"]
