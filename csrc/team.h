@@ -13,9 +13,9 @@
 #include "unrolled.h"
 
 constexpr int MOST_THREADS = 64;
-// A barrier is met within a microsecond or two where every thread has a core. Past these few dozen, some thread waits
-// for a core, and who keeps spinning may be what takes it away: then it sleeps until it is woken.
-constexpr int SPINS = 500;
+// A barrier is met within microseconds where every thread has a core. Past some hundred of them (a pause takes 10 to
+// 50 ns) a thread waits for a core, and who keeps spinning may be what takes it away: then it sleeps until it is woken.
+constexpr int SPINS = 4000;
 
 // How many barriers a thread has come to, and whether another one sleeps until it comes to the next. A cache line for
 // each, or they would disturb each other.

@@ -216,14 +216,19 @@ def _d_weights(
     """The gradient of W [row, n_a + n_x], one product over all steps for each group of gates: d_gates times what they
     multiplied, [a_prev, x], or for the candidate of a GRU [gamma_r * c_prev, x]. For ids the columns of x are sums."""
     begin, (rows, n_a) = len(first) if call.order is None else int(call.order.counts[:1].sum()), a.shape
-    a_prev = a[: rows - begin] if call.order is None else a.index_select(0, call.order.before)
-    a_prev = torch.cat((first[:begin], a_prev))  # [N, n_a]
-    d_W, at = torch.empty_like(W), 0  # at: of the group's rows
     numbers = taken.is_floating_point()
-    for group, left in zip(call.cell.groups, (a_prev, *kept[1:]), strict=False):
+    width = W.shape[1] if numbers else n_a
+    stacked = a.new_empty(rows, width)
+    stacked[:begin, :n_a] = first[:begin]
+    stacked[begin:, :n_a] = a[: rows - begin] if call.order is None else a.index_select(0, call.order.before)
+    if numbers:
+        stacked[:, n_a:] = taken
+    d_W, at = torch.empty_like(W), 0  # at: of the group's rows
+    for i, group in enumerate(call.cell.groups):
+        if i:
+            stacked[:, :n_a] = kept[1]
         end = at + len(W) * len(group) // len(call.cell.gates)
-        stacked = torch.cat((left, taken), 1) if numbers else left  # [N, n_a + n_x] or [N, n_a]
-        torch.mm(d_gates[:, at:end].T, stacked, out=d_W[at:end, : stacked.shape[1]])
+        torch.mm(d_gates[:, at:end].T, stacked, out=d_W[at:end, :width])
         at = end
     if not numbers:
         there, n_x = taken >= 0, W.shape[1] - n_a
