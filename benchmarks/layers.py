@@ -4,9 +4,10 @@
     python benchmarks/layers.py --cells gru --shapes 35,20,200,200 --work train,ragged --rounds 3
 
 A shape is T, batch, inputs, units. Work: `train`, forward and backward with the gradient of the input; `run`, forward
-alone without gradients, beside ONNX Runtime and OpenVINO where they are installed; `ragged`, training on lengths
+alone without gradients, beside ONNX Runtime and OpenVINO; `ragged`, training on lengths
 uniform in 5..T, where torch pads, packs, or pads four buckets of like lengths. torch has no simplified GRU, and its GRU
-applies the relevance gate after the product, which is cheaper than the lecture's: it stands beside both. `mallopt`: the
+applies the relevance gate after the product, which is cheaper than the lecture's: it stands beside both. JAX, ONNX
+Runtime and OpenVINO stand there where they are installed. `mallopt`: the
 same with freed memory kept (unrolled.tune), which any program can have; the ratios to torch are given both ways. Share
 of peak: the multiplications of the layer's equation against torch.mm of square matrices in the same turns.
 """
@@ -18,6 +19,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import jax_layer
 import torch
 from common import parser
 from onnx_layer import layer, onnx_session
@@ -175,6 +177,14 @@ def _graph(job: Job, package: str) -> tuple[bytes, list[str]] | None:
     return layer(job["cell"], steps, batch, n_x, n_a, carried=False)
 
 
+def jax_scan(job: Job) -> Callable[[], object] | None:
+    """JAX, where it is installed."""
+    if job["work"] == "ragged" or importlib.util.find_spec("jax") is None:
+        return None
+    _, _, n_x, n_a = job["shape"]
+    return jax_layer.layer(job["cell"], n_x, n_a, inputs(job)[0].numpy(), train=job["work"] == "train")
+
+
 def peak(job: Job) -> Callable[[], object]:
     """A product of two square matrices."""
     a = torch.randn(SQUARE, SQUARE)
@@ -196,6 +206,7 @@ CONTENDERS: dict[str, Contender] = {
     "unrolled mallopt": our_tuned,
     "ONNX Runtime": onnx_runtime,
     "OpenVINO": openvino,
+    "JAX scan": jax_scan,
     "peak": peak,
 }
 
@@ -216,7 +227,7 @@ def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
         "shape": ",".join(map(str, job["shape"])),
     }
     line |= {f"{name} ms": None if s is None else 1e3 * s for name, s in seconds.items() if name != "peak"}
-    for name in ("torch", "torch packed", "torch buckets", "ONNX Runtime", "OpenVINO"):
+    for name in ("torch", "torch packed", "torch buckets", "JAX scan", "ONNX Runtime", "OpenVINO"):
         line[f"x {name}"] = ratio(seconds[name], own)
     line["x torch, both mallopt"] = ratio(seconds["torch mallopt"], tuned)
     if tuned is not None and square is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,18 @@ def test_a_build_without_kernels_runs_on_numpy(tmp_path):
         timeout=60,
     )
     assert done.stdout.strip() == "torch (1, 9)", done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-g++"), reason="no compiler for ARM here")
+@pytest.mark.parametrize("part", ["kernels", "step", "cpu"])
+def test_the_same_source_compiles_for_arm(part, tmp_path):
+    command = ["aarch64-linux-gnu-g++", "-std=c++17", "-O1", "-fPIC", "-Wall", "-Werror", "-c"]
+    made = tmp_path / "made.o"
+    done = subprocess.run(
+        [*command, ROOT / "csrc" / f"{part}.cpp", "-o", made], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert made.stat().st_size > 0
 
 
 @pytest.mark.slow
