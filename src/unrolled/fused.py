@@ -11,6 +11,7 @@ GRU gamma_r * c^<t-1>; going back, once more the gates.
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -198,7 +199,7 @@ def _run_back(
 ) -> tuple[Tensor, Tensor]:
     """The gradients of W[left, x] + b at each step [N, row], and of b [row]; d_state becomes that of `before`."""
     (rows, n_a), batch, gates = made.a.shape, len(before[0]), made.kept[0]
-    d_gates, d_b = torch.empty_like(gates), W.new_zeros(len(W))
+    d_gates, d_b = scratch("d_gates", *gates.shape), W.new_zeros(len(W))
     of, work = _sequences(call, rows, batch, n_a, W)
     backward = native.Backward(of, gates.data_ptr(), made.a.data_ptr())
     if len(call.cell.state) == 2:
@@ -218,7 +219,7 @@ def _d_weights(
     begin, (rows, n_a) = len(first) if call.order is None else int(call.order.counts[:1].sum()), a.shape
     numbers = taken.is_floating_point()
     width = W.shape[1] if numbers else n_a
-    stacked = a.new_empty(rows, width)
+    stacked = scratch("stacked", rows, width)
     stacked[:begin, :n_a] = first[:begin]
     stacked[begin:, :n_a] = a[: rows - begin] if call.order is None else a.index_select(0, call.order.before)
     if numbers:
@@ -267,7 +268,7 @@ def _sequences(call: Call, rows: int, batch: int, n_a: int, W: Tensor) -> tuple[
     code = call.library.code(call.cell)
     of = native.Sequences(code, threads, call.split, steps, batch, n_a)
     of.counts, of.W_a, of.ld_W = counts if counts is None else counts.data_ptr(), W.data_ptr(), W.stride(0)
-    return of, scratch(call.library.work(call.cell, batch, n_a, threads))
+    return of, scratch("work", call.library.work(call.cell, batch, n_a, threads))
 
 
 def _pointers(states: Sequence[Tensor]) -> Any:
@@ -280,19 +281,22 @@ FLOAT_MOVED = 8  # so many multiplications take as long as to move a float
 
 
 class _Own(threading.local):
-    """Scratch of each thread, kept from call to call: mapping it anew costs more than a short call."""
+    """Arrays of each thread, by what they are for, kept from call to call: mapping them anew costs more than many a
+    call."""
 
-    scratch = torch.empty(0)
+    def __init__(self) -> None:
+        self.arrays: dict[str, Tensor] = {}
 
 
 _own = _Own()
 
 
-def scratch(floats: int) -> Tensor:
-    """At least so many floats, of this thread, for one call."""
-    if len(_own.scratch) < floats:
-        _own.scratch = torch.empty(floats)
-    return _own.scratch
+def scratch(what: str, *shape: int) -> Tensor:
+    """An array of this shape, of this thread, until another for the same is asked for; its numbers are anything."""
+    floats = math.prod(shape)
+    if what not in _own.arrays or len(_own.arrays[what]) < floats:
+        _own.arrays[what] = torch.empty(floats)
+    return _own.arrays[what][:floats].view(shape)
 
 
 def threads_for(multiplications: int) -> int:

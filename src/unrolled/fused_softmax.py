@@ -48,7 +48,11 @@ class _CrossEntropy(torch.autograd.Function):
         nats, d_b = a.new_empty(rows), torch.empty_like(b)
         threads = threads_for(rows * n_y * EXPONENTIAL)
         call = native.Entropy(threads, rows, n_y, train, z.data_ptr(), b.data_ptr(), y.data_ptr())
-        call.nats, call.d_b, call.work = nats.data_ptr(), d_b.data_ptr(), scratch(threads * n_y).data_ptr()
+        call.nats, call.d_b, call.work = (
+            nats.data_ptr(),
+            d_b.data_ptr(),
+            scratch("work", threads * n_y).data_ptr(),
+        )
         library.functions.unrolled_cross_entropy(call)
         if train:
             ctx.save_for_backward(a, W, z, d_b)
