@@ -295,14 +295,20 @@ template <class Cell> struct Backward {
 
 template <class Cell> void rows_of(const unrolled_rows &f, Team &team)
 {
-    const long vectors = up(f.units, W), size = sizeof(float) * f.columns;
-    for (long unit = vectors * W * team.me / team.size; unit < vectors * W * (team.me + 1) / team.size; unit++)
-        for (long g = 0; g < Cell::GATES + Cell::SECOND; g++) {
+    constexpr long gates = Cell::GATES + Cell::SECOND;
+    const long vectors = up(f.units, W), begin = vectors * W * team.me / team.size;
+    auto move = [&](float *joined, float *part, bool there, long columns) {
+        const long size = sizeof(float) * columns;
+        if (!there) memset(joined, 0, f.back ? 0 : size);
+        else if (f.back) memcpy(part, joined, size);
+        else memcpy(joined, part, size);
+    };
+    for (long unit = begin; unit < vectors * W * (team.me + 1) / team.size; unit++)
+        for (long g = 0; g < gates; g++) {
             const long v = unit / W, of = g < Cell::GATES ? v * Cell::GATES + g : vectors * Cell::GATES + v;
-            float *joined = f.joined + (of * W + unit % W) * f.columns, *part = f.parts[g] + unit * f.columns;
-            if (unit >= f.units) memset(joined, 0, f.back ? 0 : size);
-            else if (f.back) memcpy(part, joined, size);
-            else memcpy(joined, part, size);
+            const long row = of * W + unit % W;
+            move(f.W + row * f.columns, f.parts[g] + unit * f.columns, unit < f.units, f.columns);
+            move(f.b + row, f.parts[gates + g] + unit, unit < f.units, 1);
         }
 }
 
@@ -328,7 +334,7 @@ bool known(int64_t cell) { return cell >= 0 && cell < (int64_t)(sizeof CELLS / s
 
 extern "C" {
 
-int64_t unrolled_version(void) { return 2; }
+int64_t unrolled_version(void) { return 3; }
 int64_t unrolled_width(void) { return W; }
 
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads)

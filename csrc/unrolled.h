@@ -64,13 +64,13 @@ int64_t unrolled_cpu(void);     // 1 where this CPU has the library's instructio
 // Floats of scratch that either call needs.
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads);
 
-// Between the gates' own matrices, as a person has them, and one whose rows are those of `row`. Lanes past n_a become
-// zeros on the way there and are passed over on the way back.
+// Between the gates' own matrices and biases, as a person has them, and those whose rows are those of `row`. Lanes past
+// n_a become zeros on the way there and are passed over on the way back.
 typedef struct {
     int64_t cell, threads, units, columns;
-    float *const *parts; // for each gate [n_a, columns], in the order in which `row` names them
-    float *joined;       // [row, columns]
-    int64_t back;        // 0: parts -> joined; 1: joined -> parts
+    float *const *parts; // for each gate, in the order in which `row` names them, [n_a, columns]; then for each [n_a]
+    float *W, *b;        // [row, columns], [row]
+    int64_t back;        // 0: parts -> W and b; 1: W and b -> parts
 } unrolled_rows;
 
 void unrolled_move_rows(const unrolled_rows *call);

@@ -29,6 +29,7 @@ from .native import Library
 
 TensorWeights = Mapping[str, Tensor]
 TensorState = tuple[Tensor, ...]
+NOTHING = torch.empty(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +143,7 @@ class _Sequence(torch.autograd.Function):
         gates, (steps, batch) = len(call.cell.gates), x.shape[:2]
         Ws, bs, state = tensors[:gates], tensors[gates : 2 * gates], tensors[2 * gates :]
         n_a = bs[0].shape[0]
-        W, b = _interleaved(call, Ws), _interleaved(call, bs)  # [row, n_a + n_x], [row]
+        W, b = _interleaved(call, Ws, bs)  # [row, n_a + n_x], [row]
         taken = call.packed(x.reshape(steps * batch, *x.shape[2:]))  # [N, n_x], or ids [N]
         before = call.sorted(state)
         made = _run(call, W, b, columns(W[:, n_a:], taken), before)
@@ -165,7 +166,7 @@ class _Sequence(torch.autograd.Function):
         d_x = None
         if ctx.needs_input_grad[1]:
             d_x = call.padded(d_gates @ W[:, n_a:], out.shape[0] * out.shape[1]).view(ctx.shape)
-        return None, d_x, *_separated(call, d_W, n_a), *_separated(call, d_b, n_a), *call.unsorted(d_state)
+        return None, d_x, *_separated(call, d_W, d_b, n_a), *call.unsorted(d_state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +184,8 @@ def _run(call: Call, W: Tensor, b: Tensor, gates: Tensor, before: Sequence[Tenso
     (rows, _), (batch, n_a) = gates.shape, before[0].shape
     a, after = gates.new_empty(rows, n_a), tuple(s.clone() for s in before)
     memory, relevance = len(call.cell.state) == 2, len(call.cell.groups) == 2
-    c, tanh_c = (gates.new_empty(rows if memory and call.train else 0, n_a) for _ in range(2))
-    relevant = gates.new_empty((rows if call.train else batch) if relevance else 0, n_a)
+    c, tanh_c = (gates.new_empty(rows, n_a) if memory and call.train else NOTHING for _ in range(2))
+    relevant = gates.new_empty(rows if call.train else batch, n_a) if relevance else NOTHING
     of, work = _sequences(call, rows, batch, n_a, W)
     forward = native.Forward(of, call.train, b.data_ptr(), gates.data_ptr(), a.data_ptr())
     forward.state = _pointers(after)
@@ -238,26 +239,25 @@ def _d_weights(
     return d_W
 
 
-def _interleaved(call: Call, parts: Sequence[Tensor]) -> Tensor:
-    whole = [part.detach().contiguous() for part in parts]
-    n_a, joined = (
-        len(whole[0]),
-        whole[0].new_empty(call.library.row(call.cell, len(whole[0])), *parts[0].shape[1:]),
-    )
-    _move_rows(call, n_a, whole, joined)
-    return joined
+def _interleaved(call: Call, Ws: Sequence[Tensor], bs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    row = call.library.row(call.cell, len(bs[0]))
+    W, b = bs[0].new_empty(row, Ws[0].shape[1]), bs[0].new_empty(row)
+    _move_rows(call, [part.contiguous() for part in (*Ws, *bs)], W, b)
+    return W, b
 
 
-def _separated(call: Call, joined: Tensor, n_a: int) -> list[Tensor]:
-    parts = [joined.new_empty(n_a, *joined.shape[1:]) for _ in call.cell.gates]
-    _move_rows(call, n_a, parts, joined, back=True)
+def _separated(call: Call, W: Tensor, b: Tensor, n_a: int) -> list[Tensor]:
+    parts = [W.new_empty(n_a, W.shape[1]) for _ in call.cell.gates] + [
+        b.new_empty(n_a) for _ in call.cell.gates
+    ]
+    _move_rows(call, parts, W, b, back=True)
     return parts
 
 
-def _move_rows(call: Call, n_a: int, parts: Sequence[Tensor], joined: Tensor, *, back: bool = False) -> None:
-    pointers, shape = [part.data_ptr() for part in parts], (n_a, parts[0][0].numel())
-    threads = threads_for(joined.numel() * FLOAT_MOVED)
-    native.move_rows(call.library, call.cell, shape, pointers, joined.data_ptr(), back=back, threads=threads)
+def _move_rows(call: Call, parts: Sequence[Tensor], W: Tensor, b: Tensor, *, back: bool = False) -> None:
+    pointers, threads = [part.data_ptr() for part in parts], threads_for(W.numel() * FLOAT_MOVED)
+    shape, joined = (len(parts[-1]), W.shape[1]), (W.data_ptr(), b.data_ptr())
+    native.move_rows(call.library, call.cell, shape, pointers, joined, back=back, threads=threads)
 
 
 def _sequences(call: Call, rows: int, batch: int, n_a: int, W: Tensor) -> tuple[native.Sequences, Tensor]:

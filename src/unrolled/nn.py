@@ -84,9 +84,7 @@ class _Recurrent(nn.Module):
         before = None if state is None else self._flat(state, x.shape[0])
         a, after = deep(self.cell, self._core(), x, before, lengths, dropouts=dropouts)
         names = len(self.cell.state)
-        stacked = tuple(
-            torch.stack(after[k::names]) for k in range(names)
-        )  # [layers * directions, batch, n_a]
+        stacked = tuple(_stacked(after[k::names]) for k in range(names))  # [layers * directions, batch, n_a]
         return a if self.batch_first else a.transpose(0, 1), stacked[0] if names == 1 else stacked
 
     def _flat(self, state: Any, batch: int) -> tuple[Tensor, ...]:
@@ -216,6 +214,10 @@ class LSTM(_Recurrent):
     def to_torch(self) -> nn.LSTM:
         """torch's layer that computes the same function, with a copy of the weights."""
         return _copy_to(nn.LSTM(*_torch_sizes(self)), self)
+
+
+def _stacked(arrays: tuple[Tensor, ...]) -> Tensor:
+    return arrays[0].unsqueeze(0) if len(arrays) == 1 else torch.stack(arrays)  # the same, without a copy
 
 
 def _sizes(module: nn.RNNBase) -> tuple[int, int, int, bool, float, bool]:

@@ -20,28 +20,31 @@ def move_rows(
     cell: Cell,
     shape: tuple[int, int],
     parts: Sequence[int],
-    joined: int,
+    joined: tuple[int, int],
     *,
     back: bool = False,
     threads: int = 1,
 ) -> None:
-    """Copy the rows of each gate's matrix [n_a, n], of this shape, to their places in joined [row, n], or back.
+    """Copy the rows of each gate's W [n_a, n], of this shape, and of each gate's b [n_a] to their places in the joined
+    W [row, n] and b [row], or back. Lanes past n_a become zeros there.
 
-    parts, joined: addresses of contiguous float32 arrays. Lanes past n_a become zeros in joined.
+    parts: addresses of the W of each gate, then of each b; joined: those of both. All contiguous float32.
     """
     n_a, columns = shape
     pointers = (ctypes.c_void_p * len(parts))(*parts)
-    call = Rows(library.code(cell), threads, n_a, columns, pointers, joined, back)
+    call = Rows(library.code(cell), threads, n_a, columns, pointers, *joined, back)
     library.functions.unrolled_move_rows(call)
 
 
-def interleave(library: Library, cell: Cell, parts: Sequence[Array]) -> Array:
-    """A W [n_a, n] or b [n_a] of each gate -> [row, n] or [row], float32. Lanes past n_a are zeros."""
-    whole = [np.ascontiguousarray(part, np.float32) for part in parts]
-    made: Array = np.empty((library.row(cell, len(whole[0])), *whole[0].shape[1:]), np.float32)
-    shape = len(whole[0]), made[0].size
-    move_rows(library, cell, shape, [part.ctypes.data for part in whole], made.ctypes.data)
-    return made
+def interleave(library: Library, cell: Cell, Ws: Sequence[Array], bs: Sequence[Array]) -> tuple[Array, Array]:
+    """W [n_a, n] and b [n_a] of each gate -> [row, n] and [row], float32. Lanes past n_a are zeros."""
+    parts = [np.ascontiguousarray(part, np.float32) for part in (*Ws, *bs)]
+    n_a, columns = parts[0].shape
+    rows = library.row(cell, n_a)
+    W, b = np.empty((rows, columns), np.float32), np.empty(rows, np.float32)
+    addresses = [part.ctypes.data for part in parts]
+    move_rows(library, cell, (n_a, columns), addresses, (W.ctypes.data, b.ctypes.data))
+    return W, b
 
 
 def groups(cell: Cell, joined: Array) -> list[Array]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import Cell
 from ..errors import UsageError, suggest
 
-VERSION = 2  # of the face in unrolled.h
+VERSION = 3  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
@@ -48,7 +48,8 @@ class Rows(Structure):
     _fields_ = (
         *((name, c_int64) for name in ("cell", "threads", "units", "columns")),
         ("parts", POINTER(c_void_p)),
-        ("joined", c_void_p),
+        ("W", c_void_p),
+        ("b", c_void_p),
         ("back", c_int64),
     )
 

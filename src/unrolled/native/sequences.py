@@ -44,8 +44,6 @@ class Whole:
 
 def whole(library: Library, cell: Cell, tensors: Mapping[str, Array], prefix: str) -> Whole:
     """The layer whose tensors are called `prefix`.W_c and so on, in float32."""
-    W, b = (
-        interleave(library, cell, [tensors[f"{prefix}.{kind}_{gate}"] for gate in cell.gates])
-        for kind in "Wb"
-    )
+    Ws, bs = ([tensors[f"{prefix}.{kind}_{gate}"] for gate in cell.gates] for kind in "Wb")
+    W, b = interleave(library, cell, Ws, bs)
     return Whole(library, cell, W, b, len(tensors[f"{prefix}.b_{cell.gates[0]}"]))

@@ -160,13 +160,10 @@ def steps(
     """Pack a network that reads forward and answers at every step, in float32. threads: see Steps."""
     layers: list[_LayerWeights] = []
     for layer in range(spec.layers):
-        gates = spec.the_cell.gates
-        W, b = (
-            interleave(
-                library, spec.the_cell, [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in gates]
-            )
-            for kind in "Wb"
-        )  # [row, n_a + n_x], [row]
+        Ws, bs = (
+            [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in spec.the_cell.gates] for kind in "Wb"
+        )
+        W, b = interleave(library, spec.the_cell, Ws, bs)  # [row, n_a + n_x], [row]
         W_a, W_x = np.ascontiguousarray(W[:, : spec.n_a]), np.ascontiguousarray(W[:, spec.n_a :])
         table, done = _table(spec, tensors, W_x) if layer == 0 else (None, False)
         layers.append(
