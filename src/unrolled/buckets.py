@@ -40,11 +40,11 @@ class ExampleEpoch(Sequence[Batch]):
         self._examples, self._key, self._rare, self._vary = examples, (seed, epoch), rare, vary
         count = len(examples)
         order = permuted((*self._key, _ORDER), count, np.arange(count))
-        lengths = examples.lengths
+        lengths, asked = examples.lengths, examples.y_lengths
         parts: list[NDArray[np.int64]] = []
         for start in range(0, count, TOGETHER * batch_size):
             block = order[start : start + TOGETHER * batch_size]
-            block = block[np.argsort(lengths[block], kind="stable")]
+            block = block[np.lexsort((asked[block], lengths[block]))]  # by x, those of one length by y
             parts.extend(np.array_split(block, -(-len(block) // batch_size)))
         shuffled = np.argsort(hashed((*self._key, _BATCHES), np.arange(len(parts))), kind="stable")
         self._batches = [parts[number] for number in shuffled.tolist()]

@@ -66,6 +66,13 @@ class Examples:
         """[sequences] steps of each."""
         return self.all_offsets[self.rows + 1] - self.all_offsets[self.rows]
 
+    @property
+    def y_lengths(self) -> NDArray[np.int64]:
+        """[sequences] steps of each y: those of x, or its own."""
+        if self.targets != "own":
+            return self.lengths
+        return self.y_offsets[self.rows + 1] - self.y_offsets[self.rows]
+
     def select(self, rows: NDArray[np.int64]) -> Examples:
         """The view of some sequences of this view."""
         return replace(self, rows=self.rows[rows])

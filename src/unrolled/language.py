@@ -96,7 +96,7 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         wish = Wish(length=160 if reading.unit == "char" else 30, temperature=0.8)
         return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
 
-    criterion = Criterion(training.label_smoothing, first=training.first or 1.0)
+    criterion = Criterion(training.label_smoothing or 0.0, first=training.first or 1.0)
     problem = Problem(epoch, validation if held is not None else None, store.place, criterion, sample)
     return Job(
         config=config,

@@ -146,12 +146,15 @@ def cross_entropy(
 
     UsageError for a criterion that needs all outputs with the adaptive softmax, which never computes them.
     """
-    if not criterion.needs_all and spec.softmax == "exact":
+    if spec.softmax == "exact" and not (criterion.class_weights or criterion.ordinal):
         a, W, b = factors(spec, p, a)
         library = native.library()
         if library is not None and fused_softmax.fits(a, W, b, y):
-            return fused_softmax.cross_entropy(library, a, W, b, y)
-        return F.cross_entropy(F.linear(a, W, b), y, reduction="sum")
+            nats = fused_softmax.cross_entropy(library, a, W, b, y)
+        else:
+            nats = F.cross_entropy(F.linear(a, W, b), y, reduction="sum")
+        share = criterion.label_smoothing
+        return nats + share * _above_the_mean(a, W, b, y) if share else nats
     logits = head(spec, p, a)  # [N, n_y]: one product
     if spec.softmax == "adaptive":
         if criterion.needs_all:
@@ -166,6 +169,13 @@ def cross_entropy(
     soft = F.softmax(-ORDINAL * away.to(logits.dtype), dim=1)
     soft = soft * (weights[y].unsqueeze(1) if weights is not None else 1.0)
     return F.cross_entropy(logits, soft, reduction="sum", label_smoothing=smoothing)
+
+
+def _above_the_mean(a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> Tensor:
+    """The sum over a [N, features] of z_y less the mean of all z = W a + b: what a target of all outputs alike costs
+    more than y alone. No logits are needed for it."""
+    rows = F.embedding(y, W) - W.mean(0)  # [N, features]
+    return (a * rows).sum() + b[y].sum() - len(y) * b.mean()
 
 
 def _adaptive(spec: NetworkSpec, p: Parameters, a: Tensor, logits: Tensor, y: Tensor) -> Tensor:

@@ -36,7 +36,10 @@ class DataConfig:
     )
     source_unit: str | None = option(None, "the same of what is read (default: --unit)", choices=UNITS)
     target_unit: str | None = option(None, "the same of what is written (default: --unit)", choices=UNITS)
-    shared: bool = option(False, "one vocabulary and one embedding for what is read and written")
+    shared: bool | None = option(
+        None,
+        "one vocabulary and one embedding for what is read and written (default of subwords for subwords)",
+    )
     documents: str | None = option(
         None,
         "where state starts from zeros: each file (default for char), line (default for word) or blank-line block",
@@ -103,7 +106,9 @@ class ModelConfig:
     embedding: int | None = option(
         None, "size of the embedding; 0 feeds bare one-hot vectors", low=0, high=65_536
     )
-    tie: bool | None = option(None, "one matrix for embedding and output layer")
+    tie: bool | None = option(
+        None, "one matrix for embedding and output layer (default of words, and of shared subwords)"
+    )
     softmax: str = option(
         "exact", "output layer; adaptive is quicker with many words", choices=("exact", "adaptive")
     )
@@ -153,7 +158,12 @@ class TrainConfig:
     clip: float = option(1.0, "largest norm of the gradient; 0 for none", low=0)
     weight_decay: float | None = option(None, "decoupled weight decay (matrices only)", low=0)
     momentum: float = option(0.0, "momentum of sgd", low=0, high=1)
-    label_smoothing: float = option(0.0, "share of the target spread over all classes", low=0, high=0.9)
+    label_smoothing: float | None = option(
+        None,
+        "share of the target spread over all classes (default 0.1 of texts for texts, else none)",
+        low=0,
+        high=0.9,
+    )
     average: float | None = option(
         None, "decay of the running average of the weights; 0 for none", low=0, high=1
     )

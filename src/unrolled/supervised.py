@@ -124,7 +124,7 @@ def assemble(config: Config, ready: Ready) -> Job:
             settled = asked.settle(y, answers, weights)
         return {"input": given.to_json(), "output": settled.to_json()}
 
-    criterion = Criterion(training.label_smoothing, _weights(config, part, asked.n_y), model.ordinal)
+    criterion = Criterion(training.label_smoothing or 0.0, _weights(config, part, asked.n_y), model.ordinal)
     problem = Problem(epoch, validation if held is not None else None, part.place, criterion)
     held_words = "nothing held out" if held is None else f"{len(held):,} for validation"
     return Job(
@@ -170,7 +170,7 @@ def _decoder(config: Config, asked: Output) -> dict[str, Any]:
         "feeding": model.feeding,
         "decoder_layers": model.decoder_layers or model.layers or 1,
         "target_embedding": embedding,
-        "shared": config.data.shared,
+        "shared": bool(config.data.shared),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .config import Config, fill, get
 from .errors import UsageError, suggest
+from .subword import SUBWORD
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ TASKS: dict[str, Preset] = {
         output="sequence",
         architecture="many-to-many, T_x != T_y",
         summary="another text for a text: translation, dates, spelling to sound",
-        defaults={"bidirectional": True, "unit": "subword", "affixes": False, "attention": "multiplicative"},
+        defaults={"bidirectional": True, "unit": SUBWORD, "affixes": False, "attention": "multiplicative"},
     ),
     "compose": Preset(
         input="notes",
@@ -216,13 +217,14 @@ def resolve_data(config: Config) -> Config:
     for name in FRAMES:
         if get(config, name) is not None and preset.input not in ("frames", "images"):
             raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
-    if config.data.unit == "subword" and preset.output in ("next", "tags"):
+    if config.data.unit == SUBWORD and preset.output in ("next", "tags"):
         raise UsageError(f"{config.task} has no use for subwords", expected="--unit word, white or char")
-    if preset.output == "ctc" and config.data.unit not in (None, "char", "subword"):
+    if preset.output == "ctc" and config.data.unit not in (None, "char", SUBWORD):
         raise UsageError(f"{config.task} writes characters or subwords", expected="--unit char or subword")
     if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
         raise UsageError("a shared vocabulary is of one unit", hint="--unit for both ends")
     config = fill(config, preset.defaults)
+    config = fill(config, {"shared": _shares(config, preset)})
     config = fill(
         config, {"bidirectional": False, "affixes": False, "crf": False, "front": "none", "augment": False}
     )
@@ -231,6 +233,14 @@ def resolve_data(config: Config) -> Config:
     config = fill(config, FRAMES) if preset.input == "frames" else config
     config = fill(config, {"pooling": "max"}) if preset.output in ONLY["pooling"] else config
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
+
+
+def _shares(config: Config, preset: Preset) -> bool:
+    """Whether both ends have one vocabulary where nothing else is asked for: of pieces of words, each end may spell the
+    other's."""
+    units = {end or config.data.unit for end in (config.data.source_unit, config.data.target_unit)}
+    plain = config.model.embedding != 0 and not config.data.affixes
+    return preset.kinds == "tokens:sequence" and units == {SUBWORD} and plain
 
 
 def resolve(config: Config, tokens: int, types: int) -> Config:
@@ -261,6 +271,7 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "first": FIRST.get(config.data.documents or "file", 1.0),
             "lr": RATES[training.optimizer],
             "weight_decay": DECAY if words or training.optimizer != "muon" else CHARACTERS_DECAY,
+            "label_smoothing": 0.0,
             "average": 0.0,
             "dropout": dropout,
             "input_dropout": dropout if words else 0.0,  # few characters, each of which counts
@@ -271,40 +282,64 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
 def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> Config:
     """The configuration of labelled sequences with every blank filled: `sequences` of `steps` in all; `width` ids,
     or numbers a step."""
-    if find(config.task).input in FILLERS:
-        config = FILLERS[find(config.task).input](config, sequences, steps)
+    preset = find(config.task)
+    for name in (preset.input, preset.output):
+        if name in FILLERS:
+            config = FILLERS[name](config, sequences, steps)
     model, training = config.model, config.training
-    tokens = find(config.task).input == "tokens"
+    tokens = preset.input == "tokens"
     words = tokens and config.data.unit != "char"
-    writes = find(config.task).output == "sequence"
-    batch_size = training.batch_size or int(min(64 if writes else 32, max(4, sequences // 25)))
+    batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
-    heard = find(config.task).input == "audio"
-    enough = 6_000 if writes else 3_000 if heard else 1_500  # sound is another one each time
-    epochs = max(8, min(100, round(enough / max(1, sequences // batch_size))))
-    config = fill(config, {"epochs": epochs if training.minutes is None else 4 * epochs})
+    heard = preset.input == "audio"
+    config = fill(config, {"epochs": _passes(config, 3_000 if heard else 1_500, sequences, batch_size)})
     hidden = model.hidden or (128 if tokens or heard or steps > 20_000 else 64)
-    if writes and steps > 100_000:
-        hidden = model.hidden or 256
-    embedding = min(width, 128 if words else 64) if tokens else 0
     return fill(
         config,
         {
             "layers": 1,
             "hidden": hidden,
             "front_size": hidden,
-            "embedding": embedding,
+            "embedding": min(width, 128 if words else 64) if tokens else 0,
             "tie": False,
             "batch_size": batch_size,
             "window": 512,
             "lr": RATES[training.optimizer] * 0.5,
             "weight_decay": DECAY,
+            "label_smoothing": 0.0,
             "average": 0.0,
-            "dropout": (0.3 if words else 0.1) if writes else (0.4 if words else 0.25) if tokens else 0.2,
-            "input_dropout": (0.2 if writes else 0.4) if words else 0.0,
+            "dropout": (0.4 if words else 0.25) if tokens else 0.2,
+            "input_dropout": 0.4 if words else 0.0,
         },
     )
+
+
+def _passes(config: Config, steps: int, sequences: int, batch_size: int) -> int:
+    """How many epochs of `sequences` make about so many steps; four times as many where minutes bound them too."""
+    epochs = max(8, min(100, round(steps / max(1, sequences // batch_size))))
+    return epochs if config.training.minutes is None else 4 * epochs
+
+
+def _fill_pairs(config: Config, sequences: int, steps: int) -> Config:
+    """What differs for a text for each sequence: it takes more steps, and pairs that are few are learnt by heart unless
+    targets are smoothed and weights decay."""
+    model, tokens = config.model, find(config.task).input == "tokens"
+    words = tokens and (config.data.source_unit or config.data.unit) != "char"
+    batch_size = config.training.batch_size or int(min(64, max(4, sequences // 25)))
+    hidden = model.hidden or (256 if steps > 100_000 else 128)
+    blanks = {
+        "batch_size": batch_size,
+        "epochs": _passes(config, 6_000, sequences, batch_size),
+        "hidden": hidden,
+        "tie": bool(config.data.shared) and model.softmax == "exact" and model.embedding in (None, hidden),
+        "weight_decay": 0.1,
+        "label_smoothing": 0.1 if model.softmax == "exact" else 0.0,
+        "dropout": 0.3 if words else 0.1,
+        "input_dropout": 0.2 if words else 0.0,
+    }
+    config = fill(config, blanks)
+    return fill(config, {"embedding": hidden}) if config.data.shared and config.model.tie else config
 
 
 def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
@@ -328,7 +363,8 @@ def _few(sequences: int) -> int:
     return int(min(8, max(2, sequences // 25)))
 
 
-FILLERS = {"notes": _fill_tunes, "rolls": _fill_rolls}  # of the inputs whose sizes follow rules of their own
+# Of the inputs and outputs whose sizes follow rules of their own.
+FILLERS = {"notes": _fill_tunes, "rolls": _fill_rolls, "sequence": _fill_pairs}
 
 
 def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
