@@ -1,7 +1,7 @@
 """Texts for texts: dates, digits from behind, spelling to sound, user interfaces, and what a batched beam is worth.
 
     python benchmarks/translate.py dates [--minutes 5]
-    python benchmarks/translate.py reversal [--epochs 19] [--plot F.svg]
+    python benchmarks/translate.py reversal [--epochs 6] [--attention none | --plot F.svg]
     python benchmarks/translate.py spelling [--minutes 60]
     python benchmarks/translate.py software [--minutes 20] [--pair en-de] [--data FOLDER] [--rows unrolled]
     python benchmarks/translate.py beam MODEL SOURCE
@@ -157,20 +157,20 @@ def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
 
 def run_reversal(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """With attention and without, trained on up to 20 digits, tested at each of many lengths."""
-    known = digits(20_000, 1, 20, 0)
+    known = digits(60_000, 1, 20, 0)
     seen = [x for x, _ in known]
     lengths = (2, 5, 8, 11, 14, 17, 20, 23, 26, 30)
     parts = {"train": known, "dev": digits(300, 1, 20, 1, seen), "test": digits(1000, 1, 20, 2, seen)}
     parts |= {str(n): digits(100, n, n, 100 + n, seen if n > 2 else ()) for n in lengths}
     files, rows = write(folder, parts), list[Row]()
-    for attention in ("multiplicative", "none"):
+    for attention in [o.attention] if o.attention else ["multiplicative", "none"]:
         out = folder / attention
         options = ("--unit", "char", "--hidden", 128, "--dropout", 0, "--label-smoothing", 0)
-        options = (*options, "--epochs", o.epochs or 19, "--attention", attention)
+        options = (*options, "--epochs", o.epochs or 6, "--attention", attention)
         spent = trained(o, out, [files["train"]], [files["dev"]], *options)
         row = _row(f"digits from behind, attention {attention}", spent, measured(out, files["test"]))
         rows.append(row | {f"length {n}": measured(out, files[str(n)], beam=1)["exact"] for n in lengths})
-    if o.plot:
+    if o.plot and not o.attention:
         o.plot.write_text(plot(rows, lengths), encoding="utf-8")
     return rows, list(files.values())
 
@@ -328,6 +328,7 @@ def main() -> None:
     made.add_argument("--threads", type=int)
     made.add_argument("--pair", default="en-de")
     made.add_argument("--data", type=Path)
+    made.add_argument("--attention", choices=("multiplicative", "none"))
     made.add_argument("--plot", type=Path)
     o = made.parse_args()
     with tempfile.TemporaryDirectory(prefix="unrolled-bench-") as folder:

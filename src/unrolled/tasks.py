@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .blanks import FILLERS, passes
 from .config import Config, fill, get
 from .errors import UsageError, suggest
 from .subword import SUBWORD
@@ -100,7 +101,13 @@ COMBINATIONS: dict[str, Preset] = {
             "sequence",
             "many-to-many, T_x != T_y",
             "a text for a series",
-            {"bidirectional": True, "unit": "word", "attention": "multiplicative"},
+            {
+                "bidirectional": True,
+                "unit": "word",
+                "attention": "multiplicative",
+                "dropout": 0.1,
+                "input_dropout": 0.0,
+            },
         ),
         ("tokens", "number", "many-to-one", "numbers for a text", {"bidirectional": True, "unit": "word"}),
         ("numbers", "label", "many-to-one", "a class for a series", {"bidirectional": True}),
@@ -293,7 +300,7 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
     heard = preset.input == "audio"
-    config = fill(config, {"epochs": _passes(config, 3_000 if heard else 1_500, sequences, batch_size)})
+    config = fill(config, {"epochs": passes(config, 3_000 if heard else 1_500, sequences, batch_size)})
     hidden = model.hidden or (128 if tokens or heard or steps > 20_000 else 64)
     return fill(
         config,
@@ -313,58 +320,6 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
             "input_dropout": 0.4 if words else 0.0,
         },
     )
-
-
-def _passes(config: Config, steps: int, sequences: int, batch_size: int) -> int:
-    """How many epochs of `sequences` make about so many steps; four times as many where minutes bound them too."""
-    epochs = max(8, min(100, round(steps / max(1, sequences // batch_size))))
-    return epochs if config.training.minutes is None else 4 * epochs
-
-
-def _fill_pairs(config: Config, sequences: int, steps: int) -> Config:
-    """What differs for a text for each sequence: it takes more steps, and pairs that are few are learnt by heart unless
-    targets are smoothed and weights decay."""
-    model, tokens = config.model, find(config.task).input == "tokens"
-    words = tokens and (config.data.source_unit or config.data.unit) != "char"
-    batch_size = config.training.batch_size or int(min(64, max(4, sequences // 25)))
-    hidden = model.hidden or (256 if steps > 100_000 else 128)
-    blanks = {
-        "batch_size": batch_size,
-        "epochs": _passes(config, 6_000, sequences, batch_size),
-        "hidden": hidden,
-        "tie": bool(config.data.shared) and model.softmax == "exact" and model.embedding in (None, hidden),
-        "weight_decay": 0.1,
-        "label_smoothing": 0.1 if model.softmax == "exact" else 0.0,
-        "dropout": 0.3 if words else 0.1,
-        "input_dropout": 0.2 if words else 0.0,
-    }
-    config = fill(config, blanks)
-    return fill(config, {"embedding": hidden}) if config.data.shared and config.model.tie else config
-
-
-def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
-    """What differs for tunes: their sequences are long, so that few stand in a batch."""
-    hidden = config.model.hidden or (256 if steps > 200_000 else 128)
-    epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
-    blanks = {"batch_size": _few(sequences), "hidden": hidden, "embedding": min(128, hidden), "dropout": 0.2}
-    return fill(config, blanks | ({"epochs": epochs} if config.training.minutes is None else {}))
-
-
-def _fill_rolls(config: Config, sequences: int, steps: int) -> Config:
-    """What differs for piano rolls: what is read a hundred times is learnt by heart unless much is dropped, and no
-    budget is so long that it should be read more often."""
-    epochs = max(4, min(100, round(10_000_000 / max(1, steps))))
-    dropout = 0.6 if steps < 50_000 else 0.3
-    return fill(config, {"batch_size": _few(sequences), "hidden": 384, "dropout": dropout, "epochs": epochs})
-
-
-def _few(sequences: int) -> int:
-    """How many long sequences stand in a batch."""
-    return int(min(8, max(2, sequences // 25)))
-
-
-# Of the inputs and outputs whose sizes follow rules of their own.
-FILLERS = {"notes": _fill_tunes, "rolls": _fill_rolls, "sequence": _fill_pairs}
 
 
 def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
