@@ -1,7 +1,7 @@
 """Texts for texts: dates, digits from behind, spelling to sound, user interfaces, and what a batched beam is worth.
 
     python benchmarks/translate.py dates [--minutes 5]
-    python benchmarks/translate.py reversal [--epochs 6] [--attention none | --plot F.svg]
+    python benchmarks/translate.py reversal [--strings 60000] [--epochs 6] [--attention none | --plot F.svg]
     python benchmarks/translate.py spelling [--minutes 60]
     python benchmarks/translate.py software [--minutes 20] [--pair en-de] [--data FOLDER] [--rows unrolled]
     python benchmarks/translate.py beam MODEL SOURCE
@@ -157,7 +157,7 @@ def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
 
 def run_reversal(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """With attention and without, trained on up to 20 digits, tested at each of many lengths."""
-    known = digits(60_000, 1, 20, 0)
+    known = digits(o.strings, 1, 20, 0)
     seen = [x for x, _ in known]
     lengths = (2, 5, 8, 11, 14, 17, 20, 23, 26, 30)
     parts = {"train": known, "dev": digits(300, 1, 20, 1, seen), "test": digits(1000, 1, 20, 2, seen)}
@@ -328,6 +328,7 @@ def main() -> None:
     made.add_argument("--threads", type=int)
     made.add_argument("--pair", default="en-de")
     made.add_argument("--data", type=Path)
+    made.add_argument("--strings", type=int, default=60_000)
     made.add_argument("--attention", choices=("multiplicative", "none"))
     made.add_argument("--plot", type=Path)
     o = made.parse_args()
