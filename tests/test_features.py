@@ -57,15 +57,31 @@ def test_how_many_frames(samples: int, frames: int):
     assert MEL.frames(samples) == frames == len(features.log_mel(MEL, np.ones(samples, np.float32)))
 
 
+USUAL = features.started([-3.0] * 40, [2.0] * 40)
+
+
 def test_silence_is_finite_and_loudness_does_not_matter():
-    assert np.isfinite(features.log_mel(MEL, np.zeros(4000, np.float32))).all()
-    assert np.abs(features.by_utterance(features.log_mel(MEL, np.zeros(4000, np.float32)))).max() == 0.0
+    silent = features.log_mel(MEL, np.zeros(4000, np.float32))
+    assert np.isfinite(silent).all()
+    assert np.abs(features.by_utterance(USUAL, silent)).max() == 0.0
+    assert features.by_utterance(USUAL, silent[:0]).shape == (0, 40)
     loud = sound("abc")
     np.testing.assert_allclose(
-        features.by_utterance(features.log_mel(MEL, loud)),
-        features.by_utterance(features.log_mel(MEL, loud * 3)),
+        features.by_utterance(USUAL, features.log_mel(MEL, loud)),
+        features.by_utterance(USUAL, features.log_mel(MEL, loud * 3)),
         atol=0.15,  # but for the floor
     )
+
+
+def test_a_short_sound_keeps_what_tells_it_and_a_long_one_loses_what_it_was_recorded_with():
+    low, high = (np.where((np.arange(40) < 20) == below, 0.0, -6.0) for below in (True, False))
+    noise = np.random.default_rng(0).standard_normal((30_000, 40))
+    short = [features.by_utterance(USUAL, noise[:30] + bands) for bands in (low, high)]
+    assert short[0][:, :20].mean() > 1 > -1 > short[0][:, 20:].mean()
+    assert np.abs(short[0] - short[1])[:, :20].mean() > 2  # two sounds of one band each are two
+    long = [features.by_utterance(USUAL, noise + bands) for bands in (low, high)]
+    assert np.abs(long[0] - long[1]).mean() < 0.1
+    np.testing.assert_allclose(long[0].std(axis=0), 1.0, atol=0.1)
 
 
 def test_the_running_mean_forgets_and_never_looks_ahead():
@@ -78,7 +94,7 @@ def test_the_running_mean_forgets_and_never_looks_ahead():
 
 
 def test_augmentation_repeats_and_keeps_its_bounds():
-    x = features.by_utterance(features.log_mel(MEL, sound("abcabc")))
+    x = features.by_utterance(USUAL, features.log_mel(MEL, sound("abcabc")))
     before = x.copy()
     one, again = (augment(x, np.random.default_rng((1, 2, 3))) for _ in range(2))
     np.testing.assert_array_equal(one, again)

@@ -21,7 +21,7 @@ WINDOW, HOP = 0.025, 0.010  # seconds
 FLOOR = 1e-6  # of the power in a band: noise of -80 dB and silence are the same
 LOWEST = 20.0  # Hz
 MEMORY = 300  # frames after which a running mean has forgotten all but 1/e
-PRIOR = 50  # frames that the running mean begins with: those of all training
+PRIOR = 50  # frames that a sound's own mean begins with: those of all training
 SMALLEST = 0.25  # deviation, in nats: a band that hardly changes is not blown up
 _BLOCK = 4096  # frames whose spectra stand in memory
 
@@ -94,14 +94,6 @@ def log_mel(mel: Mel, samples: Array) -> NDArray[np.float32]:
     return frames(mel, np.zeros(0, np.float32), samples)[0]
 
 
-def by_utterance(x: Array) -> NDArray[np.float32]:
-    """Each band less its mean over the whole [T, bands], divided by its deviation."""
-    if not len(x):
-        return np.zeros(x.shape, np.float32)
-    x = x.astype(np.float64)
-    return ((x - x.mean(axis=0)) / np.maximum(x.std(axis=0), SMALLEST)).astype(np.float32)
-
-
 @dataclass(frozen=True)
 class Running:
     """A running mean and variance of each band, and how many frames they were made of."""
@@ -114,6 +106,22 @@ class Running:
 def started(mean: Sequence[float], deviation: Sequence[float]) -> Running:
     """The state before the first frame: what is usual."""
     return Running(PRIOR, np.asarray(mean, np.float64), np.asarray(deviation, np.float64) ** 2)
+
+
+def by_utterance(usual: Running, x: Array) -> NDArray[np.float32]:
+    """[T, bands] less how much louder the whole is than usual, then each band by its mean and variance.
+
+    These are of the whole and of the frames that `usual` stands for: the mean of a short sound alone is what was said
+    in it, that of a long one is what it was recorded with.
+    """
+    if not len(x):
+        return np.zeros(x.shape, np.float32)
+    apart, count = x - usual.mean, usual.count + len(x)  # float64
+    apart -= apart.mean()
+    mean = apart.sum(axis=0) / count
+    apart -= mean
+    variance = (usual.count * (usual.variance + mean**2) + (apart**2).sum(axis=0)) / count
+    return (apart / np.maximum(np.sqrt(variance), SMALLEST)).astype(np.float32)
 
 
 def running(state: Running, x: Array) -> tuple[NDArray[np.float32], Running]:

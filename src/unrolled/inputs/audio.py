@@ -6,7 +6,7 @@ An x is the file of a sound, or its samples at the model's rate, [samples].
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,10 @@ from ..errors import DataError
 from ..media import audio
 from ..types import Example, Place
 
-NORMALISATIONS = ("utterance", "running")
+NORMALISATIONS: Mapping[str, Callable[[features.Running, NDArray[Any]], NDArray[np.float32]]] = {
+    "utterance": features.by_utterance,
+    "running": lambda usual, x: features.running(usual, x)[0],
+}
 HIGHEST = 16_000  # samples a second: what lies above 8 kHz says little, and costs as much as what lies below
 LOOKED_AT = 200  # sounds of which the usual frame is made
 BANDS = 256
@@ -30,14 +33,14 @@ BANDS = 256
 @dataclass(frozen=True)
 class AudioInput:
     """rate: samples a second, to which any file is brought.  bands: numbers a frame.  normalise: by the mean and
-    deviation of the whole sound, or by running ones, for which nothing has to wait; those begin with `mean` and
-    `deviation`, of the training part, [bands] (empty for whole sounds)."""
+    deviation of the whole sound, or by running ones, for which nothing has to wait; either begins with `mean` and
+    `deviation`, of the training part, [bands]."""
 
     rate: int
     bands: int
     normalise: str
-    mean: tuple[float, ...] = ()
-    deviation: tuple[float, ...] = ()
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
 
     ids = False
     multi_hot = False
@@ -51,10 +54,9 @@ class AudioInput:
             or self.normalise not in NORMALISATIONS
         ):
             raise _damaged()
-        known = self.bands if self.normalise == "running" else 0
-        if not len(self.mean) == len(self.deviation) == known:
+        if not len(self.mean) == len(self.deviation) == self.bands:
             raise _damaged()
-        if not np.isfinite([*self.mean, *self.deviation]).all() or (known and min(self.deviation) <= 0):
+        if not np.isfinite([*self.mean, *self.deviation]).all() or min(self.deviation) <= 0:
             raise _damaged()
 
     @property
@@ -68,13 +70,8 @@ class AudioInput:
         return features.Mel(self.rate, self.bands)
 
     def samples(self, x: Any) -> NDArray[np.float32]:
-        """A sound at this rate. Raises what reading a file raises; DataError for numbers that are no sound."""
-        if isinstance(x, Path):
-            return audio.read(x, self.rate)
-        found = np.asarray(x, dtype=np.float64)
-        if found.ndim != 1 or not np.isfinite(found).all():
-            raise DataError("no sound", expected="a file, or finite samples [samples]")
-        return np.clip(found, -1e3, 1e3).astype(np.float32)
+        """A sound at this rate. Raises what `samples_of` raises."""
+        return samples_of(x, self.rate)
 
     def opened(self, example: Example) -> Example:
         """The example with the samples of its file; raises what reading it raises."""
@@ -85,9 +82,8 @@ class AudioInput:
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
         """[T, bands] normalised log-mel frames; raises as `samples`."""
         frames = features.log_mel(self.mel, self.samples(x))
-        if self.normalise == "utterance":
-            return features.by_utterance(frames)
-        return features.running(features.started(self.mean, self.deviation), frames)[0]
+        usual = features.started(self.mean, self.deviation)
+        return NORMALISATIONS[self.normalise](usual, frames)
 
     def steps(self, x: Any) -> Any:
         """A sound has no words."""
@@ -124,8 +120,8 @@ def audio_input(value: Mapping[str, Any]) -> AudioInput:
 
 
 def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioInput, str]:
-    """The rate that most sounds have, at most 16 kHz (samples in memory have `rate`); of the running normalisation the
-    usual frame too. One pass over headers, and a second over 200 sounds."""
+    """The rate that most sounds have, at most 16 kHz (samples in memory have `rate`), and the usual frame. One pass
+    over headers, and a second over 200 sounds."""
     rates: Counter[int] = Counter()
     sounds: list[Any] = []
     seconds = 0.0
@@ -139,30 +135,37 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
         raise DataError("no examples: not one sound", expected="sounds")
     common = min(HIGHEST, rates.most_common(1)[0][0]) if rates else HIGHEST
     rate = config.rate or common
-    normalise, mel = config.normalise or "utterance", features.Mel(rate, config.bands)
-    usual: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
-    if normalise == "running":
-        plain = AudioInput(rate, config.bands, "utterance")
-        some = [sounds[i] for i in np.linspace(0, len(sounds) - 1, min(LOOKED_AT, len(sounds))).astype(int)]
-        frames = np.concatenate(list(_whole(some, plain, mel))).astype(np.float64)
-        deviation = np.maximum(frames.std(axis=0), features.SMALLEST)
-        usual = tuple(frames.mean(axis=0).tolist()), tuple(deviation.tolist())
+    some = [sounds[i] for i in np.linspace(0, len(sounds) - 1, min(LOOKED_AT, len(sounds))).astype(int)]
+    frames = np.concatenate(list(_whole(some, features.Mel(rate, config.bands)))).astype(np.float64)
+    deviation = np.maximum(frames.std(axis=0), features.SMALLEST)
     words = (
         f"{len(sounds):,} sounds, {seconds:,.0f} seconds; {config.bands} bands at {rate:,} samples a second"
     )
     others = rates.total() - rates[rate]
     words += f"; {others:,} resampled" if others else ""
+    normalise = config.normalise or "utterance"
+    usual = tuple(frames.mean(axis=0).tolist()), tuple(deviation.tolist())
     return AudioInput(rate, config.bands, normalise, *usual), words
 
 
-def _whole(sounds: Iterable[Any], plain: AudioInput, mel: features.Mel) -> Iterator[NDArray[np.float32]]:
+def samples_of(x: Any, rate: int) -> NDArray[np.float32]:
+    """A sound at this rate. Raises what reading a file raises; DataError for numbers that are no sound."""
+    if isinstance(x, Path):
+        return audio.read(x, rate)
+    found = np.asarray(x, dtype=np.float64)
+    if found.ndim != 1 or not np.isfinite(found).all():
+        raise DataError("no sound", expected="a file, or finite samples [samples]")
+    return np.clip(found, -1e3, 1e3).astype(np.float32)
+
+
+def _whole(sounds: Iterable[Any], mel: features.Mel) -> Iterator[NDArray[np.float32]]:
     """The frames of those that can be read; who opens a broken one to learn from it is told of it. Raises DataError for
     the first of none but broken ones."""
     first: DataError | None = None
     found = 0
     for x in sounds:
         try:
-            samples = plain.samples(x)
+            samples = samples_of(x, mel.rate)
         except DataError as error:
             first = first or error
             continue
