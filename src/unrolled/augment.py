@@ -1,9 +1,9 @@
 """Sound varied in training, so that few recordings teach as many would; acts on frames [T, bands], which are stored.
 
 All from one source of chance per example, a function of (seed, epoch, index). Speed stretches time by up to 12%; pitch
-stretches the mel axis as another throat would (Jaitly and Hinton 2013, ICML workshop); noise raises a floor under
-what is said, louder in some bands than in others; gain moves all bands; masks hide stretches of time and of bands
-(Park et al., arXiv 1904.08779v3).
+stretches the mel axis as another throat would (Jaitly and Hinton 2013, ICML workshop); another microphone favours some
+bands; noise raises a floor under what is said, louder in some bands than in others; masks hide stretches of time and of
+bands (Park et al., arXiv 1904.08779v3).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SPEED, PITCH = 0.12, 0.10  # largest stretch
 NATS = 2.5  # what one deviation of a band is, about, in nats
 NOISY = 0.5  # share of sounds with noise
 QUIETEST, LOUDEST = -2.0, 0.5  # where its floor is, in deviations from the mean
-GAIN = 0.3  # deviations
+FAVOUR, KNOTS = 0.5, 4  # deviations by which a microphone raises or lowers bands; how many of them are drawn
 TIMES, BANDS = 2, 2  # masks of each kind
 WIDEST_TIME, WIDEST_BANDS = 0.10, 0.15  # shares of the whole that one mask may take
 
@@ -38,9 +38,8 @@ def augment(x: Array, rng: np.random.Generator) -> NDArray[np.float32]:
     """Another x, [T', bands], of one that may have been; nothing of nothing."""
     if not len(x):
         return x.astype(np.float32)
-    x = _noise(_pitch(_speed(x.astype(np.float64), rng), rng), rng)
-    x = x + rng.uniform(-GAIN, GAIN)
-    return _masks(x, rng).astype(np.float32)
+    x = _microphone(_pitch(_speed(x.astype(np.float64), rng), rng), rng)
+    return _masks(_noise(x, rng), rng).astype(np.float32)
 
 
 def _speed(x: Array, rng: np.random.Generator) -> Array:
@@ -54,6 +53,12 @@ def _pitch(x: Array, rng: np.random.Generator) -> Array:
     top = x.shape[1] - 1
     at = np.minimum(np.arange(top + 1) * rng.uniform(1 - PITCH, 1 + PITCH), top)
     return _between(x.T, at).T
+
+
+def _microphone(x: Array, rng: np.random.Generator) -> Array:
+    """As heard by another one: what it favours changes along the mel scale in straight lines between a few bands."""
+    drawn = rng.uniform(-FAVOUR, FAVOUR, KNOTS)
+    return x + np.interp(np.linspace(0, 1, x.shape[1]), np.linspace(0, 1, KNOTS), drawn)
 
 
 def _between(x: Array, at: Array) -> Array:

@@ -178,8 +178,8 @@ class TrainConfig:
     )
     augment: bool | None = option(
         None,
-        "vary sound in training: speed, pitch, noise, gain, masks; clips: speed, place, light; tunes: key (default for "
-        "all)",
+        "vary sound in training: speed, pitch, microphone, noise, masks; clips: speed, place, light; tunes: key "
+        "(default for all)",
     )
     flip: bool = option(False, "mirror clips too: where no class tells left from right")
     class_weights: bool = option(False, "rare classes weigh more: by the root of their rarity")
