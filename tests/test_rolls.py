@@ -15,7 +15,16 @@ from unrolled import using
 from unrolled.architectures import build
 from unrolled.config import DataConfig
 from unrolled.errors import DataError
-from unrolled.inputs.rolls import LOWEST, RollInput, learn_rolls, roll_input, roll_of, transposed
+from unrolled.inputs.rolls import (
+    ALIKE,
+    LOWEST,
+    RollInput,
+    heard_before,
+    learn_rolls,
+    roll_input,
+    roll_of,
+    transposed,
+)
 from unrolled.labelled import from_files
 from unrolled.network import NetworkSpec
 from unrolled.outputs.next_rolls import NextRolls, next_rolls, surprise
@@ -64,6 +73,35 @@ def test_transposed_rolls_keep_every_key():
     assert {int(x[0, 88:].argmax()) - 3 for x in moved} == {-3, -2, -1, 0}  # the highest key can only go down
 
 
+def test_what_followed_when_the_last_steps_were_heard_before():
+    """Against the definition, step by step; and nothing of it comes from the present or later."""
+    chance = np.random.default_rng(0)
+    phrase = (chance.random((10, 88)) < 0.05).astype(np.float32)
+    other = (chance.random((3, 88)) < 0.05).astype(np.float32)
+    roll = np.concatenate([phrase, other, phrase, phrase[:4], other[:1], phrase[2:]])
+    found = heard_before(roll).reshape(len(roll), len(ALIKE), 88)
+    for t in range(len(roll)):
+        runs = {
+            end: next(n for n in range(end + 1) if n == end or (roll[end - 1 - n] != roll[t - 1 - n]).any())
+            for end in range(1, t)
+        }  # how many steps before `end` are those before t
+        longest = max(runs.values(), default=0)
+        follows = max((end for end, run in runs.items() if run == longest), default=0)
+        for copy, least in zip(found[t], ALIKE, strict=True):
+            assert (copy == (roll[follows] if longest >= least else 0)).all()
+    assert (found[21] == phrase[8]).all()  # eight steps of the phrase were heard again
+    changed = roll.copy()
+    changed[20:] = 1 - changed[20:]
+    assert (heard_before(changed)[:21] == heard_before(roll)[:21]).all()
+    given = RollInput(4, 3, repeats=True)
+    x = given.encode(roll)
+    assert x.shape == (len(roll), given.n_x) and (x[:, 88 : 88 * 4] == found.reshape(len(roll), -1)).all()
+    for seed in range(9):
+        moved, y = transposed(given, x, roll, np.random.default_rng(seed))
+        assert (moved[:, : 88 * 4] == given.encode(y)[:, : 88 * 4]).all()
+    assert heard_before(roll[:0]).shape == (0, 88 * len(ALIKE))
+
+
 def test_the_loss_of_bits_is_that_of_each_by_hand():
     spec = NetworkSpec(n_x=88, n_y=88, n_a=5, ids=False, output="bits")
     network, chance = build(spec, seed=1), np.random.default_rng(0)
@@ -90,11 +128,14 @@ def test_averages_are_told_both_ways():
 
 
 def test_what_is_learnt_comes_back_and_damage_is_refused():
+    assert roll_input({"grid": 4, "transpose": 3}) == ROLL  # as the first model files have it
     assert next_rolls(json.loads(json.dumps(NextRolls(ROLL).to_json()))) == NextRolls(ROLL)
     for bad in (
         {"grid": 4},
+        {"grid": 4, "transpose": 0, "more": 1},
         {"grid": 0, "transpose": 0},
         {"grid": "4", "transpose": 0},
+        {"grid": 4, "transpose": 0, "repeats": 1},
         {"grid": 4, "transpose": 99},
     ):
         with pytest.raises(DataError, match="damaged"):

@@ -89,6 +89,9 @@ class DataConfig:
     horizon: int | None = option(None, "forecast so many steps of a series of numbers", low=1, high=4096)
     grid: int | None = option(None, "steps of a quarter note (default 24; 4 of rolls)", low=1, high=480)
     transpose: int | None = option(None, "semitones tunes move at most (default 5)", low=0, high=12)
+    repeats: bool | None = option(
+        None, "what followed when the last steps were heard before, as further input (default for rolls)"
+    )
     history: int = option(64, "steps of a series that a forecast sees", low=1, high=65_536)
 
 

@@ -159,7 +159,14 @@ COMBINATIONS: dict[str, Preset] = {
             "next",
             "many-to-many, T_x = T_y",
             "which keys of a piano sound next, and how surprising each step was",
-            {"bidirectional": False, "grid": 4, "transpose": 5, "augment": True, "window": 512},
+            {
+                "bidirectional": False,
+                "grid": 4,
+                "transpose": 5,
+                "repeats": True,
+                "augment": True,
+                "window": 512,
+            },
         ),
     )
 }
@@ -180,7 +187,11 @@ ONLY: dict[str, tuple[str, ...]] = {
 # How clips are read, where nothing else is asked for.
 FRAMES = {"frame_size": 48, "frame_rate": 10.0, "colour": False, "differences": False, "longest": 600}
 # The same for inputs.
-ONLY_INPUTS: dict[str, tuple[str, ...]] = {"grid": ("notes", "rolls"), "transpose": ("notes", "rolls")}
+ONLY_INPUTS: dict[str, tuple[str, ...]] = {
+    "grid": ("notes", "rolls"),
+    "transpose": ("notes", "rolls"),
+    "repeats": ("rolls",),
+}
 
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
 FIRST = {"line": 8.0}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with

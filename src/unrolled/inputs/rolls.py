@@ -1,6 +1,10 @@
 """Piano rolls: x^<t> says which of the 88 keys of a piano sounded at the step before; zeros at first. Where training
 transposes, it also says how far, at every step: else the key that the rolls are in would be lost.
 
+With repeats x^<t> also says what followed when the steps before t were last heard in this piece: music returns to whole
+passages, and no state of a few hundred numbers holds one note for note. That is a cache as of language models (Grave et
+al., arXiv 1612.04426v1), of which the network learns how far to trust it.
+
 Without beginnings of notes, loudness or voices: the form of the published comparisons (Boulanger-Lewandowski et al.,
 arXiv 1206.6392v1).
 """
@@ -23,15 +27,18 @@ from ..types import DRUMS, Example, Pair, Place, Tune, Vary
 KEYS = 88
 LOWEST = 21  # the pitch of the first key, A0
 GRID = 4  # steps of a quarter note
+ALIKE = (2, 4, 8)  # steps that must have been heard before, for each copy of the keys that followed them
 F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class RollInput:
-    """How fine the steps are. transpose: by how many semitones at most training moves a roll."""
+    """How fine the steps are. transpose: by how many semitones at most training moves a roll. repeats: whether x^<t>
+    has what followed when the steps before were heard before (`heard_before`)."""
 
     grid: int
     transpose: int = 0
+    repeats: bool = False
 
     ids = False
     multi_hot = False
@@ -42,9 +49,14 @@ class RollInput:
             raise DataError("how the model reads piano rolls is damaged", expected="a grid from 1 to 480")
 
     @property
+    def n_keys(self) -> int:
+        """How many of the numbers of a step are keys: those of the step before, and copies that followed others."""
+        return KEYS * (1 + len(ALIKE) if self.repeats else 1)
+
+    @property
     def n_x(self) -> int:
         """The keys, and one number for each way to be transposed, none at all included."""
-        return KEYS + (2 * self.transpose + 1 if self.transpose else 0)
+        return self.n_keys + (2 * self.transpose + 1 if self.transpose else 0)
 
     def steps(self, x: Any) -> F32:
         """[T, 88] 1 where a key sounds: of a tune, or a roll as it is."""
@@ -55,8 +67,10 @@ class RollInput:
         roll = checked(self.steps(x), place)
         found = np.zeros((len(roll), self.n_x), np.float32)
         found[1:, :KEYS] = roll[:-1]
+        if self.repeats:
+            found[:, KEYS : self.n_keys] = heard_before(roll)
         if self.transpose:
-            found[:, KEYS + self.transpose] = 1
+            found[:, self.n_keys + self.transpose] = 1
         return found
 
     def unknown(self, x: Any) -> int:
@@ -65,7 +79,23 @@ class RollInput:
 
     def to_json(self) -> dict[str, Any]:
         """What `roll_input` reads."""
-        return {"grid": self.grid, "transpose": self.transpose}
+        return {"grid": self.grid, "transpose": self.transpose, "repeats": self.repeats}
+
+
+def heard_before(roll: F32) -> F32:
+    """[T, 88 * len(ALIKE)] for each step the keys that followed where the longest run of steps just before it was last
+    heard in the roll, once for each length in ALIKE that the run has; zeros where it is shorter."""
+    numbers = np.unique(roll, axis=0, return_inverse=True)[1].ravel()  # [T] equal where steps are
+    found = np.zeros((len(roll), len(ALIKE), KEYS), np.float32)
+    run = np.zeros(len(roll), np.int64)  # [T] how many steps that end at each are those that end at t - 1
+    for t in range(2, len(roll)):
+        run[1:] = run[:-1] + 1
+        run[0] = 1
+        run[numbers != numbers[t - 1]] = 0
+        earlier = run[: t - 1][::-1]  # the latest first
+        ago = int(earlier.argmax())
+        found[t, np.array(ALIKE) <= earlier[ago]] = roll[t - 1 - ago]
+    return found.reshape(len(roll), len(ALIKE) * KEYS)
 
 
 def roll_of(x: Any, grid: int) -> F32:
@@ -96,14 +126,15 @@ def checked(roll: F32, place: Place | None = None) -> F32:
 
 def roll_input(value: Mapping[str, Any]) -> RollInput:
     """What `to_json` gave; raises DataError where it is damaged."""
-    if set(value) != {"grid", "transpose"} or not all(type(number) is int for number in value.values()):
-        raise DataError("how the model reads piano rolls is damaged", expected="grid, transpose")
-    return RollInput(value["grid"], value["transpose"])
+    value = {"repeats": False} | dict(value)  # which the first model files did not have
+    if {name: type(own) for name, own in value.items()} != {"grid": int, "transpose": int, "repeats": bool}:
+        raise DataError("how the model reads piano rolls is damaged", expected="grid, transpose, repeats")
+    return RollInput(value["grid"], value["transpose"], value["repeats"])
 
 
 def learn_rolls(examples: Iterable[Example], config: DataConfig) -> tuple[RollInput, str]:
     """How many there are. Raises DataError where there are none."""
-    learnt = RollInput(config.grid or GRID, config.transpose or 0)
+    learnt = RollInput(config.grid or GRID, config.transpose or 0, bool(config.repeats))
     tunes = steps = keys = 0
     for example in examples:
         roll = checked(learnt.steps(example.x), example.place)
@@ -124,7 +155,7 @@ def transposed(given: RollInput, x: NDArray[Any], y: NDArray[Any], chance: np.ra
     there = np.flatnonzero((x[:, :KEYS] > 0).any(axis=0) | (y > 0).any(axis=0))
     if not (shift and len(there) and 0 <= there[0] + shift <= there[-1] + shift < KEYS):
         return x, y
-    moved = np.zeros_like(x)
-    moved[:, :KEYS] = np.roll(x[:, :KEYS], shift, axis=1)
-    moved[:, KEYS + given.transpose + shift] = 1
+    moved, keys = np.zeros_like(x), x[:, : given.n_keys].reshape(len(x), -1, KEYS)
+    moved[:, : given.n_keys] = np.roll(keys, shift, axis=2).reshape(len(x), -1)
+    moved[:, given.n_keys + given.transpose + shift] = 1
     return moved, np.roll(y, shift, axis=1)
