@@ -136,6 +136,8 @@ def many_to_many(
         # The answer to zeros is one distribution, always from the same features: noise would only blur it.
         known = (x.T.contiguous() >= 0).T.unsqueeze(-1)  # [batch, T, 1], time-major as a is
         dropped = torch.where(known, dropped, a)
+    if spec.neighbours:
+        dropped = torch.cat([dropped, embedded], dim=-1)
     return dropped, (*state, *kept)
 
 

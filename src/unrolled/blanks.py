@@ -50,7 +50,8 @@ def _fill_rolls(config: Config, sequences: int, steps: int) -> Config:
     budget is so long that it should be read more often."""
     epochs = max(4, min(100, round(10_000_000 / max(1, steps))))
     dropout = 0.6 if steps < 50_000 else 0.3
-    return fill(config, {"batch_size": _few(sequences), "hidden": 384, "dropout": dropout, "epochs": epochs})
+    blanks = {"batch_size": _few(sequences), "hidden": 384, "neighbours": 32, "dropout": dropout}
+    return fill(config, blanks | {"epochs": epochs})
 
 
 def _few(sequences: int) -> int:

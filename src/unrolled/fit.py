@@ -160,6 +160,7 @@ def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
         else f"{spec.n_x} inputs"
     )
     ends += f", a convolution of {spec.front_size} in front" if spec.front != "none" else ""
+    ends += f", {spec.neighbours} units for neighbours" if spec.neighbours else ""
     ways = ", both directions" if spec.bidirectional else ""
     reporter.note(
         f"{spec.layers} x {spec.n_a} {spec.cell}{ways}, {ends}{', tied' if spec.tie else ''}, "

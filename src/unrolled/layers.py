@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import neighbours
 from .fused import columns
 from .network import NetworkSpec, cutoffs
 from .scan import NO_DROPOUTS, Dropouts, drop
@@ -71,8 +72,22 @@ def _embedded(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
 
 
 def head(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
-    """W_ya a + b_y: [..., features] -> [..., n_y]; adaptive: frequent outputs and one column a cluster."""
+    """W_ya a + b_y: [..., features] -> [..., n_y]; adaptive: frequent outputs and one column a cluster. With
+    neighbours x stands behind a, [..., features + n_x]."""
+    if spec.neighbours:
+        a, x = a.split([spec.features, spec.n_x], dim=-1)
+        return F.linear(*factors(spec, p, a)) + beside(spec, p, a, x)
     return F.linear(*factors(spec, p, a))
+
+
+def beside(spec: NetworkSpec, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
+    """`neighbours.run` on torch: a [..., features], x [..., n_x] -> [..., n_y]."""
+    count = neighbours.rows(spec.n_x, spec.n_y)
+    said = x[..., : count * spec.n_y].reshape(-1, count, spec.n_y)
+    weights = p["head.W_n"].view(spec.neighbours, count, -1)
+    given = F.conv1d(said, weights, padding=neighbours.AROUND)  # [N, size, n_y]
+    heard = F.linear(a, p["head.W_u"], p["head.b_n"]).reshape(-1, spec.neighbours, 1)
+    return (p["head.v"] @ F.relu(given + heard)).view(*x.shape[:-1], spec.n_y)
 
 
 def factors(spec: NetworkSpec, p: Parameters, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import cells
+from . import cells, neighbours
 from .cells import Cell
 from .errors import DataError, UsageError
 from .fronts import FRONTS, Sizes
@@ -42,6 +42,7 @@ class NetworkSpec:
     what a head would see (a network that is part of another).
     pooling: what many-to-one sees of all steps. crf: classes are chosen as a whole path (Lafferty et al. 2001).
     front: what numbers go through before the core (fronts/), or none; front_size: how many numbers a step it makes.
+    neighbours: units of what each output is told by its neighbours among the inputs (neighbours.py), 0 for none.
     Of an encoder-decoder: attention; feeding: whether what attention gave is read at the next step (Luong et al.,
     arXiv 1508.04025v5); decoder_layers; target_embedding: size of the embedding of y; shared: one embedding for both
     ends; tie: one matrix for the embedding of y and the head.
@@ -66,6 +67,7 @@ class NetworkSpec:
     crf: bool = False
     front: str = "none"
     front_size: int = 0
+    neighbours: int = 0
     attention: str = "none"
     feeding: bool = False
     decoder_layers: int = 0
@@ -88,6 +90,10 @@ class NetworkSpec:
             )
         if self.front != "none" and (self.ids or self.front_size < 1):
             raise UsageError(f"the front '{self.front}' is for numbers", hint="--front none")
+        if self.neighbours and (
+            self.output != "bits" or self.ids or self.front != "none" or self.n_x < self.n_y
+        ):
+            raise UsageError("only keys among keys have neighbours", hint="--neighbours 0")
         if self.crf and (self.architecture != "many-to-many" or self.output != "classes"):
             raise UsageError("a CRF chooses a class at every step", hint="--no-crf")
         if self.output == "ctc" and (self.architecture != "many-to-many" or self.n_y < 2):
@@ -240,7 +246,7 @@ _CHOICES = {
     "front": ("none", *FRONTS),
 }
 LATER = {  # fields that the first model files did not have
-    *("multi_hot", "output", "pooling", "crf", "front", "front_size"),
+    *("multi_hot", "output", "pooling", "crf", "front", "front_size", "neighbours"),
     *("attention", "feeding", "decoder_layers", "target_embedding", "shared"),
 }
 
@@ -261,7 +267,7 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     `head.P` [n_e, features] where the sizes differ; `pool.W_a` [features, features], `pool.b_a`, `pool.v` for attention
     pooling; `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the most
     frequent outputs and one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for
-    each cluster.
+    each cluster; `head.W_n` and so on of neighbours, see neighbours.py.
     Of an encoder-decoder see `_paired_shapes`.
     """
     if spec.architecture == "encoder-decoder":
@@ -342,6 +348,9 @@ def _head_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
         return projection | {"head.b_y": (spec.n_y,)}
     if spec.softmax == "exact":
         found = {"head.W_ya": (spec.n_y, spec.features), "head.b_y": (spec.n_y,)}
+        if spec.neighbours:
+            told = neighbours.shapes(spec.n_x, spec.n_y, spec.features, spec.neighbours)
+            return found | {f"head.{name}": shape for name, shape in told.items()}
         path = {"crf.T": (spec.n_y, spec.n_y), "crf.begin": (spec.n_y,), "crf.end": (spec.n_y,)}
         return found | (path if spec.crf else {})
     ends = cutoffs(spec.n_y)

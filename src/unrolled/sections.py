@@ -90,7 +90,7 @@ class DataConfig:
     grid: int | None = option(None, "steps of a quarter note (default 24; 4 of rolls)", low=1, high=480)
     transpose: int | None = option(None, "semitones tunes move at most (default 5)", low=0, high=12)
     repeats: bool | None = option(
-        None, "what followed when the last steps were heard before, as further input (default for rolls)"
+        None, "what followed where the last steps were heard before, as further input (default for rolls)"
     )
     history: int = option(64, "steps of a series that a forecast sees", low=1, high=65_536)
 
@@ -127,6 +127,12 @@ class ModelConfig:
     )
     front_size: int | None = option(
         None, "numbers a step behind the front (default: as hidden)", low=1, high=65_536
+    )
+    neighbours: int | None = option(
+        None,
+        "units that tell each key what its neighbours say, the same for all (default 32 of rolls)",
+        low=0,
+        high=65_536,
     )
     attention: str | None = option(
         None,

@@ -90,6 +90,7 @@ def assemble(config: Config, ready: Ready) -> Job:
         pooling=model.pooling or "last",
         crf=asked.crf,
         front=front,
+        neighbours=model.neighbours or 0,
         front_size=0 if front == "none" else model.front_size or 1,
         **_decoder(config, asked),
     )

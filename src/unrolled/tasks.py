@@ -191,6 +191,7 @@ ONLY_INPUTS: dict[str, tuple[str, ...]] = {
     "grid": ("notes", "rolls"),
     "transpose": ("notes", "rolls"),
     "repeats": ("rolls",),
+    "neighbours": ("rolls",),
 }
 
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit

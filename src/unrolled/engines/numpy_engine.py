@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import native
+from .. import native, neighbours
 from ..cells import NUMPY, Cell, columns, grouped
 from ..errors import UsageError
 from ..fronts import FRONTS
@@ -140,14 +140,17 @@ class NumpyEngine:
         if self._native is not None:
             given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
             out, ids, after = self._native.step(state, given, k)
-            return (out, ids, after) if self._native.has_head else (*best(self._outputs(out), k), after)
-        size, x, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
+            if self._native.has_head:
+                return out, ids, after
+            return *best(self._outputs(self._beside(out, x)), k), after
+        size, given, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
+        x = given
         for at, (layer,) in enumerate(self._core):
             parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]
             last = next(layer.steps(state[at * size : (at + 1) * size], parts))
             x = self.spec.the_cell.output(last)  # [rows, n_a]
             after.extend(last)
-        return *best(self._outputs(x), k), tuple(after)
+        return *best(self._outputs(self._beside(x, given)), k), tuple(after)
 
     @property
     def _streams(self) -> bool:
@@ -189,8 +192,8 @@ class NumpyEngine:
 
     def _row(self, x: Array, state: State) -> tuple[Array, State]:
         """One sequence: [T] ids or [T, n_x] -> [T, features] and the state, its arrays [1, n_a]."""
-        size, x, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
-        x, past = self._front(x, state[-1:] if self.spec.past else ())
+        size, given, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
+        x, past = self._front(given, state[-1:] if self.spec.past else ())
         for directions in self._core:
             outputs: list[Array] = []
             for way, layer in zip((1, -1), directions, strict=False):
@@ -199,7 +202,11 @@ class NumpyEngine:
                 outputs.append(a[::way])
                 after.extend(last)
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1)  # [T, features]
-        return x, (*after, *past)
+        return self._beside(x, given), (*after, *past)
+
+    def _beside(self, a: Array, x: Array) -> Array:
+        """What the head sees: a, and x behind it where neighbours are asked."""
+        return np.concatenate([a, np.asarray(x, self._dtype)], axis=1) if self.spec.neighbours else a
 
     def _front(self, x: Array, past: State) -> tuple[Array, State]:
         """What stands before the core, [T, n_x] -> [T_out, size]; its past is one array [1, past], or none."""
@@ -235,6 +242,9 @@ class NumpyEngine:
         p = self._tensors
         if self.spec.output == "features":
             return a
+        if self.spec.neighbours:
+            a, x = np.split(a, [self.spec.features], axis=1)
+            return a @ p["head.W_ya"].T + p["head.b_y"] + neighbours.run(p, self.spec.n_y, a, x)
         if not self.spec.normalised:
             return a @ p["head.W_ya"].T + p["head.b_y"]
         if self.spec.tie:

@@ -1,9 +1,9 @@
 """Piano rolls: x^<t> says which of the 88 keys of a piano sounded at the step before; zeros at first. Where training
 transposes, it also says how far, at every step: else the key that the rolls are in would be lost.
 
-With repeats x^<t> also says what followed when the steps before t were last heard in this piece: music returns to whole
-passages, and no state of a few hundred numbers holds one note for note. That is a cache as of language models (Grave et
-al., arXiv 1612.04426v1), of which the network learns how far to trust it.
+With repeats x^<t> also says what followed where the steps before t were heard before in this piece: music returns to
+whole passages, and no state of a few hundred numbers holds one note for note. That is a cache as of language models
+(Grave et al., arXiv 1612.04426v1), of which the network learns how far to trust it.
 
 Without beginnings of notes, loudness or voices: the form of the published comparisons (Boulanger-Lewandowski et al.,
 arXiv 1206.6392v1).
@@ -27,14 +27,14 @@ from ..types import DRUMS, Example, Pair, Place, Tune, Vary
 KEYS = 88
 LOWEST = 21  # the pitch of the first key, A0
 GRID = 4  # steps of a quarter note
-ALIKE = (2, 4, 8)  # steps that must have been heard before, for each copy of the keys that followed them
+ALIKE = (1, 2, 4, 8)  # steps that must have been heard before, for each copy of the keys that followed them
 F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class RollInput:
     """How fine the steps are. transpose: by how many semitones at most training moves a roll. repeats: whether x^<t>
-    has what followed when the steps before were heard before (`heard_before`)."""
+    has what followed where the steps before it were heard before (`heard_before`)."""
 
     grid: int
     transpose: int = 0
@@ -83,8 +83,8 @@ class RollInput:
 
 
 def heard_before(roll: F32) -> F32:
-    """[T, 88 * len(ALIKE)] for each step the keys that followed where the longest run of steps just before it was last
-    heard in the roll, once for each length in ALIKE that the run has; zeros where it is shorter."""
+    """[T, 88 * len(ALIKE)] for each step and each number in ALIKE: of the places where so many steps just before it were
+    heard before in the roll, the share after which each key sounded; zeros where there are none."""
     numbers = np.unique(roll, axis=0, return_inverse=True)[1].ravel()  # [T] equal where steps are
     found = np.zeros((len(roll), len(ALIKE), KEYS), np.float32)
     run = np.zeros(len(roll), np.int64)  # [T] how many steps that end at each are those that end at t - 1
@@ -92,9 +92,11 @@ def heard_before(roll: F32) -> F32:
         run[1:] = run[:-1] + 1
         run[0] = 1
         run[numbers != numbers[t - 1]] = 0
-        earlier = run[: t - 1][::-1]  # the latest first
-        ago = int(earlier.argmax())
-        found[t, np.array(ALIKE) <= earlier[ago]] = roll[t - 1 - ago]
+        for copy, least in zip(found[t], ALIKE, strict=True):
+            after = np.flatnonzero(run[: t - 1] >= least) + 1
+            if not len(after):
+                break
+            copy[:] = roll[after].mean(axis=0)
     return found.reshape(len(roll), len(ALIKE) * KEYS)
 
 

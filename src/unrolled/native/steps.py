@@ -71,8 +71,8 @@ class Steps:
     """A network's single steps. bits: 32, or 8 for weights in int8 with a scale for each row.
 
     has_head: whether `step` answers with outputs; else with a of the last layer, where there is no output layer or one
-    that the library does not compute (adaptive softmax, a tied one with a projection). threads: that share out a
-    step's rows of weights; more than one only where the process has them (`share_threads`).
+    that the library does not compute (adaptive softmax, a tied one with a projection, neighbours). threads: that share
+    out a step's rows of weights; more than one only where the process has them (`share_threads`).
     """
 
     library: Library
@@ -176,7 +176,8 @@ def steps(
             )
         )
     head = None
-    if spec.output != "features" and spec.softmax == "exact" and "head.P" not in tensors:
+    computed = spec.output != "features" and spec.softmax == "exact" and not spec.neighbours
+    if computed and "head.P" not in tensors:
         W_y = np.ascontiguousarray(tensors["embedding.E" if spec.tie else "head.W_ya"], np.float32)
         head = _HeadWeights(
             _packed(library, W_y, bits), np.ascontiguousarray(tensors["head.b_y"], np.float32)
