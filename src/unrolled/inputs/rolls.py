@@ -83,8 +83,8 @@ class RollInput:
 
 
 def heard_before(roll: F32) -> F32:
-    """[T, 88 * len(ALIKE)] for each step and each number in ALIKE: of the places where so many steps just before it were
-    heard before in the roll, the share after which each key sounded; zeros where there are none."""
+    """[T, 88 * len(ALIKE)] for each step and each number in ALIKE: of the places where that many steps just before it
+    were heard before in the roll, the share after which each key sounded; zeros where there are none."""
     numbers = np.unique(roll, axis=0, return_inverse=True)[1].ravel()  # [T] equal where steps are
     found = np.zeros((len(roll), len(ALIKE), KEYS), np.float32)
     run = np.zeros(len(roll), np.int64)  # [T] how many steps that end at each are those that end at t - 1
