@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from small import refused, run
 from tolerances import FLOAT32
 from tunes_small import band, tune
-from unrolled.composing import Wish, compose
+from unrolled.composing import Player, Wish, compose
 from unrolled.config import DataConfig
+from unrolled.engines.numpy_engine import NumpyEngine
 from unrolled.errors import DataError, UsageError
 from unrolled.events import (
     END,
@@ -29,9 +30,10 @@ from unrolled.events import (
     tune_of,
     waits,
 )
-from unrolled.inputs.notes import ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
+from unrolled.inputs.notes import OFF, ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
 from unrolled.labelled import from_files
 from unrolled.media.midi import midi_bytes, parse_midi, read_midi
+from unrolled.network import NetworkSpec, initialise
 from unrolled.series import cut
 from unrolled.types import DRUMS, Example, Note, Place, Tune
 from unrolled.using import open_trained, outcome
@@ -222,6 +224,21 @@ def test_tunes_are_composed_in_their_genre_and_end():
             assert parse_midi(midi_bytes(made), Path("x")).notes == made.notes
             mean = np.mean([note.pitch for note in made.notes if note.voice == 0])
             assert (mean > 73) == (genre == "waltz")
+
+
+def test_nonsense_left_out_makes_an_end_no_likelier():
+    """Else a network that waits for the end of a note which does not sound would end the tune instead."""
+    notes = learnt("march")
+    p = np.full(notes.n_events, 1e-9)
+    p[OFF + 60], p[0], p[1] = 0.9, 0.06, 0.03
+    spec = NetworkSpec(notes.n_x, notes.n_events, 2, embedding=2, multi_hot=notes.multi_hot)
+    always = {name: np.zeros_like(value) for name, value in initialise(spec, 0).items()}
+    always["head.b_y"] = np.log(p / p.sum()).astype(np.float32)
+    player = Player(NumpyEngine(spec, always), notes, Wish())
+    answers, _, _ = player.step(player.start(1), np.array([1]))  # one step has passed, nothing sounds
+    p = np.exp(answers[0])
+    assert p[0] == pytest.approx(0.06 / 0.99, rel=1e-4) and p[OFF + 60] == 0
+    assert p[1] == pytest.approx(1 - p[0], rel=1e-4)
 
 
 def test_notes_begin_where_notes_of_the_training_part_do():

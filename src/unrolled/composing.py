@@ -27,6 +27,7 @@ from .using import Trained
 MOST_EVENTS = 20_000  # of a sample
 AT_ONCE = 64  # events without a wait between them
 BARS = 64  # where no length is asked for
+TINY = 1e-30  # a probability above zero
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,13 @@ class Player:
     def _sensible(self, log_probs: NDArray[Any], now: Performance) -> NDArray[Any]:
         """[n_y] with -inf for what makes no sense now: an end before every note has ended, the end of a note that does
         not sound, a note that sounds already, or one where in training none begin, a setting that stands; and past the
-        length all but ends."""
+        length all but ends. What is out of the question makes an end no likelier: the others share it."""
         found = np.full_like(log_probs, -np.inf)
         allowed = self._allowed(now)
         found[allowed] = log_probs[allowed]
+        if allowed[0] and allowed[1:].any():
+            others = np.log(np.maximum(-np.expm1(found[0]), TINY))  # of which an end leaves so much
+            found[1:] += others - np.logaddexp.reduce(found[1:])
         return found
 
     def _allowed(self, now: Performance) -> NDArray[np.bool_]:
