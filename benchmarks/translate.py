@@ -149,7 +149,8 @@ def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
     """Letters to phones; a word is wrong where any phone is."""
     files = write(folder, spelling())
     units = ("--source-unit", "char", "--target-unit", "white")
-    spent = trained(o, folder / "m", [files["train"]], [files["dev"]], *units, *budget(o, 60))
+    sizes = ("--hidden", 256, "--embedding", 64, "--batch-size", 128, "--dropout", 0.2, "--input-dropout", 0)
+    spent = trained(o, folder / "m", [files["train"]], [files["dev"]], *units, *sizes, *budget(o, 60))
     found = measured(folder / "m", files["test"])
     rates = {"wer": 1 - found["exact"], "per": found["token_error_rate"]}
     return [_row("spelling to sound", spent, found) | rates], list(files.values())
