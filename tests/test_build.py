@@ -60,6 +60,7 @@ def test_a_build_without_kernels_runs_on_numpy(tmp_path):
     assert done.stdout.strip() == "torch (1, 9)", done.stderr
 
 
+# Nothing to install for one test: where a cross-compiler is at hand, what cannot run here is compiled at least.
 @pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-g++"), reason="no compiler for ARM here")
 @pytest.mark.parametrize("part", ["kernels", "step", "cpu"])
 def test_the_same_source_compiles_for_arm(part, tmp_path):
