@@ -15,18 +15,18 @@ struct Spot {
     long units, at, row;          // n_a; the first of the units; the sequence
     long now;                     // the row of [N, ...]
     const float *a_prev, *c_prev; // [batch, n_a], the rows of the step before
-    long gates, second;           // where the gates of [N, row] stand, first and second ones, and in d_gates as well
+    long gates, apart;            // where the first gate stands in [N, row], and how far apart the gates are
 
+    V gate(const float *x, long g) const { return load(x + gates + g * apart, units - at); }
+    void to_gate(float *x, long g, V v) const { store(x + gates + g * apart, v, units - at); }
     V of(const float *x, long r) const { return load(x + r * units + at, units - at); }
     void to(float *x, long r, V v) const { store(x + r * units + at, v, units - at); }
 };
 
-template <class Call> INLINE float *gradient(const Call &f, const Spot &s, long gate, V d, V *sum)
+template <class Call> INLINE void gradient(const Call &f, const Spot &s, long gate, V d, V *sum)
 {
-    float *to = f.d_gates + s.gates + gate * W;
-    store(to, d);
+    s.to_gate(f.d_gates, gate, d);
     sum[gate] += d;
-    return to;
 }
 
 template <bool RELU> struct Rnn {
@@ -40,7 +40,7 @@ template <bool RELU> struct Rnn {
     }
     static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
     {
-        V a = load(f.gates + s.gates);
+        V a = s.gate(f.gates, 0);
         if constexpr (RELU) d = a <= 0.0f ? V{} : d;
         else d = d * (1.0f - a * a);
         gradient(f, s, 0, d, sum);
@@ -59,7 +59,7 @@ struct GruSimple { // gates c, u
     }
     static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
     {
-        V candidate = load(f.gates + s.gates), update = load(f.gates + s.gates + W);
+        V candidate = s.gate(f.gates, 0), update = s.gate(f.gates, 1);
         gradient(f, s, 0, d * update * (1.0f - candidate * candidate), sum);
         gradient(f, s, 1, d * (candidate - s.of(s.a_prev, s.row)) * update * (1.0f - update), sum);
         return d * (1.0f - update);
@@ -77,22 +77,21 @@ struct Gru { // gates r, u; second c
     }
     static void forward_second(const unrolled_forward &f, const Spot &s, V *z)
     {
-        V update = load(f.gates + s.gates + W);
+        V update = s.gate(f.gates, 1);
         z[0] = tanh(z[0]);
         s.to(f.a, s.now, update * z[0] + (1.0f - update) * s.of(s.a_prev, s.row));
     }
     static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
     {
-        V update = load(f.gates + s.gates + W), candidate = load(f.gates + s.second);
+        V update = s.gate(f.gates, 1), candidate = s.gate(f.gates, 2);
         V d_candidate = d * update * (1.0f - candidate * candidate);
         gradient(f, s, 1, d * (candidate - s.of(s.a_prev, s.row)) * update * (1.0f - update), sum);
-        store(f.d_gates + s.second, d_candidate);
-        sum[2] += d_candidate;
+        gradient(f, s, 2, d_candidate, sum);
         return d * (1.0f - update);
     }
     static V backward_second(const unrolled_backward &f, const Spot &s, V d, V *sum)
     {
-        V relevance = load(f.gates + s.gates);
+        V relevance = s.gate(f.gates, 0);
         gradient(f, s, 0, d * s.of(s.a_prev, s.row) * relevance * (1.0f - relevance), sum);
         return d * relevance;
     }
@@ -117,8 +116,8 @@ struct Lstm { // gates u, f, c, o
     }
     static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
     {
-        const float *g = f.gates + s.gates;
-        V update = load(g), forget = load(g + W), candidate = load(g + 2 * W), output = load(g + 3 * W);
+        V update = s.gate(f.gates, 0), forget = s.gate(f.gates, 1);
+        V candidate = s.gate(f.gates, 2), output = s.gate(f.gates, 3);
         V tanh_c = s.of(f.tanh_c, s.now);
         V d_c = s.of(f.d_state[1], s.row) + d * output * (1.0f - tanh_c * tanh_c);
         gradient(f, s, 0, d_c * candidate * update * (1.0f - update), sum);

@@ -26,7 +26,7 @@ template <class Cell> struct Share {
 
     template <class Call>
     Share(const Call &f, const Team &team)
-        : units(f.of.units), vectors(up(f.of.units, W)), row(vectors * W * (GATES + SECOND)), batch(f.of.batch),
+        : units(f.of.units), vectors(up(f.of.units, W)), row(f.of.units * (GATES + SECOND)), batch(f.of.batch),
           counts(f.of.counts), me(team.me), size(team.size), by_rows(rows_are_better(f))
     {
     }
@@ -93,29 +93,35 @@ template <class Cell> struct Forward {
 
     void pack()
     {
-        const long rows = share.vectors * Cell::GATES * W, K = f.of.units;
-        share.each_to_pack(STRIP / Cell::GATES, [&](long v, long count) {
-            v *= Cell::GATES;
-            pack_rows(f.of.W_a, f.of.ld_W, rows, K, v * W, count * Cell::GATES, first.strip(v));
-        });
-        if (Cell::SECOND)
-            share.each_to_pack(STRIP, [&](long v, long count) {
-                pack_rows(f.of.W_a + rows * f.of.ld_W, f.of.ld_W, share.vectors * W, K, v * W, count, second.strip(v));
-            });
+        pack_gates<Cell::GATES>(0, first);
+        if constexpr (Cell::SECOND) pack_gates<1>(Cell::GATES, second);
         if (share.by_rows) team.sync();
     }
+    template <int GATES> void pack_gates(long gate, const Packed &packed) // GATES of them from `gate` on
+    {
+        const long units = f.of.units, ld = f.of.ld_W;
+        share.each_to_pack(STRIP / GATES, [&](long vector, long count) {
+            for (long i = 0; i < count * GATES; i++) {
+                const long from = (vector + i / GATES) * W;
+                long apart;
+                float *to = line_of(packed.strip(vector * GATES), packed.K, count * GATES, i, apart);
+                pack_rows(f.of.W_a[gate + i % GATES] + from * ld, ld, units - from, packed.K, to, apart);
+            }
+        });
+    }
 
-    // All units of a step's gates, GATES of them from `column` of a row on: left [rows, n_a] times the packed matrix,
-    // and what `point` makes of W[left, x] + b.
+    // All units of a step's gates, GATES of them from `gate` on: left [rows, n_a] times the packed matrix, and what
+    // `point` makes of W[left, x] + b.
     template <int GATES, class Point>
-    void stage(Spot s, long rows, const float *left, const Packed &packed, long column, bool keep, Point point)
+    void stage(Spot s, long rows, const float *left, const Packed &packed, long gate, bool keep, Point point)
     {
         const long stride = share.stride(), begin = share.begin + share.first();
         share.each(STRIP / GATES, [&](long vector, long count) {
             Ahead ahead;
             for (long r = 0; r < rows; r++) {
                 const long now = begin + r * stride, unit = now * s.units + vector * W;
-                ahead.add(f.gates + now * share.row + column + vector * GATES * W, count * GATES * W);
+                for (long g = gate; g < gate + GATES; g++)
+                    ahead.add(f.gates + now * share.row + g * s.units + vector * W, count * W);
                 ahead.add(f.a + unit, count * W);
                 if (!f.train) continue;
                 for (const float *kept : {f.c, f.tanh_c, f.relevant}) ahead.add(kept ? kept + unit : nullptr, count * W);
@@ -123,22 +129,21 @@ template <class Cell> struct Forward {
             product<Quick>(rows, left + share.first() * s.units, stride * s.units, packed.strip(vector * GATES),
                            packed.K, count * GATES, scratch, ahead);
             for (long v = vector; v < vector + count; v++) {
-                const long gates = column + v * GATES * W;
                 s.at = v * W;
+                V b[GATES];
+                for (int g = 0; g < GATES; g++) b[g] = load(f.b[gate + g] + s.at, s.units - s.at);
                 for (long r = 0; r < rows; r++) {
                     s.row = share.first() + r * stride;
                     s.now = begin + r * stride;
-                    s.gates = s.now * share.row + v * Cell::GATES * W;
-                    float *own = f.gates + s.now * share.row + gates;
+                    s.gates = s.now * share.row + s.at;
                     const float *sum = scratch + (r * STRIP + (v - vector) * GATES) * W;
                     V z[GATES];
                     UNROLL
-                    for (int g = 0; g < GATES; g++)
-                        z[g] = load(sum + g * W) + (load(own + g * W) + load(f.b + gates + g * W));
+                    for (int g = 0; g < GATES; g++) z[g] = load(sum + g * W) + (s.gate(f.gates, gate + g) + b[g]);
                     point(s, z);
                     if (keep) {
                         UNROLL
-                        for (int g = 0; g < GATES; g++) store(own + g * W, z[g]);
+                        for (int g = 0; g < GATES; g++) s.to_gate(f.gates, gate + g, z[g]);
                     }
                 }
             }
@@ -152,13 +157,13 @@ template <class Cell> struct Forward {
         const float *before = f.state[0]; // a of the step before
         for (long t = 0; t < f.of.steps; t++) {
             const long rows = share.own_rows(t);
-            Spot s{f.of.units, 0, 0, 0, before, nullptr, 0, 0};
+            Spot s{f.of.units, 0, 0, 0, before, nullptr, 0, f.of.units};
             stage<Cell::GATES>(s, rows, before, first, 0, f.train || Cell::SECOND, [&](const Spot &spot, V *z) {
                 Cell::forward(f, spot, z);
             });
             if constexpr (Cell::SECOND) {
                 const float *left = f.relevant + (f.train ? share.begin * f.of.units : 0);
-                stage<1>(s, rows, left, second, share.vectors * Cell::GATES * W, f.train, [&](const Spot &spot, V *z) {
+                stage<1>(s, rows, left, second, Cell::GATES, f.train, [&](const Spot &spot, V *z) {
                     Cell::forward_second(f, spot, z);
                 });
             }
@@ -194,9 +199,8 @@ template <class Cell> struct Backward {
 
     Backward(const unrolled_backward &f, Team &team) : f(f), team(team), share(f, team)
     {
-        const long K = share.vectors * W;
-        first = {f.work, K * GATES};
-        second = {first.strip(share.vectors), K * SECOND};
+        first = {f.work, f.of.units * GATES};
+        second = {first.strip(share.vectors), f.of.units * SECOND};
         scratch = second.strip(share.vectors);
         d_b = scratch + (team.size * f.of.batch * STRIP * W + team.me * share.row);
         scratch += team.me * f.of.batch * STRIP * W;
@@ -204,14 +208,22 @@ template <class Cell> struct Backward {
 
     void pack()
     {
-        share.each_to_pack(STRIP, [&](long v, long count) {
-            pack_columns(f.of.W_a, f.of.ld_W, first.K, f.of.units, v * W, count, first.strip(v));
-            if (SECOND)
-                pack_columns(f.of.W_a + first.K * f.of.ld_W, f.of.ld_W, second.K, f.of.units, v * W, count,
-                             second.strip(v));
+        share.each_to_pack(STRIP, [&](long vector, long count) {
+            for (long v = vector; v < vector + count; v++) {
+                for (long g = 0; g < GATES; g++) pack_gate(g, first, vector, count, v, g);
+                if constexpr (SECOND) pack_gate(GATES, second, vector, count, v, 0);
+            }
         });
         for (long i = 0; i < share.row; i++) d_b[i] = 0.0f;
         if (share.by_rows) team.sync();
+    }
+    // Vector v of a strip of `count` from `vector` on: those columns of a gate's matrix, behind `before` others of it.
+    void pack_gate(long gate, const Packed &packed, long vector, long count, long v, long before)
+    {
+        const long units = f.of.units, from = v * W;
+        long apart;
+        float *to = line_of(packed.strip(vector), packed.K, count, v - vector, apart) + before * units * apart;
+        pack_columns(f.of.W_a[gate] + from, f.of.ld_W, units, units - from, to, apart);
     }
 
     // All units of a step: d_gates [multiplied, K] from `column` on times the packed matrix, then `point` for each of
@@ -225,8 +237,11 @@ template <class Cell> struct Backward {
             const float *before = s.c_prev ? s.c_prev : s.a_prev; // none behind the first step
             for (long r = 0; r < rows; r++) {
                 const long now = begin + r * stride, unit = now * s.units + vector * W;
-                ahead.add(f.gates + now * share.row + place(vector, 0), count * GATES * W);
-                ahead.add(f.d_gates + now * share.row + place(vector, 0), count * GATES * W);
+                for (long g = 0; g < GATES; g++) {
+                    const long gate = now * share.row + g * s.units + vector * W;
+                    ahead.add(f.gates + gate, count * W);
+                    ahead.add(f.d_gates + gate, count * W);
+                }
                 ahead.add(f.d_a + unit, count * W);
                 ahead.add(f.tanh_c ? f.tanh_c + unit : nullptr, count * W);
                 ahead.add(before ? before + s.units * (share.first() + r * stride) + vector * W : nullptr, count * W);
@@ -236,24 +251,19 @@ template <class Cell> struct Backward {
             for (long v = vector; v < vector + count; v++) {
                 s.at = v * W;
                 V sum[GATES + SECOND];
-                for (int g = 0; g < GATES + SECOND; g++) sum[g] = load(d_b + place(v, g));
+                auto own = [&](int g) { return d_b + g * s.units + s.at; };
+                for (int g = 0; g < GATES + SECOND; g++) sum[g] = load(own(g), s.units - s.at);
                 for (long r = 0; r < rows; r++) {
                     s.row = share.first() + r * stride;
                     s.now = begin + r * stride;
-                    s.gates = s.now * share.row + place(v, 0);
-                    s.second = s.now * share.row + place(v, GATES);
+                    s.gates = s.now * share.row + s.at;
                     point(s, r < multiplied ? load(scratch + (r * STRIP + v - vector) * W) : V{}, sum);
                 }
-                for (int g = 0; g < GATES + SECOND; g++) store(d_b + place(v, g), sum[g]);
+                for (int g = 0; g < GATES + SECOND; g++) store(own(g), sum[g], s.units - s.at);
             }
         });
         if (!share.by_rows) team.sync();
     }
-    long place(long v, int g) const // of a gate within a row
-    {
-        return g < GATES ? (v * GATES + g) * W : (share.vectors * GATES + v) * W;
-    }
-
     void run()
     {
         pack();
@@ -264,7 +274,7 @@ template <class Cell> struct Backward {
             share.begin -= share.all_rows(t);
             const long rows = share.own_rows(t), before = share.begin - (t ? share.all_rows(t - 1) : 0);
             Spot s{f.of.units, 0, 0, 0, t ? f.a + before * f.of.units : f.state[0],
-                   t && f.c ? f.c + before * f.of.units : f.state[1], 0, 0};
+                   t && f.c ? f.c + before * f.of.units : f.state[1], 0, f.of.units};
             stage(s, multiplied, rows, after, first, [&](const Spot &spot, V d, V *sum) {
                 d += spot.of(f.d_state[0], spot.row) + spot.of(f.d_a, spot.now);
                 spot.to(f.d_state[0], spot.row, Cell::backward(f, spot, d, sum));
@@ -272,7 +282,7 @@ template <class Cell> struct Backward {
             after = f.d_gates + share.begin * share.row;
             multiplied = rows;
             if constexpr (SECOND)
-                stage(s, rows, rows, after + place(0, GATES), second, [&](const Spot &spot, V d, V *sum) {
+                stage(s, rows, rows, after + GATES * f.of.units, second, [&](const Spot &spot, V d, V *sum) {
                     V past = spot.of(f.d_state[0], spot.row);
                     spot.to(f.d_state[0], spot.row, past + Cell::backward_second(f, spot, d, sum));
                 });
@@ -293,37 +303,17 @@ template <class Cell> struct Backward {
     }
 };
 
-template <class Cell> void rows_of(const unrolled_rows &f, Team &team)
-{
-    constexpr long gates = Cell::GATES + Cell::SECOND;
-    const long vectors = up(f.units, W), begin = vectors * W * team.me / team.size;
-    auto move = [&](float *joined, float *part, bool there, long columns) {
-        const long size = sizeof(float) * columns;
-        if (!there) memset(joined, 0, f.back ? 0 : size);
-        else if (f.back) memcpy(part, joined, size);
-        else memcpy(joined, part, size);
-    };
-    for (long unit = begin; unit < vectors * W * (team.me + 1) / team.size; unit++)
-        for (long g = 0; g < gates; g++) {
-            const long v = unit / W, of = g < Cell::GATES ? v * Cell::GATES + g : vectors * Cell::GATES + v;
-            const long row = of * W + unit % W;
-            move(f.W + row * f.columns, f.parts[g] + unit * f.columns, unit < f.units, f.columns);
-            move(f.b + row, f.parts[gates + g] + unit, unit < f.units, 1);
-        }
-}
-
 template <class Cell> void forward_of(const unrolled_forward &f, Team &team) { Forward<Cell>(f, team).run(); }
 template <class Cell> void backward_of(const unrolled_backward &f, Team &team) { Backward<Cell>(f, team).run(); }
 
 struct Entry {
     void (*forward)(const unrolled_forward &, Team &);
     void (*backward)(const unrolled_backward &, Team &);
-    void (*rows)(const unrolled_rows &, Team &);
     long gates; // all
 };
 template <class Cell> constexpr Entry entry()
 {
-    return {forward_of<Cell>, backward_of<Cell>, rows_of<Cell>, Cell::GATES + Cell::SECOND};
+    return {forward_of<Cell>, backward_of<Cell>, Cell::GATES + Cell::SECOND};
 }
 
 constexpr Entry CELLS[] = {entry<Rnn<false>>(), entry<Rnn<true>>(), entry<GruSimple>(), entry<Gru>(), entry<Lstm>()};
@@ -334,19 +324,14 @@ bool known(int64_t cell) { return cell >= 0 && cell < (int64_t)(sizeof CELLS / s
 
 extern "C" {
 
-int64_t unrolled_version(void) { return 3; }
+int64_t unrolled_version(void) { return 4; }
 int64_t unrolled_width(void) { return W; }
 
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads)
 {
-    const long row = known(cell) ? CELLS[cell].gates * up(units, W) * W : 0;
-    const long packed = row * up(units, W) * W; // either way at most
+    const long row = known(cell) ? CELLS[cell].gates * units : 0;
+    const long packed = row * up(units, W) * W;
     return packed + (threads < 1 ? 1 : threads) * (batch * STRIP * W + row);
-}
-
-void unrolled_move_rows(const unrolled_rows *call)
-{
-    if (known(call->cell)) run(*call, call->threads, CELLS[call->cell].rows);
 }
 
 void unrolled_run_forward(const unrolled_forward *call)

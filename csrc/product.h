@@ -20,8 +20,8 @@ struct Ahead {
     void add(const float *p, long floats) // of one row; p may be NULL
     {
         if (!p || !floats) return;
-        for (long i = 0; i < floats && count < MOST; i += 16) lines[count++] = p + i;
-        if (count < MOST) lines[count++] = p + floats - 1;
+        for (const float *end = p + floats, *line = p - (uintptr_t)p % 64 / 4; line < end && count < MOST; line += 16)
+            lines[count++] = line;
     }
     long take(long most) // how many from `done` on
     {
@@ -134,33 +134,19 @@ INLINE float *line_of(float *strip, long K, long width, long v, long &apart)
     return strip + first * K * W + (v - first) * W;
 }
 
-// Packs a strip whose columns are rows of M [rows, K], from row `first` on; rows past the end are zeros.
-static void pack_rows(const float *M, long ld, long rows, long K, long first, long width, float *strip)
+// Packs a vector of columns, which are rows of M [rows, K]; those past the last are zeros.
+static void pack_rows(const float *M, long ld, long rows, long K, float *to, long apart)
 {
-    for (long v = 0; v < width; v++) {
-        long apart;
-        float *to = line_of(strip, K, width, v, apart);
-        for (long k = 0; k < K; k += W) {
-            V block[W];
-            for (long i = 0; i < W; i++) {
-                const long row = first + v * W + i;
-                block[i] = row < rows ? load(M + row * ld + k, K - k) : V{};
-            }
-            transpose(block);
-            for (long i = 0; i < W && k + i < K; i++) store(to + (k + i) * apart, block[i]);
-        }
+    for (long k = 0; k < K; k += W) {
+        V block[W];
+        for (long i = 0; i < W; i++) block[i] = i < rows ? load(M + i * ld + k, K - k) : V{};
+        transpose(block);
+        for (long i = 0; i < W && k + i < K; i++) store(to + (k + i) * apart, block[i]);
     }
 }
 
-// Packs a strip whose columns are columns of M [K, columns], from column `first` on; those past the end are zeros.
-[[maybe_unused]] static void pack_columns(const float *M, long ld, long K, long columns, long first, long width,
-                                          float *strip)
+// Packs a vector of columns of M [K, columns]; those past the last are zeros.
+[[maybe_unused]] static void pack_columns(const float *M, long ld, long K, long columns, float *to, long apart)
 {
-    for (long v = 0; v < width; v++) {
-        long apart;
-        float *to = line_of(strip, K, width, v, apart);
-        const long column = first + v * W;
-        for (long k = 0; k < K; k++)
-            store(to + k * apart, column < columns ? load(M + k * ld + column, columns - column) : V{});
-    }
+    for (long k = 0; k < K; k++) store(to + k * apart, load(M + k * ld, columns));
 }

@@ -178,7 +178,7 @@ template <class Cell> struct Step {
             for (long v = vector; v < wanted; v++)
                 for (long r = 0; r < f.rows; r++) {
                     const long gates = column + v * GATES * W, own = r * row;
-                    Spot s{f.units, v * W, r, r, f.state[0], f.state[1], own + v * Cell::GATES * W, 0};
+                    Spot s{f.units, v * W, r, r, f.state[0], f.state[1], own + v * Cell::GATES * W, W};
                     const float *sum = scratch + r * STRIP * W + (v - vector) * GATES * W;
                     const float *line = f.table && !f.W_x[which] && f.ids[r] >= 0 ? f.table + f.ids[r] * row : nullptr;
                     V z[GATES];
@@ -299,7 +299,12 @@ void unrolled_pack(int64_t rows, int64_t K, const float *M, int64_t ld, int64_t 
 {
     const Packed packed(rows, K, to);
     if (bits == 8) return pack_bytes(M, ld, rows, packed);
-    for (long s = 0; s < packed.strips; s++) pack_rows(M, ld, rows, K, s * STRIP * W, packed.width(s), packed.strip(s));
+    for (long v = 0; v < packed.vectors; v++) {
+        const long s = v / STRIP;
+        long apart;
+        float *to = line_of(packed.strip(s), K, packed.width(s), v % STRIP, apart);
+        pack_rows(M + v * W * ld, ld, rows - v * W, K, to, apart);
+    }
 }
 
 int64_t unrolled_step_work(int64_t rows, int64_t units, int64_t inputs, int64_t threads)

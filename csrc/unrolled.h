@@ -5,11 +5,8 @@
 //   n_a      units of the cell.   batch, steps: of the sequences.   N: the rows of all steps together.
 //   W        floats of one vector of this library: unrolled_width().
 //   vectors  ceil(n_a / W): how many vectors hold the units.
-//   row      gates * vectors * W floats: what one step of one sequence keeps for its gates, interleaved so that what
-//            is used together lies together. The gates of a group stand vector by vector:
-//                LSTM [vectors][u f c o][W]   simplified GRU [vectors][c u][W]   RNN [vectors][a][W]
-//                GRU  [vectors][r u][W] and behind it [vectors][c][W]: its candidate multiplies another left operand
-//            Lanes past n_a are there too; rows of W_a and entries of b for them must be zeros.
+//   row      gates * n_a floats: what one step of one sequence keeps for its gates, one gate after the other:
+//                LSTM u f c o   simplified GRU c u   RNN a   GRU r u c
 //   counts   [steps], falling, each <= batch: how many sequences are still there at a step; the sequences are sorted by
 //            length, longest first, and step t's rows follow those of step t - 1 without gaps. NULL: all at every step.
 //
@@ -29,14 +26,14 @@ enum { UNROLLED_SPLIT_AUTO, UNROLLED_SPLIT_ROWS, UNROLLED_SPLIT_UNITS }; // what
 typedef struct {
     int64_t cell, threads, split, steps, batch, units;
     const int64_t *counts; // [steps] or NULL
-    const float *W_a;      // [row, n_a], rows as `row`; leading dimension ld_W
+    const float *W_a[4];   // of each gate [n_a, n_a]; leading dimension ld_W
     int64_t ld_W;
 } unrolled_sequences; // what both ways share
 
 typedef struct {
     unrolled_sequences of;
     int64_t train;   // 0: only a and state are wanted
-    const float *b;  // [row]
+    const float *b[4]; // of each gate [n_a]
     float *gates;    // [N, row] in: W_x x of every step; out: with train the gates after sigmoid and tanh
     float *a;        // [N, n_a] out: a_t
     float *state[2]; // [batch, n_a] in: before the first step; out: after each sequence's last. a (and c of an LSTM)
@@ -64,17 +61,6 @@ int64_t unrolled_cpu(void);     // 1 where this CPU has the library's instructio
 // Floats of scratch that either call needs.
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads);
 
-// Between the gates' own matrices and biases, as a person has them, and those whose rows are those of `row`. Lanes past
-// n_a become zeros on the way there and are passed over on the way back.
-typedef struct {
-    int64_t cell, threads, units, columns;
-    float *const *parts; // for each gate, in the order in which `row` names them, [n_a, columns]; then for each [n_a]
-    float *W, *b;        // [row, columns], [row]
-    int64_t back;        // 0: parts -> W and b; 1: W and b -> parts
-} unrolled_rows;
-
-void unrolled_move_rows(const unrolled_rows *call);
-
 // Whole sequences; see the structures. Unknown cells and empty sequences return at once.
 void unrolled_run_forward(const unrolled_forward *call);
 void unrolled_run_backward(const unrolled_backward *call);
@@ -99,14 +85,20 @@ void unrolled_cross_entropy(const unrolled_entropy *call);
 // Weights are packed once, by unrolled_pack, and read ever after: as float32, or as int8 with a scale for each row of
 // the matrix; then what they multiply is rounded to int8 at each step, with a scale for each of its rows, and sums are
 // exact. A row's result has the same bits whatever rows stand beside it.
+//
+// Here `lanes` are what `row` is above, but interleaved, so that what is used together lies together: the gates of a
+// group stand vector by vector, ceil(n_a / W) of them,
+//     LSTM [vectors][u f c o][W]   simplified GRU [vectors][c u][W]   RNN [vectors][a][W]
+//     GRU  [vectors][r u][W] and behind it [vectors][c][W]: its candidate multiplies another left operand
+// Rows of a matrix and entries of b for lanes past n_a must be zeros.
 
 typedef struct {
     int64_t cell, rows, units, inputs;
     int64_t bits;          // 32 or 8
-    const void *W_a[2];    // packed [row, n_a], of the first gates and (GRU) of the candidate
-    const void *W_x[2];    // packed [row, inputs]; NULL: what x adds stands in the table
-    const float *b;        // [row]
-    const float *table;    // [lines, row] W_x x of each id, or where there is W_x [lines, inputs]; NULL: x is given
+    const void *W_a[2];    // packed [lanes, n_a], of the first gates and (GRU) of the candidate
+    const void *W_x[2];    // packed [lanes, inputs]; NULL: what x adds stands in the table
+    const float *b;        // [lanes]
+    const float *table;    // [lines, lanes] W_x x of each id, or where there is W_x [lines, inputs]; NULL: x is given
     const int64_t *ids;    // [rows] lines of the table; a negative one is the vector of zeros
     int64_t lines;         // of the table
     const float *x;        // [rows, inputs] where there is no table. May be state[0] of the layer below

@@ -4,8 +4,8 @@ What is left to torch here is what its BLAS does near the machine's peak: the in
 and after the kernel's walk back through time one product each for the gradients of W_x, W_a and x. The kernel does what
 no library offers: the recurrence itself. Ragged rows are packed without gaps, the longest first, so no step is wasted.
 
-Memory while training, floats a step and row: the gates (padded to whole vectors), a, for an LSTM c and tanh c, for a
-GRU gamma_r * c^<t-1>; going back, once more the gates.
+Memory while training, floats a step and row: the gates, a, for an LSTM c and tanh c, for a GRU gamma_r * c^<t-1>; going
+back, once more the gates.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def sequence(
     Weights, x and state as kernels.py has them, where `fits`. lengths: [batch], None is T for all; reverse: each row
     from its last true step to its first. Gradients are had once: that of a gradient needs UNROLLED_KERNEL=reference.
     """
-    Ws, bs = [w[f"W_{gate}"] for gate in cell.gates], [w[f"b_{gate}"] for gate in cell.gates]
+    Ws, bs = ([w[f"{kind}_{gate}"].contiguous() for gate in cell.gates] for kind in "Wb")
     if lengths is None and reverse:
         lengths = torch.full((x.shape[1],), x.shape[0])
     train = torch.is_grad_enabled() and any(t.requires_grad for t in (*Ws, *bs, x, *state))
@@ -143,30 +143,38 @@ class _Sequence(torch.autograd.Function):
         gates, (steps, batch) = len(call.cell.gates), x.shape[:2]
         Ws, bs, state = tensors[:gates], tensors[gates : 2 * gates], tensors[2 * gates :]
         n_a = bs[0].shape[0]
-        W, b = _interleaved(call, Ws, bs)  # [row, n_a + n_x], [row]
+        W_x = torch.cat([W[:, n_a:] for W in Ws])  # [row, n_x]
         taken = call.packed(x.reshape(steps * batch, *x.shape[2:]))  # [N, n_x], or ids [N]
         before = call.sorted(state)
-        made = _run(call, W, b, columns(W[:, n_a:], taken), before)
+        made = _run(call, Ws, bs, columns(W_x, taken), before)
         out = call.padded(made.a, steps * batch).view(steps, batch, n_a)
         if call.train:
-            ctx.call, ctx.names, ctx.shape = call, len(state), x.shape
-            ctx.save_for_backward(taken, W, out, *before, *made.kept)
+            ctx.call, ctx.shape = call, x.shape
+            ctx.save_for_backward(taken, W_x, out, *Ws, *before, *made.kept)
         return out, *call.unsorted(made.after)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (by its decorator)
         call: Call = ctx.call
-        taken, W, out, *rest = ctx.saved_tensors
-        n_a, before, kept = out.shape[-1], rest[: ctx.names], rest[ctx.names :]
+        gates, names = len(call.cell.gates), len(call.cell.state)
+        taken, W_x, out, *rest = ctx.saved_tensors
+        n_a, Ws = out.shape[-1], rest[:gates]
+        before, kept = rest[gates : gates + names], rest[gates + names :]
         a, d_a = (call.packed(t.reshape(-1, n_a)).contiguous() for t in (out, d_outputs[0]))  # [N, n_a]
         d_state = [d.clone() for d in call.sorted(d_outputs[1:])]
-        d_gates, d_b = _run_back(call, W, before, _Made(a, (), tuple(kept)), d_a, d_state)
-        d_W = _d_weights(call, W, d_gates, taken, before[0], a, kept)
+        d_gates, d_b = _run_back(call, Ws, before, _Made(a, (), tuple(kept)), d_a, d_state)
+        d_W = _d_weights(call, W_x, d_gates, taken, before[0], a, kept)
         d_x = None
         if ctx.needs_input_grad[1]:
-            d_x = call.padded(d_gates @ W[:, n_a:], out.shape[0] * out.shape[1]).view(ctx.shape)
-        return None, d_x, *_separated(call, d_W, d_b, n_a), *call.unsorted(d_state)
+            d_x = call.padded(d_gates @ W_x, out.shape[0] * out.shape[1]).view(ctx.shape)
+        return (
+            None,
+            d_x,
+            *d_W.view(gates, n_a, -1).unbind(),
+            *d_b.view(gates, n_a).unbind(),
+            *call.unsorted(d_state),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,105 +187,95 @@ class _Made:
     kept: tuple[Tensor, ...]
 
 
-def _run(call: Call, W: Tensor, b: Tensor, gates: Tensor, before: Sequence[Tensor]) -> _Made:
+def _run(
+    call: Call, Ws: Sequence[Tensor], bs: Sequence[Tensor], gates: Tensor, before: Sequence[Tensor]
+) -> _Made:
     """gates: [N, row] W_x x of every step, which this overwrites."""
     (rows, _), (batch, n_a) = gates.shape, before[0].shape
     a, after = gates.new_empty(rows, n_a), tuple(s.clone() for s in before)
     memory, relevance = len(call.cell.state) == 2, len(call.cell.groups) == 2
     c, tanh_c = (gates.new_empty(rows, n_a) if memory and call.train else NOTHING for _ in range(2))
     relevant = gates.new_empty(rows if call.train else batch, n_a) if relevance else NOTHING
-    of, work = _sequences(call, rows, batch, n_a, W)
-    forward = native.Forward(of, call.train, b.data_ptr(), gates.data_ptr(), a.data_ptr())
+    of, work = _sequences(call, rows, batch, Ws)
+    forward = native.Forward(of, call.train)
+    forward.b, forward.gates, forward.a = _gates(bs), gates.data_ptr(), a.data_ptr()
     forward.state = _pointers(after)
     forward.c, forward.tanh_c, forward.relevant = c.data_ptr(), tanh_c.data_ptr(), relevant.data_ptr()
-    forward.work = work.data_ptr()
+    forward.work = work
     call.library.functions.unrolled_run_forward(forward)
     return _Made(a, after, (gates, c, tanh_c) if memory else (gates, relevant) if relevance else (gates,))
 
 
 def _run_back(
-    call: Call, W: Tensor, before: Sequence[Tensor], made: _Made, d_a: Tensor, d_state: Sequence[Tensor]
+    call: Call,
+    Ws: Sequence[Tensor],
+    before: Sequence[Tensor],
+    made: _Made,
+    d_a: Tensor,
+    d_state: Sequence[Tensor],
 ) -> tuple[Tensor, Tensor]:
     """The gradients of W[left, x] + b at each step [N, row], and of b [row]; d_state becomes that of `before`."""
-    (rows, n_a), batch, gates = made.a.shape, len(before[0]), made.kept[0]
-    d_gates, d_b = scratch("d_gates", *gates.shape), W.new_zeros(len(W))
-    of, work = _sequences(call, rows, batch, n_a, W)
+    rows, batch, gates = made.a.shape[0], before[0].shape[0], made.kept[0]
+    d_gates, d_b = scratch("d_gates", *gates.shape), gates.new_zeros(gates.shape[1])
+    of, work = _sequences(call, rows, batch, Ws)
     backward = native.Backward(of, gates.data_ptr(), made.a.data_ptr())
     if len(call.cell.state) == 2:
         backward.c, backward.tanh_c = (t.data_ptr() for t in made.kept[1:])
     backward.state, backward.d_state = _pointers(before), _pointers(d_state)
     backward.d_a, backward.d_gates, backward.d_b = d_a.data_ptr(), d_gates.data_ptr(), d_b.data_ptr()
-    backward.work = work.data_ptr()
+    backward.work = work
     call.library.functions.unrolled_run_backward(backward)
     return d_gates, d_b
 
 
 def _d_weights(
-    call: Call, W: Tensor, d_gates: Tensor, taken: Tensor, first: Tensor, a: Tensor, kept: Sequence[Tensor]
+    call: Call, W_x: Tensor, d_gates: Tensor, taken: Tensor, first: Tensor, a: Tensor, kept: Sequence[Tensor]
 ) -> Tensor:
     """The gradient of W [row, n_a + n_x], one product over all steps for each group of gates: d_gates times what they
     multiplied, [a_prev, x], or for the candidate of a GRU [gamma_r * c_prev, x]. For ids the columns of x are sums."""
-    begin, (rows, n_a) = len(first) if call.order is None else int(call.order.counts[:1].sum()), a.shape
-    numbers = taken.is_floating_point()
-    width = W.shape[1] if numbers else n_a
+    begin, (rows, n_a) = first.shape[0] if call.order is None else int(call.order.counts[:1].sum()), a.shape
+    numbers, (row, n_x) = taken.is_floating_point(), W_x.shape
+    width = n_a + n_x if numbers else n_a
     stacked = scratch("stacked", rows, width)
     stacked[:begin, :n_a] = first[:begin]
     stacked[begin:, :n_a] = a[: rows - begin] if call.order is None else a.index_select(0, call.order.before)
     if numbers:
         stacked[:, n_a:] = taken
-    d_W, at = torch.empty_like(W), 0  # at: of the group's rows
+    d_W, at = W_x.new_empty(row, n_a + n_x), 0  # at: of the group's rows
     for i, group in enumerate(call.cell.groups):
         if i:
             stacked[:, :n_a] = kept[1]
-        end = at + len(W) * len(group) // len(call.cell.gates)
+        end = at + n_a * len(group)
         torch.mm(d_gates[:, at:end].T, stacked, out=d_W[at:end, :width])
         at = end
     if not numbers:
-        there, n_x = taken >= 0, W.shape[1] - n_a
-        columns_of_x = d_gates.new_zeros(n_x, len(W)).index_add_(0, taken[there], d_gates[there])
+        there = taken >= 0
+        columns_of_x = d_gates.new_zeros(n_x, row).index_add_(0, taken[there], d_gates[there])
         d_W[:, n_a:] = columns_of_x.T
     return d_W
 
 
-def _interleaved(call: Call, Ws: Sequence[Tensor], bs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    row = call.library.row(call.cell, len(bs[0]))
-    W, b = bs[0].new_empty(row, Ws[0].shape[1]), bs[0].new_empty(row)
-    _move_rows(call, [part.contiguous() for part in (*Ws, *bs)], W, b)
-    return W, b
-
-
-def _separated(call: Call, W: Tensor, b: Tensor, n_a: int) -> list[Tensor]:
-    parts = [W.new_empty(n_a, W.shape[1]) for _ in call.cell.gates] + [
-        b.new_empty(n_a) for _ in call.cell.gates
-    ]
-    _move_rows(call, parts, W, b, back=True)
-    return parts
-
-
-def _move_rows(call: Call, parts: Sequence[Tensor], W: Tensor, b: Tensor, *, back: bool = False) -> None:
-    pointers, threads = [part.data_ptr() for part in parts], threads_for(W.numel() * FLOAT_MOVED)
-    shape, joined = (len(parts[-1]), W.shape[1]), (W.data_ptr(), b.data_ptr())
-    native.move_rows(call.library, call.cell, shape, pointers, joined, back=back, threads=threads)
-
-
-def _sequences(call: Call, rows: int, batch: int, n_a: int, W: Tensor) -> tuple[native.Sequences, Tensor]:
-    """What both ways are told of a call, and scratch for it."""
+def _sequences(call: Call, rows: int, batch: int, Ws: Sequence[Tensor]) -> tuple[native.Sequences, int]:
+    """What both ways are told of a call, and the address of scratch for it."""
     counts = None if call.order is None else call.order.counts
-    steps = rows // batch if counts is None else len(counts)
-    threads = threads_for(rows * W.shape[0] * n_a)
+    steps, n_a = rows // batch if counts is None else len(counts), Ws[0].shape[0]
+    threads = threads_for(rows * len(Ws) * n_a * n_a)
     code = call.library.code(call.cell)
     of = native.Sequences(code, threads, call.split, steps, batch, n_a)
-    of.counts, of.W_a, of.ld_W = counts if counts is None else counts.data_ptr(), W.data_ptr(), W.stride(0)
-    return of, scratch("work", call.library.work(call.cell, batch, n_a, threads))
+    of.counts, of.W_a, of.ld_W = None if counts is None else counts.data_ptr(), _gates(Ws), Ws[0].stride(0)
+    return of, _own.room("work", call.library.work(call.cell, batch, n_a, threads)).data_ptr()
 
 
 def _pointers(states: Sequence[Tensor]) -> Any:
     return (ctypes.c_void_p * 2)(*(s.data_ptr() for s in states))
 
 
+def _gates(parts: Sequence[Tensor]) -> Any:
+    return (ctypes.c_void_p * 4)(*(part.data_ptr() for part in parts))
+
+
 # Multiplications of one call from which on threads are worth waking: about 50 us of one.
 WORTH_THREADS = 1 << 21
-FLOAT_MOVED = 8  # so many multiplications take as long as to move a float
 
 
 class _Own(threading.local):
@@ -287,6 +285,13 @@ class _Own(threading.local):
     def __init__(self) -> None:
         self.arrays: dict[str, Tensor] = {}
 
+    def room(self, what: str, floats: int) -> Tensor:
+        """At least so many."""
+        found = self.arrays.get(what)
+        if found is None or found.shape[0] < floats:
+            found = self.arrays[what] = torch.empty(floats)
+        return found
+
 
 _own = _Own()
 
@@ -294,9 +299,7 @@ _own = _Own()
 def scratch(what: str, *shape: int) -> Tensor:
     """An array of this shape, of this thread, until another for the same is asked for; its numbers are anything."""
     floats = math.prod(shape)
-    if what not in _own.arrays or len(_own.arrays[what]) < floats:
-        _own.arrays[what] = torch.empty(floats)
-    return _own.arrays[what][:floats].view(shape)
+    return _own.room(what, floats)[:floats].view(shape)
 
 
 def threads_for(multiplications: int) -> int:

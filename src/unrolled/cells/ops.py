@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Cell:
     from_torch: Callable[[Mapping[str, Array], int], dict[str, Array]]
     activation: str = "tanh"
 
-    @property
+    @cached_property
     def gates(self) -> tuple[str, ...]:
         """The letters of all gates and candidates, in the order of their groups."""
         return tuple(gate for group in self.groups for gate in group)

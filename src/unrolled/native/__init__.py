@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .layout import interleave, move_rows
 from .library import (
     FORCED,
     NAMES,
@@ -33,11 +32,9 @@ __all__ = [
     "Steps",
     "Whole",
     "forced",
-    "interleave",
     "knows",
     "libraries",
     "library",
-    "move_rows",
     "running",
     "share_threads",
     "steps",

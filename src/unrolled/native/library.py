@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import Cell
 from ..errors import UsageError, suggest
 
-VERSION = 3  # of the face in unrolled.h
+VERSION = 4  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
@@ -37,20 +37,8 @@ class Sequences(Structure):
     _fields_ = (
         *((name, c_int64) for name in ("cell", "threads", "split", "steps", "batch", "units")),
         ("counts", c_void_p),
-        ("W_a", c_void_p),
+        ("W_a", c_void_p * 4),
         ("ld_W", c_int64),
-    )
-
-
-class Rows(Structure):
-    """`unrolled_rows`."""
-
-    _fields_ = (
-        *((name, c_int64) for name in ("cell", "threads", "units", "columns")),
-        ("parts", POINTER(c_void_p)),
-        ("W", c_void_p),
-        ("b", c_void_p),
-        ("back", c_int64),
     )
 
 
@@ -60,7 +48,8 @@ class Forward(Structure):
     _fields_ = (
         ("of", Sequences),
         ("train", c_int64),
-        *((name, c_void_p) for name in ("b", "gates", "a")),
+        ("b", c_void_p * 4),
+        *((name, c_void_p) for name in ("gates", "a")),
         ("state", c_void_p * 2),
         *((name, c_void_p) for name in ("c", "tanh_c", "relevant", "work")),
     )
@@ -135,10 +124,6 @@ class Library:
     def code(self, cell: Cell) -> int:
         """The cell's number in unrolled.h."""
         return _CODES[cell.name, cell.activation]
-
-    def row(self, cell: Cell, n_a: int) -> int:
-        """Floats of one row of gates: all lanes of all vectors of each gate."""
-        return len(cell.gates) * -(-n_a // self.width) * self.width
 
     def work(self, cell: Cell, batch: int, n_a: int, threads: int) -> int:
         """Floats of scratch that a call needs."""
@@ -236,7 +221,6 @@ def _open(name: str, path: Path) -> Library | None:
     if not functions.unrolled_cpu() or functions.unrolled_version() != VERSION:
         return None
     _declare(functions, "unrolled_work", c_int64, c_int64, c_int64, c_int64, c_int64)
-    _declare(functions, "unrolled_move_rows", None, POINTER(Rows))
     _declare(functions, "unrolled_run_forward", None, POINTER(Forward))
     _declare(functions, "unrolled_run_backward", None, POINTER(Backward))
     _declare(functions, "unrolled_cross_entropy", None, POINTER(Entropy))

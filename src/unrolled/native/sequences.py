@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells import Cell, columns
-from .layout import interleave
 from .library import Forward, Library, Sequences
 
 Array = NDArray[Any]
@@ -19,7 +18,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """One layer in one direction. W: [row, n_a + n_x], b: [row], as csrc/unrolled.h has rows."""
+    """One layer in one direction. W: [row, n_a + n_x], b: [row], the gates one after the other."""
 
     library: Library
     cell: Cell
@@ -34,16 +33,22 @@ class Whole:
         relevant = np.empty((1, self.n_a), np.float32)
         work = np.empty(self.library.work(self.cell, 1, self.n_a, 1), np.float32)
         of = Sequences(self.library.code(self.cell), 1, 0, len(x), 1, self.n_a)
-        of.W_a, of.ld_W = self.W.ctypes.data, self.W.shape[1]
-        call = Forward(of, False, self.b.ctypes.data, gates.ctypes.data, a.ctypes.data)
+        of.W_a, of.ld_W = self._gates(self.W), self.W.shape[1]
+        call = Forward(of, False, self._gates(self.b), gates.ctypes.data, a.ctypes.data)
         call.state = (ctypes.c_void_p * 2)(*(s.ctypes.data for s in after))
         call.relevant, call.work = relevant.ctypes.data, work.ctypes.data
         self.library.functions.unrolled_run_forward(call)
         return a, after
 
+    def _gates(self, joined: Array) -> Any:
+        """Where the part of each gate stands."""
+        return (ctypes.c_void_p * 4)(*(part.ctypes.data for part in np.split(joined, len(self.cell.gates))))
+
 
 def whole(library: Library, cell: Cell, tensors: Mapping[str, Array], prefix: str) -> Whole:
     """The layer whose tensors are called `prefix`.W_c and so on, in float32."""
-    Ws, bs = ([tensors[f"{prefix}.{kind}_{gate}"] for gate in cell.gates] for kind in "Wb")
-    W, b = interleave(library, cell, Ws, bs)
-    return Whole(library, cell, W, b, len(tensors[f"{prefix}.b_{cell.gates[0]}"]))
+    W, b = (
+        np.concatenate([tensors[f"{prefix}.{kind}_{gate}"] for gate in cell.gates], dtype=np.float32)
+        for kind in "Wb"
+    )
+    return Whole(library, cell, W, b, len(b) // len(cell.gates))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..network import NetworkSpec
-from .layout import groups, interleave
+from .layout import interleave
 from .library import Head, Layer, Library, Step
 
 Array = NDArray[Any]
@@ -160,18 +160,23 @@ def steps(
     """Pack a network that reads forward and answers at every step, in float32. threads: see Steps."""
     layers: list[_LayerWeights] = []
     for layer in range(spec.layers):
-        Ws, bs = (
-            [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in spec.the_cell.gates] for kind in "Wb"
+        Ws, bs = (  # of each group of gates, [lanes, n_a + n_x] and [lanes]
+            interleave(
+                library,
+                spec.the_cell,
+                [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in spec.the_cell.gates],
+            )
+            for kind in "Wb"
         )
-        W, b = interleave(library, spec.the_cell, Ws, bs)  # [row, n_a + n_x], [row]
-        W_a, W_x = np.ascontiguousarray(W[:, : spec.n_a]), np.ascontiguousarray(W[:, spec.n_a :])
-        table, done = _table(spec, tensors, W_x) if layer == 0 else (None, False)
+        cut = slice(spec.n_a), slice(spec.n_a, None)
+        W_a, W_x = ([np.ascontiguousarray(W[:, part]) for W in Ws] for part in cut)
+        table, done = _table(spec, tensors, np.concatenate(W_x)) if layer == 0 else (None, False)
         layers.append(
             _LayerWeights(
-                W_x.shape[1],
-                tuple(_packed(library, part, bits) for part in groups(spec.the_cell, W_a)),
-                () if done else tuple(_packed(library, part, bits) for part in groups(spec.the_cell, W_x)),
-                b,
+                W_x[0].shape[1],
+                tuple(_packed(library, part, bits) for part in W_a),
+                () if done else tuple(_packed(library, part, bits) for part in W_x),
+                np.concatenate(bs),
                 table,
             )
         )
