@@ -106,19 +106,16 @@ struct Lstm { // gates u, f, c, o
         z[1] = sigmoid(z[1]);
         z[2] = tanh(z[2]);
         z[3] = sigmoid(z[3]);
-        V c = z[0] * z[2] + z[1] * s.of(f.state[1], s.row), tanh_c = tanh(c);
+        V c = z[0] * z[2] + z[1] * s.of(f.state[1], s.row);
         s.to(f.state[1], s.row, c);
-        s.to(f.a, s.now, z[3] * tanh_c);
-        if (f.train) {
-            s.to(f.c, s.now, c);
-            s.to(f.tanh_c, s.now, tanh_c);
-        }
+        s.to(f.a, s.now, z[3] * tanh(c));
+        if (f.train) s.to(f.c, s.now, c);
     }
     static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
     {
         V update = s.gate(f.gates, 0), forget = s.gate(f.gates, 1);
         V candidate = s.gate(f.gates, 2), output = s.gate(f.gates, 3);
-        V tanh_c = s.of(f.tanh_c, s.now);
+        V tanh_c = tanh(s.of(f.c, s.now)); // quicker than to keep it
         V d_c = s.of(f.d_state[1], s.row) + d * output * (1.0f - tanh_c * tanh_c);
         gradient(f, s, 0, d_c * candidate * update * (1.0f - update), sum);
         gradient(f, s, 1, d_c * s.of(s.c_prev, s.row) * forget * (1.0f - forget), sum);

@@ -124,7 +124,7 @@ template <class Cell> struct Forward {
                     ahead.add(f.gates + now * share.row + g * s.units + vector * W, count * W);
                 ahead.add(f.a + unit, count * W);
                 if (!f.train) continue;
-                for (const float *kept : {f.c, f.tanh_c, f.relevant}) ahead.add(kept ? kept + unit : nullptr, count * W);
+                for (const float *kept : {f.c, f.relevant}) ahead.add(kept ? kept + unit : nullptr, count * W);
             }
             product<Quick>(rows, left + share.first() * s.units, stride * s.units, packed.strip(vector * GATES),
                            packed.K, count * GATES, scratch, ahead);
@@ -243,7 +243,6 @@ template <class Cell> struct Backward {
                     ahead.add(f.d_gates + gate, count * W);
                 }
                 ahead.add(f.d_a + unit, count * W);
-                ahead.add(f.tanh_c ? f.tanh_c + unit : nullptr, count * W);
                 ahead.add(before ? before + s.units * (share.first() + r * stride) + vector * W : nullptr, count * W);
             }
             product<Quick>(multiplied, left + share.first() * share.row, stride * share.row, packed.strip(vector),

@@ -38,14 +38,13 @@ typedef struct {
     float *a;        // [N, n_a] out: a_t
     float *state[2]; // [batch, n_a] in: before the first step; out: after each sequence's last. a (and c of an LSTM)
     float *c;        // [N, n_a] out, LSTM with train: c_t
-    float *tanh_c;   // [N, n_a] out, LSTM with train
     float *relevant; // GRU: out, with train [N, n_a]: gamma_r * c_prev; else scratch [batch, n_a]
     float *work;     // scratch, unrolled_work() floats
 } unrolled_forward;
 
 typedef struct {
     unrolled_sequences of;
-    const float *gates, *a, *c, *tanh_c; // as the forward call left them
+    const float *gates, *a, *c; // as the forward call left them
     const float *state[2]; // [batch, n_a] before the first step
     const float *d_a;      // [N, n_a] gradient of a
     float *d_state[2];     // [batch, n_a] in: gradient of the state after; out: of the state before

@@ -4,8 +4,8 @@ What is left to torch here is what its BLAS does near the machine's peak: the in
 and after the kernel's walk back through time one product each for the gradients of W_x, W_a and x. The kernel does what
 no library offers: the recurrence itself. Ragged rows are packed without gaps, the longest first, so no step is wasted.
 
-Memory while training, floats a step and row: the gates, a, for an LSTM c and tanh c, for a GRU gamma_r * c^<t-1>; going
-back, once more the gates.
+Memory while training, floats a step and row: the gates, a, for an LSTM c, for a GRU gamma_r * c^<t-1>; going back, once
+more the gates.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class _Sequence(torch.autograd.Function):
 @dataclass(frozen=True, eq=False)
 class _Made:
     """a: [N, n_a]. after: the state. kept: what the way back needs besides, the gates [N, row] first, then an LSTM's c
-    and tanh c or a GRU's gamma_r * c_prev, each [N, n_a]."""
+    or a GRU's gamma_r * c_prev, [N, n_a]."""
 
     a: Tensor
     after: tuple[Tensor, ...]
@@ -194,16 +194,16 @@ def _run(
     (rows, _), (batch, n_a) = gates.shape, before[0].shape
     a, after = gates.new_empty(rows, n_a), tuple(s.clone() for s in before)
     memory, relevance = len(call.cell.state) == 2, len(call.cell.groups) == 2
-    c, tanh_c = (gates.new_empty(rows, n_a) if memory and call.train else NOTHING for _ in range(2))
+    c = gates.new_empty(rows, n_a) if memory and call.train else NOTHING
     relevant = gates.new_empty(rows if call.train else batch, n_a) if relevance else NOTHING
     of, work = _sequences(call, rows, batch, Ws)
     forward = native.Forward(of, call.train)
     forward.b, forward.gates, forward.a = _gates(bs), gates.data_ptr(), a.data_ptr()
     forward.state = _pointers(after)
-    forward.c, forward.tanh_c, forward.relevant = c.data_ptr(), tanh_c.data_ptr(), relevant.data_ptr()
+    forward.c, forward.relevant = c.data_ptr(), relevant.data_ptr()
     forward.work = work
     call.library.functions.unrolled_run_forward(forward)
-    return _Made(a, after, (gates, c, tanh_c) if memory else (gates, relevant) if relevance else (gates,))
+    return _Made(a, after, (gates, c) if memory else (gates, relevant) if relevance else (gates,))
 
 
 def _run_back(
@@ -220,7 +220,7 @@ def _run_back(
     of, work = _sequences(call, rows, batch, Ws)
     backward = native.Backward(of, gates.data_ptr(), made.a.data_ptr())
     if len(call.cell.state) == 2:
-        backward.c, backward.tanh_c = (t.data_ptr() for t in made.kept[1:])
+        backward.c = made.kept[1].data_ptr()
     backward.state, backward.d_state = _pointers(before), _pointers(d_state)
     backward.d_a, backward.d_gates, backward.d_b = d_a.data_ptr(), d_gates.data_ptr(), d_b.data_ptr()
     backward.work = work

@@ -51,7 +51,7 @@ class Forward(Structure):
         ("b", c_void_p * 4),
         *((name, c_void_p) for name in ("gates", "a")),
         ("state", c_void_p * 2),
-        *((name, c_void_p) for name in ("c", "tanh_c", "relevant", "work")),
+        *((name, c_void_p) for name in ("c", "relevant", "work")),
     )
 
 
@@ -60,7 +60,7 @@ class Backward(Structure):
 
     _fields_ = (
         ("of", Sequences),
-        *((name, c_void_p) for name in ("gates", "a", "c", "tanh_c")),
+        *((name, c_void_p) for name in ("gates", "a", "c")),
         ("state", c_void_p * 2),
         ("d_a", c_void_p),
         ("d_state", c_void_p * 2),
