@@ -21,13 +21,15 @@ template <class Cell> struct Share {
     const int64_t *counts;
     const long me, size;
     const bool by_rows;
+    const long panel; // vectors
     long begin = 0; // of the step's rows in [N, ...]
     bool back = false;
 
     template <class Call>
     Share(const Call &f, const Team &team)
         : units(f.of.units), vectors(up(f.of.units, W)), row(f.of.units * (GATES + SECOND)), batch(f.of.batch),
-          counts(f.of.counts), me(team.me), size(team.size), by_rows(rows_are_better(f))
+          counts(f.of.counts), me(team.me), size(team.size), by_rows(rows_are_better(f)),
+          panel(panel_for(up(f.of.batch, by_rows ? team.size : 1)))
     {
     }
     template <class Call> bool rows_are_better(const Call &f) const
@@ -104,7 +106,7 @@ template <class Cell> struct Forward {
             for (long i = 0; i < count * GATES; i++) {
                 const long from = (vector + i / GATES) * W;
                 long apart;
-                float *to = line_of(packed.strip(vector * GATES), packed.K, count * GATES, i, apart);
+                float *to = line_of(packed.strip(vector * GATES), packed.K, count * GATES, share.panel, i, apart);
                 pack_rows(f.of.W_a[gate + i % GATES] + from * ld, ld, units - from, packed.K, to, apart);
             }
         });
@@ -127,7 +129,7 @@ template <class Cell> struct Forward {
                 for (const float *kept : {f.c, f.relevant}) ahead.add(kept ? kept + unit : nullptr, count * W);
             }
             product<Quick>(rows, left + share.first() * s.units, stride * s.units, packed.strip(vector * GATES),
-                           packed.K, count * GATES, scratch, ahead);
+                           packed.K, count * GATES, share.panel, scratch, ahead);
             for (long v = vector; v < vector + count; v++) {
                 s.at = v * W;
                 V b[GATES];
@@ -222,8 +224,8 @@ template <class Cell> struct Backward {
     {
         const long units = f.of.units, from = v * W;
         long apart;
-        float *to = line_of(packed.strip(vector), packed.K, count, v - vector, apart) + before * units * apart;
-        pack_columns(f.of.W_a[gate] + from, f.of.ld_W, units, units - from, to, apart);
+        float *to = line_of(packed.strip(vector), packed.K, count, share.panel, v - vector, apart);
+        pack_columns(f.of.W_a[gate] + from, f.of.ld_W, units, units - from, to + before * units * apart, apart);
     }
 
     // All units of a step: d_gates [multiplied, K] from `column` on times the packed matrix, then `point` for each of
@@ -246,7 +248,7 @@ template <class Cell> struct Backward {
                 ahead.add(before ? before + s.units * (share.first() + r * stride) + vector * W : nullptr, count * W);
             }
             product<Quick>(multiplied, left + share.first() * share.row, stride * share.row, packed.strip(vector),
-                           packed.K, count, scratch, ahead);
+                           packed.K, count, share.panel, scratch, ahead);
             for (long v = vector; v < vector + count; v++) {
                 s.at = v * W;
                 V sum[GATES + SECOND];

@@ -1,11 +1,15 @@
 // The one product of all cells: a few rows times a packed matrix, in tiles that stay in registers.
 //
-// The packed matrix has its columns in strips of up to STRIP vectors, a strip in panels of up to TILE_VECTORS vectors,
-// and a panel holds its columns for k = 0, 1, 2 ... one after the other, so that it is read from front to back.
+// The packed matrix has its columns in strips of up to STRIP vectors, a strip in panels of a few vectors, and a panel
+// holds its columns for k = 0, 1, 2 ... one after the other, so that it is read from front to back. Few rows want wide
+// panels, TILE_VECTORS; many want NARROW ones: a tile of more rows reads fewer weights at a time, and so hides better
+// that they come from far away.
 #pragma once
 #include "vec.h"
 
 constexpr int STRIP = 4, SUMS = TILE_ROWS * TILE_VECTORS;
+constexpr long NARROW = 2, MANY = 8; // rows from which on
+INLINE long panel_for(long rows) { return rows < MANY ? TILE_VECTORS : NARROW; }
 
 constexpr long up(long n, long by) { return (n + by - 1) / by; } // n / by, rounded up
 constexpr int least(int a, int b) { return a < b ? a : b; }
@@ -98,7 +102,7 @@ template <class How, int WIDE>
 static void panel(long rows, const float *A, long lda, const float *B, long K, float *C, bool add,
                   Ahead &ahead)
 {
-    const long groups = up(rows, How::rows(WIDE)), blocks = up(K, K_BLOCK);
+    const long groups = up(rows, How::rows(WIDE)), blocks = up(K, WIDE > NARROW ? K_BLOCK : K_NARROW);
     for (long block = 0; block < blocks; block++) { // so that this part of the panel stays in the first cache
         const long k = K * block / blocks, end = K * (block + 1) / blocks;
         for (long group = 0; group < groups; group++) {
@@ -109,14 +113,15 @@ static void panel(long rows, const float *A, long lda, const float *B, long K, f
     }
 }
 
-// C [rows, width * W], its rows STRIP * W apart, = A [rows, K] times a packed strip of `width` vectors; += where `add`.
+// C [rows, width * W], its rows STRIP * W apart, = A [rows, K] times a packed strip of `width` vectors in panels of
+// `most`; += where `add`.
 template <class How>
-static void product(long rows, const float *A, long lda, const float *strip, long K, long width, float *C,
+static void product(long rows, const float *A, long lda, const float *strip, long K, long width, long most, float *C,
                     Ahead &ahead, bool add = false)
 {
-    for (long v = 0; v < width; v += TILE_VECTORS) {
+    for (long v = 0; v < width; v += most) {
         const float *B = strip + v * K * W;
-        const long wide = width - v;
+        const long wide = width - v < most ? width - v : most;
         if constexpr (TILE_VECTORS > 2) {
             if (wide > 3) { panel<How, 4>(rows, A, lda, B, K, C + v * W, add, ahead); continue; }
             if (wide == 3) { panel<How, 3>(rows, A, lda, B, K, C + v * W, add, ahead); continue; }
@@ -126,11 +131,11 @@ static void product(long rows, const float *A, long lda, const float *strip, lon
     }
 }
 
-// Where vector v of a strip stands, and how far apart its lines are.
-INLINE float *line_of(float *strip, long K, long width, long v, long &apart)
+// Where vector v of a strip of such panels stands, and how far apart its lines are.
+INLINE float *line_of(float *strip, long K, long width, long most, long v, long &apart)
 {
-    const long first = v - v % TILE_VECTORS, wide = width - first;
-    apart = (wide < TILE_VECTORS ? wide : TILE_VECTORS) * W;
+    const long first = v - v % most, wide = width - first;
+    apart = (wide < most ? wide : most) * W;
     return strip + first * K * W + (v - first) * W;
 }
 

@@ -99,7 +99,7 @@ void times(const Left &left, const Packed &packed, long strip, float *C, bool ad
 {
     Ahead nothing;
     if (left.bits != 8)
-        return product<Alike>(left.rows, left.x, left.K, packed.strip(strip), left.K, packed.width(strip), C, nothing,
+        return product<Alike>(left.rows, left.x, left.K, packed.strip(strip), left.K, packed.width(strip), TILE_VECTORS, C, nothing,
                               add);
     const int8_t *bytes = packed.bytes(strip);
     for (long r = 0; r < left.rows; r++) {
@@ -302,7 +302,7 @@ void unrolled_pack(int64_t rows, int64_t K, const float *M, int64_t ld, int64_t 
     for (long v = 0; v < packed.vectors; v++) {
         const long s = v / STRIP;
         long apart;
-        float *to = line_of(packed.strip(s), K, packed.width(s), v % STRIP, apart);
+        float *to = line_of(packed.strip(s), K, packed.width(s), TILE_VECTORS, v % STRIP, apart);
         pack_rows(M + v * W * ld, ld, rows - v * W, K, to, apart);
     }
 }

@@ -7,14 +7,14 @@
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
-constexpr int W = 16, TILE_ROWS = 6, TILE_VECTORS = 4, K_BLOCK = 128; // 24 of 32 registers are sums
+constexpr int W = 16, TILE_ROWS = 6, TILE_VECTORS = 4, K_BLOCK = 128, K_NARROW = 1024; // 24 of 32 registers are sums
 #elif defined(__AVX2__)
 #include <immintrin.h>
-constexpr int W = 8, TILE_ROWS = 6, TILE_VECTORS = 2, K_BLOCK = 256; // 12 of 16 registers are sums
+constexpr int W = 8, TILE_ROWS = 6, TILE_VECTORS = 2, K_BLOCK = 256, K_NARROW = 256; // 12 of 16 registers are sums
 #elif defined(__aarch64__)
-constexpr int W = 4, TILE_ROWS = 6, TILE_VECTORS = 4, K_BLOCK = 256;
+constexpr int W = 4, TILE_ROWS = 6, TILE_VECTORS = 4, K_BLOCK = 256, K_NARROW = 1024;
 #else
-constexpr int W = 4, TILE_ROWS = 5, TILE_VECTORS = 2, K_BLOCK = 512; // without FMA a product takes a register
+constexpr int W = 4, TILE_ROWS = 5, TILE_VECTORS = 2, K_BLOCK = 512, K_NARROW = 512; // without FMA a product takes a register
 #endif
 
 #define UNROLL _Pragma("GCC unroll 16")
