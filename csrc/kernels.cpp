@@ -304,6 +304,26 @@ template <class Cell> struct Backward {
     }
 };
 
+// The bits of the register that rules floating point: results below 2^-126 become zeros, and so do operands.
+#if defined(__x86_64__)
+constexpr unsigned FLUSH = 0x8040;
+int64_t denormals_flushed() { return (__builtin_ia32_stmxcsr() & FLUSH) == FLUSH; }
+void flush_denormals(const int64_t &on, Team &)
+{
+    __builtin_ia32_ldmxcsr((__builtin_ia32_stmxcsr() & ~FLUSH) | (on ? FLUSH : 0));
+}
+#elif defined(__aarch64__)
+constexpr uint64_t FLUSH = 1 << 24;
+int64_t denormals_flushed() { return (__builtin_aarch64_get_fpcr64() & FLUSH) != 0; }
+void flush_denormals(const int64_t &on, Team &)
+{
+    __builtin_aarch64_set_fpcr64((__builtin_aarch64_get_fpcr64() & ~FLUSH) | (on ? FLUSH : 0));
+}
+#else
+int64_t denormals_flushed() { return 0; }
+void flush_denormals(const int64_t &, Team &) {}
+#endif
+
 template <class Cell> void forward_of(const unrolled_forward &f, Team &team) { Forward<Cell>(f, team).run(); }
 template <class Cell> void backward_of(const unrolled_backward &f, Team &team) { Backward<Cell>(f, team).run(); }
 
@@ -325,7 +345,7 @@ bool known(int64_t cell) { return cell >= 0 && cell < (int64_t)(sizeof CELLS / s
 
 extern "C" {
 
-int64_t unrolled_version(void) { return 4; }
+int64_t unrolled_version(void) { return 5; }
 int64_t unrolled_width(void) { return W; }
 
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads)
@@ -355,6 +375,13 @@ void unrolled_use_threads(void (*run_parallel)(void (*)(void *), void *, unsigne
     parallel = run_parallel;
     team_size = team;
     team_me = me;
+}
+
+int64_t unrolled_flush_denormals(int64_t on, int64_t threads)
+{
+    const int64_t before = denormals_flushed();
+    run(on, threads, flush_denormals);
+    return before;
 }
 
 void unrolled_sigmoid(int64_t n, const float *x, float *y)

@@ -140,6 +140,10 @@ int64_t unrolled_step(unrolled_steps *call);
 void unrolled_use_threads(void (*parallel)(void (*)(void *), void *, unsigned, unsigned), int (*team)(void),
                           int (*me)(void));
 
+// Whether numbers below 2^-126 count as zeros, here and in all other code: a processor takes a hundred times as long for
+// an operation on one. For the calling thread and as many of the runtime's; returns what it was for the calling one.
+int64_t unrolled_flush_denormals(int64_t on, int64_t threads);
+
 // sigmoid and tanh of x [n], for tests. May be in place.
 void unrolled_sigmoid(int64_t n, const float *x, float *y);
 void unrolled_tanh(int64_t n, const float *x, float *y);

@@ -307,3 +307,17 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
         with pytest.raises(UsageError):
             fit.fit(request(configure("language", option), text, None, tmp_path / "m"), Silent())
         assert not (tmp_path / "m.run").exists(), "nothing is left that a better request would stumble over"
+
+
+@pytest.mark.skipif(not native.libraries(), reason="nothing was compiled")
+def test_denormals_count_as_zeros_while_it_trains(tmp_path):
+    """A few of them make a product several times slower, and training makes some: in the weights of sharp attention."""
+    text, seen = from_files([write_text(tmp_path / "t.txt", lines=40)], "file"), []
+
+    class Watching(Silent):
+        def note(self, text: str) -> None:
+            seen.append(int((torch.full((8,), 1e-39) * 0.5).count_nonzero()))
+
+    fit.fit(request(configure("language", {"epochs": 1, "hidden": 4}), text, None, tmp_path / "m"), Watching())
+    assert 0 in seen
+    assert (torch.full((8,), 1e-39) * 0.5).count_nonzero() == 8

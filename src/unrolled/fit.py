@@ -53,7 +53,8 @@ def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:
         if request.resume and run.checkpoint is None:
             reporter.note("nothing to resume; starting afresh")
         order = _fixed_order() if config.training.deterministic else nullcontext()
-        with _leaving_nothing_useless(run), _memory_errors_told(), order:
+        flushing = native.flushing_denormals(torch.get_num_threads())
+        with _leaving_nothing_useless(run), _memory_errors_told(), order, flushing:
             try:
                 return _run(request, config, run, reporter)
             finally:

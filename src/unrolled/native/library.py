@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import Cell
 from ..errors import UsageError, suggest
 
-VERSION = 4  # of the face in unrolled.h
+VERSION = 5  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
@@ -207,6 +207,22 @@ def share_threads() -> bool:
     return False
 
 
+@contextmanager
+def flushing_denormals(threads: int) -> Iterator[None]:
+    """Within, numbers below 2^-126 count as zeros for this thread and so many of the process: a few in an array,
+    as where attention is sharp, make a product several times slower. Nothing changes where no library was built."""
+    found = next(iter(libraries().values()), None)
+    if found is None:
+        yield
+        return
+    threads = threads if share_threads() else 1
+    before = found.functions.unrolled_flush_denormals(1, threads)
+    try:
+        yield
+    finally:
+        found.functions.unrolled_flush_denormals(before, threads)
+
+
 def _open(name: str, path: Path) -> Library | None:
     """The library in this file; None where there is none, where the CPU lacks its instructions, or where it was built
     for another version of the package (an editable checkout that moved on)."""
@@ -227,6 +243,7 @@ def _open(name: str, path: Path) -> Library | None:
     _declare(functions, "unrolled_use_threads", None, c_void_p, c_void_p, c_void_p)
     _declare(functions, "unrolled_packed", c_int64, c_int64, c_int64, c_int64)
     _declare(functions, "unrolled_pack", None, c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p)
+    _declare(functions, "unrolled_flush_denormals", c_int64, c_int64, c_int64)
     _declare(functions, "unrolled_step_work", c_int64, c_int64, c_int64, c_int64, c_int64)
     _declare(functions, "unrolled_step", c_int64, c_void_p)
     for each in ("unrolled_sigmoid", "unrolled_tanh"):
