@@ -224,8 +224,8 @@ void (*const STEPS[])(const unrolled_layer &, Team &, bool) = {step_of<Rnn<false
                                                   step_of<Gru>, step_of<Lstm>};
 constexpr long CELLS = sizeof STEPS / sizeof *STEPS;
 
-// y [n] - log(sum of e^y), in place.
-void log_softmax(float *y, long n)
+// log(sum of e^y) of y [n].
+float log_of_sum(const float *y, long n)
 {
     V most = all(-INFINITY);
     for (long i = 0; i + W <= n; i += W) most = load(y + i) > most ? load(y + i) : most;
@@ -238,8 +238,7 @@ void log_softmax(float *y, long n)
         if (i + W <= n) sums += powers;
         else for (long lane = 0; lane < n - i; lane++) rest += powers[lane];
     }
-    const float all_of_it = top + logf(total(sums) + rest);
-    for (long i = 0; i < n; i++) y[i] -= all_of_it;
+    return top + logf(total(sums) + rest);
 }
 
 // The k largest of y [n], falling, ties by id: each goes in where it belongs, most not at all. A NaN is the least.
@@ -247,7 +246,10 @@ void choose(const float *y, long n, long k, float *best, int64_t *ids)
 {
     long have = 0;
     for (long i = 0; i < n; i++) {
-        if (have == k && !(y[i] > best[k - 1])) continue;
+        const bool full = have == k && best[k - 1] == best[k - 1]; // a NaN gives way to whatever comes
+        while (full && i + W <= n && !any_above(load(y + i), best[k - 1])) i += W;
+        if (i == n) return;
+        if (full && !(y[i] > best[k - 1])) continue;
         long at = have < k ? have++ : k - 1;
         for (; at > 0 && (y[i] > best[at - 1] || best[at - 1] != best[at - 1]); at--) {
             best[at] = best[at - 1];
@@ -276,8 +278,10 @@ void head_of(const unrolled_head &f, Team &team, bool back)
     });
     team.sync();
     for (long r = team.me; r < f.rows; r += team.size) {
-        if (f.normalise) log_softmax(f.y + r * f.outputs, f.outputs);
-        if (f.k) choose(f.y + r * f.outputs, f.outputs, f.k, f.best + r * f.k, f.ids + r * f.k);
+        float *y = f.y + r * f.outputs, *best = f.best + r * f.k, *wanted = f.k ? best : y;
+        const float less = f.normalise ? log_of_sum(y, f.outputs) : 0.0f;
+        if (f.k) choose(y, f.outputs, f.k, best, f.ids + r * f.k);
+        for (long i = 0; f.normalise && i < (f.k ? f.k : f.outputs); i++) wanted[i] -= less;
     }
 }
 

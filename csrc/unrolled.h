@@ -112,7 +112,7 @@ typedef struct {
     const void *W;       // packed [outputs, inputs]
     const float *b;      // [outputs]
     const float *x;      // [rows, inputs]
-    float *y;            // [rows, outputs] out
+    float *y;            // [rows, outputs] out; scratch where k are wanted
     float *best;         // [rows, k] out
     int64_t *ids;        // [rows, k] out
     float *work;

@@ -142,6 +142,18 @@ INLINE float largest(V v) // of all lanes; a NaN may get lost
     for (int i = 1; i < W; i++) most = v[i] > most ? v[i] : most;
     return most;
 }
+INLINE bool any_above(V v, float least)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)v, (__m512)all(least), _CMP_GT_OQ);
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)all(least), _CMP_GT_OQ));
+#else
+    bool found = false;
+    for (int i = 0; i < W; i++) found |= v[i] > least;
+    return found;
+#endif
+}
 INLINE float total(V v)
 {
     float sum = 0.0f;

@@ -7,6 +7,7 @@ number of rows and thread, so that a step costs one call and the copies of what 
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,8 +63,19 @@ class _Buffers:
 
 
 class _Own(threading.local):
+    """What a thread has of its own: buffers by (rows, k), and the arrays that they share, whatever their sizes, as a
+    search's rows become fewer at every step."""
+
     def __init__(self) -> None:
         self.buffers: dict[tuple[int, int], _Buffers] = {}
+        self._arrays: dict[str, Array] = {}
+
+    def array(self, what: str, *shape: int, kind: type = np.float32) -> Array:
+        """One of this shape; its numbers are anything."""
+        size = math.prod(shape)
+        if what not in self._arrays or self._arrays[what].size < size:
+            self._arrays[what] = np.zeros(size, kind)
+        return self._arrays[what][:size].reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,17 +127,19 @@ class Steps:
     def _buffers(self, rows: int, k: int) -> _Buffers:
         if len(self.own.buffers) >= MOST_SIZES:
             self.own.buffers.clear()
-        spec, names = self.spec, len(self.spec.the_cell.state)
-        given = (
-            np.zeros(rows, np.int64)
-            if self.layers[0].table is not None
-            else _floats(rows, self.layers[0].n_x)
-        )
-        state, y = _floats(spec.layers * names, rows, spec.n_a), _floats(rows, spec.n_y if self.head else 0)
-        best = _floats(rows, k)
-        ids = np.zeros((rows, k), np.int64) if k else np.broadcast_to(np.arange(spec.n_y), (rows, spec.n_y))
+        spec, names, own = self.spec, len(self.spec.the_cell.state), self.own
+        if self.layers[0].table is not None:
+            given = own.array("given", rows, kind=np.int64)
+        else:
+            given = own.array("given", rows, self.layers[0].n_x)
+        state = own.array("state", spec.layers * names, rows, spec.n_a)
+        y, best = own.array("y", rows, spec.n_y if self.head else 0), own.array("best", rows, k)
+        every = np.broadcast_to(np.arange(spec.n_y), (rows, spec.n_y))
+        ids = own.array("ids", rows, k, kind=np.int64) if k else every
         widest = max(*(layer.n_x for layer in self.layers), spec.n_a)
-        work = _floats(int(self.library.functions.unrolled_step_work(rows, spec.n_a, widest, self.threads)))
+        work = own.array(
+            "work", int(self.library.functions.unrolled_step_work(rows, spec.n_a, widest, self.threads))
+        )
         layers = (Layer * spec.layers)()
         for i, (layer, weights) in enumerate(zip(layers, self.layers, strict=True)):
             layer.cell, layer.rows, layer.units = self.library.code(spec.the_cell), rows, spec.n_a
@@ -207,10 +221,6 @@ def _packed(library: Library, M: Array, bits: int) -> Array:
     packed = room[-_at(room) % 64 :]  # whole cache lines
     library.functions.unrolled_pack(rows, K, _at(M), K, bits, _at(packed))
     return packed
-
-
-def _floats(*shape: int) -> Array:
-    return np.zeros(shape, np.float32)
 
 
 def _at(array: Array) -> int:
