@@ -10,20 +10,33 @@
 #include "unrolled.h"
 #include "vec.h"
 
-// W units of one row at one step: where they stand in the arrays.
-struct Spot {
+// W units of one row at one step: where they stand in the arrays. FULL: all of them are there, as everywhere but at the
+// end of a row, and none has to be masked.
+template <bool FULL> struct Spot {
     long units, at, row;          // n_a; the first of the units; the sequence
     long now;                     // the row of [N, ...]
     const float *a_prev, *c_prev; // [batch, n_a], the rows of the step before
     long gates, apart;            // where the first gate stands in [N, row], and how far apart the gates are
 
-    V gate(const float *x, long g) const { return load(x + gates + g * apart, units - at); }
-    void to_gate(float *x, long g, V v) const { store(x + gates + g * apart, v, units - at); }
-    V of(const float *x, long r) const { return load(x + r * units + at, units - at); }
-    void to(float *x, long r, V v) const { store(x + r * units + at, v, units - at); }
+    V gate(const float *x, long g) const { return read(x + gates + g * apart); }
+    void to_gate(float *x, long g, V v) const { write(x + gates + g * apart, v); }
+    V of(const float *x, long r) const { return read(x + r * units + at); }
+    void to(float *x, long r, V v) const { write(x + r * units + at, v); }
+    V read(const float *p) const
+    {
+        if constexpr (FULL) return load(p);
+        return load(p, units - at);
+    }
+    void write(float *p, V v) const
+    {
+        if constexpr (FULL) store(p, v);
+        else store(p, v, units - at);
+    }
+    bool full() const { return units - at >= W; }
+    Spot<true> unmasked() const { return {units, at, row, now, a_prev, c_prev, gates, apart}; }
 };
 
-template <class Call> INLINE void gradient(const Call &f, const Spot &s, long gate, V d, V *sum)
+template <class Call, class S> INLINE void gradient(const Call &f, const S &s, long gate, V d, V *sum)
 {
     s.to_gate(f.d_gates, gate, d);
     sum[gate] += d;
@@ -32,13 +45,13 @@ template <class Call> INLINE void gradient(const Call &f, const Spot &s, long ga
 template <bool RELU> struct Rnn {
     static constexpr int GATES = 1, SECOND = 0;
 
-    static void forward(const unrolled_forward &f, const Spot &s, V *z)
+    template <class S> static void forward(const unrolled_forward &f, const S &s, V *z)
     {
         if constexpr (RELU) z[0] = relu(z[0]);
         else z[0] = tanh(z[0]);
         s.to(f.a, s.now, z[0]);
     }
-    static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
         V a = s.gate(f.gates, 0);
         if constexpr (RELU) d = a <= 0.0f ? V{} : d;
@@ -51,13 +64,13 @@ template <bool RELU> struct Rnn {
 struct GruSimple { // gates c, u
     static constexpr int GATES = 2, SECOND = 0;
 
-    static void forward(const unrolled_forward &f, const Spot &s, V *z)
+    template <class S> static void forward(const unrolled_forward &f, const S &s, V *z)
     {
         z[0] = tanh(z[0]);
         z[1] = sigmoid(z[1]);
         s.to(f.a, s.now, z[1] * z[0] + (1.0f - z[1]) * s.of(s.a_prev, s.row));
     }
-    static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
         V candidate = s.gate(f.gates, 0), update = s.gate(f.gates, 1);
         gradient(f, s, 0, d * update * (1.0f - candidate * candidate), sum);
@@ -69,19 +82,19 @@ struct GruSimple { // gates c, u
 struct Gru { // gates r, u; second c
     static constexpr int GATES = 2, SECOND = 1;
 
-    static void forward(const unrolled_forward &f, const Spot &s, V *z)
+    template <class S> static void forward(const unrolled_forward &f, const S &s, V *z)
     {
         z[0] = sigmoid(z[0]);
         z[1] = sigmoid(z[1]);
         s.to(f.relevant, f.train ? s.now : s.row, z[0] * s.of(s.a_prev, s.row));
     }
-    static void forward_second(const unrolled_forward &f, const Spot &s, V *z)
+    template <class S> static void forward_second(const unrolled_forward &f, const S &s, V *z)
     {
         V update = s.gate(f.gates, 1);
         z[0] = tanh(z[0]);
         s.to(f.a, s.now, update * z[0] + (1.0f - update) * s.of(s.a_prev, s.row));
     }
-    static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
         V update = s.gate(f.gates, 1), candidate = s.gate(f.gates, 2);
         V d_candidate = d * update * (1.0f - candidate * candidate);
@@ -89,7 +102,7 @@ struct Gru { // gates r, u; second c
         gradient(f, s, 2, d_candidate, sum);
         return d * (1.0f - update);
     }
-    static V backward_second(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    template <class S> static V backward_second(const unrolled_backward &f, const S &s, V d, V *sum)
     {
         V relevance = s.gate(f.gates, 0);
         gradient(f, s, 0, d * s.of(s.a_prev, s.row) * relevance * (1.0f - relevance), sum);
@@ -100,7 +113,7 @@ struct Gru { // gates r, u; second c
 struct Lstm { // gates u, f, c, o
     static constexpr int GATES = 4, SECOND = 0;
 
-    static void forward(const unrolled_forward &f, const Spot &s, V *z)
+    template <class S> static void forward(const unrolled_forward &f, const S &s, V *z)
     {
         z[0] = sigmoid(z[0]);
         z[1] = sigmoid(z[1]);
@@ -111,7 +124,7 @@ struct Lstm { // gates u, f, c, o
         s.to(f.a, s.now, z[3] * tanh(c));
         if (f.train) s.to(f.c, s.now, c);
     }
-    static V backward(const unrolled_backward &f, const Spot &s, V d, V *sum)
+    template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
         V update = s.gate(f.gates, 0), forget = s.gate(f.gates, 1);
         V candidate = s.gate(f.gates, 2), output = s.gate(f.gates, 3);

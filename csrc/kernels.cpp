@@ -115,7 +115,7 @@ template <class Cell> struct Forward {
     // All units of a step's gates, GATES of them from `gate` on: left [rows, n_a] times the packed matrix, and what
     // `point` makes of W[left, x] + b.
     template <int GATES, class Point>
-    void stage(Spot s, long rows, const float *left, const Packed &packed, long gate, bool keep, Point point)
+    void stage(Spot<false> s, long rows, const float *left, const Packed &packed, long gate, bool keep, Point point)
     {
         const long stride = share.stride(), begin = share.begin + share.first();
         share.each(STRIP / GATES, [&](long vector, long count) {
@@ -132,25 +132,33 @@ template <class Cell> struct Forward {
                            packed.K, count * GATES, share.panel, scratch, ahead);
             for (long v = vector; v < vector + count; v++) {
                 s.at = v * W;
-                V b[GATES];
-                for (int g = 0; g < GATES; g++) b[g] = load(f.b[gate + g] + s.at, s.units - s.at);
-                for (long r = 0; r < rows; r++) {
-                    s.row = share.first() + r * stride;
-                    s.now = begin + r * stride;
-                    s.gates = s.now * share.row + s.at;
-                    const float *sum = scratch + (r * STRIP + (v - vector) * GATES) * W;
-                    V z[GATES];
-                    UNROLL
-                    for (int g = 0; g < GATES; g++) z[g] = load(sum + g * W) + (s.gate(f.gates, gate + g) + b[g]);
-                    point(s, z);
-                    if (keep) {
-                        UNROLL
-                        for (int g = 0; g < GATES; g++) s.to_gate(f.gates, gate + g, z[g]);
-                    }
-                }
+                const float *sums = scratch + (v - vector) * GATES * W;
+                if (s.full()) units_of<GATES>(s.unmasked(), rows, sums, gate, keep, point);
+                else units_of<GATES>(s, rows, sums, gate, keep, point);
             }
         });
         if (!share.by_rows) team.sync();
+    }
+    // W of them, of all rows; sums: what the product made of them, STRIP * W floats a row.
+    template <int GATES, class S, class Point>
+    void units_of(S s, long rows, const float *sums, long gate, bool keep, Point point)
+    {
+        V b[GATES];
+        for (int g = 0; g < GATES; g++) b[g] = s.read(f.b[gate + g] + s.at);
+        for (long r = 0; r < rows; r++) {
+            s.row = share.first() + r * share.stride();
+            s.now = share.begin + s.row;
+            s.gates = s.now * share.row + s.at;
+            V z[GATES];
+            UNROLL
+            for (int g = 0; g < GATES; g++)
+                z[g] = load(sums + (r * STRIP + g) * W) + (s.gate(f.gates, gate + g) + b[g]);
+            point(s, z);
+            if (keep) {
+                UNROLL
+                for (int g = 0; g < GATES; g++) s.to_gate(f.gates, gate + g, z[g]);
+            }
+        }
     }
 
     void run()
@@ -159,13 +167,13 @@ template <class Cell> struct Forward {
         const float *before = f.state[0]; // a of the step before
         for (long t = 0; t < f.of.steps; t++) {
             const long rows = share.own_rows(t);
-            Spot s{f.of.units, 0, 0, 0, before, nullptr, 0, f.of.units};
-            stage<Cell::GATES>(s, rows, before, first, 0, f.train || Cell::SECOND, [&](const Spot &spot, V *z) {
+            Spot<false> s{f.of.units, 0, 0, 0, before, nullptr, 0, f.of.units};
+            stage<Cell::GATES>(s, rows, before, first, 0, f.train || Cell::SECOND, [&](const auto &spot, V *z) {
                 Cell::forward(f, spot, z);
             });
             if constexpr (Cell::SECOND) {
                 const float *left = f.relevant + (f.train ? share.begin * f.of.units : 0);
-                stage<1>(s, rows, left, second, Cell::GATES, f.train, [&](const Spot &spot, V *z) {
+                stage<1>(s, rows, left, second, Cell::GATES, f.train, [&](const auto &spot, V *z) {
                     Cell::forward_second(f, spot, z);
                 });
             }
@@ -231,7 +239,7 @@ template <class Cell> struct Backward {
     // All units of a step: d_gates [multiplied, K] from `column` on times the packed matrix, then `point` for each of
     // the rows, given the product, which is zeros for the rows that it has not.
     template <class Point>
-    void stage(Spot s, long multiplied, long rows, const float *left, const Packed &packed, Point point)
+    void stage(Spot<false> s, long multiplied, long rows, const float *left, const Packed &packed, Point point)
     {
         const long stride = share.stride(), begin = share.begin + share.first();
         share.each(STRIP, [&](long vector, long count) {
@@ -251,19 +259,27 @@ template <class Cell> struct Backward {
                            packed.K, count, share.panel, scratch, ahead);
             for (long v = vector; v < vector + count; v++) {
                 s.at = v * W;
-                V sum[GATES + SECOND];
-                auto own = [&](int g) { return d_b + g * s.units + s.at; };
-                for (int g = 0; g < GATES + SECOND; g++) sum[g] = load(own(g), s.units - s.at);
-                for (long r = 0; r < rows; r++) {
-                    s.row = share.first() + r * stride;
-                    s.now = begin + r * stride;
-                    s.gates = s.now * share.row + s.at;
-                    point(s, r < multiplied ? load(scratch + (r * STRIP + v - vector) * W) : V{}, sum);
-                }
-                for (int g = 0; g < GATES + SECOND; g++) store(own(g), sum[g], s.units - s.at);
+                const float *products = scratch + (v - vector) * W;
+                if (s.full()) units_of(s.unmasked(), multiplied, rows, products, point);
+                else units_of(s, multiplied, rows, products, point);
             }
         });
         if (!share.by_rows) team.sync();
+    }
+    // W of them, of all rows; products: STRIP * W floats a row.
+    template <class S, class Point>
+    void units_of(S s, long multiplied, long rows, const float *products, Point point)
+    {
+        V sum[GATES + SECOND];
+        auto own = [&](int g) { return d_b + g * s.units + s.at; };
+        for (int g = 0; g < GATES + SECOND; g++) sum[g] = s.read(own(g));
+        for (long r = 0; r < rows; r++) {
+            s.row = share.first() + r * share.stride();
+            s.now = share.begin + s.row;
+            s.gates = s.now * share.row + s.at;
+            point(s, r < multiplied ? load(products + r * STRIP * W) : V{}, sum);
+        }
+        for (int g = 0; g < GATES + SECOND; g++) s.write(own(g), sum[g]);
     }
     void run()
     {
@@ -274,22 +290,22 @@ template <class Cell> struct Backward {
         for (long t = f.of.steps - 1; t >= 0; t--) {
             share.begin -= share.all_rows(t);
             const long rows = share.own_rows(t), before = share.begin - (t ? share.all_rows(t - 1) : 0);
-            Spot s{f.of.units, 0, 0, 0, t ? f.a + before * f.of.units : f.state[0],
+            Spot<false> s{f.of.units, 0, 0, 0, t ? f.a + before * f.of.units : f.state[0],
                    t && f.c ? f.c + before * f.of.units : f.state[1], 0, f.of.units};
-            stage(s, multiplied, rows, after, first, [&](const Spot &spot, V d, V *sum) {
+            stage(s, multiplied, rows, after, first, [&](const auto &spot, V d, V *sum) {
                 d += spot.of(f.d_state[0], spot.row) + spot.of(f.d_a, spot.now);
                 spot.to(f.d_state[0], spot.row, Cell::backward(f, spot, d, sum));
             });
             after = f.d_gates + share.begin * share.row;
             multiplied = rows;
             if constexpr (SECOND)
-                stage(s, rows, rows, after + GATES * f.of.units, second, [&](const Spot &spot, V d, V *sum) {
+                stage(s, rows, rows, after + GATES * f.of.units, second, [&](const auto &spot, V d, V *sum) {
                     V past = spot.of(f.d_state[0], spot.row);
                     spot.to(f.d_state[0], spot.row, past + Cell::backward_second(f, spot, d, sum));
                 });
         }
-        stage(Spot{f.of.units, 0, 0, 0, nullptr, nullptr, 0, 0}, multiplied, multiplied, after, first,
-              [&](const Spot &s, V d, V *) { s.to(f.d_state[0], s.row, s.of(f.d_state[0], s.row) + d); });
+        stage(Spot<false>{f.of.units, 0, 0, 0, nullptr, nullptr, 0, 0}, multiplied, multiplied, after, first,
+              [&](const auto &s, V d, V *) { s.to(f.d_state[0], s.row, s.of(f.d_state[0], s.row) + d); });
         add_d_b();
     }
     void add_d_b() // in the order of the threads, so that the sum is the same every time

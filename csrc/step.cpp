@@ -178,7 +178,7 @@ template <class Cell> struct Step {
             for (long v = vector; v < wanted; v++)
                 for (long r = 0; r < f.rows; r++) {
                     const long gates = column + v * GATES * W, own = r * row;
-                    Spot s{f.units, v * W, r, r, f.state[0], f.state[1], own + v * Cell::GATES * W, W};
+                    Spot<false> s{f.units, v * W, r, r, f.state[0], f.state[1], own + v * Cell::GATES * W, W};
                     const float *sum = scratch + r * STRIP * W + (v - vector) * GATES * W;
                     const float *line = f.table && !f.W_x[which] && f.ids[r] >= 0 ? f.table + f.ids[r] * row : nullptr;
                     V z[GATES];
@@ -204,12 +204,12 @@ template <class Cell> struct Step {
         ready(a, true);
         ready(inputs, f.W_x[0]);
         team.sync();
-        stage<Cell::GATES>(a, inputs, 0, 0, [&](const Spot &s, V *z) { Cell::forward(to, s, z); });
+        stage<Cell::GATES>(a, inputs, 0, 0, [&](const auto &s, V *z) { Cell::forward(to, s, z); });
         if constexpr (Cell::SECOND) {
             const Left relevant = left_of(f.rows, f.units, f.bits, to.relevant, work);
             ready(relevant, true);
             team.sync();
-            stage<1>(relevant, inputs, 1, vectors * Cell::GATES * W, [&](const Spot &s, V *z) {
+            stage<1>(relevant, inputs, 1, vectors * Cell::GATES * W, [&](const auto &s, V *z) {
                 Cell::forward_second(to, s, z);
             });
         }

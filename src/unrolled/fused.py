@@ -107,7 +107,7 @@ class Call:
 def fits(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> bool:
     """Whether the kernels compute this: a cell they know, all in float32 (or ids) and on the CPU."""
     tensors = [*w.values(), *state, *([x] if x.is_floating_point() else [])]
-    return native.knows(cell) and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+    return native.knows(cell) and all(t.dtype == torch.float32 and t.is_cpu for t in tensors)
 
 
 def sequence(
