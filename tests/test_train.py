@@ -318,6 +318,8 @@ def test_denormals_count_as_zeros_while_it_trains(tmp_path):
         def note(self, text: str) -> None:
             seen.append(int((torch.full((8,), 1e-39) * 0.5).count_nonzero()))
 
-    fit.fit(request(configure("language", {"epochs": 1, "hidden": 4}), text, None, tmp_path / "m"), Watching())
+    fit.fit(
+        request(configure("language", {"epochs": 1, "hidden": 4}), text, None, tmp_path / "m"), Watching()
+    )
     assert 0 in seen
     assert (torch.full((8,), 1e-39) * 0.5).count_nonzero() == 8
