@@ -128,14 +128,7 @@ def main() -> None:
         begun = time.monotonic()
         pieces, known = predict(model, test, args=args.test, **told)[3], reading.vocabulary.index
         said = [reading.join(piece for piece in one if piece in known) for one in pieces]
-        tell(
-            o.out,
-            dev_loss=found["loss"],
-            tokens_s=speed,
-            sentences_s=len(said) / (time.monotonic() - begun),
-            parameters=sum(p.numel() for p in model.parameters()),
-            said=said,
-        )
+        tell(o.out, model, begun, said, dev_loss=found["loss"], tokens_s=speed)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import math
 import random
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,9 +141,12 @@ def asked(description: str | None) -> argparse.Namespace:
     return o
 
 
-def tell(out: Path | None, **found: Any) -> None:
-    """Write what was found as JSON."""
-    text = json.dumps(found, ensure_ascii=False)
+def tell(out: Path | None, model: nn.Module, begun: float, said: list[str], **found: float) -> None:
+    """Write as JSON what was found and said, since `begun`."""
+    speed = len(said) / (time.monotonic() - begun)
+    parameters = sum(p.numel() for p in model.parameters())
+    found |= {"sentences_s": speed, "parameters": parameters}
+    text = json.dumps({**found, "said": said}, ensure_ascii=False)
     print(text) if out is None else out.write_text(text + "\n", encoding="utf-8")
 
 
@@ -161,14 +163,7 @@ def main() -> None:
         dev = sum(float(model.loss(*batch)) * len(batch[0]) for batch in held) / len(x[1])
     begun = time.monotonic()
     said = [readings[1].text(ids) for ids in answers(model, x[2])]
-    tell(
-        o.out,
-        dev_loss=dev,
-        tokens_s=speed,
-        sentences_s=len(said) / (time.monotonic() - begun),
-        parameters=sum(p.numel() for p in model.parameters()),
-        said=said,
-    )
+    tell(o.out, model, begun, said, dev_loss=dev, tokens_s=speed)
 
 
 if __name__ == "__main__":

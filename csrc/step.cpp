@@ -99,8 +99,8 @@ void times(const Left &left, const Packed &packed, long strip, float *C, bool ad
 {
     Ahead nothing;
     if (left.bits != 8)
-        return product<Alike>(left.rows, left.x, left.K, packed.strip(strip), left.K, packed.width(strip), TILE_VECTORS, C, nothing,
-                              add);
+        return product<Alike>(left.rows, left.x, left.K, packed.strip(strip), left.K, packed.width(strip), TILE_VECTORS,
+                              C, nothing, add);
     const int8_t *bytes = packed.bytes(strip);
     for (long r = 0; r < left.rows; r++) {
         I sum[STRIP];

@@ -382,17 +382,17 @@ def test_without_threads_to_share_there_is_one(cell, monkeypatch):
     assert float((a - expected).abs().max()) <= FLOAT32["oracle"]
 
 
-@pytest.mark.skipif(not native.libraries(), reason="nothing was compiled")
 def test_denormals_count_as_zeros_within_on_every_thread_and_are_back_behind():
     tiny = torch.full((1_000_000,), 1e-39)  # so many that all threads share them out
 
     def kept() -> int:
         return int((tiny * 0.5).count_nonzero())
 
+    within = 0 if native.libraries() else len(tiny)  # where nothing was compiled, nothing changes
     assert kept() == len(tiny)
     with native.flushing_denormals(torch.get_num_threads()):
-        assert kept() == 0
+        assert kept() == within
         with native.flushing_denormals(torch.get_num_threads()):
             pass
-        assert kept() == 0  # what was there before it
+        assert kept() == within  # what was there before it
     assert kept() == len(tiny)

@@ -309,7 +309,6 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
         assert not (tmp_path / "m.run").exists(), "nothing is left that a better request would stumble over"
 
 
-@pytest.mark.skipif(not native.libraries(), reason="nothing was compiled")
 def test_denormals_count_as_zeros_while_it_trains(tmp_path):
     """A few of them make a product several times slower, and training makes some: in the weights of sharp attention."""
     text, seen = from_files([write_text(tmp_path / "t.txt", lines=40)], "file"), []
@@ -321,5 +320,5 @@ def test_denormals_count_as_zeros_while_it_trains(tmp_path):
     fit.fit(
         request(configure("language", {"epochs": 1, "hidden": 4}), text, None, tmp_path / "m"), Watching()
     )
-    assert 0 in seen
+    assert (0 in seen) == bool(native.libraries())  # where nothing was compiled, nothing changes
     assert (torch.full((8,), 1e-39) * 0.5).count_nonzero() == 8
