@@ -195,6 +195,23 @@ def test_an_interruption_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     assert path.read_bytes() == OLD and left(tmp_path) == []
 
 
+@pytest.mark.parametrize("call", ["open", "fstat"])
+def test_an_interruption_as_soon_as_there_is_a_file_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+):
+    done = getattr(os, call)
+
+    def interrupted(*arguments: object) -> None:
+        done(*arguments)
+        assert list(tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(files.os, call, interrupted)
+        write_atomically(tmp_path / "x", b"new")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_writer_keeps_the_old_file_where_its_block_fails(tmp_path: Path):
     path = tmp_path / "f"
     path.write_bytes(OLD)

@@ -57,9 +57,12 @@ def atomic_writer(
         with _told(path, max(needed, written)):
             write_all(descriptor, memoryview(data))
 
-    with _told(path, needed):
-        temporary, descriptor = _create(path.parent, mode)
+    # A name before a file: a signal may come as soon as there is one.
+    temporary, descriptor = _temporary(path.parent), -1
     try:
+        with _told(path, needed):
+            while (descriptor := _create(temporary, mode)) < 0:
+                temporary = _temporary(path.parent)
         yield write
         with _told(path, written):
             with contextlib.suppress(FileNotFoundError):
@@ -70,7 +73,8 @@ def atomic_writer(
         # The descriptor holds the lock that keeps `sweep` away, so it is closed last.
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 - one of the system calls, like os.replace
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
     try:
         sync_folder(path.parent)
     except OSError as error:
@@ -160,13 +164,16 @@ def _told(path: Path, needed: int) -> Generator[None, None, None]:
         raise storage_error(error, path, needed) from error
 
 
-def _create(folder: Path, mode: int) -> tuple[Path, int]:
-    """A new temporary in `folder`, open and locked. A sweep may come between the two: then another one."""
-    while True:
-        temporary = folder / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
-        with contextlib.suppress(OSError):  # no locks on this file system: `sweep` then leaves it alone
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return temporary, descriptor
-        os.close(descriptor)
+def _temporary(folder: Path) -> Path:
+    return folder / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def _create(temporary: Path, mode: int) -> int:
+    """A new file, open and locked; -1 where a sweep came between the two."""
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    with contextlib.suppress(OSError):  # no locks on this file system: `sweep` then leaves it alone
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if os.fstat(descriptor).st_nlink:
+        return descriptor
+    os.close(descriptor)
+    return -1
