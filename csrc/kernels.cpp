@@ -20,8 +20,8 @@ template <class Cell> struct Share {
     const long units, vectors, row, batch;
     const int64_t *counts;
     const long me, size;
-    const bool by_rows;
-    const long panel; // vectors
+    const bool by_rows, far; // far: a thread's weights do not stay in its second cache
+    const long panel;        // vectors
     long begin = 0; // of the step's rows in [N, ...]
     bool back = false;
 
@@ -29,17 +29,22 @@ template <class Cell> struct Share {
     Share(const Call &f, const Team &team)
         : units(f.of.units), vectors(up(f.of.units, W)), row(f.of.units * (GATES + SECOND)), batch(f.of.batch),
           counts(f.of.counts), me(team.me), size(team.size), by_rows(rows_are_better(f)),
-          panel(panel_for(up(f.of.batch, by_rows ? team.size : 1)))
+          far(weights() / (by_rows ? 1 : size) > cache() / 2), panel(panel_for(up(batch, by_rows ? size : 1), far))
     {
     }
     template <class Call> bool rows_are_better(const Call &f) const
     {
         if (f.of.split != UNROLLED_SPLIT_AUTO) return f.of.split == UNROLLED_SPLIT_ROWS;
-        long cache = 0; // the second one of a core
+        return batch >= 4 * size && weights() <= cache() * 5 / 4;
+    }
+    long weights() const { return row * units * (long)sizeof(float); } // bytes
+    static long cache() // bytes of the second one of a core
+    {
+        long found = 0;
 #if defined(_SC_LEVEL2_CACHE_SIZE)
-        cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        found = sysconf(_SC_LEVEL2_CACHE_SIZE);
 #endif
-        return batch >= 4 * size && row * units * 4 <= (cache > 0 ? cache : 1 << 20) * 5 / 4;
+        return found > 0 ? found : 1 << 20;
     }
     long stride() const { return by_rows ? size : 1; } // of this thread's rows
     long first() const { return by_rows ? me : 0; }
@@ -107,7 +112,7 @@ template <class Cell> struct Forward {
                 const long from = (vector + i / GATES) * W;
                 long apart;
                 float *to = line_of(packed.strip(vector * GATES), packed.K, count * GATES, share.panel, i, apart);
-                pack_rows(f.of.W_a[gate + i % GATES] + from * ld, ld, units - from, packed.K, to, apart);
+                pack_rows(f.of.W_a + ((gate + i % GATES) * units + from) * ld, ld, units - from, packed.K, to, apart);
             }
         });
     }
@@ -120,7 +125,7 @@ template <class Cell> struct Forward {
         const long stride = share.stride(), begin = share.begin + share.first();
         share.each(STRIP / GATES, [&](long vector, long count) {
             Ahead ahead;
-            for (long r = 0; r < rows; r++) {
+            for (long r = 0; share.far && r < rows; r++) {
                 const long now = begin + r * stride, unit = now * s.units + vector * W;
                 for (long g = gate; g < gate + GATES; g++)
                     ahead.add(f.gates + now * share.row + g * s.units + vector * W, count * W);
@@ -144,7 +149,7 @@ template <class Cell> struct Forward {
     void units_of(S s, long rows, const float *sums, long gate, bool keep, Point point)
     {
         V b[GATES];
-        for (int g = 0; g < GATES; g++) b[g] = s.read(f.b[gate + g] + s.at);
+        for (int g = 0; g < GATES; g++) b[g] = s.read(f.b + (gate + g) * s.units + s.at);
         for (long r = 0; r < rows; r++) {
             s.row = share.first() + r * share.stride();
             s.now = share.begin + s.row;
@@ -233,7 +238,8 @@ template <class Cell> struct Backward {
         const long units = f.of.units, from = v * W;
         long apart;
         float *to = line_of(packed.strip(vector), packed.K, count, share.panel, v - vector, apart);
-        pack_columns(f.of.W_a[gate] + from, f.of.ld_W, units, units - from, to + before * units * apart, apart);
+        pack_columns(f.of.W_a + gate * units * f.of.ld_W + from, f.of.ld_W, units, units - from,
+                     to + before * units * apart, apart);
     }
 
     // All units of a step: d_gates [multiplied, K] from `column` on times the packed matrix, then `point` for each of
@@ -245,7 +251,7 @@ template <class Cell> struct Backward {
         share.each(STRIP, [&](long vector, long count) {
             Ahead ahead;
             const float *before = s.c_prev ? s.c_prev : s.a_prev; // none behind the first step
-            for (long r = 0; r < rows; r++) {
+            for (long r = 0; share.far && r < rows; r++) {
                 const long now = begin + r * stride, unit = now * s.units + vector * W;
                 for (long g = 0; g < GATES; g++) {
                     const long gate = now * share.row + g * s.units + vector * W;
@@ -307,6 +313,24 @@ template <class Cell> struct Backward {
         stage(Spot<false>{f.of.units, 0, 0, 0, nullptr, nullptr, 0, 0}, multiplied, multiplied, after, first,
               [&](const auto &s, V d, V *) { s.to(f.d_state[0], s.row, s.of(f.d_state[0], s.row) + d); });
         add_d_b();
+        stack();
+    }
+    void stack() // an equal share of all rows each
+    {
+        const long n_a = f.of.units, width = n_a + f.inputs;
+        long rows = 0, before = 0, begin = 0; // of the step before and of this one
+        for (long t = 0; t < f.of.steps; t++) rows += share.all_rows(t);
+        const long first = rows * team.me / team.size, end = rows * (team.me + 1) / team.size;
+        for (long t = 0; t < f.of.steps; t++) {
+            const long next = begin + share.all_rows(t);
+            for (long n = begin < first ? first : begin; n < next && n < end; n++) {
+                const float *a_prev = t ? f.a + (before + n - begin) * n_a : f.state[0] + n * n_a;
+                memcpy(f.stacked + n * width, a_prev, sizeof(float) * n_a);
+                if (f.inputs) memcpy(f.stacked + n * width + n_a, f.x + n * f.inputs, sizeof(float) * f.inputs);
+            }
+            before = begin;
+            begin = next;
+        }
     }
     void add_d_b() // in the order of the threads, so that the sum is the same every time
     {
@@ -361,7 +385,7 @@ bool known(int64_t cell) { return cell >= 0 && cell < (int64_t)(sizeof CELLS / s
 
 extern "C" {
 
-int64_t unrolled_version(void) { return 5; }
+int64_t unrolled_version(void) { return 6; }
 int64_t unrolled_width(void) { return W; }
 
 int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t threads)

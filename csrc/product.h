@@ -1,15 +1,15 @@
 // The one product of all cells: a few rows times a packed matrix, in tiles that stay in registers.
 //
 // The packed matrix has its columns in strips of up to STRIP vectors, a strip in panels of a few vectors, and a panel
-// holds its columns for k = 0, 1, 2 ... one after the other, so that it is read from front to back. Few rows want wide
-// panels, TILE_VECTORS; many want NARROW ones: a tile of more rows reads fewer weights at a time, and so hides better
-// that they come from far away.
+// holds its columns for k = 0, 1, 2 ... one after the other, so that it is read from front to back. Panels are wide,
+// TILE_VECTORS; NARROW where many rows meet weights that come from far away, which a tile of more rows hides better, as
+// it reads fewer of them at a time.
 #pragma once
 #include "vec.h"
 
 constexpr int STRIP = 4, SUMS = TILE_ROWS * TILE_VECTORS;
 constexpr long NARROW = 2, MANY = 8; // rows from which on
-INLINE long panel_for(long rows) { return rows < MANY ? TILE_VECTORS : NARROW; }
+INLINE long panel_for(long rows, bool far) { return far && rows >= MANY ? NARROW : TILE_VECTORS; }
 
 constexpr long up(long n, long by) { return (n + by - 1) / by; } // n / by, rounded up
 constexpr int least(int a, int b) { return a < b ? a : b; }
@@ -23,9 +23,11 @@ struct Ahead {
 
     void add(const float *p, long floats) // of one row; p may be NULL
     {
-        if (!p || !floats) return;
-        for (const float *end = p + floats, *line = p - (uintptr_t)p % 64 / 4; line < end && count < MOST; line += 16)
-            lines[count++] = line;
+        const float *line = p - (uintptr_t)p % 64 / 4;
+        const long n = (p + floats - line + 15) / 16;
+        if (!p || n > MOST - count) return;
+        for (long i = 0; i < n; i++) lines[count + i] = line + i * 16;
+        count += n;
     }
     long take(long most) // how many from `done` on
     {
@@ -119,6 +121,7 @@ template <class How>
 static void product(long rows, const float *A, long lda, const float *strip, long K, long width, long most, float *C,
                     Ahead &ahead, bool add = false)
 {
+    if (TILE_VECTORS > 2 && width == 3) most = 3;
     for (long v = 0; v < width; v += most) {
         const float *B = strip + v * K * W;
         const long wide = width - v < most ? width - v : most;
@@ -134,6 +137,7 @@ static void product(long rows, const float *A, long lda, const float *strip, lon
 // Where vector v of a strip of such panels stands, and how far apart its lines are.
 INLINE float *line_of(float *strip, long K, long width, long most, long v, long &apart)
 {
+    if (TILE_VECTORS > 2 && width == 3) most = 3;
     const long first = v - v % most, wide = width - first;
     apart = (wide < most ? wide : most) * W;
     return strip + first * K * W + (v - first) * W;

@@ -26,14 +26,14 @@ enum { UNROLLED_SPLIT_AUTO, UNROLLED_SPLIT_ROWS, UNROLLED_SPLIT_UNITS }; // what
 typedef struct {
     int64_t cell, threads, split, steps, batch, units;
     const int64_t *counts; // [steps] or NULL
-    const float *W_a[4];   // of each gate [n_a, n_a]; leading dimension ld_W
+    const float *W_a;      // [row, n_a]; leading dimension ld_W
     int64_t ld_W;
 } unrolled_sequences; // what both ways share
 
 typedef struct {
     unrolled_sequences of;
     int64_t train;   // 0: only a and state are wanted
-    const float *b[4]; // of each gate [n_a]
+    const float *b;  // [row]
     float *gates;    // [N, row] in: W_x x of every step; out: with train the gates after sigmoid and tanh
     float *a;        // [N, n_a] out: a_t
     float *state[2]; // [batch, n_a] in: before the first step; out: after each sequence's last. a (and c of an LSTM)
@@ -50,6 +50,9 @@ typedef struct {
     float *d_state[2];     // [batch, n_a] in: gradient of the state after; out: of the state before
     float *d_gates;        // [N, row] out: gradient of W[a_prev, x] + b
     float *d_b;            // [row] out: gradient of b
+    const float *x;        // [N, inputs] of each row
+    float *stacked;        // [N, n_a + inputs] out: a_prev and x of each row, by which d_gates make the gradient of W
+    int64_t inputs;
     float *work;
 } unrolled_backward;
 

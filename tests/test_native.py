@@ -18,6 +18,7 @@ from unrolled import fused, native
 from unrolled.cells import find
 from unrolled.errors import UsageError
 from unrolled.kernels import KERNELS, choose, quickest, reference
+from unrolled.layers import plant
 from unrolled.scan import Dropouts, deep, scan
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
@@ -211,14 +212,51 @@ def test_memory_without_alignment_and_with_gaps(cell, name):
     def moved(t):  # one float further on than an aligned array would begin
         return torch.cat([torch.zeros(1), t.reshape(-1)])[1:].view(t.shape)
 
-    straight = fused.sequence(library, cell, w, x, state)
-    odd = fused.sequence(
-        library, cell, {k: moved(v) for k, v in w.items()}, moved(x), tuple(map(moved, state))
-    )
-    wide = {k: torch.cat([v, v], dim=-1)[..., : v.shape[-1]] for k, v in w.items()}
-    gaps = fused.sequence(library, cell, wide, torch.cat([x, x], dim=1)[:, : x.shape[1]], state)
-    for other in (odd, gaps):
-        assert all(map(torch.equal, (straight[0], *straight[1]), (other[0], *other[1])))
+    def all_of(w, x, state):
+        w, x = {k: v.requires_grad_() for k, v in w.items()}, x.requires_grad_()
+        a, after = fused.sequence(library, cell, w, x, state)
+        return [a, *after, *torch.autograd.grad(a.square().sum(), [x, *w.values()])]
+
+    straight = all_of(w, x.clone(), state)
+    odd = all_of({k: moved(v.detach()) for k, v in w.items()}, moved(x), tuple(map(moved, state)))
+    wide = {k: torch.cat([v, v], dim=-1).detach()[..., : v.shape[-1]] for k, v in w.items()}
+    rows = all_of(wide, torch.cat([x, x], dim=1)[:, : x.shape[1]], state)
+    numbers = all_of(wide, torch.cat([x, x], dim=2)[..., : x.shape[2]], state)
+    for other in (odd, rows, numbers):
+        assert all(map(torch.equal, straight, other))
+
+
+@cells
+def test_weights_that_follow_each_other_in_memory_are_read_where_they_stand(cell):
+    w, _, _ = problem(cell)
+    module = torch.nn.Module()
+    plant(module, w)
+    for kind in "Wb":
+        apart = [w[f"{kind}_{gate}"] for gate in cell.gates]
+        planted = [getattr(module, f"{kind}_{gate}").detach() for gate in cell.gates]
+        together = fused.joined(planted)
+        assert torch.equal(together, torch.cat(apart)) and together.data_ptr() == planted[0].data_ptr()
+        assert torch.equal(fused.joined(apart[::-1]), torch.cat(apart[::-1]))
+        ends = torch.zeros_like(together)  # an array that ends before the second part would
+        assert torch.equal(fused.joined([ends, ends]), torch.zeros(2 * len(ends), *ends.shape[1:]))
+    planted[0].add_(1.0)
+    assert float(together[0]) == float(planted[0][0]), "of one array"
+
+
+@built
+def test_a_weight_that_changed_before_the_way_back_is_an_error(name):
+    cell = find("lstm")
+    w, x, state = problem(cell)
+    module = torch.nn.Module()
+    plant(module, w)
+    w = {leaf: getattr(module, leaf) for leaf in w}
+    for changed in w.values():
+        a, _ = fused.sequence(native.libraries()[name], cell, w, x, state)
+        if changed.ndim == 2:
+            with torch.no_grad():
+                changed.mul_(2.0)
+            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                a.sum().backward()
 
 
 @cells

@@ -14,7 +14,7 @@ import oracle
 from tolerances import FLOAT32, FLOAT64
 from unrolled.cells import find
 from unrolled.errors import UsageError
-from unrolled.scan import Dropouts, deep, drop, scan
+from unrolled.scan import Dropouts, deep, drop, mask, scan
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -284,6 +284,23 @@ def test_variational_dropout_is_one_mask_for_all_steps():
     assert not bool((fixed[:1] == fixed).all())  # another for each row
     assert abs(float(varied.mean()) - 1) < 0.05
     assert drop(x, 0.0) is x
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+def test_a_mask_drops_its_share_and_keeps_the_mean(share):
+    torch.manual_seed(2)
+    like = torch.empty(300, 7, 101).transpose(0, 1)
+    made = mask(like, share)
+    assert made.shape == like.shape and made.stride() == like.stride() and not made.requires_grad
+    assert abs(float((made == 0).float().mean()) - share) < 0.005
+    kept = made[made != 0]
+    assert bool((kept == kept[:1]).all()) and (share == 1 or abs(float(kept[0]) - 1 / (1 - share)) < 1e-3)
+    by_row = (made == 0).float().mean((1, 2)), (made == 0).float().mean((0, 1))
+    assert all(float((shares - share).abs().max()) < 0.06 for shares in by_row), "everywhere alike"
+    torch.manual_seed(2)
+    assert torch.equal(mask(like, share), made)
+    assert mask(torch.empty(0, 3), share).shape == (0, 3)
+    assert mask(torch.ones(1, dtype=torch.float64), share).dtype == torch.float64
 
 
 def test_weight_dropout_drops_recurrent_weights_only_and_the_same_at_every_step(monkeypatch):

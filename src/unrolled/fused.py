@@ -37,15 +37,25 @@ class Order:
     """Where the true steps of ragged or reversed rows stand, step by step without gaps, the longest row first.
 
     index: [N] into [T * batch], where each comes from. counts: [steps] rows at each step, falling. rows: [batch] the
-    sequences by length; back: [batch] the way back. before: [N - counts[0]], for each but the first step's, the place
-    of the same row in the step before.
+    sequences by length; back: [batch] the way back.
     """
 
     index: Tensor
     counts: Tensor
     rows: Tensor
     back: Tensor
-    before: Tensor
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Contiguous arrays of one shape as one, rows of the first, then of the second: themselves where they follow each
+    other in memory, as layers.plant lays them, else a copy."""
+    first, size = parts[0], parts[0].numel() * parts[0].element_size()
+    room = first.untyped_storage().nbytes() - first.storage_offset() * first.element_size()
+    if room < len(parts) * size or any(
+        part.data_ptr() != first.data_ptr() + i * size for i, part in enumerate(parts)
+    ):
+        return torch.cat(tuple(parts))
+    return first.detach().as_strided((len(parts) * len(first), *first.shape[1:]), first.stride())
 
 
 def columns(W_x: Tensor, x: Tensor) -> Tensor:
@@ -67,8 +77,7 @@ def order(lengths: Tensor, *, reverse: bool) -> Order:
     there = steps < ends  # [steps, batch]
     counts = there.sum(1)  # [steps]
     source = (ends - 1 - steps if reverse else steps) * len(lengths) + rows  # [steps, batch]
-    place = (counts.cumsum(0) - counts).unsqueeze(1) + torch.arange(len(lengths))  # [steps, batch]
-    return Order(source[there], counts, rows, torch.argsort(rows), place[:-1][there[1:]])
+    return Order(source[there], counts, rows, torch.argsort(rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,31 +152,34 @@ class _Sequence(torch.autograd.Function):
         gates, (steps, batch) = len(call.cell.gates), x.shape[:2]
         Ws, bs, state = tensors[:gates], tensors[gates : 2 * gates], tensors[2 * gates :]
         n_a = bs[0].shape[0]
-        W_x = torch.cat([W[:, n_a:] for W in Ws])  # [row, n_x]
-        taken = call.packed(x.reshape(steps * batch, *x.shape[2:]))  # [N, n_x], or ids [N]
+        W, b = joined(Ws), joined(bs)  # [row, n_a + n_x] and [row]
+        taken = call.packed(x.reshape(steps * batch, *x.shape[2:])).contiguous()  # [N, n_x], or ids [N]
         before = call.sorted(state)
-        made = _run(call, Ws, bs, columns(W_x, taken), before)
+        made = _run(call, W, b, columns(W[:, n_a:], taken), before)
         out = call.padded(made.a, steps * batch).view(steps, batch, n_a)
         if call.train:
             ctx.call, ctx.shape = call, x.shape
-            ctx.save_for_backward(taken, W_x, out, *Ws, *before, *made.kept)
+            # Each of Ws as well, so that a change of any of them before the way back is an error.
+            ctx.save_for_backward(taken, W, out, *before, *made.kept, *Ws)
+            ctx.set_materialize_grads(False)
         return out, *call.unsorted(made.after)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (by its decorator)
+    def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (by its decorator)
         call: Call = ctx.call
         gates, names = len(call.cell.gates), len(call.cell.state)
-        taken, W_x, out, *rest = ctx.saved_tensors
-        n_a, Ws = out.shape[-1], rest[:gates]
-        before, kept = rest[gates : gates + names], rest[gates + names :]
-        a, d_a = (call.packed(t.reshape(-1, n_a)).contiguous() for t in (out, d_outputs[0]))  # [N, n_a]
-        d_state = [d.clone() for d in call.sorted(d_outputs[1:])]
-        d_gates, d_b = _run_back(call, Ws, before, _Made(a, (), tuple(kept)), d_a, d_state)
-        d_W = _d_weights(call, W_x, d_gates, taken, before[0], a, kept)
+        taken, W, out, *rest = ctx.saved_tensors
+        n_a, before, kept = out.shape[-1], rest[:names], tuple(rest[names:-gates])
+        d_out = torch.zeros_like(out) if d_outputs[0] is None else d_outputs[0]
+        a, d_a = (call.packed(t.reshape(-1, n_a)).contiguous() for t in (out, d_out))  # [N, n_a]
+        d_state = [torch.zeros_like(before[0]) if d is None else d.clone() for d in d_outputs[1:]]
+        d_state = call.sorted(d_state)
+        d_gates, d_b, stacked = _run_back(call, W, before, _Made(a, (), kept), d_a, d_state, taken)
+        d_W = _d_weights(call, d_gates, taken, stacked, kept, W.shape[1])
         d_x = None
         if ctx.needs_input_grad[1]:
-            d_x = call.padded(d_gates @ W_x, out.shape[0] * out.shape[1]).view(ctx.shape)
+            d_x = call.padded(d_gates @ W[:, n_a:], out.shape[0] * out.shape[1]).view(ctx.shape)
         return (
             None,
             d_x,
@@ -187,91 +199,84 @@ class _Made:
     kept: tuple[Tensor, ...]
 
 
-def _run(
-    call: Call, Ws: Sequence[Tensor], bs: Sequence[Tensor], gates: Tensor, before: Sequence[Tensor]
-) -> _Made:
+def _run(call: Call, W: Tensor, b: Tensor, gates: Tensor, before: Sequence[Tensor]) -> _Made:
     """gates: [N, row] W_x x of every step, which this overwrites."""
     (rows, _), (batch, n_a) = gates.shape, before[0].shape
     a, after = gates.new_empty(rows, n_a), tuple(s.clone() for s in before)
     memory, relevance = len(call.cell.state) == 2, len(call.cell.groups) == 2
     c = gates.new_empty(rows, n_a) if memory and call.train else NOTHING
     relevant = gates.new_empty(rows if call.train else batch, n_a) if relevance else NOTHING
-    of, work = _sequences(call, rows, batch, Ws)
-    forward = native.Forward(of, call.train)
-    forward.b, forward.gates, forward.a = _gates(bs), gates.data_ptr(), a.data_ptr()
-    forward.state = _pointers(after)
-    forward.c, forward.relevant = c.data_ptr(), relevant.data_ptr()
-    forward.work = work
+    of, work = _sequences(call, W, rows, batch, n_a)
+    pointers = (
+        b.data_ptr(),
+        gates.data_ptr(),
+        a.data_ptr(),
+        _two(after),
+        c.data_ptr(),
+        relevant.data_ptr(),
+        work,
+    )
+    forward = native.Forward(of, call.train, *pointers)
     call.library.functions.unrolled_run_forward(forward)
     return _Made(a, after, (gates, c) if memory else (gates, relevant) if relevance else (gates,))
 
 
 def _run_back(
     call: Call,
-    Ws: Sequence[Tensor],
+    W: Tensor,
     before: Sequence[Tensor],
     made: _Made,
     d_a: Tensor,
     d_state: Sequence[Tensor],
-) -> tuple[Tensor, Tensor]:
-    """The gradients of W[left, x] + b at each step [N, row], and of b [row]; d_state becomes that of `before`."""
-    rows, batch, gates = made.a.shape[0], before[0].shape[0], made.kept[0]
-    d_gates, d_b = scratch("d_gates", *gates.shape), gates.new_zeros(gates.shape[1])
-    of, work = _sequences(call, rows, batch, Ws)
-    backward = native.Backward(of, gates.data_ptr(), made.a.data_ptr())
-    if len(call.cell.state) == 2:
-        backward.c = made.kept[1].data_ptr()
-    backward.state, backward.d_state = _pointers(before), _pointers(d_state)
-    backward.d_a, backward.d_gates, backward.d_b = d_a.data_ptr(), d_gates.data_ptr(), d_b.data_ptr()
-    backward.work = work
+    taken: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of W[left, x] + b at each step [N, row], and of b [row]; [a_prev, x] at each step [N, n_a + n_x],
+    for ids a_prev alone. d_state becomes that of `before`."""
+    (rows, n_a), batch, gates = made.a.shape, before[0].shape[0], made.kept[0]
+    d_gates, d_b = scratch("d_gates", *gates.shape), gates.new_empty(gates.shape[1])
+    c = made.kept[1] if len(call.cell.state) == 2 else NOTHING
+    inputs = taken.shape[1] if taken.is_floating_point() else 0
+    stacked = scratch("stacked", rows, n_a + inputs)
+    of, work = _sequences(call, W, rows, batch, n_a)
+    known = gates.data_ptr(), made.a.data_ptr(), c.data_ptr(), _two(before), d_a.data_ptr()
+    made_of = d_gates.data_ptr(), d_b.data_ptr(), taken.data_ptr(), stacked.data_ptr(), inputs, work
+    backward = native.Backward(of, *known, _two(d_state), *made_of)
     call.library.functions.unrolled_run_backward(backward)
-    return d_gates, d_b
+    return d_gates, d_b, stacked
 
 
 def _d_weights(
-    call: Call, W_x: Tensor, d_gates: Tensor, taken: Tensor, first: Tensor, a: Tensor, kept: Sequence[Tensor]
+    call: Call, d_gates: Tensor, taken: Tensor, stacked: Tensor, kept: Sequence[Tensor], columns_of_W: int
 ) -> Tensor:
     """The gradient of W [row, n_a + n_x], one product over all steps for each group of gates: d_gates times what they
     multiplied, [a_prev, x], or for the candidate of a GRU [gamma_r * c_prev, x]. For ids the columns of x are sums."""
-    begin, (rows, n_a) = first.shape[0] if call.order is None else int(call.order.counts[:1].sum()), a.shape
-    numbers, (row, n_x) = taken.is_floating_point(), W_x.shape
-    width = n_a + n_x if numbers else n_a
-    stacked = scratch("stacked", rows, width)
-    stacked[:begin, :n_a] = first[:begin]
-    stacked[begin:, :n_a] = a[: rows - begin] if call.order is None else a.index_select(0, call.order.before)
-    if numbers:
-        stacked[:, n_a:] = taken
-    d_W, at = W_x.new_empty(row, n_a + n_x), 0  # at: of the group's rows
+    row, width = d_gates.shape[1], stacked.shape[1]
+    n_a, at = row // len(call.cell.gates), 0  # at: of the group's rows
+    d_W = d_gates.new_empty(row, columns_of_W)
     for i, group in enumerate(call.cell.groups):
         if i:
             stacked[:, :n_a] = kept[1]
         end = at + n_a * len(group)
         torch.mm(d_gates[:, at:end].T, stacked, out=d_W[at:end, :width])
         at = end
-    if not numbers:
+    if not taken.is_floating_point():
         there = taken >= 0
-        columns_of_x = d_gates.new_zeros(n_x, row).index_add_(0, taken[there], d_gates[there])
+        columns_of_x = d_gates.new_zeros(columns_of_W - n_a, row).index_add_(0, taken[there], d_gates[there])
         d_W[:, n_a:] = columns_of_x.T
     return d_W
 
 
-def _sequences(call: Call, rows: int, batch: int, Ws: Sequence[Tensor]) -> tuple[native.Sequences, int]:
+def _sequences(call: Call, W: Tensor, rows: int, batch: int, n_a: int) -> tuple[native.Sequences, int]:
     """What both ways are told of a call, and the address of scratch for it."""
     counts = None if call.order is None else call.order.counts
-    steps, n_a = rows // batch if counts is None else len(counts), Ws[0].shape[0]
-    threads = threads_for(rows * len(Ws) * n_a * n_a)
-    code = call.library.code(call.cell)
-    of = native.Sequences(code, threads, call.split, steps, batch, n_a)
-    of.counts, of.W_a, of.ld_W = None if counts is None else counts.data_ptr(), _gates(Ws), Ws[0].stride(0)
+    steps, threads = rows // batch if counts is None else len(counts), threads_for(rows * W.shape[0] * n_a)
+    sizes = call.library.code(call.cell), threads, call.split, steps, batch, n_a
+    of = native.Sequences(*sizes, None if counts is None else counts.data_ptr(), W.data_ptr(), W.stride(0))
     return of, _own.room("work", call.library.work(call.cell, batch, n_a, threads)).data_ptr()
 
 
-def _pointers(states: Sequence[Tensor]) -> Any:
-    return (ctypes.c_void_p * 2)(*(s.data_ptr() for s in states))
-
-
-def _gates(parts: Sequence[Tensor]) -> Any:
-    return (ctypes.c_void_p * 4)(*(part.data_ptr() for part in parts))
+def _two(states: Sequence[Tensor]) -> Any:
+    return (ctypes.c_void_p * 2)(*[s.data_ptr() for s in states])
 
 
 # Multiplications of one call from which on threads are worth waking: about 50 us of one.

@@ -22,8 +22,9 @@ Parameters = Mapping[str, Tensor]
 
 
 def plant(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Register `tensors` as parameters of `module` under their dotted names, in sub-modules as the dots say."""
-    for name, value in tensors.items():
+    """Register `tensors` as parameters of `module` under their dotted names, in sub-modules as the dots say. Those of
+    a layer's gates follow each other in memory, where the kernels read them as one array."""
+    for name, value in _neighbours(tensors).items():
         *path, leaf = name.split(".")
         place = module
         for part in path:
@@ -35,6 +36,19 @@ def plant(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                 setattr(place, part, children[part])
             place = children[part]
         place.register_parameter(leaf, nn.Parameter(value))
+
+
+def _neighbours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same, with copies of those whose names differ after the last _ as parts of one array."""
+    alike: dict[str, list[str]] = {}
+    for name in tensors:
+        alike.setdefault(name.rpartition("_")[0] or name, []).append(name)
+    laid = dict(tensors)
+    for names in alike.values():
+        values = [tensors[name] for name in names]
+        if len({(value.shape, value.dtype) for value in values}) == 1 < len(values):
+            laid |= zip(names, torch.stack(values), strict=True)  # [gates, ...]
+    return laid
 
 
 def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[dict[str, Tensor]]]:

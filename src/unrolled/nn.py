@@ -65,6 +65,9 @@ class _Recurrent(nn.Module):
                 if name.startswith("core.")
             },
         )
+        layers = [dict(self.get_submodule(f"layers.{k}").named_children()) for k in range(num_layers)]
+        self._places = [[layer[d] for d in self._directions] for layer in layers]
+        self._leaves = [f"{kind}_{gate}" for gate in cell.gates for kind in "Wb"]
 
     def forward(self, x: Any, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         """x [batch, T_x, n_x] -> (a [batch, T_x, directions * n_a], state after each row's last true step).
@@ -79,13 +82,13 @@ class _Recurrent(nn.Module):
             raise UsageError(
                 f"x is {found}", expected=f"[{axes}, {self.n_x}]", hint="lengths= for ragged rows"
             )
-        x = x if self.batch_first else x.transpose(0, 1)  # [batch, T_x, n_x]
         dropouts = Dropouts(self.dropout if self.training else 0.0)
-        before = None if state is None else self._flat(state, x.shape[0])
-        a, after = deep(self.cell, self._core(), x, before, lengths, dropouts=dropouts)
+        before = None if state is None else self._flat(state, x.shape[0 if self.batch_first else 1])
+        first = self.batch_first
+        a, after = deep(self.cell, self._core(), x, before, lengths, dropouts=dropouts, batch_first=first)
         names = len(self.cell.state)
         stacked = tuple(_stacked(after[k::names]) for k in range(names))  # [layers * directions, batch, n_a]
-        return a if self.batch_first else a.transpose(0, 1), stacked[0] if names == 1 else stacked
+        return a, stacked[0] if names == 1 else stacked
 
     def _flat(self, state: Any, batch: int) -> tuple[Tensor, ...]:
         arrays = (state,) if torch.is_tensor(state) else tuple(state)
@@ -96,9 +99,9 @@ class _Recurrent(nn.Module):
         return tuple(array[k] for k in range(shape[0]) for array in arrays)
 
     def _core(self) -> list[list[dict[str, Tensor]]]:
-        layers = (dict(self.get_submodule(f"layers.{k}").named_children()) for k in range(self.num_layers))
         return [
-            [dict(layer[d].named_parameters(recurse=False)) for d in self._directions] for layer in layers
+            [{name: getattr(place, name) for name in self._leaves} for place in layer]
+            for layer in self._places
         ]
 
     def places(self) -> list[tuple[str, dict[str, Tensor]]]:

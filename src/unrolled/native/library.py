@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import Cell
 from ..errors import UsageError, suggest
 
-VERSION = 5  # of the face in unrolled.h
+VERSION = 6  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
@@ -37,7 +37,7 @@ class Sequences(Structure):
     _fields_ = (
         *((name, c_int64) for name in ("cell", "threads", "split", "steps", "batch", "units")),
         ("counts", c_void_p),
-        ("W_a", c_void_p * 4),
+        ("W_a", c_void_p),
         ("ld_W", c_int64),
     )
 
@@ -48,8 +48,7 @@ class Forward(Structure):
     _fields_ = (
         ("of", Sequences),
         ("train", c_int64),
-        ("b", c_void_p * 4),
-        *((name, c_void_p) for name in ("gates", "a")),
+        *((name, c_void_p) for name in ("b", "gates", "a")),
         ("state", c_void_p * 2),
         *((name, c_void_p) for name in ("c", "relevant", "work")),
     )
@@ -64,7 +63,9 @@ class Backward(Structure):
         ("state", c_void_p * 2),
         ("d_a", c_void_p),
         ("d_state", c_void_p * 2),
-        *((name, c_void_p) for name in ("d_gates", "d_b", "work")),
+        *((name, c_void_p) for name in ("d_gates", "d_b", "x", "stacked")),
+        ("inputs", c_int64),
+        ("work", c_void_p),
     )
 
 

@@ -18,15 +18,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """One layer in one direction. W: [row, n_a + n_x], b: [row], the gates one after the other; places: of the gates'
-    parts of both."""
+    """One layer in one direction. W: [row, n_a + n_x], b: [row], the gates one after the other."""
 
     library: Library
     cell: Cell
     W: Array
     b: Array
     n_a: int
-    places: tuple[Any, Any]
 
     def run(self, x: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         """One sequence, ids [T] or numbers [T, n_x], and the state before, [1, n_a] each -> a [T, n_a], state after."""
@@ -35,8 +33,8 @@ class Whole:
         relevant = np.empty((1, self.n_a), np.float32)
         work = np.empty(self.library.work(self.cell, 1, self.n_a, 1), np.float32)
         of = Sequences(self.library.code(self.cell), 1, 0, len(x), 1, self.n_a)
-        of.W_a, of.ld_W = self.places[0], self.W.shape[1]
-        call = Forward(of, False, self.places[1], gates.ctypes.data, a.ctypes.data)
+        of.W_a, of.ld_W = self.W.ctypes.data, self.W.shape[1]
+        call = Forward(of, False, self.b.ctypes.data, gates.ctypes.data, a.ctypes.data)
         call.state = (ctypes.c_void_p * 2)(*(s.ctypes.data for s in after))
         call.relevant, call.work = relevant.ctypes.data, work.ctypes.data
         self.library.functions.unrolled_run_forward(call)
@@ -49,8 +47,4 @@ def whole(library: Library, cell: Cell, tensors: Mapping[str, Array], prefix: st
         np.concatenate([tensors[f"{prefix}.{kind}_{gate}"] for gate in cell.gates], dtype=np.float32)
         for kind in "Wb"
     )
-    places = tuple(
-        (ctypes.c_void_p * 4)(*(part.ctypes.data for part in np.split(joined, len(cell.gates))))
-        for joined in (W, b)
-    )
-    return Whole(library, cell, W, b, len(b) // len(cell.gates), (places[0], places[1]))
+    return Whole(library, cell, W, b, len(b) // len(cell.gates))
