@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -36,11 +37,13 @@ NOTHING = torch.empty(0)
 class Order:
     """Where the true steps of ragged or reversed rows stand, step by step without gaps, the longest row first.
 
-    index: [N] into [T * batch], where each comes from. counts: [steps] rows at each step, falling. rows: [batch] the
-    sequences by length; back: [batch] the way back.
+    index: [N] into [T * batch], where each comes from; place: [T * batch] into [N], where each went, N for those past
+    the lengths. counts: [steps] rows at each step, falling. rows: [batch] the sequences by length; back: [batch] the
+    way back.
     """
 
     index: Tensor
+    place: Tensor
     counts: Tensor
     rows: Tensor
     back: Tensor
@@ -70,14 +73,17 @@ def columns(W_x: Tensor, x: Tensor) -> Tensor:
     return found.masked_fill(zeros.unsqueeze(-1), 0.0) if bool(zeros.any()) else found
 
 
-def order(lengths: Tensor, *, reverse: bool) -> Order:
-    """lengths: [batch], of the rows; reverse: each from its last true step to its first."""
-    ends, rows = torch.sort(lengths, descending=True, stable=True)  # [batch]
-    steps = torch.arange(int(lengths.max()) if len(lengths) else 0).unsqueeze(1)  # [steps, 1]
-    there = steps < ends  # [steps, batch]
-    counts = there.sum(1)  # [steps]
-    source = (ends - 1 - steps if reverse else steps) * len(lengths) + rows  # [steps, batch]
-    return Order(source[there], counts, rows, torch.argsort(rows))
+def order(lengths: Tensor, steps: int, *, reverse: bool) -> Order:
+    """lengths: [batch], of the rows, each at most `steps`; reverse: each from its last true step to its first."""
+    given = lengths.detach().cpu().numpy().astype(np.int64)
+    batch, rows = len(given), np.argsort(-given, kind="stable")
+    ends, at = given[rows], np.arange(given.max(initial=0))[:, None]  # [batch] falling; [longest, 1]
+    there = at < ends  # [longest, batch]
+    index = ((ends - 1 - at if reverse else at) * batch + rows)[there]  # [N]
+    place = np.full(steps * batch, len(index))
+    place[index] = np.arange(len(index))
+    parts = index, place, there.sum(1), rows, np.argsort(rows)
+    return Order(*map(torch.from_numpy, parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +104,30 @@ class Call:
         """The true steps of x [T * batch, ...] without gaps: [N, ...]."""
         return x if self.order is None else x.index_select(0, self.order.index)
 
-    def padded(self, x: Tensor, rows: int) -> Tensor:
-        """The way back, with zeros past the lengths: [N, ...] -> [T * batch, ...], so many rows."""
+    def room(self, like: Tensor, width: int) -> Tensor:
+        """[N, width] for what will be `padded`, as many rows as `like` has."""
+        rows = like.shape[0]
+        if self.order is None:
+            return like.new_empty(rows, width)
+        made = like.new_empty(rows + 1, width)
+        made[rows] = 0.0
+        return made[:rows]
+
+    def padded(self, x: Tensor) -> Tensor:
+        """The way back, with zeros past the lengths: [N, n] -> [T * batch, n]. x is of `room`: behind it stands a row
+        of zeros, which is picked for steps past the lengths."""
         if self.order is None:
             return x
-        return x.new_zeros(rows, *x.shape[1:]).index_copy_(0, self.order.index, x)
+        return x.as_strided((x.shape[0] + 1, x.shape[1]), x.stride()).index_select(0, self.order.place)
 
     def sorted(self, states: Sequence[Tensor]) -> list[Tensor]:
         """Arrays [batch, n_a], the longest sequence first."""
-        return [(s if self.order is None else s[self.order.rows]).contiguous() for s in states]
+        order = self.order
+        return [(s if order is None else s.index_select(0, order.rows)).contiguous() for s in states]
 
     def unsorted(self, states: Sequence[Tensor]) -> list[Tensor]:
         """The way back."""
-        return [s if self.order is None else s[self.order.back] for s in states]
+        return [s if self.order is None else s.index_select(0, self.order.back) for s in states]
 
 
 def fits(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> bool:
@@ -139,7 +156,8 @@ def sequence(
     if lengths is None and reverse:
         lengths = torch.full((x.shape[1],), x.shape[0])
     train = torch.is_grad_enabled() and any(t.requires_grad for t in (*Ws, *bs, x, *state))
-    call = Call(library, cell, None if lengths is None else order(lengths, reverse=reverse), train, split)
+    found = None if lengths is None else order(lengths, len(x), reverse=reverse)
+    call = Call(library, cell, found, train, split)
     a, *last = _Sequence.apply(call, x, *Ws, *bs, *state)
     return a, tuple(last)
 
@@ -156,30 +174,29 @@ class _Sequence(torch.autograd.Function):
         taken = call.packed(x.reshape(steps * batch, *x.shape[2:])).contiguous()  # [N, n_x], or ids [N]
         before = call.sorted(state)
         made = _run(call, W, b, columns(W[:, n_a:], taken), before)
-        out = call.padded(made.a, steps * batch).view(steps, batch, n_a)
         if call.train:
             ctx.call, ctx.shape = call, x.shape
             # Each of Ws as well, so that a change of any of them before the way back is an error.
-            ctx.save_for_backward(taken, W, out, *before, *made.kept, *Ws)
+            ctx.save_for_backward(taken, W, made.a, *before, *made.kept, *Ws)
             ctx.set_materialize_grads(False)
-        return out, *call.unsorted(made.after)
+        return call.padded(made.a).view(steps, batch, n_a), *call.unsorted(made.after)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (by its decorator)
         call: Call = ctx.call
         gates, names = len(call.cell.gates), len(call.cell.state)
-        taken, W, out, *rest = ctx.saved_tensors
-        n_a, before, kept = out.shape[-1], rest[:names], tuple(rest[names:-gates])
-        d_out = torch.zeros_like(out) if d_outputs[0] is None else d_outputs[0]
-        a, d_a = (call.packed(t.reshape(-1, n_a)).contiguous() for t in (out, d_out))  # [N, n_a]
+        taken, W, a, *rest = ctx.saved_tensors
+        n_a, d, before, kept = a.shape[1], d_outputs[0], rest[:names], tuple(rest[names:-gates])
+        d_a = torch.zeros_like(a) if d is None else call.packed(d.reshape(-1, n_a)).contiguous()  # [N, n_a]
         d_state = [torch.zeros_like(before[0]) if d is None else d.clone() for d in d_outputs[1:]]
         d_state = call.sorted(d_state)
         d_gates, d_b, stacked = _run_back(call, W, before, _Made(a, (), kept), d_a, d_state, taken)
         d_W = _d_weights(call, d_gates, taken, stacked, kept, W.shape[1])
         d_x = None
         if ctx.needs_input_grad[1]:
-            d_x = call.padded(d_gates @ W[:, n_a:], out.shape[0] * out.shape[1]).view(ctx.shape)
+            d_taken = call.room(taken, W.shape[1] - n_a)
+            d_x = call.padded(torch.mm(d_gates, W[:, n_a:], out=d_taken)).view(ctx.shape)
         return (
             None,
             d_x,
@@ -202,7 +219,7 @@ class _Made:
 def _run(call: Call, W: Tensor, b: Tensor, gates: Tensor, before: Sequence[Tensor]) -> _Made:
     """gates: [N, row] W_x x of every step, which this overwrites."""
     (rows, _), (batch, n_a) = gates.shape, before[0].shape
-    a, after = gates.new_empty(rows, n_a), tuple(s.clone() for s in before)
+    a, after = call.room(gates, n_a), tuple(s.clone() for s in before)
     memory, relevance = len(call.cell.state) == 2, len(call.cell.groups) == 2
     c = gates.new_empty(rows, n_a) if memory and call.train else NOTHING
     relevant = gates.new_empty(rows if call.train else batch, n_a) if relevance else NOTHING

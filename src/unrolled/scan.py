@@ -162,11 +162,11 @@ def _ragged(lengths: Tensor | None, batch: int, steps: int) -> Tensor | None:
         return None
     if lengths.shape != (batch,):
         raise UsageError(f"lengths are {list(lengths.shape)}", expected=f"[{batch}], one for each sequence")
-    if batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= steps:
-        raise UsageError(
-            f"lengths reach from {int(lengths.min())} to {int(lengths.max())}", expected=f"0 to {steps}"
-        )
-    return None if bool((lengths == steps).all()) else lengths
+    found = lengths.tolist()
+    shortest, longest = min(found, default=steps), max(found, default=steps)
+    if not 0 <= shortest <= longest <= steps:
+        raise UsageError(f"lengths reach from {shortest} to {longest}", expected=f"0 to {steps}")
+    return None if shortest == steps else lengths
 
 
 def _past(lengths: Tensor, steps: int) -> Tensor:
