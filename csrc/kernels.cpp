@@ -20,8 +20,8 @@ template <class Cell> struct Share {
     const long units, vectors, row, batch;
     const int64_t *counts;
     const long me, size;
-    const bool by_rows, far; // far: a thread's weights do not stay in its second cache
-    const long panel;        // vectors
+    const bool by_rows, far, fetch; // a thread's weights do not stay in its second cache; nor does what it reads of gates
+    const long panel;               // vectors
     long begin = 0; // of the step's rows in [N, ...]
     bool back = false;
 
@@ -29,7 +29,9 @@ template <class Cell> struct Share {
     Share(const Call &f, const Team &team)
         : units(f.of.units), vectors(up(f.of.units, W)), row(f.of.units * (GATES + SECOND)), batch(f.of.batch),
           counts(f.of.counts), me(team.me), size(team.size), by_rows(rows_are_better(f)),
-          far(weights() / (by_rows ? 1 : size) > cache() / 2), panel(panel_for(up(batch, by_rows ? size : 1), far))
+          far(weights() / (by_rows ? 1 : size) > cache() / 2),
+          fetch(far || batch * f.of.steps * row * (long)sizeof(float) / size > cache()),
+          panel(panel_for(up(batch, by_rows ? size : 1), far))
     {
     }
     template <class Call> bool rows_are_better(const Call &f) const
@@ -125,7 +127,7 @@ template <class Cell> struct Forward {
         const long stride = share.stride(), begin = share.begin + share.first();
         share.each(STRIP / GATES, [&](long vector, long count) {
             Ahead ahead;
-            for (long r = 0; share.far && r < rows; r++) {
+            for (long r = 0; share.fetch && r < rows; r++) {
                 const long now = begin + r * stride, unit = now * s.units + vector * W;
                 for (long g = gate; g < gate + GATES; g++)
                     ahead.add(f.gates + now * share.row + g * s.units + vector * W, count * W);
@@ -251,7 +253,7 @@ template <class Cell> struct Backward {
         share.each(STRIP, [&](long vector, long count) {
             Ahead ahead;
             const float *before = s.c_prev ? s.c_prev : s.a_prev; // none behind the first step
-            for (long r = 0; share.far && r < rows; r++) {
+            for (long r = 0; share.fetch && r < rows; r++) {
                 const long now = begin + r * stride, unit = now * s.units + vector * W;
                 for (long g = 0; g < GATES; g++) {
                     const long gate = now * share.row + g * s.units + vector * W;
