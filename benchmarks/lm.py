@@ -2,9 +2,12 @@
 
     python benchmarks/lm.py --rounds 7
     python benchmarks/lm.py --sizes 2x200 --batch 20 --steps 35 --threads 1
+    python benchmarks/lm.py --dropout 0.5
 
 Both have the same weights, the same batch and the same optimizer (AdamW, fused; gradients clipped), and their first
 losses are compared before anything is timed: embedding, LSTM layers of as many units, an output layer of its own.
+Dropout is that of each layer's inputs and of the output layer's; both draw their own masks, so the losses are compared
+without it.
 """
 
 from __future__ import annotations
@@ -25,16 +28,18 @@ SAME = 1e-4  # how far the losses of three steps may be apart, relatively
 
 
 class Plain(nn.Module):
-    """nn.Embedding, nn.LSTM, nn.Linear."""
+    """nn.Embedding, nn.LSTM, nn.Linear, with dropout between."""
 
-    def __init__(self, layers: int, units: int) -> None:
+    def __init__(self, layers: int, units: int, dropout: float) -> None:
         super().__init__()
         self.embedding = nn.Embedding(WORDS, units)
-        self.lstm = nn.LSTM(units, units, layers, batch_first=True)
+        self.lstm = nn.LSTM(units, units, layers, batch_first=True, dropout=dropout)
+        self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(units, WORDS)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.lstm(self.embedding(x))[0])  # [batch, T, words]
+        a = self.lstm(self.drop(self.embedding(x)))[0]  # [batch, T, units]
+        return self.head(self.drop(a))  # [batch, T, words]
 
 
 def plain(job: Job) -> nn.Module:
@@ -42,7 +47,7 @@ def plain(job: Job) -> nn.Module:
     from unrolled.cells import NUMPY, find
 
     layers, units = job["size"]
-    model, given = Plain(layers, units), network(job).weights()
+    model, given = Plain(layers, units, job["dropout"]), network(job).weights()
     own = {
         "embedding.weight": given["embedding.E"],
         "head.weight": given["head.W_ya"],
@@ -112,12 +117,14 @@ def torch_tuned(job: Job) -> Callable[[], float]:
 def our_step(job: Job) -> Callable[[], float]:
     """As the training loop does it."""
     from unrolled import tune
+    from unrolled.scan import Dropouts
 
     tune()
     model, (x, y) = network(job), batch(job)
+    dropouts = Dropouts(layer=job["dropout"], input=job["dropout"])
 
     def loss() -> Tensor:
-        nats, count, _ = model.loss(x, y)
+        nats, count, _ = model.loss(x, y, dropouts=dropouts)
         return nats / count
 
     return stepping(model, loss)
@@ -142,6 +149,7 @@ def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
 
 def same_losses(job: Job) -> None:
     """Three steps of both must have the same losses, or the comparison is of different things."""
+    job = job | {"dropout": 0.0}
     theirs, mine = torch_step(job), our_step(job)
     for _ in range(3):
         one, two = theirs(), mine()
@@ -154,13 +162,19 @@ def main() -> None:
     options.add_argument("--sizes", nargs="+", default=["2x200", "2x650"], metavar="LAYERSxUNITS")
     options.add_argument("--batch", type=int, default=20, help="sequences (%(default)s)")
     options.add_argument("--steps", type=int, default=35, help="words of each (%(default)s)")
+    options.add_argument("--dropout", type=float, default=0.0, help="share (%(default)s)")
     add_turns(options, seconds=2.0, threads=2, whose="")
     asked = options.parse_args()
     if asked.contender:
         serve(CONTENDERS[asked.contender])
         return
     jobs: list[Job] = [
-        {"size": [int(n) for n in size.split("x")], "batch": asked.batch, "steps": asked.steps}
+        {
+            "size": [int(n) for n in size.split("x")],
+            "batch": asked.batch,
+            "steps": asked.steps,
+            "dropout": asked.dropout,
+        }
         for size in asked.sizes
     ]
     for job in jobs:

@@ -5,7 +5,7 @@ and after the kernel's walk back through time one product each for the gradients
 no library offers: the recurrence itself. Ragged rows are packed without gaps, the longest first, so no step is wasted.
 
 Memory while training, floats a step and row: the gates, a, for an LSTM c, for a GRU gamma_r * c^<t-1>; going back, once
-more the gates.
+more the gates and [a^<t-1>, x^<t>], which all calls share.
 """
 
 from __future__ import annotations
