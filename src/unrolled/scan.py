@@ -137,7 +137,7 @@ def drop(x: Tensor, share: float, variational: bool = False, time: int = 1) -> T
 
 def mask(like: Tensor, share: float) -> Tensor:
     """As `like`, with 0 at a share of places and elsewhere what keeps the mean, 1 / (1 - share); the share is rounded
-    to 65,536ths. Two random bytes a place; torch's own dropout draws a double, which takes eight times as long."""
+    to 65,536ths. Two random bytes a place; torch's own dropout draws a double, which takes several times as long."""
     made = torch.empty_like(like)  # in memory as `like`, so that both are read from front to back
     places = made.numel()
     drawn = torch.empty(-(-places // 4), dtype=torch.int64, device=like.device).random_(-(2**63), None)
