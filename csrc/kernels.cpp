@@ -300,6 +300,7 @@ template <class Cell> struct Backward {
             const long rows = share.own_rows(t), before = share.begin - (t ? share.all_rows(t - 1) : 0);
             Spot<false> s{f.of.units, 0, 0, 0, t ? f.a + before * f.of.units : f.state[0],
                    t && f.c ? f.c + before * f.of.units : f.state[1], 0, f.of.units};
+            stack(share.all_rows(t), s.a_prev);
             stage(s, multiplied, rows, after, first, [&](const auto &spot, V d, V *sum) {
                 d += spot.of(f.d_state[0], spot.row) + spot.of(f.d_a, spot.now);
                 spot.to(f.d_state[0], spot.row, Cell::backward(f, spot, d, sum));
@@ -315,23 +316,16 @@ template <class Cell> struct Backward {
         stage(Spot<false>{f.of.units, 0, 0, 0, nullptr, nullptr, 0, 0}, multiplied, multiplied, after, first,
               [&](const auto &s, V d, V *) { s.to(f.d_state[0], s.row, s.of(f.d_state[0], s.row) + d); });
         add_d_b();
-        stack();
     }
-    void stack() // an equal share of all rows each
+    // [a_prev, x] of a step's rows side by side, every size-th by this thread.
+    void stack(long rows, const float *a_prev)
     {
-        const long n_a = f.of.units, width = n_a + f.inputs;
-        long rows = 0, before = 0, begin = 0; // of the step before and of this one
-        for (long t = 0; t < f.of.steps; t++) rows += share.all_rows(t);
-        const long first = rows * team.me / team.size, end = rows * (team.me + 1) / team.size;
-        for (long t = 0; t < f.of.steps; t++) {
-            const long next = begin + share.all_rows(t);
-            for (long n = begin < first ? first : begin; n < next && n < end; n++) {
-                const float *a_prev = t ? f.a + (before + n - begin) * n_a : f.state[0] + n * n_a;
-                memcpy(f.stacked + n * width, a_prev, sizeof(float) * n_a);
-                if (f.inputs) memcpy(f.stacked + n * width + n_a, f.x + n * f.inputs, sizeof(float) * f.inputs);
-            }
-            before = begin;
-            begin = next;
+        const long n_a = f.of.units;
+        for (long r = team.me; r < rows; r += team.size) {
+            const long now = share.begin + r;
+            float *to = f.stacked + now * (n_a + f.inputs);
+            memcpy(to, a_prev + r * n_a, sizeof(float) * n_a);
+            if (f.inputs) memcpy(to + n_a, f.x + now * f.inputs, sizeof(float) * f.inputs);
         }
     }
     void add_d_b() // in the order of the threads, so that the sum is the same every time

@@ -10,6 +10,8 @@
 constexpr int STRIP = 4, SUMS = TILE_ROWS * TILE_VECTORS;
 constexpr long NARROW = 2, MANY = 8; // rows from which on
 INLINE long panel_for(long rows, bool far) { return far && rows >= MANY ? NARROW : TILE_VECTORS; }
+// Vectors of the panels of a strip of `width`: three are one panel where a tile holds them, as one alone is slow.
+INLINE long panels_of(long width, long most) { return width == 3 && TILE_VECTORS > 2 ? 3 : most; }
 
 constexpr long up(long n, long by) { return (n + by - 1) / by; } // n / by, rounded up
 constexpr int least(int a, int b) { return a < b ? a : b; }
@@ -23,9 +25,10 @@ struct Ahead {
 
     void add(const float *p, long floats) // of one row; p may be NULL
     {
+        if (!p) return;
         const float *line = p - (uintptr_t)p % 64 / 4;
         const long n = (p + floats - line + 15) / 16;
-        if (!p || n > MOST - count) return;
+        if (n > MOST - count) return;
         for (long i = 0; i < n; i++) lines[count + i] = line + i * 16;
         count += n;
     }
@@ -121,7 +124,7 @@ template <class How>
 static void product(long rows, const float *A, long lda, const float *strip, long K, long width, long most, float *C,
                     Ahead &ahead, bool add = false)
 {
-    if (TILE_VECTORS > 2 && width == 3) most = 3;
+    most = panels_of(width, most);
     for (long v = 0; v < width; v += most) {
         const float *B = strip + v * K * W;
         const long wide = width - v < most ? width - v : most;
@@ -137,7 +140,7 @@ static void product(long rows, const float *A, long lda, const float *strip, lon
 // Where vector v of a strip of such panels stands, and how far apart its lines are.
 INLINE float *line_of(float *strip, long K, long width, long most, long v, long &apart)
 {
-    if (TILE_VECTORS > 2 && width == 3) most = 3;
+    most = panels_of(width, most);
     const long first = v - v % most, wide = width - first;
     apart = (wide < most ? wide : most) * W;
     return strip + first * K * W + (v - first) * W;

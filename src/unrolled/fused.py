@@ -187,8 +187,8 @@ class _Sequence(torch.autograd.Function):
         call: Call = ctx.call
         gates, names = len(call.cell.gates), len(call.cell.state)
         taken, W, a, *rest = ctx.saved_tensors
-        n_a, d, before, kept = a.shape[1], d_outputs[0], rest[:names], tuple(rest[names:-gates])
-        d_a = torch.zeros_like(a) if d is None else call.packed(d.reshape(-1, n_a)).contiguous()  # [N, n_a]
+        n_a, d_out, before, kept = a.shape[1], d_outputs[0], rest[:names], tuple(rest[names:-gates])
+        d_a = torch.zeros_like(a) if d_out is None else call.packed(d_out.reshape(-1, n_a)).contiguous()
         d_state = [torch.zeros_like(before[0]) if d is None else d.clone() for d in d_outputs[1:]]
         d_state = call.sorted(d_state)
         d_gates, d_b, stacked = _run_back(call, W, before, _Made(a, (), kept), d_a, d_state, taken)
@@ -256,8 +256,8 @@ def _run_back(
     stacked = scratch("stacked", rows, n_a + inputs)
     of, work = _sequences(call, W, rows, batch, n_a)
     known = gates.data_ptr(), made.a.data_ptr(), c.data_ptr(), _two(before), d_a.data_ptr()
-    made_of = d_gates.data_ptr(), d_b.data_ptr(), taken.data_ptr(), stacked.data_ptr(), inputs, work
-    backward = native.Backward(of, *known, _two(d_state), *made_of)
+    found = d_gates.data_ptr(), d_b.data_ptr(), taken.data_ptr(), stacked.data_ptr(), inputs, work
+    backward = native.Backward(of, *known, _two(d_state), *found)
     call.library.functions.unrolled_run_backward(backward)
     return d_gates, d_b, stacked
 

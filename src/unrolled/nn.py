@@ -67,7 +67,7 @@ class _Recurrent(nn.Module):
         )
         layers = [dict(self.get_submodule(f"layers.{k}").named_children()) for k in range(num_layers)]
         self._places = [[layer[d] for d in self._directions] for layer in layers]
-        self._leaves = [f"{kind}_{gate}" for gate in cell.gates for kind in "Wb"]
+        self._names = [f"{kind}_{gate}" for gate in cell.gates for kind in "Wb"]
 
     def forward(self, x: Any, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         """x [batch, T_x, n_x] -> (a [batch, T_x, directions * n_a], state after each row's last true step).
@@ -100,7 +100,7 @@ class _Recurrent(nn.Module):
 
     def _core(self) -> list[list[dict[str, Tensor]]]:
         return [
-            [{name: getattr(place, name) for name in self._leaves} for place in layer]
+            [{name: getattr(place, name) for name in self._names} for place in layer]
             for layer in self._places
         ]
 
