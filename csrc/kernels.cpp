@@ -300,7 +300,6 @@ template <class Cell> struct Backward {
             const long rows = share.own_rows(t), before = share.begin - (t ? share.all_rows(t - 1) : 0);
             Spot<false> s{f.of.units, 0, 0, 0, t ? f.a + before * f.of.units : f.state[0],
                    t && f.c ? f.c + before * f.of.units : f.state[1], 0, f.of.units};
-            stack(share.all_rows(t), s.a_prev);
             stage(s, multiplied, rows, after, first, [&](const auto &spot, V d, V *sum) {
                 d += spot.of(f.d_state[0], spot.row) + spot.of(f.d_a, spot.now);
                 spot.to(f.d_state[0], spot.row, Cell::backward(f, spot, d, sum));
@@ -316,16 +315,22 @@ template <class Cell> struct Backward {
         stage(Spot<false>{f.of.units, 0, 0, 0, nullptr, nullptr, 0, 0}, multiplied, multiplied, after, first,
               [&](const auto &s, V d, V *) { s.to(f.d_state[0], s.row, s.of(f.d_state[0], s.row) + d); });
         add_d_b();
+        stack();
     }
-    // [a_prev, x] of a step's rows side by side, every size-th by this thread.
-    void stack(long rows, const float *a_prev)
+    // [a_prev, x] of all rows side by side, of each step every size-th row by this thread: after the walk, whose caches
+    // it would disturb.
+    void stack()
     {
         const long n_a = f.of.units;
-        for (long r = team.me; r < rows; r += team.size) {
-            const long now = share.begin + r;
-            float *to = f.stacked + now * (n_a + f.inputs);
-            memcpy(to, a_prev + r * n_a, sizeof(float) * n_a);
-            if (f.inputs) memcpy(to + n_a, f.x + now * f.inputs, sizeof(float) * f.inputs);
+        const float *a_prev = f.state[0];
+        for (long t = 0, begin = 0; t < f.of.steps; t++) {
+            for (long r = team.me; r < share.all_rows(t); r += team.size) {
+                float *to = f.stacked + (begin + r) * (n_a + f.inputs);
+                memcpy(to, a_prev + r * n_a, sizeof(float) * n_a);
+                if (f.inputs) memcpy(to + n_a, f.x + (begin + r) * f.inputs, sizeof(float) * f.inputs);
+            }
+            a_prev = f.a + begin * n_a;
+            begin += share.all_rows(t);
         }
     }
     void add_d_b() // in the order of the threads, so that the sum is the same every time
