@@ -352,7 +352,8 @@ def test_foreign_files_are_named_and_nothing_of_them_runs(tmp_path: Path):
         "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
         "JSON": b'{"model_type": "lstm", "layers": 2}',
         "a text": b"Once upon a time, there was a model.",
-        "something that begins with": os.urandom(4) + b"\xff" * 40,
+        "something that begins with": b"\xfe\x01\x02\x03" + b"\xff" * 40,
+        r"begins with b'[\xff": b"[" + b"\xff" * 40,
     }
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         for evil in ([Canary(canary)], {"w": [1.0, Canary(canary)]}, Canary(canary)):

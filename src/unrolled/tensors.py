@@ -74,7 +74,7 @@ FOREIGN = (
     (rb"RIFF.{4}WAVE", "a WAV file"),
     (rb"version https://git-lfs", "a Git LFS pointer"),
     (rb"\s*<(?i:!doctype|html)", "an HTML page"),
-    (rb"\s*[\[{]", "a JSON text"),
+    (rb'\s*(?:\{\s*["}]|\[\s*[\]\[{"\-\dtfn])', "a JSON text"),
     (rb"[\t\n\r\x20-\x7e]{8}", "a text"),
 )
 
