@@ -42,6 +42,17 @@ template <class Call, class S> INLINE void gradient(const Call &f, const S &s, l
     sum[gate] += d;
 }
 
+// Zoneout: how much of the new state i is taken over the old one, and what comes of it. Exactly one of them for 1 and 0.
+template <class Call, class S> INLINE V taken(const Call &f, const S &s, int i)
+{
+    return s.read(f.of.taken[i] + s.now * f.of.ld_taken + s.at);
+}
+template <class Call, class S> INLINE V zoned(const Call &f, const S &s, int i, V now, V before)
+{
+    V share = taken(f, s, i);
+    return share * now + (1.0f - share) * before;
+}
+
 template <bool RELU> struct Rnn {
     static constexpr int GATES = 1, SECOND = 0;
 
@@ -49,17 +60,34 @@ template <bool RELU> struct Rnn {
     {
         if constexpr (RELU) z[0] = relu(z[0]);
         else z[0] = tanh(z[0]);
-        s.to(f.a, s.now, z[0]);
+        s.to(f.a, s.now, f.of.taken[0] ? zoned(f, s, 0, z[0], s.of(s.a_prev, s.row)) : z[0]);
     }
     template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
-        V a = s.gate(f.gates, 0);
+        V a = s.gate(f.gates, 0), past = {};
+        if (f.of.taken[0]) {
+            V share = taken(f, s, 0);
+            past = d * (1.0f - share);
+            d = d * share;
+        }
         if constexpr (RELU) d = a <= 0.0f ? V{} : d;
         else d = d * (1.0f - a * a);
         gradient(f, s, 0, d, sum);
-        return V{};
+        return past;
     }
 };
+
+// Of the GRUs, where the share that zoneout takes is a factor of the update gate: the new state, and the part of its
+// gradient that goes by this gate.
+template <class Call, class S> INLINE V shared(const Call &f, const S &s, V v)
+{
+    return f.of.taken[0] ? v * taken(f, s, 0) : v;
+}
+template <class S> INLINE V mixed(const unrolled_forward &f, const S &s, V update, V candidate)
+{
+    update = shared(f, s, update);
+    return update * candidate + (1.0f - update) * s.of(s.a_prev, s.row);
+}
 
 struct GruSimple { // gates c, u
     static constexpr int GATES = 2, SECOND = 0;
@@ -68,14 +96,14 @@ struct GruSimple { // gates c, u
     {
         z[0] = tanh(z[0]);
         z[1] = sigmoid(z[1]);
-        s.to(f.a, s.now, z[1] * z[0] + (1.0f - z[1]) * s.of(s.a_prev, s.row));
+        s.to(f.a, s.now, mixed(f, s, z[1], z[0]));
     }
     template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
-        V candidate = s.gate(f.gates, 0), update = s.gate(f.gates, 1);
-        gradient(f, s, 0, d * update * (1.0f - candidate * candidate), sum);
-        gradient(f, s, 1, d * (candidate - s.of(s.a_prev, s.row)) * update * (1.0f - update), sum);
-        return d * (1.0f - update);
+        V candidate = s.gate(f.gates, 0), update = s.gate(f.gates, 1), whole = shared(f, s, d);
+        gradient(f, s, 0, whole * update * (1.0f - candidate * candidate), sum);
+        gradient(f, s, 1, whole * (candidate - s.of(s.a_prev, s.row)) * update * (1.0f - update), sum);
+        return d - whole * update;
     }
 };
 
@@ -92,15 +120,15 @@ struct Gru { // gates r, u; second c
     {
         V update = s.gate(f.gates, 1);
         z[0] = tanh(z[0]);
-        s.to(f.a, s.now, update * z[0] + (1.0f - update) * s.of(s.a_prev, s.row));
+        s.to(f.a, s.now, mixed(f, s, update, z[0]));
     }
     template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
-        V update = s.gate(f.gates, 1), candidate = s.gate(f.gates, 2);
-        V d_candidate = d * update * (1.0f - candidate * candidate);
-        gradient(f, s, 1, d * (candidate - s.of(s.a_prev, s.row)) * update * (1.0f - update), sum);
+        V update = s.gate(f.gates, 1), candidate = s.gate(f.gates, 2), whole = shared(f, s, d);
+        V d_candidate = whole * update * (1.0f - candidate * candidate);
+        gradient(f, s, 1, whole * (candidate - s.of(s.a_prev, s.row)) * update * (1.0f - update), sum);
         gradient(f, s, 2, d_candidate, sum);
-        return d * (1.0f - update);
+        return d - whole * update;
     }
     template <class S> static V backward_second(const unrolled_backward &f, const S &s, V d, V *sum)
     {
@@ -120,21 +148,35 @@ struct Lstm { // gates u, f, c, o
         z[2] = tanh(z[2]);
         z[3] = sigmoid(z[3]);
         V c = z[0] * z[2] + z[1] * s.of(f.state[1], s.row);
+        V a = z[3] * tanh(c);
+        if (f.of.taken[0]) {
+            a = zoned(f, s, 0, a, s.of(s.a_prev, s.row));
+            c = zoned(f, s, 1, c, s.of(f.state[1], s.row));
+        }
         s.to(f.state[1], s.row, c);
-        s.to(f.a, s.now, z[3] * tanh(c));
+        s.to(f.a, s.now, a);
         if (f.train) s.to(f.c, s.now, c);
     }
     template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
         V update = s.gate(f.gates, 0), forget = s.gate(f.gates, 1);
         V candidate = s.gate(f.gates, 2), output = s.gate(f.gates, 3);
-        V tanh_c = tanh(s.of(f.c, s.now)); // quicker than to keep it
-        V d_c = s.of(f.d_state[1], s.row) + d * output * (1.0f - tanh_c * tanh_c);
+        V c = s.of(f.c, s.now), d_c = s.of(f.d_state[1], s.row), past = {}, c_past = {};
+        if (f.of.taken[0]) {
+            V share = taken(f, s, 0), c_share = taken(f, s, 1);
+            past = d * (1.0f - share);
+            c_past = d_c * (1.0f - c_share);
+            d = d * share;
+            d_c = d_c * c_share;
+            c = update * candidate + forget * s.of(s.c_prev, s.row); // before zoneout
+        }
+        V tanh_c = tanh(c); // quicker than to keep it
+        d_c += d * output * (1.0f - tanh_c * tanh_c);
         gradient(f, s, 0, d_c * candidate * update * (1.0f - update), sum);
         gradient(f, s, 1, d_c * s.of(s.c_prev, s.row) * forget * (1.0f - forget), sum);
         gradient(f, s, 2, d_c * update * (1.0f - candidate * candidate), sum);
         gradient(f, s, 3, d * tanh_c * output * (1.0f - output), sum);
-        s.to(f.d_state[1], s.row, d_c * forget);
-        return V{};
+        s.to(f.d_state[1], s.row, d_c * forget + c_past);
+        return past;
     }
 };

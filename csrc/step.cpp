@@ -143,6 +143,8 @@ template <class Cell> struct Step {
     {
         to.state[0] = f.state[0];
         to.state[1] = f.state[1];
+        to.of.taken[0] = f.taken[0];
+        to.of.taken[1] = f.taken[1];
         scratch = take(STRIP * W * team.size) + team.me * f.rows * STRIP * W;
         to.gates = take(row);
         to.a = take(f.units);

@@ -45,7 +45,7 @@ def test_every_cell_on_every_engine_is_its_equation(capsys):
 
 
 def test_a_sick_kernel_is_found(monkeypatch, capsys):
-    def sick(cell, w, x, state):
+    def sick(cell, w, x, state, taken=None):
         a, after = hoisted(cell, w, x, state)
         return a + 1e-9, after
 
@@ -56,7 +56,7 @@ def test_a_sick_kernel_is_found(monkeypatch, capsys):
 
 
 def test_a_wrong_gradient_is_found(monkeypatch):
-    def sick(cell, w, x, state):
+    def sick(cell, w, x, state, taken=None):
         a, after = hoisted(cell, w, x, state)
         return a + 1e-6 * (a - a.detach()), after  # the values are right
 

@@ -78,7 +78,7 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
         (
             "language",
             ("--minutes", "0.12"),
-            ("--optimizer", "adamw", "--unit", "word", "--weight-dropout", "0.1"),
+            ("--optimizer", "adamw", "--unit", "word", "--weight-dropout", "0.1", "--zoneout", "0.1"),
         ),
         (
             "classify",
@@ -141,7 +141,15 @@ def problem() -> Problem:
 
 CONFIGS = [
     TrainConfig(lr=0.02, average=0.9, dropout=0.2),
-    TrainConfig(lr=0.02, optimizer="adamw", average=0.0, dropout=0.1, variational=True, weight_dropout=0.3),
+    TrainConfig(
+        lr=0.02,
+        optimizer="adamw",
+        average=0.0,
+        dropout=0.1,
+        variational=True,
+        weight_dropout=0.3,
+        zoneout=0.2,
+    ),
     TrainConfig(lr=0.3, optimizer="sgd", momentum=0.9, average=0.5, schedule="plateau", patience=3),
 ]
 

@@ -353,6 +353,7 @@ VARIANTS: list[tuple[object, ...]] = [
     ("--unit", "char", "--embedding", 0, "--documents", "blank"),
     ("--softmax", "adaptive"),
     ("--layers", 2, "--embedding", 6, "--tie", "--dropout", 0.2, "--variational", "--weight-dropout", 0.2),
+    ("--cell", "gru", "--layers", 2, "--zoneout", 0.2),
     ("--optimizer", "adamw", "--schedule", "onecycle", "--average", 0.9, "--label-smoothing", 0.1),
     ("--optimizer", "sgd", "--momentum", 0.9, "--schedule", "plateau", "--lr", 0.5, "--clip", 0),
 ]

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from . import native
-from .cells import NUMPY, Cell, find
+from .cells import NUMPY, Cell, advance, find
 from .engines import Engine
 from .engines.numpy_engine import NumpyEngine
 from .fused import sequence
@@ -95,7 +95,7 @@ def equation(cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...]
     """a of every step, [batch, T, n_a], step by step as the cell's file says."""
     outputs: list[Array] = []
     for t in range(x.shape[1]):
-        state = cell.step(NUMPY, w, state, x[:, t])
+        state = advance(cell, NUMPY, w, state, x[:, t])
         outputs.append(cell.output(state))
     return np.stack(outputs, axis=1)
 

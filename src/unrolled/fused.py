@@ -14,7 +14,7 @@ import ctypes
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -91,7 +91,8 @@ class Call:
     """What does not change between the way there and the way back.
 
     train: whether there will be a way back. split: what threads share out, as unrolled.h numbers it; 0 is the
-    kernel's choice.
+    kernel's choice. taken: of zoneout, how much of each new state is taken, for each of its arrays: of every step
+    [N, n_a], or [n_a] of all alike; nothing without it.
     """
 
     library: Library
@@ -99,6 +100,7 @@ class Call:
     order: Order | None
     train: bool
     split: int
+    taken: TensorState = ()
 
     def packed(self, x: Tensor) -> Tensor:
         """The true steps of x [T * batch, ...] without gaps: [N, ...]."""
@@ -144,13 +146,15 @@ def sequence(
     state: TensorState,
     lengths: Tensor | None = None,
     *,
+    taken: TensorState | None = None,
     reverse: bool = False,
     split: int = 0,
 ) -> tuple[Tensor, TensorState]:
     """x [T, batch, n_x] or ids [T, batch] -> a [T, batch, n_a], zeros past the lengths; the state of each row's end.
 
-    Weights, x and state as kernels.py has them, where `fits`. lengths: [batch], None is T for all; reverse: each row
-    from its last true step to its first. Gradients are had once: that of a gradient needs UNROLLED_KERNEL=reference.
+    Weights, x, state and taken as kernels.py has them, where `fits`. lengths: [batch], None is T for all; reverse:
+    each row from its last true step to its first. Gradients are had once: that of a gradient needs
+    UNROLLED_KERNEL=reference.
     """
     Ws, bs = ([w[f"{kind}_{gate}"].contiguous() for gate in cell.gates] for kind in "Wb")
     if lengths is None and reverse:
@@ -158,6 +162,10 @@ def sequence(
     train = torch.is_grad_enabled() and any(t.requires_grad for t in (*Ws, *bs, x, *state))
     found = None if lengths is None else order(lengths, len(x), reverse=reverse)
     call = Call(library, cell, found, train, split)
+    if taken is not None:
+        call = replace(call, taken=tuple(call.packed(t.flatten(0, 1)).contiguous() for t in taken))
+    elif cell.zoneout:
+        call = replace(call, taken=(torch.full_like(bs[0], 1.0 - cell.zoneout),) * len(cell.state))
     a, *last = _Sequence.apply(call, x, *Ws, *bs, *state)
     return a, tuple(last)
 
@@ -289,6 +297,8 @@ def _sequences(call: Call, W: Tensor, rows: int, batch: int, n_a: int) -> tuple[
     steps, threads = rows // batch if counts is None else len(counts), threads_for(rows * W.shape[0] * n_a)
     sizes = call.library.code(call.cell), threads, call.split, steps, batch, n_a
     of = native.Sequences(*sizes, None if counts is None else counts.data_ptr(), W.data_ptr(), W.stride(0))
+    if call.taken:
+        of.taken, of.ld_taken = _two(call.taken), n_a if call.taken[0].ndim == 2 else 0
     return of, _own.room("work", call.library.work(call.cell, batch, n_a, threads)).data_ptr()
 
 

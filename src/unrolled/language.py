@@ -81,6 +81,7 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         embedding=model.embedding or 0,
         tie=bool(model.tie),
         softmax=model.softmax,
+        zoneout=training.zoneout,
     )
     batch_size, window = training.batch_size or 1, training.window or 1
 

@@ -42,6 +42,7 @@ class NetworkSpec:
     what a head would see (a network that is part of another).
     pooling: what many-to-one sees of all steps. crf: classes are chosen as a whole path (Lafferty et al. 2001).
     front: what numbers go through before the core (fronts/), or none; front_size: how many numbers a step it makes.
+    zoneout: the share of the state that stays as it was at every step (cells.advance).
     neighbours: units of what each output is told by its neighbours among the inputs (neighbours.py), 0 for none.
     Of an encoder-decoder: attention; feeding: whether what attention gave is read at the next step (Luong et al.,
     arXiv 1508.04025v5); decoder_layers; target_embedding: size of the embedding of y; shared: one embedding for both
@@ -73,9 +74,10 @@ class NetworkSpec:
     decoder_layers: int = 0
     target_embedding: int = 0
     shared: bool = False
+    zoneout: float = 0.0
 
     def __post_init__(self) -> None:
-        cells.find(self.cell, self.activation)
+        _ = self.the_cell
         for name in ("n_x", "n_y", "n_a", "layers"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", expected="at least 1")
@@ -162,6 +164,7 @@ class NetworkSpec:
             embedding=0 if self.feeding else n_e,
             softmax="exact" if attends else self.softmax,
             output="features" if attends else "classes",
+            zoneout=self.zoneout,
         )
 
     @property
@@ -178,7 +181,7 @@ class NetworkSpec:
     @property
     def the_cell(self) -> Cell:
         """The cell of this network."""
-        return cells.find(self.cell, self.activation)
+        return cells.find(self.cell, self.activation, self.zoneout)
 
     def inputs(self, layer: int) -> int:
         """The size of x_t as layer `layer` sees it."""
@@ -209,7 +212,7 @@ def from_json(record: Mapping[str, Any], file: object = None) -> NetworkSpec:
     for name in (known.keys() ^ record.keys()) - LATER:
         word = "lacks" if name in known else "has an unknown"
         raise DataError(f"the description of the network {word} '{name[:80]}'", file=file)
-    types = {"int": int, "str": str, "bool": bool}
+    types = {"int": int, "str": str, "bool": bool, "float": float}
     for name, value in record.items():
         if type(value) is not types[known[name]]:
             what = f"the description of the network has {value!r:.80} as '{name}'"
@@ -247,7 +250,7 @@ _CHOICES = {
 }
 LATER = {  # fields that the first model files did not have
     *("multi_hot", "output", "pooling", "crf", "front", "front_size", "neighbours"),
-    *("attention", "feeding", "decoder_layers", "target_embedding", "shared"),
+    *("attention", "feeding", "decoder_layers", "target_embedding", "shared", "zoneout"),
 }
 
 

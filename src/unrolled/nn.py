@@ -6,7 +6,8 @@
     LSTM        as torch.nn.LSTM
 
 state_dict leaves are the lecture's names: `layers.0.forward.W_c`, `layers.0.forward.b_c`, `layers.0.backward.W_c` ...
-Instead of packed sequences, `lengths` [batch] are given: padding never changes an answer.
+Instead of packed sequences, `lengths` [batch] are given: padding never changes an answer. zoneout: the share of units
+that keep their state at a step, drawn by chance while training; in eval mode the state is the mean of such draws.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .cells import NUMPY, Cell
 from .errors import UsageError
 from .layers import plant
 from .network import NetworkSpec, initialise
-from .scan import Dropouts, deep
+from .scan import NO_DROPOUTS, Dropouts, deep
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUSimple"]
 
@@ -41,10 +42,12 @@ class _Recurrent(nn.Module):
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
+        zoneout: float,
     ) -> None:
         super().__init__()
         self.cell, self.n_x, self.n_a, self.num_layers = cell, n_x, n_a, num_layers
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
+        self.zoneout = zoneout
         spec = NetworkSpec(
             n_x=n_x,
             n_y=1,
@@ -82,7 +85,7 @@ class _Recurrent(nn.Module):
             raise UsageError(
                 f"x is {found}", expected=f"[{axes}, {self.n_x}]", hint="lengths= for ragged rows"
             )
-        dropouts = Dropouts(self.dropout if self.training else 0.0)
+        dropouts = Dropouts(self.dropout, zoneout=self.zoneout) if self.training else NO_DROPOUTS
         before = None if state is None else self._flat(state, x.shape[0 if self.batch_first else 1])
         first = self.batch_first
         a, after = deep(self.cell, self._core(), x, before, lengths, dropouts=dropouts, batch_first=first)
@@ -126,9 +129,10 @@ class RNN(_Recurrent):
         dropout: float = 0.0,
         bidirectional: bool = False,
         activation: str = "tanh",
+        zoneout: float = 0.0,
     ) -> None:
-        cell = cells.find("rnn", activation)
-        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional)
+        cell = cells.find("rnn", activation, zoneout)
+        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
 
     @classmethod
     def from_torch(cls, module: nn.RNN) -> RNN:
@@ -153,9 +157,10 @@ class GRUSimple(_Recurrent):
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        zoneout: float = 0.0,
     ) -> None:
-        cell = cells.find("gru-simple")
-        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional)
+        cell = cells.find("gru-simple", zoneout=zoneout)
+        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
 
     @classmethod
     def from_torch(cls, module: nn.GRU) -> GRUSimple:
@@ -178,9 +183,10 @@ class GRU(_Recurrent):
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        zoneout: float = 0.0,
     ) -> None:
-        cell = cells.find("gru")
-        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional)
+        cell = cells.find("gru", zoneout=zoneout)
+        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
 
     @classmethod
     def from_torch(cls, module: nn.GRU) -> GRU:
@@ -203,9 +209,10 @@ class LSTM(_Recurrent):
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        zoneout: float = 0.0,
     ) -> None:
-        cell = cells.find("lstm")
-        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional)
+        cell = cells.find("lstm", zoneout=zoneout)
+        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
 
     @classmethod
     def from_torch(cls, module: nn.LSTM) -> LSTM:
@@ -264,6 +271,8 @@ def _copy_from(ours: _Ours, theirs: nn.RNNBase) -> _Ours:
 
 
 def _copy_to(theirs: _Theirs, ours: _Recurrent) -> _Theirs:
+    if ours.zoneout:
+        raise UsageError("torch has no zoneout: its layer computes another function", hint="zoneout=0.0")
     values: dict[str, Tensor] = {}
     for ending, own in ours.places():
         packed = ours.cell.to_torch(NUMPY, {leaf: p.detach().cpu().numpy() for leaf, p in own.items()})

@@ -25,13 +25,16 @@ class Dropouts:
 
     layer: of the inputs to each layer but the first, and to the head. input: of the embedded input.
     variational: the same units at every step of a sequence (Gal and Ghahramani, arXiv 1512.05287v5). weight: of the
-    recurrent weights, for the whole sequence (DropConnect as in Merity et al., arXiv 1708.02182v1).
+    recurrent weights, for the whole sequence (DropConnect as in Merity et al., arXiv 1708.02182v1). zoneout: of the
+    units of each array of the state, which keep what they had, others at every step (Krueger et al., arXiv
+    1606.01305v4); without it, a cell that has a zoneout takes the mean of such draws.
     """
 
     layer: float = 0.0
     variational: bool = False
     weight: float = 0.0
     input: float = 0.0
+    zoneout: float = 0.0
 
 
 NO_DROPOUTS = Dropouts()
@@ -67,8 +70,10 @@ def _scan(
     lengths: Tensor | None,
     reverse: bool,
     final: bool,
+    taken: TensorState | None = None,
 ) -> tuple[Tensor, TensorState]:
-    """`scan` of x [T, batch, ...] -> (a [T, batch, n_a], state), with lengths where some row is shorter than T."""
+    """`scan` of x [T, batch, ...] -> (a [T, batch, n_a], state), with lengths where some row is shorter than T; taken
+    as kernels.py has it."""
     steps, batch = x.shape[:2]
     if state is None or not steps:
         b = w[f"b_{cell.gates[0]}"]
@@ -77,14 +82,15 @@ def _scan(
             return state[0].new_zeros(0, batch, len(b)), state
     library = quickest(cell, w, x, state)
     if library is not None:
-        return sequence(library, cell, w, x, state, lengths, reverse=reverse)
+        return sequence(library, cell, w, x, state, lengths, taken=taken, reverse=reverse)
     kernel = choose(cell, steps)
     if reverse:
         x = _reverse(x, lengths)
+        taken = None if taken is None else tuple(_reverse(t, lengths) for t in taken)
     if lengths is None or not final:
-        a, state = kernel(cell, w, x, state)  # [T, batch, n_a]
+        a, state = kernel(cell, w, x, state, taken)  # [T, batch, n_a]
     else:
-        a, state = _by_segments(kernel, cell, w, x, state, lengths)
+        a, state = _by_segments(kernel, cell, w, x, state, lengths, taken)
     if reverse:
         a = _reverse(a, lengths)
     if lengths is not None:
@@ -106,8 +112,8 @@ def deep(
     """Layers over each other: core[layer][direction] weights -> (a [batch, T, directions * n_a], state).
 
     The second direction, where there is one, reads backward; the outputs of both stand side by side. Dropout
-    applies between layers, and to the recurrent weights. The state is flat: for each layer, each direction,
-    the cell's arrays [batch, n_a]; see network.state_names. batch_first=False: x and a are [T, batch, ...].
+    applies between layers, to the recurrent weights and to the state. The state is flat: for each layer, each
+    direction, the cell's arrays [batch, n_a]; see network.state_names. batch_first=False: x and a are [T, batch, ...].
     """
     after: list[Tensor] = []
     x = x.transpose(0, 1) if batch_first else x  # [T, batch, ...]
@@ -119,7 +125,8 @@ def deep(
             at = (layer * len(directions) + k) * len(cell.state)
             before = None if state is None else state[at : at + len(cell.state)]
             w = _drop_weights(cell, w, dropouts.weight)
-            a, last = _scan(cell, w, x, before, lengths, k == 1, final)
+            taken = _zone(cell, w, x, dropouts.zoneout)
+            a, last = _scan(cell, w, x, before, lengths, k == 1, final, taken)
             outputs.append(a)
             after.extend(last)
         x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)  # [T, batch, directions * n_a]
@@ -136,14 +143,28 @@ def drop(x: Tensor, share: float, variational: bool = False, time: int = 1) -> T
 
 
 def mask(like: Tensor, share: float) -> Tensor:
-    """As `like`, with 0 at a share of places and elsewhere what keeps the mean, 1 / (1 - share); the share is rounded
-    to 65,536ths. Two random bytes a place; torch's own dropout draws a double, which takes several times as long."""
+    """As `like`, with 0 at a share of places and elsewhere what keeps the mean, 1 / (1 - share)."""
+    dropped = round(share * 65536)
+    return kept(like, share).mul_(65536 / (65536 - dropped) if dropped < 65536 else 0.0)
+
+
+def kept(like: Tensor, share: float) -> Tensor:
+    """As `like`, with 0 at a share of places, rounded to 65,536ths, and else 1. Two random bytes a place; torch's own
+    dropout draws a double, which takes several times as long."""
     made = torch.empty_like(like)  # in memory as `like`, so that both are read from front to back
     places = made.numel()
     drawn = torch.empty(-(-places // 4), dtype=torch.int64, device=like.device).random_(-(2**63), None)
     dropped = round(share * 65536)
     torch.ge(drawn.view(torch.int16)[:places], dropped - 32768, out=made.as_strided((places,), (1,)))
-    return made.mul_(65536 / (65536 - dropped) if dropped < 65536 else 0.0)
+    return made
+
+
+def _zone(cell: Cell, w: TensorWeights, x: Tensor, share: float) -> TensorState | None:
+    if not share:
+        return None
+    b = w[f"b_{cell.gates[0]}"]
+    like = b.new_empty(*x.shape[:2], len(b))  # [T, batch, n_a]
+    return tuple(kept(like, share) for _ in cell.state)
 
 
 def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
@@ -186,7 +207,13 @@ def _reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def _by_segments(
-    kernel: Kernel, cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, lengths: Tensor
+    kernel: Kernel,
+    cell: Cell,
+    w: TensorWeights,
+    x: Tensor,
+    state: TensorState,
+    lengths: Tensor,
+    taken: TensorState | None,
 ) -> tuple[Tensor, TensorState]:
     """Ragged rows with the exact state of each: longest first, and from one end to the next only who is left.
 
@@ -195,10 +222,12 @@ def _by_segments(
     order = torch.argsort(lengths, descending=True, stable=True)  # [batch]
     sorted_lengths: list[int] = lengths[order].tolist()
     x, state = x[:, order], tuple(s[order] for s in state)
+    taken = None if taken is None else tuple(t[:, order] for t in taken)
     begin, outputs, finished = 0, list[Tensor](), list[TensorState]()
     for end in sorted(set(sorted_lengths)):
         if end > begin:
-            a, state = kernel(cell, w, x[begin:end], state)  # [end - begin, left, n_a]
+            now = None if taken is None else tuple(t[begin:end, : x.shape[1]] for t in taken)
+            a, state = kernel(cell, w, x[begin:end], state, now)  # [end - begin, left, n_a]
             outputs.append(F.pad(a, (0, 0, 0, len(sorted_lengths) - a.shape[1])))
         left = sum(length > end for length in sorted_lengths)
         finished.append(tuple(s[left:] for s in state))

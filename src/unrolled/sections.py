@@ -198,6 +198,13 @@ class TrainConfig:
     weight_dropout: float = option(
         0.0, "share of recurrent weights dropped (Merity et al. 2018)", low=0, high=0.95
     )
+    zoneout: float = option(
+        0.0,
+        "share of units that keep their state at a step, by chance; when running, the mean of that "
+        "(Krueger et al. 2017)",
+        low=0,
+        high=0.95,
+    )
     first: float | None = option(
         None,
         "how much more than others a first token weighs (default 8 where each line is a document, else 1)",

@@ -92,6 +92,7 @@ def assemble(config: Config, ready: Ready) -> Job:
         front=front,
         neighbours=model.neighbours or 0,
         front_size=0 if front == "none" else model.front_size or 1,
+        zoneout=training.zoneout,
         **_decoder(config, asked),
     )
     if asked.targets == "each" and spec.steps(2) != 2:

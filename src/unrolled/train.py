@@ -172,9 +172,8 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
 
 def dropouts_of(config: TrainConfig) -> Dropouts:
     """The dropouts that a configuration asks for."""
-    return Dropouts(
-        config.dropout or 0.0, config.variational, config.weight_dropout, config.input_dropout or 0.0
-    )
+    layer, given = config.dropout or 0.0, config.input_dropout or 0.0
+    return Dropouts(layer, config.variational, config.weight_dropout, given, config.zoneout)
 
 
 def step(

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..errors import UsageError, suggest
 from .gru import GRU
 from .gru_simple import GRU_SIMPLE
 from .lstm import LSTM
-from .ops import NUMPY, Array, Cell, Ops, Weights, columns, grouped
+from .ops import NUMPY, Array, Cell, Ops, Weights, advance, columns, grouped
 from .rnn import RNN, RNN_RELU
 
-__all__ = ["CELLS", "NUMPY", "Array", "Cell", "Ops", "Weights", "columns", "find", "grouped"]
+__all__ = ["CELLS", "NUMPY", "Array", "Cell", "Ops", "Weights", "advance", "columns", "find", "grouped"]
 
 CELLS: dict[str, Cell] = {"rnn": RNN, "gru-simple": GRU_SIMPLE, "gru": GRU, "lstm": LSTM}
 
 
-def find(name: str, activation: str = "tanh") -> Cell:
-    """The cell called `name`; `activation` is g1 of the basic RNN, tanh or relu.
+def find(name: str, activation: str = "tanh", zoneout: float = 0.0) -> Cell:
+    """The cell called `name`; `activation` is g1 of the basic RNN, tanh or relu; zoneout: see `advance`.
 
-    Raises UsageError for an unknown name, and for relu with a cell whose equation fixes tanh.
+    Raises UsageError for an unknown name, for relu with a cell whose equation fixes tanh, and for a zoneout that is
+    no share below 1.
     """
     variants = {(cell.name, cell.activation): cell for cell in (*CELLS.values(), RNN_RELU)}
     if name not in CELLS:
@@ -25,4 +28,7 @@ def find(name: str, activation: str = "tanh") -> Cell:
     if (name, activation) not in variants:
         what = f"the cell '{name}' has no activation '{activation}'"
         raise UsageError(what, expected=" or ".join(a for n, a in variants if n == name))
-    return variants[name, activation]
+    if not 0.0 <= zoneout < 1.0:
+        raise UsageError(f"zoneout is {zoneout}", expected="0 or more, below 1")
+    cell = variants[name, activation]
+    return replace(cell, zoneout=zoneout) if zoneout else cell

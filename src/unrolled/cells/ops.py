@@ -45,6 +45,7 @@ class Cell:
     initialise(rng, n_x, n_a) -> weights in float64.
     to_torch(ops, w) -> weight_ih, weight_hh, bias_ih, bias_hh as torch.nn packs them, and from_torch(t, n_a) back;
     both raise UsageError, with the reason, where torch computes another function.
+    zoneout: the share of each array of the state that stays as it was, at every step; see `advance`.
     """
 
     name: str
@@ -56,11 +57,33 @@ class Cell:
     to_torch: Callable[[Ops, Weights], dict[str, Array]]
     from_torch: Callable[[Mapping[str, Array], int], dict[str, Array]]
     activation: str = "tanh"
+    zoneout: float = 0.0
 
     @cached_property
     def gates(self) -> tuple[str, ...]:
         """The letters of all gates and candidates, in the order of their groups."""
         return tuple(gate for group in self.groups for gate in group)
+
+
+def advance(
+    cell: Cell,
+    ops: Ops,
+    w: Weights,
+    state: tuple[Array, ...],
+    x_t: Array,
+    taken: tuple[Array, ...] | None = None,
+) -> tuple[Array, ...]:
+    """The state after a step: the equation, and what zoneout leaves of it (Krueger et al., arXiv 1606.01305v4).
+
+    taken: for each array of the state, [batch, n_a], how much of the new value is taken over the old one; in
+    training 0 or 1, drawn by chance. None: the mean of such draws, 1 - cell.zoneout everywhere.
+    """
+    after = cell.step(ops, w, state, x_t)
+    if taken is None:
+        if not cell.zoneout:
+            return after
+        taken = (1.0 - cell.zoneout,) * len(after)
+    return tuple(k * new + (1 - k) * old for k, new, old in zip(taken, after, state, strict=True))
 
 
 def initialise(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import native, neighbours
-from ..cells import NUMPY, Cell, columns, grouped
+from ..cells import NUMPY, Cell, advance, columns, grouped
 from ..errors import UsageError
 from ..fronts import FRONTS
 from ..network import NetworkSpec, cutoffs, state_sizes
@@ -56,7 +56,7 @@ class Layer:
         """The states after each step; parts: for each group [T, rows, gates * n_a]."""
         ops = grouped(NUMPY, self.cell, lambda i, left, x_t: left @ self.W_a[i] + x_t[i])
         for x_t in zip(*parts, strict=True):
-            state = self.cell.step(ops, {}, state, x_t)
+            state = advance(self.cell, ops, {}, state, x_t)
             yield state
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import Cell
 from ..errors import UsageError, suggest
 
-VERSION = 6  # of the face in unrolled.h
+VERSION = 7  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
@@ -39,6 +39,8 @@ class Sequences(Structure):
         ("counts", c_void_p),
         ("W_a", c_void_p),
         ("ld_W", c_int64),
+        ("taken", c_void_p * 2),
+        ("ld_taken", c_int64),
     )
 
 
@@ -89,6 +91,7 @@ class Layer(Structure):
         ("lines", c_int64),
         ("x", c_void_p),
         ("state", c_void_p * 2),
+        ("taken", c_void_p * 2),
         ("work", c_void_p),
     )
 
