@@ -94,6 +94,43 @@ Left left_of(long rows, long K, long bits, const float *x, float *&work)
     return left;
 }
 
+// Sums of a row as floats. Never inlined: it rounds, and must do so alike wherever it is called from.
+__attribute__((noinline)) void scaled(const I *sum, const float *scales, float scale, float *C, bool add)
+{
+    for (long v = 0; v < STRIP * W; v += W) {
+        V y = __builtin_convertvector(sum[v / W], V) * (load(scales + v) * scale);
+        store(C + v, add ? load(C + v) + y : y);
+    }
+}
+
+// C [rows, STRIP * W] = int8 rows of `left` from `row` on times a strip, += where `add`: at most ROWS rows, for which
+// weights are read once. Sums are exact, so it is all the same how many.
+template <int ROWS>
+void times_bytes(const Left &left, long row, long rows, const Packed &packed, long strip, float *C, bool add)
+{
+    if constexpr (ROWS > 1)
+        if (rows < ROWS) return times_bytes<ROWS - 1>(left, row, rows, packed, strip, C, add);
+    const int8_t *bytes = packed.bytes(strip), *q = left.q + row * 4 * fours(left.K);
+    I sum[ROWS][STRIP];
+    for (int r = 0; r < ROWS; r++) memcpy(sum[r], packed.starts(strip), sizeof sum[r]);
+    for (long k = 0; k < fours(left.K); k++) {
+        Four a[ROWS];
+        UNROLL
+        for (int r = 0; r < ROWS; r++) {
+            int32_t next;
+            memcpy(&next, q + 4 * (r * fours(left.K) + k), sizeof next);
+            a[r] = four(next);
+        }
+        UNROLL
+        for (int v = 0; v < STRIP; v++) {
+            UNROLL
+            for (int r = 0; r < ROWS; r++) sum[r][v] = dot(sum[r][v], a[r], bytes + (k * STRIP + v) * W * 4);
+        }
+    }
+    for (int r = 0; r < ROWS; r++)
+        scaled(sum[r], packed.scales(strip), left.scale[row + r], C + (row + r) * STRIP * W, add);
+}
+
 // C [rows, STRIP * W] = left times a strip, += where `add`.
 void times(const Left &left, const Packed &packed, long strip, float *C, bool add)
 {
@@ -101,24 +138,8 @@ void times(const Left &left, const Packed &packed, long strip, float *C, bool ad
     if (left.bits != 8)
         return product<Alike>(left.rows, left.x, left.K, packed.strip(strip), left.K, packed.width(strip), TILE_VECTORS,
                               C, nothing, add);
-    const int8_t *bytes = packed.bytes(strip);
-    for (long r = 0; r < left.rows; r++) {
-        I sum[STRIP];
-        memcpy(sum, packed.starts(strip), sizeof sum);
-        const int8_t *q = left.q + r * 4 * fours(left.K);
-        for (long k = 0; k < fours(left.K); k++) {
-            int32_t next;
-            memcpy(&next, q + 4 * k, sizeof next);
-            const Four a = four(next);
-            UNROLL
-            for (int v = 0; v < STRIP; v++) sum[v] = dot(sum[v], a, bytes + (k * STRIP + v) * W * 4);
-        }
-        for (int v = 0; v < STRIP; v++) {
-            float *c = C + (r * STRIP + v) * W;
-            V y = __builtin_convertvector(sum[v], V) * (load(packed.scales(strip) + v * W) * left.scale[r]);
-            store(c, add ? load(c) + y : y);
-        }
-    }
+    for (long r = 0; r < left.rows; r += ROWS_OF_BYTES)
+        times_bytes<ROWS_OF_BYTES>(left, r, left.rows - r, packed, strip, C, add);
 }
 
 // This thread's strips of so many. There and back again from one step to the next: where weights do not all fit the

@@ -211,6 +211,30 @@ def test_ties_go_by_id_and_k_may_be_all(name, monkeypatch):
     assert ids.tolist() == [[1, 3, 4, 2, 7, 0, 5, 6, 8]] and best.shape == (1, 9)
 
 
+@cells
+@built
+def test_a_state_that_lies_there_is_not_mistaken_for_another(cell, activation, name, monkeypatch):
+    spec, tensors = network(cell=cell, activation=activation, embedding=5, layers=2)
+    made, exact = engines(spec, tensors, name, monkeypatch)
+    rng = np.random.default_rng(0)
+    streams = {rows: [made.start(rows), exact.start(rows)] for rows in (1, 2, 9)}
+    for turn in range(40):
+        rows, k = int(rng.choice([1, 1, 2, 9])), int(rng.integers(1, 4))
+        x = rng.integers(-1, 9, rows)
+        state, true = streams[rows]
+        if turn % 3 == 2:  # what fails, or is another's, between two steps of a stream
+            with pytest.raises(UsageError):
+                made.step(state if turn % 2 else made.start(rows), np.full(rows, 9), k)
+            made.step(made.start(rows), x, k)
+        if turn % 5 == 4:  # an older one
+            made.step(state, rng.integers(-1, 9, rows), k)
+        out, ids, after = made.step(state, x, k)
+        all_out, _, true = exact.step(true, x)
+        assert np.abs(out - np.take_along_axis(all_out, ids, 1)).max() <= 2e-5
+        assert not any(array.flags.writeable for array in after), "it would change what is stepped from"
+        streams[rows] = [after, true]
+
+
 @built
 def test_an_id_past_the_vocabulary_is_refused(name, monkeypatch):
     spec, tensors = network(embedding=5)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,13 @@ class _HeadWeights:
 class _Buffers:
     """Of so many rows: what goes in and comes out of the C call, and the structures that point to it."""
 
+    run: Callable[[int], int]  # the C function
     call: int  # where the Step stands
     kept: tuple[Any, ...]  # the structures that it points to
     given: Array  # ids [rows], or x [rows, n_x]
     state: Array  # [arrays, rows, n_a]
     arrays: tuple[Array, ...]  # the same one by one
-    each: range  # of them
+    each: Callable[[Array], tuple[Array, ...]]  # of them, of a copy of `state`
     a: int  # which of them is a of the last layer
     y: Array  # [rows, n_y]
     best: Array  # [rows, k]
@@ -68,6 +70,9 @@ class _Own(threading.local):
 
     def __init__(self) -> None:
         self.buffers: dict[tuple[int, int], _Buffers] = {}
+        self.last: tuple[Array, ...] | None = (
+            None  # the state handed out last, whose numbers still lie in "state"
+        )
         self._arrays: dict[str, Array] = {}
 
     def array(self, what: str, *shape: int, kind: type = np.float32) -> Array:
@@ -75,6 +80,7 @@ class _Own(threading.local):
         size = math.prod(shape)
         if what not in self._arrays or self._arrays[what].size < size:
             self._arrays[what] = np.zeros(size, kind)
+            self.buffers, self.last = {}, None  # which point to the old one
         return self._arrays[what][:size].reshape(shape)
 
 
@@ -103,23 +109,26 @@ class Steps:
     def step(
         self, state: tuple[Array, ...], x: Array, k: int | None
     ) -> tuple[Array, NDArray[np.int64], tuple[Array, ...]]:
-        """ids [rows] or numbers [rows, n_x] -> (outputs [rows, k or n_y], their ids, state after).
+        """ids [rows] or numbers [rows, n_x] -> (outputs [rows, k or n_y], their ids, state after, read-only).
 
         The k largest, falling, ties by id; k=None: all, by id. Without a head: a [rows, n_a] for outputs. Raises
         UsageError for an id past the vocabulary.
         """
-        rows = len(state[0])
+        own, rows = self.own, len(state[0])
         k = 0 if k is None or self.head is None else min(k, self.spec.n_y)
-        b = self.own.buffers.get((rows, k)) or self._buffers(rows, k)
-        for into, before in zip(b.arrays, state, strict=True):
-            into[...] = before
+        b = own.buffers.get((rows, k)) or self._buffers(rows, k)
+        there, own.last = state is own.last, None
+        if not there:
+            for into, before in zip(b.arrays, state, strict=True):
+                into[...] = before
         b.given[...] = x
-        if self.library.functions.unrolled_step(b.call):
+        if b.run(b.call):
             raise UsageError(
                 f"the id {int(b.given.max())} is past the vocabulary", expected=f"below {self.spec.n_x}"
             )
         copy = b.state.copy()
-        after = tuple([copy[i] for i in b.each])  # as tuple(copy), in a third of the time
+        copy.setflags(write=False)  # or it might not be what lies in the buffer any more
+        own.last = after = b.each(copy)
         if self.head is None:
             return after[b.a], b.ids, after
         return (b.best.copy(), b.ids.copy(), after) if k else (b.y.copy(), b.ids, after)
@@ -165,7 +174,17 @@ class Steps:
             call.head = ctypes.addressof(head)
         kept = (call, layers, head, work, taken)
         made = _Buffers(
-            ctypes.addressof(call), kept, given, state, tuple(state), range(len(state)), -names, y, best, ids
+            self.library.functions.unrolled_step,
+            ctypes.addressof(call),
+            kept,
+            given,
+            state,
+            tuple(state),
+            _each(len(state)),
+            -names,
+            y,
+            best,
+            ids,
         )
         self.own.buffers[rows, k] = made
         return made
@@ -232,3 +251,8 @@ def _at(array: Array) -> int:
 
 def _two(arrays: tuple[Array, ...]) -> Any:
     return (ctypes.c_void_p * 2)(*map(_at, arrays))
+
+
+def _each(arrays: int) -> Callable[[Array], tuple[Array, ...]]:
+    """`tuple` of an array of so many, in a third of the time."""
+    return itemgetter(*range(arrays)) if arrays > 1 else lambda array: (array[0],)
