@@ -153,14 +153,14 @@ template <class Work> void each_strip(long strips, const Team &team, bool back, 
 template <class Cell> struct Step {
     const unrolled_layer &f;
     Team &team;
-    const bool back;
+    const bool back, first; // of the layers
     const long vectors = up(f.units, W), row = vectors * W * (Cell::GATES + Cell::SECOND);
     float *work = f.work;
     unrolled_forward to{}; // what the cells of cells.h write to
     float *scratch;        // [rows, STRIP * W] of this thread
     const float *x;
 
-    Step(const unrolled_layer &f, Team &team, bool back) : f(f), team(team), back(back)
+    Step(const unrolled_layer &f, Team &team, bool back, bool first) : f(f), team(team), back(back), first(first)
     {
         to.state[0] = f.state[0];
         to.state[1] = f.state[1];
@@ -226,7 +226,7 @@ template <class Cell> struct Step {
         const Left inputs = left_of(f.rows, f.inputs, f.bits, x, work);
         ready(a, true);
         ready(inputs, f.W_x[0]);
-        team.sync();
+        if (!first || f.bits == 8 || x != f.x) team.sync(); // else all is there
         stage<Cell::GATES>(a, inputs, 0, 0, [&](const auto &s, V *z) { Cell::forward(to, s, z); });
         if constexpr (Cell::SECOND) {
             const Left relevant = left_of(f.rows, f.units, f.bits, to.relevant, work);
@@ -236,15 +236,17 @@ template <class Cell> struct Step {
                 Cell::forward_second(to, s, z);
             });
         }
-        if (!team.me) memcpy(f.state[0], to.a, sizeof(float) * f.rows * f.units);
-        team.sync();
+        if (!team.me) memcpy(f.state[0], to.a, sizeof(float) * f.rows * f.units); // what comes next waits for this thread
     }
 };
 
-template <class Cell> void step_of(const unrolled_layer &f, Team &team, bool back) { Step<Cell>(f, team, back).run(); }
+template <class Cell> void step_of(const unrolled_layer &f, Team &team, bool back, bool first)
+{
+    Step<Cell>(f, team, back, first).run();
+}
 
-void (*const STEPS[])(const unrolled_layer &, Team &, bool) = {step_of<Rnn<false>>, step_of<Rnn<true>>, step_of<GruSimple>,
-                                                  step_of<Gru>, step_of<Lstm>};
+void (*const STEPS[])(const unrolled_layer &, Team &, bool, bool) = {
+    step_of<Rnn<false>>, step_of<Rnn<true>>, step_of<GruSimple>, step_of<Gru>, step_of<Lstm>};
 constexpr long CELLS = sizeof STEPS / sizeof *STEPS;
 
 // log(sum of e^y) of y [n].
@@ -312,7 +314,7 @@ void steps_of(const unrolled_steps &f, Team &team)
 {
     for (long layer = 0; layer < f.count; layer++)
         if (f.layers[layer].cell >= 0 && f.layers[layer].cell < CELLS)
-            STEPS[f.layers[layer].cell](f.layers[layer], team, f.back);
+            STEPS[f.layers[layer].cell](f.layers[layer], team, f.back, layer == 0);
     if (f.head) head_of(*f.head, team, f.back);
 }
 

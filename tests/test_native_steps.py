@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
@@ -102,19 +103,33 @@ def test_a_row_has_the_same_bits_in_any_company(cell, activation, name, rows, se
 @cells
 @built
 @pytest.mark.parametrize("bits", [8, 32])
-def test_threads_share_a_step_and_change_no_bit(cell, activation, name, bits, monkeypatch):
+@pytest.mark.parametrize("kind", ["embedding", "looked up", "numbers"])
+def test_threads_share_a_step_and_change_no_bit(cell, activation, name, bits, kind, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setenv("UNROLLED_KERNEL", name)
-    spec, tensors = network(n_a=150, cell=cell, activation=activation, embedding=5, layers=2)
+    monkeypatch.setattr(importlib.import_module("unrolled.native.steps"), "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(importlib.import_module("unrolled.native.steps"), "LARGEST_TABLE", 1 << 14)
+    more = {"n_x": 3000, "embedding": 16} if kind == "looked up" else NETWORKS[kind]
+    spec, tensors = network(n_a=150, cell=cell, activation=activation, **more)
     engines = [NumpyEngine(spec, tensors, bits, threads) for threads in (1, 2, 3)]
     assert [engine._native.threads for engine in engines] == [1, 2, 3]
-    states = [engine.start(4) for engine in engines]
-    for t in range(5):
-        answers = [e.step(s, np.array([t, 1, -1, 2]), 3) for e, s in zip(engines, states, strict=True)]
+    states, rng = [engine.start(4) for engine in engines], np.random.default_rng(0)
+    for _ in range(5):
+        x = inputs(spec, rng, 4)
+        answers = [e.step(s, x, 3) for e, s in zip(engines, states, strict=True)]
         states = [answer[2] for answer in answers]
         for out, ids, state in answers[1:]:
             assert np.array_equal(out, answers[0][0]) and np.array_equal(ids, answers[0][1])
             assert all(map(np.array_equal, state, states[0]))
+
+
+@built
+def test_a_small_step_wakes_no_thread(name):
+    steps = [
+        native.steps(native.libraries()[name], *network(n_a=n_a, ids=False, n_x=n_a), 32, threads=2)
+        for n_a in (32, 300)
+    ]
+    assert [made.threads for made in steps] == [1, 2]
 
 
 def rounded(x):

@@ -80,7 +80,7 @@ class NumpyEngine:
 
     bits: 32, or 8: then everything goes by the native single steps, with weights in int8 and a scale for each row:
     quicker and less exact. threads: that share out a native single step where the process has loaded torch, whose
-    threads they are: worth it from some 256 units on. Raises UsageError for 8 bits where a network cannot go step by
+    threads they are, and it is large enough. Raises UsageError for 8 bits where a network cannot go step by
     step, or nothing was compiled.
     """
 

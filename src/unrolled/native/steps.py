@@ -27,6 +27,8 @@ Array = NDArray[Any]
 # Up to so many floats, what each id adds to the gates is computed beforehand: a second product a step is saved, and
 # the table must not push the weights out of the cache.
 LARGEST_TABLE = 1 << 20
+# Bytes of weights that are worth a thread: to wake one and wait for it takes 1.5 us, as long as to read so many.
+WORTH_A_THREAD = 1 << 18
 MOST_SIZES = 8  # sets of buffers that are kept: a search has few widths
 
 
@@ -193,7 +195,8 @@ class Steps:
 def steps(
     library: Library, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32, threads: int = 1
 ) -> Steps:
-    """Pack a network that reads forward and answers at every step, in float32. threads: see Steps."""
+    """Pack a network that reads forward and answers at every step, in float32. threads: see Steps; at most as many, as
+    each is to have some work."""
     layers: list[_LayerWeights] = []
     for layer in range(spec.layers):
         Ws, bs = (  # of each group of gates, [lanes, n_a + n_x] and [lanes]
@@ -223,7 +226,9 @@ def steps(
         head = _HeadWeights(
             _packed(library, W_y, bits), np.ascontiguousarray(tensors["head.b_y"], np.float32)
         )
-    return Steps(library, spec, bits, tuple(layers), head, threads)
+    read = sum(part.nbytes for layer in layers for part in (*layer.W_a, *layer.W_x))
+    read += head.W.nbytes if head else 0
+    return Steps(library, spec, bits, tuple(layers), head, max(1, min(threads, read // WORTH_A_THREAD)))
 
 
 def _table(spec: NetworkSpec, tensors: Mapping[str, Array], W_x: Array) -> tuple[Array | None, bool]:
