@@ -154,7 +154,7 @@ template <class Cell> struct Step {
     const unrolled_layer &f;
     Team &team;
     const bool back, first; // of the layers
-    const long vectors = up(f.units, W), row = vectors * W * (Cell::GATES + Cell::SECOND);
+    const long vectors = up(f.units, W), row = f.units * (Cell::GATES + Cell::SECOND);
     float *work = f.work;
     unrolled_forward to{}; // what the cells of cells.h write to
     float *scratch;        // [rows, STRIP * W] of this thread
@@ -191,27 +191,29 @@ template <class Cell> struct Step {
     template <int GATES, class Point>
     void stage(const Left &a, const Left &inputs, long which, long column, Point point)
     {
-        const long rows = vectors * W * GATES;
+        const long rows = f.units * GATES;
         const Packed W_a(rows, f.units, f.W_a[which]), W_x(rows, f.inputs, f.W_x[which]);
         each_strip(W_a.strips, team, back, [&](long strip) {
             const long vector = strip * STRIP / GATES, last = vector + STRIP / GATES;
             const long wanted = last < vectors ? last : vectors;
             times(a, W_a, strip, scratch, false);
             if (f.W_x[which]) times(inputs, W_x, strip, scratch, true);
-            for (long v = vector; v < wanted; v++)
+            for (long v = vector; v < wanted; v++) {
+                const long left = f.units - v * W, apart = left < W ? left : W, gates = column + v * GATES * W;
                 for (long r = 0; r < f.rows; r++) {
-                    const long gates = column + v * GATES * W, own = r * row;
-                    Spot<false> s{f.units, v * W, r, r, f.state[0], f.state[1], own + v * Cell::GATES * W, W};
+                    const long own = r * row;
+                    Spot<false> s{f.units, v * W, r, r, f.state[0], f.state[1], own + v * Cell::GATES * W, apart};
                     const float *sum = scratch + r * STRIP * W + (v - vector) * GATES * W;
                     const float *line = f.table && !f.W_x[which] && f.ids[r] >= 0 ? f.table + f.ids[r] * row : nullptr;
                     V z[GATES];
                     for (int g = 0; g < GATES; g++) {
-                        z[g] = load(sum + g * W) + load(f.b + gates + g * W);
-                        if (line) z[g] += load(line + gates + g * W);
+                        z[g] = load(sum + g * apart) + s.read(f.b + gates + g * apart);
+                        if (line) z[g] += s.read(line + gates + g * apart);
                     }
                     point(s, z);
-                    for (int g = 0; g < GATES; g++) store(to.gates + own + gates + g * W, z[g]);
+                    for (int g = 0; g < GATES; g++) s.write(to.gates + own + gates + g * apart, z[g]);
                 }
+            }
         });
         team.sync();
     }
@@ -232,7 +234,7 @@ template <class Cell> struct Step {
             const Left relevant = left_of(f.rows, f.units, f.bits, to.relevant, work);
             ready(relevant, true);
             team.sync();
-            stage<1>(relevant, inputs, 1, vectors * Cell::GATES * W, [&](const auto &s, V *z) {
+            stage<1>(relevant, inputs, 1, f.units * Cell::GATES, [&](const auto &s, V *z) {
                 Cell::forward_second(to, s, z);
             });
         }

@@ -93,10 +93,9 @@ void unrolled_cross_entropy(const unrolled_entropy *call);
 // exact. A row's result has the same bits whatever rows stand beside it.
 //
 // Here `lanes` are what `row` is above, but interleaved, so that what is used together lies together: the gates of a
-// group stand vector by vector, ceil(n_a / W) of them,
+// group stand vector by vector, W units of each gate, and of the last vector those that are left,
 //     LSTM [vectors][u f c o][W]   simplified GRU [vectors][c u][W]   RNN [vectors][a][W]
 //     GRU  [vectors][r u][W] and behind it [vectors][c][W]: its candidate multiplies another left operand
-// Rows of a matrix and entries of b for lanes past n_a must be zeros.
 
 typedef struct {
     int64_t cell, rows, units, inputs;

@@ -15,16 +15,14 @@ Array = NDArray[Any]
 
 
 def interleave(library: Library, cell: Cell, parts: Sequence[Array]) -> list[Array]:
-    """A part [n_a, ...] of each gate -> for each group of gates the joined [lanes, ...], float32. Lanes past n_a are
-    zeros."""
+    """A part [n_a, ...] of each gate -> for each group of gates the joined [lanes, ...], float32."""
     own = dict(zip(cell.gates, parts, strict=True))
     found: list[Array] = []
     for group in cell.groups:
         stacked = np.stack([own[gate] for gate in group], axis=1).astype(np.float32)  # [n_a, gates, ...]
         n_a, gates, *rest = stacked.shape
-        vectors = -(-n_a // library.width)
-        padded = np.zeros((vectors * library.width, gates, *rest), np.float32)
-        padded[:n_a] = stacked
-        by_vector = padded.reshape(vectors, library.width, gates, *rest).swapaxes(1, 2)
-        found.append(by_vector.reshape(vectors * gates * library.width, *rest))
+        whole = n_a - n_a % library.width
+        by_vector = stacked[:whole].reshape(-1, library.width, gates, *rest).swapaxes(1, 2)
+        ends = by_vector.reshape(whole * gates, *rest), stacked[whole:].swapaxes(0, 1).reshape(-1, *rest)
+        found.append(np.concatenate(ends))
     return found

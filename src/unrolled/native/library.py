@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import Cell
 from ..errors import UsageError, suggest
 
-VERSION = 7  # of the face in unrolled.h
+VERSION = 8  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say

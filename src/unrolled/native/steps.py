@@ -129,7 +129,7 @@ class Steps:
                 f"the id {int(b.given.max())} is past the vocabulary", expected=f"below {self.spec.n_x}"
             )
         copy = b.state.copy()
-        copy.setflags(write=False)  # or it might not be what lies in the buffer any more
+        copy.setflags(False)  # not to be written, or it might not be what lies in the buffer any more
         own.last = after = b.each(copy)
         if self.head is None:
             return after[b.a], b.ids, after
