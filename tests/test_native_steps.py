@@ -289,4 +289,4 @@ def test_buffers_are_kept_for_a_few_sizes_only(name):
         state = tuple(np.zeros((rows, 21), np.float32) for _ in "ac")
         out, _, _ = steps.step(state, np.zeros(rows, np.int64), None)
         assert out.shape == (rows, 9)
-    assert len(steps.own.buffers) <= 8
+    assert len(steps.each_thread.own.buffers) <= 8

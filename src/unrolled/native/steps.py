@@ -66,15 +66,13 @@ class _Buffers:
     ids: NDArray[np.int64]  # [rows, k], or of all outputs [rows, n_y]
 
 
-class _Own(threading.local):
+class _Own:
     """What a thread has of its own: buffers by (rows, k), and the arrays that they share, whatever their sizes, as a
     search's rows become fewer at every step."""
 
     def __init__(self) -> None:
         self.buffers: dict[tuple[int, int], _Buffers] = {}
-        self.last: tuple[Array, ...] | None = (
-            None  # the state handed out last, whose numbers still lie in "state"
-        )
+        self.last: tuple[Array, ...] | None = None  # what was handed out last, and still lies in "state"
         self._arrays: dict[str, Array] = {}
 
     def array(self, what: str, *shape: int, kind: type = np.float32) -> Array:
@@ -84,6 +82,13 @@ class _Own(threading.local):
             self._arrays[what] = np.zeros(size, kind)
             self.buffers, self.last = {}, None  # which point to the old one
         return self._arrays[what][:size].reshape(shape)
+
+
+class _Threads(threading.local):
+    """Each thread's own."""
+
+    def __init__(self) -> None:
+        self.own = _Own()
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +106,7 @@ class Steps:
     layers: tuple[_LayerWeights, ...]
     head: _HeadWeights | None
     threads: int = 1
-    own: _Own = field(default_factory=_Own)
+    each_thread: _Threads = field(default_factory=_Threads)
 
     @property
     def has_head(self) -> bool:
@@ -116,9 +121,9 @@ class Steps:
         The k largest, falling, ties by id; k=None: all, by id. Without a head: a [rows, n_a] for outputs. Raises
         UsageError for an id past the vocabulary.
         """
-        own, rows = self.own, len(state[0])
+        own, rows = self.each_thread.own, len(state[0])
         k = 0 if k is None or self.head is None else min(k, self.spec.n_y)
-        b = own.buffers.get((rows, k)) or self._buffers(rows, k)
+        b = own.buffers.get((rows, k)) or self._buffers(own, rows, k)
         there, own.last = state is own.last, None
         if not there:
             for into, before in zip(b.arrays, state, strict=True):
@@ -129,16 +134,16 @@ class Steps:
                 f"the id {int(b.given.max())} is past the vocabulary", expected=f"below {self.spec.n_x}"
             )
         copy = b.state.copy()
-        copy.setflags(False)  # not to be written, or it might not be what lies in the buffer any more
+        copy.setflags(write=False)  # or it might not be what lies in the buffer any more
         own.last = after = b.each(copy)
         if self.head is None:
             return after[b.a], b.ids, after
         return (b.best.copy(), b.ids.copy(), after) if k else (b.y.copy(), b.ids, after)
 
-    def _buffers(self, rows: int, k: int) -> _Buffers:
-        if len(self.own.buffers) >= MOST_SIZES:
-            self.own.buffers.clear()
-        spec, names, own = self.spec, len(self.spec.the_cell.state), self.own
+    def _buffers(self, own: _Own, rows: int, k: int) -> _Buffers:
+        if len(own.buffers) >= MOST_SIZES:
+            own.buffers.clear()
+        spec, names = self.spec, len(self.spec.the_cell.state)
         if self.layers[0].table is not None:
             given = own.array("given", rows, kind=np.int64)
         else:
@@ -188,7 +193,7 @@ class Steps:
             best,
             ids,
         )
-        self.own.buffers[rows, k] = made
+        own.buffers[rows, k] = made
         return made
 
 
