@@ -124,6 +124,16 @@ def test_sizes_at_the_edges(cell, name, split, case):
 
 @cells
 @built
+@pytest.mark.parametrize("case", [Case([9, 7, 7, 2, 0], 4, 6), Case([5] * 4, 3, 40)], ids=["ragged", "dense"])
+def test_narrow_gradients_are_summed_in_parts(cell, name, case, monkeypatch):
+    monkeypatch.setattr(fused, "MANY", 1)
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        compare(cell, native.libraries()[name], case)
+
+
+@cells
+@built
 def test_values_are_those_of_the_oracle(cell, name):
     case = Case([6, 2, 0, 4], 3, 11, 5)
     leaves, names = case.leaves(cell)
