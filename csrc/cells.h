@@ -42,15 +42,26 @@ template <class Call, class S> INLINE void gradient(const Call &f, const S &s, l
     sum[gate] += d;
 }
 
-// Zoneout: how much of the new state i is taken over the old one, and what comes of it. Exactly one of them for 1 and 0.
+// Zoneout: how much of the new state i is taken over the old one.
+template <class Call> INLINE bool zones(const Call &f) { return f.of.taken[0] || f.of.zoneout > 0.0f; }
 template <class Call, class S> INLINE V taken(const Call &f, const S &s, int i)
 {
-    return s.read(f.of.taken[i] + s.now * f.of.ld_taken + s.at);
+    return f.of.taken[i] ? s.of(f.of.taken[i], s.now) : all(1.0f - f.of.zoneout);
 }
-template <class Call, class S> INLINE V zoned(const Call &f, const S &s, int i, V now, V before)
+// What comes of both, exactly one of them for 1 and 0. old: [batch, n_a].
+template <class Call, class S> INLINE V zoned(const Call &f, const S &s, int i, V now, const float *old)
 {
+    if (!zones(f)) return now;
     V share = taken(f, s, i);
-    return share * now + (1.0f - share) * before;
+    return share * now + (1.0f - share) * s.of(old, s.row);
+}
+// d: the gradient of what came of both -> that of the old one; d becomes that of the new one.
+template <class Call, class S> INLINE V past(const Call &f, const S &s, int i, V &d)
+{
+    if (!zones(f)) return V{};
+    V share = taken(f, s, i), whole = d;
+    d = whole * share;
+    return whole * (1.0f - share);
 }
 
 template <bool RELU> struct Rnn {
@@ -60,20 +71,15 @@ template <bool RELU> struct Rnn {
     {
         if constexpr (RELU) z[0] = relu(z[0]);
         else z[0] = tanh(z[0]);
-        s.to(f.a, s.now, f.of.taken[0] ? zoned(f, s, 0, z[0], s.of(s.a_prev, s.row)) : z[0]);
+        s.to(f.a, s.now, zoned(f, s, 0, z[0], s.a_prev));
     }
     template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
-        V a = s.gate(f.gates, 0), past = {};
-        if (f.of.taken[0]) {
-            V share = taken(f, s, 0);
-            past = d * (1.0f - share);
-            d = d * share;
-        }
+        V a = s.gate(f.gates, 0), kept = past(f, s, 0, d);
         if constexpr (RELU) d = a <= 0.0f ? V{} : d;
         else d = d * (1.0f - a * a);
         gradient(f, s, 0, d, sum);
-        return past;
+        return kept;
     }
 };
 
@@ -81,7 +87,7 @@ template <bool RELU> struct Rnn {
 // gradient that goes by this gate.
 template <class Call, class S> INLINE V shared(const Call &f, const S &s, V v)
 {
-    return f.of.taken[0] ? v * taken(f, s, 0) : v;
+    return zones(f) ? v * taken(f, s, 0) : v;
 }
 template <class S> INLINE V mixed(const unrolled_forward &f, const S &s, V update, V candidate)
 {
@@ -148,35 +154,24 @@ struct Lstm { // gates u, f, c, o
         z[2] = tanh(z[2]);
         z[3] = sigmoid(z[3]);
         V c = z[0] * z[2] + z[1] * s.of(f.state[1], s.row);
-        V a = z[3] * tanh(c);
-        if (f.of.taken[0]) {
-            a = zoned(f, s, 0, a, s.of(s.a_prev, s.row));
-            c = zoned(f, s, 1, c, s.of(f.state[1], s.row));
-        }
+        s.to(f.a, s.now, zoned(f, s, 0, z[3] * tanh(c), s.a_prev));
+        c = zoned(f, s, 1, c, f.state[1]);
         s.to(f.state[1], s.row, c);
-        s.to(f.a, s.now, a);
         if (f.train) s.to(f.c, s.now, c);
     }
     template <class S> static V backward(const unrolled_backward &f, const S &s, V d, V *sum)
     {
         V update = s.gate(f.gates, 0), forget = s.gate(f.gates, 1);
         V candidate = s.gate(f.gates, 2), output = s.gate(f.gates, 3);
-        V c = s.of(f.c, s.now), d_c = s.of(f.d_state[1], s.row), past = {}, c_past = {};
-        if (f.of.taken[0]) {
-            V share = taken(f, s, 0), c_share = taken(f, s, 1);
-            past = d * (1.0f - share);
-            c_past = d_c * (1.0f - c_share);
-            d = d * share;
-            d_c = d_c * c_share;
-            c = update * candidate + forget * s.of(s.c_prev, s.row); // before zoneout
-        }
-        V tanh_c = tanh(c); // quicker than to keep it
+        V d_c = s.of(f.d_state[1], s.row), kept = past(f, s, 0, d), c_kept = past(f, s, 1, d_c);
+        // c before zoneout; it and its tanh are computed anew, which is quicker than to keep them.
+        V c = zones(f) ? update * candidate + forget * s.of(s.c_prev, s.row) : s.of(f.c, s.now), tanh_c = tanh(c);
         d_c += d * output * (1.0f - tanh_c * tanh_c);
         gradient(f, s, 0, d_c * candidate * update * (1.0f - update), sum);
         gradient(f, s, 1, d_c * s.of(s.c_prev, s.row) * forget * (1.0f - forget), sum);
         gradient(f, s, 2, d_c * update * (1.0f - candidate * candidate), sum);
         gradient(f, s, 3, d * tanh_c * output * (1.0f - output), sum);
-        s.to(f.d_state[1], s.row, d_c * forget + c_past);
-        return past;
+        s.to(f.d_state[1], s.row, d_c * forget + c_kept);
+        return kept;
     }
 };

@@ -94,6 +94,8 @@ Left left_of(long rows, long K, long bits, const float *x, float *&work)
     return left;
 }
 
+constexpr int ROWS_OF_BYTES = W < 16 ? 2 : 4; // that share a reading of the weights, while their sums fit registers
+
 // Sums of a row as floats. Never inlined: it rounds, and must do so alike wherever it is called from.
 __attribute__((noinline)) void scaled(const I *sum, const float *scales, float scale, float *C, bool add)
 {
@@ -164,8 +166,7 @@ template <class Cell> struct Step {
     {
         to.state[0] = f.state[0];
         to.state[1] = f.state[1];
-        to.of.taken[0] = f.taken[0];
-        to.of.taken[1] = f.taken[1];
+        to.of.zoneout = f.zoneout;
         scratch = take(STRIP * W * team.size) + team.me * f.rows * STRIP * W;
         to.gates = take(row);
         to.a = take(f.units);

@@ -28,10 +28,10 @@ typedef struct {
     const int64_t *counts; // [steps] or NULL
     const float *W_a;      // [row, n_a]; leading dimension ld_W
     int64_t ld_W;
-    // Zoneout: how much of the new a (or c), and of an LSTM's new c, is taken over the old one, at each step of each
-    // sequence: [N, n_a] of leading dimension ld_taken, 0 where all rows are one and the same. NULL: all of it.
+    // Zoneout: how much of the new a (or c), and of an LSTM's new c, is taken over the old one, [N, n_a]. NULL: its mean
+    // everywhere, 1 - zoneout.
     const float *taken[2];
-    int64_t ld_taken;
+    float zoneout;
 } unrolled_sequences; // what both ways share
 
 typedef struct {
@@ -108,7 +108,7 @@ typedef struct {
     int64_t lines;         // of the table
     const float *x;        // [rows, inputs] where there is no table. May be state[0] of the layer below
     float *state[2];       // [rows, n_a] in: before the step; out: after it
-    const float *taken[2]; // [n_a] as in unrolled_sequences, for all rows; NULL: all of it
+    float zoneout;         // as in unrolled_sequences
     float *work;           // scratch, unrolled_step_work() floats; layers and head share it
 } unrolled_layer;
 

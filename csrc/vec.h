@@ -165,7 +165,7 @@ INLINE float total(V v)
 // four of w. The multiplying instructions want one factor without a sign: |four|, and w with the sign of four; or where
 // the sum has room for it, four + SHIFT, and then `sum` begins with -SHIFT times all that the lane has of w.
 #if defined(__AVX512VNNI__)
-constexpr int SHIFT = 128, ROWS_OF_BYTES = 4; // rows that share a reading of the weights
+constexpr int SHIFT = 128;
 struct Four { __m512i shifted; };
 INLINE Four four(int32_t a) { return {_mm512_set1_epi32(a ^ (int32_t)0x80808080)}; }
 INLINE I dot(I sum, Four a, const int8_t *w)
@@ -173,11 +173,7 @@ INLINE I dot(I sum, Four a, const int8_t *w)
     return (I)_mm512_dpbusd_epi32((__m512i)sum, a.shifted, _mm512_loadu_si512(w));
 }
 #else
-#if defined(__AVX512F__)
-constexpr int SHIFT = 0, ROWS_OF_BYTES = 4;
-#else
-constexpr int SHIFT = 0, ROWS_OF_BYTES = 2;
-#endif
+constexpr int SHIFT = 0;
 #endif
 #if defined(__AVX512VNNI__)
 #elif defined(__AVX512F__)

@@ -249,12 +249,11 @@ def test_layers_draw_in_training_and_take_the_mean_else(made):
     torch.manual_seed(0)
     module, x = made(3, 6, num_layers=2, zoneout=0.4), torch.randn(2, 5, 3)
     assert not torch.equal(module(x)[0], module(x)[0])
-    module.eval()
+    module.eval()  # torch's word for a finished module, whose states are means
     mean = module(x)[0]
     assert torch.equal(module(x)[0], mean)
     plain = made(3, 6, num_layers=2)
     plain.load_state_dict(module.state_dict())
-    plain.eval()
     assert float((plain(x)[0] - mean).detach().abs().max()) > 1e-3
     with pytest.raises(UsageError, match=r"torch has no|computes another function"):
         module.to_torch()

@@ -91,8 +91,8 @@ class Call:
     """What does not change between the way there and the way back.
 
     train: whether there will be a way back. split: what threads share out, as unrolled.h numbers it; 0 is the
-    kernel's choice. taken: of zoneout, how much of each new state is taken, for each of its arrays: of every step
-    [N, n_a], or [n_a] of all alike; nothing without it.
+    kernel's choice. taken: of zoneout, how much of each new state is taken at every step, [N, n_a] for each of its
+    arrays; nothing: its mean, everywhere.
     """
 
     library: Library
@@ -164,8 +164,6 @@ def sequence(
     call = Call(library, cell, found, train, split)
     if taken is not None:
         call = replace(call, taken=tuple(call.packed(t.flatten(0, 1)).contiguous() for t in taken))
-    elif cell.zoneout:
-        call = replace(call, taken=(torch.full_like(bs[0], 1.0 - cell.zoneout),) * len(cell.state))
     a, *last = _Sequence.apply(call, x, *Ws, *bs, *state)
     return a, tuple(last)
 
@@ -318,8 +316,7 @@ def _sequences(call: Call, W: Tensor, rows: int, batch: int, n_a: int) -> tuple[
     steps, threads = rows // batch if counts is None else len(counts), threads_for(rows * W.shape[0] * n_a)
     sizes = call.library.code(call.cell), threads, call.split, steps, batch, n_a
     of = native.Sequences(*sizes, None if counts is None else counts.data_ptr(), W.data_ptr(), W.stride(0))
-    if call.taken:
-        of.taken, of.ld_taken = _two(call.taken), n_a if call.taken[0].ndim == 2 else 0
+    of.taken, of.zoneout = _two(call.taken), call.cell.zoneout
     return of, _own.room("work", call.library.work(call.cell, batch, n_a, threads)).data_ptr()
 
 

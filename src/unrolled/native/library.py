@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from ctypes import POINTER, Structure, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_float, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import Cell
 from ..errors import UsageError, suggest
 
-VERSION = 8  # of the face in unrolled.h
+VERSION = 9  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
 _SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
 FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
@@ -40,7 +40,7 @@ class Sequences(Structure):
         ("W_a", c_void_p),
         ("ld_W", c_int64),
         ("taken", c_void_p * 2),
-        ("ld_taken", c_int64),
+        ("zoneout", c_float),
     )
 
 
@@ -91,7 +91,7 @@ class Layer(Structure):
         ("lines", c_int64),
         ("x", c_void_p),
         ("state", c_void_p * 2),
-        ("taken", c_void_p * 2),
+        ("zoneout", c_float),
         ("work", c_void_p),
     )
 

@@ -33,10 +33,7 @@ class Whole:
         relevant = np.empty((1, self.n_a), np.float32)
         work = np.empty(self.library.work(self.cell, 1, self.n_a, 1), np.float32)
         of = Sequences(self.library.code(self.cell), 1, 0, len(x), 1, self.n_a)
-        of.W_a, of.ld_W = self.W.ctypes.data, self.W.shape[1]
-        if self.cell.zoneout:
-            taken = np.full(self.n_a, 1.0 - self.cell.zoneout, np.float32)
-            of.taken = (ctypes.c_void_p * 2)(*(taken.ctypes.data for _ in after))
+        of.W_a, of.ld_W, of.zoneout = self.W.ctypes.data, self.W.shape[1], self.cell.zoneout
         call = Forward(of, False, self.b.ctypes.data, gates.ctypes.data, a.ctypes.data)
         call.state = (ctypes.c_void_p * 2)(*(s.ctypes.data for s in after))
         call.relevant, call.work = relevant.ctypes.data, work.ctypes.data

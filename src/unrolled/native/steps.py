@@ -156,17 +156,14 @@ class Steps:
         work = own.array(
             "work", int(self.library.functions.unrolled_step_work(rows, spec.n_a, widest, self.threads))
         )
-        taken = np.full(spec.n_a, 1.0 - spec.zoneout, np.float32) if spec.zoneout else None
         layers = (Layer * spec.layers)()
         for i, (layer, weights) in enumerate(zip(layers, self.layers, strict=True)):
             layer.cell, layer.rows, layer.units = self.library.code(spec.the_cell), rows, spec.n_a
-            layer.inputs, layer.bits = weights.n_x, self.bits
+            layer.inputs, layer.bits, layer.zoneout = weights.n_x, self.bits, spec.zoneout
             layer.W_a, layer.W_x = _two(weights.W_a), _two(weights.W_x)
             layer.b, layer.work = _at(weights.b), _at(work)
             layer.state = _two(tuple(state[i * names : (i + 1) * names]))
             layer.x = _at(state[(i - 1) * names]) if i else _at(given)
-            if taken is not None:
-                layer.taken = _two((taken,) * names)
             if weights.table is not None:
                 layer.table, layer.ids, layer.lines = _at(weights.table), _at(given), len(weights.table)
         head = None
@@ -179,7 +176,7 @@ class Steps:
         call = Step(ctypes.addressof(layers), spec.layers, None, self.threads)
         if head is not None:
             call.head = ctypes.addressof(head)
-        kept = (call, layers, head, work, taken)
+        kept = (call, layers, head, work)
         made = _Buffers(
             self.library.functions.unrolled_step,
             ctypes.addressof(call),
