@@ -25,7 +25,7 @@ from joeynmt.prediction import predict, prepare
 from joeynmt.training import TrainManager
 from plain_translate import ROWS, asked, clock, rate, tell
 
-from unrolled.inputs.tokens import Reading, learn_reading
+from unrolled.tasks.inputs.tokens import Reading, learn_reading
 
 Pieces = tuple[list[str], list[str]]  # of a pair
 PARTS = ("train", "dev", "test")

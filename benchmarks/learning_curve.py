@@ -19,8 +19,8 @@ from typing import Any
 from classes import SETS, Parts, baseline_rows, means, toolkit_rows
 from common import data_folder, finish, parser, record
 
-from unrolled.config import build
-from unrolled.labelled import from_files
+from unrolled.core.config import build
+from unrolled.datasets.example_dataset import from_files
 
 
 def shorten(parts: Parts, count: int, work: Path, name: str) -> Parts:

@@ -44,7 +44,7 @@ class Plain(nn.Module):
 
 def plain(job: Job) -> nn.Module:
     """The same network as `network`, its weights in torch's form."""
-    from unrolled.cells import NUMPY, find
+    from unrolled.models.cells import NUMPY, find
 
     layers, units = job["size"]
     model, given = Plain(layers, units, job["dropout"]), network(job).weights()
@@ -68,8 +68,8 @@ def plain(job: Job) -> nn.Module:
 
 def network(job: Job) -> Any:
     """unrolled's network."""
-    from unrolled.architectures import build
-    from unrolled.network import NetworkSpec
+    from unrolled.nn.architectures import build
+    from unrolled.models.network_spec import NetworkSpec
 
     layers, units = job["size"]
     spec = NetworkSpec(n_x=WORDS, n_y=WORDS, n_a=units, layers=layers, embedding=units)
@@ -117,7 +117,7 @@ def torch_tuned(job: Job) -> Callable[[], float]:
 def our_step(job: Job) -> Callable[[], float]:
     """As the training loop does it."""
     from unrolled import tune
-    from unrolled.scan import Dropouts
+    from unrolled.nn.scan import Dropouts
 
     tune()
     model, (x, y) = network(job), batch(job)

@@ -22,9 +22,9 @@ from common import parser
 from onnx_layer import layer, onnx_session
 from turns import Contender, Job, add_turns, compete, ratio, serve
 
-from unrolled import native
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.network import NetworkSpec, initialise
+from unrolled.models import native
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.network_spec import NetworkSpec, initialise
 
 UNITS = "128,200,256,512,650"
 

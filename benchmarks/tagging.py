@@ -19,13 +19,13 @@ from typing import Any
 
 from common import data_folder, finish, parser, record, toolkit
 
-from unrolled.baselines import Baseline
-from unrolled.baselines.majority import majority_tag
-from unrolled.baselines.tags import crf, word_tag
-from unrolled.config import build
-from unrolled.labelled import from_files
-from unrolled.metrics import spans
-from unrolled.types import Example
+from unrolled.analysis.baselines import Baseline
+from unrolled.analysis.baselines.majority import majority_tag
+from unrolled.analysis.baselines.tags import crf, word_tag
+from unrolled.core.config import build
+from unrolled.datasets.example_dataset import from_files
+from unrolled.tasks.metrics import spans
+from unrolled.core.types import Example
 
 SETS = {
     "ewt": (

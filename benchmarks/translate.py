@@ -153,7 +153,7 @@ def run_dates(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path
 def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """Letters to phones, measured as the published figures are (Bisani and Ney 2008): a word is right where it is said
     in any of its ways, and phones count against the nearest of them. `wer_first`: against the first way alone."""
-    from unrolled.metrics.edits import Edits, edits
+    from unrolled.tasks.metrics.edit_distance import Edits, edits
 
     parts, known = spelling()
     files = write(folder, parts)
@@ -236,8 +236,8 @@ def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
 
 def ours(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
     """All defaults."""
-    from unrolled import modelfile
-    from unrolled.outputs import OUTPUTS
+    from unrolled.models import model_file as modelfile
+    from unrolled.tasks.outputs import OUTPUTS
 
     spent = trained(o, folder / "m", files["train"], files["dev"], *budget(o, 20))
     model, y = modelfile.load(folder / "m"), texts["train"][1]
@@ -315,8 +315,8 @@ def scores(truth: list[str], said: list[str]) -> dict[str, float]:
 
 def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """The same search sentence by sentence and 32 side by side; both must write the same."""
-    from unrolled import using
-    from unrolled.types import Example, Place
+    from unrolled.inference import predictor as using
+    from unrolled.core.types import Example, Place
 
     model = using.open_trained(o.files[0])
     lines = [line for line in o.files[1].read_text(encoding="utf-8").splitlines() if line.strip()][:400]

@@ -116,7 +116,7 @@ def compete(
     seconds = take_turns(
         list(contenders), jobs, rounds=asked.rounds, seconds=asked.seconds, threads=asked.threads
     )
-    from unrolled import native  # late: a contender's process may do without the package
+    from unrolled.models import native  # late: a contender's process may do without the package
 
     rows = [row(job, times) for job, times in zip(jobs, seconds, strict=True)]
     settings = {"rounds": asked.rounds, "seconds": asked.seconds, "threads": asked.threads}

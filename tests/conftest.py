@@ -43,7 +43,7 @@ def two_threads_however_small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """Native kernels share out even the smallest work between two threads."""
     import torch  # late: most tests need none
 
-    from unrolled import fused
+    from unrolled.nn.kernels import native_sequence as fused
 
     threads = torch.get_num_threads()
     torch.set_num_threads(2)

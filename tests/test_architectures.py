@@ -9,11 +9,19 @@ import pytest
 import torch
 
 from tolerances import FLOAT64
-from unrolled.architectures import Network, build, one_to_many
-from unrolled.errors import DataError, UsageError
-from unrolled.layers import Dropouts, outputs
-from unrolled.losses import Criterion, cross_entropy
-from unrolled.network import NetworkSpec, cutoffs, from_json, initialise, parameters, shapes, state_names
+from unrolled.nn.architectures import Network, build, one_to_many
+from unrolled.core.errors import DataError, UsageError
+from unrolled.nn.embedding_and_head import Dropouts, outputs
+from unrolled.nn.losses import Criterion, cross_entropy
+from unrolled.models.network_spec import (
+    NetworkSpec,
+    cutoffs,
+    from_json,
+    initialise,
+    parameters,
+    shapes,
+    state_names,
+)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,10 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.baselines import BASELINES, common, dtw, forecast, majority, sequences, tags, text
-from unrolled.errors import DataError, MissingExtra, UsageError
-from unrolled.sentences import make
-from unrolled.types import Example, Place
+from unrolled.analysis.baselines import (
+    BASELINES,
+    example_arrays as common,
+    dtw,
+    forecast,
+    majority,
+    mlp as sequences,
+    tags,
+    bag_of_words as text,
+)
+from unrolled.core.errors import DataError, MissingExtra, UsageError
+from unrolled.demo.sentence_maker import make
+from unrolled.core.types import Example, Place
 
 
 def examples(xs, ys) -> list[Example]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.batching import (
+from unrolled.datasets.token_batches import (
     LONG,
     NOTHING,
     START,
@@ -22,9 +22,9 @@ from unrolled.batching import (
     permuted,
     splitmix64,
 )
-from unrolled.store import Store
-from unrolled.types import Batch
-from unrolled.vocab import UNK
+from unrolled.datasets.token_store import Store
+from unrolled.core.types import Batch
+from unrolled.data.text.vocabulary import UNK
 
 
 def store_of(lengths: list[int], line: int = 7) -> Store:

@@ -8,10 +8,10 @@ import torch
 
 import oracle
 from tolerances import FLOAT64
-from unrolled.cells import CELLS, NUMPY, find
-from unrolled.cells.ops import unpack
-from unrolled.errors import UsageError
-from unrolled.kernels import KERNELS, TORCH, choose, hoisted, reference
+from unrolled.models.cells import CELLS, NUMPY, find
+from unrolled.models.cells.ops import unpack
+from unrolled.core.errors import UsageError
+from unrolled.nn.kernels.dispatch import KERNELS, TORCH, choose, hoisted, reference
 
 
 @pytest.fixture(autouse=True, scope="module")

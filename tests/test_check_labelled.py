@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from small import refused, run
-from unrolled import labelled
-from unrolled.check.findings import Memory
-from unrolled.check.labelled import Parts, check, check_and_clean, in_words
-from unrolled.check.survey_y import repaired
-from unrolled.columns import Wanted
-from unrolled.config import build
-from unrolled.errors import DataError, UsageError
-from unrolled.metrics import spans
-from unrolled.readers import find_reader, npz
-from unrolled.tasks import resolve_data
-from unrolled.types import Place
+from unrolled.datasets import example_dataset as labelled
+from unrolled.analysis.check.findings import Memory
+from unrolled.analysis.check.example_report import Parts, check, check_and_clean, in_words
+from unrolled.analysis.check.target_stats import repaired
+from unrolled.data.columns import Wanted
+from unrolled.core.config import build
+from unrolled.core.errors import DataError, UsageError
+from unrolled.tasks.metrics import spans
+from unrolled.data.readers import find_reader, npz
+from unrolled.tasks.presets import resolve_data
+from unrolled.core.types import Place
 
 GOOD = "".join(f"word{i} is {'fine' if i % 2 else 'poor'},{'good' if i % 2 else 'bad'}\n" for i in range(10))
 BIO = "EU\tB-ORG\nrejects\tO\n\nPeter\tB-PER\nBlackburn\tI-PER\n\n"

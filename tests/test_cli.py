@@ -69,9 +69,9 @@ def test_starting_is_light(arguments: tuple[str, ...]):
         ours = {name for name in loaded if name.startswith("unrolled")}
         assert ours <= {
             "unrolled",
-            "unrolled._version",
+            "unrolled.core.version",
             "unrolled.cli",
-            "unrolled.errors",
+            "unrolled.core.errors",
             "unrolled.__main__",
         }
 

@@ -18,15 +18,20 @@ from hypothesis import strategies as st
 from small import refused
 from small import run as run_here
 from training import marks, run, start, write_text
-from unrolled.compare import contests, letters, rivals, verdict
-from unrolled.compare.comparison import nearest
-from unrolled.compare.verdict import Entry, Try
-from unrolled.errors import DataError, need
-from unrolled.evaluate import Measurement, measure
-from unrolled.labelled import from_lists
-from unrolled.metrics import numbers, spans
-from unrolled.text import split as split_text
-from unrolled.types import Document, Example, Place
+from unrolled.analysis.compare import (
+    benchmarks as contests,
+    count_models as letters,
+    run_baselines as rivals,
+    verdict,
+)
+from unrolled.analysis.compare.comparison import nearest
+from unrolled.analysis.compare.verdict import Entry, Try
+from unrolled.core.errors import DataError, need
+from unrolled.analysis.evaluate import Measurement, measure
+from unrolled.datasets.example_dataset import from_lists
+from unrolled.tasks.metrics import regression as numbers, spans
+from unrolled.data.text.tokenize import split as split_text
+from unrolled.core.types import Document, Example, Place
 
 TINY = ("--hidden", "24", "--epochs", "1", "--threads", "1", "--batch-size", "32")
 GOOD, BAD, PLAIN = (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from unrolled.cli import parser_of
 from unrolled.cli.train import settings
-from unrolled.config import (
+from unrolled.core.config import (
     Config,
     TrainConfig,
     build,
@@ -23,8 +23,8 @@ from unrolled.config import (
     read_toml,
     to_json,
 )
-from unrolled.errors import UsageError
-from unrolled.tasks import FRAMES, ONLY, ONLY_INPUTS, TASKS, find, resolve, resolve_data
+from unrolled.core.errors import UsageError
+from unrolled.tasks.presets import FRAMES, ONLY, ONLY_INPUTS, TASKS, find, resolve, resolve_data
 
 
 def layers(*arguments: str) -> Config:

@@ -13,8 +13,15 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import crash
 
-from unrolled.modelfile import ModelFile, save
-from unrolled.runstate import Checkpoint, log_metrics, open_run, read_checkpoint, save_checkpoint, save_plan
+from unrolled.models.model_file import ModelFile, save
+from unrolled.training.run_folder import (
+    Checkpoint,
+    log_metrics,
+    open_run,
+    read_checkpoint,
+    save_checkpoint,
+    save_plan,
+)
 
 
 def tensors() -> dict[str, Any]:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tolerances import FLOAT32, FLOAT64
-from unrolled.crf_loss import crf_nll
-from unrolled.decode import crf
-from unrolled.errors import DataError
+from unrolled.nn.crf_loss import crf_nll
+from unrolled.models.decoding import crf
+from unrolled.core.errors import DataError
 
 LENGTHS = torch.tensor([4, 1, 0, 3])
 

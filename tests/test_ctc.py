@@ -12,16 +12,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.architectures import build
-from unrolled.config import DataConfig, ModelConfig
-from unrolled.decode.ctc import Search, align, beam_search, best_path, fewest_steps, log_probability
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.errors import DataError
-from unrolled.losses import loss
-from unrolled.network import NetworkSpec, initialise
-from unrolled.outputs import OUTPUTS
-from unrolled.outputs.ctc import Transcript, learn_transcript, tidy
-from unrolled.types import Example, Place
+from unrolled.nn.architectures import build
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.models.decoding.ctc import (
+    Search,
+    align,
+    beam_search,
+    best_path,
+    fewest_steps,
+    log_probability,
+)
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import DataError
+from unrolled.nn.losses import loss
+from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.tasks.outputs import OUTPUTS
+from unrolled.tasks.outputs.ctc import Transcript, learn_transcript, tidy
+from unrolled.core.types import Example, Place
 
 EVERY = Search(width=1 << 20)
 PLACE = Place(Path("said.csv"), 2)

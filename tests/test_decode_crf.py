@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.decode.crf import (
+from unrolled.models.decoding.crf import (
     Allowed,
     Chain,
     chain,
@@ -26,8 +26,8 @@ from unrolled.decode.crf import (
     viterbi,
     viterbi_batch,
 )
-from unrolled.errors import DataError, NonFiniteError, UsageError
-from unrolled.metrics.spans import SCHEMES, find_bad
+from unrolled.core.errors import DataError, NonFiniteError, UsageError
+from unrolled.tasks.metrics.spans import SCHEMES, find_bad
 
 INF = math.inf
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled import doctor, native
-from unrolled.cells import find
-from unrolled.doctor import SINGLE, TOLERANCE, equation, report, run, slope
-from unrolled.kernels import KERNELS, hoisted
+from unrolled.analysis import doctor
+from unrolled.models import native
+from unrolled.models.cells import find
+from unrolled.analysis.doctor import SINGLE, TOLERANCE, equation, report, run, slope
+from unrolled.nn.kernels.dispatch import KERNELS, hoisted
 
 
 @pytest.fixture(autouse=True, scope="module")

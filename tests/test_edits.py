@@ -8,7 +8,7 @@ import jiwer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.metrics.edits import Edits, character_errors, edits, total, word_errors
+from unrolled.tasks.metrics.edit_distance import Edits, character_errors, edits, total, word_errors
 
 SHORT = st.text("abc", max_size=7)
 TEXTS = st.lists(st.sampled_from(("a", "b", "the", "cat")), min_size=1, max_size=9).map(" ".join)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.architectures import build
-from unrolled.decode.follow import follow
-from unrolled.engines.numpy_decoder import NumpyDecoder
-from unrolled.errors import DataError, UsageError
-from unrolled.network import NetworkSpec, from_json, initialise, shapes
-from unrolled.scan import Dropouts
-from unrolled.torch_decoder import TorchDecoder
+from unrolled.nn.architectures import build
+from unrolled.models.decoding.forced_decoding import follow
+from unrolled.models.engines.numpy_decoder import NumpyDecoder
+from unrolled.core.errors import DataError, UsageError
+from unrolled.models.network_spec import NetworkSpec, from_json, initialise, shapes
+from unrolled.nn.scan import Dropouts
+from unrolled.nn.torch_decoder import TorchDecoder
 
 SPEC = NetworkSpec(
     n_x=11,

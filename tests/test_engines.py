@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import oracle
 from tolerances import TOLERANCES
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.errors import UsageError
-from unrolled.network import NetworkSpec, initialise
-from unrolled.torch_engine import TorchEngine
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import UsageError
+from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.nn.torch_engine import TorchEngine
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -11,8 +11,8 @@ import pytest
 
 import unrolled
 from small import run, sentences, small
-from unrolled.errors import DataError, UsageError
-from unrolled.estimators import LanguageModel, load
+from unrolled.core.errors import DataError, UsageError
+from unrolled.estimators.language_model import LanguageModel, load
 
 TINY = {"unit": "word", "hidden": 8, "epochs": 1, "batch_size": 8, "threads": 1}
 

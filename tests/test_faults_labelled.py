@@ -9,7 +9,7 @@ import pytest
 
 from labelled_small import TRAIN, kinds, write_conll, write_reviews, write_sensors
 from small import Done, nothing_new, refused, run
-from unrolled import modelfile
+from unrolled.models import model_file as modelfile
 
 TINY = ("--hidden", "4", "--epochs", "1", *TRAIN)
 GOOD = "text,label\n" + "good soup,like\nbad soup,hate\n" * 20

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from training import SMALL, address_space_of_a_start, marks, run, start, write_text
-from unrolled import modelfile, native
+from unrolled.models import model_file as modelfile, native
 from unrolled.cli import main
-from unrolled.runstate import read_checkpoint
+from unrolled.training.run_folder import read_checkpoint
 
 LONG = ("--epochs", "400")
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tones import RATE, sound
-from unrolled import augment as augmenting
-from unrolled import features
-from unrolled.augment import augment
-from unrolled.features import Mel
+from unrolled.data.features import audio_augment as augmenting
+from unrolled.data.features import log_mel as features
+from unrolled.data.features.audio_augment import augment
+from unrolled.data.features.log_mel import Mel
 
 MEL = Mel(RATE, 40)
 

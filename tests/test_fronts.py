@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tolerances import TOLERANCES
-from unrolled import network
-from unrolled.architectures import build
-from unrolled.convolutions import front
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.errors import UsageError
-from unrolled.fronts import FRONTS, Sizes
-from unrolled.network import NetworkSpec, initialise, shapes
-from unrolled.torch_engine import TorchEngine
+from unrolled.models import network_spec as network
+from unrolled.nn.architectures import build
+from unrolled.nn.frontends import front
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import UsageError
+from unrolled.models.frontends import FRONTS, Sizes
+from unrolled.models.network_spec import NetworkSpec, initialise, shapes
+from unrolled.nn.torch_engine import TorchEngine
 
 CLOSE = TOLERANCES["float64"]
 ENGINES = {"numpy": NumpyEngine, "torch": TorchEngine}

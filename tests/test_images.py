@@ -14,14 +14,14 @@ from PIL import Image, ImageDraw
 
 from small import run
 from tolerances import FLOAT32
-from unrolled.config import DataConfig
-from unrolled.errors import DataError
-from unrolled.frames import varied_line
-from unrolled.inputs.images import ImageInput, image_input, learn_images
-from unrolled.labelled import from_files
-from unrolled.media import image
-from unrolled.types import Example, Place
-from unrolled.using import open_trained, outcome
+from unrolled.core.config import DataConfig
+from unrolled.core.errors import DataError
+from unrolled.data.features.video_frames import varied_line
+from unrolled.tasks.inputs.images import ImageInput, image_input, learn_images
+from unrolled.datasets.example_dataset import from_files
+from unrolled.data.media import image
+from unrolled.core.types import Example, Place
+from unrolled.inference.predictor import open_trained, outcome
 
 PLACE = Place(Path("made"), 1)
 

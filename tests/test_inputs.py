@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from unrolled.config import DataConfig
-from unrolled.errors import DataError
-from unrolled.inputs import INPUTS, Input
-from unrolled.types import Example, Place
+from unrolled.core.config import DataConfig
+from unrolled.core.errors import DataError
+from unrolled.tasks.inputs import INPUTS, Input
+from unrolled.core.types import Example, Place
 
 WORDS = DataConfig(unit="word")
 

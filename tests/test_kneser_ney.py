@@ -153,7 +153,7 @@ def test_lower_orders_count_neighbours_not_tokens():
 
 
 def test_the_vocabulary_is_the_toolkits():
-    from unrolled.vocab import TokenCounter
+    from unrolled.data.text.vocabulary import TokenCounter
 
     words = [*"bbaaüüzcé"]
     counter = TokenCounter()
@@ -166,7 +166,7 @@ def test_the_vocabulary_is_the_toolkits():
 
 
 def test_words_are_split_as_the_toolkit_splits_them():
-    from unrolled.text import split
+    from unrolled.data.text.tokenize import split
 
     for line in ["and, the king's son; he said: don\u2019t!", "jesus' sake", "well-beloved 3,000 ü—é", ""]:
         assert kn.split(line) == split(line, "word", False)

@@ -12,11 +12,11 @@ import pytest
 from labelled_small import GOOD, kinds
 from small import refused, run
 from tolerances import FLOAT32
-from unrolled.buckets import in_order
-from unrolled.examples import write_examples
-from unrolled.labelled import from_files, rows
-from unrolled.types import Example, Place
-from unrolled.using import Trained, open_trained, outcome
+from unrolled.datasets.example_batches import in_order
+from unrolled.datasets.example_store import write_examples
+from unrolled.datasets.example_dataset import from_files, rows
+from unrolled.core.types import Example, Place
+from unrolled.inference.predictor import Trained, open_trained, outcome
 
 KINDS = ("label", "rating", "names", "forward", "number", "waves", "steps", "forecast", "log")
 PLACE = Place(Path("made"), 1)
@@ -222,6 +222,6 @@ def test_a_sequence_of_no_steps_is_answered_and_never_nan():
         assert found.shape == (1, 3) and np.isfinite(found).all()
     assert run("predict", kinds()["names"].model, stdin=b"\n").out == "\n"
     example = Example(np.zeros((0, 2)), None, PLACE)
-    from unrolled.using import answer
+    from unrolled.inference.predictor import answer
 
     assert answer(opened("waves"), example, 3).text == ""

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.errors import DataError
-from unrolled.metrics import language
-from unrolled.metrics.language import LanguageScore, longest_copied, total_variation
+from unrolled.core.errors import DataError
+from unrolled.tasks.metrics import language
+from unrolled.tasks.metrics.language import LanguageScore, longest_copied, total_variation
 
 
 def test_scores_of_a_fair_coin():

@@ -13,8 +13,8 @@ import pytest
 
 import unrolled
 from labelled_small import kinds, review, sentence
-from unrolled.errors import DataError, UsageError
-from unrolled.learners import Classifier, Regressor, Tagger
+from unrolled.core.errors import DataError, UsageError
+from unrolled.estimators.supervised import Classifier, Regressor, Tagger
 
 TINY: dict[str, Any] = {"hidden": 12, "epochs": 6, "threads": 1, "batch_size": 8}
 

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from tones import RATE, sound, write
-from unrolled.errors import DataError, UnrolledError, UsageError
-from unrolled.media import audio
+from unrolled.core.errors import DataError, UnrolledError, UsageError
+from unrolled.data.media import audio
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])

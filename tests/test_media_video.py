@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unrolled import apart
-from unrolled.errors import DataError
-from unrolled.media import image, video
+from unrolled.data import sandbox as apart
+from unrolled.core.errors import DataError
+from unrolled.data.media import image, video
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 from clips import draw, look, pictures, write
@@ -69,7 +69,7 @@ def test_a_folder_of_pictures_is_a_clip_in_the_order_of_numbers(tmp_path: Path):
 
 def test_apart_gives_the_same_bits(clip: Path):
     here, _ = video.read(str(clip), **GREY)
-    there, about = apart.call("unrolled.media.video:read", {"path": str(clip), **GREY})
+    there, about = apart.call("unrolled.data.media.video:read", {"path": str(clip), **GREY})
     assert np.array_equal(here, there) and about["count"] == 60
 
 
@@ -105,7 +105,7 @@ def harmful(folder: Path, clip: Path) -> dict[str, Path]:
 def test_harmful_files_end_in_our_error(tmp_path: Path, clip: Path):
     for name, path in harmful(tmp_path, clip).items():
         with pytest.raises(DataError) as told:
-            apart.call("unrolled.media.video:read", {"path": str(path), **GREY}, apart.Limits(20, 1 << 29))
+            apart.call("unrolled.data.media.video:read", {"path": str(path), **GREY}, apart.Limits(20, 1 << 29))
         assert len(str(told.value)) < 400, name
 
 
@@ -193,7 +193,7 @@ def bounded(folder: Path, numbers: range) -> int:
         path.write_bytes(mutant(sources[number % 2], random.Random(number)))
         try:
             frames, _ = apart.call(
-                "unrolled.media.video:read", {"path": str(path), **GREY}, apart.Limits(20, 1 << 29)
+                "unrolled.data.media.video:read", {"path": str(path), **GREY}, apart.Limits(20, 1 << 29)
             )
         except DataError as error:
             assert "more than 20 seconds" not in error.what, number

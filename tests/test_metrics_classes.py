@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.errors import DataError, NonFiniteError, UsageError
-from unrolled.metrics.classes import (
+from unrolled.core.errors import DataError, NonFiniteError, UsageError
+from unrolled.tasks.metrics.classification import (
     HIGHEST,
     LOWEST,
     ClassScore,

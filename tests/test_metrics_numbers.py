@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from unrolled.errors import DataError, NonFiniteError, UsageError
-from unrolled.metrics.numbers import coverage, interval, score
+from unrolled.core.errors import DataError, NonFiniteError, UsageError
+from unrolled.tasks.metrics.regression import coverage, interval, score
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, max_side=8)
 NUMBERS = st.floats(-1e6, 1e6, width=32)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.errors import DataError, UsageError
-from unrolled.metrics.spans import (
+from unrolled.core.errors import DataError, UsageError
+from unrolled.tasks.metrics.spans import (
     Counts,
     Span,
     convert,

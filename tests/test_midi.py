@@ -10,10 +10,10 @@ import mido
 import pytest
 
 from tunes_small import tune
-from unrolled.errors import DataError, UsageError
-from unrolled.media import midi
-from unrolled.media.midi import midi_bytes, parse_midi, read_midi, seconds_until
-from unrolled.types import DRUMS, Note, Tune
+from unrolled.core.errors import DataError, UsageError
+from unrolled.data.media import midi
+from unrolled.data.media.midi import midi_bytes, parse_midi, read_midi, seconds_until
+from unrolled.core.types import DRUMS, Note, Tune
 
 FILE = Path("tune.mid")
 

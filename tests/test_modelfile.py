@@ -22,13 +22,14 @@ from hypothesis.extra import numpy as hnp
 
 from disk import crashes, failing, record, restore
 from forge import START, document, forge, seal, sha256, tensor, whole
-from unrolled import files, modelfile, network, tensors
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
-from unrolled.files import TEMPORARY
-from unrolled.inputs.tokens import Reading
-from unrolled.modelfile import ModelFile, load, save
-from unrolled.tensors import DTYPES, VALUE_LIMIT, Array
+from unrolled.core import atomic_files as files, tensor_file as tensors
+from unrolled.models import model_file as modelfile, network_spec as network
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
+from unrolled.core.atomic_files import TEMPORARY
+from unrolled.tasks.inputs.tokens import Reading
+from unrolled.models.model_file import ModelFile, load, save
+from unrolled.core.tensor_file import DTYPES, VALUE_LIMIT, Array
 
 HERE = Path(__file__).resolve().parent
 

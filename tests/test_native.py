@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 import oracle
 from tolerances import FLOAT32
-from unrolled import fused, native
-from unrolled.cells import find
-from unrolled.errors import UsageError
-from unrolled.kernels import KERNELS, choose, quickest, reference
-from unrolled.layers import plant
-from unrolled.scan import Dropouts, deep, scan
+from unrolled.nn.kernels import native_sequence as fused
+from unrolled.models import native
+from unrolled.models.cells import find
+from unrolled.core.errors import UsageError
+from unrolled.nn.kernels.dispatch import KERNELS, choose, quickest, reference
+from unrolled.nn.embedding_and_head import plant
+from unrolled.nn.scan import Dropouts, deep, scan
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
 cells = pytest.mark.parametrize(

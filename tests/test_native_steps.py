@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tolerances import FLOAT32
-from unrolled import native
-from unrolled.cells import NUMPY, find
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.errors import UsageError
-from unrolled.network import NetworkSpec, initialise
+from unrolled.models import native
+from unrolled.models.cells import NUMPY, find
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import UsageError
+from unrolled.models.network_spec import NetworkSpec, initialise
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
 cells = pytest.mark.parametrize(("cell", "activation"), VARIANTS)
@@ -107,8 +107,8 @@ def test_a_row_has_the_same_bits_in_any_company(cell, activation, name, rows, se
 def test_threads_share_a_step_and_change_no_bit(cell, activation, name, bits, kind, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setenv("UNROLLED_KERNEL", name)
-    monkeypatch.setattr(importlib.import_module("unrolled.native.steps"), "WORTH_A_THREAD", 1)
-    monkeypatch.setattr(importlib.import_module("unrolled.native.steps"), "LARGEST_TABLE", 1 << 14)
+    monkeypatch.setattr(importlib.import_module("unrolled.models.native.step"), "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(importlib.import_module("unrolled.models.native.step"), "LARGEST_TABLE", 1 << 14)
     more = {"n_x": 3000, "embedding": 16} if kind == "looked up" else NETWORKS[kind]
     spec, tensors = network(n_a=150, cell=cell, activation=activation, **more)
     engines = [NumpyEngine(spec, tensors, bits, threads) for threads in (1, 2, 3)]

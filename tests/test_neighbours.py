@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tolerances import FLOAT32
-from unrolled.architectures import build
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.errors import UsageError
-from unrolled.neighbours import AROUND, run
-from unrolled.network import NetworkSpec, initialise
-from unrolled.torch_engine import TorchEngine
+from unrolled.nn.architectures import build
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import UsageError
+from unrolled.models.pitch_context import AROUND, run
+from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.nn.torch_engine import TorchEngine
 
 N_Y, ROWS, SIZE = 40, 2, 3
 SPEC = NetworkSpec(n_x=ROWS * N_Y + 5, n_y=N_Y, n_a=6, ids=False, output="bits", neighbours=SIZE)

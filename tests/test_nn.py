@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tolerances import FLOAT32, FLOAT64
-from unrolled.errors import UsageError
-from unrolled.nn import GRU, LSTM, RNN, GRUSimple
+from unrolled.core.errors import UsageError
+from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple
 
 
 @pytest.fixture(autouse=True, scope="module")

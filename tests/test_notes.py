@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from small import refused, run
 from tolerances import FLOAT32
 from tunes_small import band, tune
-from unrolled.composing import Player, Wish, compose
-from unrolled.config import DataConfig
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.errors import DataError, UsageError
-from unrolled.events import (
+from unrolled.inference.composition import Player, Wish, compose
+from unrolled.core.config import DataConfig
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import DataError, UsageError
+from unrolled.data.features.note_events import (
     END,
     Changes,
     events_of,
@@ -30,13 +30,13 @@ from unrolled.events import (
     tune_of,
     waits,
 )
-from unrolled.inputs.notes import OFF, ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
-from unrolled.labelled import from_files
-from unrolled.media.midi import midi_bytes, parse_midi, read_midi
-from unrolled.network import NetworkSpec, initialise
-from unrolled.series import cut
-from unrolled.types import DRUMS, Example, Note, Place, Tune
-from unrolled.using import open_trained, outcome
+from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
+from unrolled.datasets.example_dataset import from_files
+from unrolled.data.media.midi import midi_bytes, parse_midi, read_midi
+from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.datasets.windows import cut
+from unrolled.core.types import DRUMS, Example, Note, Place, Tune
+from unrolled.inference.predictor import open_trained, outcome
 
 PLACE = Place(Path("made"), 1)
 
@@ -165,7 +165,7 @@ def test_transposition_moves_pitches_alike_and_tells_how_far():
 
 
 def test_long_rows_are_cut_and_every_step_asked_once():
-    from unrolled.examples import Row
+    from unrolled.datasets.example_store import Row
 
     row, counts = Row(np.arange(23), np.arange(1, 24), PLACE), []
     found = list(cut([row], 8, counts))
@@ -175,7 +175,7 @@ def test_long_rows_are_cut_and_every_step_asked_once():
 
 
 def test_genres_come_from_folders_and_from_tables(tmp_path: Path):
-    from unrolled.config import build
+    from unrolled.core.config import build
 
     config = build("compose")
     found = [example.x.genre for example in from_files([band().test], config).examples()]

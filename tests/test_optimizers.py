@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.config import TrainConfig
-from unrolled.optimizers import ITERATIONS, QUINTIC, ROWS, Muon, make, orthogonal
+from unrolled.core.config import TrainConfig
+from unrolled.training.optimizers import ITERATIONS, QUINTIC, ROWS, Muon, make, orthogonal
 
 NAMES = ("embedding.E", "core.0.forward.W_c", "core.0.forward.W_u", "core.0.forward.b_c", "head.W_ya")
 CONFIG = TrainConfig(lr=0.01)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unrolled.config import DataConfig, ModelConfig
-from unrolled.errors import DataError, UsageError
-from unrolled.outputs import OUTPUTS, Output
-from unrolled.types import Example, Place
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.errors import DataError, UsageError
+from unrolled.tasks.outputs import OUTPUTS, Output
+from unrolled.core.types import Example, Place
 
 
 def learn(kind: str, *ys: Any, data: DataConfig | None = None, model: ModelConfig | None = None) -> Output:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled import progress
-from unrolled.progress import Bar, Lines, Moment, Silent, console_reporter, duration, sparkline
+from unrolled.core import progress
+from unrolled.core.progress import Bar, Lines, Moment, Silent, console_reporter, duration, sparkline
 
 SCRIPT = """
 import sys, time

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from unrolled._version import __version__
+from unrolled.core.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "unrolled"

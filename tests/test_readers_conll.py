@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled import rows
-from unrolled.columns import Wanted, parse_columns
-from unrolled.errors import DataError, UsageError
-from unrolled.readers import conll
-from unrolled.readers.conll import lines, read
+from unrolled.data import records as rows
+from unrolled.data.columns import Wanted, parse_columns
+from unrolled.core.errors import DataError, UsageError
+from unrolled.data.readers import conll
+from unrolled.data.readers.conll import lines, read
 
 TAGS = Wanted(target="tags")
 

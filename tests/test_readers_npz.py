@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from unrolled.columns import Wanted, parse_columns
-from unrolled.errors import DataError, StorageError, UsageError
-from unrolled.readers import npz
-from unrolled.readers.npz import read, write
+from unrolled.data.columns import Wanted, parse_columns
+from unrolled.core.errors import DataError, StorageError, UsageError
+from unrolled.data.readers import npz
+from unrolled.data.readers.npz import read, write
 
 LABEL = Wanted(kind="numbers", target="label")
 NUMBER = Wanted(kind="numbers", target="number")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.columns import Wanted
-from unrolled.errors import DataError, UsageError
-from unrolled.readers.ts import read
+from unrolled.data.columns import Wanted
+from unrolled.core.errors import DataError, UsageError
+from unrolled.data.readers.uea_ts import read
 
 LABEL = Wanted(kind="numbers", target="label")
 HEAD = "@classLabel true walk run\n@data\n"

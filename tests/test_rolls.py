@@ -11,11 +11,11 @@ import torch
 from small import run
 from tolerances import FLOAT32
 from tunes_small import band, tune
-from unrolled import using
-from unrolled.architectures import build
-from unrolled.config import DataConfig
-from unrolled.errors import DataError
-from unrolled.inputs.rolls import (
+from unrolled.inference import predictor as using
+from unrolled.nn.architectures import build
+from unrolled.core.config import DataConfig
+from unrolled.core.errors import DataError
+from unrolled.tasks.inputs.rolls import (
     ALIKE,
     LOWEST,
     RollInput,
@@ -25,10 +25,10 @@ from unrolled.inputs.rolls import (
     roll_of,
     transposed,
 )
-from unrolled.labelled import from_files
-from unrolled.network import NetworkSpec
-from unrolled.outputs.next_rolls import NextRolls, next_rolls, surprise
-from unrolled.types import Example, Note, Place, Tune
+from unrolled.datasets.example_dataset import from_files
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.tasks.outputs.next_roll import NextRolls, next_rolls, surprise
+from unrolled.core.types import Example, Note, Place, Tune
 
 ROLL = RollInput(4, 3)
 

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from disk import crashes, failing, record, restore
-from unrolled import files, runstate
-from unrolled.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
-from unrolled.files import TEMPORARY
-from unrolled.runstate import (
+from unrolled.core import atomic_files as files
+from unrolled.training import run_folder as runstate
+from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
+from unrolled.core.atomic_files import TEMPORARY
+from unrolled.training.run_folder import (
     Checkpoint,
     Run,
     differences,

@@ -11,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from unrolled.decode.sample import START, Settings, distribution, draw, generate, stream, stream_all
-from unrolled.errors import NonFiniteError, UsageError
+from unrolled.models.decoding.sampling import (
+    START,
+    Settings,
+    distribution,
+    draw,
+    generate,
+    stream,
+    stream_all,
+)
+from unrolled.core.errors import NonFiniteError, UsageError
 
 LOGITS = arrays(np.float32, st.integers(1, 40), elements=st.floats(-20, 20, width=32))
 

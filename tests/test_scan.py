@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import oracle
 from tolerances import FLOAT32, FLOAT64
-from unrolled.cells import find
-from unrolled.errors import UsageError
-from unrolled.scan import Dropouts, deep, drop, mask, scan
+from unrolled.models.cells import find
+from unrolled.core.errors import UsageError
+from unrolled.nn.scan import Dropouts, deep, drop, mask, scan
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.errors import UsageError
-from unrolled.sentence_words import AMBIGUOUS, FIRST, LAST, NAME_PATTERNS, PATTERNS, UNSEEN_PATTERNS, WORDS
-from unrolled.sentences import KEPT, NAME, compose, lecture, make
+from unrolled.core.errors import UsageError
+from unrolled.demo.sentence_words import (
+    AMBIGUOUS,
+    FIRST,
+    LAST,
+    NAME_PATTERNS,
+    PATTERNS,
+    UNSEEN_PATTERNS,
+    WORDS,
+)
+from unrolled.demo.sentence_maker import KEPT, NAME, compose, lecture, make
 
 COUNT = 6_000
 TRAIN, TEST = make(1, COUNT, "train"), make(1, COUNT, "test")

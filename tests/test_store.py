@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unrolled.errors import DataError, StorageError
-from unrolled.inputs import tokens
-from unrolled.inputs.tokens import encode, learn
-from unrolled.store import Store, open_store, write_store
-from unrolled.types import Document, Place
+from unrolled.core.errors import DataError, StorageError
+from unrolled.tasks.inputs import tokens
+from unrolled.tasks.inputs.tokens import encode, learn
+from unrolled.datasets.token_store import Store, open_store, write_store
+from unrolled.core.types import Document, Place
 
 
 def small_store(folder: Path) -> Store:

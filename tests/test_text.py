@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.errors import UsageError
-from unrolled.text import END, UNITS, join, split, split_marked
+from unrolled.core.errors import UsageError
+from unrolled.data.text.tokenize import END, UNITS, join, split, split_marked
 
 TEXT = st.text(
     alphabet=st.characters(exclude_categories=["Cs"]) | st.sampled_from("ab \n\t'\u2019.,-\u0301\u094d\u200d")

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.errors import DataError, UsageError
-from unrolled.inputs import tokens
-from unrolled.inputs.tokens import Reading, describe, encode, encode_text, learn
-from unrolled.readers.text import read
-from unrolled.store import write_store
-from unrolled.text import UNITS, split
-from unrolled.types import Document, Place
-from unrolled.vocab import EOS, UNK, Vocabulary
+from unrolled.core.errors import DataError, UsageError
+from unrolled.tasks.inputs import tokens
+from unrolled.tasks.inputs.tokens import Reading, describe, encode, encode_text, learn
+from unrolled.data.readers.text_files import read
+from unrolled.datasets.token_store import write_store
+from unrolled.data.text.tokenize import UNITS, split
+from unrolled.core.types import Document, Place
+from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 
 LETTERS = st.text(alphabet="abB, \n\n\u2019é\u0301😀", max_size=25)
 UNIT = st.sampled_from(sorted(UNITS))

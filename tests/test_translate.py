@@ -17,20 +17,22 @@ import small
 import training
 import unrolled
 from small import apart, refused, run, temporary
-from unrolled import Translator, modelfile, using
-from unrolled.config import DataConfig, ModelConfig
-from unrolled.config import build as configure
-from unrolled.decode.beam import Hypothesis
-from unrolled.errors import DataError, UsageError
-from unrolled.inputs.tokens import Reading, learn_reading
-from unrolled.labelled import from_files
-from unrolled.metrics.edits import character_errors
-from unrolled.outputs import OUTPUTS
-from unrolled.outputs.sequence import Candidate, Found, Sequences, Wish, size
-from unrolled.runstate import CHECKPOINT
-from unrolled.tasks import resolve_data, resolve_examples
-from unrolled.types import Example, Place
-from unrolled.vocab import UNK
+from unrolled import Translator
+from unrolled.models import model_file as modelfile
+from unrolled.inference import predictor as using
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import build as configure
+from unrolled.models.decoding.beam_search import Hypothesis
+from unrolled.core.errors import DataError, UsageError
+from unrolled.tasks.inputs.tokens import Reading, learn_reading
+from unrolled.datasets.example_dataset import from_files
+from unrolled.tasks.metrics.edit_distance import character_errors
+from unrolled.tasks.outputs import OUTPUTS
+from unrolled.tasks.outputs.sequence import Candidate, Found, Sequences, Wish, size
+from unrolled.training.run_folder import CHECKPOINT
+from unrolled.tasks.presets import resolve_data, resolve_examples
+from unrolled.core.types import Example, Place
+from unrolled.data.text.vocabulary import UNK
 
 PLACE = Place(Path("pairs.csv"), 2)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.errors import DataError, UnrolledError, UsageError
-from unrolled.vocab import EOS, UNK, TokenCounter, Vocabulary, one_hot
+from unrolled.core.errors import DataError, UnrolledError, UsageError
+from unrolled.data.text.vocabulary import EOS, UNK, TokenCounter, Vocabulary, one_hot
 
 TOKENS = st.text(min_size=1, max_size=3).filter(lambda s: not any("\ud800" <= c <= "\udfff" for c in s))
 

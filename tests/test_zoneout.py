@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 import oracle
 from tolerances import FLOAT32, FLOAT64
-from unrolled import fused, native
-from unrolled.cells import find
-from unrolled.engines.numpy_engine import NumpyEngine
-from unrolled.errors import DataError, UsageError
-from unrolled.kernels import KERNELS, hoisted, reference, rivals
-from unrolled.network import NetworkSpec, from_json, initialise
-from unrolled.nn import GRU, LSTM, RNN, GRUSimple
-from unrolled.scan import Dropouts, deep, scan
-from unrolled.torch_engine import TorchEngine
+from unrolled.nn.kernels import native_sequence as fused
+from unrolled.models import native
+from unrolled.models.cells import find
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import DataError, UsageError
+from unrolled.nn.kernels.dispatch import KERNELS, hoisted, reference, rivals
+from unrolled.models.network_spec import NetworkSpec, from_json, initialise
+from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple
+from unrolled.nn.scan import Dropouts, deep, scan
+from unrolled.nn.torch_engine import TorchEngine
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
 cells = pytest.mark.parametrize(

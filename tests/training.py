@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unrolled.types import Batch, Place
+from unrolled.core.types import Batch, Place
 
 SMALL = ("--hidden", "16", "--batch-size", "4", "--window", "16", "--threads", "1", "--seed", "3")
 WORDS = "the cat dog sat ran on under a mat log and then it was late so we all went home"
@@ -28,7 +28,7 @@ torch.set_num_threads(
 
 # Real processes, forked from one that has imported torch already: each starts at once.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["unrolled.fit", "unrolled.cli.train", "torch._dynamo"])
+PROCESSES.set_forkserver_preload(["unrolled.training.fit", "unrolled.cli.train", "torch._dynamo"])
 
 
 def write_text(path: Path, lines: int = 200, seed: int = 0) -> Path:
@@ -92,7 +92,7 @@ def run(log: Path, *arguments: str | Path, limits: Mapping[int, int] | None = No
 
 
 def _command(words: list[str], log: str, limits: dict[int, int]) -> None:
-    from unrolled import keeper
+    from unrolled.training import checkpointing as keeper
     from unrolled.cli import main
 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

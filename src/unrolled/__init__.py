@@ -1,6 +1,6 @@
 """unrolled: recurrent sequence models, from a person's own files to a small model that streams on any CPU.
 
-`unrolled.load(path)` opens a model; `unrolled.LanguageModel` trains one; `unrolled.nn` holds the layers.
+`unrolled.load(path)` opens a model; `unrolled.LanguageModel` trains one; `unrolled.nn.layers` holds the layers.
 Importing this package imports neither NumPy nor torch: the parts come when they are first named.
 """
 
@@ -9,13 +9,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__
+from unrolled.core.version import __version__
 
 if TYPE_CHECKING:
-    from . import nn
-    from .estimators import LanguageModel, load
-    from .learners import Classifier, Composer, Recognizer, Regressor, Tagger, Transcriber, Translator
-    from .machine import tune
+    from unrolled.nn import layers as nn
+    from unrolled.estimators.language_model import LanguageModel, load
+    from unrolled.estimators.supervised import (
+        Classifier,
+        Composer,
+        Recognizer,
+        Regressor,
+        Tagger,
+        Transcriber,
+        Translator,
+    )
+    from unrolled.core.system import tune
 
 __all__ = [
     "Classifier",
@@ -33,16 +41,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Classifier": "learners",
-    "Composer": "learners",
-    "LanguageModel": "estimators",
-    "Recognizer": "learners",
-    "Regressor": "learners",
-    "Tagger": "learners",
-    "Transcriber": "learners",
-    "Translator": "learners",
-    "load": "estimators",
-    "tune": "machine",
+    "Classifier": "estimators.supervised",
+    "Composer": "estimators.supervised",
+    "LanguageModel": "estimators.language_model",
+    "Recognizer": "estimators.supervised",
+    "Regressor": "estimators.supervised",
+    "Tagger": "estimators.supervised",
+    "Transcriber": "estimators.supervised",
+    "Translator": "estimators.supervised",
+    "load": "estimators.language_model",
+    "tune": "core.system",
     "nn": None,
 }
 

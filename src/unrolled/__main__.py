@@ -1,5 +1,5 @@
 """`python -m unrolled` is the command line."""
 
-from .cli import main
+from unrolled.cli import main
 
 raise SystemExit(main())

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..config import add_flags, build
-from ..errors import UsageError
-from ..tasks import find
-from .request import add_data, add_layers, settings
+from unrolled.core.config import add_flags, build
+from unrolled.core.errors import UsageError
+from unrolled.tasks.presets import find
+from unrolled.cli.task_options import add_data, add_layers, settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _stream(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The report on a text for language models."""
-    from ..check.stream import check, in_words
+    from unrolled.analysis.check.text_report import check, in_words
 
     if args.valid or args.test or args.fix:
         raise UsageError(
@@ -60,7 +60,7 @@ def _stream(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _labelled(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The report on labelled sequences."""
-    from ..check.labelled import Parts, check, check_and_clean, in_words
+    from unrolled.analysis.check.example_report import Parts, check, check_and_clean, in_words
 
     config = build(args.task, *settings(args))
     parts = Parts(tuple(args.data), tuple(args.valid), tuple(args.test))

@@ -13,16 +13,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._version import __version__
-from ..config import Config, add_flags, build, options
-from ..errors import Interrupted, UsageError, need, suggest
-from ..files import refuse_to_overwrite, write_atomically
-from ..tasks import resolve_data
-from .request import add_data, add_layers, settings
+from unrolled.core.version import __version__
+from unrolled.core.config import Config, add_flags, build, options
+from unrolled.core.errors import Interrupted, UsageError, need, suggest
+from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
+from unrolled.tasks.presets import resolve_data
+from unrolled.cli.task_options import add_data, add_layers, settings
 
 if TYPE_CHECKING:
-    from ..compare.comparison import Report, Wish
-    from ..compare.verdict import Entry, Try
+    from unrolled.analysis.compare.comparison import Report, Wish
+    from unrolled.analysis.compare.verdict import Entry, Try
 
 SEEDS = (0, 1, 2)
 # Each list, the option of `train` whose values it holds, and what it reads.
@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
     lists = {name: _listed(name, getattr(args, name), base, named) for name in LISTS}
     _refuse_senseless(args, named)
     with need("train", "torch"):
-        from ..compare.comparison import Voice, Wish, compare
-        from ..compare.contests import Files
-    from ..progress import console_reporter
+        from unrolled.analysis.compare.comparison import Voice, Wish, compare
+        from unrolled.analysis.compare.benchmarks import Files
+    from unrolled.core.progress import console_reporter
 
     wish = Wish(
         task=args.task,
@@ -167,7 +167,7 @@ def _metrics(report: Report) -> list[str]:
 
 def _table(report: Report) -> list[list[str]]:
     """The heading and a row for each that ran, the best first."""
-    from ..compare.verdict import ranked
+    from unrolled.analysis.compare.verdict import ranked
 
     metrics = _metrics(report)
     titles = [report.scoring.title, *(name.replace("_", " ") for name in metrics[1:])]

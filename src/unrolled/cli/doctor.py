@@ -12,6 +12,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify and time, and print a table."""
-    from ..doctor import report
+    from unrolled.analysis.doctor import report
 
     return report()

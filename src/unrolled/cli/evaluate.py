@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from .lines import add_search_arguments
-from .request import add_engine
+from unrolled.cli.line_io import add_search_arguments
+from unrolled.cli.task_options import add_engine
 
 DYNAMIC_LR = 0.002
 
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the metrics."""
-    from ..evaluate import Measurement, in_words, measure
+    from unrolled.analysis.evaluate import Measurement, in_words, measure
 
     dynamic_lr = DYNAMIC_LR if args.dynamic and args.dynamic_lr is None else args.dynamic_lr
     metrics = measure(

@@ -10,8 +10,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .lines import Line, add_line_arguments, add_search_arguments, answer_text, at_once, output, read_lines
-from .wishes import add_wish_arguments, wish
+from unrolled.cli.line_io import (
+    Line,
+    add_line_arguments,
+    add_search_arguments,
+    answer_text,
+    at_once,
+    output,
+    read_lines,
+)
+from unrolled.cli.search_options import add_wish_arguments, wish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer each line or sequence."""
-    from .. import modelfile
-    from ..errors import ItemsFailed, UsageError
-    from ..tasks import find
+    from unrolled.models import model_file as modelfile
+    from unrolled.core.errors import ItemsFailed, UsageError
+    from unrolled.tasks.presets import find
 
     if args.top < 1:
         raise UsageError(f"--top {args.top}", expected="at least 1")
@@ -59,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
     """A language model's answers."""
-    from ..outputs.next import predict
-    from ..predict import from_file
-    from ..types import Answer
+    from unrolled.tasks.outputs.next_token import predict
+    from unrolled.inference.language_model import from_file
+    from unrolled.core.types import Answer
 
     model = from_file(file, args.model, args.engine)
     for line in read_lines(args.file, args.format):
@@ -72,14 +80,14 @@ def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, An
 def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator[tuple[Line, Any]]:
     """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format. failed:
     told the files of sequences that cannot be read; their answers are blank."""
-    from ..errors import UsageError
-    from ..fusion import searching
-    from ..inputs import INPUTS
-    from ..labelled import from_files
-    from ..readers import FORMATS
-    from ..tasks import find
-    from ..types import Example, Place
-    from ..using import ROWS, answers, from_file
+    from unrolled.core.errors import UsageError
+    from unrolled.inference.lm_fusion import searching
+    from unrolled.tasks.inputs import INPUTS
+    from unrolled.datasets.example_dataset import from_files
+    from unrolled.data.readers import FORMATS
+    from unrolled.tasks.presets import find
+    from unrolled.core.types import Example, Place
+    from unrolled.inference.predictor import ROWS, answers, from_file
 
     model = from_file(file, args.model, args.engine)
     writes = model.decoder is not None
@@ -130,9 +138,9 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
 
 def _answer(model: Any, example: Any, top: int, failed: list[str]) -> Any:
     """The answer to one sequence; where its file cannot be read a blank one that says why, and `failed` is told."""
-    from ..errors import DataError
-    from ..types import Answer
-    from ..using import answer
+    from unrolled.core.errors import DataError
+    from unrolled.core.types import Answer
+    from unrolled.inference.predictor import answer
 
     try:
         return answer(model, example, top)

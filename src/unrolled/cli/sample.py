@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from .lines import output
-from .request import add_engine
+from unrolled.core.errors import UsageError
+from unrolled.cli.line_io import output
+from unrolled.cli.task_options import add_engine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write samples."""
-    from .. import modelfile
-    from ..tasks import find
-    from . import tunes
+    from unrolled.models import model_file as modelfile
+    from unrolled.tasks.presets import find
+    from unrolled.cli import sample_tunes as tunes
 
     file = modelfile.load(args.model)
     if find(file.task).input == "notes":
-        from ..using import from_file
+        from unrolled.inference.predictor import from_file
 
         return tunes.run(args, from_file(file, args.model, args.engine))
     for name in ("genre", "key", "range", "against"):
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _texts(args: argparse.Namespace, file: Any) -> int:
     """Samples of a language model."""
-    from ..outputs.next import Wish, samples
-    from ..predict import from_file
+    from unrolled.tasks.outputs.next_token import Wish, samples
+    from unrolled.inference.language_model import from_file
 
     model = from_file(file, args.model, args.engine)
     if args.length is not None and not args.length.lstrip("-").isdigit():

@@ -7,7 +7,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from .lines import add_line_arguments, answer_text, output, read_lines
+from unrolled.cli.line_io import add_line_arguments, answer_text, output, read_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,15 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score lines, or reorder lists; or tunes."""
-    from .. import modelfile
-    from ..tasks import find
+    from unrolled.models import model_file as modelfile
+    from unrolled.tasks.presets import find
 
     file = modelfile.load(args.model)
     if find(file.task).input in ("notes", "rolls"):
         return _tunes(args, file)
-    from ..outputs.next import Scored, blank_answer, closing, score, score_answer
-    from ..predict import open_model
-    from .nbest import reorder
+    from unrolled.tasks.outputs.next_token import Scored, blank_answer, closing, score, score_answer
+    from unrolled.inference.language_model import open_model
+    from unrolled.cli.nbest import reorder
 
     model = open_model(args.model, args.engine)
     _, end = closing(model.reading)
@@ -72,10 +72,10 @@ def _tunes(args: argparse.Namespace, file: Any) -> int:
     """Score each tune of MIDI files, folders or a table."""
     from dataclasses import replace
 
-    from ..errors import UsageError
-    from ..labelled import from_files
-    from ..using import answer, from_file
-    from .lines import Line
+    from unrolled.core.errors import UsageError
+    from unrolled.datasets.example_dataset import from_files
+    from unrolled.inference.predictor import answer, from_file
+    from unrolled.cli.line_io import Line
 
     if args.file is None or args.nbest:
         raise UsageError("this model scores tunes", expected="MODEL FILE, a MIDI file, a folder or a table")

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..config import add_flags, build
-from ..errors import UsageError, need
-from ..machine import address_space_left
-from ..tasks import TASKS, find, resolve_data
-from .request import add_data, add_layers, settings
+from unrolled.core.config import add_flags, build
+from unrolled.core.errors import UsageError, need
+from unrolled.core.system import address_space_left
+from unrolled.tasks.presets import TASKS, find, resolve_data
+from unrolled.cli.task_options import add_data, add_layers, settings
 
 TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
 
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
             hint="a larger limit (ulimit -v)",
         )
     with need("train", "torch"):
-        from .. import language, supervised
-        from ..fit import dry_run, fit
-    from ..progress import console_reporter
+        from unrolled.training import language_job as language, supervised_job as supervised
+        from unrolled.training.fit import dry_run, fit
+    from unrolled.core.progress import console_reporter
 
     out = args.out or Path("model")
     family = language if find(config.task).stream else supervised
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     fit(request, reporter)
     if args.test and args.out:
-        from ..evaluate import Measurement, in_words, measure
+        from unrolled.analysis.evaluate import Measurement, in_words, measure
 
         print(in_words(measure(Measurement(args.out, tuple(args.test)))))
     return 0

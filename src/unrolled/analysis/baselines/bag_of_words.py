@@ -1,0 +1,158 @@
+"""Bags of words and of character sequences: strong and quick where the order of the words matters little.
+
+Counts come from the training texts; the inner splits that pick an option share them, the test part never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Integers
+from unrolled.analysis.baselines.example_arrays import (
+    Baseline,
+    agreement,
+    folds,
+    labels,
+    module,
+    pick,
+    texts,
+    unhurried,
+)
+
+WORD = r"(?u)\w+|[^\w\s]"  # punctuation counts: "!" tells much of a review
+C_LOGISTIC = (0.5, 2.0, 8.0, 32.0)
+C_SVM = (0.01, 0.1, 1.0)
+ALPHAS = (1.0, 0.3, 0.1)
+NB_MIX = 0.25  # the paper's beta
+
+# Fits on rows of counts and their classes; answers rows with classes.
+Fitted = Callable[[Any], list[str]]
+Fit = Callable[[Any, Sequence[str], float], Fitted]
+
+
+def words_logistic(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """Logistic regression on TF-IDF weights of words and pairs of words; raises MissingExtra, DataError."""
+    counter = _tf_idf("word", (1, 2), len(train))
+    return _run("TF-IDF words 1-2, logistic regression", counter, _logistic, C_LOGISTIC, train, test, seed)
+
+
+def characters_logistic(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """Logistic regression on TF-IDF weights of 1 to 5 characters inside words; raises MissingExtra, DataError."""
+    counter = _tf_idf("char_wb", (1, 5), len(train))
+    name = "TF-IDF characters 1-5, logistic regression"
+    return _run(name, counter, _logistic, C_LOGISTIC, train, test, seed)
+
+
+def naive_bayes(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """Multinomial naive Bayes on counts of words and pairs of words; raises MissingExtra, DataError."""
+    counter = _counts(binary=False)
+    return _run("naive Bayes words 1-2", counter, _multinomial, ALPHAS, train, test, seed)
+
+
+def nb_svm(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """A linear SVM on words and pairs of words, present or not, scaled by their log-count ratio; one class
+    against the rest where there are more than two. Raises MissingExtra, DataError.
+
+    S. Wang, C. Manning, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification", ACL 2012.
+    """
+    return _run("NB-SVM words 1-2", _counts(binary=True), _nb_svm, C_SVM, train, test, seed)
+
+
+def _run(
+    name: str,
+    counter: Any,
+    fit: Fit,
+    options: Sequence[float],
+    train: Sequence[Example],
+    test: Sequence[Example],
+    seed: int,
+) -> Baseline:
+    start = perf_counter()
+    known, asked, classes = texts(train), texts(test), labels(train)
+    if len(set(classes)) == 1:
+        return Baseline(name, (classes[0],) * len(asked), perf_counter() - start, "one class only")
+    try:
+        x = counter.fit_transform(known)
+    except (
+        ValueError
+    ) as error:  # that of an empty vocabulary; the texts are strings, nothing else can be wrong
+        where = train[0].place
+        raise DataError("no words in the training texts", file=where.file, expected="text") from error
+
+    def score(option: float, split: tuple[Integers, Integers]) -> float:
+        inner, check = split
+        chosen = [classes[i] for i in inner]
+        answers = (
+            fit(x[inner], chosen, option)(x[check]) if len(set(chosen)) > 1 else [chosen[0]] * len(check)
+        )
+        return agreement(answers, [classes[i] for i in check])
+
+    with unhurried():
+        option = pick(options, folds(len(known), seed), score)
+        answers = fit(x, classes, option)(counter.transform(asked))
+    sign = "alpha" if options is ALPHAS else "C"
+    note = f"{sign} {option:g}, {x.shape[1]:,} features"
+    return Baseline(name, tuple(answers), perf_counter() - start, note)
+
+
+def _tf_idf(analyzer: str, reach: tuple[int, int], count: int) -> Any:
+    extraction = module("sklearn.feature_extraction.text", "scikit-learn")
+    return extraction.TfidfVectorizer(
+        analyzer=analyzer,
+        ngram_range=reach,
+        token_pattern=WORD if analyzer == "word" else None,
+        sublinear_tf=True,
+        # What occurs in one text of many teaches nothing and is most of the memory.
+        min_df=2 if count >= 1_000 else 1,
+        dtype=np.float64,
+    )
+
+
+def _counts(binary: bool) -> Any:
+    extraction = module("sklearn.feature_extraction.text", "scikit-learn")
+    return extraction.CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, binary=binary, dtype=np.float64)
+
+
+def _logistic(x: Any, classes: Sequence[str], strength: float) -> Fitted:
+    linear = module("sklearn.linear_model", "scikit-learn")
+    model = linear.LogisticRegression(C=strength, max_iter=300).fit(x, classes)
+    return lambda new: [str(name) for name in model.predict(new)]
+
+
+def _multinomial(x: Any, classes: Sequence[str], alpha: float) -> Fitted:
+    bayes = module("sklearn.naive_bayes", "scikit-learn")
+    model = bayes.MultinomialNB(alpha=alpha).fit(x, classes)
+    return lambda new: [str(name) for name in model.predict(new)]
+
+
+def _nb_svm(x: Any, classes: Sequence[str], strength: float) -> Fitted:
+    """Machines for each class against the rest; the first class of two needs none of its own."""
+    names = sorted(set(classes))
+    truth = np.array(classes)
+    machines = [_nb_machine(x, truth == name, strength) for name in (names if len(names) > 2 else names[1:])]
+    weights, levels = np.stack([w for w, _ in machines], axis=1), np.array([b for _, b in machines])
+
+    def answer(new: Any) -> list[str]:
+        scores = new @ weights + levels
+        if len(names) == 2:
+            return [names[int(score > 0)] for score in scores[:, 0]]
+        return [names[i] for i in scores.argmax(axis=1)]
+
+    return answer
+
+
+def _nb_machine(x: Any, inside: Any, strength: float) -> tuple[Any, float]:
+    """Weights [features] and level of "is this class": r = log(p / |p| / (q / |q|)), an SVM on x * r, its weights
+    drawn towards their mean size, folded back to features that are present or not."""
+    svm = module("sklearn.svm", "scikit-learn")
+    p, q = (1.0 + np.asarray(x[np.flatnonzero(rows)].sum(axis=0)).ravel() for rows in (inside, ~inside))
+    ratio = np.log(p / p.sum()) - np.log(q / q.sum())
+    model = svm.LinearSVC(C=strength, dual=True, random_state=0).fit(x.multiply(ratio).tocsr(), inside)
+    weights = model.coef_[0]
+    mixed = (1 - NB_MIX) * np.abs(weights).mean() + NB_MIX * weights
+    return mixed * ratio, float(model.intercept_[0])

@@ -1,0 +1,127 @@
+"""Forecasts of series: repeating the last season, and ridge regression on the last values.
+
+For `next` the answer to a series [T_x, n_x] has its shape: row t is the forecast of x_t from the rows before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+
+from unrolled.core.errors import UsageError
+from unrolled.core.types import Example, Floats
+from unrolled.analysis.baselines.example_arrays import (
+    Baseline,
+    Fold,
+    folds,
+    picked_ridge,
+    reals,
+    scaling,
+    series,
+)
+
+ROWS = 200_000  # steps to learn from at most, evenly spaced
+CLEAR = 0.3  # an autocorrelation below this shows no season
+
+
+def seasonal(
+    train: Sequence[Example], test: Sequence[Example], seed: int = 0, period: int | None = None
+) -> Baseline:
+    """x_t is what it was one period before; the value before it while there is none, the training mean at first.
+
+    period: in steps; None finds it with `find_period`. Raises UsageError (below 1), DataError.
+    """
+    start = perf_counter()
+    known, asked = series(train), series([*train[:1], *test])[1:]
+    if period is not None and period < 1:
+        raise UsageError(f"a period of {period} steps", expected="1 or more")
+    lag = find_period(known) if period is None else period
+    mean = np.concatenate(known).mean(axis=0)
+    answers = tuple(_repeat(x, lag, mean) for x in asked)
+    name = "the last value" if lag == 1 else "seasonal naive"
+    return Baseline(name, answers, perf_counter() - start, f"period {lag}")
+
+
+def _repeat(x: Floats, lag: int, mean: Floats) -> Floats:
+    answer = np.concatenate([mean[None], x[:-1]])
+    answer[lag:] = x[:-lag]
+    return answer
+
+
+def find_period(known: Sequence[Floats]) -> int:
+    """The lag at which the autocorrelation of the series [T_x, n_x], pooled, has its highest peak; 1 without one.
+
+    A peak is above both its neighbours and above CLEAR; lags up to half of the longest series, at most 1,000.
+    """
+    longest = max(len(x) for x in known)
+    lags = min(longest // 2, 1_000)
+    mean, deviation = scaling(np.concatenate(known))
+    products, pairs = np.zeros(lags + 2), np.zeros(lags + 2)
+    for x in known:
+        z = (x - mean) / deviation
+        size = 2 * len(z)  # twice the length, so that the end does not meet the beginning
+        power = np.square(np.abs(np.fft.rfft(z, size, axis=0))).sum(axis=1)
+        count = min(lags + 2, len(z))
+        products[:count] += np.fft.irfft(power, size)[:count]
+        pairs[:count] += z.shape[1] * (len(z) - np.arange(count))
+    r = products / np.maximum(pairs, 1.0)
+    if r[0] <= 0:
+        return 1
+    r /= r[0]
+    peaks = [k for k in range(2, lags + 1) if r[k] > CLEAR and r[k] > r[k - 1] and r[k] >= r[k + 1]]
+    # Multiples of a period are as high up to chance: the first that nearly reaches the highest is the period.
+    highest = max((r[k] for k in peaks), default=0.0)
+    return next((k for k in peaks if r[k] >= 0.9 * highest), 1)
+
+
+def ridge_next(train: Sequence[Example], test: Sequence[Example], seed: int = 0, last: int = 24) -> Baseline:
+    """Ridge regression of x_t on the `last` values before it; before the beginning stands the training mean.
+
+    Its strength is picked on the last fifth of the training steps. Raises UsageError (`last` below 1), DataError.
+    """
+    start = perf_counter()
+    known, asked = series(train), series([*train[:1], *test])[1:]
+    _at_least_one(last)
+    mean = np.concatenate(known).mean(axis=0)
+    every = -(-sum(map(len, known)) // ROWS)
+    x = np.concatenate([_windows(part, last, mean)[:-1][::every] for part in known])
+    y = np.concatenate([part[::every] for part in known])
+    model, strength = picked_ridge(x, y, _later(len(x)))
+    answers = tuple(model(_windows(part, last, mean)[:-1]) for part in asked)
+    note = f"strength {strength:g}"
+    return Baseline(f"ridge on the last {last} values", answers, perf_counter() - start, note)
+
+
+def ridge_last(train: Sequence[Example], test: Sequence[Example], seed: int = 0, last: int = 24) -> Baseline:
+    """Ridge regression of the targets y on the `last` values of each series. Raises UsageError, DataError."""
+    start = perf_counter()
+    known, asked = series(train), series([*train[:1], *test])[1:]
+    _at_least_one(last)
+    mean, targets = np.concatenate(known).mean(axis=0), reals(train)
+    x = np.stack([_windows(part[-last:], last, mean)[-1] for part in known])
+    model, strength = picked_ridge(x, targets, folds(len(x), seed))
+    rows = np.array([_windows(part[-last:], last, mean)[-1] for part in asked]).reshape(
+        len(asked), x.shape[1]
+    )
+    note = f"strength {strength:g}"
+    return Baseline(f"ridge on the last {last} values", tuple(model(rows)), perf_counter() - start, note)
+
+
+def _at_least_one(last: int) -> None:
+    if last < 1:
+        raise UsageError(f"the last {last} values", expected="1 or more")
+
+
+def _later(count: int) -> list[Fold]:
+    """One split, the last fifth to check: shuffled steps would be checked with their own neighbours."""
+    cut = count - count // 5
+    return [(np.arange(cut), np.arange(cut, count))] if count >= 10 else []
+
+
+def _windows(x: Floats, last: int, mean: Floats) -> Floats:
+    """[T_x + 1, last * n_x]: row t has the `last` rows before step t, the row at T_x the very last ones."""
+    padded = np.concatenate([np.repeat(mean[None], last, axis=0), x])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, last, axis=0)  # [T_x + 1, n_x, last]
+    return windows.reshape(len(windows), -1)

@@ -1,0 +1,38 @@
+"""Answers that do not look at the input: the most frequent class or tag, the mean of the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from unrolled.core.types import Example
+from unrolled.analysis.baselines.example_arrays import (
+    Baseline,
+    labels,
+    most_frequent,
+    reals,
+    tagged,
+    tokens,
+)
+
+
+def majority_class(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """The most frequent class for everything."""
+    start = perf_counter()
+    answer = most_frequent(labels(train))
+    return Baseline("most frequent class", (answer,) * len(test), perf_counter() - start, answer)
+
+
+def majority_tag(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """The most frequent tag of all for every token."""
+    start = perf_counter()
+    answer = most_frequent(tag for tags in tagged(train) for tag in tags)
+    predictions = tuple((answer,) * len(words) for words in tokens(test))
+    return Baseline("most frequent tag", predictions, perf_counter() - start, answer)
+
+
+def mean_number(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """The mean of the training targets for everything."""
+    start = perf_counter()
+    mean = reals(train).mean(axis=0)
+    return Baseline("mean", (mean,) * len(test), perf_counter() - start)

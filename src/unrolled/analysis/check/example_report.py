@@ -1,0 +1,326 @@
+"""The data doctor for labels, numbers and tags: the report, for programs and for people, and clean copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unrolled.core.config import Config
+from unrolled.core.errors import UsageError
+from unrolled.datasets.example_dataset import held_out
+from unrolled.tasks.outputs import find_output
+from unrolled.data.readers import in_parallel
+from unrolled.tasks.presets import find, resolve_data, resolve_examples
+from unrolled.data.text.tokenize import find_unit
+from unrolled.analysis.check.cleaning import clean, targets
+from unrolled.analysis.check.scan import Examination, Part, examine
+from unrolled.analysis.check.findings import REMEMBERED, SHOWN, Note, in_quantiles, places, quantiles
+from unrolled.analysis.check.audio_stats import characters_in_words
+from unrolled.analysis.check.audio_stats import in_words as sounds_in_words
+from unrolled.analysis.check.input_stats import counted_unit
+
+COLUMNS = 12  # shown to a person; the others are in the JSON
+NAMES = 8  # classes or tags, the same
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The files of each part."""
+
+    train: tuple[Path, ...]
+    valid: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()
+
+    @property
+    def named(self) -> dict[str, tuple[Path, ...]]:
+        """Those that have files, by name."""
+        every = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: paths for name, paths in every.items() if paths}
+
+
+def check(config: Config, parts: Parts) -> dict[str, Any]:
+    """A report on the files as plain JSON values; `fatal` is what training would stop with, or None.
+
+    Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
+    """
+    return _report(examine(resolve_data(config), parts.named))
+
+
+def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) -> dict[str, Any]:
+    """The report, with `fix`: what became of each file's clean copy in `folder`, and what these would stop with.
+
+    Raises what `check` raises, and UsageError where a copy would go over another file.
+    """
+    if find(config.task).input == "audio":
+        raise UsageError(
+            "--fix writes copies of texts, from which sounds would not be found", expected="no --fix"
+        )
+    every = [path for paths in parts.named.values() for path in paths]
+    if find_output(find(config.task).key).target == "text" and in_parallel(every):
+        raise UsageError("--fix is for tables and CoNLL files", expected="a table of two columns (.tsv .csv)")
+    copies = targets(every, folder, force=force)
+    found = examine(resolve_data(config), parts.named)
+    cleaned = clean(every, copies, found.wanted, found.plan, found.damaged)
+    made = {one.file: one.copy for one in cleaned if one.copy is not None}
+    now = (tuple(made.get(path, path) for path in part) for part in (parts.train, parts.valid, parts.test))
+    fatal = check(config, Parts(*now))["fatal"]
+    fix = {"folder": str(folder), "files": [one.report() for one in cleaned], "fatal": fatal}
+    return _report(found) | {"fix": fix}
+
+
+def _report(found: Examination) -> dict[str, Any]:
+    data, train = found.config.data, found.parts["train"]
+    preset = find(found.config.task)
+    tokens = preset.input == "tokens"
+    return {
+        "task": found.config.task,
+        "input": preset.input,
+        "output": preset.output,
+        "unit": counted_unit(data) if tokens else None,
+        "vocab_size": data.vocab_size if tokens else None,
+        "fatal": found.fatal[0] if found.fatal else None,
+        "all_fatal": found.fatal,
+        "skip_bad": data.skip_bad,
+        "parts": {name: _part(part) for name, part in found.parts.items()},
+        "words": found.learnt.words.report() if found.learnt.words is not None else None,
+        "duplicates": _shared(found.copies, train),
+        "conflicts": _shared(found.conflicts, train),
+        "remembered": len(train.memory.first),
+        "leaks": {
+            f"{part} in {other}": _shared(note, found.parts[part])
+            for (part, other), note in found.leaks.items()
+        },
+        "odd": found.findings.report(),
+        "baseline": train.y.baseline(),
+        "training": _training(found, train),
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "files": part.files,
+        "sequences": part.sequences,
+        "bad_rows": part.bad.report(),
+        "steps": sum(part.lengths),
+        "steps_a_sequence": quantiles(part.lengths),
+        **part.x.report(),
+        "y": part.y.report(),
+    }
+
+
+def _shared(note: Note, part: Part) -> dict[str, Any]:
+    return note.report() | {"share": note.count / max(1, part.sequences)}
+
+
+def _training(found: Examination, train: Part) -> dict[str, Any]:
+    """What training would make of it: the parts, and the sizes where enough is known."""
+    config, learnt, data = found.config, found.learnt, found.config.data
+    y = train.y.report()
+    count, every = y.get("windows", train.sequences), y.get("steps", sum(train.lengths))
+    held = 0 if "valid" in found.parts else len(held_out(count, config))
+    if learnt.words is not None:
+        # How many affixes there will be is not counted here; they are more than an embedding has numbers.
+        width = min(learnt.words.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
+    else:
+        known = (learnt.numbers, learnt.audio, learnt.frames, learnt.images, learnt.notes, learnt.rolls)
+        given = next((one for one in known if one is not None), None)
+        width = given.n_x if given is not None else 0
+    # Windows that reach into what is held out are nobody's.
+    kept = max(0, count - held - data.horizon + 1) if data.horizon and held else count - held
+    plan: dict[str, Any] = {"sequences": kept, "held_out": held}
+    if not width or not kept:
+        return plan
+    full = resolve_examples(config, kept, every * kept // count, width)
+    model, training = full.model, full.training
+    return plan | {
+        "cell": model.cell,
+        "layers": model.layers,
+        "hidden": model.hidden,
+        "embedding": model.embedding,
+        "bidirectional": model.bidirectional,
+        "batch_size": training.batch_size,
+        "epochs": training.epochs,
+        "minutes": training.minutes,
+    }
+
+
+def in_words(report: Mapping[str, Any]) -> str:
+    """The report for people."""
+    noun = find_unit(report["unit"]).name if report["unit"] else "steps"
+    noun = "frames of 10 ms" if report["input"] == "audio" else noun
+    lines: list[str] = []
+    for name, part in report["parts"].items():
+        lines += _part_in_words(name, part, noun)
+    lines += _x_in_words(report, noun)
+    for name, part in report["parts"].items():
+        lines += _y_in_words(name if len(report["parts"]) > 1 else "", part["y"])
+    lines += _bad_rows(report)
+    lines += _repeated(report)
+    for kind, found in report["odd"].items():
+        lines += [f"odd: {kind}: {found['count']:,}", *places(found)]
+    if not report["odd"]:
+        lines.append("nothing odd")
+    lines += _training_in_words(report)
+    lines += _fatal(report["all_fatal"])
+    if "fix" in report:
+        lines += _fix_in_words(report["fix"])
+    return "\n".join(lines)
+
+
+def _part_in_words(name: str, part: Mapping[str, Any], noun: str) -> list[str]:
+    files = part["files"]
+    many = f"in {len(files)} files" if len(files) > 1 else f"in {files[0]['file']}"
+    if not part["sequences"]:
+        return [f"{name}: nothing that can be read {many}"]
+    spread = in_quantiles(part["steps_a_sequence"])
+    return [
+        f"{name}: {part['sequences']:,} sequences {many}, {part['steps']:,} {noun}",
+        f"  length of a sequence: {spread} (shortest to longest)",
+        *sounds_in_words(part),
+    ]
+
+
+def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
+    """The vocabulary, or the columns."""
+    lines: list[str] = []
+    words = report["words"]
+    if words is not None:
+        once = "" if words["seen_once"] is None else f", {words['seen_once']:,} seen once"
+        frequent = " ".join(repr(token) for token in words["most_frequent"])
+        lines.append(f"{words['distinct']:,} distinct {noun}{once}; the most frequent: {frequent}")
+        lines.append(f"<UNK> with a vocabulary of {_unknown(words['unknown_share'])}")
+        for name, part in report["parts"].items():
+            if name != "train":
+                lines.append(f"  in {name}, of train's vocabulary: {_unknown(part['unknown_share'])}")
+    columns = report["parts"]["train"].get("columns", [])
+    if columns:
+        lines.append(f"  {'column':12}{'min':>12}{'mean':>12}{'max':>12}{'deviation':>12}")
+    for row in columns[:COLUMNS]:
+        notes = ["never changes"] * row["constant"]
+        notes += [f"{row['far']:,} far off"] * bool(row["far"])
+        notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
+        notes += ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
+        numbers = "".join(f"{_number(row[key]):>12}" for key in ("min", "mean", "max", "deviation"))
+        lines.append(f"  {row['column'][:12]:12}{numbers}  {', '.join(notes)}".rstrip())
+    if len(columns) > COLUMNS:
+        lines.append(f"  and {len(columns) - COLUMNS:,} columns more")
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.5g}"
+
+
+def _unknown(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{int(size):,}: {share:.2%}" for size, share in shares.items())
+
+
+def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
+    """Classes, numbers or tags of a part."""
+    of = f" in {name}" if name else ""
+    if "classes" in y:
+        order = " in this order" if y["ordinal"] else ""
+        return [f"{len(y['classes']):,} classes{of}{order}: {_names(y['classes'], sort=not y['ordinal'])}"]
+    if "untranslated" in y:
+        usual = "" if y["usual_ratio"] is None else f"; usually {y['usual_ratio']:.2f} for each of x"
+        return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
+    if "numbers" in y:
+        rows = [
+            f"min {row['min']:.5g}, mean {row['mean']:.5g}, max {row['max']:.5g}"
+            for row in y["numbers"][:NAMES]
+        ]
+        return [f"to be learnt{of}: " + "; ".join(rows)]
+    if "alphabet" in y:
+        return [characters_in_words(y, of)]
+    if "windows" in y:
+        return [f"{y['windows']:,} windows to tell what follows from{of}"]
+    scheme = "none marks spans" if y["scheme"] == "none" else f"marking spans ({y['scheme']})"
+    lines = [f"{len(y['tags']):,} tags{of}, {scheme}: {_names(y['tags'], sort=True)}"]
+    if y["spans"]:
+        spans = ", ".join(f"{kind or 'span'} {count:,}" for kind, count in y["spans"].items())
+        lines.append(f"  spans: {spans}")
+    return lines
+
+
+def _names(shares: Mapping[str, Any], *, sort: bool) -> str:
+    rows = list(shares.items())
+    rows = sorted(rows, key=lambda row: -row[1]["count"]) if sort else rows
+    shown = [f"{name[:40]} {row['count']:,} ({row['share']:.1%})" for name, row in rows[:NAMES]]
+    return ", ".join(shown) + (f" and {len(rows) - NAMES:,} more" if len(rows) > NAMES else "")
+
+
+def _bad_rows(report: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for name, part in report["parts"].items():
+        bad, allowed = part["bad_rows"], report["skip_bad"]
+        if bad["count"]:
+            stops = f"training would stop; --skip-bad {bad['count']} leaves them out"
+            stops = f"left out, as --skip-bad {allowed} allows" if bad["count"] <= allowed else stops
+            lines += [f"bad rows in {name}: {bad['count']:,} ({stops})", *places(bad)]
+    return lines
+
+
+def _repeated(report: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    found = {
+        "the same again in train, x and y": report["duplicates"],
+        "the same x in train with another y": report["conflicts"],
+        **{f"leak: sequences of {kind}": note for kind, note in report["leaks"].items()},
+    }
+    for kind, note in found.items():
+        if note["count"]:
+            lines += [f"{kind}: {note['count']:,} ({note['share']:.1%})", *places(note)]
+    if report["remembered"] and lines and report["remembered"] >= REMEMBERED:
+        lines.append(f"  looked for among the first {report['remembered']:,} only")
+    return lines
+
+
+def _training_in_words(report: Mapping[str, Any]) -> list[str]:
+    plan, baseline = report["training"], report["baseline"]
+    held = f"{plan['held_out']:,} more held out for validation" if plan["held_out"] else "none held out"
+    held = "valid beside them" if "valid" in report["parts"] else held
+    lines = [f"training would see {plan['sequences']:,} sequences, {held}"]
+    if "cell" in plan:
+        both = " in both directions" if plan["bidirectional"] else ""
+        embedding = f", embedding {plan['embedding']}" if plan["embedding"] else ""
+        length = f"{plan['epochs']} epochs" if plan["minutes"] is None else f"{plan['minutes']:g} minutes"
+        lines.append(
+            f"  with {plan['layers']} x {plan['hidden']} {plan['cell']}{both}{embedding}, "
+            f"{plan['batch_size']} sequences a step, {length}"
+        )
+    if baseline is not None:
+        answer = f" {baseline['answer'][:40]!r}" if isinstance(baseline["answer"], str) else ""
+        scores = {"accuracy": ".2%", "exact": ".2%", "rmse": ".5g"}
+        score = next(f"{name} {baseline[name]:{form}}" for name, form in scores.items() if name in baseline)
+        lines.append(f"  and has to beat the {baseline['name']}{answer}: {score} on train")
+    return lines
+
+
+def _fatal(reasons: Iterable[str]) -> list[str]:
+    every = list(reasons)
+    lines = [f"fatal: {reason}" for reason in every[:SHOWN]]
+    if len(every) > SHOWN:
+        lines.append(f"and {len(every) - SHOWN:,} fatal faults more")
+    return lines or ["training would start"]
+
+
+def _fix_in_words(fix: Mapping[str, Any]) -> list[str]:
+    """What became of each file."""
+    lines: list[str] = []
+    for row in fix["files"]:
+        if row["copy"] is None:
+            lines.append(f"no clean copy of {row['file']}: {row['reason']}")
+            continue
+        told = (
+            ("bad_rows", "bad row{} left out"),
+            ("copies", "repeated sequence{} left out"),
+            ("labels", "label{} stripped"),
+            ("tags", "tag{} set right"),
+        )
+        done = [f"{row[key]:,} " + text.format("s" * (row[key] != 1)) for key, text in told if row[key]]
+        done += [f"{row['encoding']} to UTF-8"] if row["encoding"] else []
+        lines.append(f"wrote {row['copy']}: {', '.join(done) or 'nothing was to be changed'}")
+    end = f"training on these would stop: {fix['fatal']}" if fix["fatal"] else "training on these would start"
+    return [*lines, end]

@@ -1,0 +1,233 @@
+"""What the data doctor gathers of x on its way through a part of labelled sequences: a survey a kind of input.
+
+What is learnt of the training part is known before; a survey looks at every sequence with it, as training will, and
+raises the DataError that training would stop with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.config import DataConfig
+from unrolled.core.errors import DataError
+from unrolled.tasks.inputs.frames import FrameInput
+from unrolled.tasks.inputs.images import ImageInput
+from unrolled.tasks.inputs.numbers import NumberInput
+from unrolled.data.text.subword import SUBWORD
+from unrolled.data.text.tokenize import split
+from unrolled.core.types import Example, Place
+from unrolled.data.text.vocabulary import UNK, Coverage, TokenCounter, Vocabulary
+from unrolled.analysis.check.findings import SIZES, Findings, look_at_text
+
+FAR = 20  # deviations from the mean: no bell curve has such a value
+RUN = 100  # steps of one value in a column that changes otherwise
+
+F64 = NDArray[np.float64]
+
+
+@runtime_checkable
+class Survey(Protocol):
+    """What is gathered of one part's x."""
+
+    def add(self, example: Example) -> int:
+        """Look at one more; its steps. Raises DataError where training would."""
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """As JSON values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Words:
+    """The most frequent tokens of the training part, as many as any vocabulary has that is told of."""
+
+    vocabulary: Vocabulary
+    coverage: Coverage
+    sizes: tuple[int, ...]
+
+    def report(self) -> dict[str, Any]:
+        """The training part's vocabulary."""
+        counts = np.array(self.vocabulary.counts, dtype=np.int64)
+        whole = len(counts) == self.coverage.types
+        unknown = {str(n): 1 - float(counts[:n].sum()) / self.coverage.tokens for n in self.sizes}
+        return {
+            "distinct": self.coverage.types,
+            "seen_once": int((counts == 1).sum()) if whole else None,
+            "unknown_share": unknown,
+            "most_frequent": list(self.vocabulary.tokens[:10]),
+        }
+
+
+def counted_unit(data: DataConfig) -> str:
+    """The unit in which texts are told of: of pieces of words, which are not learnt here, the words."""
+    unit = data.source_unit or data.unit or "word"
+    return "word" if unit == SUBWORD else unit
+
+
+def tokens_of(x: Any, data: DataConfig) -> list[str]:
+    """The tokens of an x as training counts them."""
+    tokens = split(x, counted_unit(data)) if type(x) is str else list(x)
+    return [token.lower() for token in tokens] if data.lower else tokens
+
+
+def learn_words(examples: Iterable[Example], data: DataConfig) -> Words:
+    """The tokens of the training part. Raises DataError where there are none."""
+    sizes = tuple(sorted({*SIZES, data.vocab_size}))
+    with TokenCounter() as counter:
+        for example in examples:
+            counter.add(tokens_of(example.x, data))
+        vocabulary, coverage = counter.vocabulary(sizes[-1])
+    if not coverage.tokens:
+        raise DataError("no examples: only white space", expected="text")
+    return Words(vocabulary, coverage, sizes)
+
+
+@dataclass
+class TokenSurvey:
+    """Texts or tokens: odd characters, and how many of them the training part's vocabularies do not have."""
+
+    words: Words | None
+    data: DataConfig
+    findings: Findings
+    tokens: int = 0
+    unknown: Counter[int] = field(default_factory=Counter)
+
+    def add(self, example: Example) -> int:
+        """Look at one more; its tokens."""
+        x: Any = example.x
+        look_at_text(x if type(x) is str else " ".join(x), example.place, self.findings)
+        tokens = tokens_of(x, self.data)
+        self.tokens += len(tokens)
+        if self.words is not None:
+            ids = self.words.vocabulary.encode(tokens)
+            for size in self.words.sizes:
+                self.unknown[size] += int(((ids == UNK) | (ids >= size + 2)).sum())
+        return len(tokens)
+
+    def report(self) -> dict[str, Any]:
+        """The share of `<UNK>` with each vocabulary."""
+        sizes = self.words.sizes if self.words is not None else ()
+        return {"unknown_share": {str(n): self.unknown[n] / max(1, self.tokens) for n in sizes}}
+
+
+@dataclass
+class FrameSurvey:
+    """Clips, or lines: those of a single picture, or column, and those in which nothing changes."""
+
+    learnt: FrameInput | ImageInput | None
+    findings: Findings
+    pictures: int = 0
+
+    def add(self, example: Example) -> int:
+        """Look at one more; its pictures."""
+        if self.learnt is None:
+            return 0
+        x = self.learnt.encode(example.x, example.place)
+        self.pictures += len(x)
+        if len(x) == 1:
+            self.findings.odd("a single step", example.place)
+        elif len(x) and not (x[1:] != x[:-1]).any():
+            self.findings.odd("nothing in it changes", example.place)
+        return len(x)
+
+    def report(self) -> dict[str, Any]:
+        """How many pictures there are."""
+        return {"pictures": self.pictures}
+
+
+CLOCK = 5  # steps that rise without exception: a shorter series may do so by chance
+
+
+@dataclass
+class ColumnSurvey:
+    """Numbers, column by column: range, values far off, long runs of one value, and whether each step is more than the
+    one before, as on a clock. names: of the columns, for people."""
+
+    learnt: NumberInput | None
+    names: tuple[str, ...]
+    findings: Findings
+    steps: int = 0
+    low: F64 = field(default_factory=lambda: np.zeros(0))
+    high: F64 = field(default_factory=lambda: np.zeros(0))
+    mean: F64 = field(default_factory=lambda: np.zeros(0))
+    far: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    runs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    rises: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    longest: int = 0
+
+    def add(self, example: Example) -> int:
+        """Look at one more; its steps."""
+        x: F64 = np.asarray(example.x, dtype=np.float64)  # [T, n_x]
+        if not self.steps:
+            width = self.learnt.n_x if self.learnt is not None else x.shape[1]
+            self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
+            self.mean, self.far, self.runs = np.zeros(width), np.zeros(width, int), np.zeros(width, int)
+            self.rises = np.ones(width, bool)
+        if x.shape[1] != len(self.low):
+            place, expected = example.place, f"{len(self.low)}, as in the first"
+            raise DataError(
+                f"{x.shape[1]} numbers a step", file=place.file, line=place.line, expected=expected
+            )
+        if len(x):
+            self.steps += len(x)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.mean += (x.mean(axis=0) - self.mean) * (len(x) / self.steps)
+            self.low, self.high = np.minimum(self.low, x.min(axis=0)), np.maximum(self.high, x.max(axis=0))
+            self._far(x, example.place)
+            self.rises &= (x[1:] > x[:-1]).all(axis=0)
+            self.longest = max(self.longest, len(x))
+            if len(x) >= RUN:
+                self._runs(x, example.place)
+        return len(x)
+
+    def name(self, column: int) -> str:
+        """A column for people."""
+        return self.names[column] if len(self.names) == len(self.low) else str(column + 1)
+
+    def _far(self, x: F64, place: Place) -> None:
+        if self.learnt is None:
+            return
+        with np.errstate(over="ignore"):
+            off = np.abs(x - np.array(self.learnt.mean)) > FAR * np.array(self.learnt.deviation)
+        self.far += off.sum(axis=0)
+        for step, column in np.argwhere(off).tolist() if off.any() else []:
+            detail = f"step {step + 1}, column {self.name(column)}: {x[step, column]:.6g}"
+            self.findings.odd(f"number over {FAR} deviations from its column's mean", place, detail)
+
+    def _runs(self, x: F64, place: Place) -> None:
+        for column in np.flatnonzero(x.min(axis=0) < x.max(axis=0)).tolist():
+            begins = np.concatenate([[0], np.flatnonzero(x[1:, column] != x[:-1, column]) + 1])
+            lengths = np.diff(np.append(begins, len(x)))
+            longest = int(lengths.argmax())
+            if lengths[longest] < RUN:
+                continue
+            self.runs[column] += int((lengths >= RUN).sum())
+            begin = int(begins[longest])
+            value = f"column {self.name(column)} is {x[begin, column]:.6g} for {lengths[longest]:,} steps"
+            self.findings.odd(f"{RUN} steps or more of one value", place, f"{value} from step {begin + 1}")
+
+    def report(self) -> dict[str, Any]:
+        """Each column; its deviation is that of the training part."""
+        return {"columns": [self._column(i) for i in range(len(self.low) if self.steps else 0)]}
+
+    def _column(self, i: int) -> dict[str, Any]:
+        mean, constant = float(self.mean[i]), bool(self.low[i] == self.high[i])
+        deviation = None if self.learnt is None else 0.0 if constant else self.learnt.deviation[i]
+        return {
+            "column": self.name(i),
+            "min": float(self.low[i]),
+            "mean": mean if np.isfinite(mean) else None,  # of numbers too large to be summed
+            "max": float(self.high[i]),
+            "deviation": deviation,
+            "constant": constant,
+            "far": int(self.far[i]),
+            "long_runs": int(self.runs[i]),
+            "clock": bool(self.rises[i]) and self.longest >= CLOCK,
+        }

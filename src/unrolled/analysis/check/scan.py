@@ -1,0 +1,366 @@
+"""The data doctor's way through labelled sequences: what the training part teaches, then a look at every sequence.
+
+Bad rows are passed over, all of them, and a file that cannot be read to its end does not hide the next one, so that
+one examination tells everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.data.columns import Wanted, parse_columns
+from unrolled.core.config import Config
+from unrolled.core.errors import DataError
+from unrolled.tasks.inputs import INPUTS
+from unrolled.tasks.inputs.audio import AudioInput, learn_audio
+from unrolled.tasks.inputs.frames import FrameInput, learn_frames
+from unrolled.tasks.inputs.images import ImageInput, learn_images
+from unrolled.tasks.inputs.notes import NoteInput, learn_notes
+from unrolled.tasks.inputs.numbers import NumberInput, learn_numbers
+from unrolled.tasks.inputs.rolls import RollInput, learn_rolls
+from unrolled.datasets.example_dataset import audible, with_columns
+from unrolled.data.media.audio import ENDINGS
+from unrolled.tasks.outputs import find_output
+from unrolled.tasks.outputs.ctc import Transcript, learn_transcript
+from unrolled.tasks.outputs.label import Label, learn_label
+from unrolled.tasks.outputs.number import Number, learn_number
+from unrolled.tasks.outputs.tags import Tags, learn_tags
+from unrolled.data.readers import conll, find_reader, in_parallel, open_tunes, read_pairs
+from unrolled.tasks.presets import find
+from unrolled.core.types import Example, Place
+from unrolled.analysis.check.cleaning import Plan, encoding, is_written_in_rows, spaced
+from unrolled.analysis.check.findings import Findings, Memory, Note
+from unrolled.analysis.check.audio_stats import SoundSurvey, TranscriptSurvey
+from unrolled.analysis.check.text_pair_stats import TextSurvey
+from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
+from unrolled.analysis.check.input_stats import (
+    ColumnSurvey,
+    FrameSurvey,
+    Survey,
+    TokenSurvey,
+    Words,
+    learn_words,
+)
+from unrolled.analysis.check.target_stats import (
+    ForecastSurvey,
+    LabelSurvey,
+    NumberSurvey,
+    TagSurvey,
+    TargetSurvey,
+)
+
+LISTED = 1_000  # places of each kind that are kept
+LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered
+
+Read = Callable[[], Iterator[Example]]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What the training part teaches: of x the words or the means, of y the classes, means or tags; None: nothing."""
+
+    words: Words | None = None
+    numbers: NumberInput | None = None
+    frames: FrameInput | None = None
+    images: ImageInput | None = None
+    label: Label | None = None
+    number: Number | None = None
+    tags: Tags | None = None
+    audio: AudioInput | None = None
+    ctc: Transcript | None = None
+    notes: NoteInput | None = None
+    rolls: RollInput | None = None
+
+
+@dataclass
+class Part:
+    """A part on the way through it: `train`, `valid` or `test`. files: what was found in each, as JSON values."""
+
+    name: str
+    x: Survey
+    y: TargetSurvey
+    bad: Note = field(default_factory=lambda: Note(LISTED))
+    memory: Memory = field(default_factory=Memory)
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+    sequences: int = 0
+    files: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Examination:
+    """All that is found. fatal: what training would stop with.  damaged: files that cannot be read to their end."""
+
+    config: Config
+    wanted: Wanted
+    learnt: Learnt
+    parts: dict[str, Part] = field(default_factory=dict)
+    findings: Findings = field(default_factory=lambda: Findings(LISTED))
+    plan: Plan = field(default_factory=Plan)
+    fatal: list[str] = field(default_factory=list)
+    damaged: dict[Path, str] = field(default_factory=dict)
+    copies: Note = field(default_factory=lambda: Note(LISTED))
+    conflicts: Note = field(default_factory=lambda: Note(LISTED))
+    leaks: dict[tuple[str, str], Note] = field(default_factory=dict)
+
+    def fail(self, reason: str) -> None:
+        """Note what training would stop with."""
+        if reason not in self.fatal and len(self.fatal) < LISTED:
+            self.fatal.append(reason)
+
+
+def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
+    """Learn from the part `train`, then look at every part. config: its data section without blanks.
+
+    Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
+    """
+    preset = find(config.task)
+    with suppress(DataError):  # what cannot be read is told below
+        config = with_columns(parts["train"], config)
+    target = "next" if _ahead(config) else find_output(preset.key).target
+    target = None if INPUTS[preset.input].reads == "tune" else target  # y is the genre, where there is one
+    wanted = Wanted(kind=INPUTS[preset.input].reads, target=target, skip_bad=sys.maxsize)
+    wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
+    learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted, config))
+    examination = Examination(config, wanted, learnt)
+    for name, paths in parts.items():
+        _look_at_part(examination, name, paths)
+    train = examination.parts["train"]
+    try:
+        train.y.conclude()
+    except DataError as error:
+        errors.append(str(error))
+    if train.sequences or not examination.fatal:  # of nothing at all the reason was told
+        for error in errors:
+            examination.fail(error)
+    return examination
+
+
+def _ahead(config: Config) -> bool:
+    """Whether a series itself tells what is asked of it."""
+    return config.data.horizon is not None or find(config.task).output == "next"
+
+
+def _readable(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:
+    """What can be read; what is wrong is told when the part is looked at."""
+    for group in _groups(paths, wanted):
+        with suppress(DataError):
+            yield from (example for example, _ in _located(group, wanted, config))
+
+
+def _groups(paths: Sequence[Path], wanted: Wanted) -> list[tuple[Path, ...]]:
+    """The files that are read one by one: each for itself, parallel texts two after two."""
+    if not _are_pairs(paths, wanted):
+        return [(path,) for path in paths]
+    return [tuple(paths[start : start + 2]) for start in range(0, len(paths), 2)]
+
+
+def _are_pairs(paths: Sequence[Path], wanted: Wanted) -> bool:
+    return wanted.target == "text" and wanted.kind == "text" and in_parallel(paths)
+
+
+def _read(group: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    return read_pairs(group, wanted) if _are_pairs(group, wanted) else find_reader(group[0])(group, wanted)
+
+
+def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
+    """What the training part teaches, and what training would say where it does not."""
+    preset = find(config.task)
+
+    def tagged() -> Iterator[Example]:
+        # Each tag once in memory; white space around one would hide the scheme of all others.
+        for example in read():
+            yield replace(example, y=tuple(sys.intern(str(tag).strip()) for tag in example.y or ()))
+
+    learners: dict[str, Callable[[], Any]] = {
+        "words": lambda: learn_words(read(), config.data),
+        "numbers": lambda: learn_numbers(read(), config.data)[0],
+        "frames": lambda: learn_frames(read(), config.data)[0],
+        "images": lambda: learn_images(read(), config.data)[0],
+        "label": lambda: learn_label(read(), config.data, config.model),
+        "number": lambda: learn_number(read(), config.data, config.model),
+        "tags": lambda: learn_tags(tagged(), config.data, config.model),
+        "audio": lambda: learn_audio(read(), config.data)[0],
+        "ctc": lambda: learn_transcript(read(), config.data, config.model),
+        "notes": lambda: learn_notes(read(), config.data)[0],
+        "rolls": lambda: learn_rolls(read(), config.data)[0],
+    }
+    names = ["words" if preset.input == "tokens" else preset.input]
+    names += [preset.output] if not _ahead(config) and preset.output in learners else []
+    found: dict[str, Any] = {}
+    errors: list[str] = []
+    for name in names:
+        try:
+            found[name] = learners[name]()
+        except DataError as error:
+            errors.append(str(error))
+    return Learnt(**found), errors
+
+
+def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
+    """What is gathered of a part."""
+    config, learnt, findings = examination.config, examination.learnt, examination.findings
+    preset = find(config.task)
+    x: dict[str, Callable[[], Survey]] = {
+        "tokens": lambda: TokenSurvey(learnt.words, config.data, findings),
+        "numbers": lambda: ColumnSurvey(learnt.numbers, examination.wanted.x, findings),
+        "audio": lambda: SoundSurvey(learnt.audio, findings),
+        "frames": lambda: FrameSurvey(learnt.frames, findings),
+        "images": lambda: FrameSurvey(learnt.images, findings),
+        "notes": lambda: NoteSurvey(config.data.grid or 1, False, findings),
+        "rolls": lambda: NoteSurvey(config.data.grid or 1, True, findings),
+    }
+    y: dict[str, Callable[[], TargetSurvey]] = {
+        "label": lambda: LabelSurvey(learnt.label, findings),
+        "number": lambda: NumberSurvey(learnt.number, findings),
+        "tags": lambda: TagSurvey(learnt.tags, findings),
+        "ctc": lambda: TranscriptSurvey(learnt.ctc, findings, config.data.lower),
+        "sequence": lambda: TextSurvey(findings),
+    }
+    if examination.wanted.kind == "tune":
+        return x[preset.input](), GenreSurvey()
+    if _ahead(config):
+        return x[preset.input](), ForecastSurvey(
+            config.data.horizon or 0, config.data.history, learnt.numbers
+        )
+    return x[preset.input](), y[preset.output]()
+
+
+def _look_at_part(examination: Examination, name: str, paths: Sequence[Path]) -> None:
+    part = Part(name, *_surveys(examination))
+    for group in _groups(paths, examination.wanted):
+        _look_at_file(examination, part, group)
+    examination.parts[name] = part
+    if part.bad.count > examination.config.data.skip_bad:
+        many = part.bad.count
+        which = "a bad row" if many == 1 else f"the first of {many:,} bad rows"
+        examination.fail(f"{part.bad.examples[0]} ({which} in {name}); try --skip-bad {many}")
+
+
+def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...]) -> None:
+    path = group[0]
+    plan, before, bad_before = examination.plan, part.sequences, part.bad.count
+
+    def skipped(place: Place, reason: str) -> None:
+        part.bad.add(place, reason)
+        plan.bad.setdefault(place.file, set()).add(place.line)
+
+    wanted = replace(examination.wanted, skipped=skipped)
+    try:
+        for example, lines in _located(group, wanted, examination.config):
+            try:
+                example = _opened(examination, example)
+            except DataError as error:
+                skipped(example.place, error.what)
+                continue
+            _look(examination, part, example, lines)
+        if wanted.target in ("label", "tags") and is_written_in_rows(path):
+            for place, label in spaced(path, examination.wanted, plan.bad.get(path, set())):
+                kind = "white space around a label (left out when it is read)"
+                examination.findings.odd(kind, place, repr(label[:60]))
+    except DataError as error:
+        # That every row of one file is bad stops nothing where others have good ones, and else is told of its rows.
+        if error.line is not None or part.sequences > before or part.bad.count == bad_before:
+            examination.damaged[path] = str(error)
+            examination.fail(str(error))
+    marks = [None if one.suffix.lower() in (*ENDINGS, ".mid", ".midi") else encoding(one) for one in group]
+    for one, mark in zip(group, marks, strict=True):
+        if mark is not None and path not in examination.damaged:
+            examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(one, 1), mark)
+    found = {"sequences": part.sequences - before, "bad_rows": part.bad.count - bad_before}
+    part.files.append({"file": " ".join(map(str, group)), **found, "encoding": marks[0]})
+
+
+def _located(
+    group: Sequence[Path], wanted: Wanted, config: Config
+) -> Iterator[tuple[Example, tuple[int, ...]]]:
+    """The sequences of a file, and the lines of their steps where each has its own."""
+    if not _are_pairs(group, wanted) and find_reader(group[0]) is conll.read:
+        return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
+    examples = _read(group, wanted)
+    examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
+    examples = open_tunes(examples, wanted) if wanted.kind == "tune" else examples
+    return ((example, ()) for example in examples)
+
+
+def _opened(examination: Examination, example: Example) -> Example:
+    """The example with what its file holds. Raises DataError where that is broken."""
+    given = examination.learnt.frames or examination.learnt.images
+    return example if given is None else given.opened(example)
+
+
+def _look(examination: Examination, part: Part, example: Example, lines: tuple[int, ...]) -> None:
+    findings, place = examination.findings, example.place
+    part.sequences += 1
+    try:
+        steps = part.x.add(example)
+        y = part.y.add(example, lines)
+    except DataError as error:
+        examination.fail(str(error))
+        return
+    part.lengths.append(steps)
+    if y != example.y:
+        examination.plan.retag(place, lines, example.y, y)
+    if not steps:
+        findings.odd("nothing in it", place)
+        return
+    if steps > LONG:
+        findings.odd(f"sequence of more than {LONG:,} steps", place, f"{steps:,}")
+    _compare(examination, part, example, y)
+
+
+def _compare(examination: Examination, part: Part, example: Example, y: Any) -> None:
+    """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
+    example = replace(example, x=content(example.x)) if examination.wanted.kind == "tune" else example
+    x, place = _content(example.x), example.place
+    for name, other in examination.parts.items():
+        first = other.memory.find(x)
+        if first is not None:
+            leak = examination.leaks.setdefault((part.name, name), Note(LISTED))
+            leak.add(place, f"as {_nearby(first, place)}: {_beginning(example.x)}")
+    first, same = part.memory.add(x, y, place)
+    if first is None or part.name != "train":
+        return
+    if same:
+        examination.copies.add(place, f"as {_nearby(first, place)}: {_beginning(example.x)}")
+        if examination.wanted.target != "next":  # all rows of a table may be one series
+            examination.plan.copies.setdefault(place.file, set()).add(place.line)
+    else:
+        detail = f"{_shown(y)}, but not so {_nearby(first, place)}: {_beginning(example.x)}"
+        examination.conflicts.add(place, detail)
+
+
+def _content(x: Any) -> Any:
+    """What makes a sequence the same as another: of a file its bytes."""
+    if isinstance(x, Path):
+        with x.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    return x.strip() if isinstance(x, str) else x
+
+
+def _nearby(first: Place, place: Place) -> str:
+    """Another place, for people who know this one."""
+    return f"line {first.line}" if first.file == place.file else str(first)
+
+
+def _beginning(x: Any) -> str:
+    """A sequence for people, in one line."""
+    if isinstance(x, np.ndarray):
+        return f"{len(x):,} steps"
+    if isinstance(x, Path):
+        return x.name
+    return " ".join((x if isinstance(x, str) else " ".join(x[:30])).split())[:60]
+
+
+def _shown(y: Any) -> str:
+    return (
+        repr(y)[:40] if isinstance(y, str) else "its tags" if y and isinstance(y[0], str) else "its numbers"
+    )

@@ -1,0 +1,69 @@
+"""What the data doctor gathers of texts that are to be written for other texts: lengths, and pairs that look wrong."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.core.types import Example, Place
+from unrolled.analysis.check.findings import Findings, look_at_text, quantiles
+
+FAR = 3.0  # times the usual ratio of lengths
+SHORT = 10  # characters added to both lengths: the ratio of short texts says little
+
+
+@dataclass
+class TextSurvey:
+    """Pairs of texts."""
+
+    findings: Findings
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+    ratios: array[float] = field(default_factory=lambda: array("d"))
+    lines: array[int] = field(default_factory=lambda: array("q"))
+    files: list[tuple[int, Path]] = field(default_factory=list)  # the first pair of each file
+    same: int = 0
+
+    def add(self, example: Example, lines: Sequence[int] = ()) -> Any:
+        """Look at one more; its y as it is."""
+        y, place = str(example.y), example.place
+        look_at_text(y, place, self.findings)
+        if not self.files or self.files[-1][1] != place.file:
+            self.files.append((len(self.lines), place.file))
+        x = example.x if isinstance(example.x, str) else None
+        if x is not None and x.strip() == y.strip():
+            self.same += 1
+            self.findings.odd("untranslated: the same text on both sides", place, repr(y[:60]))
+        self.lengths.append(len(y))
+        self.ratios.append((len(y) + SHORT) / (len(example.x) + SHORT))
+        self.lines.append(place.line)
+        return example.y
+
+    def conclude(self) -> None:
+        """Pairs whose lengths fit each other far worse than those of the others."""
+        if not self.ratios:
+            return
+        ratios = np.frombuffer(self.ratios, np.float64)
+        usual = float(np.median(ratios))
+        far = np.flatnonzero((ratios > FAR * usual) | (ratios < usual / FAR))
+        for number in far.tolist():
+            kind = f"lengths that fit badly: {FAR:g} times the usual ratio, or a third of it"
+            self.findings.odd(kind, self._place(number), f"{ratios[number]:.2f}, usual is {usual:.2f}")
+
+    def _place(self, number: int) -> Place:
+        file = next(file for first, file in reversed(self.files) if first <= number)
+        return Place(file, self.lines[number])
+
+    def report(self) -> dict[str, Any]:
+        """Lengths in characters, and how many pairs are untranslated."""
+        usual = float(np.median(np.frombuffer(self.ratios, np.float64))) if self.ratios else None
+        return {"characters": quantiles(self.lengths), "usual_ratio": usual, "untranslated": self.same}
+
+    def baseline(self) -> dict[str, Any] | None:
+        """What copying x reaches."""
+        count = max(1, len(self.ratios))
+        return {"name": "copy of x", "answer": None, "exact": self.same / count}

@@ -1,0 +1,295 @@
+"""What every contestant of a comparison is given: the same data, split once, and one way to be scored."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.datasets import example_dataset as labelled, text_dataset as prepare
+from unrolled.training import language_job as language, supervised_job as supervised
+from unrolled.inference import predictor as using
+from unrolled.datasets.token_batches import hashed
+from unrolled.datasets.example_batches import in_order
+from unrolled.core.config import Config, DataConfig
+from unrolled.core.errors import DataError, UsageError
+from unrolled.datasets.example_store import Row, write_examples
+from unrolled.core.atomic_files import storage_error
+from unrolled.training.job import Job
+from unrolled.datasets.example_dataset import Labelled, Ready
+from unrolled.inference.language_model import open_model
+from unrolled.datasets.text_dataset import Prepared
+from unrolled.data.readers import READERS
+from unrolled.tasks.presets import find
+from unrolled.core.types import Example
+from unrolled.analysis.compare import count_models as letters, run_baselines as rivals, verdict
+from unrolled.analysis.compare.run_baselines import Rival, Rivals
+from unrolled.analysis.compare.verdict import Answers, Scoring
+
+FIFTH = 0.2  # of the data are scored where no other files are given
+FEWEST, SHORTEST = 10, 100  # sequences, and characters of a text, of which a fifth can be held out
+TIMED = 32  # items answered one by one, to tell how long one takes
+CONTEXT = 5  # letters that the strongest count of letters looks back
+_SPLIT = (
+    31  # key of the chance that draws the fifth: a function of a sequence's number alone, whatever the seed
+)
+# Where the record of an output has its answer.
+_ANSWERS = {"label": "label", "tags": "tags", "number": "value"}
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that a person named."""
+
+    data: tuple[Path, ...]
+    valid: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contest:
+    """about: what is scored, for people.  data: fingerprints of what is trained on.  scored: that of the scored part.
+
+    job: the training of a configuration whose data section has no blanks.  answers: of a model file to all scored
+    items, and how many milliseconds one takes alone (None where items are lines of one text).
+    """
+
+    about: str
+    data: Mapping[str, str | None]
+    scored: str
+    job: Callable[[Config], Job]
+    scoring: Scoring
+    answers: Callable[[Path], tuple[Answers, float | None]]
+    rivals: Callable[[], Rivals]
+
+
+def contest(config: Config, units: Sequence[str], files: Files, folder: Path) -> Contest:
+    """The contest of a task. config: without blanks in its data section; units: what is compared, besides.
+
+    folder: takes the prepared data. Raises what the readers raise, before anything is trained.
+    """
+    if find(config.task).stream:
+        return _of_text(config, units, files, folder)
+    return _of_examples(config, files, folder)
+
+
+def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
+    preset = find(config.task)
+    if preset.output not in _ANSWERS:
+        raise UsageError(f"compare has no score for {config.task}", hint="unrolled evaluate")
+    config = labelled.with_columns(files.data, config)
+    train, valid, scored, about = _parts(config, files)
+    gold = tuple(scored.examples())
+
+    @cache
+    def ready(data: DataConfig) -> Ready:
+        own = replace(config, data=data)
+        found = labelled.prepare(train, valid, own, folder / "data" / (data.unit or "numbers"))
+        for example in gold:  # what cannot be scored is told before anything is trained
+            x = found.input.encode(example.x, example.place)
+            if preset.output != "label":  # a class that training never saw is missed, and no error
+                found.output.encode(example.y, len(x), example.place)
+        return found
+
+    def job(variant: Config) -> Job:
+        variant = replace(variant, data=replace(variant.data, columns=config.data.columns))
+        return supervised.assemble(variant, ready(variant.data))
+
+    scoring = _scoring(preset.output, gold, ready(config.data).output.to_json())
+    return Contest(
+        about=f"{about}: {len(gold):,} {scoring.items}",
+        data={"train": train.sha256, "valid": valid.sha256 if valid else None},
+        scored=scored.sha256,
+        job=job,
+        scoring=scoring,
+        answers=partial(_answers, gold, _ANSWERS[preset.output]),
+        rivals=lambda: rivals.of_examples(preset.kinds, config.data.horizon, train.examples, gold),
+    )
+
+
+def _parts(config: Config, files: Files) -> tuple[Labelled, Labelled | None, Labelled, str]:
+    """What is learnt from, what epochs are chosen on (None: a part of the former), what is scored, and its name."""
+    whole = labelled.from_files(files.data, config)
+    others = files.test or files.valid
+    if not others:
+        kept, out = split(whole, config.data.horizon)
+        return kept, None, out, _fifth_named(config.data.horizon)
+    valid = labelled.from_files(files.valid, config) if files.test and files.valid else None
+    return whole, valid, labelled.from_files(others, config), _named(others)
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return f"scored on {', '.join(path.name for path in paths[:3])}{' ...' if len(paths) > 3 else ''}"
+
+
+def _fifth_named(horizon: int | None) -> str:
+    return f"scored on {'the last fifth of the windows' if horizon else 'a fifth of the data, held out'}"
+
+
+def split(whole: Labelled, horizon: int | None) -> tuple[Labelled, Labelled]:
+    """All but a fifth, and that fifth: drawn by a fixed rule; of forecasts the last, so that none was seen before.
+
+    Raises DataError where there are too few for that, and what the reader raises.
+    """
+    count = sum(1 for _ in whole.examples())
+    if count < FEWEST:
+        raise DataError(f"{count} sequences, of which no fifth can be held out", hint="--test FILE")
+    out = int(count * FIFTH)
+    asked, kept = np.zeros(count, np.bool_), np.ones(count, np.bool_)
+    if horizon:
+        asked[count - out :] = True
+        kept[max(1, count - out - horizon + 1) :] = (
+            False  # windows whose y reaches into the fifth are nobody's
+        )
+    else:
+        asked[np.argsort(hashed((_SPLIT,), np.arange(count)), kind="stable")[:out]] = True
+        kept = ~asked
+    return _some(whole, kept, "kept"), _some(whole, asked, "held out")
+
+
+def _some(whole: Labelled, chosen: Any, name: str) -> Labelled:
+    """The chosen ones of some examples. chosen: [examples] true or false."""
+
+    def examples() -> Iterator[Example]:
+        return (example for example, one in zip(whole.examples(), chosen, strict=True) if one)
+
+    return Labelled(examples, hashlib.sha256(f"{name} of {whole.sha256}".encode()).hexdigest())
+
+
+def _scoring(kind: str, gold: Sequence[Example], known: Mapping[str, Any]) -> Scoring:
+    """known: what was learnt of the output, as its model file has it."""
+    if kind == "label":
+        return verdict.of_labels([str(one.y) for one in gold], known["classes"], ordinal=known["ordinal"])
+    if kind == "tags":
+        return verdict.of_tags([tuple(map(str, one.y or ())) for one in gold], known["scheme"])
+    return verdict.of_numbers(np.array([one.y for one in gold], dtype=np.float64))
+
+
+def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, float | None]:
+    """A model's answers to all items, in batches; and the milliseconds that one takes by itself, with NumPy."""
+    model = using.open_trained(path, "torch")
+    found: list[Any] = [None] * len(gold)
+    nothing = np.zeros((), np.int64)
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+        encoded = (Row(model.input.encode(one.x, one.place), nothing, one.place) for one in gold)
+        part = write_examples(Path(folder), encoded, targets="one")
+        for batch, numbers in in_order(part, using.ROWS):
+            outcomes, _ = model.engine.run(batch.x, batch.lengths)
+            for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
+                own = row[: length if model.output.targets == "each" else 1]
+                found[number] = model.output.answer(own, (), 1, model.file.tensors).record[key]
+    alone, few = using.open_trained(path), gold[:TIMED]
+    began = time.perf_counter()
+    for example in few:
+        using.answer(alone, example, 1)
+    return found, 1e3 * (time.perf_counter() - began) / len(few)
+
+
+def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -> Contest:
+    learnt_from, chosen_on, asked, about = text_parts(files, folder)
+    scored = letters.read_text(asked, lower=config.data.lower)
+    lower = config.data.lower
+
+    @cache
+    def ready(data: DataConfig) -> Prepared:
+        documents = data.documents or "file"
+        valid = prepare.from_files(chosen_on, documents) if chosen_on else None
+        home = folder / "data" / (data.unit or "char")
+        return prepare.prepare(prepare.from_files(learnt_from, documents), valid, data, home)
+
+    @cache
+    def text() -> letters.Text:
+        return letters.training_text(READERS["text"](learnt_from, "file"), lower=lower)
+
+    @cache
+    def counts() -> letters.Letters:
+        return letters.count_letters(text().joined, 0)
+
+    def answers(path: Path) -> tuple[Answers, float | None]:
+        model = open_model(path, "torch")
+        with tempfile.TemporaryDirectory(prefix="unrolled-") as home:
+            costs = letters.model_costs(model.engine, model.reading, asked, scored, counts(), Path(home))
+        return costs, None
+
+    characters = scored.characters
+    return Contest(
+        about=f"{about}: {len(scored.lines):,} lines, {int(characters.sum()):,} characters",
+        data={
+            "train": prepare.fingerprint(learnt_from),
+            "valid": prepare.fingerprint(chosen_on) if chosen_on else None,
+        },
+        scored=prepare.fingerprint(asked),
+        job=lambda config: language.assemble(config, ready(config.data)),
+        scoring=verdict.of_lines(characters),
+        answers=answers,
+        rivals=lambda: _text_rivals(text(), scored, units),
+    )
+
+
+def _text_rivals(train: letters.Text, scored: letters.Text, units: Sequence[str]) -> Rivals:
+    def rival(name: str, costs: Callable[[], letters.Costs]) -> Rival:
+        began = time.perf_counter()
+        found = costs()
+        return Rival(name, found, time.perf_counter() - began)
+
+    found: dict[str, Callable[[], Rival]] = {
+        "letters_alike": partial(rival, "every letter alike", partial(letters.uniform_costs, train, scored)),
+        "letter_counts": partial(rival, "counts of letters", partial(letters.letter_costs, train, scored, 0)),
+        "letter_contexts": partial(
+            rival,
+            f"counts of letters after {CONTEXT} letters",
+            partial(letters.letter_costs, train, scored, CONTEXT),
+        ),
+    }
+    for unit in units:
+        if unit != "char":
+            name = "counts of words" if unit == "word" else "counts of words between white space"
+            found[f"{unit}_counts"] = partial(rival, name, partial(letters.word_costs, train, scored, unit))
+    return found
+
+
+def text_parts(
+    files: Files, folder: Path
+) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...], str]:
+    """As `_parts`, files and folders of text."""
+    if files.test:
+        return files.data, files.valid, files.test, _named(files.test)
+    if files.valid:
+        return files.data, (), files.valid, _named(files.valid)
+    kept, out = _cut(files.data, folder / "text")
+    return (kept,), (), (out,), "scored on the last fifth of the text"
+
+
+def _cut(paths: Sequence[Path], folder: Path) -> tuple[Path, Path]:
+    """Copy the text into two folders, the last fifth, from a line start on, into the second."""
+    source = prepare.from_files(paths, "file")
+    if source.characters < SHORTEST:
+        what = f"{source.characters} characters, of which no fifth can be held out"
+        raise DataError(what, file=paths[0], hint="--test FILE")
+    cut, begin, number = int(source.characters * (1 - FIFTH)), 0, 0
+    parts = folder / "kept", folder / "held-out"
+    try:
+        for part in parts:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+        for document in source.documents():
+            number += document.first
+            text, at = document.text, min(max(0, cut - begin), len(document.text))
+            if 0 < at < len(text):
+                at = text.rfind("\n", 0, at) + 1 or at
+            for part, some in zip(parts, (text[:at], text[at:]), strict=True):
+                if some:
+                    with (part / f"{number:06}.txt").open("a", encoding="utf-8", newline="") as file:
+                        file.write(some)
+            begin += len(text)
+    except OSError as error:
+        raise storage_error(error, folder, 0) from error
+    return parts

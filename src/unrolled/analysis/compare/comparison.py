@@ -1,0 +1,389 @@
+"""Which cell, unit, depth and direction, and is a recurrent model worth it here at all? One table and one sentence.
+
+Every variant has as many parameters and as large a budget as the others, each seed is an ordinary training with a run
+folder of its own, and beside them stand the sceptic's baselines. Needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from unrolled.core.version import __version__
+from unrolled.core.config import Config, build
+from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
+from unrolled.core.atomic_files import storage_error, write_atomically
+from unrolled.training.fit import fit
+from unrolled.training.job import Job, Request
+from unrolled.models.network_spec import parameters
+from unrolled.core.progress import Moment, Reporter
+from unrolled.training.run_folder import read_metrics
+from unrolled.tasks.presets import find, resolve_data
+from unrolled.analysis.compare.benchmarks import Contest, Files, contest
+from unrolled.analysis.compare.run_baselines import Rival, attend
+from unrolled.analysis.compare.verdict import Answers, Entry, Scoring, Try, Verdict, spoken, verdict
+
+MARK = "comparison.json"  # by which the folder of a comparison is known
+MOST_UNITS = 65_536
+READING = (
+    "columns",
+    "classes",
+    "skip_bad",
+    "horizon",
+    "history",
+    "lower",
+)  # options that baselines depend on
+APART = 0.1  # by how much the parameters of a variant may exceed the others' where even one unit is too large
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked to compare.
+
+    settings: layers of options, weakest first, as `config.build` takes them.  cells ... seeds: what varies; None
+    stands for what training would choose.  target: parameters of every network; None: as many as training would give
+    the variant nearest to its defaults.
+    """
+
+    task: str
+    settings: tuple[Mapping[str, Any], ...]
+    files: Files
+    cells: tuple[str, ...] = ("lstm",)
+    units: tuple[str | None, ...] = (None,)
+    depths: tuple[int | None, ...] = (None,)
+    directions: tuple[str | None, ...] = (None,)
+    seeds: tuple[int, ...] = (0,)
+    target: int | None = None
+    baselines: bool = True
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network to train. name: for people, what varies; folder: of its runs, all that could vary."""
+
+    name: str
+    folder: str
+    config: Config
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of it. about: what was scored, for people; target: the parameters that all were to have."""
+
+    task: str
+    about: str
+    target: int
+    scoring: Scoring
+    entries: tuple[Entry, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What a person sees: notes of ours on stderr, and the progress of each training by a reporter of its own."""
+
+    note: Callable[[str], None]
+    reporter: Callable[[], Reporter]
+
+
+@dataclass(frozen=True)
+class Muted:
+    """A reporter that shows where a training stands, and leaves out what it says: there are many of them."""
+
+    inner: Reporter
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def moment(self, now: Moment) -> None:
+        """Passed on."""
+        self.inner.moment(now)
+
+    def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Passed on."""
+        self.inner.close()
+
+
+def variants(wish: Wish) -> list[Variant]:
+    """Every combination of what varies. Raises UsageError for what makes no sense."""
+    preset = find(wish.task)
+    if preset.kinds == "numbers:next":
+        raise UsageError(
+            "compare has no numbers:next", hint="numbers:number with --horizon 1, which asks the same"
+        )
+    if preset.output == "sequence":
+        raise UsageError(f"compare has no {wish.task}", hint="unrolled train, then unrolled evaluate")
+    if wish.units != (None,) and (preset.input != "tokens" or preset.output == "tags"):
+        raise UsageError("--units are for texts", hint="without --units: here the steps are given")
+    found: list[Variant] = []
+    for unit in wish.units:
+        for depth in wish.depths:
+            for direction in wish.directions:
+                for cell in wish.cells:
+                    found.append(_variant(wish, cell, unit, depth, direction))
+    for one in found:
+        if preset.stream and one.config.model.bidirectional:
+            what = "a language model that reads from both ends would see what it is to guess"
+            raise UsageError(what, hint="--directions one")
+    return found
+
+
+def _variant(wish: Wish, cell: str, unit: str | None, depth: int | None, direction: str | None) -> Variant:
+    both = None if direction is None else direction == "both"
+    varied = {"cell": cell, "unit": unit, "layers": depth, "bidirectional": both}
+    given = {name: value for name, value in varied.items() if value is not None}
+    config = resolve_data(build(wish.task, *wish.settings, given))
+    layers, reads_both = config.model.layers or 1, bool(config.model.bidirectional)
+    ways = "both directions" if reads_both else "one direction"
+    depths = f"{layers} layer" + ("s" if layers > 1 else "")
+    told = [cell, f"by {config.data.unit}" if len(wish.units) > 1 else ""]
+    told += [depths if len(wish.depths) > 1 else "", ways if len(wish.directions) > 1 else ""]
+    settings = {"cell": cell, "unit": config.data.unit, "layers": layers, "bidirectional": reads_both}
+    folder = "-".join([cell, config.data.unit or "numbers", str(layers), "both" if reads_both else "one"])
+    return Variant(", ".join(filter(None, told)), folder, config, settings)
+
+
+def compare(wish: Wish, folder: Path, voice: Voice) -> Report:
+    """Train in `folder` what is not trained there yet, score all, and judge. The same call goes on where it stopped.
+
+    Raises what reading data and training raise; a training that diverges and a baseline that fails are told instead.
+    """
+    wanted = variants(wish)
+    base = resolve_data(build(wish.task, *wish.settings))
+    usual = _nearest(base, wanted)
+    with _claimed(folder, wish.task):
+        units = [unit for unit in dict.fromkeys(one.config.data.unit for one in wanted) if unit]
+        arena = contest(replace(base, data=usual.config.data), units, wish.files, folder)
+        target = wish.target or parameters(arena.job(usual.config).spec)
+        sized = [_sized(one, arena, target) for one in wanted]
+    voice.note(arena.about)
+    count = len(sized) * len(wish.seeds)
+    voice.note(
+        f"{count} trainings of about {target:,} parameters, {_budget(arena.job(sized[0].config).config)}"
+    )
+    entries: list[Entry] = []
+    for rival in _rivals(wish, base, arena, folder):
+        entries.append(_entry_of(rival, arena.scoring))
+        voice.note(_told(entries[-1], arena.scoring))
+    entries = [*_trained(sized, wish, arena, folder, voice), *entries]
+    judged = verdict(entries, arena.scoring)
+    return Report(wish.task, arena.about, target, arena.scoring, tuple(entries), judged)
+
+
+def _nearest(base: Config, wanted: Sequence[Variant]) -> Variant:
+    """The variant that is most like what training would choose, the first of equals."""
+    usual = {
+        "cell": base.model.cell,
+        "unit": base.data.unit,
+        "layers": base.model.layers or 1,
+        "bidirectional": bool(base.model.bidirectional),
+    }
+    return max(wanted, key=lambda one: sum(one.settings[name] == usual[name] for name in usual))
+
+
+@contextmanager
+def _claimed(folder: Path, task: str) -> Iterator[None]:
+    """Make the folder, or find it as a comparison left it. Where an error comes within, a new one goes again.
+
+    Raises UsageError where it is something else, or a comparison of another task; StorageError.
+    """
+    mark = folder / MARK
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("is no folder", file=folder, hint="another --out")
+    if mark.exists():
+        try:
+            before = json.loads(mark.read_bytes())["task"]
+        except (OSError, ValueError, KeyError, TypeError):
+            before = None
+        if before != task:
+            raise UsageError(
+                f"holds a comparison of another task, '{before}'", file=folder, hint="another --out"
+            )
+        yield
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(
+            "is not the folder of a comparison, and not empty", file=folder, hint="another --out"
+        )
+    there = folder.exists()
+    _make(folder)
+    try:
+        yield
+        write_atomically(mark, json.dumps({"task": task, "version": __version__}).encode())
+    except (UnrolledError, KeyboardInterrupt):
+        shutil.rmtree(folder, ignore_errors=True)
+        if there:
+            _make(folder)
+        raise
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder, 0) from error
+
+
+def _sized(variant: Variant, arena: Contest, target: int) -> Variant:
+    """The variant with as many units as make its parameters most nearly the target."""
+
+    def config(hidden: int) -> Config:
+        return replace(variant.config, model=replace(variant.config.model, hidden=hidden))
+
+    def size(hidden: int) -> int:
+        return parameters(arena.job(config(hidden)).spec)
+
+    hidden = nearest(size, target)
+    found = size(hidden)
+    if hidden == 1 and found > (1 + APART) * target:
+        raise UsageError(
+            f"{variant.name} has {found:,} parameters with a single unit, most of them for its vocabulary",
+            expected=f"about {target:,}, as the others have",
+            hint=f"--parameters {2 * found}, or a smaller --vocab-size or --embedding",
+        )
+    settings = {**variant.settings, "hidden": hidden, "parameters": found}
+    return replace(variant, config=config(hidden), settings=settings)
+
+
+def nearest(size: Callable[[int], int], target: int) -> int:
+    """The number from 1 up whose size, which grows with it, is nearest to the target; the smaller of equals."""
+    low, high = 1, 2
+    while size(high) < target and high < MOST_UNITS:
+        low, high = high, 2 * high
+    while high - low > 1:
+        half = (low + high) // 2
+        low, high = (half, high) if size(half) < target else (low, half)
+    return min((low, high), key=lambda units: abs(size(units) - target))
+
+
+def _budget(config: Config) -> str:
+    """The budget of each training, in words. config: without blanks."""
+    minutes, epochs = config.training.minutes, config.training.epochs
+    by_time = (
+        f"{minutes:g} {'minute' if minutes == 1 else 'minutes'} each by a plan of its own" if minutes else ""
+    )
+    by_epochs = f"{epochs} {'epoch' if epochs == 1 else 'epochs'} each" if epochs else ""
+    return f"{by_time}, at most {by_epochs}" if by_time and by_epochs else by_time or by_epochs
+
+
+def _rivals(wish: Wish, base: Config, arena: Contest, folder: Path) -> Iterator[Rival]:
+    if not wish.baselines:
+        return
+    read = asdict(base.data)
+    key = {
+        "data": dict(arena.data),
+        "scored": arena.scored,
+        "reading": {name: read[name] for name in READING},
+        "version": __version__,
+    }
+    yield from attend(arena.rivals(), folder / "baselines.json", key)
+
+
+def _entry_of(rival: Rival, scoring: Scoring) -> Entry:
+    if rival.answers is None:
+        return Entry(rival.name, False, (), note=rival.note)
+    try:
+        one = Try(None, scoring.scores(rival.answers), scoring.parts(rival.answers), rival.seconds)
+    except UnrolledError as error:  # answers that are no numbers
+        return Entry(rival.name, False, (), note=str(error))
+    return Entry(rival.name, False, (one,), note=rival.note)
+
+
+def _told(entry: Entry, scoring: Scoring) -> str:
+    if not entry.tries:
+        return f"{entry.name}: {entry.note}"
+    value = scoring.shown(entry.mean(scoring.main))
+    return f"{entry.name}: {scoring.title} {value}, {spoken(entry.seconds)}"
+
+
+def _trained(sized: Sequence[Variant], wish: Wish, arena: Contest, folder: Path, voice: Voice) -> list[Entry]:
+    """Each variant with each seed; seeds outermost, so that a busy hour of the machine meets all variants alike."""
+    tries: dict[str, list[Try]] = {one.folder: [] for one in sized}
+    notes: dict[str, list[str]] = {one.folder: [] for one in sized}
+    runs = [(seed, one) for seed in wish.seeds for one in sized]
+    for number, (seed, one) in enumerate(runs, 1):
+        units = f"{one.settings['hidden']} units, {one.settings['parameters']:,} parameters"
+        voice.note(f"{number} of {len(runs)}: {one.name}, seed {seed} ({units})")
+        try:
+            found = _run(one, seed, wish, arena, folder, voice)
+        except NonFiniteError as error:
+            notes[one.folder].append(f"seed {seed}: {error}")
+            voice.note(f"  {error}")
+            continue
+        tries[one.folder].append(found)
+        value = arena.scoring.shown(found.scores[arena.scoring.main])
+        voice.note(f"  {arena.scoring.title} {value}, {spoken(found.seconds)}")
+    return [
+        Entry(
+            one.name,
+            True,
+            tuple(tries[one.folder]),
+            one.settings["parameters"],
+            one.settings,
+            "; ".join(notes[one.folder]),
+        )
+        for one in sized
+    ]
+
+
+def _run(variant: Variant, seed: int, wish: Wish, arena: Contest, folder: Path, voice: Voice) -> Try:
+    """Train one, or find it trained, and score it."""
+    out = folder / variant.folder / f"seed-{seed}"
+    _make(out.parent)
+    config = replace(variant.config, training=replace(variant.config.training, seed=seed))
+
+    def job(config: Config, folder: Path) -> Job:
+        return arena.job(config)  # its data are prepared already, once for all
+
+    began = time.monotonic()
+    request = Request(config, arena.data, job, out, resume=True, force=wish.force, began=began)
+    try:
+        fit(request, Muted(voice.reporter()))
+    except Interrupted as stop:
+        stopped = Interrupted(
+            "stopped; what is trained so far is kept", file=folder, hint="the same command to go on"
+        )
+        stopped.exit_code = stop.exit_code
+        raise stopped from stop
+    answers, milliseconds = _answered(arena, out)
+    scores, parts = arena.scoring.scores(answers), arena.scoring.parts(answers)
+    seconds = _seconds(out.with_name(out.name + ".run"))
+    return Try(seed, scores, parts, seconds, milliseconds, out.stat().st_size)
+
+
+def _answered(arena: Contest, model: Path) -> tuple[Answers, float | None]:
+    """What a model answers to the scored items: as it was written down before, where model and items are the same."""
+    file = model.with_name(model.name + ".answers.json")
+    key = {
+        "model": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "scored": arena.scored,
+        "version": __version__,
+    }
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            return kept["answers"], kept["milliseconds"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or damaged: answered anew
+    answers, milliseconds = arena.answers(model)
+    content = {"key": key, "answers": list(answers), "milliseconds": milliseconds}
+    write_atomically(file, json.dumps(content).encode())
+    return answers, milliseconds
+
+
+def _seconds(run: Path) -> float:
+    """How long a run trained, all its sittings together: their clocks begin at zero each."""
+    clock = [float(record["seconds"]) for record in read_metrics(run)]
+    return sum(at for at, following in zip(clock, [*clock[1:], 0.0], strict=True) if following < at)

@@ -1,0 +1,208 @@
+"""What a model of text must beat: counts of letters and of words. And the cost of each line, in which all compare.
+
+Costs are bits for each line of the scored text, its end counted. A word that a model does not know costs it, besides
+its `<UNK>`, its letters by their counts in the training text: so models of words and of characters compare.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.datasets.token_batches import evaluation_batches
+from unrolled.models.engines import Engine
+from unrolled.tasks.inputs.tokens import Reading, encode
+from unrolled.data.readers import READERS
+from unrolled.datasets.token_store import Store, write_store
+from unrolled.data.text.tokenize import split
+from unrolled.core.types import Document
+
+F64 = NDArray[np.float64]
+LETTERS = 0x110000  # all of Unicode, over which the share of unseen letters is spread
+MOST = 1 << 22  # characters at the end of the training text that are counted for contexts
+LANES, WINDOW, WARM = 32, 128, 256  # of a long text, each lane but the first warmed up by `WARM` tokens
+
+
+@dataclass(frozen=True)
+class Text:
+    """The lines of some files, without their ends, and where each file's begin: name -> (first line, lines)."""
+
+    lines: tuple[str, ...]
+    files: Mapping[str, tuple[int, int]]
+
+    @property
+    def joined(self) -> str:
+        """All lines, each with its end."""
+        return "".join(line + "\n" for line in self.lines)
+
+    @property
+    def characters(self) -> F64:
+        """[lines] characters, one for each end."""
+        return np.array([len(line) + 1.0 for line in self.lines])
+
+
+def read_text(paths: Sequence[Path], *, lower: bool) -> Text:
+    """The text of files and folders, held in memory. Raises what the reader raises."""
+    lines: list[str] = []
+    files: dict[str, tuple[int, int]] = {}
+    pieces: list[Document] = []
+    for piece in READERS["text"](paths, "file"):
+        pieces.append(piece)
+        if piece.last:
+            whole = "".join(one.text for one in pieces).removesuffix("\n")
+            found = (whole.lower() if lower else whole).split("\n")
+            files[str(piece.place.file)] = (len(lines), len(found))
+            lines += found
+            pieces = []
+    return Text(tuple(lines), files)
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Witten-Bell probabilities of a letter after at most `order` letters (Witten and Bell, IEEE Transactions on
+    Information Theory 37, 1991): counts, smoothed by those after one letter less, and at last by all letters alike.
+
+    seen: how often each run of letters occurs.  after, kinds: how many letters, and different ones, follow a run.
+    """
+
+    order: int
+    seen: Mapping[str, int]
+    after: Mapping[str, int]
+    kinds: Mapping[str, int]
+
+    def bits(self, letter: str, before: str = "") -> float:
+        """The cost of a letter after those before it."""
+        p = 1 / LETTERS
+        for length in range(min(self.order, len(before)) + 1):
+            run = before[len(before) - length :]
+            total = self.after.get(run, 0)
+            if not total:
+                break
+            kinds = self.kinds[run]
+            p = (self.seen.get(run + letter, 0) + kinds * p) / (total + kinds)
+        return -math.log2(p)
+
+    def spelled(self, word: str) -> float:
+        """The cost of a word by the counts of its letters, and of the space that ends it."""
+        return sum(map(self.bits, word)) + self.bits(" ")
+
+
+def count_letters(text: str, order: int) -> Letters:
+    """The counts of a text, up to `order` letters of context."""
+    seen: Counter[str] = Counter()
+    for length in range(1, order + 2):
+        seen.update(text[i : i + length] for i in range(len(text) - length + 1))
+    after: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    for run, times in seen.items():
+        after[run[:-1]] += times
+        kinds[run[:-1]] += 1
+    return Letters(order, seen, after, kinds)
+
+
+Costs = list[list[float]]  # [lines][bits, unknown tokens, tokens]
+
+
+def uniform_costs(train: Text, scored: Text) -> Costs:
+    """Every letter of the training text alike, and one more share for all unseen ones."""
+    known = {"\n", *(letter for line in train.lines for letter in line)}
+    one, other = math.log2(len(known) + 1), math.log2(len(known) + 1) + math.log2(LETTERS)
+    strange = (sum(letter not in known for letter in line) for line in scored.lines)
+    return [
+        [other * n + one * (len(line) + 1 - n), float(n), len(line) + 1.0]
+        for line, n in zip(scored.lines, strange, strict=True)
+    ]
+
+
+def letter_costs(train: Text, scored: Text, order: int) -> Costs:
+    """Each letter by its counts after the `order` letters before it, across line ends."""
+    letters = count_letters(train.joined, order)
+    text, place, found = scored.joined, 0, Costs()
+    for line in scored.lines:
+        stop = place + len(line) + 1
+        bits = sum(letters.bits(text[i], text[max(0, i - order) : i]) for i in range(place, stop))
+        strange = sum(letter not in letters.seen for letter in text[place:stop])
+        found.append([bits, float(strange), len(line) + 1.0])
+        place = stop
+    return found
+
+
+def word_costs(train: Text, scored: Text, unit: str) -> Costs:
+    """Each word by its count alone, unknown ones spelled; the end of a line that is not blank is a word too."""
+    words = Counter(word for line in train.lines for word in _closed(line, unit))
+    letters = count_letters(train.joined, 0)
+    total, kinds = words.total(), len(words)
+    known = {word: math.log2((total + kinds) / times) for word, times in words.items()}
+    unknown = math.log2((total + kinds) / kinds)
+    found = Costs()
+    for line in scored.lines:
+        tokens = _closed(line, unit)
+        strange = [word for word in tokens if word not in known]
+        bits = sum(known.get(word, unknown) for word in tokens) + sum(map(letters.spelled, strange))
+        found.append([bits, float(len(strange)), float(len(tokens))])
+    return found
+
+
+def _closed(line: str, unit: str) -> list[str]:
+    words = split(line, unit)
+    return [*words, "\n"] if words else []
+
+
+def model_costs(
+    engine: Engine, reading: Reading, paths: Sequence[Path], scored: Text, letters: Letters, folder: Path
+) -> Costs:
+    """What a model pays for each line of the files, its unknown tokens spelled. folder: for the encoded text."""
+    encoded = encode(
+        READERS["text"](paths, reading.documents), reading.vocabulary, reading.unit, reading.lower
+    )
+    store = write_store(folder, encoded, len(reading.vocabulary))
+    bits, tokens, unknown = (np.zeros(len(scored.lines)) for _ in range(3))
+    lines = _lines_of(store, scored)
+    starts = store.all_lines[:-1]
+    np.add.at(bits, lines, np.add.reduceat(_token_bits(engine, store), starts))
+    np.add.at(tokens, lines, np.diff(store.all_lines).astype(np.float64))
+    index = reading.vocabulary.index
+    cost = letters.bits if reading.unit == "char" else letters.spelled
+    for number, line in enumerate(scored.lines):
+        strange = [token for token in split(line, reading.unit) if token not in index]
+        bits[number] += sum(map(cost, strange))
+        unknown[number] = len(strange)
+    return np.stack([bits, unknown, tokens], axis=1).tolist()
+
+
+def _token_bits(engine: Engine, store: Store) -> F64:
+    """[tokens] the bits of each token of the store."""
+    bits, state = np.zeros(len(store)), None
+    for batch in evaluation_batches(store, LANES, WINDOW, WARM):
+        log_probs, state = engine.run(batch.x, batch.lengths, engine.keep(state, batch.carry))
+        asked = batch.y >= 0
+        picked = np.take_along_axis(log_probs, np.where(asked, batch.y, 0)[..., None], axis=2)[..., 0]
+        positions = batch.places[:, None] + np.arange(batch.y.shape[1])  # [batch, T_x]
+        bits[positions[asked]] = -picked[asked].astype(np.float64) / math.log(2)
+    return bits
+
+
+def _lines_of(store: Store, scored: Text) -> NDArray[np.int64]:
+    """[lines of the store] which line of the scored text each is."""
+    firsts = np.array([position for _, position in store.files])
+    file = np.searchsorted(firsts, store.all_lines[:-1], side="right") - 1
+    begin, lines = np.array([scored.files[name] for name, _ in store.files]).T
+    return begin[file] + np.minimum(store.all_numbers, lines[file]) - 1
+
+
+def training_text(documents: Iterable[Document], *, lower: bool) -> Text:
+    """The lines of the training text, as much of its end as is counted."""
+    pieces, size = deque[str](), 0
+    for document in documents:
+        pieces.append(document.text + ("\n" if document.last and not document.text.endswith("\n") else ""))
+        size += len(pieces[-1])
+        while size - len(pieces[0]) >= MOST:
+            size -= len(pieces.popleft())
+    text = "".join(pieces)[-MOST:]
+    return Text(tuple((text.lower() if lower else text).removesuffix("\n").split("\n")), {})

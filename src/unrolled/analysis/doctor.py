@@ -1,0 +1,249 @@
+"""Verifies on this machine that every cell on every engine computes its equation, and times it.
+
+The yardstick is the cell's own equation in float64 with NumPy, and for gradients its complex step: the imaginary part
+of f(w + ihv) / h, which has no rounding error of a difference (Squire and Trapp 1998).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unrolled.models import native
+from unrolled.models.cells import NUMPY, Cell, advance, find
+from unrolled.models.engines import Engine
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.nn.kernels.native_sequence import sequence
+from unrolled.nn.kernels.dispatch import KERNELS, Kernel, reference
+from unrolled.models.network_spec import NetworkSpec, shapes
+from unrolled.nn.scan import scan
+from unrolled.nn.torch_engine import TorchEngine
+
+Array = NDArray[Any]
+
+TOLERANCE = 1e-10  # float64: about a million roundings
+SINGLE = 1e-5  # float32, which the native kernels compute in: about a hundred
+VARIANTS = (("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh"))
+ENGINES: dict[str, Callable[[NetworkSpec, dict[str, Array]], Engine]] = {
+    "numpy": NumpyEngine,
+    "torch": TorchEngine,
+}
+BATCH, STEPS, N_X, N_A = 3, 7, 5, 6  # small, ragged, no two alike
+DIRECTIONS = 3  # random ones, in which gradients are compared: a wrong one is wrong in each
+TIMED_A, TIMED_STEPS = 200, 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: the largest difference from the equation, of values and of gradients (None: not
+    asked of an engine that only runs), and microseconds for one streaming step of 200 units at batch 1."""
+
+    cell: str
+    where: str
+    forward: float
+    gradient: float | None
+    microseconds: float
+    tolerance: float = TOLERANCE
+
+    @property
+    def passed(self) -> bool:
+        """Whether both are within the tolerance; a NaN is not."""
+        return self.forward <= self.tolerance and (self.gradient is None or self.gradient <= self.tolerance)
+
+
+def run() -> Iterator[Row]:
+    """Every cell on every kernel and every engine."""
+    for name, activation in VARIANTS:
+        cell = find(name, activation)
+        for where, kernel in (("reference loop", reference), ("training kernel", KERNELS[name])):
+            yield _check_kernel(cell, where, kernel)
+        for library in native.libraries().values():
+            yield _check_native(cell, library)
+        yield _check_scan(cell)
+        for where, engine in ENGINES.items():
+            yield _check_engine(cell, where, engine)
+        if native.library() is not None:  # whose steps the engine takes in float32
+            yield _check_engine(cell, "float32 numpy", NumpyEngine, np.float32, SINGLE)
+
+
+def report() -> int:
+    """Print the table on stdout; 0 where all passed, else 4."""
+    failed = 0
+    print(f"{'cell':12} {'where':20} {'values':>9} {'gradients':>9} {'us a step':>9}")
+    for row in run():
+        gradient = "" if row.gradient is None else f"{row.gradient:.1e}"
+        failed += not row.passed
+        mark = "" if row.passed else f"  FAILED (at most {row.tolerance:g})"
+        print(f"{row.cell:12} {row.where:20} {row.forward:9.1e} {gradient:>9} {row.microseconds:9.1f}{mark}")
+    print(f"whole sequences in float32 run on: {_kernels()}")
+    print("all cells compute their equations" if not failed else f"{failed} do not compute their equation")
+    return 4 if failed else 0
+
+
+def _kernels() -> str:
+    built = ", ".join(native.libraries()) or "none: no C++ compiler was there when unrolled was installed"
+    return f"{native.running()} (native kernels that this CPU runs: {built})"
+
+
+def equation(cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...]) -> Array:
+    """a of every step, [batch, T, n_a], step by step as the cell's file says."""
+    outputs: list[Array] = []
+    for t in range(x.shape[1]):
+        state = advance(cell, NUMPY, w, state, x[:, t])
+        outputs.append(cell.output(state))
+    return np.stack(outputs, axis=1)
+
+
+def slope(
+    cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...], towards: Array, v: Any
+) -> float:
+    """The derivative of sum(a * towards) in the direction v = (of w, of x, of state), by a complex step."""
+    h = 1e-30
+    moved_w = {name: value + 1j * h * v[0][name] for name, value in w.items()}
+    moved_state = tuple(s + 1j * h * d for s, d in zip(state, v[2], strict=True))
+    moved = equation(cell, moved_w, x + 1j * h * v[1], moved_state) * towards
+    return float(np.imag(moved).sum() / h)
+
+
+def _problem(cell: Cell) -> tuple[dict[str, Array], Array, tuple[Array, ...], np.random.Generator]:
+    rng = np.random.default_rng(7)
+    w = {
+        k: value + 0.3 * rng.standard_normal(value.shape)
+        for k, value in cell.initialise(rng, N_X, N_A).items()
+    }
+    x = rng.standard_normal((BATCH, STEPS, N_X))
+    return w, x, tuple(rng.standard_normal((BATCH, N_A)) for _ in cell.state), rng
+
+
+def _check_kernel(cell: Cell, where: str, kernel: Kernel) -> Row:
+    def whole(w: Any, x: torch.Tensor, state: Any) -> torch.Tensor:
+        return kernel(cell, w, x.transpose(0, 1), state)[0].transpose(0, 1)
+
+    return _check_values_and_gradients(cell, where, whole)
+
+
+def _check_native(cell: Cell, library: native.Library) -> Row:
+    def whole(w: Any, x: torch.Tensor, state: Any) -> torch.Tensor:
+        return sequence(library, cell, w, x.transpose(0, 1), state)[0].transpose(0, 1)
+
+    return _check_values_and_gradients(cell, f"native {library.name}", whole, torch.float32, SINGLE)
+
+
+def _check_scan(cell: Cell) -> Row:
+    def whole(w: Any, x: torch.Tensor, state: Any) -> torch.Tensor:
+        return scan(cell, w, x, state)[0]
+
+    return _check_values_and_gradients(cell, "scan", whole)
+
+
+def _check_values_and_gradients(
+    cell: Cell,
+    where: str,
+    whole: Callable[[Any, Any, Any], torch.Tensor],
+    dtype: torch.dtype = torch.float64,
+    tolerance: float = TOLERANCE,
+) -> Row:
+    w, x, state, rng = _problem(cell)
+    towards = rng.standard_normal((BATCH, STEPS, N_A))
+    p = {k: torch.tensor(value, dtype=dtype, requires_grad=True) for k, value in w.items()}
+    inputs = torch.tensor(x, dtype=dtype, requires_grad=True)
+    before = tuple(torch.tensor(s, dtype=dtype, requires_grad=True) for s in state)
+    a = whole(p, inputs, before)
+    (a * torch.tensor(towards)).sum().backward()
+    worst = 0.0
+    for _ in range(DIRECTIONS):
+        v = (
+            {k: rng.standard_normal(value.shape) for k, value in w.items()},
+            rng.standard_normal(x.shape),
+            tuple(rng.standard_normal(s.shape) for s in state),
+        )
+        leaves = [
+            *zip(p.values(), v[0].values(), strict=True),
+            (inputs, v[1]),
+            *zip(before, v[2], strict=True),
+        ]
+        ours = sum(float((leaf.grad * torch.tensor(d)).sum()) for leaf, d in leaves if leaf.grad is not None)
+        true = slope(cell, w, x, state, towards, v)
+        worst = max(worst, abs(ours - true) / max(1.0, abs(true)))
+    difference = float(np.abs(a.detach().numpy() - equation(cell, w, x, state)).max())
+    return Row(_title(cell), where, difference, worst, _time_kernel(cell, whole), tolerance)
+
+
+def _check_engine(
+    cell: Cell,
+    where: str,
+    engine: Callable[[NetworkSpec, dict[str, Array]], Engine],
+    dtype: type[np.floating[Any]] = np.float64,
+    tolerance: float = TOLERANCE,
+) -> Row:
+    """Values of `run` and of `step`, through a head whose matrix is the identity: logits are a, then log softmax."""
+    spec = _spec(cell, N_X, N_A)
+    w, x, _, _ = _problem(cell)
+    tensors = {f"core.0.forward.{k}": value for k, value in w.items()}
+    tensors |= {"head.W_ya": np.eye(N_A), "head.b_y": np.zeros(N_A)}
+    a = equation(cell, w, x, tuple(np.zeros((BATCH, N_A)) for _ in cell.state))
+    expected = a - np.log(np.exp(a).sum(axis=-1, keepdims=True))
+    made = engine(spec, {name: value.astype(dtype) for name, value in tensors.items()})
+    lengths = np.array([STEPS, 2, STEPS - 1])
+    log_probs, _ = made.run(x, lengths)
+    state, worst = made.start(BATCH), 0.0
+    for t in range(STEPS):
+        stepped, _, state = made.step(state, x[:, t])
+        there = t < lengths
+        worst = max(worst, float(np.abs(stepped - expected[:, t]).max()))
+        worst = max(worst, float(np.abs(log_probs[there, t] - expected[there, t]).max()))
+    return Row(_title(cell), f"{where} engine", worst, None, _time_engine(cell, engine), tolerance)
+
+
+def _spec(cell: Cell, n_x: int, n_a: int) -> NetworkSpec:
+    return NetworkSpec(n_x=n_x, n_y=n_a, n_a=n_a, cell=cell.name, activation=cell.activation, ids=False)
+
+
+def _title(cell: Cell) -> str:
+    return f"rnn {cell.activation}" if cell.name == "rnn" else cell.name
+
+
+def _time_kernel(cell: Cell, whole: Callable[[Any, Any, Any], torch.Tensor]) -> float:
+    w = {
+        name.rpartition(".")[2]: torch.tensor(value)
+        for name, value in _timed(cell).items()
+        if name.startswith("core.")
+    }
+    x = torch.zeros(1, TIMED_STEPS, TIMED_A)
+    state = tuple(torch.zeros(1, TIMED_A) for _ in cell.state)
+    with torch.no_grad():
+        return _quickest(lambda: whole(w, x, state)) / TIMED_STEPS
+
+
+def _time_engine(cell: Cell, engine: Callable[[NetworkSpec, dict[str, Array]], Engine]) -> float:
+    made, x = engine(_spec(cell, TIMED_A, TIMED_A), _timed(cell)), np.zeros((1, TIMED_A), np.float32)
+
+    def stream() -> None:
+        state = made.start(1)
+        for _ in range(TIMED_STEPS):
+            _, _, state = made.step(state, x, 1)
+
+    return _quickest(stream) / TIMED_STEPS
+
+
+def _timed(cell: Cell) -> dict[str, Array]:
+    """Some small weights: their values do not matter to the clock."""
+    rng = np.random.default_rng(0)
+    sizes = shapes(_spec(cell, TIMED_A, TIMED_A))
+    return {name: rng.uniform(-0.05, 0.05, shape).astype(np.float32) for name, shape in sizes.items()}
+
+
+def _quickest(work: Callable[[], object], times: int = 3) -> float:
+    """Microseconds of the quickest of a few calls: the others were disturbed."""
+    best = float("inf")
+    for _ in range(times):
+        begin = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - begin)
+    return 1e6 * best

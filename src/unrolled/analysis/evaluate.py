@@ -1,0 +1,126 @@
+"""Measure a model on files it has not seen."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.models import model_file as modelfile
+from unrolled.inference import predictor as using
+from unrolled.datasets.token_batches import evaluation_batches
+from unrolled.models.decoding.beam_search import Search
+from unrolled.core.errors import UsageError, need
+from unrolled.inference.lm_fusion import searching
+from unrolled.tasks.inputs.tokens import encode
+from unrolled.datasets.example_dataset import from_files
+from unrolled.core.system import one_thread
+from unrolled.tasks.outputs.next_token import tally
+from unrolled.inference.language_model import open_model
+from unrolled.data.readers import READERS
+from unrolled.datasets.token_store import Store, write_store
+from unrolled.tasks.presets import find
+from unrolled.core.types import Batch
+
+ROWS = 16  # short documents side by side
+WINDOW = 128  # steps at a time
+WARM = 256  # tokens that warm a lane up
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What to measure: a model on files, with how many lanes for a long document, on which engine (None: the
+    quickest there is), with which learning rate of dynamic evaluation (None: none), and which columns of a table (None:
+    those of the training); of what is said or written the width of the beam, of what is said a language model and its
+    weight."""
+
+    model: Path
+    data: tuple[Path, ...]
+    lanes: int = 1
+    engine: str | None = None
+    dynamic_lr: float | None = None
+    columns: str | None = None
+    beam: int | None = None
+    lm: Path | None = None
+    lm_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.lanes < 1:
+            raise UsageError(f"--lanes {self.lanes}", expected="at least 1")
+        if self.dynamic_lr is not None and not 0 < self.dynamic_lr < math.inf:
+            raise UsageError(f"--dynamic-lr {self.dynamic_lr}", expected="a finite number above 0")
+
+
+def measure(what: Measurement) -> dict[str, Any]:
+    """The metrics of whatever the model's task is. Raises what reading a model or data raises."""
+    if find(modelfile.load(what.model).task).stream:
+        if what.lm is not None or what.beam is not None:
+            raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
+        return dict(evaluate(what))
+    if what.lanes != 1 or what.dynamic_lr is not None:  # of a stream alone
+        raise UsageError("lanes and dynamic evaluation are for language models")
+    model = using.open_trained(what.model, what.engine or "numpy")
+    width = what.beam
+    if model.decoder is not None and width is not None:
+        model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
+    model = searching(model, width, what.lm, what.lm_weight)
+    config = model.config
+    columns = config.data.columns if what.columns is None else what.columns
+    config = replace(config, data=replace(config.data, columns=columns))
+    return using.evaluate(model, from_files(what.data, config))
+
+
+def evaluate(what: Measurement) -> dict[str, float]:
+    """The metrics of `outputs.next.Tally`, exact with one lane. Raises what reading a model or a text raises."""
+    torch_is_there = find_spec("torch") is not None
+    model = open_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
+    if torch_is_there and what.lanes == 1 and model.reading.documents == "file":
+        one_thread()
+    reading = model.reading
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+        documents = READERS["text"](what.data, reading.documents)
+        store = write_store(
+            Path(folder),
+            encode(documents, reading.vocabulary, reading.unit, reading.lower),
+            len(reading.vocabulary),
+        )
+        if what.dynamic_lr is None:
+            found = tally(model.engine, _batches(store, what.lanes, reading.documents))
+        else:
+            with need("train", "torch"):
+                from unrolled.training.dynamic_evaluation import tally_dynamically
+            found = tally_dynamically(model.spec, model.file.tensors, store, what.dynamic_lr)
+        return found.metrics(store.characters)
+
+
+def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:
+    """A document of a file is walked alone unless lanes were asked for; lines and blocks stand side by side."""
+    if lanes > 1:
+        return evaluation_batches(store, max(ROWS, lanes) if documents != "file" else lanes, WINDOW, WARM)
+    # Documents are cut where eight warm-ups are less than their length: not this far.
+    longest = int(np.diff(store.all_offsets).max())
+    return evaluation_batches(store, 1 if documents == "file" else ROWS, WINDOW, longest)
+
+
+def in_words(metrics: Mapping[str, Any]) -> str:
+    """The metrics as a table for people; those by type stand behind the others."""
+    flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+    lines = [f"{name:20}{_shown(name, value)}" for name, value in flat.items()]
+    for name in metrics.keys() - flat.keys():
+        lines += [f"{name} {kind:20}{value:.4f}" for kind, value in metrics[name].items()]
+    return "\n".join(lines)
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"
+
+
+COUNTS = ("tokens", "characters", "sequences", "steps", "skipped")

@@ -1,0 +1,129 @@
+"""`unrolled sample` of tunes: MIDI files with a picture beside each, and how new each is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unrolled.core.errors import UsageError, suggest
+
+TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
+
+
+def run(args: argparse.Namespace, model: Any) -> int:
+    """Compose, write a folder of files, and say what was written."""
+    from unrolled.inference.composition import compose, notes_of
+    from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
+    from unrolled.data.media.midi import midi_bytes, read_midi
+    from unrolled.inference.piano_roll_svg import svg
+    from unrolled.inference.tune_report import Known, report
+
+    if args.output is None:
+        raise UsageError("where should the tunes go?", expected="--output FOLDER", hint="--output new/")
+    wish = _wish(args, read_midi(Path(args.prompt)) if args.prompt else None)
+    grid = notes_of(model).grid
+    names = [args.output / f"{number + 1:0{len(str(wish.count))}}" for number in range(wish.count)]
+    for name in names:
+        for ending in (".mid", ".svg"):
+            refuse_to_overwrite(name.with_suffix(ending), force=args.force)
+    known = Known(tuple(_against(args.against)), grid) if args.against else None
+    tunes = compose(model, wish)
+    args.output.mkdir(parents=True, exist_ok=True)
+    for name, tune in zip(names, tunes, strict=True):
+        found = report(tune, grid, known)
+        write_atomically(name.with_suffix(".mid"), midi_bytes(tune))
+        title = " ".join(filter(None, (name.name, wish.genre, f"seed {wish.seed}")))
+        write_atomically(name.with_suffix(".svg"), svg(tune, title).encode())
+        record = {"file": str(name.with_suffix(".mid")), "genre": wish.genre, **found}
+        print(json.dumps(record) if args.format == "jsonl" else in_words(record), flush=True)
+    return 0
+
+
+def in_words(record: dict[str, Any]) -> str:
+    """A line for people."""
+    line = f"{record['file']}: {record['notes']} notes, {record['bars']:g} bars, {record['seconds']:.0f} s"
+    if record["loop_times"] > 3:
+        line += f"; {record['loop_notes']} notes {record['loop_times']} times in a row"
+    if "longest_copy" not in record:
+        return line
+    many = "nowhere" if not record["longest_copy"] else f"{record['copy_bars']:.1f} bars"
+    return (
+        f"{line}; copied: at most {record['longest_copy']} notes ({many}), "
+        f"{record['copied_share']:.0%} of its 8-note passages"
+    )
+
+
+def _wish(args: argparse.Namespace, prompt: Any) -> Any:
+    from unrolled.inference.composition import Wish
+
+    bars, seconds = _length(args.length)
+    low, high = _range(args.range)
+    return Wish(
+        count=args.count,
+        genre=args.genre,
+        prompt=prompt,
+        bars=bars,
+        seconds=seconds,
+        low=low,
+        high=high,
+        scale=_scale(args.key),
+        temperature=args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        seed=args.seed,
+    )
+
+
+def _length(text: str | None) -> tuple[float | None, float | None]:
+    """Bars, or seconds: `16`, `30s`."""
+    if text is None:
+        return None, None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s?)", text.strip())
+    if found is None:
+        raise UsageError(f"--length {text}", expected="bars, or seconds with an s: 16, 30s")
+    return (None, float(found[1])) if found[2] else (float(found[1]), None)
+
+
+def _range(text: str | None) -> tuple[int, int]:
+    """`C3-A5`, or two MIDI numbers."""
+    if text is None:
+        return 0, 127
+    parts = re.fullmatch(r"\s*([^-\s]+-?\d*)\s*-\s*(\S+)\s*", text)
+    if parts is None:
+        raise UsageError(f"--range {text}", expected="LOW-HIGH, such as C3-A5 or 48-81")
+    return _pitch(parts[1]), _pitch(parts[2])
+
+
+def _pitch(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    found = re.fullmatch(r"([A-Ga-g])([#b]?)(-?\d)", text)
+    if found is None:
+        raise UsageError(f"pitch {text!r}", expected="a name such as C4 or Bb3, or a MIDI number")
+    return TONICS[found[1].upper()] + {"#": 1, "b": -1, "": 0}[found[2]] + 12 * (int(found[3]) + 1)
+
+
+def _scale(text: str | None) -> frozenset[int] | None:
+    """`G`, `G major`, `F# minor`."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([A-Ga-g])([#b]?)\s*(\w*)", text.strip())
+    name = (found[3] or "major").lower() if found else ""
+    if found is None or name not in SCALES:
+        hint = suggest(name, SCALES)
+        raise UsageError(f"--key {text}", expected="a key such as 'G major' or 'F# minor'", hint=hint)
+    tonic = TONICS[found[1].upper()] + {"#": 1, "b": -1, "": 0}[found[2]]
+    return frozenset((tonic + step) % 12 for step in SCALES[name])
+
+
+def _against(paths: list[Path]) -> Iterator[Any]:
+    """The tunes of files and folders."""
+    from unrolled.core.config import build
+    from unrolled.datasets.example_dataset import from_files
+
+    return (example.x for example in from_files(paths, build("compose"), asked=False).examples())

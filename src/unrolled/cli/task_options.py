@@ -1,0 +1,42 @@
+"""What verbs take alike: a task, files in parts, options in layers, an engine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from unrolled.core.config import options, read_settings, read_toml
+
+
+def add_data(parser: argparse.ArgumentParser, *, task: str, data: str, test: str) -> None:
+    """TASK, DATA, --valid and --test, with the help of those that differ between verbs."""
+    parser.add_argument("task", metavar="TASK", help=task)
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help=data)
+    parser.add_argument("--valid", nargs="+", type=Path, default=[], metavar="F", help="validation files")
+    parser.add_argument("--test", nargs="+", type=Path, default=[], metavar="F", help=test)
+
+
+def add_engine(parser: argparse.ArgumentParser, default: str | None = "numpy") -> None:
+    """--engine; None: whatever is the quickest there is."""
+    parser.add_argument(
+        "--engine",
+        choices=("numpy", "int8", "torch"),
+        default=default,
+        help="what computes; int8: single steps on weights of eight bits, quicker and less exact "
+        + (f"(default {default})" if default else "(default torch if installed)"),
+    )
+
+
+def add_layers(parser: argparse.ArgumentParser) -> None:
+    """--config and --set, the layers under the flags."""
+    parser.add_argument("--config", type=Path, metavar="F.toml", help="options from a TOML file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option by its name"
+    )
+
+
+def settings(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The option layers of a command line, weakest first: TOML, --set, flags."""
+    flags = {name: value for name, value in vars(args).items() if name in options()}
+    return [read_toml(args.config) if args.config else {}, dict(read_settings(args.set)), flags]

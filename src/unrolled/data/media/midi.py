@@ -1,0 +1,223 @@
+"""MIDI files to tunes and back, by mido, with limits: a damaged file ends in a DataError, soon and in little memory.
+
+A voice is a track's channel with one program; channel 10 is the drum set. Pedals, pitch bends and controllers are left
+out. What was changed beyond that stands in the tune's `remarks`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from unrolled.core.errors import DataError, need
+from unrolled.core.atomic_files import opening_error
+from unrolled.core.types import DRUMS, Note, Tune
+
+LARGEST = 2 << 20  # bytes; the messages of a file take 300 times as much memory
+MOST_NOTES = 100_000
+LONGEST = 24 * 60 * 60  # seconds
+MOST_BEATS = 100_000  # quarter notes
+_DRUM_CHANNEL = 9  # counted from 0
+_USUAL_TEMPO = 120.0
+
+
+def read_midi(path: Path) -> Tune:
+    """The tune in a file. Raises DataError (damaged, too large, too long, without notes), UsageError where there is
+    no such file, StorageError, MissingExtra where mido is not installed."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except OSError as error:
+        raise opening_error(error, path) from error
+    return parse_midi(content, path)
+
+
+def parse_midi(content: bytes, path: Path) -> Tune:
+    """The tune in the bytes of a file; `path` is for messages."""
+    if not content:
+        raise DataError("empty file", file=path, expected="a MIDI file")
+    if len(content) > LARGEST:
+        raise DataError("the file is too large", file=path, expected=f"at most {LARGEST >> 20} MB of MIDI")
+    if content[:4] != b"MThd":
+        raise DataError("is no MIDI file", file=path, expected="MThd as its first bytes")
+    file = _parsed(content, path)
+    if file.ticks_per_beat < 1:
+        what = f"its time is in {file.ticks_per_beat} ticks a quarter note (frames of film, or damaged)"
+        raise DataError(what, file=path, expected="1 or more ticks a quarter note")
+    if file.type == 2:
+        raise DataError("holds several tunes (MIDI type 2)", file=path, expected="type 0 or 1")
+    reading = _Reading()
+    for number, track in enumerate(file.tracks):
+        reading.add(number, track, path)
+    return reading.tune(file.ticks_per_beat, path)
+
+
+def _parsed(content: bytes, path: Path) -> Any:
+    with need("music", "mido"):
+        import mido
+        from mido.midifiles.meta import KeySignatureError
+    # What mido raises on files that were damaged, and on those that break off.
+    damage = (
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        struct.error,
+    )
+    try:
+        return mido.MidiFile(file=io.BytesIO(content))
+    except (*damage, KeySignatureError) as error:
+        reason = str(error) or "it breaks off"
+        raise DataError(f"damaged MIDI file: {reason[:80]}", file=path, expected="a whole file") from error
+
+
+@dataclass
+class _Reading:
+    """What is gathered of a file, track by track; ticks from its beginning."""
+
+    notes: list[Note] = field(default_factory=list)
+    keys: list[tuple[int, int, int]] = field(default_factory=list)  # of each voice: track, channel, program
+    tempos: dict[int, float] = field(default_factory=dict)
+    meters: dict[int, tuple[int, int]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    last: int = 0
+
+    def add(self, number: int, track: Any, path: Path) -> None:
+        """One track."""
+        tick, programs = 0, dict.fromkeys(range(16), 0)
+        sounding: dict[tuple[int, int], tuple[int, int, int]] = {}  # channel, pitch -> start, velocity, voice
+        for message in track:
+            tick += int(message.time)
+            match message.type:
+                case "program_change":
+                    programs[message.channel] = message.program
+                case "set_tempo":
+                    if not message.tempo:
+                        raise DataError("a tempo of 0", file=path, expected="1 or more microseconds a beat")
+                    self.tempos[tick] = 6e7 / message.tempo
+                case "time_signature":
+                    self.meters[tick] = (message.numerator, message.denominator)
+                case "note_on" | "note_off":
+                    key = (message.channel, message.note)
+                    struck = message.type == "note_on" and message.velocity
+                    if key in sounding:
+                        self._close(key, sounding.pop(key), tick)
+                        self._count("struck again while it sounded: the first ends there", struck)
+                    if struck:
+                        voice = self._voice((number, message.channel, programs[message.channel]))
+                        sounding[key] = (tick, message.velocity, voice)
+                case _:
+                    pass
+            if len(self.notes) > MOST_NOTES:
+                raise DataError(f"more than {MOST_NOTES:,} notes", file=path, expected="fewer")
+        self.last = max(self.last, tick)
+        for key, begun in sounding.items():
+            self._count("without an end: ended with its track", True)
+            self._close(key, begun, tick)
+
+    def _close(self, key: tuple[int, int], begun: tuple[int, int, int], tick: int) -> None:
+        start, velocity, voice = begun
+        if tick == start:
+            self._count("of no length: given one tick", voice != DRUMS)
+        self.notes.append(Note(start, max(tick, start + 1), key[1], velocity, voice))
+
+    def _voice(self, key: tuple[int, int, int]) -> int:
+        if key[1] == _DRUM_CHANNEL:
+            return DRUMS
+        if key not in self.keys:
+            if len(self.keys) == DRUMS:
+                self._count(f"of voices beyond {DRUMS}: joined to the last", True)
+                return DRUMS - 1
+            self.keys.append(key)
+        return self.keys.index(key)
+
+    def _count(self, kind: str, there: object) -> None:
+        if there:
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    def tune(self, beat: int, path: Path) -> Tune:
+        """All of it, its notes by time. Raises DataError where there are none, or it takes more than a day."""
+        if not self.notes:
+            raise DataError("no notes", file=path, expected="a tune")
+        self.last = max(self.last, *(note.end for note in self.notes))
+        tempos = tuple(sorted(self.tempos.items()))
+        seconds = seconds_until(self.last, beat, tempos)
+        if seconds > LONGEST or self.last > MOST_BEATS * beat:
+            what = f"lasts {self.last / beat:,.0f} quarter notes, {seconds / 3600:,.0f} hours"
+            raise DataError(what, file=path, expected=f"at most {MOST_BEATS:,}, and a day")
+        return Tune(
+            notes=tuple(sorted(self.notes, key=lambda note: (note.start, note.voice, note.pitch))),
+            beat=beat,
+            programs=tuple(program for _, _, program in self.keys),
+            tempos=tempos,
+            meters=tuple((tick, *meter) for tick, meter in sorted(self.meters.items())),
+            remarks=tuple(f"{count:,} note{'s' * (count > 1)} {kind}" for kind, count in self.counts.items()),
+        )
+
+
+def seconds_until(tick: int, beat: int, tempos: tuple[tuple[int, float], ...]) -> float:
+    """The time of a tick, in seconds from the beginning; `tempos` by their ticks, 120 before the first."""
+    marks = [(0, _USUAL_TEMPO), *tempos, (tick, 0.0)]
+    spans = ((max(0, min(end, tick) - begin), tempo) for (begin, tempo), (end, _) in pairwise(marks))
+    return sum(span / beat * 60 / tempo for span, tempo in spans if span)
+
+
+def midi_bytes(tune: Tune) -> bytes:
+    """A tune as a MIDI file of type 1: a track of tempo and meter, and one a voice. Raises MissingExtra."""
+    with need("music", "mido"):
+        import mido
+    file = mido.MidiFile(type=1, ticks_per_beat=tune.beat)
+    end = max([0, *(note.end for note in tune.notes)])
+    marks = [
+        (tick, mido.MetaMessage("set_tempo", tempo=max(1, min(0xFFFFFF, round(6e7 / tempo)))))
+        for tick, tempo in tune.tempos
+    ]
+    marks += [
+        (tick, mido.MetaMessage("time_signature", numerator=over, denominator=under))
+        for tick, over, under in tune.meters
+    ]
+    file.tracks.append(_track(sorted(marks, key=lambda mark: mark[0]), end))
+    for voice in sorted({note.voice for note in tune.notes}):
+        file.tracks.append(_track(_voice_messages(tune, voice), end))
+    out = io.BytesIO()
+    file.save(file=out)
+    return out.getvalue()
+
+
+def _voice_messages(tune: Tune, voice: int) -> list[tuple[int, Any]]:
+    """The messages of a voice by their ticks; what ends comes before what begins."""
+    import mido
+
+    channel = _DRUM_CHANNEL if voice == DRUMS else voice + (voice >= _DRUM_CHANNEL)
+    program = tune.programs[voice] if voice < len(tune.programs) else 0
+    first = [] if voice == DRUMS else [(0, mido.Message("program_change", channel=channel, program=program))]
+
+    def events() -> Iterator[tuple[int, int, Any]]:
+        for note in tune.notes:
+            if note.voice == voice:
+                on = mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
+                yield note.start, 1, on
+                yield note.end, 0, mido.Message("note_off", channel=channel, note=note.pitch, velocity=0)
+
+    ordered = sorted(events(), key=lambda event: event[:2])
+    return [*first, *((tick, message) for tick, _, message in ordered)]
+
+
+def _track(messages: list[tuple[int, Any]], end: int) -> Any:
+    """Messages by ticks from the beginning as a track, whose times are from one to the next."""
+    import mido
+
+    track, before = mido.MidiTrack(), 0
+    for tick, message in messages:
+        track.append(message.copy(time=tick - before))
+        before = tick
+    track.append(mido.MetaMessage("end_of_track", time=max(0, end - before)))
+    return track

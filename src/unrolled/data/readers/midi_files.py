@@ -1,0 +1,82 @@
+"""Tunes: MIDI files, or a folder of them, in which a folder of its own makes a genre; or tables that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from unrolled.data.columns import Wanted, tolerance
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.atomic_files import opening_error
+from unrolled.data.media.midi import read_midi
+from unrolled.data.records import no_examples, regular_files
+from unrolled.core.types import Example, Place
+
+ENDINGS = (".mid", ".midi")
+
+
+def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    """The tunes of files and folders, in the order of their names; y is the genre: the name of the folder within the
+    folder that was given, None for files right in it.
+
+    Files with other endings and hidden ones are passed over. Raises UsageError where no tunes are asked for or a path
+    is not there, DataError where there are none, and what reading one raises; up to `skip_bad` damaged ones are left
+    out.
+    """
+    if wanted.kind != "tune":
+        raise UsageError(
+            "MIDI files hold tunes", file=paths[0], expected="compose, or another input of notes"
+        )
+    bad = tolerance(wanted)
+    found = False
+    for path in paths:
+        for file, genre in _files(path):
+            for example in _tune(file, genre, Place(file, 1), file.stem, bad):
+                found = True
+                yield example
+    if not found:
+        raise no_examples(paths, "not one tune that can be read", "MIDI files (.mid, .midi)")
+
+
+def load(rows: Iterable[Example], wanted: Wanted) -> Iterator[Example]:
+    """The tunes that the rows of a table name as x, relative to the table; y is the genre. Tunes stay as they are."""
+    bad = tolerance(wanted)
+    for row in rows:
+        if not isinstance(row.x, str):
+            yield row
+            continue
+        name, genre = str(row.x).strip(), None if row.y is None else str(row.y).strip()
+        file = row.place.file.parent / name
+        if not name or not file.is_file():
+            bad(DataError(f"there is no file {name[:80]!r}", file=row.place.file, line=row.place.line))
+            continue
+        yield from _tune(file, genre or None, row.place, row.id, bad)
+
+
+def _tune(
+    file: Path, genre: str | None, place: Place, key: str | None, bad: Callable[[DataError], None]
+) -> Iterator[Example]:
+    """The tune of a file, or none where it is damaged."""
+    try:
+        tune = read_midi(file)
+    except DataError as error:
+        what = error.what if place.file == file else f"{file.name}: {error.what}"
+        bad(DataError(what, file=place.file, line=place.line, expected=error.expected))
+        return
+    yield Example(replace(tune, genre=genre), genre, place, key)
+
+
+def _files(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """Each MIDI file with its genre."""
+    if not path.is_dir():
+        yield from ((file, None) for file in regular_files([path], "a MIDI file"))
+        return
+    try:
+        files = sorted(child for child in path.rglob("*") if child.suffix.lower() in ENDINGS)
+    except OSError as error:
+        raise opening_error(error, path) from error
+    for file in files:
+        parts = file.relative_to(path).parts
+        if file.is_file() and not any(part.startswith(".") for part in parts):
+            yield file, parts[0] if len(parts) > 1 else None

@@ -1,0 +1,63 @@
+"""Parallel texts: two files, line by line the same in two languages, or dates and their standard form; gzipped too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+from unrolled.data.columns import Wanted, tolerance
+from unrolled.core.errors import DataError, UsageError
+from unrolled.data.records import bare_lines, no_examples, regular_files
+from unrolled.core.types import Example, Place
+
+
+def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    """The pairs of some files, two after two: x from the first, y from the second, with the line of the first.
+
+    A line that is blank in both is no pair; one that is blank in one of them is a bad row. White space at the ends of
+    lines is left out. Raises UsageError for an odd number of files, DataError where one file has more lines, and what
+    other readers raise.
+    """
+    if len(paths) % 2:
+        raise UsageError(
+            f"{len(paths)} file{'s' * (len(paths) > 1)} of parallel text",
+            expected="two after two: SOURCE TARGET",
+            hint="a table of two columns (.tsv .csv .jsonl)",
+        )
+    bad, found = tolerance(wanted), False
+    regular_files(paths, "lines of text")
+    for source, target in zip(paths[::2], paths[1::2], strict=True):
+        for example in _pairs(source, target, bad):
+            found = True
+            yield example
+    if not found:
+        raise no_examples(paths, "blank lines only", "a text in each line of both files")
+
+
+def _pairs(source: Path, target: Path, bad: Callable[[DataError], None]) -> Iterator[Example]:
+    both = zip_longest(bare_lines(source), bare_lines(target))
+    for x_line, y_line in both:
+        if x_line is None or y_line is None:
+            raise _uneven(source, target, x_line, y_line, both)
+        number, (x, y) = x_line[0], (x_line[1].strip(), y_line[1].strip())
+        if x and y:
+            yield Example(x, y, Place(source, number))
+        elif x or y:
+            blank, other = (source, target) if y else (target, source)
+            what = f"a blank line, where {other} has text"
+            bad(DataError(what, file=blank, line=number, expected="text in both, or in neither"))
+
+
+def _uneven(
+    source: Path,
+    target: Path,
+    x_line: tuple[int, str] | None,
+    y_line: tuple[int, str] | None,
+    rest: Iterator[tuple[tuple[int, str] | None, tuple[int, str] | None]],
+) -> DataError:
+    longer, shorter = (source, target) if y_line is None else (target, source)
+    first = (x_line or y_line or (1, ""))[0]
+    many = first + sum(1 for _ in rest)
+    what = f"{many:,} lines, but {shorter} has {first - 1:,}: this is the first without its other half"
+    return DataError(what, file=longer, line=first, expected="as many lines in both")

@@ -1,0 +1,75 @@
+"""A folder of texts: a folder for each class with a text a file, or a `.txt` file for each class with a text a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from unrolled.data.columns import Wanted, tolerance
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.atomic_files import opening_error
+from unrolled.data.records import bare_lines, no_examples
+from unrolled.core.types import Example, Place
+
+
+def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    """The examples of folders; the class of each is the name of its folder, or its file's without `.txt`.
+
+    Folders and files in the order of their names; hidden ones and blank lines are passed over. Raises UsageError where
+    anything else is asked for than the class of a text, DataError where a folder holds neither or nothing in them, and
+    what reading a text raises; up to `skip_bad` texts of which that is a DataError are left out.
+    """
+    if wanted.kind != "text":
+        raise UsageError("a folder holds texts, not numbers", expected="a table, .ts or .npz")
+    if wanted.target not in ("label", None):
+        raise UsageError(
+            f"a folder tells the class of a text, not {wanted.target}", expected="a table or CoNLL"
+        )
+    if wanted.x or wanted.y or wanted.id or wanted.by:
+        raise UsageError("a folder of texts has no columns", expected="no --columns")
+    bad = tolerance(wanted)
+    found = False
+    for path in paths:
+        entries = _visible(path)
+        folders = [child for child in entries if child.is_dir()]
+        lists = [child for child in entries if child.suffix == ".txt" and child.is_file()]
+        if not folders and not lists:
+            expected = "a folder for each class, or a .txt file for each"
+            raise DataError("no texts", file=path, expected=expected)
+        texts = [(child, folder.name) for folder in folders for child in _below(folder)]
+        for child, name in texts or [(child, child.stem) for child in lists]:
+            try:
+                for example in _texts(child, name, whole=bool(texts)):
+                    found = True
+                    yield example
+            except DataError as error:
+                at = error.line or 1
+                bad(DataError(error.what, file=child, line=at, expected=error.expected, hint=error.hint))
+    if not found:
+        raise no_examples(paths, "not one text", "a text in each file, or in each line of them")
+
+
+def _visible(path: Path) -> list[Path]:
+    try:
+        return sorted(child for child in path.iterdir() if not child.name.startswith("."))
+    except OSError as error:
+        raise opening_error(error, path) from error
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files of a class, those of folders in it too."""
+    for child in _visible(folder):
+        if child.is_dir():
+            yield from _below(child)
+        elif child.is_file():
+            yield child
+
+
+def _texts(path: Path, name: str, *, whole: bool) -> Iterator[Example]:
+    """The text of a file, or a text a line."""
+    if whole:
+        yield Example("\n".join(line for _, line in bare_lines(path)), name, Place(path, 1))
+        return
+    for number, line in bare_lines(path):
+        if line.strip():
+            yield Example(line, name, Place(path, number))

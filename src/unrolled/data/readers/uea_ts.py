@@ -1,0 +1,217 @@
+"""The .ts files of the UEA and UCR archives of time series: a header of @ lines, then one series a line; .gz too.
+
+The values of a dimension are separated by commas, dimensions by colons, the class or the value to predict comes
+last. Words of the header may be in any case, lines that begin with `#` are comments.
+
+A missing value (`?` or NaN, where the header says `@missing true`) takes the last one before it in its dimension:
+that is what is known at that moment when values arrive one by one, and the future stays unseen. Only at the start
+of a series, where nothing came before, it takes the first that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from unrolled.data.columns import Wanted, tolerance
+from unrolled.core.errors import DataError, UsageError, suggest
+from unrolled.data.records import bare_lines, no_examples, regular_files
+from unrolled.core.types import Example, Floats, Place
+from unrolled.data.fields import not_a_number, parse_number
+
+_TAGS = (
+    "@problemname",
+    "@timestamps",
+    "@missing",
+    "@univariate",
+    "@dimension",
+    "@dimensions",
+    "@equallength",
+    "@serieslength",
+    "@classlabel",
+    "@targetlabel",
+    "@data",
+)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the @ lines say; None: nothing."""
+
+    missing: bool = False
+    dimensions: int | None = None
+    equal: bool = False
+    length: int | None = None
+    classes: tuple[str, ...] | None = None
+    target: bool = False
+    data: bool = False
+
+
+def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    """The series of some files, in order, each with its line: x [T_x, dimensions] float64.
+
+    y is the class as it is written, or, in a file with `@targetLabel true`, one real.
+    Raises UsageError (no such file, something else asked than the file holds), StorageError and DataError: empty
+    file, no examples, a header that is not understood, series with time stamps, values that are not finite numbers,
+    dimensions or lengths other than declared or than in the first series, a class that is not declared. Up to
+    `skip_bad` bad series are left out.
+    """
+    if wanted.kind != "numbers":
+        raise UsageError(".ts files hold numbers, not texts", expected="numbers:label or numbers:number")
+    if wanted.target == "tags":
+        raise UsageError(".ts files hold one class for a series, not a tag a step", expected="numbers:label")
+    if wanted.x or wanted.y or wanted.id or wanted.by:
+        raise UsageError(".ts files have no columns", expected="no --columns")
+    bad = tolerance(wanted)
+    found = False
+    for path in regular_files(paths, "a header of @ lines and series"):
+        for example in _series(path, wanted, bad):
+            found = True
+            yield example
+    if not found:
+        raise no_examples(paths, "no series", "@data and a series in each line after it")
+
+
+def _series(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> Iterator[Example]:
+    header = _Header()
+    for number, line in bare_lines(path):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        place = Place(path, number)
+        if not header.data:
+            if not line.startswith("@"):
+                raise _error(f"{line[:30]!r} before @data", "a header of @ lines", place)
+            header = _headed(header, line, place)
+            if header.data:
+                _check_target(header, wanted, place)
+            continue
+        try:
+            example = _example(line, header, place)
+        except DataError as error:
+            bad(error)
+            continue
+        if header.dimensions is None or (header.equal and header.length is None):
+            steps, dimensions = np.shape(example.x)
+            header = replace(header, dimensions=dimensions, length=steps if header.equal else None)
+        yield replace(example, y=None) if wanted.target == "next" else example
+
+
+def _headed(header: _Header, line: str, place: Place) -> _Header:
+    """The header with one more of its lines."""
+    tag, *words = line.split()
+    match tag.lower():
+        case "@problemname":
+            return header
+        case "@timestamps":
+            if _flag(tag, words, place):
+                expected, hint = "values at equal distances", "resampling the series, @timeStamps false"
+                raise _error("series with time stamps, (time, value)", expected, place, hint)
+            return header
+        case "@missing":
+            return replace(header, missing=_flag(tag, words, place))
+        case "@univariate":
+            return replace(header, dimensions=1) if _flag(tag, words, place) else header
+        case "@dimension" | "@dimensions":
+            return replace(header, dimensions=_count(tag, words, place))
+        case "@equallength":
+            return replace(header, equal=_flag(tag, words, place))
+        case "@serieslength":
+            return replace(header, length=_count(tag, words, place))
+        case "@classlabel":
+            if _flag(tag, words[:1], place):
+                if len(words) < 2:
+                    raise _error("@classLabel true without classes", "their names after it", place)
+                return replace(header, classes=tuple(words[1:]))
+            return header
+        case "@targetlabel":
+            return replace(header, target=_flag(tag, words[:1], place))
+        case "@data":
+            return replace(header, data=True)
+        case name:
+            raise _error(f"{tag[:30]!r} is not known", "an @ line of a .ts file", place, suggest(name, _TAGS))
+
+
+def _flag(tag: str, words: list[str], place: Place) -> bool:
+    if len(words) != 1 or words[0].lower() not in ("true", "false"):
+        raise _error(f"{tag} {' '.join(words)[:30]}", "true or false", place)
+    return words[0].lower() == "true"
+
+
+def _count(tag: str, words: list[str], place: Place) -> int:
+    text = words[0] if len(words) == 1 else ""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise _error(f"{tag} {' '.join(words)[:30]}", "a whole number from 1", place)
+    return int(text)
+
+
+def _check_target(header: _Header, wanted: Wanted, place: Place) -> None:
+    """What is asked of the series must be what the header says they have."""
+    if header.target and header.classes is not None:
+        raise _error("@classLabel and @targetLabel are both true", "one of them", place)
+    if wanted.target == "label" and header.classes is None:
+        hint = "numbers:number" if header.target else None
+        raise _error("series without classes", "@classLabel true and the classes", place, hint)
+    if wanted.target == "number" and not header.target:
+        hint = "numbers:label" if header.classes is not None else None
+        raise _error("series without a number to predict", "@targetLabel true", place, hint)
+
+
+def _example(line: str, header: _Header, place: Place) -> Example:
+    *dimensions, last = line.split(":")
+    y: str | tuple[float, ...] | None = None
+    if header.classes is not None:
+        y = last.strip()
+        if y not in header.classes:
+            shown = " ".join(header.classes[:20]) + " ..." * (len(header.classes) > 20)
+            what, expected = f"class {y[:40]!r} is not declared", f"one of {shown} at the end of the line"
+            raise _error(what, expected, place, suggest(y[:40], header.classes))
+    elif header.target:
+        value = parse_number(last)
+        if value is None:
+            raise not_a_number(last, "the value to predict", place)
+        y = (value,)
+    else:
+        dimensions.append(last)
+    known = header.dimensions
+    if not dimensions or (known is not None and len(dimensions) != known):
+        expected = f"{known}" if known is not None else "1 at least, and the class"
+        raise _error(f"{len(dimensions)} dimensions", expected, place)
+    columns = [_values(text, number, header, place) for number, text in enumerate(dimensions, 1)]
+    for number, column in enumerate(columns, 1):
+        expected = header.length if header.equal and header.length is not None else len(columns[0])
+        if len(column) != expected:
+            raise _error(f"dimension {number} has {len(column):,} values", f"{expected:,}", place)
+    return Example(np.stack(columns, axis=1), y, place)
+
+
+def _values(text: str, dimension: int, header: _Header, place: Place) -> Floats:
+    """The values of one dimension, [T_x], gaps filled."""
+    if text.lstrip().startswith("("):
+        hint = "resampling the series"
+        raise _error("a value with a time stamp, (time, value)", "values at equal distances", place, hint)
+    texts = text.split(",")
+    values = list(map(parse_number, texts))
+    if None not in values:
+        return np.array(values, dtype=np.float64)
+    known: list[float] = [value for value in values if value is not None]
+    filled: list[float] = []
+    for position, (value, written) in enumerate(zip(values, texts, strict=True), 1):
+        if value is None:
+            where = f"value {position:,} of dimension {dimension}"
+            if written.strip().lower() not in ("?", "nan"):
+                raise not_a_number(written, where, place)
+            if not header.missing:
+                raise _error(f"{where} is missing", "@missing true in the header", place)
+            if not known:
+                raise _error(f"dimension {dimension} has no values but missing ones", "one at least", place)
+            value = filled[-1] if filled else known[0]
+        filled.append(value)
+    return np.array(filled, dtype=np.float64)
+
+
+def _error(what: str, expected: str, place: Place, hint: str | None = None) -> DataError:
+    return DataError(what, file=place.file, line=place.line, expected=expected, hint=hint)

@@ -1,0 +1,206 @@
+"""Work on a stranger's file in a process apart, with limits on time and memory: a decoder that hangs, crashes or wants
+all the memory there is takes no other down.
+
+A function named `module:function` is given JSON and answers with JSON and an array. The processes wait for the next
+file; as many are started as are asked for at once. From them only JSON and bytes are taken, never a pickle.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, LifoQueue
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError, MissingExtra, UnrolledError
+from unrolled.core.atomic_files import opening_error
+from unrolled.core.types import Place
+
+SECONDS = 60.0  # of wall time a file may take
+MEMORY = 1 << 30  # bytes that one may take beyond what the process has mapped when it begins
+MOST = 1 << 30  # bytes of an answer
+ERRORS: dict[str, type[UnrolledError]] = {"DataError": DataError, "MissingExtra": MissingExtra}
+
+Answer = tuple[NDArray[np.uint8], dict[str, Any]]
+_idle: LifoQueue[subprocess.Popen[bytes]] = LifoQueue()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may take: seconds of wall time, and bytes."""
+
+    seconds: float = SECONDS
+    memory: int = MEMORY
+
+
+def call(function: str, arguments: Mapping[str, Any], limits: Limits | None = None) -> Answer:
+    """What `module:function(**arguments)` answers in a process apart: an array of bytes, and a dict.
+
+    Raises the DataError or MissingExtra that it raised (its file is left for the caller to name), and DataError where
+    it took too long, too much memory, or crashed.
+    """
+    limits = limits or Limits()
+    worker = _worker()
+    try:
+        answer = _ask(worker, {"function": function, "arguments": arguments, "memory": limits.memory}, limits)
+    except BaseException:
+        _end(worker)
+        raise
+    _idle.put(worker)
+    head, body = answer
+    if "error" in head:
+        raise ERRORS[head["error"]](head["what"], expected=head["expected"], hint=head["hint"])
+    return np.frombuffer(body, np.uint8).reshape(head["shape"]), head["about"]
+
+
+def of(path: Path, place: Place, function: str, arguments: Mapping[str, Any]) -> Answer:
+    """`call` with the path of a person's file, and its errors as those of the place that names it. Raises besides
+    UsageError where it is not there, and StorageError."""
+    try:
+        path.stat()
+    except OSError as error:
+        raise opening_error(error, path) from error
+    try:
+        return call(function, {"path": str(path), **arguments})
+    except DataError as error:
+        what = error.what if place.file == path else f"{path}: {error.what}"
+        raise DataError(
+            what, file=place.file, line=place.line, expected=error.expected, hint=error.hint
+        ) from error
+
+
+def _worker() -> subprocess.Popen[bytes]:
+    with contextlib.suppress(Empty):
+        worker = _idle.get_nowait()
+        if worker.poll() is None:
+            return worker
+        _end(worker)
+    one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "unrolled.data.sandbox"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True,  # Ctrl-C is for us
+    )
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    worker.kill()
+    worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+@atexit.register
+def close() -> None:
+    """End the processes that wait."""
+    with contextlib.suppress(Empty):
+        while True:
+            _end(_idle.get_nowait())
+
+
+def _ask(
+    worker: subprocess.Popen[bytes], question: Mapping[str, Any], limits: Limits
+) -> tuple[dict[str, Any], bytes]:
+    until = time.monotonic() + limits.seconds
+    assert worker.stdin is not None and worker.stdout is not None
+    try:
+        worker.stdin.write(json.dumps(question).encode() + b"\n")
+        size = int.from_bytes(_receive(worker.stdout, 8, until, limits), "little")
+        head = json.loads(_receive(worker.stdout, min(size, MOST), until, limits))
+        return head, _receive(worker.stdout, min(head["bytes"], MOST), until, limits)
+    except (BrokenPipeError, EOFError):
+        code = worker.wait()
+        with contextlib.suppress(ValueError):
+            raise DataError(f"its decoder crashed ({signal.Signals(-code).name})") from None
+        raise DataError(f"its decoder ended with exit code {code}") from None
+
+
+def _receive(pipe: Any, size: int, until: float, limits: Limits) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            what = f"takes more than {limits.seconds:g} seconds to decode"
+            raise DataError(what, expected="a shorter or smaller one")
+        got = os.read(pipe.fileno(), min(size - len(parts), 1 << 20))
+        if not got:
+            raise EOFError
+        parts += got
+    return bytes(parts)
+
+
+def serve(given: BinaryIO, answers: BinaryIO) -> None:
+    """Answer questions until there are no more: the other side of `call`."""
+    limited = 0
+    for line in given:
+        question = json.loads(line)
+        body = b""
+        try:
+            module, _, name = question["function"].partition(":")
+            function = getattr(importlib.import_module(module), name)
+            if question["memory"] != limited:
+                limited = question["memory"]
+                _limit(limited)
+            array, about = function(**question["arguments"])
+            body = np.ascontiguousarray(array).tobytes()
+            head: dict[str, Any] = {"shape": list(array.shape), "about": about}
+        except (DataError, MissingExtra) as error:
+            head = _told(type(error).__name__, error.what, error.expected, error.hint)
+        except MemoryError:
+            what = f"takes more than {question['memory'] >> 20:,} MB to decode"
+            head = _told("DataError", what, "a smaller one")
+        except (
+            Exception
+        ) as error:  # whatever a decoder raises over a stranger's file, the next one is answered
+            head = _told("DataError", f"cannot be decoded: {error!r:.200}")
+        packed = json.dumps({**head, "bytes": len(body)}).encode()
+        for piece in (len(packed).to_bytes(8, "little"), packed, body):
+            answers.write(piece)
+        answers.flush()
+
+
+def _told(kind: str, what: str, expected: str | None = None, hint: str | None = None) -> dict[str, Any]:
+    return {"error": kind, "what": what, "expected": expected, "hint": hint}
+
+
+def _limit(memory: int) -> None:
+    """From here so many more bytes may be mapped; no core is dumped."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if (
+        sys.platform == "linux"
+    ):  # elsewhere the limit on the address space is not kept, or not known what is mapped
+        with open("/proc/self/statm") as file:
+            mapped = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = mapped + memory
+        resource.setrlimit(
+            resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+        )
+
+
+if __name__ == "__main__":
+    # What a library prints must not be taken for an answer.
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, channel)

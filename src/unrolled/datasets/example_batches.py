@@ -1,0 +1,132 @@
+"""Batches of whole sequences, of like lengths together so that little is padding.
+
+The order is a pure function of (seed, epoch): sequences are shuffled, a hundred batches' worth at a time is sorted by
+length and cut into batches, and the batches are shuffled again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.datasets.token_batches import NOTHING, START, hashed, permuted
+from unrolled.datasets.example_store import Examples
+from unrolled.core.types import Batch, Pair, Targets, Vary
+from unrolled.data.text.vocabulary import UNK
+
+_ORDER, _BATCHES, _RARE, _VARIED = 11, 12, 13, 14  # keys of chance, apart from those of `batching`
+TOGETHER = 100  # batches sorted by length at once
+
+
+class ExampleEpoch(Sequence[Batch]):
+    """The training batches of one epoch; `[i]` is a pure function of (seed, epoch, i).
+
+    rare: [some of the ids] those that become `<UNK>` half of the times they are seen.  vary: makes another x and y of
+    one, by a chance that is a function of (seed, epoch, number of the sequence).
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        rare: NDArray[np.bool_],
+        vary: Vary | None = None,
+    ) -> None:
+        self._examples, self._key, self._rare, self._vary = examples, (seed, epoch), rare, vary
+        count = len(examples)
+        order = permuted((*self._key, _ORDER), count, np.arange(count))
+        lengths, asked = examples.lengths, examples.y_lengths
+        parts: list[NDArray[np.int64]] = []
+        for start in range(0, count, TOGETHER * batch_size):
+            block = order[start : start + TOGETHER * batch_size]
+            block = block[np.lexsort((asked[block], lengths[block]))]  # by x, those of one length by y
+            parts.extend(np.array_split(block, -(-len(block) // batch_size)))
+        shuffled = np.argsort(hashed((*self._key, _BATCHES), np.arange(len(parts))), kind="stable")
+        self._batches = [parts[number] for number in shuffled.tolist()]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Batch]: ...
+    def __getitem__(self, index: int | slice) -> Batch | Sequence[Batch]:
+        """Batch number `index`; raises IndexError beyond the last."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        rows = self._batches[index]
+        self._examples.expect(np.concatenate(self._batches[index : index + 2]))
+        batch = assemble(self._examples, rows, self._varied)
+        if self._rare.any():
+            _hide_rare(batch.x, self._rare, (*self._key, _RARE, index))
+        return batch
+
+    def _varied(self, x: NDArray[Any], y: NDArray[Any], row: int) -> Pair:
+        """The x and y that are trained on."""
+        if self._vary is None:
+            return x, y
+        return self._vary(x, y, np.random.default_rng((*self._key, _VARIED, row)))
+
+
+def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> Iterator[tuple[Batch, Any]]:
+    """Every sequence (at most `limit`) once, by length, and its number: (batch, numbers)."""
+    order = np.argsort(examples.lengths, kind="stable")[:limit]
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        examples.expect(order[start : start + 2 * batch_size])
+        yield assemble(examples, rows), rows
+
+
+def assemble(
+    examples: Examples,
+    rows: NDArray[np.int64],
+    varied: Callable[[NDArray[Any], NDArray[Any], int], Pair] | None = None,
+) -> Batch:
+    """The batch of some sequences, padded on the right: -1 for ids and classes, 0 for numbers and pictures, NaN for
+    numbers that are asked. varied: what is made of each x and y, given its number."""
+    pairs = [examples.row(number) for number in rows.tolist()]
+    if varied is not None:
+        pairs = [varied(x, y, number) for (x, y), number in zip(pairs, rows.tolist(), strict=True)]
+    lengths = np.array([len(x) for x, _ in pairs], dtype=np.int64)
+    steps = max(1, int(lengths.max()))
+    first_x = pairs[0][0]
+    ids = np.issubdtype(first_x.dtype, np.signedinteger)
+    kind = np.int64 if ids else np.uint8 if first_x.dtype == np.uint8 else np.float32  # pictures stay bytes
+    x = np.full((len(rows), steps, *first_x.shape[1:]), START if ids else 0, dtype=kind)
+    for number, (own, _) in enumerate(pairs):
+        x[number, : len(own)] = own
+    y = _targets([y for _, y in pairs], examples.targets, steps)
+    return Batch(x=x, y=y, lengths=lengths, carry=np.zeros(len(rows), dtype=np.bool_), places=rows)
+
+
+def _targets(own: list[NDArray[Any]], targets: Targets, steps: int) -> NDArray[Any]:
+    """[rows, ...], a y a row; or [rows, T, ...], T the steps or the longest y, padded with what asks nothing."""
+    if targets == "one":
+        return np.stack(own)
+    longest = steps if targets == "each" else max(1, *(len(y) for y in own))
+    y = _nothing(len(own), longest, own[0])
+    for number, one in enumerate(own):
+        y[number, : len(one)] = one
+    return y
+
+
+def _nothing(rows: int, steps: int, y: NDArray[Any]) -> NDArray[Any]:
+    """[rows, steps] of -1, or [rows, steps, n_y] of NaN where a y [T, n_y] is of numbers."""
+    if np.issubdtype(y.dtype, np.floating):
+        return np.full((rows, steps, *y.shape[1:]), np.nan)
+    return np.full((rows, steps), NOTHING)
+
+
+def _hide_rare(x: NDArray[Any], rare: NDArray[np.bool_], key: tuple[int, ...]) -> None:
+    """Words seen once become `<UNK>` half of the time, in place; their affixes stay."""
+    words = x.reshape(*x.shape[:2], -1)[:, :, 0]  # [batch, T], a view
+    found = np.nonzero((words >= 0) & rare[np.maximum(words, 0)])
+    coin = hashed(key, found[0] * words.shape[1] + found[1]) & np.uint64(1)
+    words[found] = np.where(coin == 1, UNK, words[found])

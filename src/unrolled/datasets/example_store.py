@@ -1,0 +1,233 @@
+"""Labelled sequences on disk, as the network reads them: flat arrays and offsets, mapped into memory.
+```
+x            the steps of the sequences that are kept: ids [steps] or [steps, ids], or numbers [steps, n_x]
+y            [sequences] or [sequences, n_y]; [steps] or [steps, n_y] where every step has its own; else end to end
+offsets      int64 [sequences + 1]: sequence i has the steps offsets[i] to offsets[i + 1] of all
+starts       int64 [sequences]: where they stand in x, -1 for a sequence that is opened again each time
+y_offsets    the same of y, where it has a length of its own
+lines        int32 [sequences]: the line of its file where it begins
+index.json   shapes, types, files with their first sequences, files to be opened again; written last
+```
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from bisect import bisect_right
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError
+from unrolled.core.atomic_files import storage_error, write_atomically
+from unrolled.datasets.prefetch import Opening, Recall
+from unrolled.core.types import Place, Targets
+
+_FORMAT = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sequence on its way to the disk: x [T_x, ...], y as its output encodes it; source: the file that x can be had
+    from again."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    place: Place
+    source: Path | None = None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A data set of sequences, or a view of some of them: `rows` [sequences] numbers of the whole."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    targets: Targets
+    all_offsets: NDArray[np.int64]
+    y_offsets: NDArray[np.int64]  # [sequences + 1] where y has a length of its own; else none
+    all_lines: NDArray[np.int32]
+    files: tuple[tuple[str, int], ...]
+    rows: NDArray[np.int64]
+    recall: Recall | None = None  # where some are not on disk
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """[sequences] steps of each."""
+        return self.all_offsets[self.rows + 1] - self.all_offsets[self.rows]
+
+    @property
+    def y_lengths(self) -> NDArray[np.int64]:
+        """[sequences] steps of each y: those of x, or its own."""
+        if self.targets != "own":
+            return self.lengths
+        return self.y_offsets[self.rows + 1] - self.y_offsets[self.rows]
+
+    def select(self, rows: NDArray[np.int64]) -> Examples:
+        """The view of some sequences of this view."""
+        return replace(self, rows=self.rows[rows])
+
+    def row(self, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """x and y of one sequence."""
+        at = int(self.rows[number])
+        start, stop = self.all_offsets[at : at + 2].tolist()
+        x = self.x[start:stop] if self.recall is None else self._recalled(self.recall, at, stop - start)
+        return x, self.asked(number)
+
+    def asked(self, number: int) -> NDArray[Any]:
+        """y of one sequence, for which no file is opened."""
+        at = int(self.rows[number])
+        if self.targets == "one":
+            return self.y[at, ...]  # [], no number
+        offsets = self.y_offsets if self.targets == "own" else self.all_offsets
+        return self.y[offsets[at] : offsets[at + 1]]
+
+    def expect(self, numbers: NDArray[np.int64]) -> None:
+        """What rows will be asked for next: those that are not on disk are opened ahead."""
+        if self.recall is not None:
+            self.recall.expect([(int(self.rows[number]), self.place(number)) for number in numbers.tolist()])
+
+    def _recalled(self, recall: Recall, at: int, steps: int) -> NDArray[Any]:
+        start = int(recall.starts[at])
+        return self.x[start : start + steps] if start >= 0 else recall.take(at, self._place(at), steps)
+
+    def place(self, number: int) -> Place:
+        """Where a sequence of this view stands in a person's files."""
+        return self._place(int(self.rows[number]))
+
+    def _place(self, at: int) -> Place:
+        file = bisect_right(self.files, at, key=lambda entry: entry[1]) - 1
+        return Place(Path(self.files[file][0]), int(self.all_lines[at]))
+
+
+def write_examples(
+    folder: Path,
+    rows: Iterable[Row],
+    *,
+    targets: Targets,
+    room: float = math.inf,
+    opening: Opening | None = None,
+) -> Examples:
+    """Write sequences into a folder and open it; memory stays flat. Raises DataError where there are none.
+
+    room: bytes that the x of files may take; those beyond are had by `opening` their files again.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "index.json").unlink(missing_ok=True)
+        with ExitStack() as stack:
+            names = ("x", "y", "offsets", "starts", "lines", *(("y_offsets",) if targets == "own" else ()))
+            out = {name: stack.enter_context((folder / name).open("wb")) for name in names}
+            index = _write(out, rows, targets, room)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    write_atomically(folder / "index.json", json.dumps({**index, "targets": targets}).encode())
+    return open_examples(folder, opening)
+
+
+def _write(out: dict[str, Any], rows: Iterable[Row], targets: Targets, room: float) -> dict[str, Any]:
+    files: list[tuple[str, int]] = []
+    shapes: dict[str, Any] = {}
+    sources: dict[int, str] = {}
+    count = steps = asked = kept = taken = 0
+    starts = [name for name in out if name.endswith("offsets")]
+    for name in starts:
+        out[name].write(np.zeros(1, np.int64).data)
+    for row in rows:
+        if not shapes:
+            shapes = {
+                "x": [row.x.dtype.str, list(row.x.shape[1:])],
+                "y": [row.y.dtype.str, list(row.y.shape if targets == "one" else row.y.shape[1:])],
+            }
+        if not files or files[-1][0] != str(row.place.file):
+            files.append((str(row.place.file), count))
+        if row.source is not None and taken + row.x.nbytes > room:
+            sources[count] = str(row.source.resolve())
+            out["starts"].write(np.array([-1], np.int64).data)
+        else:
+            out["x"].write(np.ascontiguousarray(row.x).data.cast("B") if row.x.size else b"")
+            out["starts"].write(np.array([kept], np.int64).data)
+            kept, taken = kept + len(row.x), taken + row.x.nbytes
+        out["y"].write(np.ascontiguousarray(row.y).tobytes())
+        out["lines"].write(np.array([row.place.line], np.int32).data)
+        count, steps = count + 1, steps + len(row.x)
+        asked += len(row.y) if targets == "own" else 0
+        for name, total in zip(starts, (steps, asked), strict=False):
+            out[name].write(np.array([total], np.int64).data)
+    if not count:
+        raise DataError("no examples", expected="at least one sequence")
+    for file in out.values():
+        file.flush()
+        os.fsync(file.fileno())
+    sizes = {"sequences": count, "steps": steps, "kept": kept, "asked": asked}
+    return {"format": _FORMAT, **sizes, "files": files, "sources": sources, **shapes}
+
+
+def open_examples(folder: Path, opening: Opening | None = None) -> Examples:
+    """The data set in a folder; raises DataError where it is damaged, or not all is kept and nothing is `opening` it,
+    StorageError where it cannot be read."""
+    path = folder / "index.json"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        count, steps, targets = index["sequences"], index["steps"], index["targets"]
+        sizes: dict[Targets, int] = {"one": count, "each": steps, "own": index["asked"]}
+        if index["format"] != _FORMAT:
+            raise ValueError(f"format {index['format']}")
+        (x_type, x_shape), (y_type, y_shape) = index["x"], index["y"]
+        own = targets == "own"
+        return Examples(
+            x=_map(folder / "x", x_type, (index["kept"], *x_shape)),
+            y=_map(folder / "y", y_type, (sizes[targets], *y_shape)),
+            targets=targets,
+            all_offsets=_offsets(folder / "offsets", count, steps),
+            y_offsets=_offsets(folder / "y_offsets", count, sizes["own"]) if own else np.zeros(0, np.int64),
+            all_lines=_map(folder / "lines", "<i4", (count,)),
+            files=tuple((name, first) for name, first in index["files"]),
+            rows=np.arange(count),
+            recall=_recall(folder, index, opening),
+        )
+    except OSError as error:
+        raise storage_error(error, path) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError("damaged data set", file=path, hint="removing this folder") from error
+
+
+def _recall(folder: Path, index: dict[str, Any], opening: Opening | None) -> Recall | None:
+    """None where all is kept; ValueError where sequences are neither kept nor to be had."""
+    starts = _map(folder / "starts", "<i8", (index["sequences"],))
+    sources = {int(number): Path(name) for number, name in index["sources"].items()}
+    if set(np.flatnonzero(starts < 0).tolist()) != set(sources):
+        raise ValueError("sequences without a source")
+    if not sources:
+        return None
+    if opening is None:
+        raise ValueError("not all of it is kept")
+    return Recall(starts, sources, opening)
+
+
+def _offsets(path: Path, count: int, total: int) -> NDArray[np.int64]:
+    """[count + 1] where sequences begin; ValueError where they cannot be of so many steps."""
+    offsets = _map(path, "<i8", (count + 1,))
+    if offsets[0] != 0 or offsets[-1] != total or (np.diff(offsets) < 0).any():
+        raise ValueError("offsets that fall")
+    return offsets
+
+
+def _map(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A file as a read-only array; ValueError where its size is another."""
+    dtype = np.dtype(kind)
+    if path.stat().st_size != int(np.prod(shape)) * dtype.itemsize:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes")
+    if not int(np.prod(shape)):
+        return np.zeros(shape, dtype)  # an empty file cannot be mapped
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape)

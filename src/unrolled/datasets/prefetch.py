@@ -1,0 +1,53 @@
+"""Sequences that the cache had no room for: their files are opened again whenever they are read, by threads that run
+ahead of whoever reads, so that decoding goes on while training does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError
+from unrolled.core.types import Place
+
+AT_ONCE = 2  # files opened side by side
+
+Opening = Callable[
+    [Path, Place], NDArray[Any]
+]  # a file, and where it was named: x [T, ...] as the network reads it
+
+
+class Recall:
+    """starts: [sequences] where the steps of each begin on disk, -1 for those that are not there; sources: their files.
+
+    Memory holds what was expected last and not yet taken.
+    """
+
+    def __init__(self, starts: NDArray[np.int64], sources: Mapping[int, Path], opening: Opening) -> None:
+        self.starts = starts
+        self._sources, self._opening = sources, opening
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._waiting: dict[int, Future[NDArray[Any]]] = {}
+
+    def expect(self, wanted: Sequence[tuple[int, Place]]) -> None:
+        """Begin to open what will be taken soon, in this order; what is waiting and not among it is forgotten."""
+        numbers = {number for number, _ in wanted}
+        for number in [number for number in self._waiting if number not in numbers]:
+            self._waiting.pop(number).cancel()
+        for number, place in wanted:
+            if self.starts[number] < 0 and number not in self._waiting:
+                self._waiting[number] = self._pool.submit(self._opening, self._sources[number], place)
+
+    def take(self, number: int, place: Place, steps: int) -> NDArray[Any]:
+        """x of a sequence, [steps, ...]. Raises DataError where its file is not what it was, and what opening it
+        raises."""
+        future = self._waiting.pop(number, None)
+        x = self._opening(self._sources[number], place) if future is None else future.result()
+        if len(x) != steps:
+            what = f"has {len(x):,} steps, and had {steps:,} when training began"
+            raise DataError(what, file=self._sources[number], expected="files that stay as they are")
+        return x

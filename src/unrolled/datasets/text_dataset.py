@@ -1,0 +1,206 @@
+"""From documents to data sets on disk: what is learnt from the training part alone, then every part encoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.core.version import __version__
+from unrolled.core.config import DataConfig
+from unrolled.core.errors import DataError
+from unrolled.core.atomic_files import opening_error, write_atomically
+from unrolled.tasks.inputs.tokens import Reading, encode, learn
+from unrolled.data.readers import READERS
+from unrolled.datasets.token_store import Store, open_store, write_store
+from unrolled.core.types import Document, Place
+from unrolled.data.text.vocabulary import Coverage
+
+SMALLEST = 2_000  # characters; of a text shorter than that no part is held out
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where documents come from, as often as they are asked for; `sha256` changes when they do.
+
+    characters: of all documents; ends: how many documents, each of which ends in one token more.
+    """
+
+    documents: Callable[[], Iterator[Document]]
+    sha256: str
+    characters: int
+    ends: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training sees: how text is read, what the vocabulary covers, and the parts on disk."""
+
+    reading: Reading
+    coverage: Coverage
+    train: Store
+    valid: Store | None
+
+
+def from_files(paths: Sequence[Path], documents: str) -> Source:
+    """Text files and folders as a source, read once to the end: unusable text is told before anything is written.
+
+    Raises UsageError, DataError or StorageError, as the reader does.
+    """
+
+    def read() -> Iterator[Document]:
+        return READERS["text"](paths, documents)
+
+    characters, ends = _size(read())
+    return Source(read, fingerprint(paths), characters, ends)
+
+
+def from_texts(texts: Sequence[str], name: str = "texts") -> Source:
+    """Texts in memory as a source, each a document; its number stands for a line."""
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def documents() -> Iterator[Document]:
+        for number, text in enumerate(texts, 1):
+            yield Document(text, Place(Path(name), number))
+
+    return Source(documents, digest, *_size(documents()))
+
+
+def prepare(source: Source, valid: Source | None, config: DataConfig, folder: Path) -> Prepared:
+    """Learn the vocabulary from the training part and encode all parts into `folder`, or open what is there already.
+
+    Where no validation source is given, the last `hold_out` of the text is the validation part, cut at a line start
+    (between characters for a model of characters); a very short text is not cut.
+    Raises DataError where the text is unusable, StorageError where the disk refuses.
+    """
+    key = key_of(source.sha256, valid.sha256 if valid else None, asdict(config))
+    index = folder / "prepared.json"
+    if not is_prepared(index, key):
+        folder.mkdir(parents=True, exist_ok=True)
+        index.unlink(missing_ok=True)
+        write_atomically(index, json.dumps({"key": key} | _write(source, valid, config, folder)).encode())
+    content = json.loads(index.read_text(encoding="utf-8"))
+    whole = open_store(folder / "train")
+    reading, coverage = Reading.from_json(content["reading"]), Coverage(**content["coverage"])
+    if valid is not None:
+        return Prepared(reading, coverage, whole, open_store(folder / "valid"))
+    cut = _position(whole, content["cut"], reading.unit)
+    if cut >= len(whole):
+        return Prepared(reading, coverage, whole, None)
+    return Prepared(reading, coverage, whole.slice(0, cut), whole.slice(cut, len(whole)))
+
+
+def _write(source: Source, valid: Source | None, config: DataConfig, folder: Path) -> dict[str, Any]:
+    """Learn and encode; what `prepare` must know to open it again."""
+    unit, documents = config.unit or "char", config.documents or "file"
+    cut = _cut(source, unit, documents, config) if valid is None else None
+    learnt_from = source.documents() if cut is None else first(source.documents(), cut, config.lower)
+    vocabulary, coverage = learn(learnt_from, unit, config.lower, config.vocab_size)
+    if not len(vocabulary.tokens):
+        raise DataError("no examples: only white space", expected="text")
+    write_store(folder / "train", encode(source.documents(), vocabulary, unit, config.lower), len(vocabulary))
+    if valid is not None:
+        write_store(
+            folder / "valid", encode(valid.documents(), vocabulary, unit, config.lower), len(vocabulary)
+        )
+    reading = Reading(vocabulary, unit, config.lower, documents)
+    return {"cut": cut, "reading": reading.to_json(), "coverage": asdict(coverage)}
+
+
+def first(documents: Iterator[Document], characters: int, lower: bool) -> Iterator[Document]:
+    """The documents up to so many characters (after lower-casing, an end counting as one)."""
+    left = characters
+    for document in documents:
+        text = document.text.lower() if lower else document.text
+        if len(text) + document.last > left:
+            if left:
+                yield Document(text[:left], document.place, document.first, last=False)
+            return
+        yield document
+        left -= len(text) + document.last
+
+
+def _cut(source: Source, unit: str, documents: str, config: DataConfig) -> int | None:
+    """The character (an end counting as one) with which the part held out begins; None where none is.
+
+    The end of a line or block stands for its line end; that of a file is no character of the text.
+    """
+    text = source.characters + (0 if documents == "file" else source.ends)
+    if text < SMALLEST or not config.hold_out:
+        return None
+    cut = int(text * (1 - config.hold_out))
+    if unit == "char":
+        return cut
+    # Words are cut at the start of the line that holds this character; one endless line is not cut at all.
+    return _line_start(source.documents(), cut, config.lower) or None
+
+
+def _line_start(documents: Iterator[Document], character: int, lower: bool) -> int:
+    """Where the line begins that holds the character of this number (after lower-casing, an end counting as one)."""
+    begin = line = 0  # of the piece of text at hand, and of the last line in it
+    for document in documents:
+        text = document.text.lower() if lower else document.text
+        line = begin if document.first else line
+        newline = text.rfind("\n", 0, character - begin)
+        line = line if newline < 0 else begin + newline + 1
+        begin += len(text) + document.last
+        if begin > character:
+            break
+    return line
+
+
+def _position(whole: Store, cut: int | None, unit: str) -> int:
+    """The token with which the part held out begins: of a character's number, or the first of a line."""
+    if cut is None or unit == "char":
+        return len(whole) if cut is None else cut
+    line = int(
+        np.searchsorted(whole.all_characters[:-1], cut)
+    )  # a blank line has no tokens: the next that has
+    return int(whole.all_lines[line])
+
+
+def _size(documents: Iterable[Document]) -> tuple[int, int]:
+    """Characters of all documents, and how many documents there are."""
+    characters = ends = 0
+    for document in documents:
+        characters += len(document.text)
+        ends += document.last
+    return characters, ends
+
+
+def key_of(data: str, valid: str | None, config: Any) -> dict[str, Any]:
+    """What must be the same for encoded data to be used again, as JSON: the files' fingerprints, the configuration, and
+    the release, since another one may encode otherwise."""
+    return json.loads(json.dumps({"release": __version__, "data": data, "valid": valid, "config": config}))
+
+
+def is_prepared(index: Path, key: dict[str, Any]) -> bool:
+    """Whether data with this key stand where `index` says so."""
+    try:
+        return json.loads(index.read_text(encoding="utf-8"))["key"] == key
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """SHA-256 over names and bytes of the files; folders by their files, sorted."""
+    digest = hashlib.sha256()
+    for path in paths:
+        files = sorted(child for child in path.rglob("*") if child.is_file()) if path.is_dir() else [path]
+        for file in files:
+            digest.update(
+                f"{file.relative_to(path) if path.is_dir() else file.name}\0".encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
+            try:
+                with file.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+            except OSError as error:
+                raise opening_error(error, file) from error
+    return digest.hexdigest()

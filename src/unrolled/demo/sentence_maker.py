@@ -1,0 +1,265 @@
+"""The demo's own data for name tagging: which words of a sentence are part of a person's name.
+
+Sentences are composed from the patterns and words of `sentence_words`. Capitals do not give names away: cities,
+companies, months and the first word of every sentence have them too. Nor do words: many first names are ordinary
+words as well ("Teddy Albright was our president", "Teddy bears are on sale"), and as often the one as the other at
+the beginning of a sentence, where only what follows can tell. A good part of the names, places and companies is
+invented on the spot, so that most of these occur once and unknown words are met in every role.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from pathlib import Path
+
+from unrolled.core.errors import UsageError, suggest
+from unrolled.demo.sentence_words import (
+    AMBIGUOUS,
+    FIRST,
+    LAST,
+    NAME_PATTERNS,
+    OPENINGS,
+    PATTERNS,
+    UNSEEN_PATTERNS,
+    WORD_PATTERNS,
+    WORDS,
+    words,
+)
+from unrolled.core.types import Example, Place
+
+NAME, OTHER = "1", "0"
+PARTS = ("train", "test")
+# The lecture's sentences are asked of the trained model, so these words of theirs are kept for them.
+KEPT = frozenset(("harry", "potter", "hermione", "grainger", "roosevelt", "spell"))
+_LECTURE = (
+    ("Harry Potter and Hermione Grainger invented a new spell.", "110110000"),
+    ("Teddy Roosevelt was a great president.", "110000"),
+    ("Teddy bears are on sale!", "00000"),
+)
+FAVOURITE = "Teddy"  # the lecture's word that is a name or not
+
+Marked = list[tuple[str, str]]  # words with their tags
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A composed sentence: the pattern it follows, its words, and a tag a word, "1" in a person's name."""
+
+    pattern: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What the slots of one sentence are filled from: `word` may be a name, `heads` is what else it begins."""
+
+    rng: random.Random
+    part: str
+    word: str
+    heads: list[str]
+
+
+def make(seed: int, count: int, part: str) -> list[Example]:
+    """`count` tagged sentences of the `part` "train" or "test", a pure function of the arguments.
+
+    x: the words, a full stop attached to the last.  y: a tag a word, "1" (part of a person's name) or "0"; titles
+    are no part of it.  No first name or surname of one part is one in the other; half of the patterns' share in the
+    test part goes to patterns that the training part never shows. A smaller count is the beginning of a larger one.
+    Raises UsageError: unknown part, negative count.
+    """
+    if part not in PARTS:
+        raise UsageError(f"unknown part {part!r}", expected=" or ".join(PARTS), hint=suggest(part, PARTS))
+    if count < 0:
+        raise UsageError(f"a count of {count:,} sentences", expected="0 or more")
+    rng = random.Random(f"{part} {seed}")
+    made = (compose(rng, part) for _ in range(count))
+    source = Path(f"{part}-sentences")
+    return [Example(s.words, s.tags, Place(source, line)) for line, s in enumerate(made, start=1)]
+
+
+def lecture() -> list[Example]:
+    """The lecture's sentences with their tags: unseen names, and one first word in two roles."""
+    source = Path("lecture")
+    lines = enumerate(_LECTURE, start=1)
+    return [Example(tuple(text.split()), tuple(tags), Place(source, line)) for line, (text, tags) in lines]
+
+
+def compose(rng: random.Random, part: str) -> Sentence:
+    """The next sentence of a part."""
+    ambiguous = _ambiguous(part)
+    favourite = FAVOURITE in ambiguous and rng.random() < 0.2
+    word = FAVOURITE if favourite else rng.choice(list(ambiguous))
+    pattern = _pattern(rng, part, word)
+    marked = _fill(pattern, _Draw(rng, part, word, ambiguous[word]))
+    marked = _dress(rng, marked)
+    return Sentence(pattern, tuple(word for word, _ in marked), tuple(tag for _, tag in marked))
+
+
+def _pattern(rng: random.Random, part: str, word: str) -> str:
+    """Which pattern: 18% with the word as a name, 18% without, 64% about something else."""
+    share = rng.random()
+    if share < 0.18:
+        return rng.choice(NAME_PATTERNS)
+    if share < 0.36:
+        own = [opening for opening in OPENINGS if part == "train" and opening.split()[0] == word]
+        return rng.choice(own) if own and rng.random() < 0.4 else rng.choice(WORD_PATTERNS)
+    return rng.choice(UNSEEN_PATTERNS if part == "test" and rng.random() < 0.5 else PATTERNS)
+
+
+_SLOT = re.compile(r"\{(\w+)\}(\S*)")
+
+
+def _fill(pattern: str, draw: _Draw) -> Marked:
+    """The words of a pattern, slots filled, also those inside of what fills a slot."""
+    marked: Marked = []
+    for token in pattern.split():
+        match = _SLOT.fullmatch(token)
+        if match is None:
+            marked.append((token, OTHER))
+            continue
+        slot, tail = match.groups()
+        filled = _SLOTS[slot](draw) if slot in _SLOTS else _word(slot, draw)
+        marked += [*filled[:-1], (filled[-1][0] + tail, filled[-1][1])]
+    return marked
+
+
+def _word(slot: str, draw: _Draw) -> Marked:
+    if slot in ("thing", "things") and draw.rng.random() < 0.12:
+        return [(_invent(draw).lower() + "s" * (slot == "things"), OTHER)]
+    return _fill(draw.rng.choice(WORDS[slot]), draw)
+
+
+def _first(draw: _Draw) -> Marked:
+    return [(_invent(draw) if draw.rng.random() < 0.2 else draw.rng.choice(FIRST[draw.part]), NAME)]
+
+
+def _last(draw: _Draw) -> Marked:
+    return [(_invent(draw) if draw.rng.random() < 0.25 else draw.rng.choice(LAST[draw.part]), NAME)]
+
+
+def _initial(draw: _Draw) -> Marked:
+    return [(draw.rng.choice("ABCDEFGHJKLMNPRSTVW") + ".", NAME)]
+
+
+def _full(draw: _Draw) -> Marked:
+    """First name and surname; now and then a middle name or initial, or the initial alone."""
+    share = draw.rng.random()
+    if share < 0.06:
+        return _first(draw) + _initial(draw) + _last(draw)
+    if share < 0.1:
+        return _initial(draw) + _last(draw)
+    if share < 0.14:
+        return _first(draw) + _first(draw) + _last(draw)
+    return _first(draw) + _last(draw)
+
+
+def _titled(draw: _Draw) -> Marked:
+    title: Marked = [(draw.rng.choice(WORDS["title"]), OTHER)]
+    return title + (_full(draw) if draw.rng.random() < 0.4 else _last(draw))
+
+
+def _any(draw: _Draw) -> Marked:
+    share = draw.rng.random()
+    return _full(draw) if share < 0.5 else _first(draw) if share < 0.8 else _titled(draw)
+
+
+def _place(draw: _Draw) -> Marked:
+    """A city or country, a made-up one, or a street that may be called after a person, which is no person."""
+    share = draw.rng.random()
+    if share < 0.25:
+        return [(_invent(draw), OTHER)]
+    if share < 0.4:
+        return [(_coined(draw), OTHER), (draw.rng.choice(WORDS["spot"]), OTHER)]
+    return _word("city", draw)
+
+
+def _org(draw: _Draw) -> Marked:
+    """A company; one that is made up, or called after its founder, has a second word that tells."""
+    if draw.rng.random() < 0.4:
+        return _word("firm", draw)
+    return [(_coined(draw), OTHER), (draw.rng.choice(WORDS["tail"]), OTHER)]
+
+
+def _coined(draw: _Draw) -> str:
+    """The first word of a company's or a street's name."""
+    share = draw.rng.random()
+    if share < 0.4:
+        return _invent(draw)
+    return draw.rng.choice(LAST[draw.part] if share < 0.7 else WORDS["firm"])
+
+
+_SLOTS: dict[str, Callable[[_Draw], Marked]] = {
+    "full": _full,
+    "first": _first,
+    "last": _last,
+    "titled": _titled,
+    "any": _any,
+    "place": _place,
+    "org": _org,
+    "num": lambda draw: [(str(draw.rng.randint(2, 99)), OTHER)],
+    "year": lambda draw: [(str(draw.rng.randint(1850, 2030)), OTHER)],
+    "Name": lambda draw: [(draw.word, NAME)],
+    "Word": lambda draw: [(draw.word, OTHER)],
+    "word": lambda draw: [(draw.word.lower(), OTHER)],
+    "heads": lambda draw: [(draw.rng.choice(draw.heads), OTHER)],
+}
+
+_ONSETS = words("b br d dr g gl gr h j l m n p pr r s st t th tr v w z")
+_VOWELS = words("a e i o u ai ei")
+_CODAS = words("l n r m nd ld rn")
+
+
+def _invent(draw: _Draw) -> str:
+    """A capitalised word of two or three syllables that no list has; each belongs to one part only."""
+    while True:
+        syllables = (
+            draw.rng.choice(_ONSETS) + draw.rng.choice(_VOWELS) for _ in range(draw.rng.choice((2, 2, 3)))
+        )
+        word = "".join(syllables) + draw.rng.choice([*_CODAS, ""])
+        part = "test" if zlib.crc32(word.encode()) % 4 == 0 else "train"
+        if part == draw.part and word not in _listed():
+            return word.capitalize()
+
+
+@cache
+def _listed() -> frozenset[str]:
+    """All the words of the lists in small letters, and those that are kept."""
+    lists = chain(*FIRST.values(), *LAST.values(), *WORDS.values(), *map(_ambiguous, PARTS))
+    return KEPT | {word.lower() for entry in lists for word in entry.split()}
+
+
+@cache
+def _ambiguous(part: str) -> dict[str, list[str]]:
+    """The words that are names sometimes, with the plural nouns that follow them otherwise."""
+    return {word: heads.split() for word, heads in (entry.split(":") for entry in AMBIGUOUS[part])}
+
+
+_SPEECH = ("He said,", "She said,", "They wrote,", "I heard:", "It is true:", "Well,")
+
+
+def _dress(rng: random.Random, marked: Marked) -> Marked:
+    """The outside of a sentence: capital, "an", an introduction now and then, the mark at the end."""
+    row, tags = [word for word, _ in marked], [tag for _, tag in marked]
+    row[0] = row[0][0].upper() + row[0][1:]
+    share, quoted = rng.random(), False
+    if share < 0.1:
+        speech = rng.choice(_SPEECH).split()
+        row, tags, quoted = speech + row, [OTHER] * len(speech) + tags, share < 0.02
+        if quoted:
+            row[len(speech)] = '"' + row[len(speech)]
+    for i, word in enumerate(row[:-1]):
+        if word == "a" and row[i + 1][0].lower() in "aeiou":
+            row[i] = "an"
+    if row[-1][-1] not in "?.":
+        row[-1] += rng.choices((".", "", "!"), (0.7, 0.22, 0.08))[0]
+    row[-1] += '"' * quoted
+    if rng.random() < 0.03:
+        row = [word.lower() for word in row]
+    return list(zip(row, tags, strict=True))

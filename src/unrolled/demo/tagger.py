@@ -1,0 +1,79 @@
+"""The demo's first part, and the lecture's first example: which words of a sentence are part of a person's name?
+
+Two taggers learn sentences that the package makes up; one reads forward, the other in both directions. Names of the
+test were never in the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unrolled.core.config import build
+from unrolled.datasets.example_dataset import Labelled, from_lists
+from unrolled.core.progress import Reporter
+from unrolled.demo.sentence_maker import NAME, make
+from unrolled.core.types import Example, Place
+from unrolled.inference.predictor import Trained, answer, evaluate, open_trained
+
+TRAIN, TEST = 4_000, 1_000  # sentences
+LECTURE = "Harry Potter and Hermione Grainger invented a new spell."
+PAIR = ("Teddy Roosevelt was our president", "Teddy bears are on sale")
+
+
+def demo_tagger(folder: Path, reporter: Reporter) -> None:
+    """Train both taggers (or open what is there) in `folder`, and print what is worth seeing."""
+    reporter.note(
+        "A tagger (LSTMs in both directions) learns to find names in sentences made up for it; then one that only "
+        "reads forward."
+    )
+    both = _trained(folder / "tagger", reporter, bidirectional=True)
+    forward = _trained(folder / "tagger-forward", reporter, bidirectional=False)
+    print("\nWhich words are part of a person's name? It has never met one of these names.\n")
+    words = LECTURE.split()
+    tags = _tags(both, LECTURE)
+    widths = [max(len(word), len(tag)) for word, tag in zip(words, tags, strict=True)]
+    for row in (words, tags):
+        print("  " + " ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip())
+    print("\nIs Teddy a name? One has to read on to know, and only one of the two can:\n")
+    print(f"  {'p(Teddy is part of a name)':36}{'forward':>10}{'both ways':>12}")
+    for sentence in PAIR:
+        print(f"  {sentence:36}{_first_name(forward, sentence):10.3f}{_first_name(both, sentence):12.3f}")
+    print(f"\nOn {TEST:,} new sentences with names that were not in the training:\n")
+    print(f"  {'':24}{'words right':>12}{'every word a 0':>16}")
+    test = _labelled(make(1, TEST, "test"))
+    others = sum(tag != NAME for one in test.examples() for tag in one.y or ())
+    steps = sum(len(one.y or ()) for one in test.examples())
+    for name, model in (("forward", forward), ("both directions", both)):
+        print(f"  {name:24}{evaluate(model, test)['accuracy']:12.1%}{others / steps:16.1%}")
+    model, words = folder / "tagger", "We met Ada Byron in the park."
+    print(f"\nThe model is {model}: `echo '{words}' | unrolled predict {model}`\n")
+
+
+def _trained(out: Path, reporter: Reporter, *, bidirectional: bool) -> Trained:
+    from unrolled.training.fit import fit
+    from unrolled.training.supervised_job import request
+
+    options = {"bidirectional": bidirectional, "crf": False, "hidden": 64, "embedding": 64, "epochs": 4}
+    train = _labelled(make(0, TRAIN, "train"))
+    fit(request(build("tag", options), train, None, out, resume=True, force=True), reporter)
+    return open_trained(out)
+
+
+def _labelled(examples: Sequence[Example]) -> Labelled:
+    return from_lists([one.x for one in examples], [one.y for one in examples], "sentences")
+
+
+def _tags(model: Trained, sentence: str) -> list[str]:
+    return list(answer(model, _example(sentence), 2).record["tags"])
+
+
+def _first_name(model: Trained, sentence: str) -> float:
+    """The probability that the first word is part of a name."""
+    record = answer(model, _example(sentence), 2).record
+    probability = float(record["probabilities"][0])
+    return probability if record["tags"][0] == NAME else 1 - probability
+
+
+def _example(sentence: str) -> Example:
+    return Example(tuple(sentence.split()), None, Place(Path("demo"), 1))

@@ -1,0 +1,215 @@
+"""A trained model of labelled sequences on new ones: answers and metrics. Nothing here needs torch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.models import model_file as modelfile
+from unrolled.datasets.example_batches import in_order
+from unrolled.core.config import Config, from_json
+from unrolled.models.engines import Decoder, Engine
+from unrolled.core.errors import DataError
+from unrolled.datasets.example_store import Examples, write_examples
+from unrolled.tasks.inputs import INPUTS, Input
+from unrolled.datasets.example_dataset import Labelled, opened, restore, rows
+from unrolled.models.model_file import ModelFile
+from unrolled.models.network_spec import NetworkSpec, shapes
+from unrolled.models.network_spec import from_json as spec_from_json
+from unrolled.tasks.outputs import Output, find_output
+from unrolled.tasks.outputs.sequence import PLAIN, Found, Sequences, Wish, size
+from unrolled.inference.language_model import find_decoder, find_engine
+from unrolled.tasks.presets import find
+from unrolled.core.types import Answer, Example, Place
+
+ROWS = 32  # sequences side by side
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An opened model of labelled sequences. stepwise: of one that answers from the last step of many, reading forward
+    alone, the same weights asked at every step; None of any other.
+    decoder: of an encoder-decoder (`engine` is that of its encoder); wish: how its answers are found and told."""
+
+    file: ModelFile
+    spec: NetworkSpec
+    input: Input
+    output: Output
+    engine: Engine
+    stepwise: Engine | None = None
+    decoder: Decoder | None = None
+    wish: Wish = PLAIN
+
+    @property
+    def config(self) -> Config:
+        """How it was trained, and how it reads files."""
+        return from_json({**self.file.config, "task": self.file.task})
+
+
+def open_trained(path: Path, engine: str = "numpy") -> Trained:
+    """Open a model file, every part of it checked against the others; raises as `predict.open_model`."""
+    return from_file(modelfile.load(path), path, engine)
+
+
+def from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
+    """As `open_trained`, of a file that was read already; `path` is for messages."""
+    spec = spec_from_json(file.spec, path)
+    modelfile.expect_shapes(file, shapes(spec), path)
+    given, asked = restore(file.task, file.learnt, path)
+    told = (given.n_x, given.ids, given.multi_hot, asked.n_y, asked.output, asked.architecture, asked.crf)
+    built = (spec.n_x, spec.ids, spec.multi_hot, spec.n_y, spec.output, spec.architecture, spec.crf)
+    if told != built:
+        raise DataError(
+            "what the model learnt of its data does not fit its network",
+            file=path,
+            hint="another copy of the file",
+        )
+    if spec.architecture == "encoder-decoder":
+        decoder = find_decoder(engine)(spec, file.tensors)
+        return Trained(file, spec, given, asked, decoder.encoder, decoder=decoder)
+    build = find_engine(engine)
+    stepwise = None
+    if spec.architecture == "many-to-one" and spec.pooling == "last" and not spec.bidirectional:
+        stepwise = build(replace(spec, architecture="many-to-many"), file.tensors)
+    return Trained(file, spec, given, asked, build(spec, file.tensors), stepwise)
+
+
+def outcome(model: Trained, x: Any, place: Any = None) -> Any:
+    """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one; of a `stepwise` model what it
+    would have answered after each step, [T, n_y]; of a decoder `Found`."""
+    if model.decoder is not None:
+        return written(model, [(x, place)])[0]
+    encoded = model.input.encode(x, place)
+    steps = max(1, len(encoded))
+    padded = np.full((1, steps, *encoded.shape[1:]), -1 if model.input.ids else 0, dtype=encoded.dtype)
+    padded[0, : len(encoded)] = encoded
+    if model.stepwise is not None and len(encoded):
+        return model.stepwise.run(padded)[0][0]
+    answers, _ = model.engine.run(padded, np.array([len(encoded)]))
+    return answers[0, : answered(model, len(encoded))]
+
+
+def written(model: Trained, several: Sequence[tuple[Any, Place | None]]) -> list[Found]:
+    """What a decoder writes for several sequences, each with its place, side by side."""
+    assert model.decoder is not None
+    encoded = [model.input.encode(x, place) for x, place in several]
+    lengths = np.array([len(one) for one in encoded])
+    shape = (len(encoded), max(1, int(lengths.max())), *encoded[0].shape[1:])
+    padded = np.full(shape, -1 if model.input.ids else 0, dtype=encoded[0].dtype)
+    for number, one in enumerate(encoded):
+        padded[number, : len(one)] = one
+    sizes = [size(x) for x, _ in several]
+    return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish)
+
+
+def _sequences(model: Trained) -> Sequences:
+    """The output of an encoder-decoder."""
+    assert isinstance(model.output, Sequences)
+    return model.output
+
+
+def answered(model: Trained, steps: int) -> int:
+    """How many steps of an engine's answer to so many of x are true."""
+    return 1 if model.output.targets == "one" else int(model.spec.steps(steps))
+
+
+def answer(model: Trained, example: Example, top: int) -> Answer:
+    """The answer to one sequence; a blank one gets a blank answer."""
+    if isinstance(example.x, Path):
+        return say(model, example, top)  # it is read there
+    return model.output.blank() if _is_blank(model, example) else say(model, example, top)
+
+
+def _is_blank(model: Trained, example: Example) -> bool:
+    return not len(example.x) or (model.input.ids and not "".join(model.input.steps(example.x)).strip())
+
+
+def answers(model: Trained, examples: Sequence[Example]) -> list[Answer]:
+    """The answers of a decoder to several sequences, side by side."""
+    asked = [number for number, example in enumerate(examples) if not _is_blank(model, example)]
+    found = [model.output.blank()] * len(examples)
+    told = written(model, [(examples[number].x, examples[number].place) for number in asked]) if asked else []
+    for number, one in zip(asked, told, strict=True):
+        found[number] = _told(model, examples[number], one)
+    return found
+
+
+def say(model: Trained, example: Example, top: int) -> Answer:
+    """What the network says of one sequence, be it empty."""
+    if model.decoder is not None:
+        return _told(model, example, outcome(model, example.x, example.place))
+    steps = model.input.steps(example.x)
+    answers, weights = outcome(model, example.x, example.place), model.file.tensors
+    last = answers[-1:] if model.stepwise is not None else answers
+    found = model.output.answer(last, steps, top, weights)
+    record = {**found.record}
+    if model.stepwise is not None:
+        every = [model.output.answer(answers[t : t + 1], steps, 1, weights) for t in range(len(answers))]
+        record["steps"] = [one.text for one in every]
+    if model.input.ids:
+        record["unknown"] = model.input.unknown(example.x)
+    return replace(found, record=record)
+
+
+def _told(model: Trained, example: Example, found: Found) -> Answer:
+    """What a decoder wrote."""
+    answer = _sequences(model).told(found, model.input.steps(example.x), model.wish)
+    unknown = {"unknown": model.input.unknown(example.x)} if model.input.ids else {}
+    return replace(answer, record={**answer.record, **unknown})
+
+
+def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
+    """The metrics of the output over all examples, each of which must have its y."""
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+        read = opened(data, model.input, INPUTS[find(model.file.task).input])
+        part = write_examples(
+            Path(folder), rows(read, model.input, model.output), targets=model.output.targets
+        )
+        found = _answers(model, part) if model.decoder is None else _searched(model, part, data)
+        y = (
+            [part.asked(number) for number in range(len(part))]
+            if model.decoder is None
+            else [one.y for one in data.examples()]
+        )
+        steps = int(part.lengths.sum())
+        metrics = model.output.metrics(y, found, model.file.tensors)
+        words = find(model.file.task).input == "tokens"
+        unknown = _unknown_share(part.x, steps) if words else {}
+        skipped = {"skipped": len(data.skipped)} if data.skipped else {}
+        return {**metrics, **unknown, "sequences": len(part), "steps": steps, **skipped}
+
+
+def _answers(model: Trained, part: Examples) -> list[Any]:
+    """What the network answers to each sequence of a part."""
+    answers: list[Any] = [None] * len(part)
+    brief = find_output(find(model.file.task).key).brief
+    for batch, numbers in in_order(part, ROWS):
+        found, _ = model.engine.run(batch.x, batch.lengths)
+        for row, number, length in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
+            answers[number] = brief(part.asked(number), row[: answered(model, length)].copy())
+    return answers
+
+
+def _searched(model: Trained, part: Examples, data: Labelled) -> list[Found]:
+    """What a decoder writes for each sequence of a part, and how probable it holds the true y."""
+    assert model.decoder is not None
+    sizes, output = [size(one.x) for one in data.examples()], _sequences(model)
+    answers: list[Found] = [Found(())] * len(part)
+    for batch, order in in_order(part, ROWS):
+        numbers = order.tolist()
+        found = output.find(model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish)
+        costs = output.cost(model.decoder, batch.x, batch.lengths, [part.asked(n) for n in numbers])
+        for number, one, (nats, tokens) in zip(numbers, found, costs, strict=True):
+            answers[number] = replace(one, nats=nats, tokens=tokens)
+    return answers
+
+
+def _unknown_share(x: NDArray[Any], steps: int) -> dict[str, float]:
+    words = x.reshape(len(x), -1)[:, 0] if len(x) else x
+    return {"unknown": float((words == 0).sum()) / max(1, steps)}

@@ -1,0 +1,58 @@
+"""What is told of a new tune: its size, its loops, and what of it stands in the tunes it could have learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from unrolled.data.features.note_events import Performance, events_of, quantised
+from unrolled.tasks.metrics import melody_copying as novelty
+from unrolled.core.types import DRUMS, Tune
+
+
+@dataclass(frozen=True)
+class Known:
+    """Tunes to be compared with, on a grid."""
+
+    tunes: Sequence[Tune]
+    grid: int
+
+    @cached_property
+    def corpus(self) -> novelty.Corpus:
+        """Their melodies."""
+        return novelty.corpus([melody_of(tune, self.grid) for tune in self.tunes])
+
+
+def melody_of(tune: Tune, grid: int) -> novelty.Melody:
+    """Its melody, drums left out, in steps of the grid."""
+    notes = quantised(tune, grid)[0].notes
+    return novelty.melody([(note.start, note.end, note.pitch) for note in notes if note.voice != DRUMS])
+
+
+def report(tune: Tune, grid: int, known: Known | None = None) -> dict[str, Any]:
+    """notes, bars, seconds; loop_notes, loop_times; with `known` longest_copy (notes), copy_bars, copied_share, and
+    shared_bars: the longest passage that two of them have, so that it is no one's own."""
+    performance, melody = Performance(grid), melody_of(tune, grid)
+    for event in events_of(quantised(tune, grid)[0]):
+        performance.play(event)
+    period, times = novelty.loop(melody)
+    found: dict[str, Any] = {
+        "notes": len(tune.notes),
+        "bars": round(performance.bars, 2),
+        "seconds": round(performance.seconds, 2),
+        "loop_notes": period,
+        "loop_times": times,
+    }
+    if known is None:
+        return found
+    best, second = novelty.copied(melody, known.corpus)
+    over, under = performance.meter
+    bar = 4 * over / under
+    return found | {
+        "longest_copy": int(best.max(initial=0)),
+        "copy_bars": float(novelty.beats(melody, best, grid).max(initial=0)) / bar,
+        "shared_bars": float(novelty.beats(melody, second, grid).max(initial=0)) / bar,
+        "copied_share": novelty.share(best),
+    }

@@ -1,0 +1,34 @@
+"""The recurrent cells: one file each, an equation of the lecture in the words of ops.py, and this table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from unrolled.core.errors import UsageError, suggest
+from unrolled.models.cells.gru import GRU
+from unrolled.models.cells.gru_simple import GRU_SIMPLE
+from unrolled.models.cells.lstm import LSTM
+from unrolled.models.cells.ops import NUMPY, Array, Cell, Ops, Weights, advance, columns, grouped
+from unrolled.models.cells.rnn import RNN, RNN_RELU
+
+__all__ = ["CELLS", "NUMPY", "Array", "Cell", "Ops", "Weights", "advance", "columns", "find", "grouped"]
+
+CELLS: dict[str, Cell] = {"rnn": RNN, "gru-simple": GRU_SIMPLE, "gru": GRU, "lstm": LSTM}
+
+
+def find(name: str, activation: str = "tanh", zoneout: float = 0.0) -> Cell:
+    """The cell called `name`; `activation` is g1 of the basic RNN, tanh or relu; zoneout: see `advance`.
+
+    Raises UsageError for an unknown name, for relu with a cell whose equation fixes tanh, and for a zoneout that is
+    no share below 1.
+    """
+    variants = {(cell.name, cell.activation): cell for cell in (*CELLS.values(), RNN_RELU)}
+    if name not in CELLS:
+        raise UsageError(f"unknown cell '{name}'", expected=", ".join(CELLS), hint=suggest(name, CELLS))
+    if (name, activation) not in variants:
+        what = f"the cell '{name}' has no activation '{activation}'"
+        raise UsageError(what, expected=" or ".join(a for n, a in variants if n == name))
+    if not 0.0 <= zoneout < 1.0:
+        raise UsageError(f"zoneout is {zoneout}", expected="0 or more, below 1")
+    cell = variants[name, activation]
+    return replace(cell, zoneout=zoneout) if zoneout else cell

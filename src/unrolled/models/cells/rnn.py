@@ -1,0 +1,41 @@
+"""The basic recurrent cell of the lecture.
+
+    a^<t> = g1(W_a[a^<t-1>, x^<t>] + b_a)        g1 = tanh or relu, W_a = [W_aa | W_ax]
+
+torch.nn.RNN computes the same function.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from operator import attrgetter
+
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, initialise, pack, unpack
+
+GATES = ("a",)
+
+
+def rnn(activation: str) -> Cell:
+    """The cell with g1 = `activation`, "tanh" or "relu"."""
+    g1 = attrgetter(activation)
+
+    def step(ops: Ops, w: Weights, state: tuple[Array, ...], x_t: Array) -> tuple[Array, ...]:
+        (a_prev,) = state
+        a_t = g1(ops)(ops.affine(w, "a", a_prev, x_t))
+        return (a_t,)
+
+    return Cell(
+        name="rnn",
+        groups=(GATES,),
+        state=("a",),
+        step=step,
+        output=lambda state: state[0],
+        initialise=partial(initialise, gates=GATES, biases={}),
+        to_torch=partial(pack, gates=GATES),
+        from_torch=partial(unpack, gates=GATES),
+        activation=activation,
+    )
+
+
+RNN = rnn("tanh")
+RNN_RELU = rnn("relu")

@@ -1,0 +1,214 @@
+"""From a CTC network's answers to a text: the best path, a beam of prefixes, the probability of a text, and when each
+of its characters was said.
+
+At every step the network names a class or says nothing (the blank, class 0). A sequence of classes is what remains of
+a path when repetitions are merged and blanks left out; its probability is the sum over all such paths (Graves et al.
+2006, ICML). All sums are in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError
+
+Array = NDArray[Any]
+Ids = tuple[int, ...]
+
+BLANK = 0
+NEVER = -np.inf
+PRUNED = 12.0  # nats under a step's best class: such a class starts no new prefix
+
+# How probable a language model holds what may follow each of some prefixes, [prefixes, classes], in nats, and their
+# end, [prefixes]. Those asked for together are of one beam; each is one of the last time and one class more, or ().
+Rater = Callable[[Sequence[Ids]], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """width: prefixes that go on from step to step.  rater: a language model.  weight: of its nats.  bonus: for each
+    class of a text, as a language model likes short ones."""
+
+    width: int = 16
+    rater: Rater | None = None
+    weight: float = 0.0
+    bonus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A sequence that was found. log_prob: of it alone, over all paths that the beam followed.  score: with the
+    language model and the bonus, by which it is ranked."""
+
+    ids: Ids
+    log_prob: float
+    score: float
+
+
+def best_path(log_probs: Array) -> Ids:
+    """What remains of each step's most probable class: [T, classes] -> ids."""
+    path = log_probs.argmax(axis=1) if len(log_probs) else np.zeros(0, np.int64)
+    kept = np.concatenate([[True], path[1:] != path[:-1]])[: len(path)] & (path != BLANK)
+    return tuple(path[kept].tolist())
+
+
+def fewest_steps(ids: Sequence[int]) -> int:
+    """How many steps a sequence needs: one for each, and a blank between two of the same."""
+    return len(ids) + sum(a == b for a, b in pairwise(ids))
+
+
+def _add(a: float, b: float) -> float:
+    """log(e^a + e^b); NumPy's takes ten times as long for one number."""
+    high, low = (a, b) if a >= b else (b, a)
+    return high if low == NEVER else high + math.log1p(math.exp(low - high))
+
+
+@dataclass
+class _Prefix:
+    """A prefix on its way: log-probabilities of all paths that end in a blank, and in its last class; lm: nats of the
+    language model so far."""
+
+    blank: float = NEVER
+    last: float = NEVER
+    lm: float = 0.0
+
+    @property
+    def both(self) -> float:
+        return _add(self.blank, self.last)
+
+
+@dataclass
+class _Beam:
+    """The prefixes of one step, and what the language model holds of what follows each."""
+
+    search: Search
+    prefixes: dict[Ids, _Prefix]
+    rated: dict[Ids, tuple[Array, float]] = field(default_factory=dict)
+
+    def score(self, ids: Ids, prefix: _Prefix) -> float:
+        return prefix.both + self.search.weight * prefix.lm + self.search.bonus * len(ids)
+
+    def rate(self) -> None:
+        """Ask the language model of those it was not asked of."""
+        if self.search.rater is None or not self.search.weight:
+            return
+        kept = {ids: self.rated[ids] for ids in self.prefixes if ids in self.rated}
+        new = [ids for ids in self.prefixes if ids not in kept]
+        if new:
+            follow, ends = self.search.rater(new)
+            kept |= {ids: (follow[i], float(ends[i])) for i, ids in enumerate(new)}
+        self.rated = kept
+
+    def follows(self, ids: Ids, label: int) -> float:
+        return float(self.rated[ids][0][label]) if ids in self.rated else 0.0
+
+    def ends(self, ids: Ids) -> float:
+        return self.rated[ids][1] if ids in self.rated else 0.0
+
+
+def beam_search(log_probs: Array, search: Search, count: int = 1) -> list[Heard]:
+    """The best sequences of [T, classes], best first, at most `count` (Hannun et al., arXiv 1408.2873v2).
+
+    A beam wide enough for every prefix gives each sequence's exact probability. Ties are resolved by the sequence.
+    """
+    beam = _Beam(search, {(): _Prefix(blank=0.0)})
+    beam.rate()
+    for row in np.asarray(log_probs, np.float64):
+        worth = (
+            np.flatnonzero(row > row.max() - PRUNED).tolist() if search.width < 1 << 20 else range(len(row))
+        )
+        beam.prefixes = _best(_advance(beam, row, [c for c in worth if c != BLANK]), beam)
+        beam.rate()
+    found = [
+        Heard(ids, prefix.both, beam.score(ids, prefix) + search.weight * beam.ends(ids))
+        for ids, prefix in beam.prefixes.items()
+    ]
+    return sorted(found, key=lambda one: (-one.score, one.ids))[:count]
+
+
+def _advance(beam: _Beam, row: Array, classes: Sequence[int]) -> dict[Ids, _Prefix]:
+    """Every prefix that one more step can lead to."""
+    after: dict[Ids, _Prefix] = {}
+    values = row.tolist()
+    for ids, prefix in beam.prefixes.items():
+        both = prefix.both
+        stays = after.setdefault(ids, _Prefix(lm=prefix.lm))
+        stays.blank = _add(stays.blank, both + values[BLANK])
+        if ids:
+            stays.last = _add(stays.last, prefix.last + values[ids[-1]])
+        for label in classes:
+            begun = prefix.blank if ids and label == ids[-1] else both  # else it would merge with its like
+            if begun == NEVER:
+                continue
+            longer = (*ids, label)
+            if longer not in after:
+                after[longer] = _Prefix(lm=prefix.lm + beam.follows(ids, label))
+            after[longer].last = _add(after[longer].last, begun + values[label])
+    return after
+
+
+def _best(prefixes: dict[Ids, _Prefix], beam: _Beam) -> dict[Ids, _Prefix]:
+    if len(prefixes) <= beam.search.width:
+        return prefixes
+    ranked = sorted(prefixes.items(), key=lambda item: (-beam.score(*item), item[0]))
+    return dict(ranked[: beam.search.width])
+
+
+def _lattice(ids: Sequence[int]) -> tuple[Array, Array]:
+    """The classes of a sequence with blanks around and between them, and where two places before may be left from."""
+    labels = np.full(2 * len(ids) + 1, BLANK)
+    labels[1::2] = ids
+    skips = np.zeros(len(labels), np.bool_)
+    skips[3::2] = labels[3::2] != labels[1:-2:2]
+    return labels, skips
+
+
+def log_probability(log_probs: Array, ids: Sequence[int]) -> float:
+    """log p of a sequence over all its paths, [T, classes]; -inf where no path of T steps has it."""
+    labels, skips = _lattice(ids)
+    alpha = np.full(len(labels), NEVER)
+    alpha[0] = 0.0  # before the first step: as after a blank
+    begun = False
+    for row in np.asarray(log_probs, np.float64):
+        one = np.concatenate([[NEVER], alpha[:-1]])
+        two = np.where(skips, np.concatenate([[NEVER, NEVER], alpha])[: len(alpha)], NEVER)
+        alpha = np.logaddexp(np.logaddexp(alpha, one), two) + row[labels]
+        begun = True
+    ends = alpha[-2:] if begun else alpha[-1:]
+    return float(np.logaddexp.reduce(ends))
+
+
+def align(log_probs: Array, ids: Sequence[int]) -> list[tuple[int, int, float]]:
+    """The most probable path of a sequence: for each class its first step, the one past its last, and the mean
+    log-probability within. Raises DataError where T steps are too few."""
+    if len(log_probs) < fewest_steps(ids):
+        raise DataError(f"{len(ids)} classes in {len(log_probs)} steps", expected="more steps")
+    labels, skips = _lattice(ids)
+    rows = np.asarray(log_probs, np.float64)
+    alpha, came = np.full(len(labels), NEVER), np.zeros((len(rows), len(labels)), np.int64)
+    for t, row in enumerate(rows):
+        one = np.concatenate([[NEVER], alpha[:-1]])
+        two = np.where(skips, np.concatenate([[NEVER, NEVER], alpha])[: len(alpha)], NEVER)
+        ways = np.stack([alpha, one, two])
+        if t == 0:
+            ways[:] = NEVER
+            ways[0, :2] = 0.0
+        came[t] = ways.argmax(axis=0)
+        alpha = ways.max(axis=0) + row[labels]
+    at = len(labels) - 1 if len(labels) == 1 or alpha[-1] >= alpha[-2] else len(labels) - 2
+    path = np.zeros(len(rows), np.int64)
+    for t in range(len(rows) - 1, -1, -1):
+        path[t] = at
+        at -= came[t, at]
+    steps = [np.flatnonzero(path == 2 * i + 1) for i in range(len(ids))]
+    return [
+        (int(own[0]), int(own[-1]) + 1, float(rows[own, label].mean()))
+        for own, label in zip(steps, ids, strict=True)
+    ]

@@ -1,0 +1,113 @@
+"""Engines run a trained network on sequences or step by step, without gradients; all compute the same function.
+
+numpy_engine.py needs NumPy alone; torch_engine.py, beside this folder because it needs torch, is the same on torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import UsageError
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.core.types import State
+
+__all__ = ["Decoder", "Engine"]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What decoding and scoring ask of a network. A state is opaque and belongs to its engine; None is zeros."""
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        ...
+
+    def start(self, rows: int) -> State:
+        """The state before the first step, zeros, for so many rows."""
+        ...
+
+    def run(
+        self, x: NDArray[Any], lengths: NDArray[Any] | None = None, state: State | None = None
+    ) -> tuple[NDArray[Any], State]:
+        """Whole sequences: ids [batch, T_x] (-1: zeros), several ids a step or numbers [batch, T_x, n_x] -> answers,
+        state.
+
+        answers: [batch, T_x, n_y], zeros past a row's length; from many (or one) to one [batch, 1, n_y]: log
+        probabilities, or numbers, or the scores of a CRF, as the network has it. float32 where the weights are. The
+        state is that after each row's last true step. A front may make fewer steps of T_x: `spec.steps(T_x)`.
+        """
+        ...
+
+    def step(
+        self, state: State, x: NDArray[Any], k: int | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.int64], State]:
+        """One step: ids [rows] (or numbers [rows, n_x]) -> (answers [rows, k], ids [rows, k], state).
+
+        The k largest outputs, falling, ties by id; k=None: all n_y by id. Raises UsageError for a network
+        that reads backward, answers once, or makes one step of several.
+        """
+        ...
+
+    def take(self, state: State, rows: NDArray[Any]) -> State:
+        """The state of these rows, in this order; a row may be taken many times."""
+        ...
+
+    def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
+        """The state with zeros in the rows where `carry` is false."""
+        ...
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """What the search for a sequence asks of an encoder-decoder. A state is opaque and belongs to its engine."""
+
+    @property
+    def encoder(self) -> Engine:
+        """The engine of its encoder alone, which answers with features."""
+        ...
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        ...
+
+    def begin(self, x: NDArray[Any], lengths: NDArray[Any]) -> Any:
+        """Read whole sequences as `Engine.run` takes them -> the state before the first y, a row a sequence."""
+        ...
+
+    def step(
+        self, state: Any, x: NDArray[Any], k: int | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.int64], Any]:
+        """One step: the y before, ids [rows] (-1 at the first), -> (log-probabilities [rows, k], ids [rows, k], state);
+        the k largest, falling, ties by id; k=None: all n_y by id."""
+        ...
+
+    def take(self, state: Any, rows: NDArray[Any]) -> Any:
+        """The state of these rows, in this order; a row may be taken many times."""
+        ...
+
+    def attention(self, state: Any) -> list[NDArray[Any]]:
+        """For each row what the last step attended to: weights [T_x] of its sequence, which sum to 1; none without
+        attention."""
+        ...
+
+
+def refuse_steps(spec: NetworkSpec) -> None:
+    """Raise UsageError for a network that cannot go step by step."""
+    if spec.bidirectional or spec.architecture != "many-to-many":
+        raise UsageError("a network that reads backward or answers once cannot go step by step")
+    if spec.steps(2) != 2:
+        raise UsageError("a network that makes one step of several goes in chunks, not step by step")
+
+
+def best(log_probs: NDArray[Any], k: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The k largest of each row [rows, n_y], falling, ties by id, and their ids; k=None: all, by id."""
+    rows, n_y = log_probs.shape
+    if k is None:
+        return log_probs, np.broadcast_to(np.arange(n_y), (rows, n_y))
+    ids = np.argsort(-log_probs, axis=1, kind="stable")[:, :k]  # [rows, k]
+    return np.take_along_axis(log_probs, ids, axis=1), ids

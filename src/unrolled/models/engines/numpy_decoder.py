@@ -1,0 +1,148 @@
+"""An encoder-decoder on NumPy: two networks, each a `NumpyEngine`, and between them bridge and attention.
+
+Attention is computed sequence by sequence, over its true steps alone: no padding, and the same bits in any company.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.models.network_spec import NetworkSpec, part_of
+from unrolled.models.engines.numpy_engine import NumpyEngine
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Memory:
+    """What a sequence left behind: values [T_x, features], and keys [T_x, n_a], what attention compares with."""
+
+    values: Array
+    keys: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """arrays: of the decoder, each [rows, n_a].  fed: [rows, n_a] what attention gave at the step before.  sequences:
+    [rows] which of the memories a row attends to.  weights: for each row [T_x], after a step."""
+
+    arrays: tuple[Array, ...]
+    fed: Array
+    sequences: NDArray[np.int64]
+    memories: tuple[_Memory, ...]
+    weights: tuple[Array, ...] = ()
+
+
+class NumpyDecoder:
+    """`Decoder` on NumPy, from the description of an encoder-decoder and its tensors by name. bits: of the steps of
+    the decoder, as in NumpyEngine."""
+
+    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
+        self.spec, self._tensors = spec, tensors
+        self.encoder = NumpyEngine(spec.encoder, part_of(spec, tensors, "encoder"))
+        self._decoder = NumpyEngine(spec.decoder, part_of(spec, tensors, "decoder"), bits)
+        self._attends = spec.attention != "none"
+        self._attender = (
+            NumpyEngine(spec.attender, part_of(spec, tensors, "attention"), bits) if self._attends else None
+        )
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        return self.spec.n_y
+
+    def begin(self, x: Array, lengths: Array) -> Any:
+        """Read whole sequences; see Decoder."""
+        values, after = self.encoder.run(x, lengths)
+        arrays, rows = self._bridge(after), len(x)
+        memories: list[_Memory] = []
+        for row, length in enumerate(lengths.tolist() if self._attends else ()):
+            own = values[row, :length].copy()
+            keys = own @ self._tensors["attention.W_k"].T
+            memories.append(_Memory(own, keys + self._tensors.get("attention.b_k", 0)))
+        fed = np.zeros((rows, self.spec.n_a), arrays[0].dtype)
+        return _State(arrays, fed, np.arange(rows), tuple(memories))
+
+    def _bridge(self, after: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The decoder's first state: of each of its layers from that of the encoder's, counted from the top."""
+        names, ways = self.spec.the_cell.state, len(self.spec.directions)
+        found: list[Array] = []
+        for layer in range(self.spec.decoder_layers):
+            first = max(0, self.spec.layers - self.spec.decoder_layers + layer) * ways * len(names)
+            for number, name in enumerate(names):
+                last = np.concatenate(
+                    [after[first + way * len(names) + number] for way in range(ways)], axis=1
+                )
+                W, b = (self._tensors[f"bridge.{layer}.{kind}_{name}"] for kind in "Wb")
+                # Row by row, as BLAS sums many rows in another order than one.
+                found.append(np.concatenate([row[None] @ W.T + b for row in last]))
+        return tuple(found)
+
+    def step(self, state: Any, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], Any]:
+        """One step of all rows; see Decoder."""
+        if self._attender is None:
+            out, ids, arrays = self._decoder.step(state.arrays, x, k)
+            return out, ids, replace(state, arrays=arrays)
+        given = x
+        if self.spec.feeding:
+            embedded = np.where(x[:, None] >= 0, self._tensors["decoder.embedding.E"][x], 0)
+            given = np.concatenate([embedded, state.fed], axis=1).astype(state.fed.dtype)
+        a, _, arrays = self._decoder.step(state.arrays, given)  # [rows, n_a]
+        context, weights = self._attend(state, a)
+        out, ids, (fed,) = self._attender.step((a,), context, k)
+        return out, ids, replace(state, arrays=arrays, fed=fed, weights=weights)
+
+    def _attend(self, state: _State, a: Array) -> tuple[Array, tuple[Array, ...]]:
+        """[rows, features] what each row's sequence holds for it, and the weights [T_x] of each."""
+        context = np.zeros((len(a), self.spec.features), a.dtype)
+        weights: list[Array] = [a[0, :0]] * len(a)
+        for sequence, rows in _groups(state.sequences):
+            memory = state.memories[sequence]
+            if not len(memory.values):
+                continue
+            shares = _softmax(self._scores(a[rows], memory.keys))  # [some rows, T_x]
+            context[rows] = shares @ memory.values
+            for row, own in zip(rows.tolist(), shares, strict=True):
+                weights[row] = own
+        return context, tuple(weights)
+
+    def _scores(self, a: Array, keys: Array) -> Array:
+        """[rows, T_x] how well a of the decoder fits each step of x: a . keys (Luong et al., arXiv 1508.04025v5), or
+        v . tanh(W_q a + keys) (Bahdanau et al., arXiv 1409.0473v7)."""
+        if self.spec.attention == "multiplicative":
+            return a @ keys.T
+        query = a @ self._tensors["attention.W_q"].T
+        return np.tanh(query[:, None] + keys) @ self._tensors["attention.v"]
+
+    def take(self, state: Any, rows: Array) -> Any:
+        """The state of these rows."""
+        return replace(
+            state,
+            arrays=tuple(array[rows] for array in state.arrays),
+            fed=state.fed[rows],
+            sequences=state.sequences[rows],
+            weights=tuple(state.weights[row] for row in rows.tolist()) if state.weights else (),
+        )
+
+    def attention(self, state: Any) -> list[Array]:
+        """What the last step attended to."""
+        return list(state.weights)
+
+
+def _groups(sequences: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each sequence and its rows."""
+    order = np.argsort(sequences, kind="stable")
+    ends = np.flatnonzero(np.diff(sequences[order])) + 1
+    for rows in np.split(order, ends):
+        if len(rows):
+            yield int(sequences[rows[0]]), rows
+
+
+def _softmax(z: Array) -> Array:
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return z / z.sum(axis=1, keepdims=True)

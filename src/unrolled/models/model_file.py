@@ -1,0 +1,97 @@
+"""The model file: everything a trained model needs, in one file that opens in ten years.
+
+A safetensors file (see tensors.py for the bytes) whose document holds the task, the network's specification, the
+configuration it was trained with, what was learnt from the data (the vocabulary) and notes (metrics, versions).
+No pickle: opening a file runs nothing of it. Files of format 1 open in every later release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unrolled.core import tensor_file as layout
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
+from unrolled.core.tensor_file import Array
+
+KIND = "model"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """What a model file holds. All but `tensors` is plain JSON: dicts with string keys, lists, strings, numbers.
+
+    task: a preset or INPUT:OUTPUT.  spec: the network.  learnt: what was learnt from data (vocabulary).
+    config: how it was trained.  notes: metrics, versions.  tensors: name -> array, read-only when loaded;
+    the names are those of the network's parameters (`embedding.E`, `core.0.forward.W_c`, `head.W_ya` ...).
+    """
+
+    task: str
+    spec: Mapping[str, Any]
+    learnt: Mapping[str, Any]
+    config: Mapping[str, Any]
+    notes: Mapping[str, Any]
+    tensors: Mapping[str, Array]
+
+
+def save(path: Path, model: ModelFile, *, force: bool = False) -> None:
+    """Write `model` to `path` exactly as given, as a whole or not at all, durable when this returns.
+
+    The same model gives the same bytes. Raises UsageError where `path` exists and `force` is off,
+    NonFiniteError for a NaN or infinite weight, StorageError where the disk refuses (the old file intact).
+    """
+    path = Path(path)
+    refuse_to_overwrite(path, force=force)
+    document = {
+        "task": model.task,
+        "spec": dict(model.spec),
+        "learnt": dict(model.learnt),
+        "config": dict(model.config),
+        "notes": dict(model.notes),
+    }
+    write_atomically(path, *layout.pack(KIND, FORMAT_VERSION, document, model.tensors))
+
+
+def load(path: Path) -> ModelFile:
+    """Read a model file, every byte of it verified; the tensors are read-only views of one buffer.
+
+    Raises DataError (damaged, naming the tensor or `header`; newer; of another program, naming its format),
+    UsageError (no such file), StorageError (the disk cannot read it).
+    """
+    path = Path(path)
+    if path.is_dir():
+        hint = f"{path.with_suffix('')}" if path.suffix == ".run" else None
+        raise UsageError("is a folder, not a model file", file=path, hint=hint)
+    document, tensors = layout.read(path, KIND, FORMAT_VERSION)
+    expected = {"format": int, "task": str, "spec": dict, "learnt": dict, "config": dict, "notes": dict}
+    for key in expected | document:
+        if type(document.get(key)) is not expected.get(key):
+            there = "is not as a model file has it" if key in document else "is missing"
+            raise layout.damaged(f"header: '{key[:80]}' {there}", path)
+    del document["format"]
+    return ModelFile(**document, tensors=tensors)
+
+
+def expect_shapes(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
+    """Raise DataError with the exact mismatch where the tensors are not those the network asks for.
+
+    shapes: the name and shape of every parameter of the network that `model.spec` describes.
+    """
+    missing, extra = (
+        sorted(shapes.keys() - model.tensors.keys()),
+        sorted(model.tensors.keys() - shapes.keys()),
+    )
+    if missing or extra:
+        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(extra)}"] * bool(
+            extra
+        )
+        raise DataError(f"does not fit its own specification: it {' and '.join(parts)}", file=file)
+    for name, shape in shapes.items():
+        found = model.tensors[name].shape
+        if found != tuple(shape):
+            what = f"does not fit its own specification: tensor '{name}' is {list(found)}"
+            raise DataError(what, file=file, expected=f"{list(shape)}")

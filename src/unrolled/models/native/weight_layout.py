@@ -1,0 +1,28 @@
+"""How single steps want a layer's weights: the gates interleaved vector by vector, as csrc/unrolled.h says of lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.models.cells import Cell
+from unrolled.models.native.library import Library
+
+Array = NDArray[Any]
+
+
+def interleave(library: Library, cell: Cell, parts: Sequence[Array]) -> list[Array]:
+    """A part [n_a, ...] of each gate -> for each group of gates the joined [lanes, ...], float32."""
+    own = dict(zip(cell.gates, parts, strict=True))
+    found: list[Array] = []
+    for group in cell.groups:
+        stacked = np.stack([own[gate] for gate in group], axis=1).astype(np.float32)  # [n_a, gates, ...]
+        n_a, gates, *rest = stacked.shape
+        whole = n_a - n_a % library.width
+        by_vector = stacked[:whole].reshape(-1, library.width, gates, *rest).swapaxes(1, 2)
+        ends = by_vector.reshape(whole * gates, *rest), stacked[whole:].swapaxes(0, 1).reshape(-1, *rest)
+        found.append(np.concatenate(ends))
+    return found

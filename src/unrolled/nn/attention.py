@@ -1,0 +1,138 @@
+"""The encoder-decoder on torch: an encoder's steps become a memory that a decoder's steps attend to.
+
+The plain form of the lecture (only the last state crosses), additive attention (Bahdanau et al., arXiv 1409.0473v7) and
+multiplicative (Luong et al., arXiv 1508.04025v5). Functions of parameters by name, as in layers.py.
+
+Without input feeding what attention gives goes to the output alone: so all steps of the decoder are one scan on the
+fast kernels, and all that they attend to is one batched product. With it the decoder goes step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unrolled.nn.kernels.native_sequence import TensorState
+from unrolled.nn.embedding_and_head import Parameters, core, embed
+from unrolled.models.network_spec import NetworkSpec, part_of
+from unrolled.nn.scan import NO_DROPOUTS, Dropouts, deep, drop
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder attends to: values [batch, T_x, features], keys [batch, T_x, n_a], past [batch, T_x] True behind
+    the end of a row."""
+
+    values: Tensor
+    keys: Tensor
+    past: Tensor
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Steps of a decoder: features [batch, T_y, n_a] for the head, the state after them, weights [batch, T_y, T_x]
+    (None without attention)."""
+
+    features: Tensor
+    state: TensorState
+    weights: Tensor | None
+
+
+def encode(
+    spec: NetworkSpec, p: Parameters, x: Tensor, lengths: Tensor, dropouts: Dropouts = NO_DROPOUTS
+) -> tuple[Memory | None, TensorState]:
+    """Read x: the memory (None without attention) and the decoder's first state, [batch, n_a] each."""
+    own = part_of(spec, p, "encoder")
+    embedded = embed(spec.encoder, own, x, dropouts)
+    values, after = deep(spec.the_cell, core(spec.encoder, own), embedded, None, lengths, dropouts=dropouts)
+    if spec.attention == "none":
+        return None, _bridge(spec, p, after)
+    values = drop(values, dropouts.layer, dropouts.variational)
+    keys = F.linear(values, p["attention.W_k"], p.get("attention.b_k"))
+    past = torch.arange(x.shape[1], device=x.device) >= lengths.unsqueeze(1)
+    return Memory(values, keys, past), _bridge(spec, p, after)
+
+
+def _bridge(spec: NetworkSpec, p: Parameters, after: TensorState) -> TensorState:
+    """The decoder's first state: of each of its layers from that of the encoder's, counted from the top."""
+    names, ways = spec.the_cell.state, len(spec.directions)
+    found: list[Tensor] = []
+    for layer in range(spec.decoder_layers):
+        first = max(0, spec.layers - spec.decoder_layers + layer) * ways * len(names)
+        for number, name in enumerate(names):
+            last = torch.cat([after[first + way * len(names) + number] for way in range(ways)], dim=-1)
+            found.append(F.linear(last, p[f"bridge.{layer}.W_{name}"], p[f"bridge.{layer}.b_{name}"]))
+    return tuple(found)
+
+
+def decode(
+    spec: NetworkSpec,
+    p: Parameters,
+    ids: Tensor,
+    memory: Memory | None,
+    state: TensorState,
+    fed: Tensor,
+    dropouts: Dropouts = NO_DROPOUTS,
+) -> Decoded:
+    """The steps whose inputs are ids [batch, T_y], the y before each (-1 at the first).
+
+    fed: [batch, n_a] what attention gave at the step before them; read where the network feeds.
+    """
+    own = part_of(spec, p, "decoder")
+    if spec.feeding:
+        return _step_by_step(spec, p, ids, memory, state, fed, dropouts)
+    embedded = embed(spec.decoder, own, ids, dropouts)
+    a, state = deep(spec.the_cell, core(spec.decoder, own), embedded, state, None, dropouts=dropouts)
+    if memory is None:
+        return Decoded(drop(a, dropouts.layer, dropouts.variational), state, None)
+    context, weights = attend(spec, p, memory, a)
+    return Decoded(drop(join(p, a, context), dropouts.layer, dropouts.variational), state, weights)
+
+
+def _step_by_step(
+    spec: NetworkSpec,
+    p: Parameters,
+    ids: Tensor,
+    memory: Memory | None,
+    state: TensorState,
+    fed: Tensor,
+    dropouts: Dropouts,
+) -> Decoded:
+    assert memory is not None  # feeding needs attention
+    weights_of, n_e = core(spec.decoder, part_of(spec, p, "decoder")), spec.target_embedding
+    embedded = F.embedding(ids.clamp_min(0), p["decoder.embedding.E"]) * (ids >= 0).unsqueeze(-1)
+    embedded = drop(embedded, dropouts.input, dropouts.variational)
+    features: list[Tensor] = []
+    weights: list[Tensor] = []
+    for e_t in embedded.split(1, dim=1):  # [batch, 1, n_e]
+        given = torch.cat([e_t, fed.unsqueeze(1)], dim=-1)  # [batch, 1, n_e + n_a]
+        assert given.shape[-1] == n_e + spec.n_a
+        a, state = deep(spec.the_cell, weights_of, given, state, None, dropouts=dropouts)
+        context, shares = attend(spec, p, memory, a)
+        fed = join(p, a, context).squeeze(1)
+        features.append(fed)
+        weights.append(shares)
+    stacked = drop(torch.stack(features, dim=1), dropouts.layer, dropouts.variational)
+    return Decoded(stacked, state, torch.cat(weights, dim=1))
+
+
+def attend(spec: NetworkSpec, p: Parameters, memory: Memory, a: Tensor) -> tuple[Tensor, Tensor]:
+    """a [batch, T_y, n_a] -> what the memory holds for it [batch, T_y, features], and weights [batch, T_y, T_x]."""
+    if spec.attention == "multiplicative":
+        scores = a @ memory.keys.transpose(1, 2)  # [batch, T_y, T_x]
+    else:
+        query = F.linear(a, p["attention.W_q"]).unsqueeze(2)  # [batch, T_y, 1, n_a]
+        scores = torch.tanh(query + memory.keys.unsqueeze(1)) @ p["attention.v"]
+    # Not -inf, of which a row of length 0 would make NaN; its values are zeros.
+    scores = scores.masked_fill(memory.past.unsqueeze(1), torch.finfo(a.dtype).min)
+    weights = F.softmax(scores, dim=-1)
+    return weights @ memory.values, weights
+
+
+def join(p: Parameters, a: Tensor, context: Tensor) -> Tensor:
+    """a~ = tanh(W_a[a, context] + b_a): [batch, T_y, n_a]."""
+    W, b = p["attention.core.0.forward.W_a"], p["attention.core.0.forward.b_a"]
+    return torch.tanh(F.linear(torch.cat([a, context], dim=-1), W, b))

@@ -1,0 +1,177 @@
+"""The two ends of a network, as functions of its parameters by name: embedding and head.
+
+Names and shapes of the parameters are those of network.shapes, which are those of the model file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unrolled.models import pitch_context as neighbours
+from unrolled.nn.kernels.native_sequence import columns
+from unrolled.models.network_spec import NetworkSpec, cutoffs
+from unrolled.nn.scan import NO_DROPOUTS, Dropouts, drop
+
+__all__ = ["NO_DROPOUTS", "Dropouts", "core", "embed", "head", "outputs", "plant", "pool", "tail"]
+
+Parameters = Mapping[str, Tensor]
+
+
+def plant(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Register `tensors` as parameters of `module` under their dotted names, in sub-modules as the dots say. Those of
+    a layer's gates follow each other in memory, where the kernels read them as one array."""
+    for name, value in _neighbours(tensors).items():
+        *path, leaf = name.split(".")
+        place = module
+        for part in path:
+            children = dict(place.named_children())
+            if part not in children:
+                # Not add_module, which refuses the lecture's "forward" because every module has such a method;
+                # setting it is allowed and leaves the method alone.
+                children[part] = nn.Module()
+                setattr(place, part, children[part])
+            place = children[part]
+        place.register_parameter(leaf, nn.Parameter(value))
+
+
+def _neighbours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same, with copies of those whose names differ after the last _ as parts of one array."""
+    alike: dict[str, list[str]] = {}
+    for name in tensors:
+        alike.setdefault(name.rpartition("_")[0] or name, []).append(name)
+    laid = dict(tensors)
+    for names in alike.values():
+        values = [tensors[name] for name in names]
+        if len({(value.shape, value.dtype) for value in values}) == 1 < len(values):
+            laid |= zip(names, torch.stack(values), strict=True)  # [gates, ...]
+    return laid
+
+
+def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[dict[str, Tensor]]]:
+    """The recurrent weights: [layer][direction] -> W_c, b_c and so on."""
+    gates = spec.the_cell.gates
+    return [
+        [
+            {f"{k}_{gate}": p[f"{prefix}.{layer}.{direction}.{k}_{gate}"] for gate in gates for k in "Wb"}
+            for direction in spec.directions
+        ]
+        for layer in range(spec.layers)
+    ]
+
+
+def embed(spec: NetworkSpec, p: Parameters, x: Tensor, dropouts: Dropouts = NO_DROPOUTS) -> Tensor:
+    """ids [batch, T] -> [batch, T, n_e], the vector of zeros for -1; without an embedding x as it is.
+
+    Several ids a step, [batch, T, ids], are added up. Of the outcome the input's share is dropped; bare one-hot vectors
+    are ids and stay whole.
+    """
+    embedded = _embedded(spec, p, x)
+    return drop(embedded, dropouts.input, dropouts.variational) if embedded.ndim == 3 else embedded
+
+
+def _embedded(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
+    if not spec.embedding:
+        return x if spec.ids or x.is_floating_point() else x.to(p["head.b_y"].dtype)  # pictures come as bytes
+    if spec.multi_hot:
+        ids = x.transpose(0, 1).reshape(-1, x.shape[2])  # [T * batch, ids]
+        there = (ids >= 0).to(p["embedding.E"].dtype)
+        added = F.embedding_bag(ids.clamp_min(0), p["embedding.E"], mode="sum", per_sample_weights=there)
+        return added.view(x.shape[1], x.shape[0], spec.embedding).transpose(0, 1)
+    # Looked up time-major, in which form the kernels take it; the transposed view is batch-first.
+    return columns(p["embedding.E"].T, x.T).transpose(0, 1)
+
+
+def head(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
+    """W_ya a + b_y: [..., features] -> [..., n_y]; adaptive: frequent outputs and one column a cluster. With
+    neighbours x stands behind a, [..., features + n_x]."""
+    if spec.neighbours:
+        a, x = a.split([spec.features, spec.n_x], dim=-1)
+        return F.linear(*factors(spec, p, a)) + beside(spec, p, a, x)
+    return F.linear(*factors(spec, p, a))
+
+
+def beside(spec: NetworkSpec, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
+    """`neighbours.run` on torch: a [..., features], x [..., n_x] -> [..., n_y]."""
+    count = neighbours.rows(spec.n_x, spec.n_y)
+    said = x[..., : count * spec.n_y].reshape(-1, count, spec.n_y)
+    weights = p["head.W_n"].view(spec.neighbours, count, -1)
+    given = F.conv1d(said, weights, padding=neighbours.AROUND)  # [N, size, n_y]
+    heard = F.linear(a, p["head.W_u"], p["head.b_n"]).reshape(-1, spec.neighbours, 1)
+    return (p["head.v"] @ F.relu(given + heard)).view(*x.shape[:-1], spec.n_y)
+
+
+def factors(spec: NetworkSpec, p: Parameters, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What `head` multiplies and adds: a, W, b. Tied weights project a, [..., n_e], where the sizes differ."""
+    if not spec.tie:
+        return a, p["head.W_ya"], p["head.b_y"]
+    return F.linear(a, p["head.P"]) if "head.P" in p else a, p["embedding.E"], p["head.b_y"]
+
+
+def tail(p: Parameters, cluster: int, a: Tensor) -> Tensor:
+    """Logits of the outputs of one cluster of the adaptive softmax: [..., features] -> [..., outputs]."""
+    return F.linear(F.linear(a, p[f"head.tail.{cluster}.P"]), p[f"head.tail.{cluster}.W"])
+
+
+def pool(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    """What many-to-one sees of all true steps: a [batch, T, features], lengths [batch] -> [batch, features].
+
+    last: forward's last step and backward's first; a row of length 0 gives zeros whatever the pooling.
+    """
+    return POOLS[spec.pooling](spec, p, a, lengths)
+
+
+def _last(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    at = (lengths.long() - 1).clamp_min(0).view(-1, 1, 1).expand(-1, 1, spec.n_a)  # [batch, 1, n_a]
+    last = a[..., : spec.n_a].gather(1, at).squeeze(1)  # [batch, n_a]
+    return torch.cat([last, a[:, 0, spec.n_a :]], dim=-1)
+
+
+def _mean(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    return a.sum(1) / lengths.clamp_min(1).unsqueeze(1).to(a.dtype)  # steps past a length are zeros
+
+
+def _max(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    a = a.masked_fill(_past(a, lengths), -torch.inf).amax(1)
+    return a.masked_fill((lengths == 0).unsqueeze(1), 0.0)
+
+
+def _attention(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
+    """A weighted mean; the weights are a softmax over v . tanh(W_a a + b_a) (Yang et al. 2016, NAACL)."""
+    scores = torch.tanh(F.linear(a, p["pool.W_a"], p["pool.b_a"])) @ p["pool.v"]  # [batch, T]
+    # Not -inf, of which a row of length 0 would make NaN.
+    scores = scores.masked_fill(_past(a, lengths).squeeze(2), torch.finfo(a.dtype).min)
+    return (F.softmax(scores, dim=1).unsqueeze(1) @ a).squeeze(1)
+
+
+def _past(a: Tensor, lengths: Tensor) -> Tensor:
+    """[batch, T, 1] True behind the end of a row."""
+    return (torch.arange(a.shape[1], device=a.device) >= lengths.unsqueeze(1)).unsqueeze(2)
+
+
+POOLS: dict[str, Callable[[NetworkSpec, Parameters, Tensor, Tensor], Tensor]] = {
+    "last": _last,
+    "mean": _mean,
+    "max": _max,
+    "attention": _attention,
+}
+
+
+def outputs(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
+    """What the network answers, [..., features] -> [..., n_y]: log softmax, for the adaptive one too (all outputs in
+    full); where the network is not normalised the numbers or scores themselves."""
+    if spec.output == "features":
+        return a
+    if not spec.normalised:
+        return head(spec, p, a)
+    first = F.log_softmax(head(spec, p, a), dim=-1)
+    if spec.softmax == "exact":
+        return first
+    ends = cutoffs(spec.n_y)
+    parts = [first[..., : ends[0]]]
+    for i in range(len(ends) - 1):
+        parts.append(F.log_softmax(tail(p, i, a), dim=-1) + first[..., ends[0] + i, None])
+    return torch.cat(parts, dim=-1)  # [..., n_y]

@@ -1,0 +1,191 @@
+"""Losses, masked: a target of -1 (or NaN) asks nothing. Sums, so that means over any grouping can be made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unrolled.nn.kernels import native_softmax as fused_softmax
+from unrolled.models import native
+from unrolled.nn.crf_loss import crf_nll
+from unrolled.core.errors import UsageError
+from unrolled.nn.embedding_and_head import Parameters, factors, head, tail
+from unrolled.models.network_spec import NetworkSpec, cutoffs
+
+ORDINAL = 2.0  # nats by which a class falls behind for each step that it is away from the true one
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How training weighs errors; validation is plain.
+
+    label_smoothing: the share of the target that is spread evenly over all outputs (Szegedy et al.,
+    arXiv 1512.00567v3). class_weights: [n_y] or none. ordinal: classes are ordered, and near ones get a share of the
+    target (Diaz and Marathe 2019, CVPR: soft labels for ordinal regression). first: how much more than others the
+    answers to x^<1> = 0 weigh.
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+    ordinal: bool = False
+    first: float = 1.0
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether the loss of a class is more than its own log-probability."""
+        return bool(self.label_smoothing or self.class_weights or self.ordinal)
+
+
+PLAIN = Criterion()
+
+
+def loss(
+    spec: NetworkSpec,
+    p: Parameters,
+    a: Tensor,
+    y: Tensor,
+    lengths: Tensor | None,
+    criterion: Criterion = PLAIN,
+) -> tuple[Tensor, int]:
+    """The sum over all targets, and how many there were: a [batch, T, features] or [batch, features]."""
+    kind = "crf" if spec.crf else spec.output
+    return LOSSES[kind](spec, p, a, y, lengths, criterion)
+
+
+def _classes(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """Cross-entropy in nats, over y [batch, T] or [batch]."""
+    rows, targets = asked(a, y)  # [N, features], [N]
+    return cross_entropy(spec, p, rows, targets, criterion), len(targets)
+
+
+def _path(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """-log p of the true path of each row, in nats; counted by its steps, so that losses compare.
+
+    A row with a step of which nothing is asked has no true path, and is left out.
+    """
+    lengths = torch.full(y.shape[:1], y.shape[1]) if lengths is None else lengths
+    whole = (y >= 0).sum(1) == lengths  # [batch]
+    a, y, lengths = a[whole], y[whole], lengths[whole]
+    scores = head(spec, p, a)  # [batch, T, n_y]
+    nats = crf_nll(scores, y, lengths, p["crf.T"], p["crf.begin"], p["crf.end"])
+    return nats, int((y >= 0).sum())
+
+
+def _numbers(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """Half the squared error, summed over y [batch, T, n_y] or [batch, n_y] and divided by n_y; NaN asks nothing."""
+    there = ~y.isnan().any(-1)  # [batch, T] or [batch]
+    error = head(spec, p, a[there]) - y[there].to(a.dtype)  # [N, n_y]
+    return 0.5 * (error * error).sum() / spec.n_y, int(there.sum())
+
+
+def _alignments(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """-log of the sum over all alignments of y [batch, T_y], class 0 being none (CTC, Graves et al. 2006, ICML), summed
+    in float64; counted by the classes asked for, an empty y as one.
+
+    A row whose steps are too few for its y has no alignment: its loss would be infinite, and it is left out.
+    """
+    steps = torch.full(y.shape[:1], a.shape[1]) if lengths is None else lengths
+    there = y >= 0
+    counts = there.sum(1)  # [batch]
+    y = y.gather(1, torch.argsort(~there, dim=1, stable=True))  # what asks nothing goes to the end
+    again = ((y[:, 1:] == y[:, :-1]) & (y[:, 1:] >= 0)).sum(1)
+    fits = (counts + again <= steps) & (steps > 0)
+    if not bool(fits.any()):
+        return a.sum() * 0.0, 0
+    a, y, steps, counts = a[fits], y[fits].clamp_min(0), steps[fits], counts[fits]
+    log_probs = F.log_softmax(head(spec, p, a).double(), dim=-1).transpose(0, 1)  # [T, batch, n_y]
+    nats = F.ctc_loss(log_probs, y, steps, counts, blank=0, reduction="sum")
+    return nats, int(counts.clamp_min(1).sum())
+
+
+def _bits(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
+) -> tuple[Tensor, int]:
+    """-log p of y [batch, T, n_y] or [batch, n_y], each 0 or 1 on its own, in nats, summed over n_y."""
+    there = ~y.isnan().any(-1)  # [batch, T] or [batch]
+    scores = head(spec, p, a[there])  # [N, n_y] log-odds
+    return F.binary_cross_entropy_with_logits(scores, y[there].to(a.dtype), reduction="sum"), int(there.sum())
+
+
+LOSSES: dict[
+    str,
+    Callable[[NetworkSpec, Parameters, Tensor, Tensor, Tensor | None, Criterion], tuple[Tensor, int]],
+] = {"classes": _classes, "numbers": _numbers, "bits": _bits, "crf": _path, "ctc": _alignments}
+
+
+def asked(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The features and targets of the steps that are asked for: a [batch, T, n], y [batch, T] -> [N, n], [N].
+
+    For one target a sequence: a [batch, n], y [batch].
+    """
+    if y.ndim == 2:
+        a, y = a.transpose(0, 1), y.T  # time-major as the kernels left it: the reshape copies nothing
+    flat, targets = a.reshape(-1, a.shape[-1]), y.reshape(-1).long()  # [T * batch, n], [T * batch]
+    where = (targets >= 0).nonzero().squeeze(1)  # [N]
+    if len(where) == len(targets):
+        return flat, targets
+    return flat.index_select(0, where), targets[where]
+
+
+def cross_entropy(
+    spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, criterion: Criterion = PLAIN
+) -> Tensor:
+    """Sum of -log softmax(head(a))[y] over a [N, features], y [N], in nats.
+
+    UsageError for a criterion that needs all outputs with the adaptive softmax, which never computes them.
+    """
+    if spec.softmax == "exact" and not (criterion.class_weights or criterion.ordinal):
+        a, W, b = factors(spec, p, a)
+        library = native.library()
+        if library is not None and fused_softmax.fits(a, W, b, y):
+            nats = fused_softmax.cross_entropy(library, a, W, b, y)
+        else:
+            nats = F.cross_entropy(F.linear(a, W, b), y, reduction="sum")
+        share = criterion.label_smoothing
+        return nats + share * _above_the_mean(a, W, b, y) if share else nats
+    logits = head(spec, p, a)  # [N, n_y]: one product
+    if spec.softmax == "adaptive":
+        if criterion.needs_all:
+            what = "label smoothing, class weights and ordered classes need all outputs"
+            raise UsageError(what, hint="--softmax exact")
+        return _adaptive(spec, p, a, logits, y)
+    weights = logits.new_tensor(criterion.class_weights) if criterion.class_weights else None
+    smoothing = criterion.label_smoothing
+    if not criterion.ordinal:
+        return F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
+    away = (torch.arange(spec.n_y, device=y.device) - y.unsqueeze(1)).abs()  # [N, n_y]
+    soft = F.softmax(-ORDINAL * away.to(logits.dtype), dim=1)
+    soft = soft * (weights[y].unsqueeze(1) if weights is not None else 1.0)
+    return F.cross_entropy(logits, soft, reduction="sum", label_smoothing=smoothing)
+
+
+def _above_the_mean(a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> Tensor:
+    """The sum over a [N, features] of z_y less the mean of all z = W a + b: what a target of all outputs alike costs
+    more than y alone. No logits are needed for it."""
+    rows = F.embedding(y, W) - W.mean(0)  # [N, features]
+    return (a * rows).sum() + b[y].sum() - len(y) * b.mean()
+
+
+def _adaptive(spec: NetworkSpec, p: Parameters, a: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+    """Grave et al., arXiv 1609.04309v3: a rare output is its cluster's probability times its own within it."""
+    ends = cutoffs(spec.n_y)
+    first, total = y, logits.new_zeros(())
+    for i, (begin, end) in enumerate(pairwise(ends)):
+        where = ((y >= begin) & (y < end)).nonzero().squeeze(1)  # [M]
+        first = first.index_fill(0, where, ends[0] + i)
+        rows = tail(p, i, a.index_select(0, where))  # [M, end - begin]
+        total = total + F.cross_entropy(rows, y[where] - begin, reduction="sum")
+    return total + F.cross_entropy(logits, first, reduction="sum")

@@ -1,0 +1,239 @@
+"""Time: a cell over sequences, forward or backward, deep, ragged, with state in and out, and the dropouts.
+
+Public arrays are batch-first; inside, kernels are time-major, and the transposed views cost nothing as long as both
+ends of a chain agree (an embedding looked up time-major stays so until the loss).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unrolled.models.cells import Cell
+from unrolled.core.errors import UsageError
+from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, sequence
+from unrolled.nn.kernels.dispatch import Kernel, choose, quickest
+
+
+@dataclass(frozen=True)
+class Dropouts:
+    """Shares dropped while training, drawn from torch's global generator.
+
+    layer: of the inputs to each layer but the first, and to the head. input: of the embedded input.
+    variational: the same units at every step of a sequence (Gal and Ghahramani, arXiv 1512.05287v5). weight: of the
+    recurrent weights, for the whole sequence (DropConnect as in Merity et al., arXiv 1708.02182v1). zoneout: of the
+    units of each array of the state, which keep what they had, others at every step (Krueger et al., arXiv
+    1606.01305v4); without it, a cell that has a zoneout takes the mean of such draws.
+    """
+
+    layer: float = 0.0
+    variational: bool = False
+    weight: float = 0.0
+    input: float = 0.0
+    zoneout: float = 0.0
+
+
+NO_DROPOUTS = Dropouts()
+
+
+def scan(
+    cell: Cell,
+    w: TensorWeights,
+    x: Tensor,
+    state: TensorState | None = None,
+    lengths: Tensor | None = None,
+    *,
+    reverse: bool = False,
+    final: bool = True,
+) -> tuple[Tensor, TensorState]:
+    """One layer in one direction: x [batch, T, n_x] or ids [batch, T] -> (a [batch, T, n_a], state).
+
+    lengths: [batch] true lengths; None is T for all. Steps past a row's length give zeros and never change its
+    answer. reverse: from the row's last true step to its first. The state, each [batch, n_a], is that after the
+    row's last true step; final=False leaves it undefined for rows shorter than T, which is faster where nobody
+    asks for it. Raises UsageError for lengths that are not [batch] within 0..T.
+    """
+    lengths = _ragged(lengths, *x.shape[:2])
+    a, state = _scan(cell, w, x.transpose(0, 1), state, lengths, reverse, final)
+    return a.transpose(0, 1), state
+
+
+def _scan(
+    cell: Cell,
+    w: TensorWeights,
+    x: Tensor,
+    state: TensorState | None,
+    lengths: Tensor | None,
+    reverse: bool,
+    final: bool,
+    taken: TensorState | None = None,
+) -> tuple[Tensor, TensorState]:
+    """`scan` of x [T, batch, ...] -> (a [T, batch, n_a], state), with lengths where some row is shorter than T; taken
+    as kernels.py has it."""
+    steps, batch = x.shape[:2]
+    if state is None or not steps:
+        b = w[f"b_{cell.gates[0]}"]
+        state = state or (b.new_zeros(batch, len(b)),) * len(cell.state)
+        if not steps:
+            return state[0].new_zeros(0, batch, len(b)), state
+    library = quickest(cell, w, x, state)
+    if library is not None:
+        return sequence(library, cell, w, x, state, lengths, taken=taken, reverse=reverse)
+    kernel = choose(cell, steps)
+    if reverse:
+        x = _reverse(x, lengths)
+        taken = None if taken is None else tuple(_reverse(t, lengths) for t in taken)
+    if lengths is None or not final:
+        a, state = kernel(cell, w, x, state, taken)  # [T, batch, n_a]
+    else:
+        a, state = _by_segments(kernel, cell, w, x, state, lengths, taken)
+    if reverse:
+        a = _reverse(a, lengths)
+    if lengths is not None:
+        a = a.masked_fill(_past(lengths, steps).unsqueeze(-1), 0.0)
+    return a, state
+
+
+def deep(
+    cell: Cell,
+    core: Sequence[Sequence[TensorWeights]],
+    x: Tensor,
+    state: TensorState | None = None,
+    lengths: Tensor | None = None,
+    *,
+    dropouts: Dropouts = NO_DROPOUTS,
+    final: bool = True,
+    batch_first: bool = True,
+) -> tuple[Tensor, TensorState]:
+    """Layers over each other: core[layer][direction] weights -> (a [batch, T, directions * n_a], state).
+
+    The second direction, where there is one, reads backward; the outputs of both stand side by side. Dropout
+    applies between layers, to the recurrent weights and to the state. The state is flat: for each layer, each
+    direction, the cell's arrays [batch, n_a]; see network.state_names. batch_first=False: x and a are [T, batch, ...].
+    """
+    after: list[Tensor] = []
+    x = x.transpose(0, 1) if batch_first else x  # [T, batch, ...]
+    lengths = _ragged(lengths, x.shape[1], x.shape[0])
+    for layer, directions in enumerate(core):
+        x = drop(x, dropouts.layer, dropouts.variational, time=0) if layer else x
+        outputs: list[Tensor] = []
+        for k, w in enumerate(directions):
+            at = (layer * len(directions) + k) * len(cell.state)
+            before = None if state is None else state[at : at + len(cell.state)]
+            w = _drop_weights(cell, w, dropouts.weight)
+            taken = _zone(cell, w, x, dropouts.zoneout)
+            a, last = _scan(cell, w, x, before, lengths, k == 1, final, taken)
+            outputs.append(a)
+            after.extend(last)
+        x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)  # [T, batch, directions * n_a]
+    return x.transpose(0, 1) if batch_first else x, tuple(after)
+
+
+def drop(x: Tensor, share: float, variational: bool = False, time: int = 1) -> Tensor:
+    """Dropout on x [batch, T, n]; where variational, one mask [batch, 1, n] for all steps. time: the axis of T."""
+    if not share:
+        return x
+    if not variational:
+        return x * mask(x, share)
+    return x * mask(x.select(time, 0), share).unsqueeze(time)
+
+
+def mask(like: Tensor, share: float) -> Tensor:
+    """As `like`, with 0 at a share of places and elsewhere what keeps the mean, 1 / (1 - share)."""
+    dropped = round(share * 65536)
+    return kept(like, share).mul_(65536 / (65536 - dropped) if dropped < 65536 else 0.0)
+
+
+def kept(like: Tensor, share: float) -> Tensor:
+    """As `like`, with 0 at a share of places, rounded to 65,536ths, and else 1. Two random bytes a place; torch's own
+    dropout draws a double, which takes several times as long."""
+    made = torch.empty_like(like)  # in memory as `like`, so that both are read from front to back
+    places = made.numel()
+    drawn = torch.empty(-(-places // 4), dtype=torch.int64, device=like.device).random_(-(2**63), None)
+    dropped = round(share * 65536)
+    torch.ge(drawn.view(torch.int16)[:places], dropped - 32768, out=made.as_strided((places,), (1,)))
+    return made
+
+
+def _zone(cell: Cell, w: TensorWeights, x: Tensor, share: float) -> TensorState | None:
+    if not share:
+        return None
+    b = w[f"b_{cell.gates[0]}"]
+    like = b.new_empty(*x.shape[:2], len(b))  # [T, batch, n_a]
+    return tuple(kept(like, share) for _ in cell.state)
+
+
+def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
+    if not share:
+        return w
+    dropped = dict(w)
+    for gate in cell.gates:
+        W, n_a = w[f"W_{gate}"], w[f"b_{gate}"].shape[0]
+        dropped[f"W_{gate}"] = torch.cat([W[:, :n_a] * mask(W[:, :n_a], share), W[:, n_a:]], dim=1)
+    return dropped
+
+
+def _ragged(lengths: Tensor | None, batch: int, steps: int) -> Tensor | None:
+    """The lengths where some row is shorter than T, else None."""
+    if lengths is None:
+        return None
+    if lengths.shape != (batch,):
+        raise UsageError(f"lengths are {list(lengths.shape)}", expected=f"[{batch}], one for each sequence")
+    found = lengths.tolist()
+    shortest, longest = min(found, default=steps), max(found, default=steps)
+    if not 0 <= shortest <= longest <= steps:
+        raise UsageError(f"lengths reach from {shortest} to {longest}", expected=f"0 to {steps}")
+    return None if shortest == steps else lengths
+
+
+def _past(lengths: Tensor, steps: int) -> Tensor:
+    """[T, batch]: true where the step is past the row's length."""
+    return torch.arange(steps, device=lengths.device).unsqueeze(1) >= lengths
+
+
+def _reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x [T, batch, ...] with each row's true steps in reverse; what lies past its length stays where it is."""
+    if lengths is None:
+        return x.flip(0)
+    steps = torch.arange(x.shape[0], device=x.device).unsqueeze(1)  # [T, 1]
+    order = torch.where(steps < lengths, lengths - 1 - steps, steps)  # [T, batch]
+    if x.ndim == 3:
+        order = order.unsqueeze(-1).expand_as(x)  # [T, batch, n_x]
+    return x.gather(0, order)
+
+
+def _by_segments(
+    kernel: Kernel,
+    cell: Cell,
+    w: TensorWeights,
+    x: Tensor,
+    state: TensorState,
+    lengths: Tensor,
+    taken: TensorState | None,
+) -> tuple[Tensor, TensorState]:
+    """Ragged rows with the exact state of each: longest first, and from one end to the next only who is left.
+
+    Packed sequences would do the same for torch's layers alone, and slower than padding; this does for any kernel.
+    """
+    order = torch.argsort(lengths, descending=True, stable=True)  # [batch]
+    sorted_lengths: list[int] = lengths[order].tolist()
+    x, state = x[:, order], tuple(s[order] for s in state)
+    taken = None if taken is None else tuple(t[:, order] for t in taken)
+    begin, outputs, finished = 0, list[Tensor](), list[TensorState]()
+    for end in sorted(set(sorted_lengths)):
+        if end > begin:
+            now = None if taken is None else tuple(t[begin:end, : x.shape[1]] for t in taken)
+            a, state = kernel(cell, w, x[begin:end], state, now)  # [end - begin, left, n_a]
+            outputs.append(F.pad(a, (0, 0, 0, len(sorted_lengths) - a.shape[1])))
+        left = sum(length > end for length in sorted_lengths)
+        finished.append(tuple(s[left:] for s in state))
+        x, state, begin = x[:, :left], tuple(s[:left] for s in state), end
+    rest = x.shape[0] - begin
+    outputs.append(finished[0][0].new_zeros(rest, len(sorted_lengths), finished[0][0].shape[-1]))
+    back = torch.argsort(order)
+    a = torch.cat(outputs)[:, back]  # [T, batch, n_a]
+    return a, tuple(torch.cat(arrays[::-1])[back] for arrays in zip(*finished, strict=True))

@@ -1,0 +1,79 @@
+"""An encoder-decoder's engine on torch: the functions that train it, without gradients; NumPy arrays in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unrolled.nn.attention import Memory, decode, encode
+from unrolled.models.engines import best
+from unrolled.nn.kernels.native_sequence import TensorState
+from unrolled.nn.embedding_and_head import outputs
+from unrolled.models.network_spec import NetworkSpec, part_of
+from unrolled.nn.torch_engine import TorchEngine
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    arrays: TensorState
+    fed: torch.Tensor  # [rows, n_a]
+    memory: Memory | None
+    lengths: torch.Tensor  # [rows]
+    weights: torch.Tensor | None = None  # [rows, T_x]
+
+
+class TorchDecoder:
+    """`Decoder` on torch, from the description of an encoder-decoder and its tensors by name (copied)."""
+
+    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
+        self.spec, self._p = spec, {name: torch.tensor(value) for name, value in tensors.items()}
+        self._dtype = next(iter(self._p.values())).dtype
+        self.encoder = TorchEngine(spec.encoder, part_of(spec, tensors, "encoder"))
+        prefix, self._writer = spec.writer
+        self._head = part_of(spec, self._p, prefix)
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        return self.spec.n_y
+
+    @torch.no_grad()
+    def begin(self, x: Array, lengths: Array) -> Any:
+        """Read whole sequences; see Decoder."""
+        given = torch.as_tensor(np.asarray(x, np.int64 if self.spec.ids else None))
+        given = given if self.spec.ids else given.to(self._dtype)
+        ends = torch.as_tensor(np.asarray(lengths, np.int64))
+        memory, arrays = encode(self.spec, self._p, given, ends)
+        return _State(arrays, torch.zeros(len(x), self.spec.n_a, dtype=self._dtype), memory, ends)
+
+    @torch.no_grad()
+    def step(self, state: Any, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], Any]:
+        """One step of all rows; see Decoder."""
+        ids = torch.as_tensor(np.asarray(x, np.int64)).unsqueeze(1)  # [rows, 1]
+        made = decode(self.spec, self._p, ids, state.memory, state.arrays, state.fed)
+        a = made.features[:, 0]
+        weights = None if made.weights is None else made.weights[:, 0]
+        found = best(outputs(self._writer, self._head, a).numpy(), k)
+        return *found, replace(state, arrays=made.state, fed=a, weights=weights)
+
+    def take(self, state: Any, rows: Array) -> Any:
+        """The state of these rows."""
+        index = torch.as_tensor(np.asarray(rows, np.int64))
+        memory = state.memory and Memory(*(t[index] for t in vars(state.memory).values()))
+        weights = None if state.weights is None else state.weights[index]
+        arrays = tuple(array[index] for array in state.arrays)
+        return _State(arrays, state.fed[index], memory, state.lengths[index], weights)
+
+    def attention(self, state: Any) -> list[Array]:
+        """What the last step attended to."""
+        if state.weights is None:
+            return []
+        pairs = zip(state.weights.numpy(), state.lengths.tolist(), strict=True)
+        return [row[:length] for row, length in pairs]

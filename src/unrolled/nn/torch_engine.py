@@ -1,0 +1,70 @@
+"""The engine on torch: the network itself, without gradients; NumPy arrays in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unrolled.nn.architectures import build
+from unrolled.models.engines import best, refuse_steps
+from unrolled.models.network_spec import NetworkSpec, state_sizes
+from unrolled.core.types import State
+
+Array = NDArray[Any]
+
+
+class TorchEngine:
+    """`Engine` on torch, from a network's description and its tensors by name (copied)."""
+
+    def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
+        self.spec, self.network = spec, build(spec, tensors).eval()
+        self._dtype = next(iter(self.network.weights().values())).dtype
+
+    @property
+    def n_y(self) -> int:
+        """How many outputs a step has."""
+        return self.spec.n_y
+
+    def start(self, rows: int) -> State:
+        """Zeros for so many rows."""
+        return tuple(torch.zeros(rows, size, dtype=self._dtype) for size in state_sizes(self.spec))
+
+    def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
+        """Whole sequences; see Engine."""
+        ends = None if lengths is None else torch.as_tensor(np.asarray(lengths, np.int64))
+        with torch.no_grad():
+            answers, after = self.network(self._tensor(x), state, ends)
+        if self.spec.architecture != "many-to-many":
+            return answers.unsqueeze(1).numpy(), after  # [batch, 1, n_y]
+        if ends is not None:
+            past = torch.arange(answers.shape[1]) >= self.spec.steps(ends).unsqueeze(1)  # [batch, T_x]
+            answers = answers.masked_fill(past.unsqueeze(-1), 0.0)
+        return answers.numpy(), after
+
+    def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
+        """One step of all rows; see Engine."""
+        refuse_steps(self.spec)
+        with torch.no_grad():
+            answers, state = self.network(self._tensor(x).unsqueeze(1), state)  # [rows, 1, n_y]
+        return *best(answers[:, 0].numpy(), k), state
+
+    def take(self, state: State, rows: Array) -> State:
+        """The state of these rows."""
+        index = torch.as_tensor(np.asarray(rows))
+        return tuple(array[index] for array in state)
+
+    def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
+        """The state with zeros where nothing is carried."""
+        if state is None:
+            return None
+        rows = torch.as_tensor(carry).unsqueeze(1)  # [batch, 1]
+        return tuple(torch.where(rows, array, torch.zeros_like(array)) for array in state)
+
+    def _tensor(self, x: Array) -> torch.Tensor:
+        if self.spec.ids:
+            return torch.as_tensor(np.asarray(x, np.int64))
+        return torch.as_tensor(np.asarray(x), dtype=self._dtype)

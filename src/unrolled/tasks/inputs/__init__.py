@@ -1,0 +1,91 @@
+"""Input kinds: what x^<t> is. One file each: what is learnt from the data, how it is encoded, words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.data.features.audio_augment import vary_sounds
+from unrolled.core.config import DataConfig
+from unrolled.data.features.video_frames import vary_clips, vary_lines
+from unrolled.core.types import Example, Place, Vary
+from unrolled.tasks.inputs import audio, frames, images, notes, numbers, rolls, tokens
+
+
+@runtime_checkable
+class Input(Protocol):
+    """What was learnt of an input, and how it encodes an x."""
+
+    @property
+    def n_x(self) -> int:
+        """How many ids there are, or numbers a step."""
+        ...
+
+    @property
+    def ids(self) -> bool:
+        """Whether x becomes ids."""
+        ...
+
+    @property
+    def multi_hot(self) -> bool:
+        """Whether a step is several ids."""
+        ...
+
+    @property
+    def rare(self) -> NDArray[np.bool_]:
+        """[some of the ids] True for those that become `<UNK>` half of the time in training."""
+        ...
+
+    def steps(self, x: Any) -> Any:
+        """An x step by step, as people know it: its tokens, or its numbers [T, n_x]."""
+        ...
+
+    def encode(self, x: Any, place: Place | None = None) -> NDArray[Any]:
+        """[T] ids, [T, ids] several a step, or [T, n_x] numbers."""
+        ...
+
+    def unknown(self, x: Any) -> int:
+        """How many tokens of an x are `<UNK>`."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """What the kind's `restore` reads."""
+        ...
+
+
+@dataclass(frozen=True)
+class InputKind:
+    """An input kind: what a reader must find for it (`text`, `numbers`, a `tune` or a file), and its
+    functions.
+
+    vary: of an input, whether pictures may be mirrored, and whether every step has a y: what training may make of an
+    encoded x and its y instead, by chance; raises UsageError where that cannot be.  opened: of an example whose x is a
+    file, the one with what the file holds; raises DataError.  cut: long sequences are learnt in pieces of `--window`
+    steps.
+    """
+
+    reads: Literal["text", "numbers", "audio", "frames", "images", "tune"]
+    learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
+    restore: Callable[[Mapping[str, Any]], Input]
+    vary: Callable[[Any, bool, bool], Vary] | None = None
+    opened: Callable[[Any, Example], Example] | None = None
+    cut: bool = False
+
+
+INPUTS: dict[str, InputKind] = {
+    "rolls": InputKind("tune", rolls.learn_rolls, rolls.roll_input, rolls.vary_rolls, cut=True),
+    "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
+    "notes": InputKind("tune", notes.learn_notes, notes.note_input, notes.vary_notes, cut=True),
+    "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
+    "audio": InputKind("audio", audio.learn_audio, audio.audio_input, vary_sounds, audio.AudioInput.opened),
+    "images": InputKind(
+        "images", images.learn_images, images.image_input, vary_lines, images.ImageInput.opened
+    ),
+    "frames": InputKind(
+        "frames", frames.learn_frames, frames.frame_input, vary_clips, frames.FrameInput.opened
+    ),
+}

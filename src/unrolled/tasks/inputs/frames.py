@@ -1,0 +1,158 @@
+"""Frames: x^<t> is a picture of a clip. Nothing is learnt of them: one size, one rate, grey or in colour.
+
+An x is the file of a video or a picture, a folder of pictures, or bytes [T, h, w] or [T, h, w, channels].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.data import sandbox as apart
+from unrolled.data.features import video_frames as frames
+from unrolled.core.config import DataConfig
+from unrolled.core.errors import DataError
+from unrolled.data.media import image
+from unrolled.core.types import Example, Place
+
+SIDES = (8, 256)
+SIDE, LONGEST = 48, 600  # where nothing is asked for
+
+
+@dataclass(frozen=True)
+class FrameInput:
+    """side: of a picture, any other is brought to it.  colour: three channels instead of one.  rate: pictures a second
+    of a video, 0 for those of the file.  differences: what changed since the picture before stands beside it.
+    longest: pictures of a clip."""
+
+    side: int
+    colour: bool
+    rate: float
+    differences: bool
+    longest: int
+
+    ids = False
+    multi_hot = False
+    rare = np.zeros(0, dtype=np.bool_)
+
+    def __post_init__(self) -> None:
+        if not SIDES[0] <= self.side <= SIDES[1] or not 0 <= self.rate <= 1000 or not self.longest >= 1:
+            raise _damaged()
+
+    @property
+    def channels(self) -> int:
+        """Of a picture as it is read."""
+        return 3 if self.colour else 1
+
+    @property
+    def n_x(self) -> int:
+        """Numbers of a picture, and of what changed in it."""
+        return self.side**2 * self.channels * (2 if self.differences else 1)
+
+    def opened(self, example: Example) -> Example:
+        """The example with the pictures of its file, [T, side, side, channels], and of tags those of these pictures.
+
+        Raises DataError, naming the file and where it was named, for one that cannot be read.
+        """
+        x = example.x
+        if not isinstance(x, Path):
+            return example
+        still = x.is_dir() or x.suffix.lower() in image.ENDINGS
+        wanted: dict[str, Any] = {"side": self.side, "colour": self.colour, "longest": self.longest}
+        if still:
+            found, about = apart.of(x, example.place, "unrolled.data.media.image:read", wanted)
+        else:
+            wanted["rate"] = self.rate
+            found, about = apart.of(x, example.place, "unrolled.data.media.video:read", wanted)
+        y = example.y
+        if isinstance(y, tuple) and y and isinstance(y[0], str):
+            y = _taken(y, about, example)
+        return replace(example, x=found, y=y, source=x)
+
+    def steps(self, x: Any) -> Any:
+        """A picture has no words."""
+        return ()
+
+    def encode(self, x: Any, place: Place | None = None) -> NDArray[np.uint8]:
+        """[T, n_x] of bytes, each picture laid flat. Raises DataError for what is no clip of as many channels."""
+        if isinstance(x, Path):
+            x = self.opened(Example(x, None, place or Place(x, 1))).x
+        pictures = np.asarray(x)
+        pictures = pictures[..., None] if pictures.ndim == 3 else pictures
+        if pictures.ndim != 4 or pictures.dtype != np.uint8 or 0 in pictures.shape[1:]:
+            raise _error(
+                f"{pictures.dtype} {list(np.shape(x))} is no clip",
+                "bytes [T, h, w] or [T, h, w, channels]",
+                place,
+            )
+        if pictures.shape[3] == 3 and not self.colour:
+            pictures = np.round(pictures @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
+        elif pictures.shape[3] == 1 and self.colour:
+            pictures = np.repeat(pictures, 3, axis=3)
+        elif pictures.shape[3] != self.channels:
+            raise _error(f"{pictures.shape[3]} channels", "1 or 3", place)
+        if len(pictures) > self.longest:
+            raise _error(f"{len(pictures):,} pictures", f"at most {self.longest:,}", place)
+        if pictures.shape[1:3] != (self.side, self.side) and len(pictures):
+            pictures = frames.resized(pictures, self.side)
+        pictures = frames.with_differences(pictures) if self.differences and len(pictures) else pictures
+        return pictures.reshape(len(pictures), self.n_x)
+
+    def unknown(self, x: Any) -> int:
+        """Pictures know no `<UNK>`."""
+        return 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What `frame_input` reads."""
+        return {name: getattr(self, name) for name in _TYPES}
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "side": (int,),
+    "colour": (bool,),
+    "rate": (float, int),
+    "differences": (bool,),
+    "longest": (int,),
+}
+
+
+def frame_input(value: Mapping[str, Any]) -> FrameInput:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    if set(value) != set(_TYPES) or any(type(value[name]) not in kinds for name, kinds in _TYPES.items()):
+        raise _damaged()
+    return FrameInput(**value)
+
+
+def learn_frames(examples: Iterable[Example], config: DataConfig) -> tuple[FrameInput, str]:
+    """How clips are read, as the configuration has it. Raises DataError where there are none."""
+    count = sum(1 for _ in examples)
+    if not count:
+        raise DataError("no examples: not one clip", expected="clips")
+    side, longest, rate = config.frame_size or SIDE, config.longest or LONGEST, config.frame_rate or 0.0
+    found = FrameInput(side, bool(config.colour), rate, bool(config.differences), longest)
+    words = f"{count:,} clips; pictures of {side} x {side}, {'in colour' if found.colour else 'grey'}, "
+    words += f"{rate:g} a second" if rate else "as many as there are"
+    return found, words + (", and what changes between them" if found.differences else "")
+
+
+def _taken(y: tuple[Any, ...], about: Mapping[str, Any], example: Example) -> tuple[Any, ...]:
+    """The tags of the pictures that were taken of a file; there is one for each picture it has."""
+    if len(y) != about["count"]:
+        expected = "a tag for each picture of the file"
+        raise _error(f"{about['count']:,} pictures and {len(y):,} tags", expected, example.place)
+    return tuple(y[number] for number in about["at"])
+
+
+def _error(what: str, expected: str, place: Place | None) -> DataError:
+    return DataError(
+        what, file=place.file if place else None, line=place.line if place else None, expected=expected
+    )
+
+
+def _damaged() -> DataError:
+    return DataError("how the model sees is damaged", expected=", ".join(_TYPES))

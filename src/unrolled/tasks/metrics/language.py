@@ -1,0 +1,160 @@
+"""Metrics of language models: perplexity and its relatives, first words, and how much of a sample is copied."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError
+
+UInt64 = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class LanguageScore:
+    """The score of a text: nats of all its tokens together, how many tokens and characters, how many `<UNK>`.
+
+    The end of a document is a token and a character, so that models of words and of characters compare.
+    Raises DataError where there is nothing to score.
+    """
+
+    nats: float
+    tokens: int
+    characters: int
+    unknown: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1 or self.characters < 1:
+            raise DataError("nothing to score", expected="at least one token")
+
+    @property
+    def nats_per_token(self) -> float:
+        """The loss: mean negative log-probability, natural logarithm."""
+        return self.nats / self.tokens
+
+    @property
+    def bits_per_token(self) -> float:
+        """The loss with base 2."""
+        return self.nats_per_token / math.log(2)
+
+    @property
+    def nats_per_character(self) -> float:
+        """Compares across vocabularies, if few tokens are unknown."""
+        return self.nats / self.characters
+
+    @property
+    def bits_per_character(self) -> float:
+        """The same with base 2."""
+        return self.nats_per_character / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the nats a token: as unsure as among so many equal choices; inf where that overflows."""
+        return math.exp(self.nats_per_token) if self.nats_per_token < 709 else math.inf
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of the tokens that is `<UNK>`, 0 to 1: a high one makes the rest look better than it is."""
+        return self.unknown / self.tokens
+
+
+def total_variation(p: NDArray[Any], q: NDArray[Any]) -> float:
+    """Half the sum of |p - q|: 0 for equal, 1 for disjoint distributions [n]. Counts are normalised first."""
+    p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    return float(np.abs(p / p.sum() - q / q.sum()).sum() / 2)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """sample[start : start + length] stands verbatim at text[place : place + length]; all 0 if nothing is shared."""
+
+    length: int
+    start: int
+    place: int
+
+
+_BLOCK = 1 << 18  # positions of the text hashed at once: 2 MB, which stays in a core's cache
+_FIRST = 32  # tokens; few samples share longer passages with a text by chance
+_ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))  # any odd numbers without a pattern
+_FOLD = np.uint64(29)
+
+
+def longest_copied(sample: NDArray[Any], text: NDArray[Any]) -> Passage:
+    """The longest passage of a sample [m] that stands verbatim in a text [n]; both are ids or code points.
+
+    Binary search over its length: for each, the hashes of the text's passages are looked up among the sample's,
+    block by block, so that a text mapped from disk never stands in memory, and then compared token by token.
+    A block without a passage of some length has no longer one and is not looked at again.
+    """
+    sample = np.asarray(sample).astype(np.int64)
+    best, impossible = Passage(0, 0, 0), min(len(sample), len(text)) + 1
+    blocks = list(range(0, len(text), _BLOCK))
+    while impossible - best.length > 1:
+        k = (best.length + impossible) // 2
+        k = min(k, max(_FIRST, 2 * best.length))
+        found, kept = _probe(sample, text, k, blocks)
+        if found is None:
+            impossible = k
+        else:
+            best, blocks = found, kept
+    return best
+
+
+def _probe(
+    sample: NDArray[np.int64], text: NDArray[Any], k: int, blocks: list[int]
+) -> tuple[Passage | None, list[int]]:
+    """A passage of k tokens that both have, and the blocks of the text in which such ones seem to begin."""
+    ours = _hashes(sample, k)
+    known = np.unique(ours)
+    table = np.zeros(
+        1 << 16, dtype=np.bool_
+    )  # by the first 16 bits: nearly all places are dismissed by one look
+    table[known >> np.uint64(48)] = True
+    found, kept = None, list[int]()
+    for begin in blocks:
+        part = np.asarray(text[begin : begin + _BLOCK + k - 1]).astype(np.int64)
+        if len(part) < k:
+            continue
+        theirs = _hashes(part, k)
+        places = np.flatnonzero(table[theirs >> np.uint64(48)])
+        places = places[np.isin(theirs[places], known)]
+        if len(places):
+            kept.append(begin)
+        if found is None:
+            found = _verified(sample, part, k, ours, theirs, places)
+            found = found and Passage(k, found.start, begin + found.place)
+    return found, kept
+
+
+def _verified(
+    sample: NDArray[np.int64],
+    part: NDArray[np.int64],
+    k: int,
+    ours: UInt64,
+    theirs: UInt64,
+    places: NDArray[np.int64],
+) -> Passage | None:
+    """The first of the places where not only the hash but each of the k tokens is the same."""
+    for place in places.tolist():
+        for start in np.flatnonzero(ours == theirs[place]).tolist():
+            if np.array_equal(sample[start : start + k], part[place : place + k]):
+                return Passage(k, start, place)
+    return None
+
+
+def _hashes(tokens: NDArray[np.int64], k: int) -> UInt64:
+    """[len(tokens) - k + 1] a hash of each k tokens that follow each other, by doubling."""
+    values = tokens.astype(np.uint64) * _ODD[0]
+    values ^= values >> _FOLD
+    span = 1
+    while span < k:
+        ahead = min(span, k - span)
+        values = values[:-ahead] * _ODD[1] + values[ahead:]
+        values ^= values >> _FOLD
+        values *= _ODD[0]
+        span += ahead
+    return values

@@ -1,0 +1,119 @@
+"""The output kinds: what y is, how it is decoded and scored, and the words that tell it to people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.tasks.outputs import (
+    ctc,
+    label,
+    next_note as next_notes,
+    next_numbers,
+    next_roll as next_rolls,
+    number,
+    sequence,
+    tags,
+)
+
+Floats = NDArray[np.floating[Any]]
+Weights = Mapping[str, Any]
+
+
+@runtime_checkable
+class Output(Protocol):
+    """What was learnt of an output. `answer`s are what an engine says of one sequence, [T or 1, n_y], or what a search
+    with a decoder found; `weights` the network's tensors, among which a CRF has some. targets: whether a sequence has
+    one y, one a step, or a sequence."""
+
+    targets: ClassVar[Targets]
+
+    @property
+    def n_y(self) -> int:
+        """How many numbers the network answers with, a step."""
+        ...
+
+    @property
+    def architecture(self) -> str:
+        """Which of the lecture's architectures it asks for."""
+        ...
+
+    @property
+    def output(self) -> str:
+        """`classes`, `numbers`, `bits` that are each 0 or 1, or `ctc`."""
+        ...
+
+    @property
+    def crf(self) -> bool:
+        """Whether classes are chosen as a whole path."""
+        ...
+
+    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[Any]:
+        """A y as the network is to learn it: [], [n_y], [steps], [steps, n_y] or [T_y]; -1 or NaN asks nothing."""
+        ...
+
+    def settle(self, y: Sequence[NDArray[Any]], answers: Sequence[Any], weights: Weights) -> Output:
+        """What only a validation part can tell, after the training."""
+        ...
+
+    def answer(self, answer: Any, steps: Any, top: int, weights: Weights) -> Answer:
+        """The answer to one sequence, of which these are the steps."""
+        ...
+
+    def blank(self) -> Answer:
+        """The answer to a blank line."""
+        ...
+
+    def metrics(self, y: Sequence[Any], answers: Sequence[Any], weights: Weights) -> dict[str, Any]:
+        """All a person may ask for, over a whole part; y as it was encoded, where it is a sequence of its own as people
+        wrote it."""
+        ...
+
+    def describe(self) -> str:
+        """For people."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """What the kind's `restore` reads."""
+        ...
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file.
+
+    of_all: whether it is learnt of the part held out too: which names there are, and no more.  brief: from y and the
+    answer to a sequence what `settle` and `metrics` need of it, where that is less than all.
+    """
+
+    target: Literal["label", "number", "tags", "next", "text"]
+    learn: Callable[[Iterable[Example], DataConfig, ModelConfig], Output]
+    restore: Callable[[Mapping[str, Any]], Output]
+    of_all: bool = False
+    brief: Callable[[NDArray[Any], Floats], Floats] = lambda y, answer: answer
+
+
+# By the name of the output, or by INPUT:OUTPUT where an input has its own.
+OUTPUTS: dict[str, OutputKind] = {
+    "ctc": OutputKind("text", ctc.learn_transcript, ctc.transcript, of_all=True),
+    "label": OutputKind("label", label.learn_label, label.label, of_all=True),
+    "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
+    "notes:next": OutputKind(
+        "next", next_notes.learn_next_notes, next_notes.next_notes, brief=next_notes.brief
+    ),
+    "number": OutputKind("number", number.learn_number, number.number),
+    "sequence": OutputKind("text", sequence.learn_sequence, sequence.sequences),
+    "rolls:next": OutputKind("next", next_rolls.learn_next_rolls, next_rolls.next_rolls),
+    "tags": OutputKind("tags", tags.learn_tags, tags.tags, of_all=True),
+}
+
+
+def find_output(key: str) -> OutputKind:
+    """The output kind of a preset's key: one of its input's own, or the common one."""
+    return OUTPUTS.get(key) or OUTPUTS[key.partition(":")[2]]

@@ -1,0 +1,228 @@
+"""The output `sequence` by CTC: the characters that are said in a sound, fewer than it has steps and in their order;
+the lecture's many-to-many with T_x != T_y. Class 0 is none; class i the i-th character, or the i-th piece of words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.models.decoding import ctc as paths
+from unrolled.core.errors import DataError
+from unrolled.data.features.log_mel import HOP
+from unrolled.models.frontends import FRONTS
+from unrolled.tasks.metrics import edit_distance as edits
+from unrolled.data.text.subword import SUBWORD, Subwords
+from unrolled.data.text.subword import learn as learn_subwords
+from unrolled.core.types import Answer, Example, Place, Targets
+
+Floats = NDArray[np.floating[Any]]
+
+STRANGE = "\ufffd"  # stands for a character that training did not know
+SPACE = "Ġ"  # how pieces of words write it
+MOST = 10_000  # characters
+_KEYS = ("pieces", "stride", "lower", "subwords")
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The pieces of texts, most frequent first: characters, or pieces of words, with how `subwords` cuts them.
+
+    stride: how many steps of x become one.  lower: whether all was lower-cased.  search: how a text is found; not kept
+    in the model file.
+    """
+
+    pieces: tuple[str, ...]
+    stride: int = 1
+    lower: bool = False
+    subwords: Subwords | None = None
+    search: paths.Search = field(default=paths.Search(), compare=False)
+
+    architecture = "many-to-many"
+    output = "ctc"
+    crf = False
+    targets: ClassVar[Targets] = "own"
+
+    def __post_init__(self) -> None:
+        sound = self.subwords is not None or all(len(piece) == 1 for piece in self.pieces)
+        if not self.pieces or len(self.index) != len(self.pieces) or not sound or self.stride < 1:
+            raise DataError("the model's characters are damaged", expected="one or more, each once")
+
+    @property
+    def n_y(self) -> int:
+        """The pieces and none."""
+        return len(self.pieces) + 1
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Piece -> its class."""
+        return {name: number for number, name in enumerate(self.pieces, 1)}
+
+    @cached_property
+    def begins(self) -> NDArray[np.bool_]:
+        """[n_y] whether a piece begins with a space."""
+        space = " " if self.subwords is None else SPACE
+        return np.array([False, *(piece.startswith(space) for piece in self.pieces)])
+
+    @property
+    def seconds(self) -> float:
+        """Between two of the network's answers."""
+        return HOP * self.stride
+
+    def text(self, ids: Iterable[int]) -> str:
+        """Classes as text."""
+        pieces = [self.pieces[i - 1] if i > 0 else STRANGE for i in ids]
+        return "".join(pieces) if self.subwords is None else self.subwords.join(pieces)
+
+    def split(self, text: str) -> list[str]:
+        """A text in pieces, known or not."""
+        said = tidy(text, lower=self.lower)
+        return list(said) if self.subwords is None else self.subwords.split(said)
+
+    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+        """[T_y] classes, -1 for a piece that training did not know.
+
+        Raises DataError where the steps are too few: no path has such a text, and its loss would be infinite.
+        """
+        ids = [self.index.get(piece, -1) for piece in self.split(y or "")]
+        refuse_infeasible(ids, -(-steps // self.stride), self.seconds, place)
+        return np.array(ids, dtype=np.int64)
+
+    def settle(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> Transcript:
+        """Nothing is to be settled."""
+        return self
+
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+        """The text; in the record its probability among all texts, its words with times in seconds and confidence, and
+        the `top` best texts."""
+        found = paths.beam_search(answer, self.search, max(1, top))
+        texts = [self.text(one.ids) for one in found]
+        record: dict[str, Any] = {
+            "text": texts[0],
+            "confidence": float(np.exp(paths.log_probability(answer, found[0].ids))),
+            "words": self._words(answer, found[0].ids),
+            "nbest": [
+                {"text": text, "log_prob": one.log_prob, "score": one.score}
+                for text, one in zip(texts, found, strict=True)
+            ],
+        }
+        return Answer(texts[0], record)
+
+    def _words(self, answer: Floats, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """Each word, when it was said, and the geometric mean of its pieces' probabilities."""
+        found: list[dict[str, Any]] = []
+        spans = paths.align(answer, ids)
+        words: list[list[int]] = [[]]  # the places of the pieces of each
+        for at, one in enumerate(ids):
+            if self.begins[one]:
+                words.append([])
+            if len(self.pieces[one - 1]) > self.begins[one]:  # more than the space between
+                words[-1].append(at)
+        for places in filter(None, words):
+            own = [spans[at] for at in places]
+            confidence = float(np.exp(np.mean([mean for _, _, mean in own])))
+            start, end = (round(step * self.seconds, 3) for step in (own[0][0], own[-1][1]))
+            word = self.text(ids[at] for at in places)
+            found.append({"word": word, "start": start, "end": end, "confidence": confidence})
+        return found
+
+    def blank(self) -> Answer:
+        """The answer to nothing."""
+        return Answer("", {"text": "", "confidence": 1.0, "words": [], "nbest": []})
+
+    def metrics(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """loss (nats a piece, of texts whose pieces are all known), wer, cer, exact (share of texts without an
+        error); greedy_wer, of the best path without a search."""
+        nats, pieces = 0.0, 0
+        pairs: list[tuple[str, str]] = []
+        greedy: list[tuple[str, str]] = []
+        for truth, answer in zip(y, answers, strict=True):
+            ids = truth.tolist()
+            if min(ids, default=0) >= 0:
+                nats -= paths.log_probability(answer, ids)
+                pieces += max(1, len(ids))
+            text = self.text(ids)
+            pairs.append((text, self.text(paths.beam_search(answer, self.search)[0].ids)))
+            greedy.append((text, self.text(paths.best_path(answer))))
+        return {
+            "loss": nats / max(1, pieces),
+            "wer": edits.word_errors(pairs).rate,
+            "cer": edits.character_errors(pairs).rate,
+            "exact": sum(truth == said for truth, said in pairs) / max(1, len(pairs)),
+            "greedy_wer": edits.word_errors(greedy).rate,
+        }
+
+    def describe(self) -> str:
+        """For people."""
+        kind = "characters" if self.subwords is None else "pieces of words"
+        return f"{len(self.pieces)} {kind}: {' '.join(map(repr, self.pieces[:10]))}" + (
+            " ..." if len(self.pieces) > 10 else ""
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What `transcript` reads."""
+        cut = None if self.subwords is None else self.subwords.json
+        return {"pieces": list(self.pieces), "stride": self.stride, "lower": self.lower, "subwords": cut}
+
+
+def tidy(text: str, *, lower: bool) -> str:
+    """A text with single spaces within and none around it."""
+    text = " ".join(text.split())
+    return text.lower() if lower else text
+
+
+def refuse_infeasible(ids: Sequence[int], steps: int, seconds: float, place: Place | None) -> None:
+    """Raise DataError for a text that no path of so many steps has."""
+    needed = paths.fewest_steps(ids)
+    if needed <= steps:
+        return
+    raise DataError(
+        f"{len(ids):,} characters in {steps * seconds:.2f} seconds: they need {needed:,} steps, there are {steps:,}",
+        file=place.file if place else None,
+        line=place.line if place else None,
+        expected="a longer sound, or a text that is said in it",
+        hint="--front none, or --skip-bad",
+    )
+
+
+def transcript(value: Mapping[str, Any]) -> Transcript:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    pieces, stride, lower, cut = (value.get(key) for key in _KEYS)
+    if (
+        set(value) != set(_KEYS)
+        or not isinstance(pieces, list)
+        or not all(isinstance(one, str) for one in pieces)
+        or type(stride) is not int
+        or type(lower) is not bool
+        or not isinstance(cut, str | None)
+    ):
+        raise DataError("the model's characters are damaged", expected=", ".join(_KEYS))
+    return Transcript(tuple(pieces), stride, lower, None if cut is None else Subwords(cut))
+
+
+def learn_transcript(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Transcript:
+    """The characters of some texts, or with `--unit subword` the pieces of their words. Raises MissingExtra."""
+    texts = (tidy(str(example.y or ""), lower=data.lower) for example in examples)
+    subwords: Subwords | None = None
+    counts: Mapping[str, int]
+    if data.unit == SUBWORD:
+        subwords, counts = learn_subwords(texts, data.vocab_size)
+    else:
+        counts = Counter(character for text in texts for character in text)
+    if not counts:
+        raise DataError("no transcripts: not one character", expected="texts", hint="--columns y=NAME")
+    if len(counts) > MOST:
+        raise DataError(f"{len(counts):,} distinct characters", expected=f"at most {MOST:,}")
+    pieces = tuple(sorted(counts, key=lambda name: (-counts[name], name)))
+    front = FRONTS.get(model.front or "none")
+    return Transcript(pieces, front.stride if front else 1, data.lower, subwords)

@@ -1,0 +1,194 @@
+"""The output `label`: one class for the whole sequence, or an ordered rating; the lecture's many-to-one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.errors import DataError, UsageError, suggest
+from unrolled.tasks.metrics import classification as measure
+from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.data.fields import parse_number
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Label:
+    """The classes, in order; ordinal: the order means something. temperature: what log-probabilities are divided by
+    so that they say how often they are right (Guo et al. 2017, arXiv 1706.04599v2), fitted on the validation part."""
+
+    classes: tuple[str, ...]
+    ordinal: bool = False
+    temperature: float = 1.0
+
+    architecture = "many-to-one"
+    output = "classes"
+    targets: ClassVar[Targets] = "one"
+    crf = False
+
+    def __post_init__(self) -> None:
+        if len(self.index) != len(self.classes) or len(self.classes) < 2:
+            raise DataError("the model's classes are damaged", expected="two or more, each once")
+        if not 0 < self.temperature < np.inf:
+            raise DataError("the model's classes are damaged", expected="a temperature above 0")
+
+    @property
+    def n_y(self) -> int:
+        """How many classes."""
+        return len(self.classes)
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Class -> its number."""
+        return {name: number for number, name in enumerate(self.classes)}
+
+    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+        """[] the class's number; raises DataError for one that training did not know."""
+        if y not in self.index:
+            raise DataError(
+                f"unknown class {y!r:.80}",
+                file=place.file if place else None,
+                line=place.line if place else None,
+                expected=", ".join(self.classes[:12]) + (" ..." if self.n_y > 12 else ""),
+                hint=suggest(str(y), self.classes),
+            )
+        return np.array(self.index[y], dtype=np.int64)
+
+    def settle(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> Label:
+        """The temperature that a validation part asks for."""
+        stacked = np.concatenate(answers).astype(np.float64)  # [N, n_y]
+        return replace(self, temperature=measure.fit_temperature(stacked, np.array(y)))
+
+    def log_probs(self, answer: Floats) -> NDArray[np.float64]:
+        """[n_y] calibrated, of what the network answered [1, n_y]."""
+        scaled = answer[-1].astype(np.float64) / self.temperature
+        scaled -= scaled.max()
+        return scaled - np.log(np.exp(scaled).sum())
+
+    def choose(self, log_probs: NDArray[np.float64]) -> int:
+        """The most probable class; of ordered ones the median, which is least far off on average."""
+        if not self.ordinal:
+            return int(log_probs.argmax())
+        return int(np.searchsorted(np.cumsum(np.exp(log_probs)), 0.5))
+
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+        """The class; in the record every probability, or the `top` highest of many classes."""
+        log_probs = self.log_probs(answer)
+        order = np.argsort(-log_probs, kind="stable")[:top].tolist()
+        label = self.classes[min(self.choose(log_probs), self.n_y - 1)]
+        record = {
+            "label": label,
+            "probability": float(np.exp(log_probs[self.index[label]])),
+            "probabilities": {self.classes[i]: float(np.exp(log_probs[i])) for i in order},
+        }
+        return Answer(label, record)
+
+    def blank(self) -> Answer:
+        """The answer to a blank line."""
+        return Answer("", {"label": None, "probability": None, "probabilities": {}})
+
+    def metrics(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """loss (nats), accuracy, macro_f1 and calibration_error; of ordered classes mae (in classes) and kappa."""
+        truth = np.array(y, dtype=np.int64)
+        log_probs = np.stack([self.log_probs(answer) for answer in answers])  # [N, n_y]
+        chosen = np.array([min(self.choose(row), self.n_y - 1) for row in log_probs])
+        table = measure.confusion(truth, chosen, self.n_y)
+        found = {
+            "loss": measure.log_loss(log_probs, truth),
+            "accuracy": measure.accuracy(table),
+            "macro_f1": measure.macro_f1(table),
+            "calibration_error": measure.calibration_error(log_probs, truth),
+        }
+        if self.ordinal:
+            found["mae"] = measure.mean_absolute_error(table)
+            found["kappa"] = measure.quadratic_kappa(table)
+        return found
+
+    def describe(self) -> str:
+        """For people."""
+        names = ", ".join(self.classes[:8]) + (" ..." if self.n_y > 8 else "")
+        return f"{self.n_y} {'ordered ' if self.ordinal else ''}classes: {names}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What `label` reads."""
+        return {"classes": list(self.classes), "ordinal": self.ordinal, "temperature": self.temperature}
+
+
+def label(value: Mapping[str, Any]) -> Label:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    if set(value) != {"classes", "ordinal", "temperature"}:
+        raise DataError("the model's classes are damaged", expected="classes, ordinal, temperature")
+    classes, ordinal, temperature = value["classes"], value["ordinal"], value["temperature"]
+    names = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not names or type(ordinal) is not bool or type(temperature) not in (int, float):
+        raise DataError("the model's classes are damaged", expected="names, true or false, a number")
+    return Label(tuple(classes), ordinal, float(temperature))
+
+
+def learn_label(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Label:
+    """The classes of some examples: in the order of `--classes`, else of their numbers, else of the alphabet."""
+    counts: Counter[str] = Counter()
+    places: dict[str, Place] = {}
+    for example in examples:
+        name = str(example.y)
+        counts[name] += 1
+        places.setdefault(name, example.place)
+    if data.classes:
+        order = [name.strip() for name in data.classes.split(",")]
+        if len(order) < 2 or len(set(order)) < len(order) or "" in order:
+            raise UsageError(
+                f"--classes {data.classes:.80}", expected="two classes or more, each once: bad,good"
+            )
+        unknown = next((name for name in counts if name not in order), None)
+        if unknown is not None:
+            raise DataError(
+                f"class {unknown!r:.80} is not among --classes",
+                file=places[unknown].file,
+                line=places[unknown].line,
+                expected=", ".join(order),
+                hint=suggest(unknown, order),
+            )
+        return Label(tuple(order), model.ordinal)
+    if len(counts) < 2:
+        one = next(iter(counts), None)
+        what = "no labels" if one is None else f"only one class, {one!r:.80}, in {counts[one]:,} examples"
+        raise DataError(
+            what, file=next(iter(places.values())).file if places else None, expected="two classes or more"
+        )
+    if model.ordinal:
+        _expect_numbers(places)
+    return Label(tuple(sorted(counts, key=_rank)), model.ordinal)
+
+
+def _expect_numbers(places: Mapping[str, Place]) -> None:
+    """Ratings are numbers, or their order must be told. places: where each class was first."""
+    strange = [name for name in places if parse_number(name) is None]
+    if len(strange) == len(places):
+        raise UsageError("the order of the ratings is not known", hint="--classes WORST,...,BEST")
+    if strange:
+        place = places[strange[0]]
+        raise DataError(
+            f"{strange[0]!r:.80} is no number, as other ratings are",
+            file=place.file,
+            line=place.line,
+            expected="a number",
+            hint="--classes WORST,...,BEST",
+        )
+
+
+def _rank(name: str) -> tuple[bool, float, str]:
+    """Numbers by their value, before all others by the alphabet."""
+    value = parse_number(name)
+    return value is None, value or 0.0, name

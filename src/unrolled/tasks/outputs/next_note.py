@@ -1,0 +1,141 @@
+"""The output `next` of notes: y^<t> is the event that comes next, the end among them. How surprising each note is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.data.features.note_events import name_of, pitch_name
+from unrolled.tasks.inputs.notes import OFF, ON, NoteInput, learn_notes, note_input
+from unrolled.core.types import Answer, Example, Place, Targets
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class NextNotes:
+    """The same events as those of the input."""
+
+    notes: NoteInput
+
+    architecture = "many-to-many"
+    output = "classes"
+    targets: ClassVar[Targets] = "each"
+    crf = False
+
+    @property
+    def n_y(self) -> int:
+        """One output an event."""
+        return self.notes.n_events
+
+    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+        """[T] the ids of a tune's events."""
+        return self.notes.numbers(y)
+
+    def settle(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> NextNotes:
+        """Nothing is left to be told."""
+        return self
+
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+        """How probable a tune is, and how surprising each of its notes: in nats, those of the waits and other events
+        that lead to it among them, so that all of them and the end's make up the whole. steps: the names of its events.
+
+        Text, tab-separated: log-probability, perplexity an event, nats a note, the most surprising note.
+        """
+        numbers = [self._by_name[name] for name in steps]
+        asked = np.array(numbers, dtype=np.int64)[:, None]
+        nats = -np.take_along_axis(answer, asked, axis=1)[:, 0].astype(np.float64)
+        notes, end = self._surprises(numbers, nats.tolist())
+        total, most = float(nats.sum()), max(notes, key=lambda note: note["surprise"], default=None)
+        record: dict[str, Any] = {
+            "log_probability": -total,
+            "perplexity": math.exp(min(total / max(1, len(nats)), 700)),
+            "nats_per_note": total / max(1, len(notes)),
+            "events": len(nats),
+            "notes": notes,
+            "end": end,
+        }
+        shown = (
+            f"{pitch_name(most['pitch'])} at beat {most['beat']:g}: {most['surprise']:.2f}" if most else "-"
+        )
+        means = f"{-total:.4f}\t{record['perplexity']:.4f}\t{record['nats_per_note']:.4f}"
+        return Answer(f"{means}\t{shown}", record)
+
+    def _surprises(self, numbers: Sequence[int], nats: Sequence[float]) -> tuple[list[dict[str, Any]], float]:
+        """Each note with the nats since the one before it, and the nats behind the last."""
+        performance, notes, since = self.notes.performance(), list[dict[str, Any]](), 0.0
+        for number, own in zip(numbers, nats, strict=True):
+            kind, pitch = self.notes.event(number)
+            since += own
+            if kind in ("on", "hit"):
+                beat, voice = performance.step / self.notes.grid, performance.voice
+                notes.append({"beat": beat, "pitch": pitch, "voice": voice, "surprise": since})
+                since = 0.0
+            performance.play((kind, pitch))
+        return notes, since
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        return {name_of(self.notes.event(number)): number for number in range(self.n_y)}
+
+    def blank(self) -> Answer:
+        """There is no blank tune."""
+        return Answer("", {})
+
+    def metrics(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """loss (nats an event), perplexity, accuracy, nats_per_note and nats_per_step of the grid; answers: `brief`."""
+        events = np.concatenate(y)
+        told = np.concatenate(answers)[events >= 0]  # [N, 2]
+        events = events[events >= 0]
+        nats = -float(told[:, 0].sum(dtype=np.float64))
+        notes = int(((events >= ON) & (events < OFF)).sum())
+        notes += sum(self.notes.event(number)[0] == "hit" for number in events[events >= OFF].tolist())
+        steps = int(events[events < ON].sum())
+        loss = nats / max(1, len(events))
+        return {
+            "loss": loss,
+            "perplexity": math.exp(loss) if loss < 700 else math.inf,
+            "accuracy": float(told[:, 1].mean()) if len(told) else 0.0,
+            "nats_per_note": nats / max(1, notes),
+            "nats_per_step": nats / max(1, steps),
+            "notes": notes,
+        }
+
+    def describe(self) -> str:
+        """For people."""
+        low, high = pitch_name(self.notes.low), pitch_name(self.notes.high)
+        moved = f", moved by up to {self.notes.transpose} semitones" if self.notes.transpose else ""
+        return f"the next of {self.n_y} events; {low} to {high}{moved}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What `next_notes` reads."""
+        return self.notes.to_json()
+
+
+def brief(y: NDArray[Any], answer: Floats) -> Floats:
+    """What `metrics` needs of the answer to one tune [T, n_y]: [T, 2] the log-probability of what came, and whether it
+    was held most probable. The whole would fill the memory."""
+    asked = np.maximum(y, 0)
+    told = np.take_along_axis(answer, asked[:, None], axis=1)[:, 0]
+    return np.stack([told, (answer.argmax(axis=1) == y).astype(answer.dtype)], axis=1)
+
+
+def next_notes(value: Mapping[str, Any]) -> NextNotes:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    return NextNotes(note_input(value))
+
+
+def learn_next_notes(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> NextNotes:
+    """The events of some tunes. Raises DataError where there are none."""
+    return NextNotes(learn_notes(examples, data)[0])

@@ -1,0 +1,184 @@
+"""The output `next` of numbers: y^<t> = x^<t+1>. What a series will say next, and how surprising what it said was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.errors import DataError
+from unrolled.tasks.inputs.numbers import learn_numbers
+from unrolled.tasks.metrics import regression as measure
+from unrolled.core.types import Answer, Example, Place, Targets
+
+F64 = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+USUAL = 0.999  # of the steps of the validation part that are no more surprising than the threshold
+SMALLEST = 1e-6  # standard deviations: a number that was always foreseen may still be rounded
+
+
+@dataclass(frozen=True)
+class NextNumbers:
+    """Mean and standard deviation of each number in the training part.
+
+    error: the root mean square error of each on the validation part, in its standard deviations; 1 before that was
+    seen. threshold: the surprise that one step in a thousand of the validation part goes beyond; None: not known.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    error: tuple[float, ...]
+    threshold: float | None = None
+
+    architecture = "many-to-many"
+    output = "numbers"
+    targets: ClassVar[Targets] = "each"
+    crf = False
+
+    def __post_init__(self) -> None:
+        parts = (self.mean, self.deviation, self.error, (self.threshold or 0.0,))
+        if (
+            len({len(part) for part in parts[:3]}) > 1
+            or not self.mean
+            or not np.isfinite(np.concatenate(parts)).all()
+        ):
+            raise DataError("what the model knows of its numbers is damaged", expected="means and deviations")
+        if min(*self.deviation, *self.error) <= 0 or (self.threshold is not None and self.threshold <= 0):
+            raise DataError("what the model knows of its numbers is damaged", expected="deviations above 0")
+
+    @property
+    def n_y(self) -> int:
+        """How many numbers a step."""
+        return len(self.mean)
+
+    def encode(self, y: Any, steps: int, place: Place | None = None) -> F64:
+        """[steps, n_y] standardised; NaN where nothing is asked. Raises DataError for another shape, or infinity."""
+        values = np.asarray(y, dtype=np.float64)
+        if values.shape != (steps, self.n_y) or np.isinf(values).any():
+            raise DataError(
+                f"what follows has the shape {values.shape}",
+                file=place.file if place else None,
+                line=place.line if place else None,
+                expected=f"{steps} steps of {self.n_y} finite numbers",
+            )
+        return (values - np.array(self.mean)) / np.array(self.deviation)
+
+    def settle(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> NextNumbers:
+        """How far off a validation part shows the answers to be, and what is rare there."""
+        off = np.concatenate(y) - np.concatenate(answers)  # [steps, n_y]
+        off = off[~np.isnan(off).any(axis=1)]
+        if not len(off):
+            return self
+        error = np.maximum(np.sqrt((off**2).mean(axis=0)), SMALLEST)
+        surprise = 0.5 * ((off / error) ** 2).sum(axis=1)
+        threshold = max(float(np.quantile(surprise, USUAL, method="higher")), SMALLEST)
+        return replace(self, error=tuple(error.tolist()), threshold=threshold)
+
+    def values(self, answer: Floats) -> F64:
+        """[T, n_y] in the person's units: row t foretells step t + 1."""
+        return answer.astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
+
+    def surprise(self, answer: Floats, x: Any) -> F64:
+        """[T] nats by which what was seen is less probable than what was foretold; NaN for the first step.
+
+        Half the squared distance in units of the usual error: a normal distribution around each answer.
+        """
+        seen = np.asarray(x, dtype=np.float64)
+        off = (seen[1:] - self.values(answer)[:-1]) / (np.array(self.deviation) * np.array(self.error))
+        return np.concatenate([[np.nan], 0.5 * (off**2).sum(axis=1)])
+
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+        """The highest surprise, its step, and the surprise of each step; in the record the anomalies, and what is
+        foretold for the step to come. Steps count from 1."""
+        surprise = self.surprise(answer, steps)
+        told = surprise[1:]
+        at = int(told.argmax()) + 2 if len(told) else None
+        highest = float(told.max()) if len(told) else None
+        record: dict[str, Any] = {
+            "surprise": [None, *told.tolist()],
+            "highest": highest,
+            "step": at,
+            "next": self.values(answer)[-1].tolist(),
+        }
+        if self.threshold is not None:
+            beyond = np.flatnonzero(told > self.threshold)
+            beyond = beyond[np.argsort(-told[beyond], kind="stable")]
+            record |= {
+                "threshold": self.threshold,
+                "score": None if highest is None else highest / self.threshold,
+                "anomalies": (beyond + 2).tolist(),
+            }
+        shown = " ".join(["-", *(f"{nats:.4g}" for nats in told.tolist())])
+        return Answer("-\t-\t-" if highest is None else f"{highest:.4g}\t{at}\t{shown}", record)
+
+    def blank(self) -> Answer:
+        """The answer to a series without steps."""
+        return Answer("", {"surprise": [], "highest": None, "step": None, "next": None})
+
+    def metrics(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """loss (half the squared error, standardised), mae, rmse and r2 of the next step, mae_last (that of saying the
+        last value again), surprise (nats a step); anomalies: the share of steps beyond the threshold."""
+        truth, told, last = (np.concatenate(rows) for rows in zip(*map(_pairs, y, answers), strict=True))
+        if not len(truth):
+            raise DataError("no step has one behind it", expected="series of two steps or more")
+        deviation, mean = np.array(self.deviation), np.array(self.mean)
+        score = measure.score(truth * deviation + mean, told * deviation + mean)
+        surprise = 0.5 * (((truth - told) / np.array(self.error)) ** 2).sum(axis=1)
+        known = ~np.isnan(last).any(axis=1)
+        found = {
+            "loss": 0.5 * float(((truth - told) ** 2).mean()),
+            "mae": score.mean_mae,
+            "rmse": score.mean_rmse,
+            "r2": score.mean_r2,
+            "mae_last": float((np.abs(truth - last)[known] * deviation).mean()) if known.any() else None,
+            "surprise": float(surprise.mean()),
+        }
+        if self.threshold is not None:
+            found["anomalies"] = float((surprise > self.threshold).mean())
+        return found
+
+    def describe(self) -> str:
+        """For people."""
+        return f"the next step, {self.n_y} number{'s' if self.n_y > 1 else ''}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What `next_numbers` reads."""
+        lists = {"mean": list(self.mean), "deviation": list(self.deviation), "error": list(self.error)}
+        return {**lists, "threshold": self.threshold}
+
+
+def _pairs(y: NDArray[Any], answer: Floats) -> tuple[F64, F64, F64]:
+    """The steps of a series of which something is asked: what came, what was foretold, and the step before (NaN where
+    that is not known)."""
+    last = np.concatenate([np.full((1, y.shape[1]), np.nan), y[:-1]])
+    asked = ~np.isnan(y).any(axis=1)
+    return y[asked], answer[asked].astype(np.float64), last[asked]
+
+
+def next_numbers(value: Mapping[str, Any]) -> NextNumbers:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    keys = ("mean", "deviation", "error")
+    threshold = value.get("threshold")
+    if (
+        set(value) != {*keys, "threshold"}
+        or not all(isinstance(value[key], list) for key in keys)
+        or not all(type(number) in (int, float) for key in keys for number in value[key])
+        or type(threshold) not in (int, float, type(None))
+    ):
+        raise DataError("what the model knows of its numbers is damaged", expected=", ".join(keys))
+    mean, deviation, error = (tuple(map(float, value[key])) for key in keys)
+    return NextNumbers(mean, deviation, error, None if threshold is None else float(threshold))
+
+
+def learn_next_numbers(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> NextNumbers:
+    """Mean and deviation of each number of a step. Raises what `learn_numbers` raises."""
+    found, _ = learn_numbers(examples, data)
+    return NextNumbers(found.mean, found.deviation, (1.0,) * found.n_x)

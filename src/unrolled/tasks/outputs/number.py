@@ -1,0 +1,150 @@
+"""The output `number`: one or more reals for the whole sequence, with an interval; the lecture's many-to-one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.errors import DataError
+from unrolled.tasks.metrics import regression as measure
+from unrolled.core.types import Answer, Example, Place, Targets
+
+Floats = NDArray[np.floating[Any]]
+SHARE = 0.9  # of new values that the interval is to hold
+
+
+@dataclass(frozen=True)
+class Number:
+    """Mean and standard deviation of each number in the training part, and the half width of its interval of 90%
+    (in the person's own units; () before the validation part was seen, or where it was too small)."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    half_width: tuple[float, ...] = ()
+
+    architecture = "many-to-one"
+    output = "numbers"
+    targets: ClassVar[Targets] = "one"
+    crf = False
+
+    def __post_init__(self) -> None:
+        numbers = [*self.mean, *self.deviation, *self.half_width]
+        lengths = {len(self.mean), len(self.deviation), len(self.half_width) or len(self.mean)}
+        if len(lengths) > 1 or not self.mean or not np.isfinite(numbers).all() or min(self.deviation) <= 0:
+            raise DataError("what the model knows of its numbers is damaged", expected="means and deviations")
+
+    @property
+    def n_y(self) -> int:
+        """How many numbers."""
+        return len(self.mean)
+
+    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.float64]:
+        """[n_y] standardised."""
+        values = np.asarray(y, dtype=np.float64)
+        if values.shape != (self.n_y,) or not np.isfinite(values).all():
+            raise DataError(
+                f"{list(values.reshape(-1))[:4]} to be learnt",
+                file=place.file if place else None,
+                line=place.line if place else None,
+                expected=f"{self.n_y} numbers",
+            )
+        return (values - np.array(self.mean)) / np.array(self.deviation)
+
+    def settle(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> Number:
+        """The interval that a validation part asks for (split conformal prediction)."""
+        errors = np.abs(np.stack(y) - np.concatenate(answers)) * np.array(self.deviation)  # [N, n_y]
+        half = [measure.interval(errors[:, i], SHARE) for i in range(self.n_y)]
+        return replace(self, half_width=tuple(half) if np.isfinite(half).all() else ())
+
+    def values(self, answer: Floats) -> NDArray[np.float64]:
+        """[n_y] in the person's units."""
+        return answer[-1].astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
+
+    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+        """The numbers, separated by spaces; in the record the interval too."""
+        values = self.values(answer).tolist()
+        record: dict[str, Any] = {"value": values if len(values) > 1 else values[0]}
+        if self.half_width:
+            pairs = [[v - h, v + h] for v, h in zip(values, self.half_width, strict=True)]
+            record |= {"interval": pairs if len(pairs) > 1 else pairs[0], "share": SHARE}
+        return Answer(" ".join(f"{value:.6g}" for value in values), record)
+
+    def blank(self) -> Answer:
+        """The answer to a blank line."""
+        return Answer("", {"value": None})
+
+    def metrics(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """loss (half the squared error, standardised), mae, rmse, r2; coverage of the interval, where there is one."""
+        deviation = np.array(self.deviation)
+        truth = np.stack(y) * deviation + np.array(self.mean)  # [N, n_y]
+        guessed = np.stack([self.values(answer) for answer in answers])
+        score = measure.score(truth, guessed)
+        found = {
+            "loss": 0.5 * float((((truth - guessed) / deviation) ** 2).mean()),
+            "mae": score.mean_mae,
+            "rmse": score.mean_rmse,
+            "r2": score.mean_r2,
+        }
+        if self.half_width:
+            found["coverage"] = float(measure.coverage(truth, guessed, np.array(self.half_width)).mean())
+        return found
+
+    def describe(self) -> str:
+        """For people."""
+        return f"{self.n_y} number{'s' if self.n_y > 1 else ''}, mean " + ", ".join(
+            f"{m:.4g} ({d:.4g})" for m, d in list(zip(self.mean, self.deviation, strict=True))[:4]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What `number` reads."""
+        return {
+            "mean": list(self.mean),
+            "deviation": list(self.deviation),
+            "half_width": list(self.half_width),
+        }
+
+
+def number(value: Mapping[str, Any]) -> Number:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    keys = ("mean", "deviation", "half_width")
+    parts = [value.get(key) for key in keys]
+    if set(value) != set(keys) or not all(
+        isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in parts
+    ):
+        raise DataError("what the model knows of its numbers is damaged", expected=", ".join(keys))
+    return Number(*(tuple(map(float, value[key])) for key in keys))
+
+
+def learn_number(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Number:
+    """Mean and deviation of what is to be learnt."""
+    rows: list[Any] = []
+    for example in examples:
+        rows.append(example.y)
+        if len(rows[-1]) != len(rows[0]):
+            place = example.place
+            what = f"{len(rows[-1])} numbers to be learnt"
+            raise DataError(what, file=place.file, line=place.line, expected=f"{len(rows[0])}")
+        if not np.isfinite(rows[-1]).all():
+            what = f"{rows[-1][:4]} to be learnt"
+            raise DataError(what, file=example.place.file, line=example.place.line, expected="finite numbers")
+    if not rows:
+        raise DataError("no examples")
+    values = np.array(rows, dtype=np.float64)  # [N, n_y]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = values.mean(axis=0), values.std(axis=0)
+    if not np.isfinite([mean, deviation]).all():
+        raise DataError("the numbers to be learnt are too large to be squared", expected="another unit")
+    constant = deviation <= 1e-12 * np.abs(mean)  # but for rounding
+    if constant.all():
+        raise DataError("the number to be learnt is always the same", expected="one that varies")
+    deviation = np.where(constant, 1.0, deviation)  # one of several: its mean is easily learnt
+    return Number(tuple(mean.tolist()), tuple(deviation.tolist()))

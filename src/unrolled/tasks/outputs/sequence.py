@@ -1,0 +1,296 @@
+"""The output `sequence`: a text with a length of its own; the lecture's many-to-many with T_x != T_y, translation.
+
+An encoder-decoder writes it token by token; what is known of an x are the candidates that a search found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.models.decoding.beam_search import Hypothesis, Search, search
+from unrolled.models.decoding.forced_decoding import follow
+from unrolled.models.decoding.sampling import Settings, sample_rows
+from unrolled.models.engines import Decoder
+from unrolled.core.errors import DataError, UsageError
+from unrolled.tasks.inputs.tokens import Reading, both_ends, describe, learn_reading
+from unrolled.tasks.metrics.bleu import score
+from unrolled.tasks.metrics.edit_distance import character_errors, total
+from unrolled.core.types import Answer, Example, Integers, Place, Targets
+from unrolled.data.text.vocabulary import EOS, UNK, Coverage
+
+SHORTEST = 8  # of a shorter x no ratio of lengths is learnt
+ROOM = 1.5  # times the longest y for its x that training has
+
+
+USUAL = Search()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How an answer is to be found and told.
+
+    search: see decode.beam.  temperature: draw instead of searching, `search.nbest` times; seed: of the chance.
+    scores, alignment: told with text answers too.  copy_unknown: `<UNK>` may be written, and is replaced by the token
+    of x that is attended to most, or by what `dictionary` has for that.  Raises UsageError for a temperature that is
+    none.
+    """
+
+    search: Search = USUAL
+    temperature: float | None = None
+    seed: int = 0
+    scores: bool = False
+    alignment: bool = False
+    copy_unknown: bool = False
+    dictionary: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None:
+            Settings(self.temperature)
+
+
+PLAIN = Wish()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An answer found. attended: for each of its ids the step of x that it attended to most; empty where that was not
+    asked for."""
+
+    hypothesis: Hypothesis
+    attended: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of one x: candidates, best first; nats and tokens of the true y where it was given."""
+
+    candidates: tuple[Candidate, ...]
+    nats: float = math.nan
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """How y is read and written. ratio: the most ids that training has for each unit of `size` of an x; longest: the
+    most that it has at all: so long an answer may become."""
+
+    reading: Reading
+    ratio: float
+    longest: int
+    about: str = ""
+
+    architecture = "encoder-decoder"
+    output = "classes"
+    targets: ClassVar[Targets] = "own"
+    crf = False
+
+    def __post_init__(self) -> None:
+        if not (0 < self.ratio < math.inf and self.longest > 0):
+            raise DataError("what the model learnt of its answers is damaged", expected="lengths above 0")
+
+    @property
+    def n_y(self) -> int:
+        """How many tokens it can write, `<UNK>` and `<EOS>` among them."""
+        return len(self.reading.vocabulary)
+
+    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+        """[T_y] ids, closed by `<EOS>`."""
+        return np.append(self.reading.encode(y).astype(np.int64), EOS)
+
+    def limit(self, size: int) -> int:
+        """The most ids of an answer to an x of this size."""
+        return min(math.ceil(ROOM * self.ratio * max(size, SHORTEST)), 4 * self.longest) + SHORTEST
+
+    def settle(
+        self, y: Sequence[NDArray[Any]], answers: Sequence[Any], weights: Mapping[str, Any]
+    ) -> Sequences:
+        """Nothing is to be settled."""
+        return self
+
+    def find(
+        self, decoder: Decoder, x: NDArray[Any], lengths: Integers, sizes: Sequence[int], wish: Wish
+    ) -> list[Found]:
+        """Answers to sequences side by side; sizes: of each x, see `size`."""
+        state = decoder.begin(x, lengths)
+        limits = np.array([self.limit(size) for size in sizes])
+        if wish.temperature is None:
+            banned = () if wish.copy_unknown else (UNK,)
+            found = search(decoder, state, limits, replace(wish.search, stop=EOS, banned=banned))
+        else:
+            found = _drawn(decoder, state, limits, wish)
+        flat = [(row, one) for row, several in enumerate(found) for one in several]
+        aligned = wish.alignment or (wish.copy_unknown and any(UNK in one.ids for _, one in flat))
+        attended: list[tuple[int, ...]] = [()] * len(flat)
+        if aligned:
+            rows = np.array([row for row, _ in flat], np.int64)
+            paths = follow(decoder, decoder.take(state, rows), [one.ids for _, one in flat])
+            attended = [tuple(path.weights.argmax(1).tolist()) if path.weights.size else () for path in paths]
+        candidates: list[list[Candidate]] = [[] for _ in found]
+        for (row, one), steps in zip(flat, attended, strict=True):
+            candidates[row].append(Candidate(one, steps))
+        return [Found(tuple(several)) for several in candidates]
+
+    def cost(
+        self, decoder: Decoder, x: NDArray[Any], lengths: Integers, y: Sequence[NDArray[Any]]
+    ) -> list[tuple[float, int]]:
+        """Nats of each true y, its closing token among them, and how many tokens that are."""
+        paths = follow(decoder, decoder.begin(x, lengths), [own.tolist() for own in y])
+        return [(-float(path.log_probs.sum()), len(path.log_probs)) for path in paths]
+
+    def tokens(self, candidate: Candidate, steps: Sequence[str], wish: Wish) -> list[str]:
+        """The tokens of a candidate, unknown ones replaced where that is wished."""
+        names = [self.reading.vocabulary.name(number) for number in candidate.hypothesis.ids]
+        if not wish.copy_unknown or not candidate.attended:
+            return names
+        for place, number in enumerate(candidate.hypothesis.ids):
+            if number == UNK and candidate.attended[place] < len(steps):
+                copied = steps[candidate.attended[place]]
+                names[place] = wish.dictionary.get(copied, copied)
+        return names
+
+    def told(self, found: Found, steps: Any, wish: Wish) -> Answer:
+        """Candidates as text, a line each (after several an empty one), and as a record."""
+        words = [step for step in steps if isinstance(step, str)]  # numbers have no words
+        records = [self._record(one, words, wish) for one in found.candidates]
+        lines = [_line(record, wish) for record in records]
+        text = lines[0] if wish.search.nbest == 1 and lines else "".join(line + "\n" for line in lines)
+        several = {"nbest": records} if wish.search.nbest > 1 else {}
+        return Answer(text, {**(records[0] if records else {"text": ""}), **several})
+
+    def _record(self, candidate: Candidate, words: Sequence[str], wish: Wish) -> dict[str, Any]:
+        one, tokens = candidate.hypothesis, self.tokens(candidate, words, wish)
+        record: dict[str, Any] = {
+            "text": self.reading.join(tokens),
+            "log_probability": one.log_probability,
+            "score": one.score,
+            "tokens": tokens,
+        }
+        if not one.closed:
+            record["cut"] = True  # it had no end before the limit
+        if wish.alignment:
+            record["alignment"] = [[x, y] for y, x in enumerate(candidate.attended)]
+        return record
+
+    def answer(self, answer: Any, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+        """As `told`, of what a plain wish found."""
+        return self.told(answer, steps, PLAIN)
+
+    def blank(self) -> Answer:
+        """The answer to a blank line."""
+        return Answer("", {"text": ""})
+
+    def metrics(
+        self, y: Sequence[Any], answers: Sequence[Found], weights: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """loss (nats a token), perplexity, exact (share of texts), token_error_rate, cer, and what `metrics.bleu` has;
+        y are texts."""
+        nats, tokens = sum(one.nats for one in answers), sum(one.tokens for one in answers)
+        loss = nats / max(1, tokens)
+        said = [self._best(one) for one in answers]
+        truth = [text.lower() if self.reading.lower else text for text in y]
+        pairs = list(zip(truth, said, strict=True))
+        return {
+            "loss": loss,
+            "perplexity": math.exp(min(loss, 700.0)),
+            "exact": sum(a == b for a, b in pairs) / max(1, len(pairs)),
+            "token_error_rate": total((self.reading.split(a), self.reading.split(b)) for a, b in pairs).rate,
+            "cer": character_errors(pairs).rate,
+            **score(truth, said),
+        }
+
+    def _best(self, found: Found) -> str:
+        return self.reading.text(found.candidates[0].hypothesis.ids) if found.candidates else ""
+
+    def describe(self) -> str:
+        """For people."""
+        return f"to be written: {self.about}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What `sequences` reads."""
+        return {
+            "reading": self.reading.to_json(),
+            "ratio": self.ratio,
+            "longest": self.longest,
+            "about": self.about,
+        }
+
+
+def size(x: Any) -> int:
+    """How long an x is, whatever it is cut into: characters of a text, tokens of a sentence, steps of numbers."""
+    return len(x)
+
+
+def _drawn(decoder: Decoder, state: Any, limits: Integers, wish: Wish) -> list[list[Hypothesis]]:
+    """`nbest` samples of each sequence; each has chance of its own."""
+    count = wish.search.nbest
+    rows = np.repeat(np.arange(len(limits)), count)
+    rngs = [np.random.default_rng((wish.seed, draw)) for _ in limits for draw in range(count)]
+    settings = Settings(wish.temperature or 0.0, banned=() if wish.copy_unknown else (UNK,), stop=EOS)
+    drawn = sample_rows(decoder, decoder.take(state, rows), rngs, limits[rows], settings)
+    made = [Hypothesis(one.ids, one.log_probability, one.log_probability, one.closed) for one in drawn]
+    return [made[start : start + count] for start in range(0, len(made), count)]
+
+
+def _line(record: Mapping[str, Any], wish: Wish) -> str:
+    """A candidate as one line: its score, its text, what it attended to (`x-y`, counted from 0), as far as wished."""
+    parts = [f"{record['score']:.4f}"] if wish.scores else []
+    parts.append(" ".join(record["text"].splitlines()))
+    parts += [" ".join(f"{x}-{y}" for x, y in record["alignment"])] if wish.alignment else []
+    return "\t".join(parts)
+
+
+def sequences(value: Mapping[str, Any]) -> Sequences:
+    """What `to_json` gave; raises DataError where it is damaged."""
+    ratio, longest, about = value.get("ratio"), value.get("longest"), value.get("about")
+    if (
+        set(value) != {"reading", "ratio", "longest", "about"}
+        or not isinstance(ratio, float | int)
+        or type(longest) is not int
+        or not isinstance(about, str)
+    ):
+        raise DataError("what the model learnt of its answers is damaged", expected="reading, ratio, longest")
+    return Sequences(Reading.from_json(value["reading"]), float(ratio), longest, about)
+
+
+def learn_sequence(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Sequences:
+    """The vocabulary of the y of some examples, and how long they are. Two passes over what was kept of them."""
+    unit = data.target_unit or data.unit or "word"
+    lengths: list[tuple[int, str]] = []
+
+    def texts() -> Iterator[Any]:
+        for example in examples:
+            lengths.append((size(example.x), str(example.y)))
+            yield from both_ends(example) if data.shared else (example.y,)
+
+    reading, coverage = learn_reading(texts(), unit, data.lower, data.vocab_size)
+    counted = [(len(reading.encode(text)) + 1, steps) for steps, text in lengths]
+    ratio = max(ids / max(steps, SHORTEST) for ids, steps in counted)
+    return Sequences(reading, ratio, max(ids for ids, _ in counted), _about(reading, coverage))
+
+
+def _about(reading: Reading, coverage: Coverage) -> str:
+    return describe(reading.vocabulary, coverage, reading.unit, reading.lower)
+
+
+def read_dictionary(lines: Iterable[tuple[int, str]], file: object) -> dict[str, str]:
+    """A person's own words: a token of x, a tab, what is to be written for it. Raises DataError for another line."""
+    found: dict[str, str] = {}
+    for number, line in lines:
+        if not line.strip():
+            continue
+        word, tab, other = line.partition("\t")
+        if not tab or not word.strip() or "\t" in other:
+            raise DataError(
+                "not a pair of words", file=file, line=number, expected="WORD, a tab, and its translation"
+            )
+        found[word.strip()] = other.strip()
+    if not found:
+        raise UsageError("has no words", file=file, expected="WORD, a tab, and its translation")
+    return found

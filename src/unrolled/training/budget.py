@@ -1,0 +1,197 @@
+"""The plan of a training: how many steps the budget holds, on how many threads, how often to validate.
+
+At most 5% of a budget goes into measuring the speed; then the plan is frozen. Memory is estimated before it is asked
+for, and a request that cannot fit is refused with the estimate.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unrolled.models import native
+from unrolled.nn.architectures import Network
+from unrolled.core.config import TrainConfig
+from unrolled.core.errors import UsageError
+from unrolled.nn.kernels.dispatch import rivals
+from unrolled.core.system import cores, memory_left
+from unrolled.models.network_spec import NetworkSpec, parameters
+from unrolled.training.loop import Plan, Problem, begin, dropouts_of, set_rate, step
+from unrolled.core.types import Batch
+
+MEASURING = 0.04  # share of the budget that may go into measuring
+WASTE = 0.03  # share of the budget kept back for checkpoints and noise
+VALIDATING = 0.05  # share of the budget for reading the validation part
+ENDING = 1.0  # seconds to write the model and leave
+STRATA = 8  # batches timed, one of each size class
+FEWEST = 3  # steps that a measurement takes at least
+CLEARLY = 0.95  # of a step's time is what another way must stay below: less is noise
+FORWARD = 0.4  # cost of a token forward, as a share of its cost forward and back
+BASE_BYTES = 300 << 20  # what torch loads and keeps while it trains, a checkpoint being written, the data
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How long a step takes, in seconds, and what it works on, in padded tokens, on average."""
+
+    seconds: float
+    tokens: float
+    threads: int
+    kernel: str
+
+
+def make_plan(
+    problem: Problem,
+    network: Network,
+    config: TrainConfig,
+    valid_tokens: int,
+    *,
+    began: float,
+    timed: bool = False,
+) -> Plan:
+    """Settle the plan. A plan by epochs alone depends on nothing that was measured (measured only if `timed`).
+
+    began: when a budget of minutes began, by time.monotonic().
+    Raises UsageError where the minutes are too few for a single step.
+    """
+    if config.minutes is None:
+        measure = measure_speed(problem, network, config, 4.0) if timed else None
+        return _by_epochs(problem, config, valid_tokens, measure)
+    budget = config.minutes * 60
+    measure = measure_speed(problem, network, config, min(MEASURING * budget, 12.0))
+    reading = FORWARD * measure.seconds / measure.tokens
+    times = max(2, min(20, int(VALIDATING * budget / max(1e-9, reading * valid_tokens))))
+    limit = max(1, min(valid_tokens, int(VALIDATING * budget / times / reading)))
+    showing = _sampling_seconds(problem, network)
+    spent = time.monotonic() - began
+    left = budget * (1 - WASTE) - spent - ENDING - times * (limit * reading + showing)
+    steps = int(left / measure.seconds)
+    if steps < 1:
+        raise UsageError(
+            f"{config.minutes:g} minutes are too short: a step takes {measure.seconds:.2f} s here, "
+            f"and {spent:.0f} s went into reading the data",
+            hint="more --minutes, or a smaller --hidden",
+        )
+    needed = len(problem.epoch(0)) * config.epochs if config.epochs else steps
+    seconds = min(steps, needed) * measure.seconds
+    return Plan(steps, config.epochs, times, limit, measure.threads, measure.kernel, seconds)
+
+
+def _by_epochs(problem: Problem, config: TrainConfig, valid_tokens: int, measure: Measure | None) -> Plan:
+    epochs = config.epochs or 1
+    seconds, times = 0.0, max(epochs, min(10, 3 * epochs))
+    if measure:
+        steps = len(problem.epoch(0)) * epochs
+        seconds = measure.seconds * (steps + times * FORWARD * valid_tokens / measure.tokens)
+    threads = config.threads or cores()
+    return Plan(None, epochs, times, valid_tokens, threads, native.running(), seconds)
+
+
+def _sampling_seconds(problem: Problem, network: Network) -> float:
+    """What it takes to show a sample, as is done at each validation."""
+    begun = time.monotonic()
+    if problem.sample is not None:
+        problem.sample({name: weight.detach().numpy() for name, weight in network.weights().items()})
+    return time.monotonic() - begun
+
+
+def measure_speed(problem: Problem, network: Network, config: TrainConfig, seconds: float) -> Measure:
+    """Time real steps, on a copy, on batches of every size the first epoch has; on one thread too where unsettled, and
+    on torch's own layer where it has one."""
+    until = time.monotonic() + seconds
+    epoch = problem.epoch(0)
+    batches, assembling = _strata(epoch), _assembling_seconds(epoch)
+    counts = [config.threads] if config.threads else sorted({cores(), 1}, reverse=True)
+    trials = [(count, native.running()) for count in counts]
+    trials += [(0, name) for name in rivals(network.spec.the_cell)]  # 0: as many as were quickest
+    best: Measure | None = None
+    for number, (count, kernel) in enumerate(trials):
+        left = until - time.monotonic()
+        if best is not None and left < FEWEST * best.seconds:
+            break  # steps so long that another measurement would eat the budget
+        threads = count or (best.threads if best else 1)
+        with native.using(kernel):
+            measure = _time(problem, network, config, batches, threads, left / (len(trials) - number))
+        best = measure if best is None or measure.seconds < CLEARLY * best.seconds else best
+    assert best is not None
+    torch.set_num_threads(best.threads)
+    return Measure(best.seconds + assembling, best.tokens, best.threads, best.kernel)
+
+
+def _time(
+    problem: Problem,
+    network: Network,
+    config: TrainConfig,
+    batches: list[Batch],
+    threads: int,
+    seconds: float,
+) -> Measure:
+    torch.set_num_threads(threads)
+    progress = begin(copy.deepcopy(network), config)
+    dropouts = dropouts_of(config)
+    set_rate(progress, config, 0.0)
+    begun = time.monotonic()
+    step(problem, progress, batches[0], dropouts, config)  # the first one allocates
+    times: list[float] = []
+    for batch in itertools.cycle(batches):
+        progress.state = None
+        at = time.monotonic()
+        step(problem, progress, batch, dropouts, config)
+        times.append((time.monotonic() - at) / _steps(batch))
+        if time.monotonic() - begun + times[-1] * _steps(batch) > seconds:
+            break
+    mean = statistics.fmean(_steps(batch) for batch in batches)
+    return Measure(statistics.median(times) * mean, mean, threads, native.running())
+
+
+def _steps(batch: Batch) -> int:
+    """Padded tokens or steps of time, whatever is asked of them: one answer a sequence, or one a step."""
+    return batch.x.shape[0] * batch.x.shape[1]
+
+
+def _assembling_seconds(epoch: Sequence[Batch]) -> float:
+    """What it takes to put a batch together, in the order of training."""
+    count = min(FEWEST * STRATA, len(epoch))
+    begun = time.monotonic()
+    for index in range(count):
+        epoch.__getitem__(index)
+    return (time.monotonic() - begun) / count
+
+
+def _strata(epoch: Sequence[Batch]) -> list[Batch]:
+    """Batches of an epoch that stand for its sizes: the middles of `STRATA` classes, from both ends inwards."""
+    chosen = np.unique(np.linspace(0, len(epoch) - 1, 20 * STRATA).astype(int))
+    by_size = sorted(chosen, key=lambda index: epoch[int(index)].x.size)
+    middles = ((np.arange(STRATA) + 0.5) * len(by_size) / STRATA).astype(int)
+    from_outside = np.array([0, 7, 1, 6, 2, 5, 3, 4])  # so that any first few stand for all
+    return [epoch[int(by_size[middle])] for middle in middles[from_outside]]
+
+
+def refuse_too_large(spec: NetworkSpec, config: TrainConfig, tokens: float) -> None:
+    """Raise UsageError where training would take more memory than this process may still have."""
+    needed, left = estimate_bytes(spec, config, tokens), memory_left()
+    if needed > left:
+        raise UsageError(
+            f"training would take about {needed / 2**20:,.0f} MB more, and {left / 2**20:,.0f} MB can be had",
+            hint="a smaller --batch-size, --window or --hidden",
+        )
+
+
+def estimate_bytes(spec: NetworkSpec, config: TrainConfig, tokens: float) -> int:
+    """Memory that training will take, roughly: weights with their gradients, moments and copies, and a step of so
+    many tokens.
+
+    On top of what the process holds already: Python, NumPy, torch.
+    """
+    weights = 4 * parameters(spec) * (8 + bool(config.average))
+    gates = len(spec.the_cell.gates) * len(spec.directions) * spec.layers
+    # Gates and their gradients, inputs and states of each layer; logits, their softmax and gradient.
+    step = int(4 * tokens * (4 * gates * spec.n_a + 3 * spec.n_y))
+    return BASE_BYTES + weights + step

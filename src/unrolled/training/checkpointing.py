@@ -1,0 +1,173 @@
+"""Keeps a training run: checkpoints, metrics, signals, progress. What stands between the loop and the disk."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+from typing import Any
+
+import torch
+
+from unrolled.core.errors import DataError, Interrupted
+from unrolled.core.progress import Moment, Reporter
+from unrolled.training.run_folder import Checkpoint, Run, log_metrics, save_checkpoint
+from unrolled.training.loop import Position, Progress, Weights, put
+
+SAVE_SHARE = 0.02  # of the time may go into checkpoints
+SAVE_SECONDS = 10.0  # but never more often than this
+LOSS_SMOOTHING = 0.98  # of the loss that is shown
+
+
+class RunKeeper:
+    """A `train.Keeper` that writes to a run folder and tells a reporter."""
+
+    def __init__(
+        self,
+        run: Run,
+        reporter: Reporter,
+        sample: Callable[[Mapping[str, Any]], str] | None,
+        tokens: float,
+        first_step: int,
+    ) -> None:
+        self._run, self._reporter, self._sample, self._tokens = run, reporter, sample, tokens
+        self._started = self._saved = time.monotonic()
+        self._cost = 0.0
+        self._first_step = first_step
+        self._loss: float | None = None
+        self.signal: int | None = None
+
+    def step(self, progress: Progress, loss: float, share: float) -> None:
+        """Report, save when it is time, stop where a signal asked for it."""
+        at = progress.at
+        self._loss = loss if self._loss is None else self._loss + (1 - LOSS_SMOOTHING) * (loss - self._loss)
+        self._reporter.moment(self._moment(progress, share))
+        since = time.monotonic() - self._saved
+        if self.signal is not None or at.done or since > max(SAVE_SECONDS, self._cost / SAVE_SHARE):
+            self.save(progress)
+        if self.signal is not None and not at.done:
+            raise Interrupted("stopped", hint="--resume to go on")
+
+    def validated(self, progress: Progress, metrics: Mapping[str, float], share: float) -> None:
+        """Log the metrics and show them, with a sample by the weights that would be kept."""
+        at = progress.at
+        log_metrics(
+            self._run,
+            {"step": at.step, "epoch": at.epoch, **metrics, "seconds": time.monotonic() - self._started},
+        )
+        sample = (
+            self._sample(arrays(progress.average or dict(progress.network.named_parameters())))
+            if self._sample
+            else None
+        )
+        self._reporter.validated(self._moment(progress, share), metrics, sample)
+
+    def save(self, progress: Progress) -> None:
+        """Write a checkpoint, and remember what it cost."""
+        begun = time.monotonic()
+        save_checkpoint(self._run, to_checkpoint(progress))
+        self._saved = time.monotonic()
+        self._cost = self._saved - begun
+
+    def _moment(self, progress: Progress, share: float) -> Moment:
+        done = progress.at.step - self._first_step
+        seconds = max(1e-9, time.monotonic() - self._started)
+        return Moment(share, progress.at.step, self._loss or 0.0, done * self._tokens / seconds)
+
+
+@contextmanager
+def listening(keeper: RunKeeper) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the keeper to stop after the step at hand; a second one stops at once.
+
+    Signals come to the main thread alone; in another one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if keeper.signal is not None:
+            raise KeyboardInterrupt
+        keeper.signal = number
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def arrays(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Tensors as NumPy arrays of the same names (no copy on a CPU)."""
+    return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
+
+
+def to_checkpoint(progress: Progress) -> Checkpoint:
+    """Everything that the next step depends on, as arrays and plain JSON."""
+    tensors = {
+        f"weights.{name}": value for name, value in arrays(dict(progress.network.named_parameters())).items()
+    }
+    tensors |= {f"average.{name}": value for name, value in arrays(progress.average).items()}
+    tensors |= {f"best.{name}": value for name, value in arrays(progress.best).items()}
+    tensors |= arrays(flatten(progress.state))
+    for number, optimizer in enumerate(progress.optimizers):
+        for index, entry in optimizer.state_dict()["state"].items():
+            for key, value in entry.items():
+                tensors[f"optimizer.{number}.{index}.{key}"] = torch.as_tensor(value).cpu().numpy()
+    return Checkpoint(asdict(progress.at), tensors)
+
+
+def restore(checkpoint: Checkpoint, progress: Progress) -> None:
+    """Put a checkpoint back into a fresh `progress` of the same configuration."""
+    groups: dict[str, Weights] = {"weights": {}, "average": {}, "best": {}}
+    state: dict[str, torch.Tensor] = {}
+    optimizers: dict[int, dict[int, dict[str, torch.Tensor]]] = {}
+    for name, array in checkpoint.tensors.items():
+        kind, _, rest = name.partition(".")
+        value = torch.from_numpy(array.copy())
+        if kind in groups:
+            groups[kind][rest] = value
+        elif kind == "state":
+            state[name] = value
+        elif kind == "optimizer":
+            number, index, key = rest.split(".")
+            optimizers.setdefault(int(number), {}).setdefault(int(index), {})[key] = value
+        else:
+            raise DataError(f"the checkpoint has an unknown part '{kind}'")
+    put(progress.network, groups["weights"])
+    progress.average, progress.best = groups["average"], groups["best"]
+    progress.state = unflatten(state)
+    for number, optimizer in enumerate(progress.optimizers):
+        content = optimizer.state_dict()
+        optimizer.load_state_dict(
+            {"state": optimizers.get(number, {}), "param_groups": content["param_groups"]}
+        )
+    progress.at = Position(**checkpoint.counters)
+
+
+def flatten(state: Any, path: str = "state") -> dict[str, torch.Tensor]:
+    """The tensors of a carried state, nested tuples, by their path in it: `state.0.1` ..."""
+    if state is None:
+        return {}
+    if not isinstance(state, tuple):
+        return {path: state}
+    return {
+        key: leaf
+        for index, part in enumerate(state)
+        for key, leaf in flatten(part, f"{path}.{index}").items()
+    }
+
+
+def unflatten(tensors: Mapping[str, torch.Tensor], path: str = "state") -> Any:
+    """The nested tuples that `flatten` took apart; None where there are none."""
+    if path in tensors:
+        return tensors[path]
+    parts: list[Any] = []
+    while any(f"{key}.".startswith(f"{path}.{len(parts)}.") for key in tensors):
+        parts.append(unflatten(tensors, f"{path}.{len(parts)}"))
+    return tuple(parts) if parts else None

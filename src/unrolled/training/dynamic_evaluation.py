@@ -1,0 +1,46 @@
+"""Dynamic evaluation: a model that goes on learning from each stretch of a text after it was scored.
+
+Krause, Kahembwe, Murray and Renals 2017, arXiv 1709.07432v2, the form with plain gradient steps and a pull back to the
+trained weights. Each token is scored before anything is learnt from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from unrolled.nn.architectures import build
+from unrolled.datasets.token_batches import evaluation_batches
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.tasks.outputs.next_token import Tally
+from unrolled.datasets.token_store import Store
+from unrolled.training.loop import carry, detach, snapshot
+from unrolled.data.text.vocabulary import UNK
+
+WINDOW = 32  # tokens between two steps
+DECAY = 0.002  # share of the way back to the trained weights at each step
+CLIP = 1.0
+
+
+def tally_dynamically(spec: NetworkSpec, tensors: Mapping[str, Any], store: Store, lr: float) -> Tally:
+    """Score a data set with the weights learning at rate `lr`; the model on disk stays as it is."""
+    network = build(spec, tensors)
+    trained = snapshot(network)
+    network.eval()
+    nats, tokens, unknown, state = 0.0, 0, 0, None
+    for batch in evaluation_batches(store, 1, WINDOW, 0):
+        x, y, lengths = (torch.from_numpy(part) for part in (batch.x, batch.y, batch.lengths))
+        loss, count, state = network.loss(x, y, lengths, carry(state, batch.carry))
+        network.zero_grad(set_to_none=True)
+        (loss / max(1, count)).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                if weight.grad is not None:
+                    weight.add_(weight.grad, alpha=-lr).lerp_(trained[name], DECAY)
+        state = detach(state)
+        nats, tokens = nats + float(loss.detach()), tokens + count
+        unknown += int((batch.y == UNK).sum())
+    return Tally(nats, tokens, None, unknown)

@@ -1,0 +1,225 @@
+"""From a request to a model file: read, settle the plan, train, write. The same few steps for every task."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unrolled.models import model_file as modelfile, native
+from unrolled.core.version import __version__
+from unrolled.nn.architectures import build
+from unrolled.core.config import Config, to_json
+from unrolled.core.errors import Interrupted, UnrolledError, UsageError
+from unrolled.core.atomic_files import refuse_to_overwrite
+from unrolled.training.job import Job, Request
+from unrolled.training.checkpointing import RunKeeper, arrays, listening, restore
+from unrolled.core.system import peak_bytes, tune
+from unrolled.models.network_spec import parameters
+from unrolled.training.budget import make_plan, refuse_too_large
+from unrolled.core.progress import Reporter, counted, duration
+from unrolled.training.run_folder import CHECKPOINT, Run, open_run, save_plan
+from unrolled.tasks.presets import resolve_data
+from unrolled.training.loop import Plan, Progress, begin, train
+
+
+def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:
+    """Train and write the model; an interrupted run leaves the best so far. Returns what was written.
+
+    A finished run is left untouched by `resume`. Raises UsageError (something is in the way, a run that cannot be
+    resumed), DataError, StorageError, NonFiniteError, Interrupted.
+    """
+    config = resolve_data(request.config)
+    folder = request.out.with_name(request.out.name + ".run")
+    if not (request.resume and folder.exists()):
+        refuse_to_overwrite(request.out, force=request.force)
+    tune()
+    identity = _identity(config, request.data)
+    with open_run(folder, identity, resume=request.resume, force=request.force) as run:
+        finished = _finished(request.out, run)
+        if finished is not None:
+            reporter.note(f"{request.out} is finished already; left as it is")
+            return finished
+        if request.resume and run.checkpoint is None:
+            reporter.note("nothing to resume; starting afresh")
+        order = _fixed_order() if config.training.deterministic else nullcontext()
+        flushing = native.flushing_denormals(torch.get_num_threads())
+        with _leaving_nothing_useless(run), _memory_errors_told(), order, flushing:
+            try:
+                return _run(request, config, run, reporter)
+            finally:
+                reporter.close()
+
+
+def _finished(out: Path, run: Run) -> modelfile.ModelFile | None:
+    """The model where the run is done and has written it; None where there is work left.
+
+    A kill may have come between the last checkpoint and the model: then an earlier interruption's model is there.
+    """
+    if run.checkpoint is None or not run.checkpoint.counters["done"] or not out.exists():
+        return None
+    model = modelfile.load(out)
+    return model if model.notes.get("steps") == run.checkpoint.counters["step"] else None
+
+
+@contextmanager
+def _leaving_nothing_useless(run: Run) -> Iterator[None]:
+    """Where an error or Ctrl-C comes before the first checkpoint, the run folder goes: it holds nothing to resume."""
+    try:
+        yield
+    except (UnrolledError, KeyboardInterrupt):
+        if not (run.folder / CHECKPOINT).exists():
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _memory_errors_told() -> Iterator[None]:
+    """torch says with a RuntimeError that there is no memory; told as an error of ours."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise UsageError("out of memory", hint="a smaller --batch-size, --window or --hidden") from error
+
+
+@contextmanager
+def _fixed_order() -> Iterator[None]:
+    """torch refuses operations whose sums have no fixed order. Nothing asked of it on a CPU is one, and so it stays."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> modelfile.ModelFile:
+    job = request.prepare(config, run.folder / "data")
+    refuse_too_large(job.spec, job.config.training, job.step_size)
+    network = build(job.spec, seed=job.config.training.seed)
+    if run.plan is not None:
+        plan = Plan(**run.plan)
+    else:
+        began = request.beginning()
+        plan = make_plan(job.problem, network, job.config.training, job.valid_size, began=began)
+        save_plan(run, asdict(plan))
+    torch.set_num_threads(plan.threads)
+    describe(job, plan, reporter)
+    progress = begin(network, job.config.training)
+    if run.checkpoint is not None:
+        restore(run.checkpoint, progress)
+        reporter.note(f"resumed at step {progress.at.step:,}")
+    keeper = RunKeeper(run, reporter, job.problem.sample, job.step_size, progress.at.step)
+    write = _writer(request.out, job, progress)
+    with listening(keeper), native.using(plan.kernel):
+        try:
+            train(job.problem, progress, plan, job.config.training, keeper)
+        except Interrupted as stop:
+            write()
+            raise _stopped(keeper, request.out) from stop
+    model = write()
+    best = model.notes["validation_loss"]
+    reporter.note(
+        f"wrote {request.out}" + (f" (validation loss {best:.4f} {job.unit})" if best is not None else "")
+    )
+    return model
+
+
+def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, Any]:
+    """What must be the same for a run to be resumed to the bit."""
+    return {
+        "configuration": to_json(config),
+        "data": dict(data),
+        "versions": {"unrolled": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        "instruction set": torch.backends.cpu.get_cpu_capability(),
+        "kernel": native.running(),
+    }
+
+
+def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
+    """Say what is about to happen."""
+    spec, training = job.spec, job.config.training
+    for line in job.about:
+        reporter.note(line)
+    ends = (
+        f"embedding {spec.embedding}"
+        if spec.embedding
+        else "one-hot input"
+        if spec.ids
+        else f"{spec.n_x} inputs"
+    )
+    ends += f", a convolution of {spec.front_size} in front" if spec.front != "none" else ""
+    ends += f", {spec.neighbours} units for neighbours" if spec.neighbours else ""
+    ways = ", both directions" if spec.bidirectional else ""
+    reporter.note(
+        f"{spec.layers} x {spec.n_a} {spec.cell}{ways}, {ends}{', tied' if spec.tie else ''}, "
+        f"dropout {training.dropout:g}: {parameters(spec):,} parameters"
+    )
+    size = counted(plan.steps, "step") if plan.steps else counted(plan.epochs or 0, "epoch")
+    time = f", about {duration(plan.seconds)}" if plan.seconds else ""
+    reporter.note(f"{size} of {job.step} on {counted(plan.threads, 'thread')}{time}")
+
+
+def _writer(out: Path, job: Job, progress: Progress) -> Any:
+    """A function that writes the model as it is best at the moment, and returns it."""
+
+    def write() -> modelfile.ModelFile:
+        at = progress.at
+        weights = arrays(progress.best or progress.average or dict(progress.network.named_parameters()))
+        notes = {
+            "steps": at.step,
+            "validation_loss": at.best_loss if job.problem.validation is not None else None,
+            **job.notes,
+            "versions": {
+                "unrolled": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+        learnt = job.learnt(weights)
+        model = modelfile.ModelFile(
+            job.config.task, job.spec.to_json(), learnt, to_json(job.config), notes, weights
+        )
+        modelfile.save(out, model, force=True)
+        return model
+
+    return write
+
+
+def _stopped(keeper: RunKeeper, out: Path) -> Interrupted:
+    stopped = Interrupted(
+        f"stopped; the best so far is in {out}", hint="the same command with --resume to go on"
+    )
+    stopped.exit_code = 128 + (keeper.signal or signal.SIGINT)
+    return stopped
+
+
+def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
+    """What `fit` would do, measured on real steps: the plan, parameters, memory and time. Writes nothing that stays."""
+    config = resolve_data(request.config)
+    tune()
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder, _memory_errors_told():
+        job = request.prepare(config, Path(folder))
+        refuse_too_large(job.spec, job.config.training, job.step_size)
+        network, began = build(job.spec, seed=job.config.training.seed), request.beginning()
+        training = job.config.training
+        plan = make_plan(job.problem, network, training, job.valid_size, began=began, timed=True)
+        describe(job, plan, reporter)
+    return {
+        "plan": asdict(plan),
+        "parameters": parameters(job.spec),
+        "memory_bytes": peak_bytes(),
+        "seconds": time.monotonic() - began + plan.seconds,
+    }

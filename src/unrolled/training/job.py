@@ -1,0 +1,58 @@
+"""What a training is made of, whatever the task: a `Job`, which `fit` runs, and a `Request`, of which it is made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unrolled.core.config import Config
+from unrolled.core.system import process_age
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.training.loop import Problem
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task and its data, ready to train.
+
+    config: without blanks.  spec: the network.  problem: what the loop is given.  valid_size, step_size: tokens (or
+    steps of time) of the validation part, and of a training step, padding and all.  about: lines for people.  step: a
+    training step for people, `32 x 64`.  unit: of the loss, for people.  learnt: what the model file keeps besides
+    weights, made of the final weights.  notes: facts for the model file.
+    """
+
+    config: Config
+    spec: NetworkSpec
+    problem: Problem
+    valid_size: int
+    step_size: float
+    about: tuple[str, ...]
+    step: str
+    unit: str
+    learnt: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    notes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked of `train`: the configuration (blanks allowed), the data, and where the model goes.
+
+    data: fingerprints of the parts, which a resumed run must find again.  prepare: reads the data into a folder and
+    makes the job.  began: when a budget of minutes began, by time.monotonic(); None: with the process, as for a
+    command.
+    """
+
+    config: Config
+    data: Mapping[str, str | None]
+    prepare: Callable[[Config, Path], Job]
+    out: Path
+    resume: bool = False
+    force: bool = False
+    began: float | None = None
+
+    def beginning(self) -> float:
+        """When the budget began, by time.monotonic()."""
+        return time.monotonic() - process_age() if self.began is None else self.began

@@ -1,0 +1,122 @@
+"""Language models: documents become one stream of tokens, read in windows with carried state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
+from unrolled.core.config import Config
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.core.errors import UsageError
+from unrolled.training.job import Job, Request
+from unrolled.nn.losses import Criterion
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.tasks.outputs.next_token import Wish, samples
+from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
+from unrolled.tasks.presets import resolve, resolve_data
+from unrolled.training.loop import Problem
+from unrolled.core.types import Batch
+
+VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
+WARM = 256
+
+
+def request(
+    config: Config,
+    data: Source,
+    valid: Source | None,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    began: float | None = None,
+) -> Request:
+    """A request to train a language model on `data`. Raises UsageError for what no language model can be."""
+    if config.model.bidirectional:
+        raise UsageError(
+            "a language model that reads from both ends would see what it is to guess",
+            hint="--no-bidirectional",
+        )
+    fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
+
+    def job(config: Config, folder: Path) -> Job:
+        return assemble(config, prepare(data, valid, config.data, folder))
+
+    return Request(config, fingerprints, job, out, resume, force, began)
+
+
+def request_from_files(
+    config: Config,
+    data: Sequence[Path],
+    valid: Sequence[Path],
+    test: Sequence[Path],
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+) -> Request:
+    """The same of files, all of them read to their end, so that unusable text is told before anything is written."""
+    documents = resolve_data(config).data.documents or "file"
+    train = from_files(data, documents)
+    held = from_files(valid, documents) if valid else None
+    if test:
+        from_files(test, documents)  # unusable test files are told now, not after hours of training
+    return request(config, train, held, out, resume=resume, force=force)
+
+
+def assemble(config: Config, prepared: Prepared) -> Job:
+    """The job of a prepared text."""
+    reading, store, held = prepared.reading, prepared.train, prepared.valid
+    config = resolve(config, len(store), len(reading.vocabulary))
+    model, training = config.model, config.training
+    spec = NetworkSpec(
+        n_x=len(reading.vocabulary),
+        n_y=len(reading.vocabulary),
+        n_a=model.hidden or 1,
+        cell=model.cell,
+        activation=model.activation,
+        layers=model.layers or 1,
+        embedding=model.embedding or 0,
+        tie=bool(model.tie),
+        softmax=model.softmax,
+        zoneout=training.zoneout,
+    )
+    batch_size, window = training.batch_size or 1, training.window or 1
+
+    def epoch(number: int) -> Sequence[Batch]:
+        rare = reading.vocabulary.rare
+        return LanguageEpoch(store, batch_size, window, training.seed, number, training.cold, rare)
+
+    def validation(limit: int) -> Iterable[Batch]:
+        assert held is not None
+        return evaluation_batches(held.slice(0, min(limit, len(held))), VALIDATION_LANES, window, WARM)
+
+    def sample(weights: Mapping[str, Any]) -> str:
+        wish = Wish(length=160 if reading.unit == "char" else 30, temperature=0.8)
+        return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
+
+    criterion = Criterion(training.label_smoothing or 0.0, first=training.first or 1.0)
+    problem = Problem(epoch, validation if held is not None else None, store.place, criterion, sample)
+    return Job(
+        config=config,
+        spec=spec,
+        problem=problem,
+        valid_size=0 if held is None else len(held),
+        step_size=float(batch_size * window),
+        about=(_about(prepared),),
+        step=f"{batch_size} x {window}",
+        unit="nats a token",
+        learnt=lambda weights: reading.to_json(),
+        notes={"train_tokens": len(store), "unknown": prepared.coverage.unknown},
+    )
+
+
+def _about(prepared: Prepared) -> str:
+    reading, coverage = prepared.reading, prepared.coverage
+    held = f", {len(prepared.valid):,} held out for validation" if prepared.valid else ", nothing held out"
+    return (
+        f"{len(prepared.train):,} tokens ({reading.unit}) in {prepared.train.documents:,} documents"
+        f" (a {reading.documents} each){held}; {coverage.types:,} distinct, {coverage.unknown:.2%} of the text is <UNK>"
+    )

@@ -1,0 +1,340 @@
+"""The training loop, visible. It knows no task: a `Problem` hands it batches, a `Run` keeps what resumes.
+
+All chance is a function of (seed, step) and all order of (seed, epoch, index), so a run that was killed and
+resumed ends in the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unrolled.nn.architectures import Network
+from unrolled.core.config import TrainConfig
+from unrolled.core.errors import NonFiniteError
+from unrolled.nn.embedding_and_head import Dropouts
+from unrolled.nn.losses import PLAIN, Criterion
+from unrolled.training.optimizers import Optimizer, make
+from unrolled.core.types import Batch, Place
+
+Weights = dict[str, Tensor]
+DIVERGED = 1000.0  # a loss so many times the first one is as lost as a NaN, and says so sooner
+WILD = 1e4  # root mean square of all weights: far beyond sound ones, but gates that saturate can hide it in the loss
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the loop is given: an epoch's batches, the validation batches, where an example stands in the files."""
+
+    epoch: Callable[[int], Sequence[Batch]]
+    validation: Callable[[int], Iterable[Batch]] | None
+    place: Callable[[int], Place]
+    criterion: Criterion = PLAIN  # of training; validation is plain
+    sample: Callable[[Mapping[str, NDArray[Any]]], str] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was settled before the first step; from here all is a function of (seed, data, plan).
+
+    steps: how many, where a budget of minutes set them. epochs: how many, where asked. Whichever comes first
+    ends the training. validations: how often the validation part is read, and at most how many tokens of it.
+    kernel: what whole sequences run on, as UNROLLED_KERNEL would name it. seconds: what it is expected to take.
+    """
+
+    steps: int | None
+    epochs: int | None
+    validations: int
+    validation_tokens: int
+    threads: int
+    kernel: str
+    seconds: float
+
+
+@dataclass
+class Position:
+    """Where the loop stands, and what it has found so far: all that is not a tensor."""
+
+    step: int = 0
+    epoch: int = 0
+    index: int = 0  # of the next batch within the epoch
+    first_loss: float | None = None
+    train_nats: float = 0.0  # since the last validation
+    train_count: int = 0
+    best_loss: float | None = None
+    stalls: int = 0  # validations in a row without a better loss
+    lr_scale: float = 1.0  # halved by the plateau schedule
+    done: bool = False
+
+
+@dataclass
+class Progress:
+    """All that a checkpoint holds: the position, the network's weights, the optimizers, averages and carried state."""
+
+    network: Network
+    optimizers: tuple[Optimizer, ...]
+    average: Weights
+    best: Weights
+    state: Any = None
+    at: Position = field(default_factory=Position)
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """Keeps a run: asked at every step whether to save, told of every validation, and may ask to stop."""
+
+    def step(self, progress: Progress, loss: float, share: float) -> None:
+        """Called after each step; `share` of the training is done. Raises Interrupted to stop."""
+        ...
+
+    def validated(self, progress: Progress, metrics: Mapping[str, float], share: float) -> None:
+        """Called after each validation with its metrics."""
+        ...
+
+
+def begin(network: Network, config: TrainConfig) -> Progress:
+    """A fresh start."""
+    average = snapshot(network) if config.average else {}
+    return Progress(network, make(network.named_parameters(), config), average, {})
+
+
+def _cosine(share: float, warmup: float) -> float:
+    """Up in a straight line during warm-up, then down to zero along a half cosine."""
+    return (
+        _rise(share, warmup)
+        * 0.5
+        * (1 + math.cos(math.pi * max(0.0, share - warmup) / max(1e-9, 1 - warmup)))
+    )
+
+
+def _one_cycle(share: float, warmup: float) -> float:
+    """Along a half cosine up over 30% and down over the rest (Smith and Topin, arXiv 1708.07120v3)."""
+    top = max(warmup, 0.3)
+    way = share / top if share < top else 1 - (share - top) / (1 - top)
+    return (
+        0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * way))
+        if share < top
+        else 0.5 * (1 - math.cos(math.pi * way))
+    )
+
+
+def _rise(share: float, warmup: float) -> float:
+    return min(1.0, 0.05 + share / warmup) if warmup > 0 else 1.0
+
+
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "cosine": _cosine,
+    "onecycle": _one_cycle,
+    "plateau": _rise,
+    "constant": _rise,
+}
+
+
+def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig, keeper: Keeper) -> None:
+    """Train until the plan is done; `progress` holds the outcome, its `best` the weights to keep.
+
+    Raises NonFiniteError before a step whose loss or gradient is not finite, naming the files and lines of its
+    examples; what `keeper` raises passes through, with `progress` between two steps.
+    """
+    at, network = progress.at, progress.network
+    dropouts = dropouts_of(config)
+    while not at.done:
+        batches = problem.epoch(at.epoch)
+        for index in range(at.index, len(batches)):
+            before = share_done(plan, at, len(batches))
+            set_rate(progress, config, before)
+            torch.manual_seed(mix(config.seed, at.step))
+            loss = step(problem, progress, batches[index], dropouts, config)
+            at.step, at.index = at.step + 1, index + 1
+            after = share_done(plan, at, len(batches))
+            at.done = after >= 1.0
+            if at.done or int(after * plan.validations) > int(before * plan.validations):
+                metrics = validate(problem, progress, plan.validation_tokens)
+                loss_now = metrics.get("loss", metrics["train_loss"])
+                _judge(progress, loss_now, config, keep=problem.validation is not None)
+                keeper.validated(progress, metrics, after)
+                at.train_nats, at.train_count = 0.0, 0
+            keeper.step(progress, loss, after)
+            if at.done:
+                break
+        else:
+            at.epoch, at.index, progress.state = at.epoch + 1, 0, None
+    network.eval()
+
+
+def dropouts_of(config: TrainConfig) -> Dropouts:
+    """The dropouts that a configuration asks for."""
+    layer, given = config.dropout or 0.0, config.input_dropout or 0.0
+    return Dropouts(layer, config.variational, config.weight_dropout, given, config.zoneout)
+
+
+def step(
+    problem: Problem, progress: Progress, batch: Batch, dropouts: Dropouts, config: TrainConfig
+) -> float:
+    """One step of the optimizer on one batch; returns its mean loss in nats. Raises as `train` says."""
+    network, at = progress.network, progress.at
+    network.train()
+    x, y = torch.from_numpy(batch.x), torch.from_numpy(batch.y)  # [batch, T_x], ids as int64
+    carried = carry(progress.state, batch.carry)
+    nats, count, state = network.loss(
+        x, y, torch.from_numpy(batch.lengths), carried, dropouts, problem.criterion
+    )
+    network.zero_grad(set_to_none=True)
+    (nats / max(1, count)).backward()
+    norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip or math.inf, foreach=True)
+    loss = float(nats.detach()) / max(1, count)
+    at.first_loss = loss if at.first_loss is None else at.first_loss
+    _refuse_diverged(problem, batch, loss, float(norm), at, _root_mean_square(network))
+    for optimizer in progress.optimizers:
+        optimizer.step()
+    progress.state = detach(state)
+    if config.average:
+        _average(progress, config.average)
+    at.train_nats += loss * count
+    at.train_count += count
+    return loss
+
+
+def validate(problem: Problem, progress: Progress, limit: int) -> dict[str, float]:
+    """Mean losses in nats: `train_loss` of late, and, where there is a validation part, `loss` on it by the weights
+    that would be kept."""
+    at = progress.at
+    train_loss = at.train_nats / max(1, at.train_count)
+    if problem.validation is None:
+        return {"train_loss": train_loss}
+    with averaged(progress) as network:
+        total, count, state = 0.0, 0, None
+        network.eval()
+        for batch in problem.validation(limit):
+            with torch.no_grad():
+                nats, asked, state = network.loss(
+                    torch.from_numpy(batch.x),
+                    torch.from_numpy(batch.y),
+                    torch.from_numpy(batch.lengths),
+                    carry(state, batch.carry),
+                )
+            total, count = total + float(nats), count + asked
+    return {"loss": total / max(1, count), "train_loss": train_loss}
+
+
+def share_done(plan: Plan, at: Position, batches: int) -> float:
+    """How much of the plan is done, 0 to 1: by steps or by epochs, whichever is further."""
+    by_steps = at.step / plan.steps if plan.steps else 0.0
+    by_epochs = (at.epoch + at.index / max(1, batches)) / plan.epochs if plan.epochs else 0.0
+    return min(1.0, max(by_steps, by_epochs))
+
+
+def set_rate(progress: Progress, config: TrainConfig, share: float) -> None:
+    """Set the learning rate for the step at `share` of the training."""
+    rate = (config.lr or 0.0) * SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale
+    for optimizer in progress.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+def carry(state: Any, keep: NDArray[np.bool_]) -> Any:
+    """The carried state with the rows that start afresh set to zeros; None where all do."""
+    if state is None or not keep.any():
+        return None
+    rows = torch.from_numpy(keep).unsqueeze(1)  # [batch, 1]
+    return _each(state, lambda a: torch.where(rows, a, torch.zeros((), dtype=a.dtype)))
+
+
+def detach(state: Any) -> Any:
+    """The state cut from its history: back-propagation through time is truncated here."""
+    return _each(state, lambda a: a.detach())
+
+
+def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    return tuple(_each(part, change) for part in state) if isinstance(state, tuple) else change(state)
+
+
+def snapshot(network: nn.Module) -> Weights:
+    """A copy of the weights by name."""
+    return {name: p.detach().clone() for name, p in network.named_parameters()}
+
+
+@contextmanager
+def averaged(progress: Progress) -> Iterator[Network]:
+    """The network with its averaged weights in place, where an average is kept; its own return at the end."""
+    own = snapshot(progress.network) if progress.average else {}
+    put(progress.network, progress.average)
+    try:
+        yield progress.network
+    finally:
+        put(progress.network, own)
+
+
+def put(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy `weights` into the network's parameters of the same names."""
+    parameters = dict(network.named_parameters())
+    with torch.no_grad():
+        for name, value in weights.items():
+            parameters[name].copy_(value)
+
+
+def mix(seed: int, step: int) -> int:
+    """A 63-bit seed for torch from the run's seed and the step (splitmix64)."""
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & (2**64 - 1)
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+    return (z ^ (z >> 31)) >> 1
+
+
+def _average(progress: Progress, decay: float) -> None:
+    """Exponential moving average, its decay smaller in the first steps so that it forgets the start."""
+    decay = min(decay, (1 + progress.at.step) / (10 + progress.at.step))
+    own = dict(progress.network.named_parameters())  # the average's own order is a file's after a resume
+    paired = [own[name].detach() for name in progress.average]
+    torch._foreach_lerp_(list(progress.average.values()), paired, 1 - decay)  # pyright: ignore[reportPrivateUsage] (the one fused form torch has)
+
+
+def _judge(progress: Progress, loss: float, config: TrainConfig, *, keep: bool) -> None:
+    """Keep the weights where the loss is the best so far; else count the stall, and act on it.
+
+    Without a validation part there is no telling which weights are best, and the last ones are kept.
+    """
+    at = progress.at
+    if at.best_loss is None or loss < at.best_loss:
+        at.best_loss, at.stalls = loss, 0
+        if keep:
+            with averaged(progress) as network:
+                progress.best = snapshot(network)
+        return
+    at.stalls += 1
+    if config.schedule == "plateau":
+        at.lr_scale *= 0.5
+    if config.patience and at.stalls >= config.patience:
+        at.done = True
+
+
+def _root_mean_square(network: nn.Module) -> float:
+    weights = [p.detach() for p in network.parameters()]
+    return float(nn.utils.get_total_norm(weights, foreach=True)) / math.sqrt(sum(w.numel() for w in weights))
+
+
+def _refuse_diverged(
+    problem: Problem, batch: Batch, loss: float, norm: float, at: Position, size: float
+) -> None:
+    first = at.first_loss if at.first_loss is not None else loss
+    if math.isfinite(loss) and math.isfinite(norm) and loss <= DIVERGED * max(first, 1.0) and size <= WILD:
+        return
+    rows = [int(i) for i in np.flatnonzero(batch.lengths > 0)]
+    place = problem.place(int(batch.places[rows[0]])) if rows else None
+    others = ", ".join(str(problem.place(int(batch.places[i]))) for i in rows[1:4])
+    named = f"loss {loss:.4g}, norm of the gradient {norm:.4g}, weights of about {size:.2g}"
+    raise NonFiniteError(
+        f"training diverged at step {at.step + 1} ({named})"
+        + (f", in a batch with {others}" if others else ""),
+        file=place.file if place else None,
+        line=place.line if place else None,
+        hint="a smaller --lr, or --clip 0.25 (with --force, as it is another training)",
+    )

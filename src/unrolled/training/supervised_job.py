@@ -1,0 +1,188 @@
+"""The training of labelled sequences: labels, numbers, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.datasets.example_batches import ExampleEpoch, in_order
+from unrolled.core.config import Config
+from unrolled.core.errors import UsageError
+from unrolled.datasets.example_store import Examples
+from unrolled.tasks.inputs import INPUTS, Input
+from unrolled.training.job import Job, Request
+from unrolled.datasets.example_dataset import Labelled, Ready, from_files, prepare, with_columns
+from unrolled.nn.losses import Criterion
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.tasks.outputs import Output, find_output
+from unrolled.tasks.presets import find, resolve_examples
+from unrolled.nn.torch_engine import TorchEngine
+from unrolled.training.loop import Problem
+from unrolled.core.types import Batch, Targets, Vary
+
+EVALUATED = 32  # sequences side by side
+
+
+def request(
+    config: Config,
+    data: Labelled,
+    valid: Labelled | None,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    began: float | None = None,
+) -> Request:
+    """A request to train on labelled sequences. Raises UsageError for what none can be."""
+    if config.model.bidirectional and find(config.task).output == "next":
+        what = "a model that reads from both ends would see what it is to foretell"
+        raise UsageError(what, hint="--no-bidirectional")
+    fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
+
+    def job(config: Config, folder: Path) -> Job:
+        return assemble(config, prepare(data, valid, config, folder))
+
+    return Request(config, fingerprints, job, out, resume, force, began)
+
+
+def request_from_files(
+    config: Config,
+    data: Sequence[Path],
+    valid: Sequence[Path],
+    test: Sequence[Path],
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+) -> Request:
+    """The same of files; test files are read once, so that unusable ones are told before anything is written."""
+    config = with_columns(data, config)
+    for _ in from_files(test, config).examples() if test else ():
+        pass
+    held = from_files(valid, config) if valid else None
+    return request(config, from_files(data, config), held, out, resume=resume, force=force)
+
+
+def assemble(config: Config, ready: Ready) -> Job:
+    """The job of prepared examples."""
+    given, asked, part, held = ready.input, ready.output, ready.train, ready.valid
+    steps = int(part.lengths.sum())
+    config = resolve_examples(config, len(part), steps, given.n_x)
+    model, training = config.model, config.training
+    front = model.front or "none"
+    spec = NetworkSpec(
+        n_x=given.n_x,
+        n_y=asked.n_y,
+        n_a=model.hidden or 1,
+        cell=model.cell,
+        activation=model.activation,
+        layers=model.layers or 1,
+        bidirectional=bool(model.bidirectional),
+        ids=given.ids,
+        embedding=model.embedding or 0,
+        softmax=model.softmax,
+        architecture=asked.architecture,
+        multi_hot=given.multi_hot,
+        output=asked.output,
+        pooling=model.pooling or "last",
+        crf=asked.crf,
+        front=front,
+        neighbours=model.neighbours or 0,
+        front_size=0 if front == "none" else model.front_size or 1,
+        zoneout=training.zoneout,
+        **_decoder(config, asked),
+    )
+    if asked.targets == "each" and spec.steps(2) != 2:
+        raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
+    vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).brief
+    batch_size = training.batch_size or 1
+    held_steps = 0 if held is None else int(held.lengths.sum())
+
+    def epoch(number: int) -> Sequence[Batch]:
+        return ExampleEpoch(part, batch_size, training.seed, number, given.rare, vary)
+
+    def validation(limit: int) -> Iterable[Batch]:
+        assert held is not None
+        # As many steps as were planned for; of all alike, as `held` is in no order of its own.
+        count = max(1, min(len(held), round(limit * len(held) / max(1, held_steps))))
+        some = held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
+        return (batch for batch, _ in in_order(some, EVALUATED))
+
+    def learnt(weights: Mapping[str, Any]) -> Mapping[str, Any]:
+        settled = asked
+        if held is not None and spec.architecture != "encoder-decoder":
+            engine = TorchEngine(spec, weights)
+            y: list[Any] = []
+            answers: list[Any] = []
+            for batch, numbers in in_order(held, EVALUATED):
+                found, _ = engine.run(batch.x, batch.lengths)
+                own = [held.asked(number) for number in numbers.tolist()]
+                ends = [1] * len(numbers) if asked.targets == "one" else spec.steps(batch.lengths).tolist()
+                y.extend(own)
+                answers.extend(brief(one, row[:end]) for one, row, end in zip(own, found, ends, strict=True))
+            settled = asked.settle(y, answers, weights)
+        return {"input": given.to_json(), "output": settled.to_json()}
+
+    criterion = Criterion(training.label_smoothing or 0.0, _weights(config, part, asked.n_y), model.ordinal)
+    problem = Problem(epoch, validation if held is not None else None, part.place, criterion)
+    held_words = "nothing held out" if held is None else f"{len(held):,} for validation"
+    return Job(
+        config=config,
+        spec=spec,
+        problem=problem,
+        valid_size=held_steps,
+        step_size=batch_size * steps / len(part),
+        about=(
+            *(f"skipped {line}" for line in ready.skipped),
+            f"{len(part):,} sequences of {steps:,} steps, {held_words}",
+            ready.about,
+            asked.describe(),
+        ),
+        step=f"{batch_size} sequences",
+        unit=LOSS_UNITS[asked.output],
+        learnt=learnt,
+        notes={"train_sequences": len(part), "train_steps": steps},
+    )
+
+
+def _vary(config: Config, given: Input, targets: Targets) -> Vary | None:
+    """How training varies x and y; not unless asked for. Raises UsageError where it cannot."""
+    name = find(config.task).input
+    vary = INPUTS[name].vary
+    if not config.training.augment:
+        return None
+    if vary is None:
+        raise UsageError(f"{name} are not varied in training", hint="--no-augment")
+    return vary(given, config.training.flip, targets == "each")
+
+
+def _decoder(config: Config, asked: Output) -> dict[str, Any]:
+    """What a network has besides where it is an encoder-decoder."""
+    model = config.model
+    if asked.architecture != "encoder-decoder":
+        return {}
+    embedding = (model.hidden or 1) if model.tie else min(asked.n_y, model.embedding or 0)
+    embedding = (model.embedding or 0) if config.data.shared else embedding
+    return {
+        "tie": bool(model.tie),
+        "attention": model.attention or "none",
+        "feeding": model.feeding,
+        "decoder_layers": model.decoder_layers or model.layers or 1,
+        "target_embedding": embedding,
+        "shared": bool(config.data.shared),
+    }
+
+
+LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations", "bits": "nats", "ctc": "nats"}
+
+
+def _weights(config: Config, part: Examples, n_y: int) -> tuple[float, ...]:
+    """[n_y] the root of each class's rarity, 1 on average over the examples; none unless asked for."""
+    if not config.training.class_weights:
+        return ()
+    counts = np.bincount(part.y[part.rows], minlength=n_y)
+    weights = np.where(counts > 0, np.maximum(counts, 1) ** -0.5, 0.0)
+    return tuple((weights * counts.sum() / (weights * counts).sum()).tolist())
