@@ -26,7 +26,7 @@ check: $(VENV)/dev.stamp
 	@VENV=$(VENV) scripts/check
 
 clean:
-	rm -rf $(VENV) build src/unrolled/native/*.so .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	rm -rf $(VENV) build src/unrolled/models/native/*.so .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp per extra, so that the second run starts at once. Installing compiles the kernels, where there is a compiler.

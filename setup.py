@@ -69,7 +69,7 @@ class build_native(Command):
     def run(self) -> None:
         """Compile every variant; one that fails is left out."""
         within = "src" if self.editable_mode else str(self.build_lib)
-        folder = Path(within) / "unrolled" / "native"
+        folder = Path(within) / "unrolled" / "models" / "native"
         folder.mkdir(parents=True, exist_ok=True)
         for name in VARIANTS:
             if up_to_date(folder / f"{name}.so"):
@@ -85,7 +85,7 @@ class build_native(Command):
 
     def get_outputs(self) -> list[str]:
         """What stands in the built package."""
-        folder = Path(str(self.build_lib)) / "unrolled" / "native"
+        folder = Path(str(self.build_lib)) / "unrolled" / "models" / "native"
         return [str(folder / f"{name}.so") for name in VARIANTS]
 
     def get_output_mapping(self) -> dict[str, str]:

@@ -30,10 +30,10 @@ from typing import Any
 
 from common import finish, parser, record
 
+from unrolled.core.tensor_file import Array
 from unrolled.models import model_file as modelfile
 from unrolled.training import run_folder as runstate
 from unrolled.training.run_folder import CHECKPOINT, CONFIG, LOCK, METRICS, PLAN, differences, without_times
-from unrolled.core.tensor_file import Array
 
 FIRST_REACH = 15.0  # seconds: a process imports, reads and trains for a while before its first checkpoint
 LONGER = 1.2  # lives grow by this factor whenever one ended without a new checkpoint

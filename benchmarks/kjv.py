@@ -26,10 +26,10 @@ import kneser_ney
 import numpy as np
 from common import data_file, finish, parser, record, toolkit
 
+from unrolled.inference.language_model import open_model
 from unrolled.models.decoding.sampling import distribution
 from unrolled.tasks.metrics.language import total_variation
 from unrolled.tasks.outputs.next_token import START
-from unrolled.inference.language_model import open_model
 
 TEST_VERSES = 3_000
 LETTERS = re.compile(

@@ -1,4 +1,4 @@
-"""Whole sequences of one layer, training and running: `unrolled.nn.layers` against torch.nn on the same shapes, in turns.
+"""Whole sequences of one layer, training and running: `unrolled.nn` against torch.nn on the same shapes, in turns.
 
     python benchmarks/layers.py --threads 2 --rounds 9
     python benchmarks/layers.py --cells gru --shapes 35,20,200,200 --work train,ragged --rounds 3
@@ -131,7 +131,7 @@ def torch_bucketed(job: Job) -> Callable[[], object] | None:
 
 
 def our_layer(job: Job) -> Callable[[], object]:
-    """unrolled.nn.layers."""
+    """unrolled.nn."""
     if job["work"] != "ragged":
         return dense(ours(job), job)
     module, (x, lengths) = ours(job), inputs(job)

@@ -68,8 +68,8 @@ def plain(job: Job) -> nn.Module:
 
 def network(job: Job) -> Any:
     """unrolled's network."""
-    from unrolled.nn.architectures import build
     from unrolled.models.network_spec import NetworkSpec
+    from unrolled.nn.architectures import build
 
     layers, units = job["size"]
     spec = NetworkSpec(n_x=WORDS, n_y=WORDS, n_a=units, layers=layers, embedding=units)

@@ -27,11 +27,11 @@ import numpy as np
 from common import data_folder, finish, parser, record, toolkit
 
 from unrolled.core.errors import UnrolledError
+from unrolled.core.types import Note, Tune
 from unrolled.data.features.note_events import events_of, name_of, quantised, tune_of
-from unrolled.tasks.inputs.rolls import LOWEST
 from unrolled.data.media.midi import midi_bytes, read_midi
 from unrolled.inference.tune_report import Known, melody_of, report
-from unrolled.core.types import Note, Tune
+from unrolled.tasks.inputs.rolls import LOWEST
 
 GRID = 24
 EVERY = 10  # one tune in so many is held out

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from unrolled.tasks.inputs.tokens import Reading, learn_reading
 from unrolled.data.text.vocabulary import EOS
+from unrolled.tasks.inputs.tokens import Reading, learn_reading
 
 Pair = tuple[Tensor, Tensor]
 ROWS = 64

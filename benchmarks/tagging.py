@@ -23,9 +23,9 @@ from unrolled.analysis.baselines import Baseline
 from unrolled.analysis.baselines.majority import majority_tag
 from unrolled.analysis.baselines.tags import crf, word_tag
 from unrolled.core.config import build
+from unrolled.core.types import Example
 from unrolled.datasets.example_dataset import from_files
 from unrolled.tasks.metrics import spans
-from unrolled.core.types import Example
 
 SETS = {
     "ewt": (

@@ -315,8 +315,8 @@ def scores(truth: list[str], said: list[str]) -> dict[str, float]:
 
 def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """The same search sentence by sentence and 32 side by side; both must write the same."""
-    from unrolled.inference import predictor as using
     from unrolled.core.types import Example, Place
+    from unrolled.inference import predictor as using
 
     model = using.open_trained(o.files[0])
     lines = [line for line in o.files[1].read_text(encoding="utf-8").splitlines() if line.strip()][:400]

@@ -21,16 +21,16 @@ from common import finish, parser, record, toolkit
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.core.config import build
-from unrolled.nn.frontends import front
-from unrolled.datasets.example_store import Examples
-from unrolled.data.features.video_frames import vary_clips
-from unrolled.models.frontends import FRONTS
-from unrolled.datasets.example_dataset import Labelled, from_files, prepare
-from unrolled.models.network_spec import NetworkSpec
-from unrolled.tasks.presets import resolve_data
 from unrolled.core.types import Vary
+from unrolled.data.features.video_frames import vary_clips
+from unrolled.datasets.example_batches import ExampleEpoch, in_order
+from unrolled.datasets.example_dataset import Labelled, from_files, prepare
+from unrolled.datasets.example_store import Examples
+from unrolled.models.frontends import FRONTS
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.frontends import front
+from unrolled.tasks.presets import resolve_data
 
 NEAR = 3  # pictures, as the model sees them
 
@@ -163,8 +163,8 @@ def changes(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
 
 
 def _opened(data: Labelled) -> list[Any]:
-    from unrolled.tasks.inputs import INPUTS
     from unrolled.datasets.example_dataset import opened
+    from unrolled.tasks.inputs import INPUTS
 
     given, _ = INPUTS["frames"].learn(data.examples(), resolve_data(build("frames:tags")).data)
     return list(opened(data, given, INPUTS["frames"]))

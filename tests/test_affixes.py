@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.data.text.word_features import WIDTH, Affixes, features, learn, shape
 from unrolled.core.errors import DataError
+from unrolled.data.text.word_features import WIDTH, Affixes, features, learn, shape
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,7 @@ import pytest
 import torch
 
 from tolerances import FLOAT64
-from unrolled.nn.architectures import Network, build, one_to_many
 from unrolled.core.errors import DataError, UsageError
-from unrolled.nn.embedding_and_head import Dropouts, outputs
-from unrolled.nn.losses import Criterion, cross_entropy
 from unrolled.models.network_spec import (
     NetworkSpec,
     cutoffs,
@@ -22,6 +19,9 @@ from unrolled.models.network_spec import (
     shapes,
     state_names,
 )
+from unrolled.nn.architectures import Network, build, one_to_many
+from unrolled.nn.embedding_and_head import Dropouts, outputs
+from unrolled.nn.losses import Criterion, cross_entropy
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,17 +14,23 @@ from hypothesis import strategies as st
 
 from unrolled.analysis.baselines import (
     BASELINES,
-    example_arrays as common,
     dtw,
     forecast,
     majority,
-    mlp as sequences,
     tags,
+)
+from unrolled.analysis.baselines import (
     bag_of_words as text,
 )
+from unrolled.analysis.baselines import (
+    example_arrays as common,
+)
+from unrolled.analysis.baselines import (
+    mlp as sequences,
+)
 from unrolled.core.errors import DataError, MissingExtra, UsageError
-from unrolled.demo.sentence_maker import make
 from unrolled.core.types import Example, Place
+from unrolled.demo.sentence_maker import make
 
 
 def examples(xs, ys) -> list[Example]:

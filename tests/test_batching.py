@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unrolled.core.types import Batch
+from unrolled.data.text.vocabulary import UNK
 from unrolled.datasets.token_batches import (
     LONG,
     NOTHING,
@@ -23,8 +25,6 @@ from unrolled.datasets.token_batches import (
     splitmix64,
 )
 from unrolled.datasets.token_store import Store
-from unrolled.core.types import Batch
-from unrolled.data.text.vocabulary import UNK
 
 
 def store_of(lengths: list[int], line: int = 7) -> Store:

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unrolled.core.errors import NonFiniteError, UsageError
 from unrolled.models.decoding.beam_search import Hypothesis, Search, search
 from unrolled.models.decoding.forced_decoding import follow
 from unrolled.models.decoding.sampling import Settings, sample_rows
 from unrolled.models.engines import best
-from unrolled.core.errors import NonFiniteError, UsageError
 
 N_Y, EOS = 4, 1
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.datasets.example_batches import ExampleEpoch, assemble, in_order
-from unrolled.datasets.example_store import Examples
 from unrolled.core.types import Batch, Targets
 from unrolled.data.text.vocabulary import UNK
+from unrolled.datasets.example_batches import ExampleEpoch, assemble, in_order
+from unrolled.datasets.example_store import Examples
 
 NONE = np.zeros(0, np.bool_)
 

@@ -25,23 +25,23 @@ def test_without_a_compiler_the_package_is_built_without_kernels(tmp_path):
     done = build(tmp_path, CXX=str(tmp_path / "no-compiler"))
     assert done.returncode == 0, done.stderr
     assert "warning: no native kernels for baseline: " in done.stderr
-    assert (tmp_path / "unrolled" / "native" / "library.py").is_file()
-    assert not list((tmp_path / "unrolled" / "native").glob("*.so*"))
+    assert (tmp_path / "unrolled" / "models" / "native" / "library.py").is_file()
+    assert not list((tmp_path / "unrolled" / "models" / "native").glob("*.so*"))
 
 
 def test_a_compiler_that_fails_is_no_error(tmp_path):
     done = build(tmp_path, CXX="false")
     assert done.returncode == 0, done.stderr
-    assert not list((tmp_path / "unrolled" / "native").glob("*.so*"))
+    assert not list((tmp_path / "unrolled" / "models" / "native").glob("*.so*"))
 
 
 def test_a_build_without_kernels_runs_on_numpy(tmp_path):
     assert build(tmp_path, CXX="false").returncode == 0
     code = (
         "import numpy as np\n"
-        "from unrolled import native\n"
-        "from unrolled.engines.numpy_engine import NumpyEngine\n"
-        "from unrolled.network import NetworkSpec, initialise\n"
+        "from unrolled.models import native\n"
+        "from unrolled.models.engines.numpy_engine import NumpyEngine\n"
+        "from unrolled.models.network_spec import NetworkSpec, initialise\n"
         "spec = NetworkSpec(n_x=9, n_y=9, n_a=6)\n"
         "tensors = {k: v.astype(np.float32) for k, v in initialise(spec, 0).items()}\n"
         "engine = NumpyEngine(spec, tensors)\n"
@@ -78,5 +78,5 @@ def test_a_build_with_a_compiler_has_every_library(tmp_path):
     done = build(tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no native kernels" not in done.stderr
-    made = {path.stem for path in (tmp_path / "unrolled" / "native").glob("*.so")}
+    made = {path.stem for path in (tmp_path / "unrolled" / "models" / "native").glob("*.so")}
     assert "baseline" in made

@@ -8,9 +8,9 @@ import torch
 
 import oracle
 from tolerances import FLOAT64
+from unrolled.core.errors import UsageError
 from unrolled.models.cells import CELLS, NUMPY, find
 from unrolled.models.cells.ops import unpack
-from unrolled.core.errors import UsageError
 from unrolled.nn.kernels.dispatch import KERNELS, TORCH, choose, hoisted, reference
 
 

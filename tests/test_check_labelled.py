@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from small import refused, run
-from unrolled.datasets import example_dataset as labelled
-from unrolled.analysis.check.findings import Memory
 from unrolled.analysis.check.example_report import Parts, check, check_and_clean, in_words
+from unrolled.analysis.check.findings import Memory
 from unrolled.analysis.check.target_stats import repaired
-from unrolled.data.columns import Wanted
 from unrolled.core.config import build
 from unrolled.core.errors import DataError, UsageError
-from unrolled.tasks.metrics import spans
-from unrolled.data.readers import find_reader, npz
-from unrolled.tasks.presets import resolve_data
 from unrolled.core.types import Place
+from unrolled.data.columns import Wanted
+from unrolled.data.readers import find_reader, npz
+from unrolled.datasets import example_dataset as labelled
+from unrolled.tasks.metrics import spans
+from unrolled.tasks.presets import resolve_data
 
 GOOD = "".join(f"word{i} is {'fine' if i % 2 else 'poor'},{'good' if i % 2 else 'bad'}\n" for i in range(10))
 BIO = "EU\tB-ORG\nrejects\tO\n\nPeter\tB-PER\nBlackburn\tI-PER\n\n"

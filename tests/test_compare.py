@@ -20,18 +20,25 @@ from small import run as run_here
 from training import marks, run, start, write_text
 from unrolled.analysis.compare import (
     benchmarks as contests,
+)
+from unrolled.analysis.compare import (
     count_models as letters,
+)
+from unrolled.analysis.compare import (
     run_baselines as rivals,
+)
+from unrolled.analysis.compare import (
     verdict,
 )
 from unrolled.analysis.compare.comparison import nearest
 from unrolled.analysis.compare.verdict import Entry, Try
-from unrolled.core.errors import DataError, need
 from unrolled.analysis.evaluate import Measurement, measure
-from unrolled.datasets.example_dataset import from_lists
-from unrolled.tasks.metrics import regression as numbers, spans
-from unrolled.data.text.tokenize import split as split_text
+from unrolled.core.errors import DataError, need
 from unrolled.core.types import Document, Example, Place
+from unrolled.data.text.tokenize import split as split_text
+from unrolled.datasets.example_dataset import from_lists
+from unrolled.tasks.metrics import regression as numbers
+from unrolled.tasks.metrics import spans
 
 TINY = ("--hidden", "24", "--epochs", "1", "--threads", "1", "--batch-size", "32")
 GOOD, BAD, PLAIN = (

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tolerances import FLOAT32, FLOAT64
-from unrolled.nn.crf_loss import crf_nll
-from unrolled.models.decoding import crf
 from unrolled.core.errors import DataError
+from unrolled.models.decoding import crf
+from unrolled.nn.crf_loss import crf_nll
 
 LENGTHS = torch.tensor([4, 1, 0, 3])
 

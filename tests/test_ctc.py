@@ -12,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.nn.architectures import build
 from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Place
 from unrolled.models.decoding.ctc import (
     Search,
     align,
@@ -23,12 +24,11 @@ from unrolled.models.decoding.ctc import (
     log_probability,
 )
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.core.errors import DataError
-from unrolled.nn.losses import loss
 from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.nn.architectures import build
+from unrolled.nn.losses import loss
 from unrolled.tasks.outputs import OUTPUTS
 from unrolled.tasks.outputs.ctc import Transcript, learn_transcript, tidy
-from unrolled.core.types import Example, Place
 
 EVERY = Search(width=1 << 20)
 PLACE = Place(Path("said.csv"), 2)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unrolled.core.errors import DataError, NonFiniteError, UsageError
 from unrolled.models.decoding.crf import (
     Allowed,
     Chain,
@@ -26,7 +27,6 @@ from unrolled.models.decoding.crf import (
     viterbi,
     viterbi_batch,
 )
-from unrolled.core.errors import DataError, NonFiniteError, UsageError
 from unrolled.tasks.metrics.spans import SCHEMES, find_bad
 
 INF = math.inf

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from unrolled.analysis import doctor
+from unrolled.analysis.doctor import SINGLE, TOLERANCE, equation, report, run, slope
 from unrolled.models import native
 from unrolled.models.cells import find
-from unrolled.analysis.doctor import SINGLE, TOLERANCE, equation, report, run, slope
 from unrolled.nn.kernels.dispatch import KERNELS, hoisted
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.nn.architectures import build
+from unrolled.core.errors import DataError, UsageError
 from unrolled.models.decoding.forced_decoding import follow
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
-from unrolled.core.errors import DataError, UsageError
 from unrolled.models.network_spec import NetworkSpec, from_json, initialise, shapes
+from unrolled.nn.architectures import build
 from unrolled.nn.scan import Dropouts
 from unrolled.nn.torch_decoder import TorchDecoder
 

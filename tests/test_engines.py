@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import oracle
 from tolerances import TOLERANCES
-from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.core.errors import UsageError
+from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec, initialise
 from unrolled.nn.torch_engine import TorchEngine
 
@@ -203,8 +203,8 @@ def test_adaptive_softmax_is_one_distribution_on_both(n_y):
 def test_the_numpy_engine_needs_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from unrolled.engines.numpy_engine import NumpyEngine\n"
-        "from unrolled.network import NetworkSpec, initialise\n"
+        "from unrolled.models.engines.numpy_engine import NumpyEngine\n"
+        "from unrolled.models.network_spec import NetworkSpec, initialise\n"
         "import numpy as np\n"
         "spec = NetworkSpec(n_x=9, n_y=9, n_a=6)\n"
         "print(NumpyEngine(spec, initialise(spec, 0)).run(np.array([[1, 2]]))[0].shape)\n"

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, StorageError
-from unrolled.datasets.example_store import Row, open_examples, write_examples
 from unrolled.core.types import Place, Targets
+from unrolled.datasets.example_store import Row, open_examples, write_examples
 
 # The shape behind the steps, and the type, of each kind of x; what y is made of, and what it is asked of.
 X = {"ids": ((), np.int32), "several ids": ((4,), np.int32), "numbers": ((3,), np.float32)}

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from small import TRAIN, Done, nothing_new, refused, run, sentences, small
-from unrolled.models import model_file as modelfile
 from unrolled.inference.language_model import open_model
+from unrolled.models import model_file as modelfile
 
 TINY = ("--hidden", 8, "--epochs", 1, *TRAIN)
 TEXT = "\n".join(sentences(30)) + "\n"

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from training import SMALL, address_space_of_a_start, marks, run, start, write_text
-from unrolled.models import model_file as modelfile, native
 from unrolled.cli import main
+from unrolled.models import model_file as modelfile
+from unrolled.models import native
 from unrolled.training.run_folder import read_checkpoint
 
 LONG = ("--epochs", "400")

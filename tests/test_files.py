@@ -16,8 +16,8 @@ import pytest
 
 from disk import crashes, failing, record, restore
 from unrolled.core import atomic_files as files
-from unrolled.core.errors import StorageError, UsageError
 from unrolled.core.atomic_files import TEMPORARY, atomic_writer, sweep, write_atomically
+from unrolled.core.errors import StorageError, UsageError
 
 OLD, NEW = b"old" * 100, b"new" * 5000
 

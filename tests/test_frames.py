@@ -17,23 +17,23 @@ from PIL import Image
 
 from small import apart, run, temporary
 from tolerances import FLOAT32, TOLERANCES
-from unrolled.data.features import video_frames as frames
-from unrolled.models import model_file as modelfile
-from unrolled.nn.architectures import build
-from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.core.config import DataConfig
 from unrolled.core.config import build as configure
-from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.core.errors import DataError, UsageError
-from unrolled.datasets.example_store import Row, write_examples
-from unrolled.models.frontends import FRONTS, Sizes
-from unrolled.tasks.inputs.frames import FrameInput, frame_input, learn_frames
-from unrolled.datasets.example_dataset import from_files, prepare
-from unrolled.models.network_spec import NetworkSpec, initialise
-from unrolled.tasks.presets import resolve_data
-from unrolled.nn.torch_engine import TorchEngine
 from unrolled.core.types import Example, Place
+from unrolled.data.features import video_frames as frames
+from unrolled.datasets.example_batches import ExampleEpoch, in_order
+from unrolled.datasets.example_dataset import from_files, prepare
+from unrolled.datasets.example_store import Row, write_examples
 from unrolled.inference.predictor import open_trained, outcome
+from unrolled.models import model_file as modelfile
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.frontends import FRONTS, Sizes
+from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.nn.architectures import build
+from unrolled.nn.torch_engine import TorchEngine
+from unrolled.tasks.inputs.frames import FrameInput, frame_input, learn_frames
+from unrolled.tasks.presets import resolve_data
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 from clips import write_actions, write_changes

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tolerances import TOLERANCES
-from unrolled.models import network_spec as network
-from unrolled.nn.architectures import build
-from unrolled.nn.frontends import front
-from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.core.errors import UsageError
+from unrolled.models import network_spec as network
+from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.frontends import FRONTS, Sizes
 from unrolled.models.network_spec import NetworkSpec, initialise, shapes
+from unrolled.nn.architectures import build
+from unrolled.nn.frontends import front
 from unrolled.nn.torch_engine import TorchEngine
 
 CLOSE = TOLERANCES["float64"]

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from tolerances import FLOAT32
-from unrolled.nn.kernels import native_sequence as fused, native_softmax as fused_softmax
 from unrolled.models import native
-from unrolled.nn.embedding_and_head import head
-from unrolled.nn.losses import cross_entropy
 from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.nn.embedding_and_head import head
+from unrolled.nn.kernels import native_sequence as fused
+from unrolled.nn.kernels import native_softmax as fused_softmax
+from unrolled.nn.losses import cross_entropy
 
 built = pytest.mark.parametrize("name", native.libraries())  # skipped where no compiler was at hand
 

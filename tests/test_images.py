@@ -16,12 +16,12 @@ from small import run
 from tolerances import FLOAT32
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.data.features.video_frames import varied_line
-from unrolled.tasks.inputs.images import ImageInput, image_input, learn_images
-from unrolled.datasets.example_dataset import from_files
-from unrolled.data.media import image
 from unrolled.core.types import Example, Place
+from unrolled.data.features.video_frames import varied_line
+from unrolled.data.media import image
+from unrolled.datasets.example_dataset import from_files
 from unrolled.inference.predictor import open_trained, outcome
+from unrolled.tasks.inputs.images import ImageInput, image_input, learn_images
 
 PLACE = Place(Path("made"), 1)
 

@@ -15,8 +15,8 @@ from hypothesis.extra.numpy import arrays
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.tasks.inputs import INPUTS, Input
 from unrolled.core.types import Example, Place
+from unrolled.tasks.inputs import INPUTS, Input
 
 WORDS = DataConfig(unit="word")
 

@@ -12,10 +12,10 @@ import pytest
 from labelled_small import GOOD, kinds
 from small import refused, run
 from tolerances import FLOAT32
-from unrolled.datasets.example_batches import in_order
-from unrolled.datasets.example_store import write_examples
-from unrolled.datasets.example_dataset import from_files, rows
 from unrolled.core.types import Example, Place
+from unrolled.datasets.example_batches import in_order
+from unrolled.datasets.example_dataset import from_files, rows
+from unrolled.datasets.example_store import write_examples
 from unrolled.inference.predictor import Trained, open_trained, outcome
 
 KINDS = ("label", "rating", "names", "forward", "number", "waves", "steps", "forecast", "log")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unrolled.data import sandbox as apart
 from unrolled.core.errors import DataError
+from unrolled.data import sandbox as apart
 from unrolled.data.media import image, video
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
@@ -105,7 +105,9 @@ def harmful(folder: Path, clip: Path) -> dict[str, Path]:
 def test_harmful_files_end_in_our_error(tmp_path: Path, clip: Path):
     for name, path in harmful(tmp_path, clip).items():
         with pytest.raises(DataError) as told:
-            apart.call("unrolled.data.media.video:read", {"path": str(path), **GREY}, apart.Limits(20, 1 << 29))
+            apart.call(
+                "unrolled.data.media.video:read", {"path": str(path), **GREY}, apart.Limits(20, 1 << 29)
+            )
         assert len(str(told.value)) < 400, name
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from tunes_small import tune
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import DRUMS, Note, Tune
 from unrolled.data.media import midi
 from unrolled.data.media.midi import midi_bytes, parse_midi, read_midi, seconds_until
-from unrolled.core.types import DRUMS, Note, Tune
 
 FILE = Path("tune.mid")
 

@@ -22,14 +22,16 @@ from hypothesis.extra import numpy as hnp
 
 from disk import crashes, failing, record, restore
 from forge import START, document, forge, seal, sha256, tensor, whole
-from unrolled.core import atomic_files as files, tensor_file as tensors
-from unrolled.models import model_file as modelfile, network_spec as network
-from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
+from unrolled.core import atomic_files as files
+from unrolled.core import tensor_file as tensors
 from unrolled.core.atomic_files import TEMPORARY
-from unrolled.tasks.inputs.tokens import Reading
-from unrolled.models.model_file import ModelFile, load, save
+from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
 from unrolled.core.tensor_file import DTYPES, VALUE_LIMIT, Array
+from unrolled.models import model_file as modelfile
+from unrolled.models import network_spec as network
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.model_file import ModelFile, load, save
+from unrolled.tasks.inputs.tokens import Reading
 
 HERE = Path(__file__).resolve().parent
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 import oracle
 from tolerances import FLOAT32
-from unrolled.nn.kernels import native_sequence as fused
+from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import find
-from unrolled.core.errors import UsageError
-from unrolled.nn.kernels.dispatch import KERNELS, choose, quickest, reference
 from unrolled.nn.embedding_and_head import plant
+from unrolled.nn.kernels import native_sequence as fused
+from unrolled.nn.kernels.dispatch import KERNELS, choose, quickest, reference
 from unrolled.nn.scan import Dropouts, deep, scan
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]

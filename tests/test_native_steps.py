@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tolerances import FLOAT32
+from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import NUMPY, find
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.core.errors import UsageError
 from unrolled.models.network_spec import NetworkSpec, initialise
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tolerances import FLOAT32
-from unrolled.nn.architectures import build
-from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.core.errors import UsageError
-from unrolled.models.pitch_context import AROUND, run
+from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.pitch_context import AROUND, run
+from unrolled.nn.architectures import build
 from unrolled.nn.torch_engine import TorchEngine
 
 N_Y, ROWS, SIZE = 40, 2, 3

@@ -12,9 +12,9 @@ import pytest
 from small import refused, run
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Place
 from unrolled.datasets.example_dataset import pieces
 from unrolled.tasks.outputs.next_numbers import NextNumbers, learn_next_numbers, next_numbers
-from unrolled.core.types import Example, Place
 
 PLACE = Place(Path("log.csv"), 2)
 OUTPUT = NextNumbers((1.0, -2.0), (2.0, 0.5), (0.1, 0.2), 5.0)

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from small import refused, run
 from tolerances import FLOAT32
 from tunes_small import band, tune
-from unrolled.inference.composition import Player, Wish, compose
 from unrolled.core.config import DataConfig
-from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import DRUMS, Example, Note, Place, Tune
 from unrolled.data.features.note_events import (
     END,
     Changes,
@@ -30,13 +29,14 @@ from unrolled.data.features.note_events import (
     tune_of,
     waits,
 )
-from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
-from unrolled.datasets.example_dataset import from_files
 from unrolled.data.media.midi import midi_bytes, parse_midi, read_midi
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.datasets.example_dataset import from_files
 from unrolled.datasets.windows import cut
-from unrolled.core.types import DRUMS, Example, Note, Place, Tune
+from unrolled.inference.composition import Player, Wish, compose
 from unrolled.inference.predictor import open_trained, outcome
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
 
 PLACE = Place(Path("made"), 1)
 

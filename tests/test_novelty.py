@@ -14,11 +14,11 @@ import pytest
 
 from small import nothing_new, refused, run
 from tunes_small import band, tune
+from unrolled.core.types import Note, Tune
 from unrolled.data.media.midi import midi_bytes, read_midi
 from unrolled.inference.piano_roll_svg import bars, svg
-from unrolled.tasks.metrics.melody_copying import beats, copied, corpus, loop, melody, share
 from unrolled.inference.tune_report import Known, report
-from unrolled.core.types import Note, Tune
+from unrolled.tasks.metrics.melody_copying import beats, copied, corpus, loop, melody, share
 
 
 def made(pairs: list[tuple[int, int]]) -> np.ndarray:

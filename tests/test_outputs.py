@@ -12,8 +12,8 @@ import pytest
 
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError
-from unrolled.tasks.outputs import OUTPUTS, Output
 from unrolled.core.types import Example, Place
+from unrolled.tasks.outputs import OUTPUTS, Output
 
 
 def learn(kind: str, *ys: Any, data: DataConfig | None = None, model: ModelConfig | None = None) -> Output:

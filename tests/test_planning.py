@@ -15,19 +15,19 @@ import torch
 
 from training import write_text
 from unrolled.core import system as machine
-from unrolled.models import native
-from unrolled.training import budget as planning
-from unrolled.nn.architectures import Network, build
 from unrolled.core.config import Config
 from unrolled.core.config import build as configure
 from unrolled.core.errors import UsageError
+from unrolled.core.progress import Silent
+from unrolled.datasets.text_dataset import Prepared, from_files, prepare
+from unrolled.models import native
+from unrolled.models.network_spec import NetworkSpec, parameters
+from unrolled.nn.architectures import Network, build
+from unrolled.tasks.presets import resolve_data
+from unrolled.training import budget as planning
+from unrolled.training.budget import Measure, estimate_bytes, make_plan, measure_speed
 from unrolled.training.fit import dry_run
 from unrolled.training.language_job import assemble, request
-from unrolled.models.network_spec import NetworkSpec, parameters
-from unrolled.training.budget import Measure, estimate_bytes, make_plan, measure_speed
-from unrolled.datasets.text_dataset import Prepared, from_files, prepare
-from unrolled.core.progress import Silent
-from unrolled.tasks.presets import resolve_data
 from unrolled.training.loop import Problem, step
 
 SMALL = {"hidden": 16, "batch_size": 4, "window": 16, "threads": 1, "optimizer": "adamw"}

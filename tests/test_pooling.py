@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tolerances import FLOAT64
-from unrolled.nn.embedding_and_head import POOLS, pool
 from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.nn.embedding_and_head import POOLS, pool
 
 
 def spec_of(pooling: str, both: bool) -> NetworkSpec:

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.datasets import text_dataset as module
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError, UsageError
-from unrolled.tasks.inputs.tokens import encode
-from unrolled.datasets.text_dataset import Prepared, from_files, from_texts, prepare
 from unrolled.data.text.vocabulary import EOS, UNK
+from unrolled.datasets import text_dataset as module
+from unrolled.datasets.text_dataset import Prepared, from_files, from_texts, prepare
+from unrolled.tasks.inputs.tokens import encode
 
 CHAR = DataConfig(unit="char", documents="file")
 WORD = DataConfig(unit="word", documents="line")
@@ -132,7 +132,9 @@ def test_another_release_prepares_anew(tmp_path: Path, monkeypatch: pytest.Monke
     prepared(tmp_path, "abc\n" * 600, CHAR)
     index = tmp_path / "data" / "prepared.json"
     before = index.stat().st_mtime_ns
-    monkeypatch.setattr("unrolled.datasets.text_dataset.__version__", "9.9")  # whose encoding may be another one
+    monkeypatch.setattr(
+        "unrolled.datasets.text_dataset.__version__", "9.9"
+    )  # whose encoding may be another one
     prepared(tmp_path, "abc\n" * 600, CHAR)
     assert index.stat().st_mtime_ns > before
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unrolled.core.errors import DataError, UsageError
 from unrolled.data import records as rows
 from unrolled.data.columns import Wanted, parse_columns
-from unrolled.core.errors import DataError, UsageError
 from unrolled.data.readers import conll
 from unrolled.data.readers.conll import lines, read
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from unrolled.data.columns import Wanted, parse_columns
 from unrolled.core.errors import DataError, StorageError, UsageError
+from unrolled.data.columns import Wanted, parse_columns
 from unrolled.data.readers import npz
 from unrolled.data.readers.npz import read, write
 

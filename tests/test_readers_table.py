@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.data.text import encoding as decoding
+from unrolled.core.errors import DataError, MissingExtra, UsageError
+from unrolled.core.types import Example, Place
 from unrolled.data import records as rows
 from unrolled.data.columns import Wanted, parse_columns
-from unrolled.core.errors import DataError, MissingExtra, UsageError
-from unrolled.data.readers.table import read
-from unrolled.core.types import Example, Place
 from unrolled.data.fields import parse_number
+from unrolled.data.readers.table import read
+from unrolled.data.text import encoding as decoding
 
 LABEL = Wanted(kind="text", target="label")
 NUMBERS = Wanted(kind="numbers", target="label")

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.data.text import encoding as decoding
 from unrolled.core.errors import DataError, UnrolledError, UsageError
 from unrolled.data.readers import READERS
 from unrolled.data.readers import text_files as module
 from unrolled.data.readers.text_files import PIECE, read
+from unrolled.data.text import encoding as decoding
 
 
 def put(path: Path, content: bytes | str) -> Path:

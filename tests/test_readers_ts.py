@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.data.columns import Wanted
 from unrolled.core.errors import DataError, UsageError
+from unrolled.data.columns import Wanted
 from unrolled.data.readers.uea_ts import read
 
 LABEL = Wanted(kind="numbers", target="label")

@@ -19,14 +19,14 @@ import tones
 from labelled_small import write_conll, write_reviews
 from training import SMALL, batch_of, marks, place, run, start, write_text
 from tunes_small import write_tunes
-from unrolled.training import loop as train
-from unrolled.nn.architectures import build
 from unrolled.core.config import TrainConfig
 from unrolled.core.errors import Interrupted
-from unrolled.training.checkpointing import flatten, restore, to_checkpoint, unflatten
 from unrolled.models.network_spec import NetworkSpec
-from unrolled.training.run_folder import Checkpoint, open_run, read_checkpoint, save_checkpoint
+from unrolled.nn.architectures import build
+from unrolled.training import loop as train
+from unrolled.training.checkpointing import flatten, restore, to_checkpoint, unflatten
 from unrolled.training.loop import Plan, Problem, Progress, begin
+from unrolled.training.run_folder import Checkpoint, open_run, read_checkpoint, save_checkpoint
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 

@@ -11,10 +11,13 @@ import torch
 from small import run
 from tolerances import FLOAT32
 from tunes_small import band, tune
-from unrolled.inference import predictor as using
-from unrolled.nn.architectures import build
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Note, Place, Tune
+from unrolled.datasets.example_dataset import from_files
+from unrolled.inference import predictor as using
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.architectures import build
 from unrolled.tasks.inputs.rolls import (
     ALIKE,
     LOWEST,
@@ -25,10 +28,7 @@ from unrolled.tasks.inputs.rolls import (
     roll_of,
     transposed,
 )
-from unrolled.datasets.example_dataset import from_files
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.tasks.outputs.next_roll import NextRolls, next_rolls, surprise
-from unrolled.core.types import Example, Note, Place, Tune
 
 ROLL = RollInput(4, 3)
 

@@ -19,9 +19,9 @@ import pytest
 
 from disk import crashes, failing, record, restore
 from unrolled.core import atomic_files as files
-from unrolled.training import run_folder as runstate
-from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
 from unrolled.core.atomic_files import TEMPORARY
+from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
+from unrolled.training import run_folder as runstate
 from unrolled.training.run_folder import (
     Checkpoint,
     Run,

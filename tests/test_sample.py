@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from unrolled.core.errors import NonFiniteError, UsageError
 from unrolled.models.decoding.sampling import (
     START,
     Settings,
@@ -20,7 +21,6 @@ from unrolled.models.decoding.sampling import (
     stream,
     stream_all,
 )
-from unrolled.core.errors import NonFiniteError, UsageError
 
 LOGITS = arrays(np.float32, st.integers(1, 40), elements=st.floats(-20, 20, width=32))
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import oracle
 from tolerances import FLOAT32, FLOAT64
-from unrolled.models.cells import find
 from unrolled.core.errors import UsageError
+from unrolled.models.cells import find
 from unrolled.nn.scan import Dropouts, deep, drop, mask, scan
 
 

@@ -17,17 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from small import FIRST, TRAIN, refused, run, small
-from unrolled.training import dynamic_evaluation as dynamic
 from unrolled.analysis import evaluate
+from unrolled.data.readers import READERS
+from unrolled.data.text.vocabulary import EOS, UNK
+from unrolled.datasets.token_store import write_store
+from unrolled.inference.language_model import Model, open_model
 from unrolled.models import native
 from unrolled.nn.architectures import Network, build
 from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.metrics.language import total_variation
 from unrolled.tasks.outputs.next_token import START, closing, predict, score, visible, walk
-from unrolled.inference.language_model import Model, open_model
-from unrolled.data.readers import READERS
-from unrolled.datasets.token_store import write_store
-from unrolled.data.text.vocabulary import EOS, UNK
+from unrolled.training import dynamic_evaluation as dynamic
 
 RELATIVE = 1e-5  # sums of float32 log-probabilities, taken in another order
 UNITS = ("word", "white", "char")

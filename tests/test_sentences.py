@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.core.errors import UsageError
+from unrolled.demo.sentence_maker import KEPT, NAME, compose, lecture, make
 from unrolled.demo.sentence_words import (
     AMBIGUOUS,
     FIRST,
@@ -20,7 +21,6 @@ from unrolled.demo.sentence_words import (
     UNSEEN_PATTERNS,
     WORDS,
 )
-from unrolled.demo.sentence_maker import KEPT, NAME, compose, lecture, make
 
 COUNT = 6_000
 TRAIN, TEST = make(1, COUNT, "train"), make(1, COUNT, "test")

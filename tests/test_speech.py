@@ -15,16 +15,17 @@ import unrolled
 from small import apart, refused, run, temporary
 from tolerances import TOLERANCES
 from tones import RATE, sound, table, texts, write
-from unrolled.inference import streaming_audio as listening, predictor as using
-from unrolled.data.columns import Wanted
-from unrolled.models.decoding.ctc import best_path
 from unrolled.core.errors import DataError, UsageError
-from unrolled.inference.lm_fusion import rater, searching
-from unrolled.estimators.supervised import Classifier, Transcriber
-from unrolled.tasks.outputs.ctc import Transcript
-from unrolled.inference.language_model import open_model
-from unrolled.data.readers import find_reader
 from unrolled.core.types import Example, Place
+from unrolled.data.columns import Wanted
+from unrolled.data.readers import find_reader
+from unrolled.estimators.supervised import Classifier, Transcriber
+from unrolled.inference import predictor as using
+from unrolled.inference import streaming_audio as listening
+from unrolled.inference.language_model import open_model
+from unrolled.inference.lm_fusion import rater, searching
+from unrolled.models.decoding.ctc import best_path
+from unrolled.tasks.outputs.ctc import Transcript
 
 NETWORK = ("--bands", 12, "--hidden", 24, "--threads", 1, "--seed", 3)
 CLOSE = TOLERANCES["float32"]["padding"]

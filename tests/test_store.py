@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from unrolled.core.errors import DataError, StorageError
+from unrolled.core.types import Document, Place
+from unrolled.datasets.token_store import Store, open_store, write_store
 from unrolled.tasks.inputs import tokens
 from unrolled.tasks.inputs.tokens import encode, learn
-from unrolled.datasets.token_store import Store, open_store, write_store
-from unrolled.core.types import Document, Place
 
 
 def small_store(folder: Path) -> Store:

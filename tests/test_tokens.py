@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Document, Place
+from unrolled.data.readers.text_files import read
+from unrolled.data.text.tokenize import UNITS, split
+from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
+from unrolled.datasets.token_store import write_store
 from unrolled.tasks.inputs import tokens
 from unrolled.tasks.inputs.tokens import Reading, describe, encode, encode_text, learn
-from unrolled.data.readers.text_files import read
-from unrolled.datasets.token_store import write_store
-from unrolled.data.text.tokenize import UNITS, split
-from unrolled.core.types import Document, Place
-from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 
 LETTERS = st.text(alphabet="abB, \n\n\u2019é\u0301😀", max_size=25)
 UNIT = st.sampled_from(sorted(UNITS))

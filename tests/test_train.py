@@ -14,22 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training import batch_of, place, write_text
-from unrolled.training import fit, loop as train
-from unrolled.models import native
-from unrolled.nn.architectures import Network, build
 from unrolled.core.config import TrainConfig
 from unrolled.core.config import build as configure
 from unrolled.core.errors import NonFiniteError, UsageError
-from unrolled.training.language_job import assemble, request
+from unrolled.core.progress import Silent
+from unrolled.core.types import Batch
+from unrolled.datasets.text_dataset import from_files, prepare
+from unrolled.models import native
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.architectures import Network, build
 from unrolled.nn.embedding_and_head import NO_DROPOUTS
 from unrolled.nn.losses import PLAIN as EXACT
 from unrolled.nn.losses import Criterion
-from unrolled.models.network_spec import NetworkSpec
-from unrolled.datasets.text_dataset import from_files, prepare
-from unrolled.core.progress import Silent
 from unrolled.tasks.presets import resolve_data
+from unrolled.training import fit
+from unrolled.training import loop as train
+from unrolled.training.language_job import assemble, request
 from unrolled.training.loop import Plan, Position, Problem, Progress, begin, carry, step
-from unrolled.core.types import Batch
 
 SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5)
 CONFIG = TrainConfig(lr=0.01, optimizer="adamw", average=0.0, dropout=0.0)

@@ -18,21 +18,21 @@ import training
 import unrolled
 from small import apart, refused, run, temporary
 from unrolled import Translator
-from unrolled.models import model_file as modelfile
-from unrolled.inference import predictor as using
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.config import build as configure
-from unrolled.models.decoding.beam_search import Hypothesis
 from unrolled.core.errors import DataError, UsageError
-from unrolled.tasks.inputs.tokens import Reading, learn_reading
+from unrolled.core.types import Example, Place
+from unrolled.data.text.vocabulary import UNK
 from unrolled.datasets.example_dataset import from_files
+from unrolled.inference import predictor as using
+from unrolled.models import model_file as modelfile
+from unrolled.models.decoding.beam_search import Hypothesis
+from unrolled.tasks.inputs.tokens import Reading, learn_reading
 from unrolled.tasks.metrics.edit_distance import character_errors
 from unrolled.tasks.outputs import OUTPUTS
 from unrolled.tasks.outputs.sequence import Candidate, Found, Sequences, Wish, size
-from unrolled.training.run_folder import CHECKPOINT
 from unrolled.tasks.presets import resolve_data, resolve_examples
-from unrolled.core.types import Example, Place
-from unrolled.data.text.vocabulary import UNK
+from unrolled.training.run_folder import CHECKPOINT
 
 PLACE = Place(Path("pairs.csv"), 2)
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 import oracle
 from tolerances import FLOAT32, FLOAT64
-from unrolled.nn.kernels import native_sequence as fused
+from unrolled.core.errors import DataError, UsageError
 from unrolled.models import native
 from unrolled.models.cells import find
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.core.errors import DataError, UsageError
-from unrolled.nn.kernels.dispatch import KERNELS, hoisted, reference, rivals
 from unrolled.models.network_spec import NetworkSpec, from_json, initialise
+from unrolled.nn.kernels import native_sequence as fused
+from unrolled.nn.kernels.dispatch import KERNELS, hoisted, reference, rivals
 from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple
 from unrolled.nn.scan import Dropouts, deep, scan
 from unrolled.nn.torch_engine import TorchEngine

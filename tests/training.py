@@ -92,8 +92,8 @@ def run(log: Path, *arguments: str | Path, limits: Mapping[int, int] | None = No
 
 
 def _command(words: list[str], log: str, limits: dict[int, int]) -> None:
-    from unrolled.training import checkpointing as keeper
     from unrolled.cli import main
+    from unrolled.training import checkpointing as keeper
 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)

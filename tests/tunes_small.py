@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from small import apart, temporary
-from unrolled.data.media.midi import midi_bytes
 from unrolled.core.types import Note, Tune
+from unrolled.data.media.midi import midi_bytes
 
 BEAT = 480
 SCALE = (60, 62, 64, 65, 67, 69, 71, 72)

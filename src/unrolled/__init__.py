@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unrolled.core.version import __version__
 
 if TYPE_CHECKING:
-    from unrolled.nn import layers as nn
+    from unrolled.core.system import tune
     from unrolled.estimators.language_model import LanguageModel, load
     from unrolled.estimators.supervised import (
         Classifier,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         Transcriber,
         Translator,
     )
-    from unrolled.core.system import tune
+    from unrolled.nn import layers as nn
 
 __all__ = [
     "Classifier",

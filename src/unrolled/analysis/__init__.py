@@ -1,0 +1,1 @@
+"""Measure models and data: evaluate, check, compare, doctor."""

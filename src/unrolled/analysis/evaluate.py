@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.models import model_file as modelfile
-from unrolled.inference import predictor as using
-from unrolled.datasets.token_batches import evaluation_batches
-from unrolled.models.decoding.beam_search import Search
 from unrolled.core.errors import UsageError, need
-from unrolled.inference.lm_fusion import searching
-from unrolled.tasks.inputs.tokens import encode
-from unrolled.datasets.example_dataset import from_files
 from unrolled.core.system import one_thread
-from unrolled.tasks.outputs.next_token import tally
-from unrolled.inference.language_model import open_model
-from unrolled.data.readers import READERS
-from unrolled.datasets.token_store import Store, write_store
-from unrolled.tasks.presets import find
 from unrolled.core.types import Batch
+from unrolled.data.readers import READERS
+from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.token_batches import evaluation_batches
+from unrolled.datasets.token_store import Store, write_store
+from unrolled.inference import predictor as using
+from unrolled.inference.language_model import open_model
+from unrolled.inference.lm_fusion import searching
+from unrolled.models import model_file as modelfile
+from unrolled.models.decoding.beam_search import Search
+from unrolled.tasks.inputs.tokens import encode
+from unrolled.tasks.outputs.next_token import tally
+from unrolled.tasks.presets import find
 
 ROWS = 16  # short documents side by side
 WINDOW = 128  # steps at a time

@@ -17,8 +17,8 @@ from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
 
-from unrolled.core.version import __version__
 from unrolled.core.errors import Interrupted, UnrolledError, UsageError, suggest
+from unrolled.core.version import __version__
 
 VERBS = {
     "train": "train a model on your own files",

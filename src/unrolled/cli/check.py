@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from unrolled.cli.task_options import add_data, add_layers, settings
 from unrolled.core.config import add_flags, build
 from unrolled.core.errors import UsageError
 from unrolled.tasks.presets import find
-from unrolled.cli.task_options import add_data, add_layers, settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

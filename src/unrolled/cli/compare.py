@@ -13,12 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unrolled.core.version import __version__
+from unrolled.cli.task_options import add_data, add_layers, settings
+from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.config import Config, add_flags, build, options
 from unrolled.core.errors import Interrupted, UsageError, need, suggest
-from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
+from unrolled.core.version import __version__
 from unrolled.tasks.presets import resolve_data
-from unrolled.cli.task_options import add_data, add_layers, settings
 
 if TYPE_CHECKING:
     from unrolled.analysis.compare.comparison import Report, Wish
@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
     lists = {name: _listed(name, getattr(args, name), base, named) for name in LISTS}
     _refuse_senseless(args, named)
     with need("train", "torch"):
-        from unrolled.analysis.compare.comparison import Voice, Wish, compare
         from unrolled.analysis.compare.benchmarks import Files
+        from unrolled.analysis.compare.comparison import Voice, Wish, compare
     from unrolled.core.progress import console_reporter
 
     wish = Wish(

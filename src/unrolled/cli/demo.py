@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Learn, show, explain."""
-    from unrolled.demo.language import demo
     from unrolled.core.progress import console_reporter
+    from unrolled.demo.language import demo
 
     demo(args.file, args.minutes, args.folder, console_reporter())
     return 0

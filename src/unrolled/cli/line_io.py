@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from unrolled.core.errors import DataError, UsageError
-from unrolled.core.atomic_files import atomic_writer, opening_error, refuse_to_overwrite, storage_error
-from unrolled.core.types import Answer
 from unrolled.cli.task_options import add_engine
+from unrolled.core.atomic_files import atomic_writer, opening_error, refuse_to_overwrite, storage_error
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Answer
 
 LINE_LIMIT = 1 << 24  # bytes; a longer line is refused before it fills the memory
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from unrolled.core.errors import DataError
 from unrolled.cli.line_io import Line
+from unrolled.core.errors import DataError
 
 
 @dataclass(frozen=True)

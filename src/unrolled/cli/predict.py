@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer each line or sequence."""
-    from unrolled.models import model_file as modelfile
     from unrolled.core.errors import ItemsFailed, UsageError
+    from unrolled.models import model_file as modelfile
     from unrolled.tasks.presets import find
 
     if args.top < 1:
@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
     """A language model's answers."""
-    from unrolled.tasks.outputs.next_token import predict
-    from unrolled.inference.language_model import from_file
     from unrolled.core.types import Answer
+    from unrolled.inference.language_model import from_file
+    from unrolled.tasks.outputs.next_token import predict
 
     model = from_file(file, args.model, args.engine)
     for line in read_lines(args.file, args.format):
@@ -81,13 +81,13 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
     """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format. failed:
     told the files of sequences that cannot be read; their answers are blank."""
     from unrolled.core.errors import UsageError
-    from unrolled.inference.lm_fusion import searching
-    from unrolled.tasks.inputs import INPUTS
-    from unrolled.datasets.example_dataset import from_files
-    from unrolled.data.readers import FORMATS
-    from unrolled.tasks.presets import find
     from unrolled.core.types import Example, Place
+    from unrolled.data.readers import FORMATS
+    from unrolled.datasets.example_dataset import from_files
+    from unrolled.inference.lm_fusion import searching
     from unrolled.inference.predictor import ROWS, answers, from_file
+    from unrolled.tasks.inputs import INPUTS
+    from unrolled.tasks.presets import find
 
     model = from_file(file, args.model, args.engine)
     writes = model.decoder is not None

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unrolled.core.errors import UsageError
 from unrolled.cli.line_io import output
 from unrolled.cli.task_options import add_engine
+from unrolled.core.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write samples."""
+    from unrolled.cli import sample_tunes as tunes
     from unrolled.models import model_file as modelfile
     from unrolled.tasks.presets import find
-    from unrolled.cli import sample_tunes as tunes
 
     file = modelfile.load(args.model)
     if find(file.task).input == "notes":
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _texts(args: argparse.Namespace, file: Any) -> int:
     """Samples of a language model."""
-    from unrolled.tasks.outputs.next_token import Wish, samples
     from unrolled.inference.language_model import from_file
+    from unrolled.tasks.outputs.next_token import Wish, samples
 
     model = from_file(file, args.model, args.engine)
     if args.length is not None and not args.length.lstrip("-").isdigit():

@@ -17,9 +17,9 @@ SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
 def run(args: argparse.Namespace, model: Any) -> int:
     """Compose, write a folder of files, and say what was written."""
-    from unrolled.inference.composition import compose, notes_of
     from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
     from unrolled.data.media.midi import midi_bytes, read_midi
+    from unrolled.inference.composition import compose, notes_of
     from unrolled.inference.piano_roll_svg import svg
     from unrolled.inference.tune_report import Known, report
 

@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
     file = modelfile.load(args.model)
     if find(file.task).input in ("notes", "rolls"):
         return _tunes(args, file)
-    from unrolled.tasks.outputs.next_token import Scored, blank_answer, closing, score, score_answer
-    from unrolled.inference.language_model import open_model
     from unrolled.cli.nbest import reorder
+    from unrolled.inference.language_model import open_model
+    from unrolled.tasks.outputs.next_token import Scored, blank_answer, closing, score, score_answer
 
     model = open_model(args.model, args.engine)
     _, end = closing(model.reading)
@@ -72,10 +72,10 @@ def _tunes(args: argparse.Namespace, file: Any) -> int:
     """Score each tune of MIDI files, folders or a table."""
     from dataclasses import replace
 
+    from unrolled.cli.line_io import Line
     from unrolled.core.errors import UsageError
     from unrolled.datasets.example_dataset import from_files
     from unrolled.inference.predictor import answer, from_file
-    from unrolled.cli.line_io import Line
 
     if args.file is None or args.nbest:
         raise UsageError("this model scores tunes", expected="MODEL FILE, a MIDI file, a folder or a table")

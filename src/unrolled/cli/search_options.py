@@ -49,8 +49,8 @@ def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
 def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Any:
     """The wish of a command line. Raises UsageError where the model has no use for one, or attends to nothing."""
     from unrolled.core.errors import UsageError
-    from unrolled.tasks.outputs.sequence import Wish, read_dictionary
     from unrolled.data.records import bare_lines
+    from unrolled.tasks.outputs.sequence import Wish, read_dictionary
 
     given = {name: getattr(args, name) for name in NAMES if getattr(args, name) is not None}
     if given and not writes:

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from unrolled.cli.task_options import add_data, add_layers, settings
 from unrolled.core.config import add_flags, build
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import address_space_left
 from unrolled.tasks.presets import TASKS, find, resolve_data
-from unrolled.cli.task_options import add_data, add_layers, settings
 
 TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
 
@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
             hint="a larger limit (ulimit -v)",
         )
     with need("train", "torch"):
-        from unrolled.training import language_job as language, supervised_job as supervised
+        from unrolled.training import language_job as language
+        from unrolled.training import supervised_job as supervised
         from unrolled.training.fit import dry_run, fit
     from unrolled.core.progress import console_reporter
 

@@ -1,0 +1,1 @@
+"""What every package uses: errors, records, options, atomic files, tensor files, progress."""

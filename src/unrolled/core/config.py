@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from unrolled.core.errors import UsageError, suggest
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import UsageError, suggest
 from unrolled.core.options import SECTIONS, UNITS, Config, DataConfig, ModelConfig, TrainConfig
 
 __all__ = [

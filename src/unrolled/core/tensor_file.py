@@ -22,8 +22,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.errors import DataError, NonFiniteError, UsageError
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError, NonFiniteError, UsageError
 
 Array = NDArray[Any]
 

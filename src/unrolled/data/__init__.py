@@ -1,0 +1,1 @@
+"""From files to examples: readers, media decoders, text, audio and video features."""

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from unrolled.data.text.encoding import PACKED, Foreign, blocks
-from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError, UsageError, suggest
+from unrolled.data.text.encoding import PACKED, Foreign, blocks
 
 LONGEST = 16 << 20  # characters of a line, and of a row with line breaks inside quotes
 

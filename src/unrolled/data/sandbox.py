@@ -27,8 +27,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.errors import DataError, MissingExtra, UnrolledError
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError, MissingExtra, UnrolledError
 from unrolled.core.types import Place
 
 SECONDS = 60.0  # of wall time a file may take

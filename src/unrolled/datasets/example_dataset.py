@@ -18,26 +18,26 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.datasets.token_batches import hashed
-from unrolled.data.columns import Wanted, parse_columns, tolerance
+from unrolled.core.atomic_files import write_atomically
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
-from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
+from unrolled.core.types import Example, Place
+from unrolled.data.columns import Wanted, parse_columns, tolerance
 from unrolled.data.features.log_mel import HOP, Mel
-from unrolled.core.atomic_files import write_atomically
+from unrolled.data.fields import as_intervals
+from unrolled.data.media.audio import header
+from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
+from unrolled.data.text.subword import SUBWORD
+from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
+from unrolled.datasets.prefetch import AT_ONCE, Opening
+from unrolled.datasets.text_dataset import fingerprint, is_prepared, key_of
+from unrolled.datasets.token_batches import hashed
+from unrolled.datasets.windows import cut, endings, forecasts, pieces, remembered, tunes
 from unrolled.models.frontends import FRONTS
 from unrolled.tasks.inputs import INPUTS, Input, InputKind
-from unrolled.data.media.audio import header
 from unrolled.tasks.outputs import Output, find_output
 from unrolled.tasks.outputs.ctc import refuse_infeasible, tidy
-from unrolled.datasets.text_dataset import fingerprint, is_prepared, key_of
-from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
-from unrolled.datasets.prefetch import AT_ONCE, Opening
-from unrolled.datasets.windows import cut, endings, forecasts, pieces, remembered, tunes
-from unrolled.data.text.subword import SUBWORD
 from unrolled.tasks.presets import find
-from unrolled.core.types import Example, Place
-from unrolled.data.fields import as_intervals
 
 NO_TAG = "O"  # of a frame in no stretch of time
 SMALLEST = 200  # sequences; of fewer no part is held out unless asked for

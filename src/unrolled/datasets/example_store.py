@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.errors import DataError
 from unrolled.core.atomic_files import storage_error, write_atomically
-from unrolled.datasets.prefetch import Opening, Recall
+from unrolled.core.errors import DataError
 from unrolled.core.types import Place, Targets
+from unrolled.datasets.prefetch import Opening, Recall
 
 _FORMAT = 4
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.core.version import __version__
+from unrolled.core.atomic_files import opening_error, write_atomically
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.atomic_files import opening_error, write_atomically
-from unrolled.tasks.inputs.tokens import Reading, encode, learn
-from unrolled.data.readers import READERS
-from unrolled.datasets.token_store import Store, open_store, write_store
 from unrolled.core.types import Document, Place
+from unrolled.core.version import __version__
+from unrolled.data.readers import READERS
 from unrolled.data.text.vocabulary import Coverage
+from unrolled.datasets.token_store import Store, open_store, write_store
+from unrolled.tasks.inputs.tokens import Reading, encode, learn
 
 SMALLEST = 2_000  # characters; of a text shorter than that no part is held out
 

@@ -24,9 +24,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.datasets.token_store import Store
 from unrolled.core.types import Batch, Integers
 from unrolled.data.text.vocabulary import UNK
+from unrolled.datasets.token_store import Store
 
 Int64 = NDArray[np.int64]
 UInt64 = NDArray[np.uint64]

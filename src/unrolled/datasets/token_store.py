@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.errors import DataError
 from unrolled.core.atomic_files import storage_error, write_atomically
+from unrolled.core.errors import DataError
 from unrolled.core.types import Encoded, Place
 
 _FORMAT = 1

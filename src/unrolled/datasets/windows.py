@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from unrolled.core.errors import DataError
-from unrolled.datasets.example_store import Row
 from unrolled.core.types import Example, Place
+from unrolled.datasets.example_store import Row
 
 REMEMBERED = (
     2_000_000  # notes of tunes, about 300 MB: files are read several times, and parsing them takes long

@@ -1,0 +1,1 @@
+"""The demo: name tagging, then a language model of real text."""

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.core.config import build
-from unrolled.models.decoding.sampling import distribution, draw
-from unrolled.demo.tagger import demo_tagger
 from unrolled.core.errors import UsageError
+from unrolled.core.progress import Reporter
+from unrolled.datasets.text_dataset import from_files, prepare
+from unrolled.datasets.token_store import Store
+from unrolled.demo.tagger import demo_tagger
+from unrolled.inference.language_model import Model, open_model
+from unrolled.models.decoding.sampling import distribution, draw
 from unrolled.tasks.metrics.language import longest_copied, total_variation
 from unrolled.tasks.outputs.next_token import START, Wish, samples, visible
-from unrolled.inference.language_model import Model, open_model
-from unrolled.datasets.text_dataset import from_files, prepare
-from unrolled.core.progress import Reporter
-from unrolled.datasets.token_store import Store
 from unrolled.tasks.presets import resolve_data
 
 TEXT_BYTES = 3_000_000  # of the library's source: more than a minute can read

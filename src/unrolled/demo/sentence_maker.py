@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 
 from unrolled.core.errors import UsageError, suggest
+from unrolled.core.types import Example, Place
 from unrolled.demo.sentence_words import (
     AMBIGUOUS,
     FIRST,
@@ -31,7 +32,6 @@ from unrolled.demo.sentence_words import (
     WORDS,
     words,
 )
-from unrolled.core.types import Example, Place
 
 NAME, OTHER = "1", "0"
 PARTS = ("train", "test")

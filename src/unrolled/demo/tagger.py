@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unrolled.core.config import build
-from unrolled.datasets.example_dataset import Labelled, from_lists
 from unrolled.core.progress import Reporter
-from unrolled.demo.sentence_maker import NAME, make
 from unrolled.core.types import Example, Place
+from unrolled.datasets.example_dataset import Labelled, from_lists
+from unrolled.demo.sentence_maker import NAME, make
 from unrolled.inference.predictor import Trained, answer, evaluate, open_trained
 
 TRAIN, TEST = 4_000, 1_000  # sentences

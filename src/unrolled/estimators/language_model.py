@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from unrolled.models import model_file as modelfile
-from unrolled.inference import predictor as using
 from unrolled.core.config import build
 from unrolled.core.errors import UsageError, need, suggest
+from unrolled.core.progress import Silent
+from unrolled.datasets.text_dataset import from_texts
 from unrolled.estimators.supervised import (
     Classifier,
     Composer,
@@ -26,10 +26,10 @@ from unrolled.estimators.supervised import (
     arguments,
     from_model,
 )
-from unrolled.tasks.outputs.next_token import Scored, Wish, predict, samples, score
+from unrolled.inference import predictor as using
 from unrolled.inference.language_model import Model, from_file
-from unrolled.datasets.text_dataset import from_texts
-from unrolled.core.progress import Silent
+from unrolled.models import model_file as modelfile
+from unrolled.tasks.outputs.next_token import Scored, Wish, predict, samples, score
 
 
 class LanguageModel:

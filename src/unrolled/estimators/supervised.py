@@ -18,17 +18,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models import model_file as modelfile
-from unrolled.inference import predictor as using
-from unrolled.inference.composition import Wish, compose
 from unrolled.core.config import build, flat_options
 from unrolled.core.errors import UsageError, need, suggest
-from unrolled.datasets.example_dataset import from_lists
-from unrolled.data.media.midi import read_midi
 from unrolled.core.progress import Silent
-from unrolled.tasks.presets import find
 from unrolled.core.types import Example, Place, Tune
+from unrolled.data.media.midi import read_midi
+from unrolled.datasets.example_dataset import from_lists
+from unrolled.inference import predictor as using
+from unrolled.inference.composition import Wish, compose
 from unrolled.inference.predictor import Trained
+from unrolled.models import model_file as modelfile
+from unrolled.tasks.presets import find
 
 
 class _Learner(ABC):

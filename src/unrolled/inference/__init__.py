@@ -1,0 +1,1 @@
+"""Open a trained model and use it: predict, stream, compose."""

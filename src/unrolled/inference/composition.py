@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.errors import UsageError
+from unrolled.core.types import DRUMS, Tune
+from unrolled.data.features.note_events import Performance
+from unrolled.inference.predictor import Trained
 from unrolled.models.decoding.sampling import Settings, stream_all
 from unrolled.models.engines import Engine
-from unrolled.core.errors import UsageError
-from unrolled.data.features.note_events import Performance
 from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput
 from unrolled.tasks.inputs.notes import PITCHES as MIDI_PITCHES
 from unrolled.tasks.outputs.next_note import NextNotes
-from unrolled.core.types import DRUMS, Tune
-from unrolled.inference.predictor import Trained
 
 MOST_EVENTS = 20_000  # of a sample
 AT_ONCE = 64  # events without a wait between them

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unrolled.core.errors import DataError, UnrolledError, UsageError, need, suggest
 from unrolled.models import model_file as modelfile
 from unrolled.models.engines import Decoder, Engine
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.core.errors import DataError, UnrolledError, UsageError, need, suggest
-from unrolled.tasks.inputs.tokens import Reading
 from unrolled.models.model_file import ModelFile
 from unrolled.models.network_spec import NetworkSpec, from_json, shapes
+from unrolled.tasks.inputs.tokens import Reading
 
 
 @dataclass(frozen=True)

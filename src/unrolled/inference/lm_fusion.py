@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models.decoding.ctc import Ids, Rater, Search
 from unrolled.core.errors import UsageError
-from unrolled.tasks.outputs.ctc import Transcript
-from unrolled.inference.language_model import Model, open_model
 from unrolled.core.types import State
-from unrolled.inference.predictor import Trained
 from unrolled.data.text.vocabulary import EOS
+from unrolled.inference.language_model import Model, open_model
+from unrolled.inference.predictor import Trained
+from unrolled.models.decoding.ctc import Ids, Rater, Search
+from unrolled.tasks.outputs.ctc import Transcript
 
 Array = NDArray[Any]
 

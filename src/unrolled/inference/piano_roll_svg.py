@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from unrolled.data.features.note_events import pitch_name
 from unrolled.core.types import DRUMS, Tune
+from unrolled.data.features.note_events import pitch_name
 
 WIDE = 28  # of a quarter note
 HIGH = 7  # of a semitone

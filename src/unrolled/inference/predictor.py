@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models import model_file as modelfile
-from unrolled.datasets.example_batches import in_order
 from unrolled.core.config import Config, from_json
-from unrolled.models.engines import Decoder, Engine
 from unrolled.core.errors import DataError
-from unrolled.datasets.example_store import Examples, write_examples
-from unrolled.tasks.inputs import INPUTS, Input
+from unrolled.core.types import Answer, Example, Place
+from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import Labelled, opened, restore, rows
+from unrolled.datasets.example_store import Examples, write_examples
+from unrolled.inference.language_model import find_decoder, find_engine
+from unrolled.models import model_file as modelfile
+from unrolled.models.engines import Decoder, Engine
 from unrolled.models.model_file import ModelFile
 from unrolled.models.network_spec import NetworkSpec, shapes
 from unrolled.models.network_spec import from_json as spec_from_json
+from unrolled.tasks.inputs import INPUTS, Input
 from unrolled.tasks.outputs import Output, find_output
 from unrolled.tasks.outputs.sequence import PLAIN, Found, Sequences, Wish, size
-from unrolled.inference.language_model import find_decoder, find_engine
 from unrolled.tasks.presets import find
-from unrolled.core.types import Answer, Example, Place
 
 ROWS = 32  # sequences side by side
 

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.features import log_mel as features
-from unrolled.models.decoding.ctc import best_path
 from unrolled.core.errors import UsageError
-from unrolled.tasks.inputs.audio import AudioInput
-from unrolled.data.media.audio import resampler
-from unrolled.tasks.outputs.ctc import Transcript
 from unrolled.core.types import Answer, State
+from unrolled.data.features import log_mel as features
+from unrolled.data.media.audio import resampler
 from unrolled.inference.predictor import Trained
+from unrolled.models.decoding.ctc import best_path
+from unrolled.tasks.inputs.audio import AudioInput
+from unrolled.tasks.outputs.ctc import Transcript
 
 Array = NDArray[Any]
 

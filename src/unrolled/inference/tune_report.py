@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from unrolled.core.types import DRUMS, Tune
 from unrolled.data.features.note_events import Performance, events_of, quantised
 from unrolled.tasks.metrics import melody_copying as novelty
-from unrolled.core.types import DRUMS, Tune
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.core import tensor_file as layout
-from unrolled.core.errors import DataError, UsageError
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
+from unrolled.core.errors import DataError, UsageError
 from unrolled.core.tensor_file import Array
 
 KIND = "model"

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models import cells, pitch_context as neighbours
-from unrolled.models.cells import Cell
 from unrolled.core.errors import DataError, UsageError
+from unrolled.models import cells
+from unrolled.models import pitch_context as neighbours
+from unrolled.models.cells import Cell
 from unrolled.models.frontends import FRONTS, Sizes
 
 SOFTMAXES = ("exact", "adaptive")

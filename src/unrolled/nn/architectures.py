@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unrolled.nn.attention import decode, encode
 from unrolled.datasets.token_batches import START
+from unrolled.models.network_spec import NetworkSpec, initialise, part_of
+from unrolled.nn.attention import decode, encode
+from unrolled.nn.embedding_and_head import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
 from unrolled.nn.frontends import front
 from unrolled.nn.kernels.native_sequence import TensorState
-from unrolled.nn.embedding_and_head import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
 from unrolled.nn.losses import PLAIN, Criterion, loss
-from unrolled.models.network_spec import NetworkSpec, initialise, part_of
 from unrolled.nn.scan import deep, drop
 
 Features = tuple[Tensor, TensorState]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from unrolled.models.decoding import crf
 from unrolled.core.errors import DataError
+from unrolled.models.decoding import crf
 
 
 class _Gold(NamedTuple):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled.models import pitch_context as neighbours
-from unrolled.nn.kernels.native_sequence import columns
 from unrolled.models.network_spec import NetworkSpec, cutoffs
+from unrolled.nn.kernels.native_sequence import columns
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, drop
 
 __all__ = ["NO_DROPOUTS", "Dropouts", "core", "embed", "head", "outputs", "plant", "pool", "tail"]

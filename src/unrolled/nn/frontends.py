@@ -14,8 +14,8 @@ from unrolled.models.frontends.image_conv import DARK, layers
 from unrolled.models.frontends.image_conv import STRIDE as EVERY
 from unrolled.models.frontends.image_conv import WIDTH as AROUND
 from unrolled.models.frontends.time_conv import STRIDE, WIDTH, left
-from unrolled.nn.embedding_and_head import Parameters
 from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.embedding_and_head import Parameters
 
 
 def front(

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unrolled.core.errors import UsageError
 from unrolled.models import cells
 from unrolled.models.cells import NUMPY, Cell
-from unrolled.core.errors import UsageError
-from unrolled.nn.embedding_and_head import plant
 from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.nn.embedding_and_head import plant
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, deep
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUSimple"]

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.nn.kernels import native_softmax as fused_softmax
-from unrolled.models import native
-from unrolled.nn.crf_loss import crf_nll
 from unrolled.core.errors import UsageError
-from unrolled.nn.embedding_and_head import Parameters, factors, head, tail
+from unrolled.models import native
 from unrolled.models.network_spec import NetworkSpec, cutoffs
+from unrolled.nn.crf_loss import crf_nll
+from unrolled.nn.embedding_and_head import Parameters, factors, head, tail
+from unrolled.nn.kernels import native_softmax as fused_softmax
 
 ORDINAL = 2.0  # nats by which a class falls behind for each step that it is away from the true one
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.models.cells import Cell
 from unrolled.core.errors import UsageError
-from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, sequence
+from unrolled.models.cells import Cell
 from unrolled.nn.kernels.dispatch import Kernel, choose, quickest
+from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, sequence
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unrolled.nn.attention import Memory, decode, encode
 from unrolled.models.engines import best
-from unrolled.nn.kernels.native_sequence import TensorState
-from unrolled.nn.embedding_and_head import outputs
 from unrolled.models.network_spec import NetworkSpec, part_of
+from unrolled.nn.attention import Memory, decode, encode
+from unrolled.nn.embedding_and_head import outputs
+from unrolled.nn.kernels.native_sequence import TensorState
 from unrolled.nn.torch_engine import TorchEngine
 
 Array = NDArray[Any]

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unrolled.nn.architectures import build
+from unrolled.core.types import State
 from unrolled.models.engines import best, refuse_steps
 from unrolled.models.network_spec import NetworkSpec, state_sizes
-from unrolled.core.types import State
+from unrolled.nn.architectures import build
 
 Array = NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""What a task is: presets, input kinds, output kinds, metrics."""

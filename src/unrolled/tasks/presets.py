@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unrolled.tasks.defaults import FILLERS, passes
 from unrolled.core.config import Config, fill, get
 from unrolled.core.errors import UsageError, suggest
 from unrolled.data.text.subword import SUBWORD
+from unrolled.tasks.defaults import FILLERS, passes
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The training loop and all around it: plan, optimizers, checkpoints, the run folder."""

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unrolled.models import native
-from unrolled.nn.architectures import Network
 from unrolled.core.config import TrainConfig
 from unrolled.core.errors import UsageError
-from unrolled.nn.kernels.dispatch import rivals
 from unrolled.core.system import cores, memory_left
-from unrolled.models.network_spec import NetworkSpec, parameters
-from unrolled.training.loop import Plan, Problem, begin, dropouts_of, set_rate, step
 from unrolled.core.types import Batch
+from unrolled.models import native
+from unrolled.models.network_spec import NetworkSpec, parameters
+from unrolled.nn.architectures import Network
+from unrolled.nn.kernels.dispatch import rivals
+from unrolled.training.loop import Plan, Problem, begin, dropouts_of, set_rate, step
 
 MEASURING = 0.04  # share of the budget that may go into measuring
 WASTE = 0.03  # share of the budget kept back for checkpoints and noise

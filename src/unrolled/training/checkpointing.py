@@ -15,8 +15,8 @@ import torch
 
 from unrolled.core.errors import DataError, Interrupted
 from unrolled.core.progress import Moment, Reporter
-from unrolled.training.run_folder import Checkpoint, Run, log_metrics, save_checkpoint
 from unrolled.training.loop import Position, Progress, Weights, put
+from unrolled.training.run_folder import Checkpoint, Run, log_metrics, save_checkpoint
 
 SAVE_SHARE = 0.02  # of the time may go into checkpoints
 SAVE_SECONDS = 10.0  # but never more often than this

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from unrolled.nn.architectures import build
-from unrolled.datasets.token_batches import evaluation_batches
-from unrolled.models.network_spec import NetworkSpec
-from unrolled.tasks.outputs.next_token import Tally
-from unrolled.datasets.token_store import Store
-from unrolled.training.loop import carry, detach, snapshot
 from unrolled.data.text.vocabulary import UNK
+from unrolled.datasets.token_batches import evaluation_batches
+from unrolled.datasets.token_store import Store
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.architectures import build
+from unrolled.tasks.outputs.next_token import Tally
+from unrolled.training.loop import carry, detach, snapshot
 
 WINDOW = 32  # tokens between two steps
 DECAY = 0.002  # share of the way back to the trained weights at each step

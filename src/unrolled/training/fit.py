@@ -16,21 +16,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from unrolled.models import model_file as modelfile, native
-from unrolled.core.version import __version__
-from unrolled.nn.architectures import build
+from unrolled.core.atomic_files import refuse_to_overwrite
 from unrolled.core.config import Config, to_json
 from unrolled.core.errors import Interrupted, UnrolledError, UsageError
-from unrolled.core.atomic_files import refuse_to_overwrite
-from unrolled.training.job import Job, Request
-from unrolled.training.checkpointing import RunKeeper, arrays, listening, restore
-from unrolled.core.system import peak_bytes, tune
-from unrolled.models.network_spec import parameters
-from unrolled.training.budget import make_plan, refuse_too_large
 from unrolled.core.progress import Reporter, counted, duration
-from unrolled.training.run_folder import CHECKPOINT, Run, open_run, save_plan
+from unrolled.core.system import peak_bytes, tune
+from unrolled.core.version import __version__
+from unrolled.models import model_file as modelfile
+from unrolled.models import native
+from unrolled.models.network_spec import parameters
+from unrolled.nn.architectures import build
 from unrolled.tasks.presets import resolve_data
+from unrolled.training.budget import make_plan, refuse_too_large
+from unrolled.training.checkpointing import RunKeeper, arrays, listening, restore
+from unrolled.training.job import Job, Request
 from unrolled.training.loop import Plan, Progress, begin, train
+from unrolled.training.run_folder import CHECKPOINT, Run, open_run, save_plan
 
 
 def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
 from unrolled.core.config import Config
-from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.core.errors import UsageError
-from unrolled.training.job import Job, Request
-from unrolled.nn.losses import Criterion
-from unrolled.models.network_spec import NetworkSpec
-from unrolled.tasks.outputs.next_token import Wish, samples
-from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
-from unrolled.tasks.presets import resolve, resolve_data
-from unrolled.training.loop import Problem
 from unrolled.core.types import Batch
+from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
+from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.losses import Criterion
+from unrolled.tasks.outputs.next_token import Wish, samples
+from unrolled.tasks.presets import resolve, resolve_data
+from unrolled.training.job import Job, Request
+from unrolled.training.loop import Problem
 
 VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
 WARM = 256

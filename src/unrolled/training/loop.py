@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unrolled.nn.architectures import Network
 from unrolled.core.config import TrainConfig
 from unrolled.core.errors import NonFiniteError
+from unrolled.core.types import Batch, Place
+from unrolled.nn.architectures import Network
 from unrolled.nn.embedding_and_head import Dropouts
 from unrolled.nn.losses import PLAIN, Criterion
 from unrolled.training.optimizers import Optimizer, make
-from unrolled.core.types import Batch, Place
 
 Weights = dict[str, Tensor]
 DIVERGED = 1000.0  # a loss so many times the first one is as lost as a NaN, and says so sooner

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.core import tensor_file as layout
-from unrolled.core.errors import DataError, NonFiniteError, StorageError, UsageError
 from unrolled.core.atomic_files import (
     opening_error,
     storage_error,
@@ -38,6 +37,7 @@ from unrolled.core.atomic_files import (
     write_all,
     write_atomically,
 )
+from unrolled.core.errors import DataError, NonFiniteError, StorageError, UsageError
 from unrolled.core.tensor_file import Array, canonical, damaged
 
 KIND = "checkpoint"

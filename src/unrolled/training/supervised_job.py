@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.core.config import Config
 from unrolled.core.errors import UsageError
-from unrolled.datasets.example_store import Examples
-from unrolled.tasks.inputs import INPUTS, Input
-from unrolled.training.job import Job, Request
+from unrolled.core.types import Batch, Targets, Vary
+from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Labelled, Ready, from_files, prepare, with_columns
-from unrolled.nn.losses import Criterion
+from unrolled.datasets.example_store import Examples
 from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.losses import Criterion
+from unrolled.nn.torch_engine import TorchEngine
+from unrolled.tasks.inputs import INPUTS, Input
 from unrolled.tasks.outputs import Output, find_output
 from unrolled.tasks.presets import find, resolve_examples
-from unrolled.nn.torch_engine import TorchEngine
+from unrolled.training.job import Job, Request
 from unrolled.training.loop import Problem
-from unrolled.core.types import Batch, Targets, Vary
 
 EVALUATED = 32  # sequences side by side
 

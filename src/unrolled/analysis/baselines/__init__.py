@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from unrolled.core.types import Example
+from unrolled.analysis.baselines import (
+    bag_of_words as text,
+)
 from unrolled.analysis.baselines import (
     dtw,
     forecast,
     majority,
-    mlp as sequences,
     tags,
-    bag_of_words as text,
+)
+from unrolled.analysis.baselines import (
+    mlp as sequences,
 )
 from unrolled.analysis.baselines.example_arrays import Baseline
+from unrolled.core.types import Example
 
 Run = Callable[[Sequence[Example], Sequence[Example], int], Baseline]
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Integers
 from unrolled.analysis.baselines.example_arrays import (
     Baseline,
     agreement,
@@ -23,6 +21,8 @@ from unrolled.analysis.baselines.example_arrays import (
     texts,
     unhurried,
 )
+from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Integers
 
 WORD = r"(?u)\w+|[^\w\s]"  # punctuation counts: "!" tells much of a review
 C_LOGISTIC = (0.5, 2.0, 8.0, 32.0)

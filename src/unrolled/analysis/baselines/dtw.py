@@ -14,8 +14,8 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.types import Example, Floats, Integers
 from unrolled.analysis.baselines.example_arrays import Baseline, labels, scaling, series
+from unrolled.core.types import Example, Floats, Integers
 
 BLOCK = 1 << 21  # costs in memory at once, 16 MiB
 MOST = 2_000  # training series that are compared with at most

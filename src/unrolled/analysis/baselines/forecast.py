@@ -10,8 +10,6 @@ from time import perf_counter
 
 import numpy as np
 
-from unrolled.core.errors import UsageError
-from unrolled.core.types import Example, Floats
 from unrolled.analysis.baselines.example_arrays import (
     Baseline,
     Fold,
@@ -21,6 +19,8 @@ from unrolled.analysis.baselines.example_arrays import (
     scaling,
     series,
 )
+from unrolled.core.errors import UsageError
+from unrolled.core.types import Example, Floats
 
 ROWS = 200_000  # steps to learn from at most, evenly spaced
 CLEAR = 0.3  # an autocorrelation below this shows no season

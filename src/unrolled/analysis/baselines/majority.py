@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from unrolled.core.types import Example
 from unrolled.analysis.baselines.example_arrays import (
     Baseline,
     labels,
@@ -14,6 +13,7 @@ from unrolled.analysis.baselines.example_arrays import (
     tagged,
     tokens,
 )
+from unrolled.core.types import Example
 
 
 def majority_class(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:

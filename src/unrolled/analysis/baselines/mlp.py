@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.core.types import Example, Floats, Integers
 from unrolled.analysis.baselines.example_arrays import (
     Baseline,
     agreement,
@@ -25,6 +24,7 @@ from unrolled.analysis.baselines.example_arrays import (
     series,
     unhurried,
 )
+from unrolled.core.types import Example, Floats, Integers
 
 ALPHAS = (1.0, 0.01, 1e-4)  # strengths of the squared penalty of the network
 UNITS = 128

@@ -8,7 +8,6 @@ from time import perf_counter
 
 import numpy as np
 
-from unrolled.core.types import Example, Integers
 from unrolled.analysis.baselines.example_arrays import (
     Baseline,
     agreement,
@@ -19,6 +18,7 @@ from unrolled.analysis.baselines.example_arrays import (
     tagged,
     tokens,
 )
+from unrolled.core.types import Example, Integers
 
 C2 = (1.0, 0.3, 0.1, 0.03)  # strength of the squared penalty
 SENTENCES = 2_000  # on so many at most the strength is picked

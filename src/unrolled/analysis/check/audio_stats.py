@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.tasks.inputs.audio import AudioInput
-from unrolled.data.media.audio import header, read
-from unrolled.tasks.outputs.ctc import Transcript, tidy
-from unrolled.core.types import Example
 from unrolled.analysis.check.findings import Findings, look_at_text
+from unrolled.core.types import Example
+from unrolled.data.media.audio import header, read
+from unrolled.tasks.inputs.audio import AudioInput
+from unrolled.tasks.outputs.ctc import Transcript, tidy
 
 QUIET = 1e-3  # the loudest sample of a sound that is silence, of 1
 CLIPPED, OFTEN = 0.999, 1e-3  # a sample at the limit; the share of them that can be heard

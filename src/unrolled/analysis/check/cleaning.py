@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unrolled.data.columns import Found, Wanted, find_columns
-from unrolled.data.text.encoding import find_encoding, opened
-from unrolled.core.errors import DataError, UsageError
 from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Place
+from unrolled.data.columns import Found, Wanted, find_columns
+from unrolled.data.fields import as_label, as_tokens, is_number
 from unrolled.data.readers import conll, find_reader, table
 from unrolled.data.records import fields, json_object, lines
-from unrolled.core.types import Place
-from unrolled.data.fields import as_label, as_tokens, is_number
+from unrolled.data.text.encoding import find_encoding, opened
 
 
 @dataclass

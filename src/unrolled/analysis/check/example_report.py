@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unrolled.core.config import Config
-from unrolled.core.errors import UsageError
-from unrolled.datasets.example_dataset import held_out
-from unrolled.tasks.outputs import find_output
-from unrolled.data.readers import in_parallel
-from unrolled.tasks.presets import find, resolve_data, resolve_examples
-from unrolled.data.text.tokenize import find_unit
-from unrolled.analysis.check.cleaning import clean, targets
-from unrolled.analysis.check.scan import Examination, Part, examine
-from unrolled.analysis.check.findings import REMEMBERED, SHOWN, Note, in_quantiles, places, quantiles
 from unrolled.analysis.check.audio_stats import characters_in_words
 from unrolled.analysis.check.audio_stats import in_words as sounds_in_words
+from unrolled.analysis.check.cleaning import clean, targets
+from unrolled.analysis.check.findings import REMEMBERED, SHOWN, Note, in_quantiles, places, quantiles
 from unrolled.analysis.check.input_stats import counted_unit
+from unrolled.analysis.check.scan import Examination, Part, examine
+from unrolled.core.config import Config
+from unrolled.core.errors import UsageError
+from unrolled.data.readers import in_parallel
+from unrolled.data.text.tokenize import find_unit
+from unrolled.datasets.example_dataset import held_out
+from unrolled.tasks.outputs import find_output
+from unrolled.tasks.presets import find, resolve_data, resolve_examples
 
 COLUMNS = 12  # shown to a person; the others are in the JSON
 NAMES = 8  # classes or tags, the same

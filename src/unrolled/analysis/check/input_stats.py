@@ -14,16 +14,16 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.analysis.check.findings import SIZES, Findings, look_at_text
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Place
+from unrolled.data.text.subword import SUBWORD
+from unrolled.data.text.tokenize import split
+from unrolled.data.text.vocabulary import UNK, Coverage, TokenCounter, Vocabulary
 from unrolled.tasks.inputs.frames import FrameInput
 from unrolled.tasks.inputs.images import ImageInput
 from unrolled.tasks.inputs.numbers import NumberInput
-from unrolled.data.text.subword import SUBWORD
-from unrolled.data.text.tokenize import split
-from unrolled.core.types import Example, Place
-from unrolled.data.text.vocabulary import UNK, Coverage, TokenCounter, Vocabulary
-from unrolled.analysis.check.findings import SIZES, Findings, look_at_text
 
 FAR = 20  # deviations from the mean: no bell curve has such a value
 RUN = 100  # steps of one value in a column that changes otherwise

@@ -17,31 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.columns import Wanted, parse_columns
-from unrolled.core.config import Config
-from unrolled.core.errors import DataError
-from unrolled.tasks.inputs import INPUTS
-from unrolled.tasks.inputs.audio import AudioInput, learn_audio
-from unrolled.tasks.inputs.frames import FrameInput, learn_frames
-from unrolled.tasks.inputs.images import ImageInput, learn_images
-from unrolled.tasks.inputs.notes import NoteInput, learn_notes
-from unrolled.tasks.inputs.numbers import NumberInput, learn_numbers
-from unrolled.tasks.inputs.rolls import RollInput, learn_rolls
-from unrolled.datasets.example_dataset import audible, with_columns
-from unrolled.data.media.audio import ENDINGS
-from unrolled.tasks.outputs import find_output
-from unrolled.tasks.outputs.ctc import Transcript, learn_transcript
-from unrolled.tasks.outputs.label import Label, learn_label
-from unrolled.tasks.outputs.number import Number, learn_number
-from unrolled.tasks.outputs.tags import Tags, learn_tags
-from unrolled.data.readers import conll, find_reader, in_parallel, open_tunes, read_pairs
-from unrolled.tasks.presets import find
-from unrolled.core.types import Example, Place
+from unrolled.analysis.check.audio_stats import SoundSurvey, TranscriptSurvey
 from unrolled.analysis.check.cleaning import Plan, encoding, is_written_in_rows, spaced
 from unrolled.analysis.check.findings import Findings, Memory, Note
-from unrolled.analysis.check.audio_stats import SoundSurvey, TranscriptSurvey
-from unrolled.analysis.check.text_pair_stats import TextSurvey
-from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
 from unrolled.analysis.check.input_stats import (
     ColumnSurvey,
     FrameSurvey,
@@ -57,6 +35,28 @@ from unrolled.analysis.check.target_stats import (
     TagSurvey,
     TargetSurvey,
 )
+from unrolled.analysis.check.text_pair_stats import TextSurvey
+from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
+from unrolled.core.config import Config
+from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Place
+from unrolled.data.columns import Wanted, parse_columns
+from unrolled.data.media.audio import ENDINGS
+from unrolled.data.readers import conll, find_reader, in_parallel, open_tunes, read_pairs
+from unrolled.datasets.example_dataset import audible, with_columns
+from unrolled.tasks.inputs import INPUTS
+from unrolled.tasks.inputs.audio import AudioInput, learn_audio
+from unrolled.tasks.inputs.frames import FrameInput, learn_frames
+from unrolled.tasks.inputs.images import ImageInput, learn_images
+from unrolled.tasks.inputs.notes import NoteInput, learn_notes
+from unrolled.tasks.inputs.numbers import NumberInput, learn_numbers
+from unrolled.tasks.inputs.rolls import RollInput, learn_rolls
+from unrolled.tasks.outputs import find_output
+from unrolled.tasks.outputs.ctc import Transcript, learn_transcript
+from unrolled.tasks.outputs.label import Label, learn_label
+from unrolled.tasks.outputs.number import Number, learn_number
+from unrolled.tasks.outputs.tags import Tags, learn_tags
+from unrolled.tasks.presets import find
 
 LISTED = 1_000  # places of each kind that are kept
 LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered

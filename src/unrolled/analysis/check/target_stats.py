@@ -16,14 +16,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from unrolled.analysis.check.findings import Findings
 from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Place
 from unrolled.tasks.inputs.numbers import NumberInput
 from unrolled.tasks.metrics import spans
 from unrolled.tasks.outputs.label import Label
 from unrolled.tasks.outputs.number import Number
 from unrolled.tasks.outputs.tags import Tags
-from unrolled.core.types import Example, Place
-from unrolled.analysis.check.findings import Findings
 
 FAR = 20  # deviations from the mean: no bell curve has such a value
 FEW = 5  # sequences that teach little of a class

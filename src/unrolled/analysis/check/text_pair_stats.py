@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.core.types import Example, Place
 from unrolled.analysis.check.findings import Findings, look_at_text, quantiles
+from unrolled.core.types import Example, Place
 
 FAR = 3.0  # times the usual ratio of lengths
 SHORT = 10  # characters added to both lengths: the ratio of short texts says little

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.analysis.check.findings import SIZES, Findings, in_quantiles, look_at_text, places, quantiles
 from unrolled.core.config import Config
 from unrolled.core.errors import UnrolledError, UsageError
-from unrolled.datasets.text_dataset import SMALLEST
-from unrolled.data.readers import READERS
-from unrolled.tasks.presets import resolve_data
-from unrolled.data.text.tokenize import split
 from unrolled.core.types import Document, Place
+from unrolled.data.readers import READERS
+from unrolled.data.text.tokenize import split
 from unrolled.data.text.vocabulary import Coverage, TokenCounter, Vocabulary
-from unrolled.analysis.check.findings import SIZES, Findings, in_quantiles, look_at_text, places, quantiles
+from unrolled.datasets.text_dataset import SMALLEST
+from unrolled.tasks.presets import resolve_data
 
 LONG_LINE = 10_000  # characters: longer than any sentence
 REMEMBERED = 2_000_000  # lines whose repetition is looked for

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.features.note_events import events_of, quantised
-from unrolled.tasks.inputs.rolls import roll_of
-from unrolled.core.types import Example, Tune
 from unrolled.analysis.check.findings import Findings
 from unrolled.analysis.check.target_stats import shares
+from unrolled.core.types import Example, Tune
+from unrolled.data.features.note_events import events_of, quantised
+from unrolled.tasks.inputs.rolls import roll_of
 
 NONE = "no genre"
 

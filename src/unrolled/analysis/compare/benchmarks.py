@@ -14,25 +14,29 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.datasets import example_dataset as labelled, text_dataset as prepare
-from unrolled.training import language_job as language, supervised_job as supervised
-from unrolled.inference import predictor as using
-from unrolled.datasets.token_batches import hashed
-from unrolled.datasets.example_batches import in_order
-from unrolled.core.config import Config, DataConfig
-from unrolled.core.errors import DataError, UsageError
-from unrolled.datasets.example_store import Row, write_examples
-from unrolled.core.atomic_files import storage_error
-from unrolled.training.job import Job
-from unrolled.datasets.example_dataset import Labelled, Ready
-from unrolled.inference.language_model import open_model
-from unrolled.datasets.text_dataset import Prepared
-from unrolled.data.readers import READERS
-from unrolled.tasks.presets import find
-from unrolled.core.types import Example
-from unrolled.analysis.compare import count_models as letters, run_baselines as rivals, verdict
+from unrolled.analysis.compare import count_models as letters
+from unrolled.analysis.compare import run_baselines as rivals
+from unrolled.analysis.compare import verdict
 from unrolled.analysis.compare.run_baselines import Rival, Rivals
 from unrolled.analysis.compare.verdict import Answers, Scoring
+from unrolled.core.atomic_files import storage_error
+from unrolled.core.config import Config, DataConfig
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Example
+from unrolled.data.readers import READERS
+from unrolled.datasets import example_dataset as labelled
+from unrolled.datasets import text_dataset as prepare
+from unrolled.datasets.example_batches import in_order
+from unrolled.datasets.example_dataset import Labelled, Ready
+from unrolled.datasets.example_store import Row, write_examples
+from unrolled.datasets.text_dataset import Prepared
+from unrolled.datasets.token_batches import hashed
+from unrolled.inference import predictor as using
+from unrolled.inference.language_model import open_model
+from unrolled.tasks.presets import find
+from unrolled.training import language_job as language
+from unrolled.training import supervised_job as supervised
+from unrolled.training.job import Job
 
 FIFTH = 0.2  # of the data are scored where no other files are given
 FEWEST, SHORTEST = 10, 100  # sequences, and characters of a text, of which a fifth can be held out

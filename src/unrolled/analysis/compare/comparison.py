@@ -16,19 +16,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unrolled.core.version import __version__
-from unrolled.core.config import Config, build
-from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
-from unrolled.core.atomic_files import storage_error, write_atomically
-from unrolled.training.fit import fit
-from unrolled.training.job import Job, Request
-from unrolled.models.network_spec import parameters
-from unrolled.core.progress import Moment, Reporter
-from unrolled.training.run_folder import read_metrics
-from unrolled.tasks.presets import find, resolve_data
 from unrolled.analysis.compare.benchmarks import Contest, Files, contest
 from unrolled.analysis.compare.run_baselines import Rival, attend
 from unrolled.analysis.compare.verdict import Answers, Entry, Scoring, Try, Verdict, spoken, verdict
+from unrolled.core.atomic_files import storage_error, write_atomically
+from unrolled.core.config import Config, build
+from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
+from unrolled.core.progress import Moment, Reporter
+from unrolled.core.version import __version__
+from unrolled.models.network_spec import parameters
+from unrolled.tasks.presets import find, resolve_data
+from unrolled.training.fit import fit
+from unrolled.training.job import Job, Request
+from unrolled.training.run_folder import read_metrics
 
 MARK = "comparison.json"  # by which the folder of a comparison is known
 MOST_UNITS = 65_536

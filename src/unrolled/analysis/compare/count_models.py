@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.types import Document
+from unrolled.data.readers import READERS
+from unrolled.data.text.tokenize import split
 from unrolled.datasets.token_batches import evaluation_batches
+from unrolled.datasets.token_store import Store, write_store
 from unrolled.models.engines import Engine
 from unrolled.tasks.inputs.tokens import Reading, encode
-from unrolled.data.readers import READERS
-from unrolled.datasets.token_store import Store, write_store
-from unrolled.data.text.tokenize import split
-from unrolled.core.types import Document
 
 F64 = NDArray[np.float64]
 LETTERS = 0x110000  # all of Unicode, over which the share of unseen letters is spread

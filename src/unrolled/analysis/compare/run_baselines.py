@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.analysis.baselines import BASELINES, Baseline, Run
+from unrolled.analysis.baselines.bag_of_words import WORD
 from unrolled.analysis.baselines.example_arrays import (
     RIDGES,
     folds,
@@ -30,9 +31,8 @@ from unrolled.analysis.baselines.example_arrays import (
 )
 from unrolled.analysis.baselines.forecast import find_period
 from unrolled.analysis.baselines.majority import mean_number
-from unrolled.analysis.baselines.bag_of_words import WORD
-from unrolled.core.errors import MissingExtra, UnrolledError
 from unrolled.core.atomic_files import write_atomically
+from unrolled.core.errors import MissingExtra, UnrolledError
 from unrolled.core.types import Example, Integers
 
 SEEN = 2_000  # training windows in which a season is looked for, evenly spaced

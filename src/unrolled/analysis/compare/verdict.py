@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.tasks.metrics import classification as classes, regression as numbers, spans
-from unrolled.tasks.metrics.classification import bootstrap
 from unrolled.core.progress import duration
+from unrolled.tasks.metrics import classification as classes
+from unrolled.tasks.metrics import regression as numbers
+from unrolled.tasks.metrics import spans
+from unrolled.tasks.metrics.classification import bootstrap
 
 F64 = NDArray[np.float64]
 Answers = Sequence[Any]  # one an item: a class, the tags of a sentence, numbers, the cost of a line

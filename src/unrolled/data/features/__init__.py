@@ -1,0 +1,1 @@
+"""Features of audio, video and tunes as arrays of numbers."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.errors import DataError, UsageError, need
 from unrolled.core.atomic_files import opening_error, storage_error
+from unrolled.core.errors import DataError, UsageError, need
 
 LONGEST = 1800.0  # seconds of a file
 RATES = (1_000, 384_000)  # samples a second, lowest and highest

@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from unrolled.core.errors import DataError, need
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError, need
 from unrolled.core.types import DRUMS, Note, Tune
 
 LARGEST = 2 << 20  # bytes; the messages of a file take 300 times as much memory

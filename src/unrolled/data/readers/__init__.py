@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from unrolled.data.columns import Wanted
 from unrolled.core.errors import UsageError, suggest
-from unrolled.data.media.audio import ENDINGS
 from unrolled.core.types import Document, Example
+from unrolled.data.columns import Wanted
+from unrolled.data.media.audio import ENDINGS
+from unrolled.data.readers import (
+    audio_folder as sounds,
+)
+from unrolled.data.readers import (
+    conll,
+    npz,
+    table,
+)
+from unrolled.data.readers import (
+    midi_files as tunes,
+)
+from unrolled.data.readers import (
+    parallel_text as pairs,
+)
+from unrolled.data.readers import (
+    text_files as text,
+)
+from unrolled.data.readers import (
+    text_folder as folder,
+)
+from unrolled.data.readers import (
+    uea_ts as ts,
+)
 from unrolled.data.readers import (
     video_folder as clips,
-    conll,
-    text_folder as folder,
-    npz,
-    parallel_text as pairs,
-    audio_folder as sounds,
-    table,
-    text_files as text,
-    uea_ts as ts,
-    midi_files as tunes,
 )
 
 Reader = Callable[[Sequence[Path], Wanted], Iterator[Example]]

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unrolled.data.columns import Wanted, tolerance
-from unrolled.core.errors import DataError, UsageError
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Example, Place
+from unrolled.data.columns import Wanted, tolerance
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.records import bare_lines, no_examples
-from unrolled.core.types import Example, Place
 
 TRANSCRIPTS = ".trans.txt"
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unrolled.data.columns import Wanted, tolerance
 from unrolled.core.errors import DataError, UsageError, suggest
-from unrolled.data.records import bare_lines, no_examples, regular_files
 from unrolled.core.types import Example, Place
+from unrolled.data.columns import Wanted, tolerance
+from unrolled.data.records import bare_lines, no_examples, regular_files
 
 UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 LONGEST = 100_000  # tokens of a sentence: beyond that the blank lines are missing

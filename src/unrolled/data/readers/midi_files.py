@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unrolled.data.columns import Wanted, tolerance
-from unrolled.core.errors import DataError, UsageError
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Example, Place
+from unrolled.data.columns import Wanted, tolerance
 from unrolled.data.media.midi import read_midi
 from unrolled.data.records import no_examples, regular_files
-from unrolled.core.types import Example, Place
 
 ENDINGS = (".mid", ".midi")
 

@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.columns import Wanted, tolerance
-from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.atomic_files import storage_error, write_atomically
+from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.system import memory_left
-from unrolled.data.records import no_examples, regular_files
 from unrolled.core.types import Example, Floats, Place
+from unrolled.data.columns import Wanted, tolerance
+from unrolled.data.records import no_examples, regular_files
 
 _DEFLATE = 1032  # bytes at most that one compressed byte becomes (zlib's technical notes)
 _HEADER = re.compile(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from unrolled.data.columns import Wanted, tolerance
 from unrolled.core.errors import DataError, UsageError
-from unrolled.data.records import bare_lines, no_examples, regular_files
 from unrolled.core.types import Example, Place
+from unrolled.data.columns import Wanted, tolerance
+from unrolled.data.records import bare_lines, no_examples, regular_files
 
 
 def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:

@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.columns import Found, Wanted, find_columns, tolerance
-from unrolled.core.errors import DataError, UsageError, need, suggest
 from unrolled.core.atomic_files import storage_error
-from unrolled.data.records import bare_lines, fields, json_object, lines, no_examples, regular_files
+from unrolled.core.errors import DataError, UsageError, need, suggest
 from unrolled.core.types import Example, Floats, Place
+from unrolled.data.columns import Found, Wanted, find_columns, tolerance
 from unrolled.data.fields import (
     as_file,
     as_label,
@@ -35,6 +34,7 @@ from unrolled.data.fields import (
     is_empty,
     is_number,
 )
+from unrolled.data.records import bare_lines, fields, json_object, lines, no_examples, regular_files
 
 _ABSENT = object()  # stands where a JSON object lacks a key
 _BATCH = 1024  # rows of a Parquet file that stand in memory

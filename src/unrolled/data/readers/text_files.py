@@ -13,10 +13,10 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from unrolled.data.text.encoding import PACKED, Foreign, blocks, find_encoding, opened
-from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.atomic_files import storage_error
+from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Document, Place
+from unrolled.data.text.encoding import PACKED, Foreign, blocks, find_encoding, opened
 
 PIECE = 1 << 20  # characters of a piece of a long document, and of the longest line where lines matter
 

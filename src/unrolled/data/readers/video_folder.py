@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unrolled.data.columns import Wanted, tolerance
-from unrolled.core.errors import DataError, UsageError
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Example, Place
+from unrolled.data.columns import Wanted, tolerance
 from unrolled.data.media import image, video
 from unrolled.data.records import no_examples
-from unrolled.core.types import Example, Place
 
 ENDINGS = (*video.ENDINGS, *image.ENDINGS)
 

@@ -1,0 +1,1 @@
+"""Text encodings, tokens, subwords and vocabularies."""

@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from unrolled.core.errors import DataError
 from unrolled.core.atomic_files import storage_error
+from unrolled.core.errors import DataError
 
 BLOCK = 1 << 20  # bytes read at once
 

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.errors import DataError, UsageError
 from unrolled.core.atomic_files import storage_error
+from unrolled.core.errors import DataError, UsageError
 
 UNK, EOS = 0, 1
 SPECIAL = ("<UNK>", "<EOS>")

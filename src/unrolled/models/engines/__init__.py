@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.core.types import State
+from unrolled.models.network_spec import NetworkSpec
 
 __all__ = ["Decoder", "Engine"]
 

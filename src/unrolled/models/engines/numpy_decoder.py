@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models.network_spec import NetworkSpec, part_of
 from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.network_spec import NetworkSpec, part_of
 
 Array = NDArray[Any]
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models import native, pitch_context as neighbours
-from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
 from unrolled.core.errors import UsageError
+from unrolled.core.types import State
+from unrolled.models import native
+from unrolled.models import pitch_context as neighbours
+from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
+from unrolled.models.engines import best, refuse_steps
 from unrolled.models.frontends import FRONTS
 from unrolled.models.network_spec import NetworkSpec, cutoffs, state_sizes
-from unrolled.core.types import State
-from unrolled.models.engines import best, refuse_steps
 
 Array = NDArray[Any]
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models.frontends import image_conv as frames, time_conv as time
+from unrolled.models.frontends import image_conv as frames
+from unrolled.models.frontends import time_conv as time
 from unrolled.models.frontends.sizes import Sizes
 
 __all__ = ["FRONTS", "Front", "Sizes"]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from unrolled.models.cells import Cell
 from unrolled.core.errors import UsageError, suggest
+from unrolled.models.cells import Cell
 
 VERSION = 9  # of the face in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first

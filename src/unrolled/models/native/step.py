@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.models.network_spec import NetworkSpec
-from unrolled.models.native.weight_layout import interleave
 from unrolled.models.native.library import Head, Layer, Library, Step
+from unrolled.models.native.weight_layout import interleave
+from unrolled.models.network_spec import NetworkSpec
 
 Array = NDArray[Any]
 

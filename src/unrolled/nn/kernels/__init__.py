@@ -1,0 +1,1 @@
+"""Fast code for whole sequences: native kernels and their dispatch."""

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from unrolled.models import native
-from unrolled.nn.kernels.native_sequence import scratch, threads_for
 from unrolled.models.native import Library
+from unrolled.nn.kernels.native_sequence import scratch, threads_for
 
 EXPONENTIAL = 64  # multiplications that take as long as what is done to one logit
 

@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.features.audio_augment import vary_sounds
 from unrolled.core.config import DataConfig
-from unrolled.data.features.video_frames import vary_clips, vary_lines
 from unrolled.core.types import Example, Place, Vary
+from unrolled.data.features.audio_augment import vary_sounds
+from unrolled.data.features.video_frames import vary_clips, vary_lines
 from unrolled.tasks.inputs import audio, frames, images, notes, numbers, rolls, tokens
 
 

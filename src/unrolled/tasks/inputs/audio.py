@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.features import log_mel as features
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.data.media import audio
 from unrolled.core.types import Example, Place
+from unrolled.data.features import log_mel as features
+from unrolled.data.media import audio
 
 NORMALISATIONS: Mapping[str, Callable[[features.Running, NDArray[Any]], NDArray[np.float32]]] = {
     "utterance": features.by_utterance,

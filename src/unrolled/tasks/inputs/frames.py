@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data import sandbox as apart
-from unrolled.data.features import video_frames as frames
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.data.media import image
 from unrolled.core.types import Example, Place
+from unrolled.data import sandbox as apart
+from unrolled.data.features import video_frames as frames
+from unrolled.data.media import image
 
 SIDES = (8, 256)
 SIDE, LONGEST = 48, 600  # where nothing is asked for

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data import sandbox as apart
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.data import sandbox as apart
 
 HEIGHTS = (8, 256)
 FAINT = 4.0  # of 255, added to the deviation

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Pair, Place, Tune, Vary
 from unrolled.data.features.note_events import (
     END,
     LONGEST_WAIT,
@@ -27,7 +28,6 @@ from unrolled.data.features.note_events import (
     name_of,
     quantised,
 )
-from unrolled.core.types import Example, Pair, Place, Tune, Vary
 
 START = -1  # the vector of zeros
 GRID = 24  # steps of a quarter note: sixteenths and triplets fall on it

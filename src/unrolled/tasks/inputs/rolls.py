@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.data.features.note_events import quantised
 from unrolled.core.types import DRUMS, Example, Pair, Place, Tune, Vary
+from unrolled.data.features.note_events import quantised
 
 KEYS = 88
 LOWEST = 21  # the pitch of the first key, A0

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.text.word_features import Affixes
-from unrolled.data.text.word_features import learn as learn_affixes
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
+from unrolled.core.types import Document, Encoded, Example, Place
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
 from unrolled.data.text.tokenize import END, find_unit, join, split, split_marked
-from unrolled.core.types import Document, Encoded, Example, Place
 from unrolled.data.text.vocabulary import EOS, UNK, Coverage, TokenCounter, Vocabulary
+from unrolled.data.text.word_features import Affixes
+from unrolled.data.text.word_features import learn as learn_affixes
 
 BATCH = 1 << 19  # characters worked on at once
 _LINE_END = -1  # stands for a line end among ids where line ends are no tokens

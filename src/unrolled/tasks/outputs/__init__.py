@@ -14,12 +14,16 @@ from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.tasks.outputs import (
     ctc,
     label,
-    next_note as next_notes,
     next_numbers,
-    next_roll as next_rolls,
     number,
     sequence,
     tags,
+)
+from unrolled.tasks.outputs import (
+    next_note as next_notes,
+)
+from unrolled.tasks.outputs import (
+    next_roll as next_rolls,
 )
 
 Floats = NDArray[np.floating[Any]]

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
-from unrolled.models.decoding import ctc as paths
 from unrolled.core.errors import DataError
+from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.features.log_mel import HOP
-from unrolled.models.frontends import FRONTS
-from unrolled.tasks.metrics import edit_distance as edits
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.models.decoding import ctc as paths
+from unrolled.models.frontends import FRONTS
+from unrolled.tasks.metrics import edit_distance as edits
 
 Floats = NDArray[np.floating[Any]]
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError, suggest
-from unrolled.tasks.metrics import classification as measure
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.fields import parse_number
+from unrolled.tasks.metrics import classification as measure
 
 Floats = NDArray[np.floating[Any]]
 

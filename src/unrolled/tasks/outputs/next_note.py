@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.features.note_events import name_of, pitch_name
 from unrolled.tasks.inputs.notes import OFF, ON, NoteInput, learn_notes, note_input
-from unrolled.core.types import Answer, Example, Place, Targets
 
 Floats = NDArray[np.floating[Any]]
 

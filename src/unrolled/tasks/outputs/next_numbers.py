@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
+from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.tasks.inputs.numbers import learn_numbers
 from unrolled.tasks.metrics import regression as measure
-from unrolled.core.types import Answer, Example, Place, Targets
 
 F64 = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]

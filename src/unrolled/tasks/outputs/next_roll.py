@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
-from unrolled.tasks.inputs.rolls import KEYS, RollInput, checked, learn_rolls, roll_input
 from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.tasks.inputs.rolls import KEYS, RollInput, checked, learn_rolls, roll_input
 
 Floats = NDArray[np.floating[Any]]
 F64 = NDArray[np.float64]

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.errors import UsageError
+from unrolled.core.types import Answer, Batch
+from unrolled.data.text.tokenize import join, split
+from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.sampling import Settings, stream_all
 from unrolled.models.engines import Engine
-from unrolled.core.errors import UsageError
 from unrolled.tasks.inputs.tokens import Reading
-from unrolled.data.text.tokenize import join, split
-from unrolled.core.types import Answer, Batch
-from unrolled.data.text.vocabulary import EOS, UNK
 
 CHUNK = 256  # steps computed at a time: fixed, so that a line has the same bits wherever it stands
 START = -1  # the vector of zeros

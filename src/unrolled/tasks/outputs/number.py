@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.tasks.metrics import regression as measure
 from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.tasks.metrics import regression as measure
 
 Floats = NDArray[np.floating[Any]]
 SHARE = 0.9  # of new values that the interval is to hold

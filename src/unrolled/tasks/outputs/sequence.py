@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Answer, Example, Integers, Place, Targets
+from unrolled.data.text.vocabulary import EOS, UNK, Coverage
 from unrolled.models.decoding.beam_search import Hypothesis, Search, search
 from unrolled.models.decoding.forced_decoding import follow
 from unrolled.models.decoding.sampling import Settings, sample_rows
 from unrolled.models.engines import Decoder
-from unrolled.core.errors import DataError, UsageError
 from unrolled.tasks.inputs.tokens import Reading, both_ends, describe, learn_reading
 from unrolled.tasks.metrics.bleu import score
 from unrolled.tasks.metrics.edit_distance import character_errors, total
-from unrolled.core.types import Answer, Example, Integers, Place, Targets
-from unrolled.data.text.vocabulary import EOS, UNK, Coverage
 
 SHORTEST = 8  # of a shorter x no ratio of lengths is learnt
 ROOM = 1.5  # times the longest y for its x that training has

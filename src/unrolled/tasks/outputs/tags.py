@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
-from unrolled.models.decoding import crf as paths
 from unrolled.core.errors import DataError
-from unrolled.tasks.metrics import spans
 from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.models.decoding import crf as paths
+from unrolled.tasks.metrics import spans
 
 Floats = NDArray[np.floating[Any]]
 
