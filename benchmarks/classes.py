@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import data_folder, finish, parser, record, toolkit
 
+from common import data_folder, finish, parser, record, toolkit
 from unrolled.analysis.baselines import BASELINES
 from unrolled.core.config import build
 from unrolled.core.types import Example
 from unrolled.datasets.example_dataset import from_files
-from unrolled.tasks.metrics import classification as measure
+from unrolled.tasks.metrics import classification
 
 T_95 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 RATINGS = (
@@ -109,11 +109,11 @@ def figures(parts: Parts, truth: Sequence[str], guessed: Sequence[str]) -> dict[
     """Accuracy and macro F1; for ordered classes the mean error in classes."""
     order = list(parts.ordered) or sorted({*truth, *guessed})
     index = {name: number for number, name in enumerate(order)}
-    table = measure.confusion(
+    table = classification.confusion(
         np.array([index[name] for name in truth]), np.array([index[name] for name in guessed]), len(order)
     )
-    found = {"accuracy": measure.accuracy(table), "macro F1": measure.macro_f1(table)}
-    return found | ({"mae": measure.mean_absolute_error(table)} if parts.ordered else {})
+    found = {"accuracy": classification.accuracy(table), "macro F1": classification.macro_f1(table)}
+    return found | ({"mae": classification.mean_absolute_error(table)} if parts.ordered else {})
 
 
 def toolkit_rows(

@@ -29,10 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from common import finish, parser, record
-
 from unrolled.core.tensor_file import Array
-from unrolled.models import model_file as modelfile
-from unrolled.training import run_folder as runstate
+from unrolled.models import model_file
+from unrolled.training import run_folder
 from unrolled.training.run_folder import CHECKPOINT, CONFIG, LOCK, METRICS, PLAN, differences, without_times
 
 FIRST_REACH = 15.0  # seconds: a process imports, reads and trains for a while before its first checkpoint
@@ -67,7 +66,7 @@ def compare_tensors(one: Mapping[str, Array], two: Mapping[str, Array]) -> list[
 
 def compare_models(one: Path, two: Path) -> list[str]:
     """What differs between two model files, times aside."""
-    a, b = modelfile.load(one), modelfile.load(two)
+    a, b = model_file.load(one), model_file.load(two)
     parts = ("task", "spec", "learnt", "config", "notes")
     documents = [without_times({part: _plain(getattr(model, part)) for part in parts}) for model in (a, b)]
     return compare_tensors(a.tensors, b.tensors) + differences(*documents)
@@ -75,12 +74,14 @@ def compare_models(one: Path, two: Path) -> list[str]:
 
 def compare_runs(one: Path, two: Path) -> list[str]:
     """What differs between two run folders, times aside: weights, optimizer, state, counters, plan and metrics."""
-    a, b = runstate.read_checkpoint(one), runstate.read_checkpoint(two)
+    a, b = run_folder.read_checkpoint(one), run_folder.read_checkpoint(two)
     found = compare_tensors(a.tensors, b.tensors)
     found += differences(without_times(dict(a.counters)), without_times(dict(b.counters)))
     plans = [json.loads((run / PLAN).read_text(encoding="utf-8"))["plan"] for run in (one, two)]
     return (
-        found + differences(*plans) + compare_metrics(runstate.read_metrics(one), runstate.read_metrics(two))
+        found
+        + differences(*plans)
+        + compare_metrics(run_folder.read_metrics(one), run_folder.read_metrics(two))
     )
 
 
@@ -151,7 +152,7 @@ def checkpoint_step(folder: Path) -> int:
     """The step of the checkpoint in a run folder; 0 where there is none yet."""
     if not (folder / CHECKPOINT).exists():
         return 0
-    return runstate.read_checkpoint(folder).counters["step"]
+    return run_folder.read_checkpoint(folder).counters["step"]
 
 
 def share_plan(source: Path, model: Path) -> None:
@@ -185,7 +186,7 @@ def main(arguments: argparse.Namespace) -> int:
             resumed += sum(step > 0 for step in survivor.steps)
             found = compare_models(alone, model) + compare_runs(folder_of(alone), folder_of(model))
             wrong += found
-            tensors = runstate.read_checkpoint(folder_of(model)).tensors
+            tensors = run_folder.read_checkpoint(folder_of(model)).tensors
             rows.append(
                 {
                     "training": model.name,
@@ -195,7 +196,7 @@ def main(arguments: argparse.Namespace) -> int:
                     "seconds": survivor.seconds,
                     "tensors": len(tensors),
                     "numbers": sum(tensor.size for tensor in tensors.values()),
-                    "metrics": len(runstate.read_metrics(folder_of(model))),
+                    "metrics": len(run_folder.read_metrics(folder_of(model))),
                     "differences": len(found),
                 }
             )

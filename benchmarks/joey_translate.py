@@ -23,8 +23,8 @@ from joeynmt.batch import Batch
 from joeynmt.config import load_config, parse_global_args
 from joeynmt.prediction import predict, prepare
 from joeynmt.training import TrainManager
-from plain_translate import ROWS, asked, clock, rate, tell
 
+from plain_translate import ROWS, asked, clock, rate, tell
 from unrolled.tasks.inputs.tokens import Reading, learn_reading
 
 Pieces = tuple[list[str], list[str]]  # of a pair

@@ -22,10 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import kneser_ney
 import numpy as np
-from common import data_file, finish, parser, record, toolkit
 
+import kneser_ney
+from common import data_file, finish, parser, record, toolkit
 from unrolled.inference.language_model import open_model
 from unrolled.models.decoding.sampling import distribution
 from unrolled.tasks.metrics.language import total_variation

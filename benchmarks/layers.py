@@ -19,11 +19,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import jax_layer
 import torch
+from torch import Tensor, nn
+
+import jax_layer
 from common import parser
 from onnx_layer import layer, onnx_session
-from torch import Tensor, nn
 from turns import Contender, Job, add_turns, compete, ratio, serve
 
 SHAPES = (

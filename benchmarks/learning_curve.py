@@ -18,7 +18,6 @@ from typing import Any
 
 from classes import SETS, Parts, baseline_rows, means, toolkit_rows
 from common import data_folder, finish, parser, record
-
 from unrolled.core.config import build
 from unrolled.datasets.example_dataset import from_files
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import finish, parser, record, toolkit
 from PIL import Image, ImageDraw, ImageFont
+
+from common import finish, parser, record, toolkit
 
 LETTERS = string.digits + string.ascii_lowercase
 PLACES = (

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from common import parser
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from common import parser
 from turns import Contender, Job, add_turns, compete, ratio, serve
 
 WORDS = 10_000

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import data_folder, finish, parser, record, toolkit
 
+from common import data_folder, finish, parser, record, toolkit
 from unrolled.core.errors import UnrolledError
 from unrolled.core.types import Note, Tune
 from unrolled.data.features.note_events import events_of, name_of, quantised, tune_of

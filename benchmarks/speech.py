@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+
 from common import data_folder, finish, parser, record, toolkit
 
 RATE = 8000

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from common import parser
 from onnx_layer import layer, onnx_session
 from turns import Contender, Job, add_turns, compete, ratio, serve
-
 from unrolled.models import native
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec, initialise

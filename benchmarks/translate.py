@@ -236,11 +236,11 @@ def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
 
 def ours(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
     """All defaults."""
-    from unrolled.models import model_file as modelfile
+    from unrolled.models import model_file
     from unrolled.tasks.outputs import OUTPUTS
 
     spent = trained(o, folder / "m", files["train"], files["dev"], *budget(o, 20))
-    model, y = modelfile.load(folder / "m"), texts["train"][1]
+    model, y = model_file.load(folder / "m"), texts["train"][1]
     passes = model.notes["steps"] / -(-len(y) // model.config["training"]["batch_size"])
     asked = OUTPUTS["sequence"].restore(model.learnt["output"])
     speed = {"tokens_s": passes * sum(len(asked.encode(line, 0)) for line in y) / spent["cpu_s"]}
@@ -316,18 +316,18 @@ def scores(truth: list[str], said: list[str]) -> dict[str, float]:
 def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
     """The same search sentence by sentence and 32 side by side; both must write the same."""
     from unrolled.core.types import Example, Place
-    from unrolled.inference import predictor as using
+    from unrolled.inference import predictor
 
-    model = using.open_trained(o.files[0])
+    model = predictor.open_trained(o.files[0])
     lines = [line for line in o.files[1].read_text(encoding="utf-8").splitlines() if line.strip()][:400]
     examples = [Example(line, None, Place(o.files[1], n)) for n, line in enumerate(lines, 1)]
     ordered = sorted(examples, key=lambda one: len(one.x))
     said, rows = dict[int, list[str]](), list[Row]()
-    using.answers(model, ordered[:32])
+    predictor.answers(model, ordered[:32])
     for together in (1, 32):
         begun = time.monotonic()
         parts = (ordered[i : i + together] for i in range(0, len(ordered), together))
-        said[together] = [found.text for part in parts for found in using.answers(model, part)]
+        said[together] = [found.text for part in parts for found in predictor.answers(model, part)]
         rows.append(
             {"task": f"{together} side by side", "sentences_s": len(ordered) / (time.monotonic() - begun)}
         )

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from clips import PAIRS, write_actions, write_changes
-from common import finish, parser, record, toolkit
 from torch import Tensor
 from torch.nn import functional as F
 
+from clips import PAIRS, write_actions, write_changes
+from common import finish, parser, record, toolkit
 from unrolled.core.config import build
 from unrolled.core.types import Vary
 from unrolled.data.features.video_frames import vary_clips

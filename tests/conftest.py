@@ -13,6 +13,8 @@ import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
+from support.paths import ROOT
+
 # Read by torch and by NumPy's BLAS at their first import, here and in the processes that tests start.
 both = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2  # where two processes run tests, each has a core
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -20,14 +22,13 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 # Annotations of the package (array shapes too) are checked at every call, in tests only: it costs 0.1 ms a call.
 # A name that is imported for type checkers alone cannot be resolved when running and is let through.
-install_import_hook("unrolled", "typecheck.check")
+install_import_hook("unrolled", "support.typecheck.check")
 
 # A shared machine is slow now and then; a slow example is no failure.
 hypothesis.settings.register_profile("unrolled", deadline=None)
 hypothesis.settings.load_profile("unrolled")
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("UNROLLED_DATA") or CHECKOUT.parent / "shared" / "data")
+DATA = Path(os.environ.get("UNROLLED_DATA") or ROOT.parent / "shared" / "data")
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +44,11 @@ def two_threads_however_small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """Native kernels share out even the smallest work between two threads."""
     import torch  # late: most tests need none
 
-    from unrolled.nn.kernels import native_sequence as fused
+    from unrolled.nn.kernels import native_sequence
 
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    monkeypatch.setattr(fused, "WORTH_THREADS", 0)
+    monkeypatch.setattr(native_sequence, "WORTH_THREADS", 0)
     yield
     torch.set_num_threads(threads)
 

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 from unrolled.core.version import __version__
 
 if TYPE_CHECKING:
+    from unrolled import nn
     from unrolled.core.system import tune
-    from unrolled.estimators.language_model import LanguageModel, load
-    from unrolled.estimators.supervised import (
+    from unrolled.estimators import (
         Classifier,
         Composer,
+        LanguageModel,
         Recognizer,
         Regressor,
         Tagger,
         Transcriber,
         Translator,
+        load,
     )
-    from unrolled.nn import layers as nn
 
 __all__ = [
     "Classifier",
@@ -40,28 +41,18 @@ __all__ = [
     "tune",
 ]
 
-_HOMES = {
-    "Classifier": "estimators.supervised",
-    "Composer": "estimators.supervised",
-    "LanguageModel": "estimators.language_model",
-    "Recognizer": "estimators.supervised",
-    "Regressor": "estimators.supervised",
-    "Tagger": "estimators.supervised",
-    "Transcriber": "estimators.supervised",
-    "Translator": "estimators.supervised",
-    "load": "estimators.language_model",
-    "tune": "core.system",
-    "nn": None,
+# Modules that are imported when a name of theirs is first used.
+_HOMES = {name: "unrolled.estimators" for name in __all__} | {
+    "nn": "unrolled.nn",
+    "tune": "unrolled.core.system",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'unrolled' has no attribute '{name}'")
-    home = _HOMES[name]
-    return (
-        import_module(".nn", __name__) if home is None else getattr(import_module(f".{home}", __name__), name)
-    )
+    home = import_module(_HOMES[name])
+    return home if name == "nn" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

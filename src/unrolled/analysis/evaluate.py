@@ -19,10 +19,10 @@ from unrolled.data.readers import READERS
 from unrolled.datasets.example_dataset import from_files
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store, write_store
-from unrolled.inference import predictor as using
+from unrolled.inference import predictor
 from unrolled.inference.language_model import open_model
 from unrolled.inference.lm_fusion import searching
-from unrolled.models import model_file as modelfile
+from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Search
 from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.outputs.next_token import tally
@@ -59,13 +59,13 @@ class Measurement:
 
 def measure(what: Measurement) -> dict[str, Any]:
     """The metrics of whatever the model's task is. Raises what reading a model or data raises."""
-    if find(modelfile.load(what.model).task).stream:
+    if find(model_file.load(what.model).task).stream:
         if what.lm is not None or what.beam is not None:
             raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
         return dict(evaluate(what))
     if what.lanes != 1 or what.dynamic_lr is not None:  # of a stream alone
         raise UsageError("lanes and dynamic evaluation are for language models")
-    model = using.open_trained(what.model, what.engine or "numpy")
+    model = predictor.open_trained(what.model, what.engine or "numpy")
     width = what.beam
     if model.decoder is not None and width is not None:
         model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
@@ -73,7 +73,7 @@ def measure(what: Measurement) -> dict[str, Any]:
     config = model.config
     columns = config.data.columns if what.columns is None else what.columns
     config = replace(config, data=replace(config.data, columns=columns))
-    return using.evaluate(model, from_files(what.data, config))
+    return predictor.evaluate(model, from_files(what.data, config))
 
 
 def evaluate(what: Measurement) -> dict[str, float]:

@@ -45,12 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer each line or sequence."""
     from unrolled.core.errors import ItemsFailed, UsageError
-    from unrolled.models import model_file as modelfile
+    from unrolled.models import model_file
     from unrolled.tasks.presets import find
 
     if args.top < 1:
         raise UsageError(f"--top {args.top}", expected="at least 1")
-    file = modelfile.load(args.model)
+    file = model_file.load(args.model)
     preset = find(file.task)
     wish(args, writes=preset.output == "sequence", attends=file.spec.get("attention", "none") != "none")
     if args.format == "conll" and preset.kinds != "tokens:tags":

@@ -54,15 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write samples."""
-    from unrolled.cli import sample_tunes as tunes
-    from unrolled.models import model_file as modelfile
+    from unrolled.cli import sample_tunes
+    from unrolled.models import model_file
     from unrolled.tasks.presets import find
 
-    file = modelfile.load(args.model)
+    file = model_file.load(args.model)
     if find(file.task).input == "notes":
         from unrolled.inference.predictor import from_file
 
-        return tunes.run(args, from_file(file, args.model, args.engine))
+        return sample_tunes.run(args, from_file(file, args.model, args.engine))
     for name in ("genre", "key", "range", "against"):
         if getattr(args, name) is not None:
             raise UsageError(f"--{name} is for tunes", expected="a model of the task compose")

@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score lines, or reorder lists; or tunes."""
-    from unrolled.models import model_file as modelfile
+    from unrolled.models import model_file
     from unrolled.tasks.presets import find
 
-    file = modelfile.load(args.model)
+    file = model_file.load(args.model)
     if find(file.task).input in ("notes", "rolls"):
         return _tunes(args, file)
     from unrolled.cli.nbest import reorder

@@ -55,13 +55,12 @@ def run(args: argparse.Namespace) -> int:
             hint="a larger limit (ulimit -v)",
         )
     with need("train", "torch"):
-        from unrolled.training import language_job as language
-        from unrolled.training import supervised_job as supervised
+        from unrolled.training import language_job, supervised_job
         from unrolled.training.fit import dry_run, fit
     from unrolled.core.progress import console_reporter
 
     out = args.out or Path("model")
-    family = language if find(config.task).stream else supervised
+    family = language_job if find(config.task).stream else supervised_job
     request = family.request_from_files(
         config, args.data, args.valid, args.test, out, resume=args.resume, force=args.force
     )

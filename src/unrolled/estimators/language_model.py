@@ -26,9 +26,9 @@ from unrolled.estimators.supervised import (
     arguments,
     from_model,
 )
-from unrolled.inference import predictor as using
+from unrolled.inference import predictor
 from unrolled.inference.language_model import Model, from_file
-from unrolled.models import model_file as modelfile
+from unrolled.models import model_file
 from unrolled.tasks.outputs.next_token import Scored, Wish, predict, samples, score
 
 
@@ -139,7 +139,7 @@ class LanguageModel:
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the model file. Raises UsageError where `path` exists and `force` is off."""
-        modelfile.save(Path(path), self._model.file, force=force)
+        model_file.save(Path(path), self._model.file, force=force)
 
     @property
     def _model(self) -> Model:
@@ -155,9 +155,9 @@ def load(
 ) -> LanguageModel | Classifier | Composer | Regressor | Tagger | Transcriber | Translator:
     """Open a model file as its estimator, fitted. Raises what `predict.open_model` raises."""
     path = Path(path)
-    file = modelfile.load(path)
+    file = model_file.load(path)
     if set(file.learnt) == {"input", "output"}:
-        return from_model(using.from_file(file, path, engine))
+        return from_model(predictor.from_file(file, path, engine))
     model = from_file(file, path, engine)
     estimator = LanguageModel(**arguments(LanguageModel, file.config))
     estimator.model_ = model

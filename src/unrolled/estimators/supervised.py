@@ -24,10 +24,10 @@ from unrolled.core.progress import Silent
 from unrolled.core.types import Example, Place, Tune
 from unrolled.data.media.midi import read_midi
 from unrolled.datasets.example_dataset import from_lists
-from unrolled.inference import predictor as using
+from unrolled.inference import predictor
 from unrolled.inference.composition import Wish, compose
 from unrolled.inference.predictor import Trained
-from unrolled.models import model_file as modelfile
+from unrolled.models import model_file
 from unrolled.tasks.presets import find
 
 
@@ -93,7 +93,7 @@ class _Learner(ABC):
         with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
             out = Path(folder) / "model"
             file = fit(request(config, data, None, out, began=time.monotonic()), Silent())
-        self._keep(using.from_file(file, out))
+        self._keep(predictor.from_file(file, out))
         return self
 
     def _task(self, sequences: Sequence[Any]) -> str:
@@ -114,11 +114,11 @@ class _Learner(ABC):
     def _records(self, X: Sequence[Any]) -> list[dict[str, Any]]:
         model, every = self._model, 1 << 30
         examples = (Example(self._sequence(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1))
-        return [dict(using.say(model, example, every).record) for example in examples]
+        return [dict(predictor.say(model, example, every).record) for example in examples]
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the model file. Raises UsageError where `path` exists and `force` is off."""
-        modelfile.save(Path(path), self._model.file, force=force)
+        model_file.save(Path(path), self._model.file, force=force)
 
     @property
     def _model(self) -> Trained:
@@ -241,7 +241,7 @@ class Tagger(_Learner):
     def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
         """Span F1 where tags mark spans, else the share of tags that is right."""
         data = from_lists([_x(one) for one in X], [self._target(one) for one in y])
-        metrics = using.evaluate(self._model, data)
+        metrics = predictor.evaluate(self._model, data)
         return float(metrics.get("span_f1", metrics["accuracy"]))
 
     def __sklearn_tags__(self) -> Any:
@@ -289,8 +289,8 @@ class Translator(_Learner):
 
     def _records(self, X: Sequence[Any]) -> list[dict[str, Any]]:
         examples = [Example(_x(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1)]
-        parts = (examples[i : i + using.ROWS] for i in range(0, len(examples), using.ROWS))
-        return [dict(found.record) for part in parts for found in using.answers(self._model, part)]
+        parts = (examples[i : i + predictor.ROWS] for i in range(0, len(examples), predictor.ROWS))
+        return [dict(found.record) for part in parts for found in predictor.answers(self._model, part)]
 
     def predict(self, X: Sequence[Any]) -> list[str]:
         """The text for each sequence."""
@@ -336,7 +336,7 @@ class Composer(_Learner):
         """log_probability, perplexity, nats_per_note and the surprise of each note, of each tune."""
         every = 1 << 30
         examples = (Example(self._sequence(one), None, Place(Path("X"), i)) for i, one in enumerate(X, 1))
-        return [dict(using.say(self._model, example, every).record) for example in examples]
+        return [dict(predictor.say(self._model, example, every).record) for example in examples]
 
     def score(self, X: Sequence[Any], y: Sequence[Any] | None = None) -> float:
         """Mean log-probability an event over all tunes: higher is better."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.core.errors import DataError, UnrolledError, UsageError, need, suggest
-from unrolled.models import model_file as modelfile
+from unrolled.models import model_file
 from unrolled.models.engines import Decoder, Engine
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
 from unrolled.models.engines.numpy_engine import NumpyEngine
@@ -34,13 +34,13 @@ def open_model(path: Path, engine: str = "numpy") -> Model:
     UsageError (no such file or engine, or one that cannot run it), DataError (damaged, or parts that do not fit),
     MissingExtra (torch).
     """
-    return from_file(modelfile.load(path), path, engine)
+    return from_file(model_file.load(path), path, engine)
 
 
 def from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
     """As `open_model`, of a file that was read already; `path` is for messages."""
     spec = from_json(file.spec, path)
-    modelfile.expect_shapes(file, shapes(spec), path)
+    model_file.expect_shapes(file, shapes(spec), path)
     labelled = set(file.learnt) == {"input", "output"}
     if labelled or spec.bidirectional or spec.architecture != "many-to-many" or not spec.ids:
         raise DataError(f"is no language model (its task is '{file.task[:80]}')", file=path)

@@ -18,7 +18,7 @@ from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import Labelled, opened, restore, rows
 from unrolled.datasets.example_store import Examples, write_examples
 from unrolled.inference.language_model import find_decoder, find_engine
-from unrolled.models import model_file as modelfile
+from unrolled.models import model_file
 from unrolled.models.engines import Decoder, Engine
 from unrolled.models.model_file import ModelFile
 from unrolled.models.network_spec import NetworkSpec, shapes
@@ -54,13 +54,13 @@ class Trained:
 
 def open_trained(path: Path, engine: str = "numpy") -> Trained:
     """Open a model file, every part of it checked against the others; raises as `predict.open_model`."""
-    return from_file(modelfile.load(path), path, engine)
+    return from_file(model_file.load(path), path, engine)
 
 
 def from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
     """As `open_trained`, of a file that was read already; `path` is for messages."""
     spec = spec_from_json(file.spec, path)
-    modelfile.expect_shapes(file, shapes(spec), path)
+    model_file.expect_shapes(file, shapes(spec), path)
     given, asked = restore(file.task, file.learnt, path)
     told = (given.n_x, given.ids, given.multi_hot, asked.n_y, asked.output, asked.architecture, asked.crf)
     built = (spec.n_x, spec.ids, spec.multi_hot, spec.n_y, spec.output, spec.architecture, spec.crf)

@@ -9,7 +9,7 @@ from typing import Any
 
 from unrolled.core.types import DRUMS, Tune
 from unrolled.data.features.note_events import Performance, events_of, quantised
-from unrolled.tasks.metrics import melody_copying as novelty
+from unrolled.tasks.metrics import melody_copying
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,17 @@ class Known:
     grid: int
 
     @cached_property
-    def corpus(self) -> novelty.Corpus:
+    def corpus(self) -> melody_copying.Corpus:
         """Their melodies."""
-        return novelty.corpus([melody_of(tune, self.grid) for tune in self.tunes])
+        return melody_copying.corpus([melody_of(tune, self.grid) for tune in self.tunes])
 
 
-def melody_of(tune: Tune, grid: int) -> novelty.Melody:
+def melody_of(tune: Tune, grid: int) -> melody_copying.Melody:
     """Its melody, drums left out, in steps of the grid."""
     notes = quantised(tune, grid)[0].notes
-    return novelty.melody([(note.start, note.end, note.pitch) for note in notes if note.voice != DRUMS])
+    return melody_copying.melody(
+        [(note.start, note.end, note.pitch) for note in notes if note.voice != DRUMS]
+    )
 
 
 def report(tune: Tune, grid: int, known: Known | None = None) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def report(tune: Tune, grid: int, known: Known | None = None) -> dict[str, Any]:
     performance, melody = Performance(grid), melody_of(tune, grid)
     for event in events_of(quantised(tune, grid)[0]):
         performance.play(event)
-    period, times = novelty.loop(melody)
+    period, times = melody_copying.loop(melody)
     found: dict[str, Any] = {
         "notes": len(tune.notes),
         "bars": round(performance.bars, 2),
@@ -47,12 +49,12 @@ def report(tune: Tune, grid: int, known: Known | None = None) -> dict[str, Any]:
     }
     if known is None:
         return found
-    best, second = novelty.copied(melody, known.corpus)
+    best, second = melody_copying.copied(melody, known.corpus)
     over, under = performance.meter
     bar = 4 * over / under
     return found | {
         "longest_copy": int(best.max(initial=0)),
-        "copy_bars": float(novelty.beats(melody, best, grid).max(initial=0)) / bar,
-        "shared_bars": float(novelty.beats(melody, second, grid).max(initial=0)) / bar,
-        "copied_share": novelty.share(best),
+        "copy_bars": float(melody_copying.beats(melody, best, grid).max(initial=0)) / bar,
+        "shared_bars": float(melody_copying.beats(melody, second, grid).max(initial=0)) / bar,
+        "copied_share": melody_copying.share(best),
     }

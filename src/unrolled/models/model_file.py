@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unrolled.core import tensor_file as layout
+from unrolled.core import tensor_file
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.tensor_file import Array
@@ -53,7 +53,7 @@ def save(path: Path, model: ModelFile, *, force: bool = False) -> None:
         "config": dict(model.config),
         "notes": dict(model.notes),
     }
-    write_atomically(path, *layout.pack(KIND, FORMAT_VERSION, document, model.tensors))
+    write_atomically(path, *tensor_file.pack(KIND, FORMAT_VERSION, document, model.tensors))
 
 
 def load(path: Path) -> ModelFile:
@@ -66,12 +66,12 @@ def load(path: Path) -> ModelFile:
     if path.is_dir():
         hint = f"{path.with_suffix('')}" if path.suffix == ".run" else None
         raise UsageError("is a folder, not a model file", file=path, hint=hint)
-    document, tensors = layout.read(path, KIND, FORMAT_VERSION)
+    document, tensors = tensor_file.read(path, KIND, FORMAT_VERSION)
     expected = {"format": int, "task": str, "spec": dict, "learnt": dict, "config": dict, "notes": dict}
     for key in expected | document:
         if type(document.get(key)) is not expected.get(key):
             there = "is not as a model file has it" if key in document else "is missing"
-            raise layout.damaged(f"header: '{key[:80]}' {there}", path)
+            raise tensor_file.damaged(f"header: '{key[:80]}' {there}", path)
     del document["format"]
     return ModelFile(**document, tensors=tensors)
 

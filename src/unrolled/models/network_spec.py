@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, UsageError
-from unrolled.models import cells
-from unrolled.models import pitch_context as neighbours
+from unrolled.models import cells, pitch_context
 from unrolled.models.cells import Cell
 from unrolled.models.frontends import FRONTS, Sizes
 
@@ -353,7 +352,7 @@ def _head_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     if spec.softmax == "exact":
         found = {"head.W_ya": (spec.n_y, spec.features), "head.b_y": (spec.n_y,)}
         if spec.neighbours:
-            told = neighbours.shapes(spec.n_x, spec.n_y, spec.features, spec.neighbours)
+            told = pitch_context.shapes(spec.n_x, spec.n_y, spec.features, spec.neighbours)
             return found | {f"head.{name}": shape for name, shape in told.items()}
         path = {"crf.T": (spec.n_y, spec.n_y), "crf.begin": (spec.n_y,), "crf.end": (spec.n_y,)}
         return found | (path if spec.crf else {})

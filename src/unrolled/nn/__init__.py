@@ -1,4 +1,4 @@
-"""The layers `RNN`, `GRUSimple`, `GRU`, `LSTM`, and the networks built of them, on torch."""
+"""Recurrent layers for PyTorch: `RNN`, `GRUSimple`, `GRU`, `LSTM`."""
 
 from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple
 

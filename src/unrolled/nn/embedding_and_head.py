@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unrolled.models import pitch_context as neighbours
+from unrolled.models import pitch_context
 from unrolled.models.network_spec import NetworkSpec, cutoffs
 from unrolled.nn.kernels.native_sequence import columns
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, drop
@@ -96,10 +96,10 @@ def head(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
 
 def beside(spec: NetworkSpec, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
     """`neighbours.run` on torch: a [..., features], x [..., n_x] -> [..., n_y]."""
-    count = neighbours.rows(spec.n_x, spec.n_y)
+    count = pitch_context.rows(spec.n_x, spec.n_y)
     said = x[..., : count * spec.n_y].reshape(-1, count, spec.n_y)
     weights = p["head.W_n"].view(spec.neighbours, count, -1)
-    given = F.conv1d(said, weights, padding=neighbours.AROUND)  # [N, size, n_y]
+    given = F.conv1d(said, weights, padding=pitch_context.AROUND)  # [N, size, n_y]
     heard = F.linear(a, p["head.W_u"], p["head.b_n"]).reshape(-1, spec.neighbours, 1)
     return (p["head.v"] @ F.relu(given + heard)).view(*x.shape[:-1], spec.n_y)
 

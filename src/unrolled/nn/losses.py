@@ -15,7 +15,7 @@ from unrolled.models import native
 from unrolled.models.network_spec import NetworkSpec, cutoffs
 from unrolled.nn.crf_loss import crf_nll
 from unrolled.nn.embedding_and_head import Parameters, factors, head, tail
-from unrolled.nn.kernels import native_softmax as fused_softmax
+from unrolled.nn.kernels import native_softmax
 
 ORDINAL = 2.0  # nats by which a class falls behind for each step that it is away from the true one
 
@@ -150,8 +150,8 @@ def cross_entropy(
     if spec.softmax == "exact" and not (criterion.class_weights or criterion.ordinal):
         a, W, b = factors(spec, p, a)
         library = native.library()
-        if library is not None and fused_softmax.fits(a, W, b, y):
-            nats = fused_softmax.cross_entropy(library, a, W, b, y)
+        if library is not None and native_softmax.fits(a, W, b, y):
+            nats = native_softmax.cross_entropy(library, a, W, b, y)
         else:
             nats = F.cross_entropy(F.linear(a, W, b), y, reduction="sum")
         share = criterion.label_smoothing

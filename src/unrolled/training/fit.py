@@ -22,8 +22,7 @@ from unrolled.core.errors import Interrupted, UnrolledError, UsageError
 from unrolled.core.progress import Reporter, counted, duration
 from unrolled.core.system import peak_bytes, tune
 from unrolled.core.version import __version__
-from unrolled.models import model_file as modelfile
-from unrolled.models import native
+from unrolled.models import model_file, native
 from unrolled.models.network_spec import parameters
 from unrolled.nn.architectures import build
 from unrolled.tasks.presets import resolve_data
@@ -34,7 +33,7 @@ from unrolled.training.loop import Plan, Progress, begin, train
 from unrolled.training.run_folder import CHECKPOINT, Run, open_run, save_plan
 
 
-def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:
+def fit(request: Request, reporter: Reporter) -> model_file.ModelFile:
     """Train and write the model; an interrupted run leaves the best so far. Returns what was written.
 
     A finished run is left untouched by `resume`. Raises UsageError (something is in the way, a run that cannot be
@@ -62,14 +61,14 @@ def fit(request: Request, reporter: Reporter) -> modelfile.ModelFile:
                 reporter.close()
 
 
-def _finished(out: Path, run: Run) -> modelfile.ModelFile | None:
+def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
     """The model where the run is done and has written it; None where there is work left.
 
     A kill may have come between the last checkpoint and the model: then an earlier interruption's model is there.
     """
     if run.checkpoint is None or not run.checkpoint.counters["done"] or not out.exists():
         return None
-    model = modelfile.load(out)
+    model = model_file.load(out)
     return model if model.notes.get("steps") == run.checkpoint.counters["step"] else None
 
 
@@ -106,7 +105,7 @@ def _fixed_order() -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
-def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> modelfile.ModelFile:
+def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> model_file.ModelFile:
     job = request.prepare(config, run.folder / "data")
     refuse_too_large(job.spec, job.config.training, job.step_size)
     network = build(job.spec, seed=job.config.training.seed)
@@ -176,7 +175,7 @@ def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
 def _writer(out: Path, job: Job, progress: Progress) -> Any:
     """A function that writes the model as it is best at the moment, and returns it."""
 
-    def write() -> modelfile.ModelFile:
+    def write() -> model_file.ModelFile:
         at = progress.at
         weights = arrays(progress.best or progress.average or dict(progress.network.named_parameters()))
         notes = {
@@ -190,10 +189,10 @@ def _writer(out: Path, job: Job, progress: Progress) -> Any:
             },
         }
         learnt = job.learnt(weights)
-        model = modelfile.ModelFile(
+        model = model_file.ModelFile(
             job.config.task, job.spec.to_json(), learnt, to_json(job.config), notes, weights
         )
-        modelfile.save(out, model, force=True)
+        model_file.save(out, model, force=True)
         return model
 
     return write

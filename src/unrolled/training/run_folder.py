@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unrolled.core import tensor_file as layout
+from unrolled.core import tensor_file
 from unrolled.core.atomic_files import (
     opening_error,
     storage_error,
@@ -129,7 +129,7 @@ def save_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
         raise storage_error(error, path) from error
     document = {"counters": dict(checkpoint.counters), "metrics_bytes": kept, "run": _digest(run.identity)}
     write_atomically(
-        run.folder / CHECKPOINT, *layout.pack(KIND, FORMAT_VERSION, document, checkpoint.tensors)
+        run.folder / CHECKPOINT, *tensor_file.pack(KIND, FORMAT_VERSION, document, checkpoint.tensors)
     )
 
 
@@ -155,7 +155,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     path = Path(folder) / METRICS
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
-        return [layout.parse(line) for line in lines]
+        return [tensor_file.parse(line) for line in lines]
     except OSError as error:
         raise opening_error(error, path) from error
     except ValueError as error:
@@ -236,7 +236,7 @@ def _take(descriptor: int, folder: Path) -> None:
 
 def _holder(descriptor: int) -> dict[str, Any] | None:
     try:
-        holder = layout.parse(os.pread(descriptor, 4096, 0))
+        holder = tensor_file.parse(os.pread(descriptor, 4096, 0))
     except ValueError:  # empty: released in good order, or being written
         return None
     return holder if type(holder) is dict else None
@@ -286,7 +286,7 @@ def _go_on(folder: Path, identity: dict[str, Any], left_by: dict[str, Any] | Non
 
 
 def _checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    document, tensors = layout.read(path, KIND, FORMAT_VERSION)
+    document, tensors = tensor_file.read(path, KIND, FORMAT_VERSION)
     expected = {"format": int, "counters": dict, "metrics_bytes": int, "run": str}
     if {key: type(value) for key, value in document.items()} != expected:
         raise damaged("header is not as a checkpoint has it", path, AFRESH)
@@ -316,7 +316,7 @@ def _write_json(path: Path, key: str, value: Mapping[str, Any]) -> None:
 
 def _read_json(path: Path, key: str) -> dict[str, Any]:
     try:
-        document = layout.parse(path.read_bytes())
+        document = tensor_file.parse(path.read_bytes())
     except ValueError as error:
         raise damaged(f"it is no JSON: {error}", path, AFRESH) from error
     if (

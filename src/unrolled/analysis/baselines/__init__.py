@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from unrolled.analysis.baselines import (
-    bag_of_words as text,
-)
-from unrolled.analysis.baselines import (
+    bag_of_words,
     dtw,
     forecast,
     majority,
+    mlp,
     tags,
-)
-from unrolled.analysis.baselines import (
-    mlp as sequences,
 )
 from unrolled.analysis.baselines.example_arrays import Baseline
 from unrolled.core.types import Example
@@ -29,19 +25,19 @@ Run = Callable[[Sequence[Example], Sequence[Example], int], Baseline]
 BASELINES: dict[str, tuple[Run, ...]] = {
     "tokens:label": (
         majority.majority_class,
-        text.naive_bayes,
-        text.nb_svm,
-        text.words_logistic,
-        text.characters_logistic,
+        bag_of_words.naive_bayes,
+        bag_of_words.nb_svm,
+        bag_of_words.words_logistic,
+        bag_of_words.characters_logistic,
     ),
     "tokens:tags": (majority.majority_tag, tags.word_tag, tags.crf),
-    "numbers:label": (majority.majority_class, sequences.connected_label, dtw.nearest),
+    "numbers:label": (majority.majority_class, mlp.connected_label, dtw.nearest),
     "audio:label": (majority.majority_class,),
     "numbers:number": (
         majority.mean_number,
         forecast.ridge_last,
-        sequences.ridge_summary,
-        sequences.connected_number,
+        mlp.ridge_summary,
+        mlp.connected_number,
     ),
     "numbers:next": (forecast.seasonal, forecast.ridge_next),
 }

@@ -14,9 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.analysis.compare import count_models as letters
-from unrolled.analysis.compare import run_baselines as rivals
-from unrolled.analysis.compare import verdict
+from unrolled.analysis.compare import count_models, run_baselines, verdict
 from unrolled.analysis.compare.run_baselines import Rival, Rivals
 from unrolled.analysis.compare.verdict import Answers, Scoring
 from unrolled.core.atomic_files import storage_error
@@ -24,18 +22,16 @@ from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example
 from unrolled.data.readers import READERS
-from unrolled.datasets import example_dataset as labelled
-from unrolled.datasets import text_dataset as prepare
+from unrolled.datasets import example_dataset, text_dataset
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import Labelled, Ready
 from unrolled.datasets.example_store import Row, write_examples
 from unrolled.datasets.text_dataset import Prepared
 from unrolled.datasets.token_batches import hashed
-from unrolled.inference import predictor as using
+from unrolled.inference import predictor
 from unrolled.inference.language_model import open_model
 from unrolled.tasks.presets import find
-from unrolled.training import language_job as language
-from unrolled.training import supervised_job as supervised
+from unrolled.training import language_job, supervised_job
 from unrolled.training.job import Job
 
 FIFTH = 0.2  # of the data are scored where no other files are given
@@ -89,14 +85,14 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
     preset = find(config.task)
     if preset.output not in _ANSWERS:
         raise UsageError(f"compare has no score for {config.task}", hint="unrolled evaluate")
-    config = labelled.with_columns(files.data, config)
+    config = example_dataset.with_columns(files.data, config)
     train, valid, scored, about = _parts(config, files)
     gold = tuple(scored.examples())
 
     @cache
     def ready(data: DataConfig) -> Ready:
         own = replace(config, data=data)
-        found = labelled.prepare(train, valid, own, folder / "data" / (data.unit or "numbers"))
+        found = example_dataset.prepare(train, valid, own, folder / "data" / (data.unit or "numbers"))
         for example in gold:  # what cannot be scored is told before anything is trained
             x = found.input.encode(example.x, example.place)
             if preset.output != "label":  # a class that training never saw is missed, and no error
@@ -105,7 +101,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
 
     def job(variant: Config) -> Job:
         variant = replace(variant, data=replace(variant.data, columns=config.data.columns))
-        return supervised.assemble(variant, ready(variant.data))
+        return supervised_job.assemble(variant, ready(variant.data))
 
     scoring = _scoring(preset.output, gold, ready(config.data).output.to_json())
     return Contest(
@@ -115,19 +111,19 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
         job=job,
         scoring=scoring,
         answers=partial(_answers, gold, _ANSWERS[preset.output]),
-        rivals=lambda: rivals.of_examples(preset.kinds, config.data.horizon, train.examples, gold),
+        rivals=lambda: run_baselines.of_examples(preset.kinds, config.data.horizon, train.examples, gold),
     )
 
 
 def _parts(config: Config, files: Files) -> tuple[Labelled, Labelled | None, Labelled, str]:
     """What is learnt from, what epochs are chosen on (None: a part of the former), what is scored, and its name."""
-    whole = labelled.from_files(files.data, config)
+    whole = example_dataset.from_files(files.data, config)
     others = files.test or files.valid
     if not others:
         kept, out = split(whole, config.data.horizon)
         return kept, None, out, _fifth_named(config.data.horizon)
-    valid = labelled.from_files(files.valid, config) if files.test and files.valid else None
-    return whole, valid, labelled.from_files(others, config), _named(others)
+    valid = example_dataset.from_files(files.valid, config) if files.test and files.valid else None
+    return whole, valid, example_dataset.from_files(others, config), _named(others)
 
 
 def _named(paths: Sequence[Path]) -> str:
@@ -179,84 +175,90 @@ def _scoring(kind: str, gold: Sequence[Example], known: Mapping[str, Any]) -> Sc
 
 def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, float | None]:
     """A model's answers to all items, in batches; and the milliseconds that one takes by itself, with NumPy."""
-    model = using.open_trained(path, "torch")
+    model = predictor.open_trained(path, "torch")
     found: list[Any] = [None] * len(gold)
     nothing = np.zeros((), np.int64)
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
         encoded = (Row(model.input.encode(one.x, one.place), nothing, one.place) for one in gold)
         part = write_examples(Path(folder), encoded, targets="one")
-        for batch, numbers in in_order(part, using.ROWS):
+        for batch, numbers in in_order(part, predictor.ROWS):
             outcomes, _ = model.engine.run(batch.x, batch.lengths)
             for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
                 own = row[: length if model.output.targets == "each" else 1]
                 found[number] = model.output.answer(own, (), 1, model.file.tensors).record[key]
-    alone, few = using.open_trained(path), gold[:TIMED]
+    alone, few = predictor.open_trained(path), gold[:TIMED]
     began = time.perf_counter()
     for example in few:
-        using.answer(alone, example, 1)
+        predictor.answer(alone, example, 1)
     return found, 1e3 * (time.perf_counter() - began) / len(few)
 
 
 def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -> Contest:
     learnt_from, chosen_on, asked, about = text_parts(files, folder)
-    scored = letters.read_text(asked, lower=config.data.lower)
+    scored = count_models.read_text(asked, lower=config.data.lower)
     lower = config.data.lower
 
     @cache
     def ready(data: DataConfig) -> Prepared:
         documents = data.documents or "file"
-        valid = prepare.from_files(chosen_on, documents) if chosen_on else None
+        valid = text_dataset.from_files(chosen_on, documents) if chosen_on else None
         home = folder / "data" / (data.unit or "char")
-        return prepare.prepare(prepare.from_files(learnt_from, documents), valid, data, home)
+        return text_dataset.prepare(text_dataset.from_files(learnt_from, documents), valid, data, home)
 
     @cache
-    def text() -> letters.Text:
-        return letters.training_text(READERS["text"](learnt_from, "file"), lower=lower)
+    def text() -> count_models.Text:
+        return count_models.training_text(READERS["text"](learnt_from, "file"), lower=lower)
 
     @cache
-    def counts() -> letters.Letters:
-        return letters.count_letters(text().joined, 0)
+    def counts() -> count_models.Letters:
+        return count_models.count_letters(text().joined, 0)
 
     def answers(path: Path) -> tuple[Answers, float | None]:
         model = open_model(path, "torch")
         with tempfile.TemporaryDirectory(prefix="unrolled-") as home:
-            costs = letters.model_costs(model.engine, model.reading, asked, scored, counts(), Path(home))
+            costs = count_models.model_costs(model.engine, model.reading, asked, scored, counts(), Path(home))
         return costs, None
 
     characters = scored.characters
     return Contest(
         about=f"{about}: {len(scored.lines):,} lines, {int(characters.sum()):,} characters",
         data={
-            "train": prepare.fingerprint(learnt_from),
-            "valid": prepare.fingerprint(chosen_on) if chosen_on else None,
+            "train": text_dataset.fingerprint(learnt_from),
+            "valid": text_dataset.fingerprint(chosen_on) if chosen_on else None,
         },
-        scored=prepare.fingerprint(asked),
-        job=lambda config: language.assemble(config, ready(config.data)),
+        scored=text_dataset.fingerprint(asked),
+        job=lambda config: language_job.assemble(config, ready(config.data)),
         scoring=verdict.of_lines(characters),
         answers=answers,
         rivals=lambda: _text_rivals(text(), scored, units),
     )
 
 
-def _text_rivals(train: letters.Text, scored: letters.Text, units: Sequence[str]) -> Rivals:
-    def rival(name: str, costs: Callable[[], letters.Costs]) -> Rival:
+def _text_rivals(train: count_models.Text, scored: count_models.Text, units: Sequence[str]) -> Rivals:
+    def rival(name: str, costs: Callable[[], count_models.Costs]) -> Rival:
         began = time.perf_counter()
         found = costs()
         return Rival(name, found, time.perf_counter() - began)
 
     found: dict[str, Callable[[], Rival]] = {
-        "letters_alike": partial(rival, "every letter alike", partial(letters.uniform_costs, train, scored)),
-        "letter_counts": partial(rival, "counts of letters", partial(letters.letter_costs, train, scored, 0)),
+        "letters_alike": partial(
+            rival, "every letter alike", partial(count_models.uniform_costs, train, scored)
+        ),
+        "letter_counts": partial(
+            rival, "counts of letters", partial(count_models.letter_costs, train, scored, 0)
+        ),
         "letter_contexts": partial(
             rival,
             f"counts of letters after {CONTEXT} letters",
-            partial(letters.letter_costs, train, scored, CONTEXT),
+            partial(count_models.letter_costs, train, scored, CONTEXT),
         ),
     }
     for unit in units:
         if unit != "char":
             name = "counts of words" if unit == "word" else "counts of words between white space"
-            found[f"{unit}_counts"] = partial(rival, name, partial(letters.word_costs, train, scored, unit))
+            found[f"{unit}_counts"] = partial(
+                rival, name, partial(count_models.word_costs, train, scored, unit)
+            )
     return found
 
 
@@ -274,7 +276,7 @@ def text_parts(
 
 def _cut(paths: Sequence[Path], folder: Path) -> tuple[Path, Path]:
     """Copy the text into two folders, the last fifth, from a line start on, into the second."""
-    source = prepare.from_files(paths, "file")
+    source = text_dataset.from_files(paths, "file")
     if source.characters < SHORTEST:
         what = f"{source.characters} characters, of which no fifth can be held out"
         raise DataError(what, file=paths[0], hint="--test FILE")

@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.progress import duration
-from unrolled.tasks.metrics import classification as classes
-from unrolled.tasks.metrics import regression as numbers
-from unrolled.tasks.metrics import spans
+from unrolled.tasks.metrics import classification, regression, spans
 from unrolled.tasks.metrics.classification import bootstrap
 
 F64 = NDArray[np.float64]
@@ -61,9 +59,11 @@ def of_labels(gold: Sequence[str], known: Sequence[str], *, ordinal: bool) -> Sc
     truth = np.array([index[name] for name in gold], dtype=np.int64)
 
     def scores(answers: Answers) -> dict[str, float]:
-        table = classes.confusion(truth, np.array([index[name] for name in answers], np.int64), len(names))
-        found = {"accuracy": classes.accuracy(table), "macro_f1": classes.macro_f1(table)}
-        return found | ({"mae": classes.mean_absolute_error(table)} if ordinal else {})
+        table = classification.confusion(
+            truth, np.array([index[name] for name in answers], np.int64), len(names)
+        )
+        found = {"accuracy": classification.accuracy(table), "macro_f1": classification.macro_f1(table)}
+        return found | ({"mae": classification.mean_absolute_error(table)} if ordinal else {})
 
     def parts(answers: Answers) -> F64:
         right = [float(a == b) for a, b in zip(answers, gold, strict=True)]
@@ -113,7 +113,7 @@ def of_numbers(gold: F64) -> Scoring:
         return np.array([np.atleast_1d(answer) for answer in answers], dtype=np.float64)
 
     def scores(answers: Answers) -> dict[str, float]:
-        found = numbers.score(gold, table(answers))
+        found = regression.score(gold, table(answers))
         return {"rmse": found.mean_rmse, "mae": found.mean_mae, "r2": found.mean_r2}
 
     def parts(answers: Answers) -> F64:

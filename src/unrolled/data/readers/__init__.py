@@ -10,35 +10,21 @@ from unrolled.core.types import Document, Example
 from unrolled.data.columns import Wanted
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.readers import (
-    audio_folder as sounds,
-)
-from unrolled.data.readers import (
+    audio_folder,
     conll,
+    midi_files,
     npz,
+    parallel_text,
     table,
-)
-from unrolled.data.readers import (
-    midi_files as tunes,
-)
-from unrolled.data.readers import (
-    parallel_text as pairs,
-)
-from unrolled.data.readers import (
-    text_files as text,
-)
-from unrolled.data.readers import (
-    text_folder as folder,
-)
-from unrolled.data.readers import (
-    uea_ts as ts,
-)
-from unrolled.data.readers import (
-    video_folder as clips,
+    text_files,
+    text_folder,
+    uea_ts,
+    video_folder,
 )
 
 Reader = Callable[[Sequence[Path], Wanted], Iterator[Example]]
 
-READERS: dict[str, Callable[[Sequence[Path], str], Iterator[Document]]] = {"text": text.read}
+READERS: dict[str, Callable[[Sequence[Path], str], Iterator[Document]]] = {"text": text_files.read}
 
 # Of labelled sequences, by the end of a file's name; `.gz` may follow.
 FORMATS: dict[str, Reader] = {
@@ -52,27 +38,27 @@ FORMATS: dict[str, Reader] = {
     ".iob": conll.read,
     ".bio": conll.read,
     ".annotated": conll.read,
-    ".ts": ts.read,
+    ".ts": uea_ts.read,
     ".npz": npz.read,
-    **dict.fromkeys(ENDINGS, sounds.files),
-    **dict.fromkeys(clips.ENDINGS, clips.files),
-    ".mid": tunes.read,
-    ".midi": tunes.read,
+    **dict.fromkeys(ENDINGS, audio_folder.files),
+    **dict.fromkeys(video_folder.ENDINGS, video_folder.files),
+    ".mid": midi_files.read,
+    ".midi": midi_files.read,
 }
 
 
 def _folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     """Folders of texts, sounds, clips, pictures or tunes."""
     kinds: dict[str, Reader] = {
-        "audio": sounds.folders,
-        "frames": clips.folders,
-        "images": clips.folders,
-        "tune": tunes.read,
+        "audio": audio_folder.folders,
+        "frames": video_folder.folders,
+        "images": video_folder.folders,
+        "tune": midi_files.read,
     }
-    return kinds.get(wanted.kind, folder.read)(paths, wanted)
+    return kinds.get(wanted.kind, text_folder.read)(paths, wanted)
 
 
-open_tunes = tunes.load
+open_tunes = midi_files.load
 
 
 def in_parallel(paths: Sequence[Path]) -> bool:
@@ -82,7 +68,7 @@ def in_parallel(paths: Sequence[Path]) -> bool:
 
 def read_pairs(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     """Parallel texts; see readers/pairs.py."""
-    return pairs.read(paths, wanted)
+    return parallel_text.read(paths, wanted)
 
 
 def _ending(path: Path) -> str:

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import State
-from unrolled.models import native
-from unrolled.models import pitch_context as neighbours
+from unrolled.models import native, pitch_context
 from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
 from unrolled.models.engines import best, refuse_steps
 from unrolled.models.frontends import FRONTS
@@ -245,7 +244,7 @@ class NumpyEngine:
             return a
         if self.spec.neighbours:
             a, x = np.split(a, [self.spec.features], axis=1)
-            return a @ p["head.W_ya"].T + p["head.b_y"] + neighbours.run(p, self.spec.n_y, a, x)
+            return a @ p["head.W_ya"].T + p["head.b_y"] + pitch_context.run(p, self.spec.n_y, a, x)
         if not self.spec.normalised:
             return a @ p["head.W_ya"].T + p["head.b_y"]
         if self.spec.tie:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models.frontends import image_conv as frames
-from unrolled.models.frontends import time_conv as time
+from unrolled.models.frontends import image_conv, time_conv
 from unrolled.models.frontends.sizes import Sizes
 
 __all__ = ["FRONTS", "Front", "Sizes"]
@@ -45,6 +44,6 @@ class Front:
 
 
 FRONTS: dict[str, Front] = {
-    "time": Front(time.STRIDE, time.past, time.shapes, time.initialise, time.run),
-    "frames": Front(1, lambda sizes: 0, frames.shapes, frames.initialise, frames.run),
+    "time": Front(time_conv.STRIDE, time_conv.past, time_conv.shapes, time_conv.initialise, time_conv.run),
+    "frames": Front(1, lambda sizes: 0, image_conv.shapes, image_conv.initialise, image_conv.run),
 }

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data.features import log_mel as features
+from unrolled.data.features import log_mel
 from unrolled.data.media import audio
 
-NORMALISATIONS: Mapping[str, Callable[[features.Running, NDArray[Any]], NDArray[np.float32]]] = {
-    "utterance": features.by_utterance,
-    "running": lambda usual, x: features.running(usual, x)[0],
+NORMALISATIONS: Mapping[str, Callable[[log_mel.Running, NDArray[Any]], NDArray[np.float32]]] = {
+    "utterance": log_mel.by_utterance,
+    "running": lambda usual, x: log_mel.running(usual, x)[0],
 }
 HIGHEST = 16_000  # samples a second: what lies above 8 kHz says little, and costs as much as what lies below
 LOOKED_AT = 200  # sounds of which the usual frame is made
@@ -65,9 +65,9 @@ class AudioInput:
         return self.bands
 
     @cached_property
-    def mel(self) -> features.Mel:
+    def mel(self) -> log_mel.Mel:
         """How sound is cut into frames."""
-        return features.Mel(self.rate, self.bands)
+        return log_mel.Mel(self.rate, self.bands)
 
     def samples(self, x: Any) -> NDArray[np.float32]:
         """A sound at this rate. Raises what `samples_of` raises."""
@@ -81,8 +81,8 @@ class AudioInput:
 
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
         """[T, bands] normalised log-mel frames; raises as `samples`."""
-        frames = features.log_mel(self.mel, self.samples(x))
-        usual = features.started(self.mean, self.deviation)
+        frames = log_mel.log_mel(self.mel, self.samples(x))
+        usual = log_mel.started(self.mean, self.deviation)
         return NORMALISATIONS[self.normalise](usual, frames)
 
     def steps(self, x: Any) -> Any:
@@ -136,8 +136,8 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
     common = min(HIGHEST, rates.most_common(1)[0][0]) if rates else HIGHEST
     rate = config.rate or common
     some = [sounds[i] for i in np.linspace(0, len(sounds) - 1, min(LOOKED_AT, len(sounds))).astype(int)]
-    frames = np.concatenate(list(_whole(some, features.Mel(rate, config.bands)))).astype(np.float64)
-    deviation = np.maximum(frames.std(axis=0), features.SMALLEST)
+    frames = np.concatenate(list(_whole(some, log_mel.Mel(rate, config.bands)))).astype(np.float64)
+    deviation = np.maximum(frames.std(axis=0), log_mel.SMALLEST)
     words = (
         f"{len(sounds):,} sounds, {seconds:,.0f} seconds; {config.bands} bands at {rate:,} samples a second"
     )
@@ -158,7 +158,7 @@ def samples_of(x: Any, rate: int) -> NDArray[np.float32]:
     return np.clip(found, -1e3, 1e3).astype(np.float32)
 
 
-def _whole(sounds: Iterable[Any], mel: features.Mel) -> Iterator[NDArray[np.float32]]:
+def _whole(sounds: Iterable[Any], mel: log_mel.Mel) -> Iterator[NDArray[np.float32]]:
     """The frames of those that can be read; who opens a broken one to learn from it is told of it. Raises DataError for
     the first of none but broken ones."""
     first: DataError | None = None
@@ -170,7 +170,7 @@ def _whole(sounds: Iterable[Any], mel: features.Mel) -> Iterator[NDArray[np.floa
             first = first or error
             continue
         found += 1
-        yield features.log_mel(mel, samples)
+        yield log_mel.log_mel(mel, samples)
     if first is not None and not found:
         raise first
 

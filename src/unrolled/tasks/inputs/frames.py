@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data import sandbox as apart
-from unrolled.data.features import video_frames as frames
+from unrolled.data import sandbox
+from unrolled.data.features import video_frames
 from unrolled.data.media import image
 
 SIDES = (8, 256)
@@ -65,10 +65,10 @@ class FrameInput:
         still = x.is_dir() or x.suffix.lower() in image.ENDINGS
         wanted: dict[str, Any] = {"side": self.side, "colour": self.colour, "longest": self.longest}
         if still:
-            found, about = apart.of(x, example.place, "unrolled.data.media.image:read", wanted)
+            found, about = sandbox.of(x, example.place, "unrolled.data.media.image:read", wanted)
         else:
             wanted["rate"] = self.rate
-            found, about = apart.of(x, example.place, "unrolled.data.media.video:read", wanted)
+            found, about = sandbox.of(x, example.place, "unrolled.data.media.video:read", wanted)
         y = example.y
         if isinstance(y, tuple) and y and isinstance(y[0], str):
             y = _taken(y, about, example)
@@ -99,8 +99,8 @@ class FrameInput:
         if len(pictures) > self.longest:
             raise _error(f"{len(pictures):,} pictures", f"at most {self.longest:,}", place)
         if pictures.shape[1:3] != (self.side, self.side) and len(pictures):
-            pictures = frames.resized(pictures, self.side)
-        pictures = frames.with_differences(pictures) if self.differences and len(pictures) else pictures
+            pictures = video_frames.resized(pictures, self.side)
+        pictures = video_frames.with_differences(pictures) if self.differences and len(pictures) else pictures
         return pictures.reshape(len(pictures), self.n_x)
 
     def unknown(self, x: Any) -> int:

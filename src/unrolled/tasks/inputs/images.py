@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data import sandbox as apart
+from unrolled.data import sandbox
 
 HEIGHTS = (8, 256)
 FAINT = 4.0  # of 255, added to the deviation
@@ -48,7 +48,7 @@ class ImageInput:
         if not isinstance(example.x, Path):
             return example
         wanted = {"height": self.height, "longest": self.longest}
-        found, _ = apart.of(example.x, example.place, "unrolled.data.media.image:line", wanted)
+        found, _ = sandbox.of(example.x, example.place, "unrolled.data.media.image:line", wanted)
         return replace(example, x=found, source=example.x)
 
     def steps(self, x: Any) -> Any:

@@ -14,16 +14,12 @@ from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.tasks.outputs import (
     ctc,
     label,
+    next_note,
     next_numbers,
+    next_roll,
     number,
     sequence,
     tags,
-)
-from unrolled.tasks.outputs import (
-    next_note as next_notes,
-)
-from unrolled.tasks.outputs import (
-    next_roll as next_rolls,
 )
 
 Floats = NDArray[np.floating[Any]]
@@ -108,12 +104,10 @@ OUTPUTS: dict[str, OutputKind] = {
     "ctc": OutputKind("text", ctc.learn_transcript, ctc.transcript, of_all=True),
     "label": OutputKind("label", label.learn_label, label.label, of_all=True),
     "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
-    "notes:next": OutputKind(
-        "next", next_notes.learn_next_notes, next_notes.next_notes, brief=next_notes.brief
-    ),
+    "notes:next": OutputKind("next", next_note.learn_next_notes, next_note.next_notes, brief=next_note.brief),
     "number": OutputKind("number", number.learn_number, number.number),
     "sequence": OutputKind("text", sequence.learn_sequence, sequence.sequences),
-    "rolls:next": OutputKind("next", next_rolls.learn_next_rolls, next_rolls.next_rolls),
+    "rolls:next": OutputKind("next", next_roll.learn_next_rolls, next_roll.next_rolls),
     "tags": OutputKind("tags", tags.learn_tags, tags.tags, of_all=True),
 }
 

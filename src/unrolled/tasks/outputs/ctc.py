@@ -18,9 +18,9 @@ from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.features.log_mel import HOP
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
-from unrolled.models.decoding import ctc as paths
+from unrolled.models.decoding import ctc
 from unrolled.models.frontends import FRONTS
-from unrolled.tasks.metrics import edit_distance as edits
+from unrolled.tasks.metrics import edit_distance
 
 Floats = NDArray[np.floating[Any]]
 
@@ -42,7 +42,7 @@ class Transcript:
     stride: int = 1
     lower: bool = False
     subwords: Subwords | None = None
-    search: paths.Search = field(default=paths.Search(), compare=False)
+    search: ctc.Search = field(default=ctc.Search(), compare=False)
 
     architecture = "many-to-many"
     output = "ctc"
@@ -103,11 +103,11 @@ class Transcript:
     def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
         """The text; in the record its probability among all texts, its words with times in seconds and confidence, and
         the `top` best texts."""
-        found = paths.beam_search(answer, self.search, max(1, top))
+        found = ctc.beam_search(answer, self.search, max(1, top))
         texts = [self.text(one.ids) for one in found]
         record: dict[str, Any] = {
             "text": texts[0],
-            "confidence": float(np.exp(paths.log_probability(answer, found[0].ids))),
+            "confidence": float(np.exp(ctc.log_probability(answer, found[0].ids))),
             "words": self._words(answer, found[0].ids),
             "nbest": [
                 {"text": text, "log_prob": one.log_prob, "score": one.score}
@@ -119,7 +119,7 @@ class Transcript:
     def _words(self, answer: Floats, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Each word, when it was said, and the geometric mean of its pieces' probabilities."""
         found: list[dict[str, Any]] = []
-        spans = paths.align(answer, ids)
+        spans = ctc.align(answer, ids)
         words: list[list[int]] = [[]]  # the places of the pieces of each
         for at, one in enumerate(ids):
             if self.begins[one]:
@@ -149,17 +149,17 @@ class Transcript:
         for truth, answer in zip(y, answers, strict=True):
             ids = truth.tolist()
             if min(ids, default=0) >= 0:
-                nats -= paths.log_probability(answer, ids)
+                nats -= ctc.log_probability(answer, ids)
                 pieces += max(1, len(ids))
             text = self.text(ids)
-            pairs.append((text, self.text(paths.beam_search(answer, self.search)[0].ids)))
-            greedy.append((text, self.text(paths.best_path(answer))))
+            pairs.append((text, self.text(ctc.beam_search(answer, self.search)[0].ids)))
+            greedy.append((text, self.text(ctc.best_path(answer))))
         return {
             "loss": nats / max(1, pieces),
-            "wer": edits.word_errors(pairs).rate,
-            "cer": edits.character_errors(pairs).rate,
+            "wer": edit_distance.word_errors(pairs).rate,
+            "cer": edit_distance.character_errors(pairs).rate,
             "exact": sum(truth == said for truth, said in pairs) / max(1, len(pairs)),
-            "greedy_wer": edits.word_errors(greedy).rate,
+            "greedy_wer": edit_distance.word_errors(greedy).rate,
         }
 
     def describe(self) -> str:
@@ -183,7 +183,7 @@ def tidy(text: str, *, lower: bool) -> str:
 
 def refuse_infeasible(ids: Sequence[int], steps: int, seconds: float, place: Place | None) -> None:
     """Raise DataError for a text that no path of so many steps has."""
-    needed = paths.fewest_steps(ids)
+    needed = ctc.fewest_steps(ids)
     if needed <= steps:
         return
     raise DataError(

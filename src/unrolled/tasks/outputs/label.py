@@ -15,7 +15,7 @@ from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.fields import parse_number
-from unrolled.tasks.metrics import classification as measure
+from unrolled.tasks.metrics import classification
 
 Floats = NDArray[np.floating[Any]]
 
@@ -67,7 +67,7 @@ class Label:
     ) -> Label:
         """The temperature that a validation part asks for."""
         stacked = np.concatenate(answers).astype(np.float64)  # [N, n_y]
-        return replace(self, temperature=measure.fit_temperature(stacked, np.array(y)))
+        return replace(self, temperature=classification.fit_temperature(stacked, np.array(y)))
 
     def log_probs(self, answer: Floats) -> NDArray[np.float64]:
         """[n_y] calibrated, of what the network answered [1, n_y]."""
@@ -104,16 +104,16 @@ class Label:
         truth = np.array(y, dtype=np.int64)
         log_probs = np.stack([self.log_probs(answer) for answer in answers])  # [N, n_y]
         chosen = np.array([min(self.choose(row), self.n_y - 1) for row in log_probs])
-        table = measure.confusion(truth, chosen, self.n_y)
+        table = classification.confusion(truth, chosen, self.n_y)
         found = {
-            "loss": measure.log_loss(log_probs, truth),
-            "accuracy": measure.accuracy(table),
-            "macro_f1": measure.macro_f1(table),
-            "calibration_error": measure.calibration_error(log_probs, truth),
+            "loss": classification.log_loss(log_probs, truth),
+            "accuracy": classification.accuracy(table),
+            "macro_f1": classification.macro_f1(table),
+            "calibration_error": classification.calibration_error(log_probs, truth),
         }
         if self.ordinal:
-            found["mae"] = measure.mean_absolute_error(table)
-            found["kappa"] = measure.quadratic_kappa(table)
+            found["mae"] = classification.mean_absolute_error(table)
+            found["kappa"] = classification.quadratic_kappa(table)
         return found
 
     def describe(self) -> str:

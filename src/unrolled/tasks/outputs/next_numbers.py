@@ -13,7 +13,7 @@ from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.tasks.inputs.numbers import learn_numbers
-from unrolled.tasks.metrics import regression as measure
+from unrolled.tasks.metrics import regression
 
 F64 = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -130,7 +130,7 @@ class NextNumbers:
         if not len(truth):
             raise DataError("no step has one behind it", expected="series of two steps or more")
         deviation, mean = np.array(self.deviation), np.array(self.mean)
-        score = measure.score(truth * deviation + mean, told * deviation + mean)
+        score = regression.score(truth * deviation + mean, told * deviation + mean)
         surprise = 0.5 * (((truth - told) / np.array(self.error)) ** 2).sum(axis=1)
         known = ~np.isnan(last).any(axis=1)
         found = {

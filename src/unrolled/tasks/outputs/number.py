@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place, Targets
-from unrolled.tasks.metrics import regression as measure
+from unrolled.tasks.metrics import regression
 
 Floats = NDArray[np.floating[Any]]
 SHARE = 0.9  # of new values that the interval is to hold
@@ -60,7 +60,7 @@ class Number:
     ) -> Number:
         """The interval that a validation part asks for (split conformal prediction)."""
         errors = np.abs(np.stack(y) - np.concatenate(answers)) * np.array(self.deviation)  # [N, n_y]
-        half = [measure.interval(errors[:, i], SHARE) for i in range(self.n_y)]
+        half = [regression.interval(errors[:, i], SHARE) for i in range(self.n_y)]
         return replace(self, half_width=tuple(half) if np.isfinite(half).all() else ())
 
     def values(self, answer: Floats) -> NDArray[np.float64]:
@@ -87,7 +87,7 @@ class Number:
         deviation = np.array(self.deviation)
         truth = np.stack(y) * deviation + np.array(self.mean)  # [N, n_y]
         guessed = np.stack([self.values(answer) for answer in answers])
-        score = measure.score(truth, guessed)
+        score = regression.score(truth, guessed)
         found = {
             "loss": 0.5 * float((((truth - guessed) / deviation) ** 2).mean()),
             "mae": score.mean_mae,
@@ -95,7 +95,7 @@ class Number:
             "r2": score.mean_r2,
         }
         if self.half_width:
-            found["coverage"] = float(measure.coverage(truth, guessed, np.array(self.half_width)).mean())
+            found["coverage"] = float(regression.coverage(truth, guessed, np.array(self.half_width)).mean())
         return found
 
     def describe(self) -> str:

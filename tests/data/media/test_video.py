@@ -1,0 +1,204 @@
+"""Videos and pictures to arrays, in a process apart: sizes, rates, folders of pictures, and files made to do harm."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import draw, look, pictures, write
+from unrolled.core.errors import DataError
+from unrolled.data import sandbox
+from unrolled.data.media import image, video
+
+GREY = {"side": 16, "colour": False, "rate": 10.0, "longest": 400}
+
+
+def ramp(path: Path, count: int, rate: int) -> Path:
+    """A clip whose brightness tells which picture it is."""
+    levels = np.linspace(20, 235, count).astype(np.uint8)
+    write(path, [np.full((32, 48, 3), level, np.uint8) for level in levels], rate)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ramp(tmp_path_factory.mktemp("clips") / "ramp.mp4", 60, 30)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi"])
+@pytest.mark.parametrize("rate", [10.0, 15.0, 60.0, 0.0])
+def test_the_rate_is_as_asked(tmp_path: Path, ending: str, rate: float):
+    path = ramp(tmp_path / f"a{ending}", 60, 30)  # two seconds
+    frames, about = video.read(str(path), 16, False, rate, 400)
+    wanted = np.arange(60) if not rate else np.floor(np.arange(round(2 * rate)) / rate * 30 + 1e-6)
+    assert about["count"] == 60 and about["at"] == wanted.astype(int).tolist()
+    assert frames.shape == (len(wanted), 16, 16, 1)
+    true = np.linspace(20, 235, 60)[wanted.astype(int)]
+    assert np.abs(frames.mean(axis=(1, 2, 3)) - true).max() < 12  # what the codec and the range of grey leave
+
+
+def test_colours_and_places_stay(tmp_path: Path):
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:32, :32, 0], picture[32:, 32:, 2] = 230, 230  # red above on the left, blue below on the right
+    write(tmp_path / "c.mp4", [picture] * 5, 10)
+    frames, _ = video.read(str(tmp_path / "c.mp4"), 8, True, 0, 400)
+    assert frames.shape == (5, 8, 8, 3)
+    assert frames[2, 1, 1].argmax() == 0 and frames[2, 6, 6].argmax() == 2 and frames[2, 1, 6].max() < 40
+
+
+def test_a_folder_of_pictures_is_a_clip_in_the_order_of_numbers(tmp_path: Path):
+    for number in (1, 2, 10):
+        Image.new("L", (20, 30), number * 20).save(tmp_path / f"p{number}.png")
+    Image.new("RGB", (9, 9), (250, 0, 0)).save(tmp_path / "p11.jpg")
+    frames, about = image.read(str(tmp_path), 16, False, 400)
+    assert frames[:3, 0, 0, 0].tolist() == [20, 40, 200] and len(frames) == 4
+    assert about == {"at": [0, 1, 2, 3], "count": 4}
+    alone, _ = image.read(str(tmp_path / "p11.jpg"), 16, True, 400)
+    assert alone.shape == (1, 16, 16, 3) and alone[0, 5, 5, 0] > 200 > 60 > alone[0, 5, 5, 1]
+
+
+def test_apart_gives_the_same_bits(clip: Path):
+    here, _ = video.read(str(clip), **GREY)
+    there, about = sandbox.call("unrolled.data.media.video:read", {"path": str(clip), **GREY})
+    assert np.array_equal(here, there) and about["count"] == 60
+
+
+def test_longer_than_the_limit_is_refused(clip: Path):
+    with pytest.raises(DataError, match="more than 5 pictures"):
+        video.read(str(clip), 16, False, 10.0, 5)
+
+
+def harmful(folder: Path, clip: Path) -> dict[str, Path]:
+    """Files that were made to do harm, or by a disk."""
+    whole = clip.read_bytes()
+    avi = ramp(folder / "whole.avi", 60, 30).read_bytes()
+    Image.new("L", (8, 8)).save(folder / "small.gif")
+    gif = (folder / "small.gif").read_bytes()
+    giant = gif.replace(struct.pack("<HH", 8, 8), struct.pack("<HH", 65_535, 65_535))
+    contents = {
+        "empty.mp4": b"",
+        "text.mp4": b"this is no video\n" * 40,
+        "page.avi": b"<!DOCTYPE html><html></html>" * 20,
+        "half.mp4": whole[: len(whole) // 2],
+        "half.avi": avi[: len(avi) // 2],
+        "giant.gif": giant,
+        "list.mp4": b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n",
+        "concat.avi": b"ffconcat version 1.0\nfile /etc/passwd\n",
+        "zeros.mp4": bytes(100_000),
+        "zip.mkv": b"PK\x03\x04" + bytes(1000),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return {name: folder / name for name in contents}
+
+
+def test_harmful_files_end_in_our_error(tmp_path: Path, clip: Path):
+    for name, path in harmful(tmp_path, clip).items():
+        with pytest.raises(DataError) as told:
+            sandbox.call(
+                "unrolled.data.media.video:read", {"path": str(path), **GREY}, sandbox.Limits(20, 1 << 29)
+            )
+        assert len(str(told.value)) < 400, name
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(50), b"%!PS-Adobe\n"])
+def test_harmful_pictures_end_in_our_error(tmp_path: Path, content: bytes):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match="not a readable picture"):
+        image.read(str(tmp_path / "a.png"), 16, False, 400)
+
+
+def test_a_picture_that_swells_is_refused(tmp_path: Path):
+    Image.new("1", (9_000, 9_000)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 200_000
+    with pytest.raises(DataError, match="9,000 x 9,000"):
+        image.read(str(tmp_path / "bomb.png"), 16, False, 400)
+
+
+def test_limits_hold_and_the_next_file_is_read():
+    sandbox.close()
+
+    def ask(what: str, seconds: float = 60.0):
+        return sandbox.call(
+            "support.hostile_decoder:decode", {"path": what}, sandbox.Limits(seconds, 1 << 28)
+        )
+
+    array, about = ask("fine")
+    assert array.tolist() == [[0, 1, 2], [3, 4, 5]] and about["pid"] != os.getpid()
+    for what, said in (("swell", "256 MB"), ("wrong", "KeyError")):
+        with pytest.raises(DataError, match=said):
+            ask(what)
+    assert ask("print")[1] == about  # in the same process, whatever was printed
+    for what, seconds, said in (("crash", 60.0, "SIGABRT"), ("hang", 0.5, "more than 0.5 seconds")):
+        with pytest.raises(DataError, match=said):
+            ask(what, seconds)
+        assert ask("fine")[1]["pid"] != about["pid"]
+
+
+def mutant(content: bytes, chance: random.Random) -> bytes:
+    """A file with bytes changed, cut out, doubled, or its end lost."""
+    found = bytearray(content)
+    for _ in range(chance.choice((1, 3, 30))):
+        if len(found) < 40:  # hardly anything is left to change
+            break
+        at, size = chance.randrange(len(found)), chance.randint(1, 40)
+        match chance.choice(("flip", "flip", "ones", "cut", "double", "end")):
+            case "flip":
+                found[at] ^= 1 << chance.randrange(8)
+            case "ones":
+                found[at : at + 4] = b"\xff" * len(found[at : at + 4])
+            case "cut":
+                del found[at : at + size]
+            case "double":
+                found[at:at] = found[at : at + size]
+            case _:
+                del found[max(40, at) :]
+    return bytes(found)
+
+
+def bounded(folder: Path, numbers: range) -> int:
+    """How many mutants were read all the same; the others ended in our error, all of them in bounded time."""
+    sources: list[bytes] = []
+    for ending in (".mp4", ".avi"):
+        chance = random.Random(4)
+        how = look(chance)
+        path = folder / f"source{ending}"
+        write(path, pictures(("sit",), how, chance)[0][:25], how.rate)
+        sources.append(path.read_bytes())
+    read = 0
+    for number in numbers:
+        path = folder / f"mutant{('.mp4', '.avi')[number % 2]}"
+        path.write_bytes(mutant(sources[number % 2], random.Random(number)))
+        try:
+            frames, _ = sandbox.call(
+                "unrolled.data.media.video:read", {"path": str(path), **GREY}, sandbox.Limits(20, 1 << 29)
+            )
+        except DataError as error:
+            assert "more than 20 seconds" not in error.what, number
+            continue
+        assert frames.shape[1:] == (16, 16, 1) and len(frames) <= 400
+        read += 1
+    return read
+
+
+def test_a_few_mutants_are_bounded(tmp_path: Path):
+    bounded(tmp_path, range(6))
+
+
+@pytest.mark.slow
+def test_five_hundred_mutants_are_bounded(tmp_path: Path):
+    assert 0 < bounded(tmp_path, range(500)) < 500
+
+
+def test_the_pairs_are_the_same_pictures_in_the_other_order():
+    how = look(random.Random(1))
+    for first, second in (("sit", "stand"), ("open", "close")):
+        for step in range(5):
+            one, other = draw(first, step / 4, how), draw(second, 1 - step / 4, how)
+            assert np.array_equal(np.asarray(one), np.asarray(other))

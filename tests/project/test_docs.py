@@ -1,0 +1,84 @@
+"""The documentation is true: code blocks run, links lead somewhere, the table of files is whole."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.paths import PACKAGE, ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
+FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1", re.MULTILINE | re.DOTALL)
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+
+
+def prose(page: Path) -> str:
+    """A page without its code blocks, in which brackets mean something else."""
+    return FENCED.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```" in page.read_text(encoding="utf-8")], ids=lambda path: path.name
+)
+def test_code_blocks_run(page: Path):
+    # In a process of its own: the pages register a cell, and no test may see it.
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "run_docs.py", page], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pages
+def test_relative_links_lead_to_a_file(page: Path):
+    broken: list[str] = []
+    for link in LINK.findall(prose(page)):
+        path, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+def test_every_page_is_reached_from_the_readme():
+    reached, waiting = set[Path](), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop().resolve()
+        if page not in reached and page.suffix == ".md" and page.exists():
+            reached.add(page)
+            links = (link.partition("#")[0] for link in LINK.findall(prose(page)))
+            waiting += [page.parent / link for link in links if link and ":" not in link]
+    assert {page for page in PAGES if page not in reached} == set()
+
+
+def test_the_list_of_files_has_every_file_of_the_package():
+    table = (ROOT / "docs/files.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.py)`", table))
+    there = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    named |= {f"cli/{name}" for name in named}  # the verbs stand in one row
+    assert there - named == set()
+    assert {name for name in named if "/" in name and not name.startswith("cli/")} <= there
+
+
+def test_every_option_of_the_command_line_that_a_page_types_exists():
+    from unrolled.cli import VERBS, parser_of
+
+    for page in PAGES:
+        for verb, rest in re.findall(r"^\$.*?\bunrolled (\w+)(.*)$", page.read_text("utf-8"), re.MULTILINE):
+            assert verb in VERBS, f"{page.name}: unrolled {verb}"
+            known = set(parser_of(verb)._option_string_actions)
+            for option in re.findall(r"(?<=\s)--[\w-]+", rest.partition("|")[0].partition("#")[0]):
+                assert option in known, f"{page.name}: unrolled {verb} {option}"

@@ -1,0 +1,1 @@
+"""What tests share: small models and data, the oracle, tolerances, faulty disks, paths."""

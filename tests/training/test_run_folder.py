@@ -1,0 +1,440 @@
+"""The run folder: it resumes exactly after a kill or a power loss at any moment, and refuses what differs."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from support.disk import crashes, failing, record, restore
+from support.paths import TESTS
+from support.run_folders import IDENTITY, assert_step, begin, checkpoint, straight, work
+from unrolled.core import atomic_files
+from unrolled.core.atomic_files import TEMPORARY
+from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
+from unrolled.training import run_folder
+from unrolled.training.run_folder import (
+    Checkpoint,
+    differences,
+    log_metrics,
+    open_run,
+    read_checkpoint,
+    read_metrics,
+    save_checkpoint,
+    save_plan,
+    without_times,
+)
+
+
+def test_a_run_goes_on_where_its_checkpoint_was(tmp_path: Path):
+    folder = tmp_path / "m.run"
+    with begin(folder, resume=True) as run:  # nothing there: afresh
+        assert run.checkpoint is None and run.plan is None and run.left_by is None
+        save_plan(run, {"steps": 10, "threads": 2})
+        work(run, 1, 5)
+    with begin(folder, resume=True) as run:
+        assert_step(run.checkpoint, 4)
+        assert run.plan == {"steps": 10, "threads": 2}
+        assert run.left_by is None
+        assert read_metrics(folder) == straight(4)  # the fifth is made again
+        work(run, 5, 6)
+    assert read_metrics(folder) == straight(6)
+    assert_step(read_checkpoint(folder), 6)
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "checkpoint",
+        "config.json",
+        "lock",
+        "metrics.jsonl",
+        "plan.json",
+    ]
+
+
+def test_a_plan_is_kept_where_no_checkpoint_is(tmp_path: Path):
+    with begin(tmp_path / "r") as run:
+        save_plan(run, {"steps": 10})
+        log_metrics(run, {"step": 1})
+    with begin(tmp_path / "r", resume=True) as run:
+        assert run.plan == {"steps": 10} and run.checkpoint is None
+        assert read_metrics(run.folder) == []
+
+
+def test_what_is_there_is_neither_overwritten_nor_mixed_up(tmp_path: Path):
+    folder = tmp_path / "r"
+    with begin(folder) as run:
+        save_plan(run, {"steps": 10})
+        work(run, 1, 2)
+    with pytest.raises(UsageError, match=r"holds a run already; try --resume .* --force"), begin(folder):
+        pass
+    assert_step(read_checkpoint(folder), 2)
+    with begin(folder, force=True, threads=4) as run:
+        assert run.checkpoint is None and run.plan is None
+        assert read_metrics(folder) == []
+    assert not (folder / "checkpoint").exists()
+
+
+def test_each_difference_is_named(tmp_path: Path):
+    folder = tmp_path / "r"
+    with begin(folder) as run:
+        work(run, 1, 2)
+    changed = {"configuration": {"lr": 0.2, "cell": "gru"}, "torch": "2.14", "threads": 2.0}
+    with pytest.raises(UsageError) as caught, begin(folder, resume=True, **changed):
+        pass
+    message = str(caught.value)
+    assert caught.value.exit_code == 2
+    for words in (
+        "configuration.lr was 0.1, is 0.2",
+        "configuration.layers was 2, is absent",
+        'configuration.cell was absent, is "gru"',
+        'torch was "2.13", is "2.14"',
+        "threads was 2, is 2.0",
+    ):
+        assert words in message
+    assert "data.train" not in message
+    assert_step(read_checkpoint(folder), 2)
+    with begin(folder, resume=True) as run:  # the refusal let go of the lock and changed nothing
+        assert_step(run.checkpoint, 2)
+    with begin(folder, resume=True, force=True) as run:
+        assert_step(run.checkpoint, 2)
+    with begin(folder, resume=True, force=True, **changed) as run:
+        assert run.checkpoint is None
+
+
+def test_equal_identities_of_other_types_are_the_same():
+    assert differences({"a": {"b": [1, 2]}, "c": 0.1}, {"c": 0.1, "a": {"b": [1, 2]}}) == []
+    assert differences({"a": 1}, {"a": True}) == ["a was 1, is true"]
+    assert differences({"a": {}}, {"a": {"b": 1}}) == ["a.b was absent, is 1"]
+
+
+def test_tuples_in_an_identity_are_lists(tmp_path: Path):
+    with begin(tmp_path / "r", files=("a", "b")):
+        pass
+    with begin(tmp_path / "r", resume=True, files=("a", "b")):
+        pass
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from unrolled.training.run_folder import open_run
+with open_run(Path(sys.argv[1]), {}, resume=True, force=False):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_trainer_is_refused_and_a_dead_one_is_no_hindrance(tmp_path: Path):
+    folder = tmp_path / "r"
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        for force in (False, True):
+            words = rf"another trainer .*process {holder.pid} on \S+, since 20"
+            with pytest.raises(UsageError, match=words), open_run(folder, {}, resume=True, force=force):
+                pass
+        holder.kill()
+        holder.wait()
+        with open_run(folder, {}, resume=True, force=False) as run:
+            assert run.left_by is not None and run.left_by["pid"] == holder.pid
+    with open_run(folder, {}, resume=True, force=False) as run:
+        assert run.left_by is None
+
+
+def test_two_threads_do_not_share_a_run_either(tmp_path: Path):
+    refused: list[str] = []
+
+    def second() -> None:
+        try:
+            with begin(tmp_path / "r", resume=True):
+                pass
+        except UsageError as error:
+            refused.append(str(error))
+
+    with begin(tmp_path / "r"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert f"process {os.getpid()}" in refused[0]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    (folder / "checkpoint").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(UsageError, match="not a run folder and not empty"), begin(folder, force=force):
+            pass
+    assert [p.name for p in folder.iterdir()] == ["checkpoint"]
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError), begin(tmp_path / "file"):
+        pass
+    with pytest.raises(StorageError, match=r"folder does not exist.*mkdir -p"), begin(tmp_path / "no" / "r"):
+        pass
+
+
+def test_stale_temporaries_are_swept_in_both_folders(tmp_path: Path):
+    folder = tmp_path / "r"
+    with begin(folder):
+        pass
+    stale = [folder / f"{TEMPORARY}1-a", tmp_path / f"{TEMPORARY}2-b"]
+    for path in stale:
+        path.write_bytes(b"half")
+    with begin(folder, resume=True):
+        assert not any(path.exists() for path in stale)
+
+
+def test_damage_is_named(tmp_path: Path):
+    whole, folder = tmp_path / "whole", tmp_path / "r"
+    with begin(whole) as run:
+        save_plan(run, {"steps": 10})
+        work(run, 1, 2)
+
+    def refused(name: str, change: Any, *words: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(whole, folder)
+        data = bytearray((folder / name).read_bytes())
+        (folder / name).write_bytes(change(data))
+        with pytest.raises(DataError) as caught, begin(folder, resume=True):
+            pass
+        assert str(caught.value).startswith(f"{folder / name}: ")
+        assert all(word in str(caught.value) for word in words), caught.value
+        with begin(folder, force=True) as run:
+            assert run.checkpoint is None
+
+    def flipped(position: int) -> Any:
+        return lambda data: data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :]
+
+    header = 8 + int.from_bytes((whole / "checkpoint").read_bytes()[:8], "little")
+    refused("checkpoint", flipped(20), "header")
+    refused("checkpoint", flipped(header), "tensor 'optimizer.0.step' does not match its checksum")
+    refused("checkpoint", lambda data: data[:-1], "truncated: tensor 'weights.W'")
+    refused("checkpoint", lambda data: b"", "empty file")
+    refused("plan.json", lambda data: data.replace(b"10", b"11"), "does not match its checksum")
+    refused("plan.json", lambda data: data[:-9], "no JSON")
+    refused("config.json", lambda data: data.replace(b'"lr"', b'"mr"'), "does not match its checksum")
+    refused("config.json", lambda data: b"[]", "expected format, identity and sha256")
+    refused("config.json", lambda data: data.replace(b'"format": 1', b'"format": 9'), "has format 9")
+    refused("metrics.jsonl", lambda data: data[:-1], "bytes where the checkpoint counts")
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path):
+    for name, threads in (("a", 2), ("b", 4)):
+        with begin(tmp_path / name, threads=threads) as run:
+            work(run, 1, 2)
+    shutil.copy(tmp_path / "a" / "checkpoint", tmp_path / "b" / "checkpoint")
+    with (
+        pytest.raises(DataError, match="belongs to another run"),
+        begin(tmp_path / "b", resume=True, threads=4),
+    ):
+        pass
+
+
+def test_numbers_that_are_not_finite_are_not_kept(tmp_path: Path):
+    with begin(tmp_path / "r") as run:
+        work(run, 1, 2)
+        with pytest.raises(NonFiniteError, match="tensor 'w' holds NaN"):
+            save_checkpoint(run, Checkpoint({}, {"w": np.array([np.nan])}))
+        with pytest.raises(NonFiniteError, match="a metric is not finite"):
+            log_metrics(run, {"loss": float("inf")})
+        assert_step(read_checkpoint(run.folder), 2)
+        assert read_metrics(run.folder) == straight(2)
+
+
+def test_times_are_no_part_of_a_metric():
+    record = {"step": 1, "loss": 2.0, "seconds": 3, "tokens_per_second": 4, "valid": {"time": 5, "loss": 6}}
+    assert without_times(record) == {"step": 1, "loss": 2.0, "valid": {"loss": 6}}
+    assert without_times({"times_table": 1, "timeless": 2, "epoch": 3}) == {
+        "times_table": 1,
+        "timeless": 2,
+        "epoch": 3,
+    }
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_failing_disk_keeps_the_old_checkpoint(tmp_path: Path, code: int):
+    folder = tmp_path / "r"
+    with begin(folder) as run:
+        work(run, 1, 2)
+    for number in range(60):
+        told: list[str] = []
+        try:
+            with failing(number, code, told), begin(folder, resume=True) as run:
+                work(run, 3, 4)
+        except StorageError as error:
+            assert error.exit_code == 3 and told
+        else:
+            if not told:
+                break
+        shown = read_checkpoint(folder).counters["step"]
+        with begin(folder, resume=True) as run:
+            assert_step(run.checkpoint, shown)
+            assert read_metrics(folder) == straight(shown)
+        if shown == 4:  # the failure came after the new checkpoint was in place, or did not matter
+            shutil.rmtree(folder)
+            with begin(folder) as run:
+                work(run, 1, 2)
+    else:
+        raise AssertionError("a run makes no end of system calls")
+    assert_step(read_checkpoint(folder), 4)
+
+
+def power_losses(folder: Path) -> Iterator[str]:
+    """What goes wrong when a run, of which two checkpoints were made and which was then forced afresh, lost power."""
+    root, copy = folder / "root", folder / "copy"
+    root.mkdir()
+    copy.mkdir()
+    with begin(root / "r") as run:  # the folder and its lock are there and durable; the rest is recorded
+        work(run, 1, 2)
+    with record(root) as recording:
+        recording.mark([("old", 2)])
+        with begin(root / "r", resume=True) as run:
+            log_metrics(run, {"step": 3, "loss": 1 / 3})
+            log_metrics(run, {"step": 4, "loss": 1 / 4})
+            recording.mark([("old", 2), ("old", 4)])
+            save_checkpoint(run, checkpoint(4))
+            recording.mark([("old", 4)])
+        recording.mark([("old", 4), ("new", 0), ("none", 0)])
+        with begin(root / "r", force=True, threads=4) as run:
+            recording.mark([("new", 0)])
+            log_metrics(run, {"step": 1, "loss": 1.0})
+            recording.mark([("new", 0), ("new", 2)])
+            log_metrics(run, {"step": 2, "loss": 1 / 2})
+            save_checkpoint(run, checkpoint(2))
+            recording.mark([("new", 2)])
+    with patch("os.fsync", lambda _: None):  # what is checked from here on needs no real disk
+        for state, allowed in crashes(recording, 40):
+            if wrong := after(state, root, copy, allowed):
+                yield wrong
+
+
+def after(state: dict[Path, bytes], root: Path, copy: Path, allowed: list[tuple[str, int]]) -> str:
+    """What is wrong with the run folder after a power loss, or nothing."""
+    restore(state, root, copy)
+    folder = copy / "r"
+    which = "none"
+    for name, threads in (("old", 2), ("new", 4)):
+        if (folder / "config.json").exists():
+            try:
+                if run_folder._read_json(folder / "config.json", "identity")["threads"] == threads:
+                    which = name
+            except UnrolledError as error:
+                return str(error)
+    try:
+        with begin(folder, resume=True, threads=4 if which == "new" else 2) as run:
+            step = run.checkpoint.counters["step"] if run.checkpoint else 0
+            if (which, step) not in allowed:
+                return f"{which} at step {step}, not {allowed}"
+            if step:
+                assert_step(run.checkpoint, step)
+            if read_metrics(folder) != straight(step):
+                return f"metrics {read_metrics(folder)} at step {step}"
+    except UnrolledError as error:
+        return str(error)
+    return ""
+
+
+def test_a_power_loss_leaves_a_run_that_resumes(tmp_path: Path):
+    assert list(power_losses(tmp_path)) == []
+
+
+@pytest.mark.parametrize("module", [atomic_files, run_folder])
+@pytest.mark.parametrize("without", ["sync", "sync_folder"])
+def test_a_missing_sync_would_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, without: str
+):
+    monkeypatch.setattr(module, without, lambda _: None)
+    assert next(power_losses(tmp_path), None)
+
+
+# Forks children that train from where the last one was killed (-9): before each system call, or at random moments
+# (argument: how many). At the end the run must be what it would have been without.
+KILLED = """
+import itertools, os, random, signal, sys, time
+from pathlib import Path
+from support import run_folders as t
+from support.disk import dying
+from unrolled.core.atomic_files import TEMPORARY
+from unrolled.training import run_folder
+
+folder, moments = Path(sys.argv[1]), int(sys.argv[2])
+if not moments:
+    os.fsync = lambda descriptor: None  # a kill, unlike a power loss, loses nothing that was written
+LAST = 40 if moments else 4
+chance = random.Random(0)
+kills = 0
+
+def train(number):
+    with dying(number):
+        with t.begin(folder, resume=True) as run:
+            if run.plan is None:
+                run_folder.save_plan(run, {"steps": LAST})
+            step = run.checkpoint.counters["step"] if run.checkpoint else 0
+            assert run_folder.read_metrics(folder) == t.straight(step)
+            t.work(run, step + 1, LAST)
+
+for attempt in itertools.count():
+    # Before each call in turn, counted from a start afresh, so that every call of a run is one of them.
+    if not moments:
+        for path in folder.glob("*"):
+            path.unlink()
+    for number in ([10**9] if moments else [attempt, 10**9]):
+        if not (pid := os.fork()):
+            train(number)
+            os._exit(0)
+        if kills < moments:
+            time.sleep(chance.uniform(0, 0.02))
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        assert status == 0 or os.WIFSIGNALED(status), status
+        kills += os.WIFSIGNALED(status)
+        died = status != 0
+        if not died:
+            t.assert_step(run_folder.read_checkpoint(folder), LAST)
+            assert run_folder.read_metrics(folder) == t.straight(LAST)
+            assert not list(folder.glob(TEMPORARY + "*"))
+            if moments and kills < moments:
+                for path in folder.glob("*"):
+                    path.unlink()
+            break
+    if not died and (kills >= moments if moments else number == attempt):
+        break
+print(kills)
+"""
+
+
+def kills(folder: Path, moments: int) -> int:
+    command = [sys.executable, "-c", KILLED, str(folder), str(moments)]
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def test_a_run_killed_before_any_system_call_ends_the_same(tmp_path: Path):
+    assert kills(tmp_path / "r", 0) > 50
+
+
+def test_a_run_killed_at_random_moments_ends_the_same(tmp_path: Path):
+    assert kills(tmp_path / "r", 12) >= 12
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_many_random_moments_ends_the_same(tmp_path: Path):
+    assert kills(tmp_path / "r", 1000) >= 1000
+
+
+def test_the_files_for_people_can_be_read(tmp_path: Path):
+    with begin(tmp_path / "r") as run:
+        save_plan(run, {"steps": 10})
+    text = (tmp_path / "r" / "config.json").read_text(encoding="utf-8")
+    assert json.loads(text)["identity"] == IDENTITY and text.count("\n") > 5
