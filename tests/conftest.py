@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
+from support import typecheck
 from support.paths import ROOT
 
 # Read by torch and by NumPy's BLAS at their first import, here and in the processes that tests start.
@@ -22,7 +23,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 # Annotations of the package (array shapes too) are checked at every call, in tests only: it costs 0.1 ms a call.
 # A name that is imported for type checkers alone cannot be resolved when running and is let through.
-install_import_hook("unrolled", "support.typecheck.check")
+install_import_hook("unrolled", f"{typecheck.__name__}.check")
 
 # A shared machine is slow now and then; a slow example is no failure.
 hypothesis.settings.register_profile("unrolled", deadline=None)
