@@ -12,10 +12,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.hashing import hashed, permuted
 from unrolled.core.types import Batch, Pair, Targets, Vary
 from unrolled.data.text.vocabulary import UNK
 from unrolled.datasets.example_store import Examples
-from unrolled.datasets.token_batches import NOTHING, START, hashed, permuted
+from unrolled.datasets.token_batches import NOTHING, START
 
 _ORDER, _BATCHES, _RARE, _VARIED = 11, 12, 13, 14  # keys of chance, apart from those of `batching`
 TOGETHER = 100  # batches sorted by length at once

@@ -21,6 +21,7 @@ import numpy as np
 from unrolled.core.atomic_files import write_atomically
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.hashing import hashed
 from unrolled.core.types import Example, Place
 from unrolled.data.columns import Wanted, parse_columns, tolerance
 from unrolled.data.features.log_mel import HOP, Mel
@@ -31,7 +32,6 @@ from unrolled.data.text.subword import SUBWORD
 from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
 from unrolled.datasets.prefetch import AT_ONCE, Opening
 from unrolled.datasets.text_dataset import fingerprint, is_prepared, key_of
-from unrolled.datasets.token_batches import hashed
 from unrolled.datasets.windows import cut, endings, forecasts, pieces, remembered, tunes
 from unrolled.models.frontends import FRONTS
 from unrolled.tasks.inputs import INPUTS, Input, InputKind

@@ -18,18 +18,17 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isqrt
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.types import Batch, Integers
+from unrolled.core.hashing import hashed, permuted
+from unrolled.core.types import Batch
 from unrolled.data.text.vocabulary import UNK
 from unrolled.datasets.token_store import Store
 
 Int64 = NDArray[np.int64]
-UInt64 = NDArray[np.uint64]
 
 START = -1  # the id of the vector of zeros, the lecture's x^<1> = 0
 NOTHING = -1  # among targets: nothing is asked here
@@ -38,41 +37,6 @@ GROUPED = 4  # windows; pieces up to here are grouped by length
 
 # What a hash is for: streams that must not repeat each other.
 _ORDER, _PHASE, _COLD, _RARE, _STEPS = range(5)
-
-
-def splitmix64(values: UInt64) -> UInt64:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014), a bijection of 64 bits, any shape."""
-    z = values + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-def hashed(key: tuple[int, ...], values: Integers) -> UInt64:
-    """64 random-looking bits for each value, a pure function of (key, value)."""
-    state = np.zeros(1, dtype=np.uint64)
-    for part in key:
-        state = splitmix64(state ^ np.array([part & (2**64 - 1)], dtype=np.uint64))
-    return splitmix64(state ^ splitmix64(np.atleast_1d(values).astype(np.uint64)))
-
-
-def permuted(key: tuple[int, ...], n: int, positions: Integers) -> Int64:
-    """Where a random permutation of range(n) takes each position, without storing it.
-
-    A Feistel network of four rounds (Luby and Rackoff 1988) on pairs of numbers below ceil(sqrt(n)), walked until
-    it falls within n (Black and Rogaway 2002), which it does at once nearly always.
-    """
-    side = np.uint64(isqrt(n - 1) + 1)
-    turns = hashed(key, np.arange(4))
-    values = np.asarray(positions).astype(np.uint64)
-    outside = np.arange(len(values))
-    while len(outside):
-        left, right = np.divmod(values[outside], side)
-        for turn in turns:
-            left, right = right, (left + splitmix64(right ^ turn) % side) % side
-        values[outside] = left * side + right
-        outside = outside[values[outside] >= np.uint64(n)]
-    return values.astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from unrolled.analysis.compare.verdict import Answers, Scoring
 from unrolled.core.atomic_files import storage_error
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.hashing import hashed
 from unrolled.core.types import Example
 from unrolled.data.readers import READERS
 from unrolled.datasets import example_dataset, text_dataset
@@ -27,7 +28,6 @@ from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import Labelled, Ready
 from unrolled.datasets.example_store import Row, write_examples
 from unrolled.datasets.text_dataset import Prepared
-from unrolled.datasets.token_batches import hashed
 from unrolled.inference import predictor
 from unrolled.inference.language_model import open_model
 from unrolled.tasks.presets import find
