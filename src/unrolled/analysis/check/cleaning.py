@@ -19,6 +19,7 @@ from typing import Any
 from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Place
+from unrolled.data import table_files
 from unrolled.data.columns import Found, Wanted, find_columns
 from unrolled.data.fields import as_label, as_tokens, is_number
 from unrolled.data.readers import conll, find_reader, table
@@ -204,7 +205,7 @@ def _delimited(path: Path) -> _Table:
 
     begun = itertools.dropwhile(lambda line: not line[1].strip(), numbered())
     first = next(begun)
-    separator = table.find_separator(path, first[1])
+    separator = table_files.find_separator(path, first[1])
     rows = fields(path, itertools.chain([first], begun), separator)
 
     def record(line: int, cells: list[str] | DataError) -> Record:

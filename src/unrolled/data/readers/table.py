@@ -11,7 +11,6 @@ asked for, all rows of a file are one without `by`. JSON and Parquet may hold li
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.core.atomic_files import storage_error
-from unrolled.core.errors import DataError, UsageError, need, suggest
+from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Floats, Place
 from unrolled.data.columns import Found, Wanted, find_columns, tolerance
 from unrolled.data.fields import (
@@ -34,22 +32,8 @@ from unrolled.data.fields import (
     is_empty,
     is_number,
 )
-from unrolled.data.records import bare_lines, fields, json_object, lines, no_examples, regular_files
-
-_ABSENT = object()  # stands where a JSON object lacks a key
-_BATCH = 1024  # rows of a Parquet file that stand in memory
-
-# The line (Parquet: number) of a row, and its fields or what is wrong.
-Row = tuple[int, Sequence[object] | DataError]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table being read: the names of its columns, the line of its header and its rows."""
-
-    names: tuple[str, ...]
-    line: int | None
-    rows: Iterator[Row]
+from unrolled.data.records import no_examples, regular_files
+from unrolled.data.table_files import ABSENT, Row, open_table
 
 
 def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
@@ -72,7 +56,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
 
 
 def _examples(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> Iterator[Example]:
-    table = _open(path)
+    table = open_table(path)
     first = next(table.rows, None)
     if first is None:
         raise DataError("0 rows", file=path, line=table.line, expected="rows under the header")
@@ -112,119 +96,6 @@ def _series(rows: Iterator[Example]) -> Iterator[Example]:
         yield replace(first, x=np.concatenate(steps))
 
 
-def _open(path: Path) -> Table:
-    kinds: dict[str, Callable[[Path], Table]] = {
-        ".csv": _delimited,
-        ".tsv": _delimited,
-        ".jsonl": _json_lines,
-        ".ndjson": _json_lines,
-        ".json": _json_lines,
-        ".parquet": _parquet,
-    }
-    name = path.name.lower()
-    kind = Path(name.removesuffix(".gz")).suffix
-    if kind not in kinds:
-        raise UsageError(
-            "unknown kind of table", file=path, expected=", ".join(kinds), hint=suggest(kind, kinds)
-        )
-    return kinds[kind](path)
-
-
-def find_separator(path: Path, header: str) -> str:
-    """What parts the fields of a .csv or .tsv with this header line."""
-    if path.name.lower().removesuffix(".gz").endswith(".tsv"):
-        return "\t"
-    bare = re.sub(r'"[^"]*"?', "", header)
-    return ";" if ";" in bare and "," not in bare else ","
-
-
-def _delimited(path: Path) -> Table:
-    numbered = itertools.dropwhile(lambda line: not line[1].strip(), lines(path))
-    first = next(numbered, None)
-    if first is None:
-        raise no_examples([path], "only white space", "a header and rows")
-    separator = find_separator(path, first[1])
-    rows = fields(path, itertools.chain([first], numbered), separator)
-    line, header = next(rows)
-    if isinstance(header, DataError):
-        raise header
-    names = tuple(name.strip() for name in header)
-    return Table(names, line, _of_one_width(path, rows, len(names)))
-
-
-def _of_one_width(path: Path, rows: Iterator[tuple[int, list[str] | DataError]], width: int) -> Iterator[Row]:
-    for line, row in rows:
-        if not isinstance(row, DataError) and len(row) != width:
-            hint = "quotes around a field with a separator in it" if len(row) > width else None
-            what = f"{len(row)} field{'s' * (len(row) != 1)} in this row, {width} in the header"
-            yield line, DataError(what, file=path, line=line, expected=f"{width}", hint=hint)
-        else:
-            yield line, row
-
-
-def _json_lines(path: Path) -> Table:
-    numbered = ((number, line) for number, line in bare_lines(path) if line.strip())
-    first = next(numbered, None)
-    if first is None:
-        raise no_examples([path], "only white space", "a JSON object in each line")
-    begin = _json_row(path, *first)
-    if isinstance(begin, DataError):
-        raise begin
-    names = tuple(begin)
-
-    def rows() -> Iterator[Row]:
-        for number, line in itertools.chain([first], numbered):
-            row = _json_row(path, number, line)
-            yield number, row if isinstance(row, DataError) else [row.get(name, _ABSENT) for name in names]
-
-    return Table(names, first[0], rows())
-
-
-def _json_row(path: Path, number: int, line: str) -> dict[str, object] | DataError:
-    try:
-        return json_object(line)
-    except ValueError as error:
-        hint = "jq -c '.[]' FILE > FILE.jsonl" if line.lstrip().startswith("[") else None
-        expected = 'an object in each line, such as {"text": "...", "label": "..."}'
-        return DataError(str(error), file=path, line=number, expected=expected, hint=hint)
-
-
-def _parquet(path: Path) -> Table:
-    if path.suffix.lower() == ".gz":
-        raise UsageError("a gzipped Parquet file, which is compressed already", file=path, hint="gunzip FILE")
-    with need("table", "pyarrow"):
-        import pyarrow as arrow
-        from pyarrow import parquet
-
-    def told(error: Exception) -> Exception:
-        if isinstance(error, OSError) and error.errno is not None:
-            return storage_error(error, path)
-        what = f"not a readable Parquet file: {str(error).strip()[:200]}"
-        return DataError(what, file=path, expected="a whole .parquet file")
-
-    def rows() -> Iterator[Row]:
-        number = 0
-        try:
-            for batch in file.iter_batches(_BATCH, use_threads=False):
-                columns = [
-                    # A time of nanoseconds has no counterpart in Python.
-                    (column.cast("string") if arrow.types.is_temporal(column.type) else column).to_pylist()
-                    for column in batch.columns
-                ]
-                for cells in zip(*columns, strict=True):
-                    number += 1
-                    yield number, cells
-        except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
-            raise told(error) from error
-
-    try:
-        file = parquet.ParquetFile(path)
-        names = tuple(file.schema_arrow.names)
-    except (arrow.ArrowException, OSError, ValueError) as error:
-        raise told(error) from error
-    return Table(names, None, rows())
-
-
 @dataclass(frozen=True)
 class _Rows:
     """The rows of one file on their way to examples; with `by` a row is a step."""
@@ -251,7 +122,7 @@ class _Rows:
 
     def example(self, cells: Sequence[object], place: Place) -> tuple[str, Example]:
         """One row, and the value of `by`. Raises DataError naming the column."""
-        lacking = [self.names[i] for i in self.found if cells[i] is _ABSENT]
+        lacking = [self.names[i] for i in self.found if cells[i] is ABSENT]
         if self.wanted.target is None:
             lacking = [name for name in lacking if name not in {self.names[i] for i in self.found.y}]
         if lacking:
@@ -261,7 +132,7 @@ class _Rows:
         by = None if self.found.by is None else as_label(*named[self.found.by], place, "the sequence's name")
         kinds = {"numbers": self.numbers, "audio": self.file, "frames": self.file, "images": self.file}
         x: Any = kinds.get(self.wanted.kind, self.text)(named, place)
-        y = self.target([named[i] for i in self.found.y if cells[i] is not _ABSENT], place)
+        y = self.target([named[i] for i in self.found.y if cells[i] is not ABSENT], place)
         if self.wanted.target == "text" and self.wanted.kind == "text" and not (x and y):
             what = "a blank text in this row"
             raise DataError(what, file=place.file, line=place.line, expected="text in both columns")
