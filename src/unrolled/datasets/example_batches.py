@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.hashing import hashed, permuted
 from unrolled.core.types import Batch, Pair, Targets, Vary
-from unrolled.data.text.vocabulary import UNK
+from unrolled.data.text.rare_to_unk import replace_rare
 from unrolled.datasets.example_store import Examples
 from unrolled.datasets.token_batches import NOTHING, START
 
@@ -66,7 +66,11 @@ class ExampleEpoch(Sequence[Batch]):
         self._examples.expect(np.concatenate(self._batches[index : index + 2]))
         batch = assemble(self._examples, rows, self._varied)
         if self._rare.any():
-            _hide_rare(batch.x, self._rare, (*self._key, _RARE, index))
+            words = batch.x.reshape(*batch.x.shape[:2], -1)[
+                :, :, 0
+            ]  # [batch, T], a view: without the affixes
+            positions = np.arange(words.size).reshape(words.shape)
+            replace_rare(words, self._rare, (*self._key, _RARE, index), positions)
         return batch
 
     def _varied(self, x: NDArray[Any], y: NDArray[Any], row: int) -> Pair:
@@ -123,11 +127,3 @@ def _nothing(rows: int, steps: int, y: NDArray[Any]) -> NDArray[Any]:
     if np.issubdtype(y.dtype, np.floating):
         return np.full((rows, steps, *y.shape[1:]), np.nan)
     return np.full((rows, steps), NOTHING)
-
-
-def _hide_rare(x: NDArray[Any], rare: NDArray[np.bool_], key: tuple[int, ...]) -> None:
-    """Words seen once become `<UNK>` half of the time, in place; their affixes stay."""
-    words = x.reshape(*x.shape[:2], -1)[:, :, 0]  # [batch, T], a view
-    found = np.nonzero((words >= 0) & rare[np.maximum(words, 0)])
-    coin = hashed(key, found[0] * words.shape[1] + found[1]) & np.uint64(1)
-    words[found] = np.where(coin == 1, UNK, words[found])

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.hashing import hashed, permuted
 from unrolled.core.types import Batch
-from unrolled.data.text.vocabulary import UNK
+from unrolled.data.text.rare_to_unk import replace_rare
 from unrolled.datasets.token_store import Store
 
 Int64 = NDArray[np.int64]
@@ -240,9 +240,7 @@ def _assemble(
     positions = np.clip(low[:, None] + np.arange(-1, len(steps)), 0, len(store) - 1)  # [batch, T_x + 1]
     ids = store.ids[positions].astype(np.int64)
     if rare is not None:
-        found = np.nonzero(rare[ids])
-        unknown = hashed((*key, _RARE), positions[found] + store.begin) & np.uint64(1)
-        ids[found] = np.where(unknown == 1, UNK, ids[found])
+        replace_rare(ids, rare, (*key, _RARE), positions + store.begin)
     inside = steps < lengths[:, None]  # [batch, T_x]
     x, y = np.where(inside, ids[:, :-1], START), np.where(inside, ids[:, 1:], NOTHING)
     x[begins, 0] = START

@@ -9,6 +9,7 @@ from typing import Any
 from unrolled.core.config import Config
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Batch
+from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
 from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
 from unrolled.models.engines.numpy_engine import NumpyEngine
@@ -86,7 +87,7 @@ def assemble(config: Config, prepared: Prepared) -> Job:
     batch_size, window = training.batch_size or 1, training.window or 1
 
     def epoch(number: int) -> Sequence[Batch]:
-        rare = reading.vocabulary.rare
+        rare = rare_tokens(reading.vocabulary)
         return LanguageEpoch(store, batch_size, window, training.seed, number, training.cold, rare)
 
     def validation(limit: int) -> Iterable[Batch]:

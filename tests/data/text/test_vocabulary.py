@@ -57,7 +57,6 @@ def test_a_literal_unk_is_an_ordinary_token():
     assert vocabulary.encode([]).dtype == np.int32
     assert [vocabulary.name(i) for i in range(5)] == ["<UNK>", "<EOS>", "<UNK>", "<EOS>", "a"]
     assert [vocabulary.is_special(i) for i in range(5)] == [True, True, False, False, False]
-    assert vocabulary.rare.tolist() == [False, False, False, False, True]
     assert (len(vocabulary), UNK, EOS) == (5, 0, 1)
     for number in (-1, 5):
         with pytest.raises(IndexError):

@@ -78,11 +78,6 @@ class Vocabulary:
         """Token -> id, the special ones not among them."""
         return {token: number for number, token in enumerate(self.tokens, len(SPECIAL))}
 
-    @cached_property
-    def rare(self) -> NDArray[np.bool_]:
-        """[len(self)] True where a token was seen once: those train `<UNK>`."""
-        return np.array([False] * len(SPECIAL) + [count == 1 for count in self.counts], dtype=np.bool_)
-
     def encode(self, tokens: Iterable[str]) -> NDArray[np.int32]:
         """The ids of the tokens, [T] int32; `<UNK>` for what is not in the vocabulary."""
         return np.fromiter(map(self.index.get, tokens, itertools.repeat(UNK)), dtype=np.int32)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Encoded, Example, Place
+from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
 from unrolled.data.text.tokenize import END, find_unit, join, split, split_marked
@@ -265,8 +266,8 @@ class TokenInput:
 
     @property
     def rare(self) -> NDArray[np.bool_]:
-        """[words] ids that become `<UNK>` half of the times they are seen in training."""
-        return self.reading.vocabulary.rare
+        """[words] True for the ids that `replace_rare` replaces in training."""
+        return rare_tokens(self.reading.vocabulary)
 
     def steps(self, x: str | tuple[str, ...]) -> list[str]:
         """The tokens of an x, not lower-cased."""

@@ -1,0 +1,35 @@
+"""Rare tokens become `<UNK>` at random in training, so that a model learns to read unknown words.
+
+A token is rare if the training text has it once. Each time it is read, it is replaced with probability 1/2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.hashing import hashed
+from unrolled.data.text.vocabulary import SPECIAL, UNK, Vocabulary
+
+RARE_COUNT = 1  # a token with this count in the training text is rare
+_COIN = np.uint64(1)  # the lowest bit of a hash: 1 with probability 1/2
+
+
+def rare_tokens(vocabulary: Vocabulary) -> NDArray[np.bool_]:
+    """[len(vocabulary)] True for rare tokens; never for `<UNK>` and `<EOS>`."""
+    return np.array([False] * len(SPECIAL) + [n == RARE_COUNT for n in vocabulary.counts], dtype=np.bool_)
+
+
+def replace_rare(
+    ids: NDArray[Any], rare: NDArray[np.bool_], key: tuple[int, ...], positions: NDArray[np.int64]
+) -> None:
+    """Replace rare ids by `<UNK>` with probability 1/2, in place. Negative ids (padding) stay.
+
+    ids: of any shape.  rare: [n] as `rare_tokens` returns it.  positions: a number for each id, of the same shape;
+    whether an id is replaced is a function of (key, position).
+    """
+    found = np.nonzero((ids >= 0) & rare[np.maximum(ids, 0)])
+    replaced = (hashed(key, positions[found]) & _COIN) == _COIN
+    ids[found] = np.where(replaced, UNK, ids[found])
