@@ -30,7 +30,7 @@ from unrolled.datasets.example_store import Examples
 from unrolled.models.frontends import FRONTS
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.frontends import front
-from unrolled.tasks.presets import resolve_data
+from unrolled.tasks.fill import resolve_data
 
 NEAR = 3  # pictures, as the model sees them
 

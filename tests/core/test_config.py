@@ -24,7 +24,9 @@ from unrolled.core.config import (
     to_json,
 )
 from unrolled.core.errors import UsageError
-from unrolled.tasks.presets import FRAMES, ONLY, ONLY_INPUTS, TASKS, find, resolve, resolve_data
+from unrolled.tasks.fill import FRAMES, ONLY, ONLY_INPUTS, resolve_data
+from unrolled.tasks.presets import TASKS, find
+from unrolled.tasks.sizes import resolve
 
 
 def layers(*arguments: str) -> Config:

@@ -28,11 +28,12 @@ from unrolled.datasets.example_dataset import from_files
 from unrolled.inference import predictor
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Hypothesis
+from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.inputs.tokens import Reading, learn_reading
 from unrolled.tasks.metrics.edit_distance import character_errors
 from unrolled.tasks.outputs import OUTPUTS
 from unrolled.tasks.outputs.sequence import Candidate, Found, Sequences, Wish, size
-from unrolled.tasks.presets import resolve_data, resolve_examples
+from unrolled.tasks.sizes import resolve_examples
 from unrolled.training.run_folder import CHECKPOINT
 
 PLACE = Place(Path("pairs.csv"), 2)

@@ -23,7 +23,7 @@ from unrolled.datasets.text_dataset import Prepared, from_files, prepare
 from unrolled.models import native
 from unrolled.models.network_spec import NetworkSpec, parameters
 from unrolled.nn.architectures import Network, build
-from unrolled.tasks.presets import resolve_data
+from unrolled.tasks.fill import resolve_data
 from unrolled.training import budget
 from unrolled.training.budget import Measure, estimate_bytes, make_plan, measure_speed
 from unrolled.training.fit import dry_run

@@ -26,7 +26,7 @@ from unrolled.nn.architectures import Network, build
 from unrolled.nn.embedding_and_head import NO_DROPOUTS
 from unrolled.nn.losses import PLAIN as EXACT
 from unrolled.nn.losses import Criterion
-from unrolled.tasks.presets import resolve_data
+from unrolled.tasks.fill import resolve_data
 from unrolled.training import fit, loop
 from unrolled.training.language_job import assemble, request
 from unrolled.training.loop import Plan, Position, Problem, Progress, begin, carry, step

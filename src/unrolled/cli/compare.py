@@ -18,7 +18,7 @@ from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.config import Config, add_flags, build, options
 from unrolled.core.errors import Interrupted, UsageError, need, suggest
 from unrolled.core.version import __version__
-from unrolled.tasks.presets import resolve_data
+from unrolled.tasks.fill import resolve_data
 
 if TYPE_CHECKING:
     from unrolled.analysis.compare.comparison import Report, Wish

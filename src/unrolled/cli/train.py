@@ -10,7 +10,8 @@ from unrolled.cli.task_options import add_data, add_layers, settings
 from unrolled.core.config import add_flags, build
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import address_space_left
-from unrolled.tasks.presets import TASKS, find, resolve_data
+from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.presets import TASKS, find
 
 TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
 

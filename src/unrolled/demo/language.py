@@ -17,9 +17,9 @@ from unrolled.datasets.token_store import Store
 from unrolled.demo.tagger import demo_tagger
 from unrolled.inference.language_model import Model, open_model
 from unrolled.models.decoding.sampling import distribution, draw
+from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.metrics.language import longest_copied, total_variation
 from unrolled.tasks.outputs.next_token import START, Wish, samples, visible
-from unrolled.tasks.presets import resolve_data
 
 TEXT_BYTES = 3_000_000  # of the library's source: more than a minute can read
 DRAWS = 1_000

@@ -25,7 +25,7 @@ from unrolled.core.version import __version__
 from unrolled.models import model_file, native
 from unrolled.models.network_spec import parameters
 from unrolled.nn.architectures import build
-from unrolled.tasks.presets import resolve_data
+from unrolled.tasks.fill import resolve_data
 from unrolled.training.budget import make_plan, refuse_too_large
 from unrolled.training.checkpointing import RunKeeper, arrays, listening, restore
 from unrolled.training.job import Job, Request

@@ -15,8 +15,9 @@ from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion
+from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.outputs.next_token import Wish, samples
-from unrolled.tasks.presets import resolve, resolve_data
+from unrolled.tasks.sizes import resolve
 from unrolled.training.job import Job, Request
 from unrolled.training.loop import Problem
 

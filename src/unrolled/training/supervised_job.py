@@ -19,7 +19,8 @@ from unrolled.nn.losses import Criterion
 from unrolled.nn.torch_engine import TorchEngine
 from unrolled.tasks.inputs import INPUTS, Input
 from unrolled.tasks.outputs import Output, find_output
-from unrolled.tasks.presets import find, resolve_examples
+from unrolled.tasks.presets import find
+from unrolled.tasks.sizes import resolve_examples
 from unrolled.training.job import Job, Request
 from unrolled.training.loop import Problem
 

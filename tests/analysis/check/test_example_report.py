@@ -25,8 +25,8 @@ from unrolled.core.types import Place
 from unrolled.data.columns import Wanted
 from unrolled.data.readers import find_reader, npz
 from unrolled.datasets import example_dataset
+from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.metrics import spans
-from unrolled.tasks.presets import resolve_data
 
 GOOD = "".join(f"word{i} is {'fine' if i % 2 else 'poor'},{'good' if i % 2 else 'bad'}\n" for i in range(10))
 BIO = "EU\tB-ORG\nrejects\tO\n\nPeter\tB-PER\nBlackburn\tI-PER\n\n"

@@ -32,8 +32,8 @@ from unrolled.models.frontends import FRONTS, Sizes
 from unrolled.models.network_spec import NetworkSpec, initialise
 from unrolled.nn.architectures import build
 from unrolled.nn.torch_engine import TorchEngine
+from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.inputs.frames import FrameInput, frame_input, learn_frames
-from unrolled.tasks.presets import resolve_data
 from video import bag_answers, bag_of_frames, split
 
 PLACE = Place(Path("made"), 1)

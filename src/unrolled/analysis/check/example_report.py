@@ -18,8 +18,10 @@ from unrolled.core.errors import UsageError
 from unrolled.data.readers import in_parallel
 from unrolled.data.text.tokenize import find_unit
 from unrolled.datasets.example_dataset import held_out
+from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.outputs import find_output
-from unrolled.tasks.presets import find, resolve_data, resolve_examples
+from unrolled.tasks.presets import find
+from unrolled.tasks.sizes import resolve_examples
 
 COLUMNS = 12  # shown to a person; the others are in the JSON
 NAMES = 8  # classes or tags, the same

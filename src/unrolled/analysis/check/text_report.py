@@ -18,7 +18,7 @@ from unrolled.data.readers import READERS
 from unrolled.data.text.tokenize import split
 from unrolled.data.text.vocabulary import Coverage, TokenCounter, Vocabulary
 from unrolled.datasets.text_dataset import SMALLEST
-from unrolled.tasks.presets import resolve_data
+from unrolled.tasks.fill import resolve_data
 
 LONG_LINE = 10_000  # characters: longer than any sentence
 REMEMBERED = 2_000_000  # lines whose repetition is looked for

@@ -25,7 +25,8 @@ from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, Usa
 from unrolled.core.progress import Moment, Reporter
 from unrolled.core.version import __version__
 from unrolled.models.network_spec import parameters
-from unrolled.tasks.presets import find, resolve_data
+from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.presets import find
 from unrolled.training.fit import fit
 from unrolled.training.job import Job, Request
 from unrolled.training.run_folder import read_metrics

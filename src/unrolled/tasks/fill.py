@@ -1,0 +1,80 @@
+"""Fill the options that a task decides before any file is read, and refuse options that the task has no use for."""
+
+from __future__ import annotations
+
+from unrolled.core.config import Config, fill, get
+from unrolled.core.errors import UsageError
+from unrolled.data.text.subword import SUBWORD
+from unrolled.tasks.presets import Preset, find
+
+# Options that only some tasks have a use for, and the outputs or inputs of these tasks.
+ONLY: dict[str, tuple[str, ...]] = {
+    "horizon": ("number",),
+    "classes": ("label",),
+    "ordinal": ("label",),
+    "class_weights": ("label",),
+    "pooling": ("label", "number"),
+    "crf": ("tags",),
+    **dict.fromkeys(
+        ("source_unit", "target_unit", "shared", "attention", "feeding", "decoder_layers"), ("sequence",)
+    ),
+}
+
+# The defaults for clips.
+FRAMES = {"frame_size": 48, "frame_rate": 10.0, "colour": False, "differences": False, "longest": 600}
+ONLY_INPUTS: dict[str, tuple[str, ...]] = {
+    "grid": ("notes", "rolls"),
+    "transpose": ("notes", "rolls"),
+    "repeats": ("rolls",),
+    "neighbours": ("rolls",),
+}
+DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
+
+
+def resolve_data(config: Config) -> Config:
+    """The configuration with the blanks of its data section filled: known before any file is read.
+
+    Raises UsageError for an option that the task has no use for.
+    """
+    preset = find(config.task)
+    if config.training.deterministic and config.training.minutes is not None:
+        raise UsageError("a budget of minutes is measured, and no two measurements agree", hint="--epochs")
+    for name, outputs in ONLY.items():
+        if get(config, name) and preset.output not in outputs:
+            raise UsageError(
+                f"{config.task} has no use for '{name}'", expected=f"it with {' or '.join(outputs)}"
+            )
+    for name, inputs in ONLY_INPUTS.items():
+        if get(config, name) and preset.input not in inputs:
+            raise UsageError(
+                f"{config.task} has no use for '{name}'", expected=f"it with {' or '.join(inputs)}"
+            )
+    if config.data.horizon and preset.kinds != "numbers:number":
+        raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers:number")
+    for name in FRAMES:
+        if get(config, name) is not None and preset.input not in ("frames", "images"):
+            raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
+    if config.data.unit == SUBWORD and preset.output in ("next", "tags"):
+        raise UsageError(f"{config.task} has no use for subwords", expected="--unit word, white or char")
+    if preset.output == "ctc" and config.data.unit not in (None, "char", SUBWORD):
+        raise UsageError(f"{config.task} writes characters or subwords", expected="--unit char or subword")
+    if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
+        raise UsageError("a shared vocabulary is of one unit", hint="--unit for both ends")
+    config = fill(config, preset.defaults)
+    config = fill(config, {"shared": _shares(config, preset)})
+    config = fill(
+        config, {"bidirectional": False, "affixes": False, "crf": False, "front": "none", "augment": False}
+    )
+    if preset.input == "audio":
+        config = fill(config, {"normalise": "utterance" if config.model.bidirectional else "running"})
+    config = fill(config, FRAMES) if preset.input == "frames" else config
+    config = fill(config, {"pooling": "max"}) if preset.output in ONLY["pooling"] else config
+    return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
+
+
+def _shares(config: Config, preset: Preset) -> bool:
+    """Whether both ends have one vocabulary where nothing else is asked for: of pieces of words, each end may spell the
+    other's."""
+    units = {end or config.data.unit for end in (config.data.source_unit, config.data.target_unit)}
+    plain = config.model.embedding != 0 and not config.data.affixes
+    return preset.kinds == "tokens:sequence" and units == {SUBWORD} and plain

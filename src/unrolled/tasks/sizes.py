@@ -1,0 +1,167 @@
+"""How big a model is and how long it trains by default: all that is decided from the data and the minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unrolled.core.config import Config, fill
+from unrolled.tasks.presets import find
+
+FIRST = {"line": 8.0}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
+RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
+DECAY = 1e-2  # of weights, where none is asked for
+CHARACTERS_DECAY = 0.1  # of models of characters that Muon steps: they read little text often
+
+# What sizes follow from: a nominal CPU of two cores, so that the same request gives the same network anywhere.
+FLOPS = 56e9  # a second, of training as a whole, measured on two cores with AVX2
+GROWTH = 0.28  # units grow with the minutes to this power
+
+
+def resolve(config: Config, tokens: int, types: int) -> Config:
+    """The configuration with every blank filled: `tokens` in the training part, `types` in the vocabulary.
+
+    The size follows the budget: what a minute can train, and no more than the data can feed. Dropout follows how
+    often the text is read. The figures come from the measurements written down in docs/log.md.
+    """
+    if config.training.minutes is None:
+        config = fill(config, {"epochs": 5})
+    words = config.data.unit != "char"
+    model, training = config.model, config.training
+    hidden = model.hidden or _hidden(training.minutes, tokens, words)
+    embedding = max(16, hidden // 2) if words else min(64, types)
+    embedding = embedding if model.embedding is None else model.embedding
+    epochs = _epochs(config, tokens, types, hidden, embedding)
+    dropout = min(0.3, 0.08 * epochs) if words else min(0.5, max(0.0, 0.14 * (epochs - 2.5)))
+    dropout = round(dropout, 2) if training.dropout is None else training.dropout
+    return fill(
+        config,
+        {
+            "layers": 1,
+            "hidden": hidden,
+            "embedding": embedding,
+            "tie": words and embedding > 0 and model.softmax == "exact",
+            "batch_size": 32,
+            "window": 64,
+            "first": FIRST.get(config.data.documents or "file", 1.0),
+            "lr": RATES[training.optimizer],
+            "weight_decay": DECAY if words or training.optimizer != "muon" else CHARACTERS_DECAY,
+            "label_smoothing": 0.0,
+            "average": 0.0,
+            "dropout": dropout,
+            "input_dropout": dropout if words else 0.0,  # few characters, each of which counts
+        },
+    )
+
+
+def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> Config:
+    """The configuration of labelled sequences with every blank filled: `sequences` of `steps` in all; `width` ids,
+    or numbers a step."""
+    preset = find(config.task)
+    for name in (preset.input, preset.output):
+        if name in FILLERS:
+            config = FILLERS[name](config, sequences, steps)
+    model, training = config.model, config.training
+    tokens = preset.input == "tokens"
+    words = tokens and config.data.unit != "char"
+    batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
+    # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
+    # but what was read so often has nothing left to say: then training ends before them.
+    heard = preset.input == "audio"
+    config = fill(config, {"epochs": passes(config, 3_000 if heard else 1_500, sequences, batch_size)})
+    hidden = model.hidden or (128 if tokens or heard or steps > 20_000 else 64)
+    return fill(
+        config,
+        {
+            "layers": 1,
+            "hidden": hidden,
+            "front_size": hidden,
+            "embedding": min(width, 128 if words else 64) if tokens else 0,
+            "tie": False,
+            "batch_size": batch_size,
+            "window": 512,
+            "lr": RATES[training.optimizer] * 0.5,
+            "weight_decay": DECAY,
+            "label_smoothing": 0.0,
+            "average": 0.0,
+            "dropout": (0.4 if words else 0.25) if tokens else 0.2,
+            "input_dropout": 0.4 if words else 0.0,
+        },
+    )
+
+
+def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
+    """Units: by the minutes, at most the square root of the number of tokens, a multiple of 64 (or of 8 below)."""
+    most = tokens**0.5
+    by_time = (110 if words else 265) * (minutes or 10) ** GROWTH
+    units = min(by_time, most)
+    step = 64 if units >= 96 else 8
+    return max(8, step * round(units / step))
+
+
+def _epochs(config: Config, tokens: int, types: int, hidden: int, embedding: int) -> float:
+    """How often the text will be read, on the nominal CPU where minutes are given."""
+    minutes, epochs = config.training.minutes, config.training.epochs
+    if minutes is None:
+        return float(epochs or 1)
+    layers = config.model.layers or 1
+    a_token = 24 * hidden * (hidden + embedding + 2 * (layers - 1) * hidden) + 6 * types * (
+        embedding or hidden
+    )
+    by_time = minutes * 60 * FLOPS / a_token / tokens
+    return min(by_time, epochs or by_time)
+
+
+def passes(config: Config, steps: int, sequences: int, batch_size: int) -> int:
+    """How many epochs of `sequences` make about so many steps; four times as many where minutes bound them too."""
+    epochs = max(8, min(100, round(steps / max(1, sequences // batch_size))))
+    return epochs if config.training.minutes is None else 4 * epochs
+
+
+def _fill_pairs(config: Config, sequences: int, steps: int) -> Config:
+    """What differs for a text for each sequence: it takes more steps, and pairs that are few are learnt by heart unless
+    targets are smoothed and weights decay."""
+    model, words = config.model, (config.data.source_unit or config.data.unit) != "char"
+    batch_size = config.training.batch_size or int(min(64, max(4, sequences // 25)))
+    hidden = model.hidden or (256 if steps > 100_000 else 128)
+    blanks = {
+        "batch_size": batch_size,
+        "epochs": passes(config, 6_000, sequences, batch_size),
+        "hidden": hidden,
+        "tie": bool(config.data.shared) and model.softmax == "exact" and model.embedding in (None, hidden),
+        "weight_decay": 0.1,
+        "label_smoothing": 0.1 if model.softmax == "exact" else 0.0,
+        "dropout": 0.3 if words else 0.1,
+        "input_dropout": 0.2 if words else 0.0,
+    }
+    config = fill(config, blanks)
+    return fill(config, {"embedding": hidden}) if config.data.shared and config.model.tie else config
+
+
+def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
+    """What differs for tunes: their sequences are long, so that few stand in a batch."""
+    hidden = config.model.hidden or (256 if steps > 200_000 else 128)
+    epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
+    blanks = {"batch_size": _few(sequences), "hidden": hidden, "embedding": min(128, hidden), "dropout": 0.2}
+    return fill(config, blanks | ({"epochs": epochs} if config.training.minutes is None else {}))
+
+
+def _fill_rolls(config: Config, sequences: int, steps: int) -> Config:
+    """What differs for piano rolls: what is read a hundred times is learnt by heart unless much is dropped, and no
+    budget is so long that it should be read more often."""
+    epochs = max(4, min(100, round(10_000_000 / max(1, steps))))
+    dropout = 0.6 if steps < 50_000 else 0.3
+    blanks = {"batch_size": _few(sequences), "hidden": 384, "neighbours": 32, "dropout": dropout}
+    return fill(config, blanks | {"epochs": epochs})
+
+
+def _few(sequences: int) -> int:
+    """How many long sequences stand in a batch."""
+    return int(min(8, max(2, sequences // 25)))
+
+
+# By the name of the input or the output.
+FILLERS: dict[str, Callable[[Config, int, int], Config]] = {
+    "notes": _fill_tunes,
+    "rolls": _fill_rolls,
+    "sequence": _fill_pairs,
+}
