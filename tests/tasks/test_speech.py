@@ -17,7 +17,7 @@ from support.tolerances import TOLERANCES
 from support.tones import RATE, sound, table, texts, write
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
-from unrolled.data.columns import Wanted
+from unrolled.data.read_request import Wanted
 from unrolled.data.readers import find_reader
 from unrolled.estimators.supervised import Classifier, Transcriber
 from unrolled.inference import predictor, streaming_audio

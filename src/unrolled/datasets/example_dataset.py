@@ -23,10 +23,10 @@ from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.hashing import hashed
 from unrolled.core.types import Example, Place
-from unrolled.data.columns import Wanted, parse_columns, tolerance
 from unrolled.data.features.log_mel import HOP, Mel
 from unrolled.data.fields import as_intervals
 from unrolled.data.media.audio import header
+from unrolled.data.read_request import Wanted, parse_columns, tolerance
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
 from unrolled.data.text.subword import SUBWORD
 from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples

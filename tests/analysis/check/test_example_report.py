@@ -22,7 +22,7 @@ from unrolled.analysis.check.target_stats import repaired
 from unrolled.core.config import build
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Place
-from unrolled.data.columns import Wanted
+from unrolled.data.read_request import Wanted
 from unrolled.data.readers import find_reader, npz
 from unrolled.datasets import example_dataset
 from unrolled.tasks.fill import resolve_data

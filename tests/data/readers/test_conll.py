@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.data import records
-from unrolled.data.columns import Wanted, parse_columns
+from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import conll
 from unrolled.data.readers.conll import lines, read
 

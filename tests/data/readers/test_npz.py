@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from unrolled.core.errors import DataError, StorageError, UsageError
-from unrolled.data.columns import Wanted, parse_columns
+from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import npz
 from unrolled.data.readers.npz import read, write
 

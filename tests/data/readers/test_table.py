@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from unrolled.core.errors import DataError, MissingExtra, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data import records
-from unrolled.data.columns import Wanted, parse_columns
 from unrolled.data.fields import parse_number
+from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers.table import read
 from unrolled.data.text import encoding as decoding
 

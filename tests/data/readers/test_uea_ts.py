@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, UsageError
-from unrolled.data.columns import Wanted
+from unrolled.data.read_request import Wanted
 from unrolled.data.readers.uea_ts import read
 
 LABEL = Wanted(kind="numbers", target="label")

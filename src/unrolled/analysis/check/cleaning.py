@@ -20,8 +20,9 @@ from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, stora
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Place
 from unrolled.data import table_files
-from unrolled.data.columns import Found, Wanted, find_columns
+from unrolled.data.column_matching import Found, find_columns
 from unrolled.data.fields import as_label, as_tokens, is_number
+from unrolled.data.read_request import Wanted
 from unrolled.data.readers import conll, find_reader, table
 from unrolled.data.records import fields, json_object, lines
 from unrolled.data.text.encoding import find_encoding, opened

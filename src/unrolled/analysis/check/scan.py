@@ -40,8 +40,8 @@ from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data.columns import Wanted, parse_columns
 from unrolled.data.media.audio import ENDINGS
+from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import conll, find_reader, in_parallel, open_tunes, read_pairs
 from unrolled.datasets.example_dataset import audible, with_columns
 from unrolled.tasks.inputs import INPUTS

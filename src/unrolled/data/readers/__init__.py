@@ -7,8 +7,8 @@ from pathlib import Path
 
 from unrolled.core.errors import UsageError, suggest
 from unrolled.core.types import Document, Example
-from unrolled.data.columns import Wanted
 from unrolled.data.media.audio import ENDINGS
+from unrolled.data.read_request import Wanted
 from unrolled.data.readers import (
     audio_folder,
     conll,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Example, Place
-from unrolled.data.columns import Wanted, tolerance
+from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples, regular_files
 
 UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")

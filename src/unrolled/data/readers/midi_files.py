@@ -9,8 +9,8 @@ from pathlib import Path
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
-from unrolled.data.columns import Wanted, tolerance
 from unrolled.data.media.midi import read_midi
+from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples, regular_files
 
 ENDINGS = (".mid", ".midi")

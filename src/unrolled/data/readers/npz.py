@@ -28,7 +28,7 @@ from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.system import memory_left
 from unrolled.core.types import Example, Floats, Place
-from unrolled.data.columns import Wanted, tolerance
+from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples, regular_files
 
 _DEFLATE = 1032  # bytes at most that one compressed byte becomes (zlib's technical notes)

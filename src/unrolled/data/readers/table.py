@@ -20,7 +20,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Floats, Place
-from unrolled.data.columns import Found, Wanted, find_columns, tolerance
+from unrolled.data.column_matching import Found, find_columns
 from unrolled.data.fields import (
     as_file,
     as_label,
@@ -32,6 +32,7 @@ from unrolled.data.fields import (
     is_empty,
     is_number,
 )
+from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples, regular_files
 from unrolled.data.table_files import ABSENT, Row, open_table
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Example, Floats, Place
-from unrolled.data.columns import Wanted, tolerance
 from unrolled.data.fields import not_a_number, parse_number
+from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples, regular_files
 
 _TAGS = (

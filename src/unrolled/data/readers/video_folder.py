@@ -8,8 +8,8 @@ from pathlib import Path
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
-from unrolled.data.columns import Wanted, tolerance
 from unrolled.data.media import image, video
+from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples
 
 ENDINGS = (*video.ENDINGS, *image.ENDINGS)
