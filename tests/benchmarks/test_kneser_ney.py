@@ -155,7 +155,7 @@ def test_lower_orders_count_neighbours_not_tokens():
 
 
 def test_the_vocabulary_is_the_toolkits():
-    from unrolled.data.text.vocabulary import TokenCounter
+    from unrolled.data.text.token_counter import TokenCounter
 
     words = [*"bbaaüüzcé"]
     counter = TokenCounter()

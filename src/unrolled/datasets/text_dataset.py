@@ -17,7 +17,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Place
 from unrolled.core.version import __version__
 from unrolled.data.readers import READERS
-from unrolled.data.text.vocabulary import Coverage
+from unrolled.data.text.token_counter import Coverage
 from unrolled.datasets.token_store import Store, open_store, write_store
 from unrolled.tasks.inputs.tokens import Reading, encode, learn
 

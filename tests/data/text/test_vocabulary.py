@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, UnrolledError, UsageError
-from unrolled.data.text.vocabulary import EOS, UNK, TokenCounter, Vocabulary, one_hot
+from unrolled.data.text.token_counter import TokenCounter
+from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary, one_hot
 
 TOKENS = st.text(min_size=1, max_size=3).filter(lambda s: not any("\ud800" <= c <= "\udfff" for c in s))
 

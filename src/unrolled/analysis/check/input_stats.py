@@ -19,8 +19,9 @@ from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.text.subword import SUBWORD
+from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import split
-from unrolled.data.text.vocabulary import UNK, Coverage, TokenCounter, Vocabulary
+from unrolled.data.text.vocabulary import UNK, Vocabulary
 from unrolled.tasks.inputs.frames import FrameInput
 from unrolled.tasks.inputs.images import ImageInput
 from unrolled.tasks.inputs.numbers import NumberInput

@@ -15,8 +15,9 @@ from unrolled.core.config import Config
 from unrolled.core.errors import UnrolledError, UsageError
 from unrolled.core.types import Document, Place
 from unrolled.data.readers import READERS
+from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import split
-from unrolled.data.text.vocabulary import Coverage, TokenCounter, Vocabulary
+from unrolled.data.text.vocabulary import Vocabulary
 from unrolled.datasets.text_dataset import SMALLEST
 from unrolled.tasks.fill import resolve_data
 

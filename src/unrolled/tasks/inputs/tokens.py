@@ -21,8 +21,9 @@ from unrolled.core.types import Document, Encoded, Example, Place
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
+from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import END, find_unit, join, split, split_marked
-from unrolled.data.text.vocabulary import EOS, UNK, Coverage, TokenCounter, Vocabulary
+from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 from unrolled.data.text.word_features import Affixes
 from unrolled.data.text.word_features import learn as learn_affixes
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Answer, Example, Integers, Place, Targets
-from unrolled.data.text.vocabulary import EOS, UNK, Coverage
+from unrolled.data.text.token_counter import Coverage
+from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.beam_search import Hypothesis, Search, search
 from unrolled.models.decoding.forced_decoding import follow
 from unrolled.models.decoding.sampling import Settings, sample_rows

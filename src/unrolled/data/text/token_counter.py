@@ -1,0 +1,151 @@
+"""Count tokens exactly in one pass and bounded memory.
+
+Above a limit of distinct tokens, counts go to disk as sorted runs, which are merged at the end. Ties are ordered by
+code point, so the same text always gives the same ids."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from unrolled.core.atomic_files import storage_error
+from unrolled.core.errors import UsageError
+from unrolled.data.text.vocabulary import Vocabulary
+
+_RUNS = 64  # sorted runs merged at once: far below the usual 1,024 open files
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a text its vocabulary knows: `kept` of `types` distinct tokens, `known` of `tokens` in all."""
+
+    types: int
+    tokens: int
+    kept: int
+    known: int
+
+    @property
+    def unknown(self) -> float:
+        """The share of the tokens that is `<UNK>`, 0 to 1."""
+        return 1 - self.known / self.tokens if self.tokens else 0.0
+
+
+class TokenCounter:
+    """Counts tokens exactly in one pass; a context manager, since runs on disk must be removed.
+
+    limit: distinct tokens held in memory, about 110 bytes each.  folder: where runs are written beyond it (the
+    system's temporary folder if None).  Raises StorageError where the disk refuses.
+    """
+
+    def __init__(self, limit: int = 500_000, folder: Path | None = None) -> None:
+        self._limit, self._parent = limit, folder
+        self._counts: Counter[str] = Counter()
+        self._folder: Path | None = None
+        self._runs: list[Path] = []
+        self._names = itertools.count()
+
+    def __enter__(self) -> TokenCounter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the runs on disk."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder, self._runs = None, []
+
+    def add(self, tokens: Iterable[str]) -> None:
+        """Count some tokens."""
+        self._counts.update(tokens)
+        self._spill()
+
+    def add_counts(self, counts: Mapping[str, int]) -> None:
+        """Count tokens that were counted elsewhere."""
+        self._counts.update(counts)
+        self._spill()
+
+    def vocabulary(self, size: int) -> tuple[Vocabulary, Coverage]:
+        """The `size` most frequent tokens (`<UNK>` and `<EOS>` come on top), ties by code point order."""
+        if size < 1:
+            raise UsageError(f"vocabulary size {size}", expected="1 or more")
+        types = tokens = 0
+
+        def tally() -> Iterator[tuple[int, str]]:
+            nonlocal types, tokens
+            for token, count in self._merged():
+                types += 1
+                tokens += count
+                yield -count, token
+
+        best = heapq.nsmallest(size, tally())
+        vocabulary = Vocabulary(tuple(token for _, token in best), tuple(-count for count, _ in best))
+        return vocabulary, Coverage(types, tokens, len(best), sum(vocabulary.counts))
+
+    def _merged(self) -> Iterator[tuple[str, int]]:
+        """Every distinct token once with its count, in code point order where there are runs."""
+        if not self._runs:
+            return iter(self._counts.items())
+        return _sum(heapq.merge(*map(_read_run, self._runs), sorted(self._counts.items())))
+
+    def _spill(self) -> None:
+        if len(self._counts) <= self._limit:
+            return
+        try:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="unrolled-count-", dir=self._parent))
+            self._runs.append(self._write_run(sorted(self._counts.items())))
+            self._counts = Counter()
+            if len(self._runs) == _RUNS:
+                old, self._runs = self._runs, []
+                self._runs.append(self._write_run(_sum(heapq.merge(*map(_read_run, old)))))
+                for run in old:
+                    run.unlink()
+        except OSError as error:
+            raise storage_error(error, self._folder or self._parent or Path(tempfile.gettempdir())) from error
+
+    def _write_run(self, items: Iterable[tuple[str, int]]) -> Path:
+        assert self._folder is not None
+        run = self._folder / str(next(self._names))
+        with run.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+            file.writelines(f"{_escape(token)} {count}\n" for token, count in items)
+        return run
+
+
+def _read_run(run: Path) -> Iterator[tuple[str, int]]:
+    with run.open(encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+        for line in file:
+            token, _, count = line.rpartition(" ")
+            yield _unescape(token), int(count)
+
+
+def _sum(items: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Sorted (token, count) pairs with equal tokens added up."""
+    last, total = None, 0
+    for token, count in items:
+        if token != last:
+            if last is not None:
+                yield last, total
+            last, total = token, 0
+        total += count
+    if last is not None:
+        yield last, total
+
+
+def _escape(token: str) -> str:
+    return token.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _unescape(token: str) -> str:
+    return re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], token) if "\\" in token else token
