@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Answer, State
-from unrolled.data.features import log_mel
+from unrolled.data.features import log_mel, normalization
 from unrolled.data.media.audio import resampler
 from unrolled.inference.predictor import Trained
 from unrolled.models.decoding.ctc import best_path
@@ -35,7 +35,7 @@ class Ear:
 
     resample: Any
     rest: Array  # samples
-    usual: log_mel.Running
+    usual: normalization.Running
     frames: Array  # [T, bands], fewer than make a step
     state: State
     heard: int = 0  # frames in all
@@ -50,7 +50,7 @@ def begin(model: Trained, rate: int | None = None) -> Ear:
     if model.spec.bidirectional or given.normalise != "running" or model.spec.architecture != "many-to-many":
         what = "this model hears the whole before it answers"
         raise UsageError(what, expected="one trained with --no-bidirectional", hint="Transcriber.predict")
-    usual = log_mel.started(given.mean, given.deviation)
+    usual = normalization.started(given.mean, given.deviation)
     nothing = np.zeros((0, given.bands), np.float32)
     resample = resampler(rate or given.rate, given.rate)
     return Ear(resample, np.zeros(0, np.float32), usual, nothing, model.engine.start(1))
@@ -64,7 +64,7 @@ def hear(model: Trained, ear: Ear, samples: Array, *, last: bool = False) -> tup
     frames, rest = log_mel.frames(given.mel, ear.rest, sound)
     if last and len(rest) and not ear.heard + len(frames):  # shorter than a window in all
         frames, rest = log_mel.log_mel(given.mel, rest), rest[:0]
-    x, usual = log_mel.running(ear.usual, frames)
+    x, usual = normalization.running(ear.usual, frames)
     x = np.concatenate([ear.frames, x])
     ready = len(x) if last else len(x) - len(x) % _stride(model)
     heard = ear.heard + len(frames)

@@ -6,7 +6,6 @@ A window begins where its frame does, so no frame waits for later sound: frames 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,9 +19,6 @@ Array = NDArray[Any]
 WINDOW, HOP = 0.025, 0.010  # seconds
 FLOOR = 1e-6  # of the power in a band: noise of -80 dB and silence are the same
 LOWEST = 20.0  # Hz
-MEMORY = 300  # frames after which a running mean has forgotten all but 1/e
-PRIOR = 50  # frames that a sound's own mean begins with: those of all training
-SMALLEST = 0.25  # deviation, in nats: a band that hardly changes is not blown up
 _BLOCK = 4096  # frames whose spectra stand in memory
 
 
@@ -92,46 +88,3 @@ def log_mel(mel: Mel, samples: Array) -> NDArray[np.float32]:
     if 0 < len(samples) < mel.window:
         samples = np.concatenate([samples, np.zeros(mel.window - len(samples), np.float32)])
     return frames(mel, np.zeros(0, np.float32), samples)[0]
-
-
-@dataclass(frozen=True)
-class Running:
-    """A running mean and variance of each band, and how many frames they were made of."""
-
-    count: float
-    mean: Array
-    variance: Array
-
-
-def started(mean: Sequence[float], deviation: Sequence[float]) -> Running:
-    """The state before the first frame: what is usual."""
-    return Running(PRIOR, np.asarray(mean, np.float64), np.asarray(deviation, np.float64) ** 2)
-
-
-def by_utterance(usual: Running, x: Array) -> NDArray[np.float32]:
-    """[T, bands] less how much louder the whole is than usual, then each band by its mean and variance.
-
-    These are of the whole and of the frames that `usual` stands for: the mean of a short sound alone is what was said
-    in it, that of a long one is what it was recorded with.
-    """
-    if not len(x):
-        return np.zeros(x.shape, np.float32)
-    apart, count = x - usual.mean, usual.count + len(x)  # float64
-    apart -= apart.mean()
-    mean = apart.sum(axis=0) / count
-    apart -= mean
-    variance = (usual.count * (usual.variance + mean**2) + (apart**2).sum(axis=0)) / count
-    return (apart / np.maximum(np.sqrt(variance), SMALLEST)).astype(np.float32)
-
-
-def running(state: Running, x: Array) -> tuple[NDArray[np.float32], Running]:
-    """Each frame of x [T, bands] by the mean and variance of it and all before it, of which old ones are forgotten."""
-    count, mean, variance = state.count, state.mean, state.variance
-    made = np.zeros(x.shape, np.float32)
-    for t, x_t in enumerate(x.astype(np.float64)):
-        count = min(count + 1, MEMORY)
-        apart = x_t - mean
-        mean = mean + apart / count
-        variance = variance + (apart * (x_t - mean) - variance) / count
-        made[t] = (x_t - mean) / np.maximum(np.sqrt(variance), SMALLEST)
-    return made, Running(count, mean, variance)

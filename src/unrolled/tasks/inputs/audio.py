@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data.features import log_mel
+from unrolled.data.features import log_mel, normalization
 from unrolled.data.media import audio
 
-NORMALISATIONS: Mapping[str, Callable[[log_mel.Running, NDArray[Any]], NDArray[np.float32]]] = {
-    "utterance": log_mel.by_utterance,
-    "running": lambda usual, x: log_mel.running(usual, x)[0],
+NORMALISATIONS: Mapping[str, Callable[[normalization.Running, NDArray[Any]], NDArray[np.float32]]] = {
+    "utterance": normalization.by_utterance,
+    "running": lambda usual, x: normalization.running(usual, x)[0],
 }
 HIGHEST = 16_000  # samples a second: what lies above 8 kHz says little, and costs as much as what lies below
 LOOKED_AT = 200  # sounds of which the usual frame is made
@@ -82,7 +82,7 @@ class AudioInput:
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
         """[T, bands] normalised log-mel frames; raises as `samples`."""
         frames = log_mel.log_mel(self.mel, self.samples(x))
-        usual = log_mel.started(self.mean, self.deviation)
+        usual = normalization.started(self.mean, self.deviation)
         return NORMALISATIONS[self.normalise](usual, frames)
 
     def steps(self, x: Any) -> Any:
@@ -137,7 +137,7 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
     rate = config.rate or common
     some = [sounds[i] for i in np.linspace(0, len(sounds) - 1, min(LOOKED_AT, len(sounds))).astype(int)]
     frames = np.concatenate(list(_whole(some, log_mel.Mel(rate, config.bands)))).astype(np.float64)
-    deviation = np.maximum(frames.std(axis=0), log_mel.SMALLEST)
+    deviation = np.maximum(frames.std(axis=0), normalization.SMALLEST)
     words = (
         f"{len(sounds):,} sounds, {seconds:,.0f} seconds; {config.bands} bands at {rate:,} samples a second"
     )
