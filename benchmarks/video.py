@@ -23,7 +23,7 @@ from clips import PAIRS, write_actions, write_changes
 from common import finish, parser, record, toolkit
 from unrolled.core.config import build
 from unrolled.core.types import Vary
-from unrolled.data.features.video_frames import vary_clips
+from unrolled.data.features.video_augment import vary_clips
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Labelled, from_files, prepare
 from unrolled.datasets.example_store import Examples

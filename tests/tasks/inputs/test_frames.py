@@ -21,7 +21,7 @@ from unrolled.core.config import DataConfig
 from unrolled.core.config import build as configure
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
-from unrolled.data.features import video_frames
+from unrolled.data.features import video_augment, video_frames
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import from_files, prepare
 from unrolled.datasets.example_store import Row, write_examples
@@ -90,7 +90,7 @@ def test_a_clip_is_varied_by_its_chance_alone(seed: int, steps: int, flip: bool,
     x = np.random.default_rng(seed).integers(0, 256, (steps, channels * 64), np.uint8)
     before = x.copy()
     one, again = (
-        video_frames.varied(x, np.random.default_rng((seed, 1)), flip=flip, steady=steady) for _ in range(2)
+        video_augment.varied(x, np.random.default_rng((seed, 1)), flip=flip, steady=steady) for _ in range(2)
     )
     assert np.array_equal(one, again) and np.array_equal(x, before)
     assert one.dtype == np.uint8 and one.shape[1] == x.shape[1]
@@ -105,7 +105,7 @@ def test_only_a_clip_that_may_be_mirrored_is():
     picture[:, :, :4] = 200  # light on the left
     sides = {
         flip: {
-            bool(np.diff(video_frames.varied(picture.reshape(1, -1), np.random.default_rng(i), flip=flip, steady=True)
+            bool(np.diff(video_augment.varied(picture.reshape(1, -1), np.random.default_rng(i), flip=flip, steady=True)
                          .reshape(8, 8).mean(0)[[1, 6]])[0] > 0)
             for i in range(20)
         }
@@ -352,7 +352,7 @@ def test_training_varies_clips_and_resumes_to_the_bit(tmp_path: Path):
     ready = prepare(from_files([home() / "test"], config), None, config, tmp_path)
 
     def epoch(number: int) -> ExampleEpoch:
-        vary = video_frames.vary_clips(ready.input, flip=False, steady=False)
+        vary = video_augment.vary_clips(ready.input, flip=False, steady=False)
         return ExampleEpoch(ready.train, 4, 1, number, np.zeros(0, np.bool_), vary)
 
     assert all(np.array_equal(a.x, b.x) for a, b in zip(epoch(0), epoch(0), strict=True))

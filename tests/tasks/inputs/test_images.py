@@ -17,7 +17,7 @@ from support.tolerances import FLOAT32
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data.features.video_frames import varied_line
+from unrolled.data.features.video_augment import varied_line
 from unrolled.data.media import image
 from unrolled.datasets.example_dataset import from_files
 from unrolled.inference.predictor import open_trained, outcome

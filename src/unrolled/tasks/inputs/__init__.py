@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.types import Example, Place, Vary
 from unrolled.data.features.audio_augment import vary_sounds
-from unrolled.data.features.video_frames import vary_clips, vary_lines
+from unrolled.data.features.video_augment import vary_clips, vary_lines
 from unrolled.tasks.inputs import audio, frames, images, notes, numbers, rolls, tokens
 
 
