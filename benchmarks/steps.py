@@ -24,7 +24,8 @@ from onnx_layer import layer, onnx_session
 from turns import Contender, Job, add_turns, compete, ratio, serve
 from unrolled.models import native
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 
 UNITS = "128,200,256,512,650"
 

@@ -15,7 +15,8 @@ from support import oracle
 from support.tolerances import TOLERANCES
 from unrolled.core.errors import UsageError
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.torch_engine import TorchEngine
 
 

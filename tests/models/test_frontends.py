@@ -8,10 +8,12 @@ import torch
 
 from support.tolerances import TOLERANCES
 from unrolled.core.errors import UsageError
-from unrolled.models import network_spec
+from unrolled.models import network_spec, tensor_shapes
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.frontends import FRONTS, Sizes
-from unrolled.models.network_spec import NetworkSpec, initialise, shapes
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import shapes
 from unrolled.nn.architectures import build
 from unrolled.nn.frontends import front
 from unrolled.nn.torch_engine import TorchEngine
@@ -71,7 +73,7 @@ def test_both_engines_and_every_company_say_the_same(bidirectional, architecture
     assert answers.shape == (5, 5 if architecture == "many-to-many" else 1, 4)
     theirs, after = TorchEngine(spec, tensors).run(x, lengths)
     np.testing.assert_allclose(theirs, answers, atol=CLOSE["forward"])
-    for ours, other, name in zip(state, after, network_spec.state_names(spec), strict=True):
+    for ours, other, name in zip(state, after, tensor_shapes.state_names(spec), strict=True):
         if name != "front" or architecture == "many-to-many":
             np.testing.assert_allclose(ours, np.asarray(other), atol=CLOSE["forward"])
     for row, length in enumerate(lengths):
@@ -94,7 +96,7 @@ def test_chunks_are_the_whole(engine):
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=CLOSE["forward"])
     for one, other in zip(state[:-1], end[:-1], strict=True):
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=CLOSE["forward"])
-    assert [tuple(a.shape) for a in state] == [(2, size) for size in network_spec.state_sizes(spec)]
+    assert [tuple(a.shape) for a in state] == [(2, size) for size in tensor_shapes.state_sizes(spec)]
 
 
 @ways

@@ -27,7 +27,7 @@ from unrolled.core import atomic_files, tensor_file
 from unrolled.core.atomic_files import TEMPORARY
 from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
 from unrolled.core.tensor_file import DTYPES, VALUE_LIMIT, Array
-from unrolled.models import model_file, network_spec
+from unrolled.models import model_file, network_spec, tensor_shapes
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.model_file import ModelFile, load, save
 from unrolled.tasks.inputs.tokens import Reading
@@ -504,7 +504,7 @@ def test_the_golden_file_of_format_1_answers_as_it_did():
     path = GOLDEN / "format1.model"
     golden = load(path)
     spec = network_spec.from_json(golden.spec, path)
-    model_file.expect_shapes(golden, network_spec.shapes(spec), path)
+    model_file.expect_shapes(golden, tensor_shapes.shapes(spec), path)
     found, _ = NumpyEngine(spec, golden.tensors).run(np.array([golden.notes["x"]]))  # [1, T, n_y]
     np.testing.assert_allclose(found[0], golden.notes["log_probs"], rtol=0, atol=1e-5)
     assert len(Reading.from_json(golden.learnt).vocabulary) == spec.n_y

@@ -9,7 +9,8 @@ import torch
 from support.tolerances import FLOAT32
 from unrolled.core.errors import UsageError
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.pitch_context import AROUND, run
 from unrolled.nn.architectures import build
 from unrolled.nn.torch_engine import TorchEngine

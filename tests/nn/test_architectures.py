@@ -10,15 +10,9 @@ import torch
 
 from support.tolerances import FLOAT64
 from unrolled.core.errors import DataError, UsageError
-from unrolled.models.network_spec import (
-    NetworkSpec,
-    cutoffs,
-    from_json,
-    initialise,
-    parameters,
-    shapes,
-    state_names,
-)
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec, from_json
+from unrolled.models.tensor_shapes import cutoffs, parameters, shapes, state_names
 from unrolled.nn.architectures import Network, build, one_to_many
 from unrolled.nn.embedding_and_head import Dropouts, outputs
 from unrolled.nn.losses import Criterion, cross_entropy

@@ -13,7 +13,9 @@ import torch
 from unrolled.core.errors import DataError, UsageError
 from unrolled.models.decoding.forced_decoding import follow
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
-from unrolled.models.network_spec import NetworkSpec, from_json, initialise, shapes
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec, from_json
+from unrolled.models.tensor_shapes import shapes
 from unrolled.nn.architectures import build
 from unrolled.nn.scan import Dropouts
 from unrolled.nn.torch_decoder import TorchDecoder

@@ -16,7 +16,8 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.models import native
 from unrolled.models.cells import find
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, from_json, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec, from_json
 from unrolled.nn.kernels import native_sequence
 from unrolled.nn.kernels.dispatch import KERNELS, hoisted, reference, rivals
 from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple

@@ -21,7 +21,8 @@ from unrolled.core.errors import UsageError
 from unrolled.core.progress import Silent
 from unrolled.datasets.text_dataset import Prepared, from_files, prepare
 from unrolled.models import native
-from unrolled.models.network_spec import NetworkSpec, parameters
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import Network, build
 from unrolled.tasks.fill import resolve_data
 from unrolled.training import budget

@@ -19,7 +19,8 @@ from unrolled.models import native
 from unrolled.models.cells import NUMPY, Cell, advance, find
 from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, shapes
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import shapes
 from unrolled.nn.kernels.dispatch import KERNELS, Kernel, reference
 from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.scan import scan

@@ -13,7 +13,8 @@ from unrolled.models.engines import Decoder, Engine
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.model_file import ModelFile
-from unrolled.models.network_spec import NetworkSpec, from_json, shapes
+from unrolled.models.network_spec import NetworkSpec, from_json
+from unrolled.models.tensor_shapes import shapes
 from unrolled.tasks.inputs.tokens import Reading
 
 

@@ -21,8 +21,9 @@ from unrolled.inference.language_model import find_decoder, find_engine
 from unrolled.models import model_file
 from unrolled.models.engines import Decoder, Engine
 from unrolled.models.model_file import ModelFile
-from unrolled.models.network_spec import NetworkSpec, shapes
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.network_spec import from_json as spec_from_json
+from unrolled.models.tensor_shapes import shapes
 from unrolled.tasks.inputs import INPUTS, Input
 from unrolled.tasks.outputs import Output, find_output
 from unrolled.tasks.outputs.sequence import PLAIN, Found, Sequences, Wish, size

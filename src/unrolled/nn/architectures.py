@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unrolled.datasets.token_batches import START
-from unrolled.models.network_spec import NetworkSpec, initialise, part_of
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import decode, encode
 from unrolled.nn.embedding_and_head import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
 from unrolled.nn.frontends import front

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled.models import pitch_context
-from unrolled.models.network_spec import NetworkSpec, cutoffs
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import cutoffs
 from unrolled.nn.kernels.native_sequence import columns
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, drop
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from unrolled.core.errors import UsageError
 from unrolled.models import cells
 from unrolled.models.cells import NUMPY, Cell
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.embedding_and_head import plant
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, deep
 

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from unrolled.core.errors import UsageError
 from unrolled.models import native
-from unrolled.models.network_spec import NetworkSpec, cutoffs
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import cutoffs
 from unrolled.nn.crf_loss import crf_nll
 from unrolled.nn.embedding_and_head import Parameters, factors, head, tail
 from unrolled.nn.kernels import native_softmax

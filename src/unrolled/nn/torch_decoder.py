@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from unrolled.models.engines import best
-from unrolled.models.network_spec import NetworkSpec, part_of
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import Memory, decode, encode
 from unrolled.nn.embedding_and_head import outputs
 from unrolled.nn.kernels.native_sequence import TensorState

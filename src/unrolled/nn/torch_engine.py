@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.types import State
 from unrolled.models.engines import best, refuse_steps
-from unrolled.models.network_spec import NetworkSpec, state_sizes
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import state_sizes
 from unrolled.nn.architectures import build
 
 Array = NDArray[Any]

@@ -21,7 +21,8 @@ from unrolled.core.errors import UsageError
 from unrolled.core.system import cores, memory_left
 from unrolled.core.types import Batch
 from unrolled.models import native
-from unrolled.models.network_spec import NetworkSpec, parameters
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import Network
 from unrolled.nn.kernels.dispatch import rivals
 from unrolled.training.loop import Plan, Problem, begin, dropouts_of, set_rate, step

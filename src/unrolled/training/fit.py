@@ -23,7 +23,7 @@ from unrolled.core.progress import Reporter, counted, duration
 from unrolled.core.system import peak_bytes, tune
 from unrolled.core.version import __version__
 from unrolled.models import model_file, native
-from unrolled.models.network_spec import parameters
+from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
 from unrolled.training.budget import make_plan, refuse_too_large

@@ -24,7 +24,8 @@ from unrolled.models.decoding.ctc import (
     log_probability,
 )
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.nn.losses import loss
 from unrolled.tasks.outputs import OUTPUTS

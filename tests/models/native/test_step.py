@@ -15,7 +15,8 @@ from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import NUMPY, find
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
 cells = pytest.mark.parametrize(("cell", "activation"), VARIANTS)

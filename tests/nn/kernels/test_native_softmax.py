@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from support.tolerances import FLOAT32
 from unrolled.models import native
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.embedding_and_head import head
 from unrolled.nn.kernels import native_sequence, native_softmax
 from unrolled.nn.losses import cross_entropy

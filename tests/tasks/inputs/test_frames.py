@@ -29,7 +29,8 @@ from unrolled.inference.predictor import open_trained, outcome
 from unrolled.models import model_file
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.frontends import FRONTS, Sizes
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.nn.torch_engine import TorchEngine
 from unrolled.tasks.fill import resolve_data

@@ -35,7 +35,8 @@ from unrolled.datasets.windows import cut
 from unrolled.inference.composition import Player, Wish, compose
 from unrolled.inference.predictor import open_trained, outcome
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, initialise
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
 
 PLACE = Place(Path("made"), 1)

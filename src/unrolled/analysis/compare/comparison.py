@@ -24,7 +24,7 @@ from unrolled.core.config import Config, build
 from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
 from unrolled.core.progress import Moment, Reporter
 from unrolled.core.version import __version__
-from unrolled.models.network_spec import parameters
+from unrolled.models.tensor_shapes import parameters
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.presets import find
 from unrolled.training.fit import fit

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec, part_of
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import part_of
 
 Array = NDArray[Any]
 

@@ -20,7 +20,8 @@ from unrolled.models import native, pitch_context
 from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
 from unrolled.models.engines import best, refuse_steps
 from unrolled.models.frontends import FRONTS
-from unrolled.models.network_spec import NetworkSpec, cutoffs, state_sizes
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import cutoffs, state_sizes
 
 Array = NDArray[Any]
 

@@ -1,0 +1,47 @@
+"""The first value of every tensor of a network, as a function of its description and a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.models.frontends import FRONTS
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.tensor_shapes import network_parts, shapes
+
+
+def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
+    """First values for every tensor of `shapes(spec)`, a function of (spec, seed) alone.
+
+    Cells: see cells/. Embedding: normal; standard deviation 1, or n_e^-0.5 where tied, since there it is also the
+    head's matrix. Head, pooling, bridge and attention: uniform within features^-0.5; biases and the CRF's scores zero.
+    """
+    found = _first_values(spec, np.random.default_rng(seed))
+    return {name: found[name].astype(np.float32) for name in shapes(spec)}
+
+
+def _first_values(spec: NetworkSpec, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+    found: dict[str, NDArray[np.float64]] = {}
+    if spec.architecture == "encoder-decoder":
+        for prefix, one in network_parts(spec).items():
+            found |= {f"{prefix}.{name}": value for name, value in _first_values(one, rng).items()}
+        if spec.tie and not spec.feeding:
+            found["decoder.embedding.E"] *= spec.target_embedding**-0.5
+    for name, shape in shapes(spec).items():
+        part, _, rest = name.partition(".")
+        if name in found:
+            continue
+        if part == "core":
+            prefix = name.rpartition(".")[0]
+            weights = spec.the_cell.initialise(rng, spec.inputs(int(rest.partition(".")[0])), spec.n_a)
+            found |= {f"{prefix}.{leaf}": value for leaf, value in weights.items()}
+        elif part == "front":
+            first = FRONTS[spec.front].initialise(spec.front_sizes, rng)
+            found |= {f"front.{leaf}": value for leaf, value in first.items()}
+        elif name.endswith("embedding.E"):
+            found[name] = rng.standard_normal(shape) * (shape[1] ** -0.5 if spec.tie else 1.0)
+        else:
+            zeros = part == "crf" or name.rpartition(".")[2].startswith("b_")
+            bound = 0.0 if zeros else shape[-1] ** -0.5
+            found[name] = rng.uniform(-bound, bound, shape)
+    return found
