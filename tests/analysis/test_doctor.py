@@ -10,7 +10,7 @@ from unrolled.analysis import doctor
 from unrolled.analysis.doctor import SINGLE, TOLERANCE, equation, report, run, slope
 from unrolled.models import native
 from unrolled.models.cells import find
-from unrolled.nn.kernels.dispatch import KERNELS, hoisted
+from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
 
 
 @pytest.fixture(autouse=True, scope="module")

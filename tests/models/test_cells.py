@@ -11,7 +11,9 @@ from support.tolerances import FLOAT64
 from unrolled.core.errors import UsageError
 from unrolled.models.cells import CELLS, NUMPY, find
 from unrolled.models.cells.ops import unpack
-from unrolled.nn.kernels.dispatch import KERNELS, TORCH, choose, hoisted, reference
+from unrolled.nn.kernels.dispatch import choose
+from unrolled.nn.kernels.reference import TORCH, reference
+from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -19,7 +19,9 @@ from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import NetworkSpec, from_json
 from unrolled.nn.kernels import native_sequence
-from unrolled.nn.kernels.dispatch import KERNELS, hoisted, reference, rivals
+from unrolled.nn.kernels.dispatch import rivals
+from unrolled.nn.kernels.reference import reference
+from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
 from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple
 from unrolled.nn.scan import Dropouts, deep, scan
 from unrolled.nn.torch_engine import TorchEngine

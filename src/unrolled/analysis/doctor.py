@@ -21,8 +21,9 @@ from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import shapes
-from unrolled.nn.kernels.dispatch import KERNELS, Kernel, reference
 from unrolled.nn.kernels.native_sequence import sequence
+from unrolled.nn.kernels.reference import Kernel, reference
+from unrolled.nn.kernels.torch_kernels import KERNELS
 from unrolled.nn.scan import scan
 from unrolled.nn.torch_engine import TorchEngine
 

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from unrolled.core.errors import UsageError
 from unrolled.models.cells import Cell
-from unrolled.nn.kernels.dispatch import Kernel, choose, quickest
+from unrolled.nn.kernels.dispatch import choose, quickest
 from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, sequence
+from unrolled.nn.kernels.reference import Kernel
 
 
 @dataclass(frozen=True)

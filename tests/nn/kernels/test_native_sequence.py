@@ -19,7 +19,9 @@ from unrolled.models import native
 from unrolled.models.cells import find
 from unrolled.nn.embedding_and_head import plant
 from unrolled.nn.kernels import native_sequence
-from unrolled.nn.kernels.dispatch import KERNELS, choose, quickest, reference
+from unrolled.nn.kernels.dispatch import choose, quickest
+from unrolled.nn.kernels.reference import reference
+from unrolled.nn.kernels.torch_kernels import KERNELS
 from unrolled.nn.scan import Dropouts, deep, scan
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]

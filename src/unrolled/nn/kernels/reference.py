@@ -1,0 +1,49 @@
+"""The reference kernel: the equation of a cell, step by step, on torch. Every fast kernel is tested against it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from unrolled.models.cells import Cell, Ops, advance
+from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, columns
+
+
+@runtime_checkable
+class Kernel(Protocol):
+    """A kernel: (cell, w, x, state, taken) -> (a, state), gradients included. dispatch.py describes each argument."""
+
+    def __call__(
+        self, cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, taken: TensorState | None = None, /
+    ) -> tuple[Tensor, TensorState]: ...
+
+
+def _affine(w: TensorWeights, gate: str, a_prev: Tensor, x_t: Tensor) -> Tensor:
+    W, b, n_a = w[f"W_{gate}"], w[f"b_{gate}"], a_prev.shape[-1]
+    return a_prev @ W[:, :n_a].T + columns(W[:, n_a:], x_t) + b
+
+
+TORCH = Ops(
+    affine=_affine, sigmoid=torch.sigmoid, tanh=torch.tanh, relu=torch.relu, concat=partial(torch.cat, dim=0)
+)
+
+
+def reference(
+    cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, taken: TensorState | None = None
+) -> tuple[Tensor, TensorState]:
+    """The equation, one step after the other, one product a gate."""
+    outputs: list[Tensor] = []
+    for x_t, now in zip(x.unbind(0), step_by_step(taken, len(x)), strict=True):
+        state = advance(cell, TORCH, w, state, x_t, now)
+        outputs.append(cell.output(state))
+    return torch.stack(outputs), state
+
+
+def step_by_step(taken: TensorState | None, steps: int) -> Iterator[TensorState | None]:
+    """For each step how much of each new state is taken; None for every step without zoneout."""
+    return itertools.repeat(None, steps) if taken is None else zip(*(t.unbind(0) for t in taken), strict=True)
