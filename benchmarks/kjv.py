@@ -27,9 +27,9 @@ import numpy as np
 import kneser_ney
 from common import data_file, finish, parser, record, toolkit
 from unrolled.inference.language_model import open_model
+from unrolled.inference.scoring import START
 from unrolled.models.decoding.sampling import distribution
 from unrolled.tasks.metrics.language import total_variation
-from unrolled.tasks.outputs.next_token import START
 
 TEST_VERSES = 3_000
 LETTERS = re.compile(

@@ -22,11 +22,12 @@ from unrolled.data.readers import READERS
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.datasets.token_store import write_store
 from unrolled.inference.language_model import Model, open_model
+from unrolled.inference.scoring import START, predict, score, walk
 from unrolled.models import native
 from unrolled.nn.architectures import Network, build
 from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.metrics.language import total_variation
-from unrolled.tasks.outputs.next_token import START, closing, predict, score, visible, walk
+from unrolled.tasks.outputs.next_token import closing, visible
 from unrolled.training import dynamic_evaluation
 
 RELATIVE = 1e-5  # sums of float32 log-probabilities, taken in another order

@@ -22,10 +22,10 @@ from unrolled.datasets.token_store import Store, write_store
 from unrolled.inference import predictor
 from unrolled.inference.language_model import open_model
 from unrolled.inference.lm_fusion import searching
+from unrolled.inference.scoring import tally
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Search
 from unrolled.tasks.inputs.tokens import encode
-from unrolled.tasks.outputs.next_token import tally
 from unrolled.tasks.presets import find
 
 ROWS = 16  # short documents side by side

@@ -69,7 +69,7 @@ def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, An
     """A language model's answers."""
     from unrolled.core.types import Answer
     from unrolled.inference.language_model import from_file
-    from unrolled.tasks.outputs.next_token import predict
+    from unrolled.inference.scoring import predict
 
     model = from_file(file, args.model, args.engine)
     for line in read_lines(args.file, args.format):

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 def _texts(args: argparse.Namespace, file: Any) -> int:
     """Samples of a language model."""
     from unrolled.inference.language_model import from_file
-    from unrolled.tasks.outputs.next_token import Wish, samples
+    from unrolled.inference.scoring import Wish, samples
 
     model = from_file(file, args.model, args.engine)
     if args.length is not None and not args.length.lstrip("-").isdigit():

@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
         return _tunes(args, file)
     from unrolled.cli.nbest import reorder
     from unrolled.inference.language_model import open_model
-    from unrolled.tasks.outputs.next_token import Scored, blank_answer, closing, score, score_answer
+    from unrolled.inference.scoring import score
+    from unrolled.tasks.outputs.next_token import Scored, blank_answer, closing, score_answer
 
     model = open_model(args.model, args.engine)
     _, end = closing(model.reading)

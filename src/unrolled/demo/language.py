@@ -16,10 +16,11 @@ from unrolled.datasets.text_dataset import from_files, prepare
 from unrolled.datasets.token_store import Store
 from unrolled.demo.tagger import demo_tagger
 from unrolled.inference.language_model import Model, open_model
+from unrolled.inference.scoring import START, Wish, samples
 from unrolled.models.decoding.sampling import distribution, draw
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.metrics.language import longest_copied, total_variation
-from unrolled.tasks.outputs.next_token import START, Wish, samples, visible
+from unrolled.tasks.outputs.next_token import visible
 
 TEXT_BYTES = 3_000_000  # of the library's source: more than a minute can read
 DRAWS = 1_000

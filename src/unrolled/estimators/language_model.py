@@ -28,8 +28,9 @@ from unrolled.estimators.supervised import (
 )
 from unrolled.inference import predictor
 from unrolled.inference.language_model import Model, from_file
+from unrolled.inference.scoring import Wish, predict, samples, score
 from unrolled.models import model_file
-from unrolled.tasks.outputs.next_token import Scored, Wish, predict, samples, score
+from unrolled.tasks.outputs.next_token import Scored
 
 
 class LanguageModel:

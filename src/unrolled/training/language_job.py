@@ -12,11 +12,11 @@ from unrolled.core.types import Batch
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
 from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
+from unrolled.inference.scoring import Wish, samples
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion
 from unrolled.tasks.fill import resolve_data
-from unrolled.tasks.outputs.next_token import Wish, samples
 from unrolled.tasks.sizes import resolve
 from unrolled.training.job import Job, Request
 from unrolled.training.loop import Problem

@@ -1,0 +1,118 @@
+"""Score, predict, sample and measure with a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import UsageError
+from unrolled.core.types import Answer, Batch
+from unrolled.data.text.tokenize import join, split
+from unrolled.data.text.vocabulary import EOS, UNK
+from unrolled.models.decoding.sampling import Settings, stream_all
+from unrolled.models.engines import Engine
+from unrolled.tasks.inputs.tokens import Reading
+from unrolled.tasks.outputs.next_token import Scored, Tally, closing, visible
+
+CHUNK = 256  # steps computed at a time: fixed, so that a line has the same bits wherever it stands
+START = -1  # the vector of zeros
+
+
+def score(engine: Engine, reading: Reading, text: str) -> Scored:
+    """Score one text on its own: state from zeros, the end counted. The same text gives the same bits."""
+    end, _ = closing(reading)
+    ids = np.append(reading.encode(text), end)  # [T_y]
+    values = np.concatenate(list(walk(engine, ids)))
+    names = tuple(reading.vocabulary.name(int(i)) for i in ids)
+    return Scored(names, values, ids == UNK, len(text) + 1)
+
+
+def walk(engine: Engine, ids: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    """Log-probabilities of `ids` [T_y] from zeros, `CHUNK` steps at a time."""
+    x = np.append(START, ids[:-1])  # [T_y]: each input is the output before it
+    for begin, log_probs in run(engine, x):
+        y = ids[begin : begin + len(log_probs), None]
+        yield np.take_along_axis(log_probs, y, axis=1)[:, 0].astype(np.float64)
+
+
+def run(engine: Engine, x: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Carry one sequence of inputs [T_x] through the engine: (first step, log-probabilities [steps, n_y])."""
+    state = None
+    for begin in range(0, len(x), CHUNK):
+        part = x[begin : begin + CHUNK]
+        log_probs, state = engine.run(part[None], np.array([len(part)]), state)  # [1, steps, n_y]
+        yield begin, log_probs[0]
+
+
+def predict(engine: Engine, reading: Reading, text: str, top: int) -> Answer:
+    """What comes after `text`: the `top` most probable next tokens, the first of them the answer.
+
+    The special tokens are left out of the answer's text: `<UNK>` is not a word that anybody meant.
+    """
+    after = np.zeros(0, dtype=np.float32)
+    for _, log_probs in run(engine, np.append(START, reading.encode(text))):
+        after = log_probs[-1]  # [n_y]
+    order = np.argsort(-after, kind="stable").tolist()
+    entries = [
+        {"token": reading.vocabulary.name(i), "probability": float(np.exp(np.float64(after[i])))}
+        for i in order[:top]
+    ]
+    answer = next((i for i in order if not reading.vocabulary.is_special(i)), None)
+    return Answer("" if answer is None else visible(reading.vocabulary.name(answer)), {"next": entries})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to sample: `count` texts that go on from `prompt`, at most `length` tokens each (None: 500 characters or
+    60 words), drawn as `decode.sample.Settings` says; `unknown` allows `<UNK>` to be written."""
+
+    prompt: str = ""
+    length: int | None = None
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    count: int = 1
+    seed: int = 0
+    unknown: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, low in (
+            ("length", self.length, 1),
+            ("count", self.count, 1),
+            ("seed", self.seed, 0),
+        ):
+            if value is not None and value < low:
+                raise UsageError(f"{name} {value}", expected=f"at least {low}")
+
+
+def samples(engine: Engine, reading: Reading, wish: Wish) -> Iterator[str]:
+    """The texts, the prompt in front as it was given. <UNK> or <EOS> in the text of a prompt is an ordinary token."""
+    prompt = reading.encode(wish.prompt)
+    if len(prompt) and (prompt == UNK).all():
+        raise UsageError("the model knows nothing of the prompt", hint="a prompt of words of its text")
+    banned = () if wish.unknown else (UNK,)
+    settings = Settings(wish.temperature, wish.top_k, wish.top_p, banned, EOS)
+    length = wish.length or (500 if reading.unit == "char" else 60)
+    for ids in stream_all(engine, np.random.default_rng(wish.seed), prompt, length, settings, wish.count):
+        yield join([*split(wish.prompt, reading.unit), *map(reading.vocabulary.name, ids)], reading.unit)
+
+
+def tally(engine: Engine, batches: Iterable[Batch]) -> Tally:
+    """Run the engine over evaluation batches and add up; the state of a row is carried where the batch says."""
+    nats, tokens, right, unknown = 0.0, 0, 0, 0
+    state = None
+    for batch in batches:
+        carried = engine.keep(state, batch.carry)
+        log_probs, state = engine.run(batch.x, batch.lengths, carried)  # [batch, T_x, n_y]
+        asked = batch.y >= 0
+        targets = np.where(asked, batch.y, 0)
+        picked = np.take_along_axis(log_probs, targets[..., None], axis=2)[..., 0]
+        nats -= float(picked[asked].sum(dtype=np.float64))
+        tokens += int(asked.sum())
+        right += int((log_probs.argmax(axis=2) == batch.y)[asked].sum())
+        unknown += int((batch.y[asked] == UNK).sum())
+    return Tally(nats, tokens, right, unknown)
