@@ -26,8 +26,8 @@ import numpy as np
 
 import kneser_ney
 from common import data_file, finish, parser, record, toolkit
+from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.inference.language_model import open_model
-from unrolled.inference.scoring import START
 from unrolled.models.decoding.sampling import distribution
 from unrolled.tasks.metrics.language import total_variation
 
@@ -130,7 +130,7 @@ def first_words(model: Path, train: Path) -> float:
     lines = train.read_text(encoding="utf-8").splitlines()
     firsts = [int(opened.reading.encode(line)[0]) for line in lines]
     counted = np.bincount(firsts, minlength=len(vocabulary)) / len(lines)
-    log_probs, _, _ = opened.engine.step(opened.engine.start(1), np.array([START]))
+    log_probs, _, _ = opened.engine.step(opened.engine.start(1), np.array([ZERO_INPUT_ID]))
     return total_variation(distribution(log_probs[0]), counted)
 
 

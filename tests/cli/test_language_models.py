@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from support.small_models import FIRST, TRAIN, refused, run, small
 from unrolled.analysis import evaluate
+from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.data.readers import READERS
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.datasets.token_store import write_store
 from unrolled.inference.language_model import Model, open_model
-from unrolled.inference.scoring import START, predict, score, walk
+from unrolled.inference.scoring import predict, score, walk
 from unrolled.models import native
 from unrolled.nn.architectures import Network, build
 from unrolled.tasks.inputs.tokens import encode
@@ -229,7 +230,7 @@ def test_senseless_wishes_are_refused(option: tuple[str, object]):
 
 def test_temperature_zero_takes_the_most_probable(models: dict[str, Model]):
     engine, reading = models["char"].engine, models["char"].reading
-    x, state, expected = START, engine.start(1), []
+    x, state, expected = ZERO_INPUT_ID, engine.start(1), []
     for _ in range(20):
         log_probs, _, state = engine.step(state, np.array([x]))
         log_probs[0, UNK] = -np.inf
@@ -249,7 +250,7 @@ def test_unknown_is_written_only_when_asked_for():
 
 def test_the_first_unit_guesses_how_lines_begin(models: dict[str, Model]):
     model = models["word"]
-    log_probs, _, _ = model.engine.step(model.engine.start(1), np.array([START]))
+    log_probs, _, _ = model.engine.step(model.engine.start(1), np.array([ZERO_INPUT_ID]))
     counts = Counter(line.split()[0] for line in small().text.read_text().splitlines())
     counted = np.zeros(model.engine.n_y)
     for word, count in counts.items():
@@ -385,7 +386,7 @@ def test_every_variant_trains_scores_and_samples(options: tuple[object, ...], va
     assert metrics[-1]["loss"] < metrics[0]["loss"]
     ours, others = (score(m.engine, m.reading, "w1 w2 zebra w119") for m in (model, theirs))
     np.testing.assert_allclose(ours.log_probabilities, others.log_probabilities, rtol=1e-4, atol=1e-5)
-    log_probs, _ = model.engine.run(np.array([[START, 3, UNK]]))
+    log_probs, _ = model.engine.run(np.array([[ZERO_INPUT_ID, 3, UNK]]))
     np.testing.assert_allclose(np.exp(log_probs.astype(np.float64)).sum(axis=2), 1, atol=1e-5)
     assert run("sample", out, "--length", 5).code == 0
     assert torch.get_num_threads() == 1

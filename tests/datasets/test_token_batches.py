@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.core.types import Batch
+from unrolled.core.types import IGNORE_INDEX, ZERO_INPUT_ID, Batch
 from unrolled.data.text.vocabulary import UNK
-from unrolled.datasets.token_batches import LONG, NOTHING, START, LanguageEpoch, evaluation_batches
+from unrolled.datasets.token_batches import LONG, LanguageEpoch, evaluation_batches
 from unrolled.datasets.token_store import Store
 
 
@@ -46,15 +46,15 @@ def check_batch(
     documents = store.offsets(0, store.documents)
     for row in range(rows):
         n, place = int(batch.lengths[row]), int(batch.places[row])
-        assert (batch.x[row, n:] == START).all()
-        assert (batch.y[row, n:] == NOTHING).all()
+        assert (batch.x[row, n:] == ZERO_INPUT_ID).all()
+        assert (batch.y[row, n:] == IGNORE_INDEX).all()
         if n == 0:
             assert not batch.carry[row]
             continue
         positions = np.arange(place, place + n)
         document = np.searchsorted(documents, positions, side="right")
         assert (document == document[0]).all(), "a row crosses documents"
-        asked = batch.y[row, :n] != NOTHING
+        asked = batch.y[row, :n] != IGNORE_INDEX
         assert warm or asked.all()
         assert (batch.y[row, :n][asked] == positions[asked] + 2).all()
         assert (batch.x[row, 1:n] == positions[:-1] + 2).all()
@@ -65,7 +65,7 @@ def check_batch(
             assert place not in documents
             assert batch.x[row, 0] == place + 1
         else:
-            assert batch.x[row, 0] == START
+            assert batch.x[row, 0] == ZERO_INPUT_ID
         seen[positions[asked]] += 1
     return seen
 
@@ -111,7 +111,7 @@ def test_evaluation_asks_every_token_once(lengths, shape, warm, line):
     seen, before = np.zeros(len(store), dtype=int), None
     for batch in evaluation_batches(store, rows, window, warm):
         if rows == 1:  # exact: in order, nothing cut, nothing repeated
-            assert (batch.y != NOTHING).all()
+            assert (batch.y != IGNORE_INDEX).all()
             assert batch.places[0] == (0 if before is None else before.places[0] + before.lengths[0])
             assert batch.carry[0] == (batch.places[0] not in store.all_offsets)
         seen += check_batch(store, batch, before, rows, window, warm)
@@ -122,7 +122,7 @@ def test_evaluation_asks_every_token_once(lengths, shape, warm, line):
 def test_evaluation_warms_the_parts_of_a_long_document():
     store = store_of([10, 4000], line=9)
     cold = [
-        (int(batch.places[row]), int((batch.y[row, : batch.lengths[row]] == NOTHING).sum()))
+        (int(batch.places[row]), int((batch.y[row, : batch.lengths[row]] == IGNORE_INDEX).sum()))
         for batch in evaluation_batches(store, 4, 50, warm=20)
         for row in np.flatnonzero((batch.lengths > 0) & ~batch.carry)
     ]
@@ -186,13 +186,13 @@ def test_some_windows_of_long_pieces_start_cold():
                     "padding would have changed the carried state"
                 )
                 warm += 1
-            elif behind == 0 and batch.x[row, 0] != START:
+            elif behind == 0 and batch.x[row, 0] != ZERO_INPUT_ID:
                 assert before.lengths[row] < before.x.shape[1], "only behind a window that was moved"
                 assert batch.x[row, 0] == before.y[row, before.lengths[row] - 1]
             elif 0 <= behind < 40:
                 cold += 1
                 assert batch.places[row] in lines
-                assert batch.x[row, 0] == START
+                assert batch.x[row, 0] == ZERO_INPUT_ID
     assert seen.max() == 1
     assert (seen == 0).mean() < 0.02
     assert 0.07 < cold / (cold + warm) < 0.13

@@ -20,6 +20,9 @@ State = tuple[
     Any, ...
 ]  # (a,) for rnn, (c,) for the GRUs, (a, c) for the LSTM; each [batch, n_a]; per layer and direction
 
+ZERO_INPUT_ID = -1  # the id of the vector of zeros, the lecture's x^<1> = 0
+IGNORE_INDEX = -1  # a target that is ignored by the loss and by every metric
+
 # What is asked of a sequence: one y, a y a step, or a sequence y with a length of its own, T_y.
 Targets = Literal["one", "each", "own"]
 Pair = tuple[NDArray[Any], NDArray[Any]]  # an encoded x, and its y

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.hashing import hashed, permuted
-from unrolled.core.types import Batch, Pair, Targets, Vary
+from unrolled.core.types import IGNORE_INDEX, ZERO_INPUT_ID, Batch, Pair, Targets, Vary
 from unrolled.data.text.rare_to_unk import replace_rare
 from unrolled.datasets.example_store import Examples
-from unrolled.datasets.token_batches import NOTHING, START
 
 _ORDER, _BATCHES, _RARE, _VARIED = 11, 12, 13, 14  # keys of chance, apart from those of `batching`
 TOGETHER = 100  # batches sorted by length at once
@@ -66,9 +65,7 @@ class ExampleEpoch(Sequence[Batch]):
         self._examples.expect(np.concatenate(self._batches[index : index + 2]))
         batch = assemble(self._examples, rows, self._varied)
         if self._rare.any():
-            words = batch.x.reshape(*batch.x.shape[:2], -1)[
-                :, :, 0
-            ]  # [batch, T], a view: without the affixes
+            words = batch.x.reshape(*batch.x.shape[:2], -1)[:, :, 0]  # [batch, T], a view, no affixes
             positions = np.arange(words.size).reshape(words.shape)
             replace_rare(words, self._rare, (*self._key, _RARE, index), positions)
         return batch
@@ -104,7 +101,7 @@ def assemble(
     first_x = pairs[0][0]
     ids = np.issubdtype(first_x.dtype, np.signedinteger)
     kind = np.int64 if ids else np.uint8 if first_x.dtype == np.uint8 else np.float32  # pictures stay bytes
-    x = np.full((len(rows), steps, *first_x.shape[1:]), START if ids else 0, dtype=kind)
+    x = np.full((len(rows), steps, *first_x.shape[1:]), ZERO_INPUT_ID if ids else 0, dtype=kind)
     for number, (own, _) in enumerate(pairs):
         x[number, : len(own)] = own
     y = _targets([y for _, y in pairs], examples.targets, steps)
@@ -126,4 +123,4 @@ def _nothing(rows: int, steps: int, y: NDArray[Any]) -> NDArray[Any]:
     """[rows, steps] of -1, or [rows, steps, n_y] of NaN where a y [T, n_y] is of numbers."""
     if np.issubdtype(y.dtype, np.floating):
         return np.full((rows, steps, *y.shape[1:]), np.nan)
-    return np.full((rows, steps), NOTHING)
+    return np.full((rows, steps), IGNORE_INDEX)

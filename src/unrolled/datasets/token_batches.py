@@ -24,14 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.hashing import hashed, permuted
-from unrolled.core.types import Batch
+from unrolled.core.types import IGNORE_INDEX, ZERO_INPUT_ID, Batch
 from unrolled.data.text.rare_to_unk import replace_rare
 from unrolled.datasets.token_store import Store
 
 Int64 = NDArray[np.int64]
 
-START = -1  # the id of the vector of zeros, the lecture's x^<1> = 0
-NOTHING = -1  # among targets: nothing is asked here
 LONG = 8  # windows; of a longer piece some start cold
 GROUPED = 4  # windows; pieces up to here are grouped by length
 
@@ -234,7 +232,7 @@ def _assemble(
     rare: NDArray[np.bool_] | None,
     key: tuple[int, ...],
 ) -> Batch:
-    """The batch of rows [low, high): x is one token behind y, and START where a row `begins`."""
+    """The batch of rows [low, high): x is one token behind y, and ZERO_INPUT_ID where a row `begins`."""
     lengths = high - low
     steps = np.arange(int(lengths.max()))
     positions = np.clip(low[:, None] + np.arange(-1, len(steps)), 0, len(store) - 1)  # [batch, T_x + 1]
@@ -242,8 +240,8 @@ def _assemble(
     if rare is not None:
         replace_rare(ids, rare, (*key, _RARE), positions + store.begin)
     inside = steps < lengths[:, None]  # [batch, T_x]
-    x, y = np.where(inside, ids[:, :-1], START), np.where(inside, ids[:, 1:], NOTHING)
-    x[begins, 0] = START
+    x, y = np.where(inside, ids[:, :-1], ZERO_INPUT_ID), np.where(inside, ids[:, 1:], IGNORE_INDEX)
+    x[begins, 0] = ZERO_INPUT_ID
     return Batch(x=x, y=y, lengths=lengths, carry=carry, places=low)
 
 
@@ -344,5 +342,5 @@ def evaluation_batches(store: Store, batch_size: int, window: int, warm: int = 2
             piece, number, low, high = _windows(chunk, step, window, batch_size)
             batch = _assemble(store, low, high, number == 0, number > 0, None, ())
             positions = low[:, None] + np.arange(batch.y.shape[1])  # [batch, T_y]
-            batch.y[positions < np.where(piece >= 0, asked[piece], 0)[:, None]] = NOTHING
+            batch.y[positions < np.where(piece >= 0, asked[piece], 0)[:, None]] = IGNORE_INDEX
             yield batch

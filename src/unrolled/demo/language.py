@@ -12,11 +12,12 @@ import numpy as np
 from unrolled.core.config import build
 from unrolled.core.errors import UsageError
 from unrolled.core.progress import Reporter
+from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.datasets.text_dataset import from_files, prepare
 from unrolled.datasets.token_store import Store
 from unrolled.demo.tagger import demo_tagger
 from unrolled.inference.language_model import Model, open_model
-from unrolled.inference.scoring import START, Wish, samples
+from unrolled.inference.scoring import Wish, samples
 from unrolled.models.decoding.sampling import distribution, draw
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.metrics.language import longest_copied, total_variation
@@ -106,7 +107,7 @@ def _first_unit(model: Model, train: Store) -> None:
     starts = np.asarray(train.all_lines[:-1])
     starts = starts[starts < len(train)]
     counted = np.bincount(train.ids[starts], minlength=n) / len(starts)
-    log_probs, _, _ = model.engine.step(model.engine.start(1), np.array([START]))
+    log_probs, _, _ = model.engine.step(model.engine.start(1), np.array([ZERO_INPUT_ID]))
     p = distribution(log_probs[0])
     rng = np.random.default_rng(0)
     drawn = np.bincount([draw(p, rng) for _ in range(DRAWS)], minlength=n) / DRAWS

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import Answer, Batch
+from unrolled.core.types import ZERO_INPUT_ID, Answer, Batch
 from unrolled.data.text.tokenize import join, split
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.sampling import Settings, stream_all
@@ -19,7 +19,6 @@ from unrolled.tasks.inputs.tokens import Reading
 from unrolled.tasks.outputs.next_token import Scored, Tally, closing, visible
 
 CHUNK = 256  # steps computed at a time: fixed, so that a line has the same bits wherever it stands
-START = -1  # the vector of zeros
 
 
 def score(engine: Engine, reading: Reading, text: str) -> Scored:
@@ -33,7 +32,7 @@ def score(engine: Engine, reading: Reading, text: str) -> Scored:
 
 def walk(engine: Engine, ids: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
     """Log-probabilities of `ids` [T_y] from zeros, `CHUNK` steps at a time."""
-    x = np.append(START, ids[:-1])  # [T_y]: each input is the output before it
+    x = np.append(ZERO_INPUT_ID, ids[:-1])  # [T_y]: each input is the output before it
     for begin, log_probs in run(engine, x):
         y = ids[begin : begin + len(log_probs), None]
         yield np.take_along_axis(log_probs, y, axis=1)[:, 0].astype(np.float64)
@@ -54,7 +53,7 @@ def predict(engine: Engine, reading: Reading, text: str, top: int) -> Answer:
     The special tokens are left out of the answer's text: `<UNK>` is not a word that anybody meant.
     """
     after = np.zeros(0, dtype=np.float32)
-    for _, log_probs in run(engine, np.append(START, reading.encode(text))):
+    for _, log_probs in run(engine, np.append(ZERO_INPUT_ID, reading.encode(text))):
         after = log_probs[-1]  # [n_y]
     order = np.argsort(-after, kind="stable").tolist()
     entries = [

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unrolled.datasets.token_batches import START
+from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import part_of
@@ -193,7 +193,7 @@ def encoder_decoder(
     lengths = torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths
     memory, state = encode(spec, p, x, lengths, dropouts)
     before = torch.cat(
-        [torch.full_like(y[:, :1], START), y[:, :-1]], dim=1
+        [torch.full_like(y[:, :1], ZERO_INPUT_ID), y[:, :-1]], dim=1
     )  # padding comes last, and asks nothing
     made = decode(spec, p, before, memory, state, state[0].new_zeros(len(x), spec.n_a), dropouts)
     prefix, writer = spec.writer

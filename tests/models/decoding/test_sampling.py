@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from unrolled.core.errors import NonFiniteError, UsageError
+from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.models.decoding.sampling import (
-    START,
     Settings,
     distribution,
     draw,
@@ -130,7 +130,7 @@ class Echo:
 def by_hand(seed: int, number: int, prompt: list[int], length: int, settings: Settings) -> list[int]:
     """Sample `number` written out with NumPy's choice."""
     rng = np.random.default_rng(seed).spawn(number + 1)[number]
-    engine, read, out = Echo(), (START, *prompt), []
+    engine, read, out = Echo(), (ZERO_INPUT_ID, *prompt), []
     while len(out) < length:
         logits = engine._log_probs(read).astype(np.float64)
         logits[list(settings.banned)] = -np.inf
@@ -171,7 +171,7 @@ def test_ids_come_as_they_are_drawn():
 
 
 def test_temperature_zero_takes_the_most_probable():
-    engine, read = Echo(), (START, 4)
+    engine, read = Echo(), (ZERO_INPUT_ID, 4)
     expected = []
     for _ in range(8):
         expected.append(int(np.argmax(engine._log_probs(read))))

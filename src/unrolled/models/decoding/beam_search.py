@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import NonFiniteError, UsageError
-from unrolled.core.types import Integers
-
-START = -1  # the y before the first, the vector of zeros
+from unrolled.core.types import ZERO_INPUT_ID, Integers
 
 F64 = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -107,7 +105,7 @@ def search(engine: Searched, state: Any, limits: Integers, how: Search) -> list[
     found = [_Found() for _ in limits]
     alive = np.arange(len(limits))
     scores: F64 = np.zeros((len(limits), 1))  # [sequences alive, hypotheses]
-    ids: Ids = np.full(len(limits), START, np.int64)
+    ids: Ids = np.full(len(limits), ZERO_INPUT_ID, np.int64)
     trail = _Trail()
     while len(alive):
         sums, written, state = _candidates(engine, state, ids, scores, how)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-START = -1  # the y before the first, the vector of zeros
+from unrolled.core.types import ZERO_INPUT_ID
 
 
 @runtime_checkable
@@ -32,7 +32,9 @@ class Followings:
 def follow(engine: Followed, state: Any, answers: Sequence[Sequence[int]]) -> list[Followings]:
     """Answers as ids, their closing ones among them, a row each of the state before the first y."""
     longest = max(map(len, answers), default=0)
-    ids = np.full((len(answers), longest + 1), START, np.int64)  # the first column is what comes before
+    ids = np.full(
+        (len(answers), longest + 1), ZERO_INPUT_ID, np.int64
+    )  # the first column is what comes before
     for row, answer in enumerate(answers):
         ids[row, 1 : len(answer) + 1] = answer
     log_probs = np.zeros((len(answers), longest))

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import NonFiniteError, UsageError
-from unrolled.core.types import Integers
+from unrolled.core.types import ZERO_INPUT_ID, Integers
 from unrolled.models.decoding import Steps
 
-START = -1  # the id of the vector of zeros, x^<1>
 CHUNK = 256  # steps of a prompt run at once
 
 
@@ -124,7 +123,7 @@ def stream(
 
 def _after(engine: Steps, prompt_ids: Sequence[int] | NDArray[Any]) -> tuple[NDArray[Any], Any]:
     """[n_y] log-probabilities of what follows x^<1> = 0 and the prompt, and the state there, of one row."""
-    x = np.concatenate([[START], np.asarray(prompt_ids, dtype=np.int64)])
+    x = np.concatenate([[ZERO_INPUT_ID], np.asarray(prompt_ids, dtype=np.int64)])
     state, log_probs = engine.start(1), np.zeros((1, 0, 0))
     for begin in range(0, len(x), CHUNK):
         part = x[None, begin : begin + CHUNK]  # [1, steps]
@@ -185,7 +184,7 @@ def sample_rows(
     ids: list[list[int]] = [[] for _ in rngs]
     sums, closed = np.zeros(len(rngs)), np.zeros(len(rngs), np.bool_)
     alive = np.arange(len(rngs))
-    last = np.full(len(rngs), START)
+    last = np.full(len(rngs), ZERO_INPUT_ID)
     while len(alive):
         log_probs, _, state = engine.step(state, last, None)  # [alive, n_y]
         p = np.array(log_probs, np.float64)

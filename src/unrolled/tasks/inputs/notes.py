@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Pair, Place, Tune, Vary
+from unrolled.core.types import ZERO_INPUT_ID, Example, Pair, Place, Tune, Vary
 from unrolled.data.features.note_events import (
     END,
     LONGEST_WAIT,
@@ -29,7 +29,6 @@ from unrolled.data.features.note_events import (
     quantised,
 )
 
-START = -1  # the vector of zeros
 GRID = 24  # steps of a quarter note: sixteenths and triplets fall on it
 PITCHES = 128
 ON = 1 + LONGEST_WAIT  # the first id of `on`, behind `end` and the waits
@@ -124,7 +123,7 @@ class NoteInput:
         """[..., width] (or [...] where an event is all) ids of steps from those of events [...]."""
         if self.width == 1:
             return numbers
-        x = np.full((*numbers.shape, self.width), START, dtype=np.int64)
+        x = np.full((*numbers.shape, self.width), ZERO_INPUT_ID, dtype=np.int64)
         x[..., 0] = numbers
         if self.transpose:
             x[..., -1] = self.n_events + len(self.genres) + self.transpose  # not at all
@@ -142,7 +141,7 @@ class NoteInput:
     def encode(self, x: Any, place: Place | None = None) -> NDArray[Any]:
         """[T, width] ids of a tune, or [T]: each step has the event before it. Raises DataError: unknown genre."""
         numbers = self.numbers(x)
-        return self.dressed(np.concatenate([[START], numbers[:-1]]), x.genre, place)
+        return self.dressed(np.concatenate([[ZERO_INPUT_ID], numbers[:-1]]), x.genre, place)
 
     def steps(self, x: Any) -> tuple[str, ...]:
         """The events of a tune, for people."""
@@ -250,7 +249,7 @@ def transposed(given: NoteInput, x: NDArray[Any], y: NDArray[Any], chance: np.ra
         return x, y
     x, y = np.array(x), np.array(y)
     if given.genres and forgotten:
-        x[:, 1] = START
+        x[:, 1] = ZERO_INPUT_ID
     every = np.concatenate([x[:, 0], y])
     pitches = (every[(every >= ON) & (every < SETTINGS)] - ON) % PITCHES
     if not shift or not len(pitches) or not 0 <= pitches.min() + shift <= pitches.max() + shift < PITCHES:
