@@ -27,7 +27,7 @@ import numpy as np
 import kneser_ney
 from common import data_file, finish, parser, record, toolkit
 from unrolled.core.types import ZERO_INPUT_ID
-from unrolled.inference.language_model import open_model
+from unrolled.inference.open_model import open_language_model
 from unrolled.models.decoding.sampling import distribution
 from unrolled.tasks.metrics.language import total_variation
 
@@ -125,7 +125,7 @@ def rescore(model: Path, nbest: Path) -> kneser_ney.NBest:
 
 def first_words(model: Path, train: Path) -> float:
     """Total variation between what the first unit guesses from zeros and the first words of the training lines."""
-    opened = open_model(model)
+    opened = open_language_model(model)
     vocabulary = opened.reading.vocabulary
     lines = train.read_text(encoding="utf-8").splitlines()
     firsts = [int(opened.reading.encode(line)[0]) for line in lines]

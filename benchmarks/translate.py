@@ -317,8 +317,9 @@ def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]
     """The same search sentence by sentence and 32 side by side; both must write the same."""
     from unrolled.core.types import Example, Place
     from unrolled.inference import predictor
+    from unrolled.inference.open_model import open_trained
 
-    model = predictor.open_trained(o.files[0])
+    model = open_trained(o.files[0])
     lines = [line for line in o.files[1].read_text(encoding="utf-8").splitlines() if line.strip()][:400]
     examples = [Example(line, None, Place(o.files[1], n)) for n, line in enumerate(lines, 1)]
     ordered = sorted(examples, key=lambda one: len(one.x))

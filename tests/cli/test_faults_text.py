@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.small_models import TRAIN, Done, nothing_new, refused, run, sentences, small
-from unrolled.inference.language_model import open_model
+from unrolled.inference.open_model import open_language_model
 from unrolled.models import model_file
 
 TINY = ("--hidden", 8, "--epochs", 1, *TRAIN)
@@ -108,7 +108,7 @@ def test_other_forms_of_the_same_text_give_the_same_model(
     (tmp_path / "plain.txt").write_text(TEXT)
     (tmp_path / name).write_bytes(encode(TEXT))
     assert train(tmp_path / "plain.txt", out="plain").code == train(tmp_path / name, out="other").code == 0
-    plain, other = (open_model(tmp_path / out) for out in ("plain", "other"))
+    plain, other = (open_language_model(tmp_path / out) for out in ("plain", "other"))
     assert plain.reading == other.reading
     assert all((plain.file.tensors[part] == other.file.tensors[part]).all() for part in plain.file.tensors)
 

@@ -22,7 +22,7 @@ from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.data.readers import READERS
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.datasets.token_store import write_store
-from unrolled.inference.language_model import Model, open_model
+from unrolled.inference.open_model import Model, open_language_model
 from unrolled.inference.scoring import predict, score, walk
 from unrolled.models import native
 from unrolled.nn.architectures import Network, build
@@ -37,7 +37,7 @@ UNITS = ("word", "white", "char")
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
-    return {unit: open_model(getattr(small(), unit)) for unit in UNITS}
+    return {unit: open_language_model(getattr(small(), unit)) for unit in UNITS}
 
 
 def records(*arguments: object, stdin: str = "") -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def test_a_literal_unk_is_an_ordinary_token(tmp_path: Path):
     text.write_text("the <UNK> is a <EOS> word\n" * 30)
     out, sizes = tmp_path / "model", ("--unit", "white", "--hidden", 8, "--epochs", 1)
     assert run("train", "language", text, "--out", out, *sizes, *TRAIN).code == 0
-    reading = open_model(out).reading
+    reading = open_language_model(out).reading
     assert (reading.encode("<UNK> <EOS>") >= 2).all()
     (record,) = records("score", out, "--tokens", stdin="the <UNK>")
     assert [entry["unknown"] for entry in record["token_scores"]] == [False, False, False]
@@ -149,7 +149,7 @@ def test_the_same_line_has_the_same_bits_anywhere(lines: list[str]):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_both_engines_say_the_same(unit: str, models: dict[str, Model]):
-    torch_model = open_model(getattr(small(), unit), "torch")
+    torch_model = open_language_model(getattr(small(), unit), "torch")
     for text in ("the cat sat .", "zebra zebra", "a " * 300):
         ours, theirs = (score(m.engine, m.reading, text) for m in (models[unit], torch_model))
         assert ours.tokens == theirs.tokens
@@ -382,7 +382,7 @@ def test_every_variant_trains_scores_and_samples(options: tuple[object, ...], va
     metrics = [
         json.loads(line) for line in (tmp_path / "model.run" / "metrics.jsonl").read_text().splitlines()
     ]
-    model, theirs = open_model(out), open_model(out, "torch")
+    model, theirs = open_language_model(out), open_language_model(out, "torch")
     assert metrics[-1]["loss"] < metrics[0]["loss"]
     ours, others = (score(m.engine, m.reading, "w1 w2 zebra w119") for m in (model, theirs))
     np.testing.assert_allclose(ours.log_probabilities, others.log_probabilities, rtol=1e-4, atol=1e-5)

@@ -16,7 +16,8 @@ from unrolled.core.types import Example, Place
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import from_files, rows
 from unrolled.datasets.example_store import write_examples
-from unrolled.inference.predictor import Trained, open_trained, outcome
+from unrolled.inference.open_model import Trained, open_trained
+from unrolled.inference.predictor import outcome
 
 KINDS = ("label", "rating", "names", "forward", "number", "waves", "steps", "forecast", "log")
 PLACE = Place(Path("made"), 1)

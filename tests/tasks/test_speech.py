@@ -21,8 +21,8 @@ from unrolled.data.read_request import Wanted
 from unrolled.data.readers import find_reader
 from unrolled.estimators.supervised import Classifier, Transcriber
 from unrolled.inference import predictor, streaming_audio
-from unrolled.inference.language_model import open_model
 from unrolled.inference.lm_fusion import rater, searching
+from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.models.decoding.ctc import best_path
 from unrolled.tasks.outputs.ctc import Transcript
 
@@ -126,7 +126,7 @@ def test_a_sound_that_cannot_be_read_has_a_blank_answer_and_is_told(tmp_path: Pa
 def test_batches_engines_and_formats_change_nothing(tmp_path: Path):
     data = small()
     for path in (data.causal, data.both):
-        ours, theirs = (predictor.open_trained(path, engine) for engine in ("numpy", "torch"))
+        ours, theirs = (open_trained(path, engine) for engine in ("numpy", "torch"))
         examples = list(find_reader(data.test)([data.test], Wanted(kind="audio", target="text")))[:9]
         encoded = [ours.input.encode(example.x) for example in examples]
         lengths = np.array([len(x) for x in encoded])
@@ -147,7 +147,7 @@ def test_batches_engines_and_formats_change_nothing(tmp_path: Path):
 @pytest.mark.parametrize("rate", [RATE, 11025])
 @pytest.mark.parametrize("size", [7, 333, 100_000])
 def test_chunks_are_the_whole(tmp_path: Path, rate: int, size: int):
-    model = predictor.open_trained(small().causal)
+    model = open_trained(small().causal)
     samples = sound("abcab", 4, rate)
     path = write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
     whole = predictor.outcome(model, path)
@@ -164,7 +164,7 @@ def test_chunks_are_the_whole(tmp_path: Path, rate: int, size: int):
 
 
 def test_a_sound_shorter_than_a_window_has_an_answer_in_chunks_too():
-    model = predictor.open_trained(small().causal)
+    model = open_trained(small().causal)
     tiny = sound("a")[:90]
     ear = streaming_audio.begin(model)
     some, ear = streaming_audio.hear(model, ear, tiny[:40])
@@ -174,12 +174,12 @@ def test_a_sound_shorter_than_a_window_has_an_answer_in_chunks_too():
 
 def test_a_model_of_both_directions_hears_the_whole_first():
     with pytest.raises(UsageError, match="hears the whole before it answers"):
-        streaming_audio.begin(predictor.open_trained(small().both))
+        streaming_audio.begin(open_trained(small().both))
 
 
 def test_a_language_model_has_a_say():
     data = small()
-    model = predictor.open_trained(data.both)
+    model = open_trained(data.both)
     paths = [line.partition(",")[0] for line in data.test.read_text().splitlines()[1:9]]
     examples = [Example(data.folder / path, None, Place(data.test, 1)) for path in paths]
     plain = [predictor.answer(model, one, 3).record for one in examples]
@@ -303,7 +303,7 @@ def test_estimators(tmp_path: Path):
 
 
 def test_the_best_path_says_the_same_where_the_model_is_sure():
-    model = predictor.open_trained(small().causal)
+    model = open_trained(small().causal)
     log_probs = predictor.outcome(model, sound("abc", 11))
     assert model.output.text(best_path(log_probs)) == "abc"
 
@@ -377,7 +377,7 @@ def test_what_a_language_model_says_on_the_way_adds_up_to_its_score_of_the_line(
     words = ("--documents", "line", "--unit", unit, "--epochs", 2, "--hidden", 8, "--threads", 1)
     assert run("train", "language", said, "--out", tmp_path / "lm", *words).code == 0
     characters = (" ", "a", "b", "c", "?")
-    rate = rater(open_model(tmp_path / "lm"), Transcript(characters))
+    rate = rater(open_language_model(tmp_path / "lm"), Transcript(characters))
     lines = ["ab c", "a", "cc ba ab", "?a b"]
     told = run("score", tmp_path / "lm", "--format", "jsonl", stdin=("\n".join(lines) + "\n").encode())
     for line, scored in zip(lines, map(json.loads, told.lines), strict=True):

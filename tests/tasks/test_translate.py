@@ -26,6 +26,7 @@ from unrolled.core.types import Example, Place
 from unrolled.data.text.vocabulary import UNK
 from unrolled.datasets.example_dataset import from_files
 from unrolled.inference import predictor
+from unrolled.inference.open_model import open_trained
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Hypothesis
 from unrolled.tasks.fill import resolve_data
@@ -191,7 +192,7 @@ def test_wishes_that_make_no_sense(tmp_path: Path) -> None:
 
 def test_unknown_words_are_copied_or_looked_up() -> None:
     made = reversal()
-    model = predictor.open_trained(made.attends)
+    model = open_trained(made.attends)
     output = model.output
     assert isinstance(output, Sequences)
     one = Candidate(Hypothesis((output.reading.vocabulary.index["a"], UNK, UNK), -1.0, -1.0), (2, 1, 0))
@@ -205,7 +206,7 @@ def test_unknown_words_are_copied_or_looked_up() -> None:
 
 def test_company_changes_no_answer() -> None:
     made = reversal()
-    model = predictor.open_trained(made.attends)
+    model = open_trained(made.attends)
     examples = list(from_files([made.test], model.config).examples())[:20]
     together = [answer.record for answer in predictor.answers(model, examples)]
     for example, record in zip(examples, together, strict=True):
@@ -215,7 +216,7 @@ def test_company_changes_no_answer() -> None:
 
 
 def test_a_source_of_10_000_tokens_ends_well() -> None:
-    model = predictor.open_trained(reversal().plain)
+    model = open_trained(reversal().plain)
     found = predictor.answer(model, Example("abcdefg" * 1430, None, PLACE), 5)
     assert len(found.text) <= model.output.to_json()["longest"] * 4 + 8
 
@@ -227,7 +228,7 @@ def test_a_model_file_opens_as_it_was_and_damage_is_told(tmp_path: Path) -> None
     content[-3] ^= 1
     damaged.write_bytes(content)
     assert "damaged" in refused(run("predict", damaged, stdin=b"abc\n"))
-    learnt = dict(predictor.open_trained(made.attends).output.to_json())
+    learnt = dict(open_trained(made.attends).output.to_json())
     again = OUTPUTS["sequence"].restore(learnt)
     assert again.to_json() == learnt
     for wrong in ({**learnt, "ratio": "x"}, {**learnt, "longest": 0}, {"reading": learnt["reading"]}):

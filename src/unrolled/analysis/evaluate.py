@@ -20,8 +20,8 @@ from unrolled.datasets.example_dataset import from_files
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store, write_store
 from unrolled.inference import predictor
-from unrolled.inference.language_model import open_model
 from unrolled.inference.lm_fusion import searching
+from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.inference.scoring import tally
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Search
@@ -65,7 +65,7 @@ def measure(what: Measurement) -> dict[str, Any]:
         return dict(evaluate(what))
     if what.lanes != 1 or what.dynamic_lr is not None:  # of a stream alone
         raise UsageError("lanes and dynamic evaluation are for language models")
-    model = predictor.open_trained(what.model, what.engine or "numpy")
+    model = open_trained(what.model, what.engine or "numpy")
     width = what.beam
     if model.decoder is not None and width is not None:
         model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
@@ -79,7 +79,7 @@ def measure(what: Measurement) -> dict[str, Any]:
 def evaluate(what: Measurement) -> dict[str, float]:
     """The metrics of `outputs.next.Tally`, exact with one lane. Raises what reading a model or a text raises."""
     torch_is_there = find_spec("torch") is not None
-    model = open_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
+    model = open_language_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
     if torch_is_there and what.lanes == 1 and model.reading.documents == "file":
         one_thread()
     reading = model.reading

@@ -68,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
 def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
     """A language model's answers."""
     from unrolled.core.types import Answer
-    from unrolled.inference.language_model import from_file
+    from unrolled.inference.open_model import language_model_from_file
     from unrolled.inference.scoring import predict
 
-    model = from_file(file, args.model, args.engine)
+    model = language_model_from_file(file, args.model, args.engine)
     for line in read_lines(args.file, args.format):
         blank = Answer("", {"next": []})
         yield line, blank if line.blank else predict(model.engine, model.reading, line.text, args.top)
@@ -85,11 +85,12 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
     from unrolled.data.readers import FORMATS
     from unrolled.datasets.example_dataset import from_files
     from unrolled.inference.lm_fusion import searching
-    from unrolled.inference.predictor import ROWS, answers, from_file
+    from unrolled.inference.open_model import trained_from_file
+    from unrolled.inference.predictor import ROWS, answers
     from unrolled.tasks.inputs import INPUTS
     from unrolled.tasks.presets import find
 
-    model = from_file(file, args.model, args.engine)
+    model = trained_from_file(file, args.model, args.engine)
     writes = model.decoder is not None
     model = searching(model, None if writes else args.beam, args.lm, args.lm_weight)
     model = replace(model, wish=wish(args, writes=writes, attends=model.spec.attention != "none"))

@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
 
     file = model_file.load(args.model)
     if find(file.task).input == "notes":
-        from unrolled.inference.predictor import from_file
+        from unrolled.inference.open_model import trained_from_file
 
-        return sample_tunes.run(args, from_file(file, args.model, args.engine))
+        return sample_tunes.run(args, trained_from_file(file, args.model, args.engine))
     for name in ("genre", "key", "range", "against"):
         if getattr(args, name) is not None:
             raise UsageError(f"--{name} is for tunes", expected="a model of the task compose")
@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _texts(args: argparse.Namespace, file: Any) -> int:
     """Samples of a language model."""
-    from unrolled.inference.language_model import from_file
+    from unrolled.inference.open_model import language_model_from_file
     from unrolled.inference.scoring import Wish, samples
 
-    model = from_file(file, args.model, args.engine)
+    model = language_model_from_file(file, args.model, args.engine)
     if args.length is not None and not args.length.lstrip("-").isdigit():
         raise UsageError(f"--length {args.length}", expected="a whole number of tokens")
     wish = Wish(

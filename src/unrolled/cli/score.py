@@ -38,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     if find(file.task).input in ("notes", "rolls"):
         return _tunes(args, file)
     from unrolled.cli.nbest import reorder
-    from unrolled.inference.language_model import open_model
+    from unrolled.inference.open_model import open_language_model
     from unrolled.inference.scoring import score
     from unrolled.tasks.outputs.next_token import Scored, blank_answer, closing, score_answer
 
-    model = open_model(args.model, args.engine)
+    model = open_language_model(args.model, args.engine)
     _, end = closing(model.reading)
     print(
         f"each line from zeros, closed by {end}; the model reads a {model.reading.documents} as one document, "
@@ -76,11 +76,12 @@ def _tunes(args: argparse.Namespace, file: Any) -> int:
     from unrolled.cli.line_io import Line
     from unrolled.core.errors import UsageError
     from unrolled.datasets.example_dataset import from_files
-    from unrolled.inference.predictor import answer, from_file
+    from unrolled.inference.open_model import trained_from_file
+    from unrolled.inference.predictor import answer
 
     if args.file is None or args.nbest:
         raise UsageError("this model scores tunes", expected="MODEL FILE, a MIDI file, a folder or a table")
-    model = from_file(file, args.model, args.engine)
+    model = trained_from_file(file, args.model, args.engine)
     config = replace(model.config, data=replace(model.config.data, skip_bad=0))
     with output(args.output, force=args.force) as write:
         for example in from_files([args.file], config, asked=False).examples():

@@ -16,7 +16,7 @@ from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.datasets.text_dataset import from_files, prepare
 from unrolled.datasets.token_store import Store
 from unrolled.demo.tagger import demo_tagger
-from unrolled.inference.language_model import Model, open_model
+from unrolled.inference.open_model import Model, open_language_model
 from unrolled.inference.scoring import Wish, samples
 from unrolled.models.decoding.sampling import distribution, draw
 from unrolled.tasks.fill import resolve_data
@@ -48,7 +48,7 @@ def demo(file: Path | None, minutes: float, folder: Path, reporter: Reporter) ->
     out = folder / "language"
     began = time.monotonic()  # the taggers are not on this clock
     fit(request(config, source, None, out, resume=True, force=True, began=began), reporter)
-    model = open_model(out)
+    model = open_language_model(out)
     prepared = prepare(source, None, resolve_data(config).data, out.with_name(out.name + ".run") / "data")
     _losses(model, prepared.train)
     _copies(model, prepared.train)

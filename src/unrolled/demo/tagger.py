@@ -14,7 +14,8 @@ from unrolled.core.progress import Reporter
 from unrolled.core.types import Example, Place
 from unrolled.datasets.example_dataset import Labelled, from_lists
 from unrolled.demo.sentence_maker import NAME, make
-from unrolled.inference.predictor import Trained, answer, evaluate, open_trained
+from unrolled.inference.open_model import Trained, open_trained
+from unrolled.inference.predictor import answer, evaluate
 
 TRAIN, TEST = 4_000, 1_000  # sentences
 LECTURE = "Harry Potter and Hermione Grainger invented a new spell."

@@ -26,8 +26,7 @@ from unrolled.estimators.supervised import (
     arguments,
     from_model,
 )
-from unrolled.inference import predictor
-from unrolled.inference.language_model import Model, from_file
+from unrolled.inference.open_model import Model, language_model_from_file, trained_from_file
 from unrolled.inference.scoring import Wish, predict, samples, score
 from unrolled.models import model_file
 from unrolled.tasks.outputs.next_token import Scored
@@ -103,7 +102,7 @@ class LanguageModel:
             out = Path(folder) / "model"
             began = time.monotonic()  # a budget of minutes is this call's, however old the process is
             file = fit(request(config, from_texts(X), None, out, began=began), Silent())
-        self.model_ = from_file(file, out)
+        self.model_ = language_model_from_file(file, out)
         return self
 
     def score_samples(self, X: Sequence[str]) -> list[Scored]:
@@ -154,12 +153,12 @@ class LanguageModel:
 def load(
     path: str | Path, engine: str = "numpy"
 ) -> LanguageModel | Classifier | Composer | Regressor | Tagger | Transcriber | Translator:
-    """Open a model file as its estimator, fitted. Raises what `predict.open_model` raises."""
+    """Open a model file as its estimator, fitted. Raises what `open_language_model` raises."""
     path = Path(path)
     file = model_file.load(path)
     if set(file.learnt) == {"input", "output"}:
-        return from_model(predictor.from_file(file, path, engine))
-    model = from_file(file, path, engine)
+        return from_model(trained_from_file(file, path, engine))
+    model = language_model_from_file(file, path, engine)
     estimator = LanguageModel(**arguments(LanguageModel, file.config))
     estimator.model_ = model
     return estimator

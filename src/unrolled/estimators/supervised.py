@@ -26,7 +26,7 @@ from unrolled.data.media.midi import read_midi
 from unrolled.datasets.example_dataset import from_lists
 from unrolled.inference import predictor
 from unrolled.inference.composition import Wish, compose
-from unrolled.inference.predictor import Trained
+from unrolled.inference.open_model import Trained, trained_from_file
 from unrolled.models import model_file
 from unrolled.tasks.presets import find
 
@@ -93,7 +93,7 @@ class _Learner(ABC):
         with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
             out = Path(folder) / "model"
             file = fit(request(config, data, None, out, began=time.monotonic()), Silent())
-        self._keep(predictor.from_file(file, out))
+        self._keep(trained_from_file(file, out))
         return self
 
     def _task(self, sequences: Sequence[Any]) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from unrolled.core.errors import UsageError
 from unrolled.core.types import DRUMS, Tune
 from unrolled.data.features.note_events import Performance
-from unrolled.inference.predictor import Trained
+from unrolled.inference.open_model import Trained
 from unrolled.models.decoding.sampling import Settings, stream_all
 from unrolled.models.engines import Engine
 from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from unrolled.core.errors import UsageError
 from unrolled.core.types import State
 from unrolled.data.text.vocabulary import EOS
-from unrolled.inference.language_model import Model, open_model
-from unrolled.inference.predictor import Trained
+from unrolled.inference.open_model import Model, Trained, open_language_model
 from unrolled.models.decoding.ctc import Ids, Rater, Search
 from unrolled.tasks.outputs.ctc import Transcript
 
@@ -47,7 +46,7 @@ def searching(
         raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
     if (width or 1) < 1 or not 0 <= weight < math.inf or not math.isfinite(bonus):
         raise UsageError(f"--beam {width}, --lm-weight {weight}", expected="at least 1, and a number from 0")
-    rate = None if lm is None else rater(open_model(lm), asked)
+    rate = None if lm is None else rater(open_language_model(lm), asked)
     search = Search(width or asked.search.width, rate, weight if rate else 0.0, bonus)
     return replace(model, output=replace(asked, search=search))
 

@@ -4,81 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import Config, from_json
-from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place
 from unrolled.datasets.example_batches import in_order
-from unrolled.datasets.example_dataset import Labelled, opened, restore, rows
+from unrolled.datasets.example_dataset import Labelled, opened, rows
 from unrolled.datasets.example_store import Examples, write_examples
-from unrolled.inference.language_model import find_decoder, find_engine
-from unrolled.models import model_file
-from unrolled.models.engines import Decoder, Engine
-from unrolled.models.model_file import ModelFile
-from unrolled.models.network_spec import NetworkSpec
-from unrolled.models.network_spec import from_json as spec_from_json
-from unrolled.models.tensor_shapes import shapes
-from unrolled.tasks.inputs import INPUTS, Input
-from unrolled.tasks.outputs import Output, find_output
-from unrolled.tasks.outputs.sequence import PLAIN, Found, Sequences, Wish, size
+from unrolled.inference.open_model import Trained
+from unrolled.tasks.inputs import INPUTS
+from unrolled.tasks.outputs import find_output
+from unrolled.tasks.outputs.sequence import Found, Sequences, size
 from unrolled.tasks.presets import find
 
 ROWS = 32  # sequences side by side
-
-
-@dataclass(frozen=True)
-class Trained:
-    """An opened model of labelled sequences. stepwise: of one that answers from the last step of many, reading forward
-    alone, the same weights asked at every step; None of any other.
-    decoder: of an encoder-decoder (`engine` is that of its encoder); wish: how its answers are found and told."""
-
-    file: ModelFile
-    spec: NetworkSpec
-    input: Input
-    output: Output
-    engine: Engine
-    stepwise: Engine | None = None
-    decoder: Decoder | None = None
-    wish: Wish = PLAIN
-
-    @property
-    def config(self) -> Config:
-        """How it was trained, and how it reads files."""
-        return from_json({**self.file.config, "task": self.file.task})
-
-
-def open_trained(path: Path, engine: str = "numpy") -> Trained:
-    """Open a model file, every part of it checked against the others; raises as `predict.open_model`."""
-    return from_file(model_file.load(path), path, engine)
-
-
-def from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
-    """As `open_trained`, of a file that was read already; `path` is for messages."""
-    spec = spec_from_json(file.spec, path)
-    model_file.expect_shapes(file, shapes(spec), path)
-    given, asked = restore(file.task, file.learnt, path)
-    told = (given.n_x, given.ids, given.multi_hot, asked.n_y, asked.output, asked.architecture, asked.crf)
-    built = (spec.n_x, spec.ids, spec.multi_hot, spec.n_y, spec.output, spec.architecture, spec.crf)
-    if told != built:
-        raise DataError(
-            "what the model learnt of its data does not fit its network",
-            file=path,
-            hint="another copy of the file",
-        )
-    if spec.architecture == "encoder-decoder":
-        decoder = find_decoder(engine)(spec, file.tensors)
-        return Trained(file, spec, given, asked, decoder.encoder, decoder=decoder)
-    build = find_engine(engine)
-    stepwise = None
-    if spec.architecture == "many-to-one" and spec.pooling == "last" and not spec.bidirectional:
-        stepwise = build(replace(spec, architecture="many-to-many"), file.tensors)
-    return Trained(file, spec, given, asked, build(spec, file.tensors), stepwise)
 
 
 def outcome(model: Trained, x: Any, place: Any = None) -> Any:

@@ -18,7 +18,7 @@ from unrolled.core.errors import UsageError
 from unrolled.core.types import Answer, State
 from unrolled.data.features import log_mel, normalization
 from unrolled.data.media.audio import resampler
-from unrolled.inference.predictor import Trained
+from unrolled.inference.open_model import Trained
 from unrolled.models.decoding.ctc import best_path
 from unrolled.tasks.inputs.audio import AudioInput
 from unrolled.tasks.outputs.ctc import Transcript

@@ -25,7 +25,8 @@ from unrolled.data.features import video_augment, video_frames
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import from_files, prepare
 from unrolled.datasets.example_store import Row, write_examples
-from unrolled.inference.predictor import open_trained, outcome
+from unrolled.inference.open_model import open_trained
+from unrolled.inference.predictor import outcome
 from unrolled.models import model_file
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.frontends import FRONTS, Sizes

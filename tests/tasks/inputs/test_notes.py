@@ -33,7 +33,8 @@ from unrolled.data.media.midi import midi_bytes, parse_midi, read_midi
 from unrolled.datasets.example_dataset import from_files
 from unrolled.datasets.windows import cut
 from unrolled.inference.composition import Player, Wish, compose
-from unrolled.inference.predictor import open_trained, outcome
+from unrolled.inference.open_model import open_trained
+from unrolled.inference.predictor import outcome
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import NetworkSpec

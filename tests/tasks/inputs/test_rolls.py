@@ -16,6 +16,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Note, Place, Tune
 from unrolled.datasets.example_dataset import from_files
 from unrolled.inference import predictor
+from unrolled.inference.open_model import open_trained
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.tasks.inputs.rolls import (
@@ -147,7 +148,7 @@ def test_rolls_of_files_are_learnt(tmp_path):
     done = run("train", "rolls:next", band().train, "--out", model, *options)
     assert done.code == 0, done.err
     metrics = json.loads(run("evaluate", model, band().test, "--json").out)
-    slow, quick = predictor.open_trained(model), predictor.open_trained(model, "torch")
+    slow, quick = open_trained(model), open_trained(model, "torch")
     rolls = [roll_of(example.x, 2) for example in from_files([band().test], slow.config).examples()]
     p = np.concatenate(rolls).mean(axis=0)
     p = p[(p > 0) & (p < 1)]

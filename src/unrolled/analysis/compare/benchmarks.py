@@ -29,7 +29,7 @@ from unrolled.datasets.example_dataset import Labelled, Ready
 from unrolled.datasets.example_store import Row, write_examples
 from unrolled.datasets.text_dataset import Prepared
 from unrolled.inference import predictor
-from unrolled.inference.language_model import open_model
+from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.tasks.presets import find
 from unrolled.training import language_job, supervised_job
 from unrolled.training.job import Job
@@ -175,7 +175,7 @@ def _scoring(kind: str, gold: Sequence[Example], known: Mapping[str, Any]) -> Sc
 
 def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, float | None]:
     """A model's answers to all items, in batches; and the milliseconds that one takes by itself, with NumPy."""
-    model = predictor.open_trained(path, "torch")
+    model = open_trained(path, "torch")
     found: list[Any] = [None] * len(gold)
     nothing = np.zeros((), np.int64)
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
@@ -186,7 +186,7 @@ def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, fl
             for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
                 own = row[: length if model.output.targets == "each" else 1]
                 found[number] = model.output.answer(own, (), 1, model.file.tensors).record[key]
-    alone, few = predictor.open_trained(path), gold[:TIMED]
+    alone, few = open_trained(path), gold[:TIMED]
     began = time.perf_counter()
     for example in few:
         predictor.answer(alone, example, 1)
@@ -214,7 +214,7 @@ def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -
         return count_models.count_letters(text().joined, 0)
 
     def answers(path: Path) -> tuple[Answers, float | None]:
-        model = open_model(path, "torch")
+        model = open_language_model(path, "torch")
         with tempfile.TemporaryDirectory(prefix="unrolled-") as home:
             costs = count_models.model_costs(model.engine, model.reading, asked, scored, counts(), Path(home))
         return costs, None

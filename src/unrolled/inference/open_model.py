@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unrolled.core.config import Config, from_json
 from unrolled.core.errors import DataError, UnrolledError, UsageError, need, suggest
+from unrolled.datasets.example_dataset import restore
 from unrolled.models import model_file
 from unrolled.models.engines import Decoder, Engine
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.model_file import ModelFile
-from unrolled.models.network_spec import NetworkSpec, from_json
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import from_json as spec_from_json
 from unrolled.models.tensor_shapes import shapes
+from unrolled.tasks.inputs import Input
 from unrolled.tasks.inputs.tokens import Reading
+from unrolled.tasks.outputs import Output
+from unrolled.tasks.outputs.sequence import PLAIN, Wish
 
 
 @dataclass(frozen=True)
@@ -28,19 +34,19 @@ class Model:
     engine: Engine
 
 
-def open_model(path: Path, engine: str = "numpy") -> Model:
+def open_language_model(path: Path, engine: str = "numpy") -> Model:
     """Open a model file, every part of it checked against the others.
 
     engine: `numpy`, `int8` (native single steps on weights of eight bits), or `torch` where it is installed. Raises
     UsageError (no such file or engine, or one that cannot run it), DataError (damaged, or parts that do not fit),
     MissingExtra (torch).
     """
-    return from_file(model_file.load(path), path, engine)
+    return language_model_from_file(model_file.load(path), path, engine)
 
 
-def from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
-    """As `open_model`, of a file that was read already; `path` is for messages."""
-    spec = from_json(file.spec, path)
+def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
+    """As `open_language_model`, of a file that was read already; `path` is for messages."""
+    spec = spec_from_json(file.spec, path)
     model_file.expect_shapes(file, shapes(spec), path)
     labelled = set(file.learnt) == {"input", "output"}
     if labelled or spec.bidirectional or spec.architecture != "many-to-many" or not spec.ids:
@@ -102,3 +108,52 @@ DECODERS: dict[str, Callable[[NetworkSpec, Any], Decoder]] = {
     "int8": _int8_decoder,
     "torch": _torch_decoder,
 }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An opened model of labelled sequences. stepwise: of one that answers from the last step of many, reading forward
+    alone, the same weights asked at every step; None of any other.
+    decoder: of an encoder-decoder (`engine` is that of its encoder); wish: how its answers are found and told."""
+
+    file: ModelFile
+    spec: NetworkSpec
+    input: Input
+    output: Output
+    engine: Engine
+    stepwise: Engine | None = None
+    decoder: Decoder | None = None
+    wish: Wish = PLAIN
+
+    @property
+    def config(self) -> Config:
+        """How it was trained, and how it reads files."""
+        return from_json({**self.file.config, "task": self.file.task})
+
+
+def open_trained(path: Path, engine: str = "numpy") -> Trained:
+    """Open a model file, every part of it checked against the others; raises as `open_language_model`."""
+    return trained_from_file(model_file.load(path), path, engine)
+
+
+def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
+    """As `open_trained`, of a file that was read already; `path` is for messages."""
+    spec = spec_from_json(file.spec, path)
+    model_file.expect_shapes(file, shapes(spec), path)
+    given, asked = restore(file.task, file.learnt, path)
+    told = (given.n_x, given.ids, given.multi_hot, asked.n_y, asked.output, asked.architecture, asked.crf)
+    built = (spec.n_x, spec.ids, spec.multi_hot, spec.n_y, spec.output, spec.architecture, spec.crf)
+    if told != built:
+        raise DataError(
+            "what the model learnt of its data does not fit its network",
+            file=path,
+            hint="another copy of the file",
+        )
+    if spec.architecture == "encoder-decoder":
+        decoder = find_decoder(engine)(spec, file.tensors)
+        return Trained(file, spec, given, asked, decoder.encoder, decoder=decoder)
+    build = find_engine(engine)
+    stepwise = None
+    if spec.architecture == "many-to-one" and spec.pooling == "last" and not spec.bidirectional:
+        stepwise = build(replace(spec, architecture="many-to-many"), file.tensors)
+    return Trained(file, spec, given, asked, build(spec, file.tensors), stepwise)
