@@ -30,7 +30,7 @@ from common import data_folder, finish, parser, record, toolkit
 from unrolled.analysis.baselines import BASELINES
 from unrolled.core.config import build
 from unrolled.core.types import Example
-from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.example_source import from_files
 from unrolled.tasks.metrics import classification
 
 T_95 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}

@@ -19,7 +19,7 @@ from typing import Any
 from classes import SETS, Parts, baseline_rows, means, toolkit_rows
 from common import data_folder, finish, parser, record
 from unrolled.core.config import build
-from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.example_source import from_files
 
 
 def shorten(parts: Parts, count: int, work: Path, name: str) -> Parts:

@@ -23,7 +23,7 @@ from unrolled.analysis.baselines.majority import majority_tag
 from unrolled.analysis.baselines.tags import crf, word_tag
 from unrolled.core.config import build
 from unrolled.core.types import Example
-from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.example_source import from_files
 from unrolled.tasks.metrics import spans
 
 SETS = {

@@ -25,7 +25,8 @@ from unrolled.core.config import build
 from unrolled.core.types import Vary
 from unrolled.data.features.video_augment import vary_clips
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
-from unrolled.datasets.example_dataset import Labelled, from_files, prepare
+from unrolled.datasets.example_dataset import prepare
+from unrolled.datasets.example_source import Labelled, from_files
 from unrolled.datasets.example_store import Examples
 from unrolled.models.frontends import FRONTS
 from unrolled.models.network_spec import NetworkSpec

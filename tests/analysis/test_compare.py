@@ -30,7 +30,7 @@ from unrolled.analysis.evaluate import Measurement, measure
 from unrolled.core.errors import DataError, need
 from unrolled.core.types import Document, Example, Place
 from unrolled.data.text.tokenize import split as split_text
-from unrolled.datasets.example_dataset import from_lists
+from unrolled.datasets.example_source import from_lists
 from unrolled.tasks.metrics import regression, spans
 
 TINY = ("--hidden", "24", "--epochs", "1", "--threads", "1", "--batch-size", "32")

@@ -14,7 +14,8 @@ from support.small_tasks import GOOD, kinds
 from support.tolerances import FLOAT32
 from unrolled.core.types import Example, Place
 from unrolled.datasets.example_batches import in_order
-from unrolled.datasets.example_dataset import from_files, rows
+from unrolled.datasets.example_dataset import rows
+from unrolled.datasets.example_source import from_files
 from unrolled.datasets.example_store import write_examples
 from unrolled.inference.open_model import Trained, open_trained
 from unrolled.inference.predictor import outcome

@@ -24,7 +24,7 @@ from unrolled.core.config import build as configure
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.text.vocabulary import UNK
-from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.example_source import from_files
 from unrolled.inference import predictor
 from unrolled.inference.open_model import open_trained
 from unrolled.models import model_file

@@ -16,7 +16,7 @@ from unrolled.core.errors import UsageError, need
 from unrolled.core.system import one_thread
 from unrolled.core.types import Batch
 from unrolled.data.readers import READERS
-from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.example_source import from_files
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store, write_store
 from unrolled.inference import predictor

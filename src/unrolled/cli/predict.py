@@ -83,7 +83,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
     from unrolled.core.errors import UsageError
     from unrolled.core.types import Example, Place
     from unrolled.data.readers import FORMATS
-    from unrolled.datasets.example_dataset import from_files
+    from unrolled.datasets.example_source import from_files
     from unrolled.inference.lm_fusion import searching
     from unrolled.inference.open_model import trained_from_file
     from unrolled.inference.predictor import ROWS, answers

@@ -124,6 +124,6 @@ def _scale(text: str | None) -> frozenset[int] | None:
 def _against(paths: list[Path]) -> Iterator[Any]:
     """The tunes of files and folders."""
     from unrolled.core.config import build
-    from unrolled.datasets.example_dataset import from_files
+    from unrolled.datasets.example_source import from_files
 
     return (example.x for example in from_files(paths, build("compose"), asked=False).examples())

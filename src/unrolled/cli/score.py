@@ -75,7 +75,7 @@ def _tunes(args: argparse.Namespace, file: Any) -> int:
 
     from unrolled.cli.line_io import Line
     from unrolled.core.errors import UsageError
-    from unrolled.datasets.example_dataset import from_files
+    from unrolled.datasets.example_source import from_files
     from unrolled.inference.open_model import trained_from_file
     from unrolled.inference.predictor import answer
 

@@ -1,18 +1,16 @@
-"""Labelled sequences: from files to what is learnt of them and to data sets on disk; trained models on new ones.
+"""Prepare labelled sequences for training: learn the input and the output, encode, hold a part out.
 
-Nothing here needs torch. What an input and an output kind know of their data stands in `inputs` and `outputs`; this
-puts one of each together.
+An input kind and an output kind know how to learn and to encode their data; this file combines one of each.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from itertools import groupby, islice
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,41 +21,18 @@ from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.hashing import hashed
 from unrolled.core.types import Example, Place
-from unrolled.data.features.log_mel import HOP, Mel
-from unrolled.data.fields import as_intervals
-from unrolled.data.media.audio import header
-from unrolled.data.read_request import Wanted, parse_columns, tolerance
-from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
-from unrolled.data.text.subword import SUBWORD
+from unrolled.datasets.audio_checks import error_of_row
+from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
 from unrolled.datasets.prefetch import AT_ONCE, Opening
-from unrolled.datasets.text_dataset import fingerprint, is_prepared, key_of
-from unrolled.datasets.windows import cut, endings, forecasts, pieces, remembered, tunes
-from unrolled.models.frontends import FRONTS
+from unrolled.datasets.text_dataset import is_prepared, key_of
+from unrolled.datasets.windows import cut
 from unrolled.tasks.inputs import INPUTS, Input, InputKind
 from unrolled.tasks.outputs import Output, find_output
-from unrolled.tasks.outputs.ctc import refuse_infeasible, tidy
 from unrolled.tasks.presets import find
 
-NO_TAG = "O"  # of a frame in no stretch of time
 SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
 _SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
-
-
-def _refuse(place: Place, error: DataError) -> None:
-    raise error
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Where examples come from, as often as they are asked for; `sha256` changes when they do. skipped: a line for each
-    bad row that was left out, known when they have been read. bad: takes an example whose file proves broken when it is
-    opened; raises its error where no more may be left out."""
-
-    examples: Callable[[], Iterator[Example]]
-    sha256: str
-    skipped: Sequence[str] = ()
-    bad: Callable[[Place, DataError], None] = _refuse
 
 
 @dataclass(frozen=True)
@@ -71,157 +46,6 @@ class Ready:
     train: Examples
     valid: Examples | None
     skipped: tuple[str, ...] = ()
-
-
-def with_columns(paths: Sequence[Path], config: Config) -> Config:
-    """The configuration with the columns of numbers, or of texts to be translated, by their names, as the first table
-    has them: so every other one is read alike, whatever order its columns have and whatever else is in it. Raises what
-    the readers raise."""
-    found: list[tuple[str, ...]] = []
-    next(iter(from_files(paths, config, named=found.append).examples()), None)
-    given = config.data.columns
-    preset = find(config.task)
-    reads = INPUTS[preset.input].reads
-    by_name = reads == "numbers" or (reads == "text" and find_output(preset.key).target == "text")
-    if not by_name or not found:
-        return config
-    if (given and parse_columns(given).x) or any(
-        set(name) & set(",+=") or not name.strip() for name in found[0]
-    ):
-        return config
-    columns = ",".join([f"x={'+'.join(found[0])}", *([given] if given else [])])
-    return replace(config, data=replace(config.data, columns=columns))
-
-
-def from_files(
-    paths: Sequence[Path],
-    config: Config,
-    *,
-    asked: bool = True,
-    named: Callable[[tuple[str, ...]], None] | None = None,
-) -> Labelled:
-    """Files of examples; `asked`: each must have its y.  named: told the columns of x that are found in a table.
-
-    Raises what the readers raise, when the examples are asked for.
-    """
-    preset = find(config.task)
-    told: list[str] = []
-
-    def skip(place: Place, reason: str) -> None:
-        line = f"{place}: {reason}"
-        if line not in told:
-            told.append(line)
-        if len(told) > config.data.skip_bad:  # by a reader and for what is in a sound together
-            what = f"{reason} (after {len(told) - 1:,} bad rows that were skipped)"
-            raise DataError(what, file=place.file, line=place.line, hint=f"--skip-bad {len(told)}")
-
-    def bad(place: Place, error: DataError) -> None:
-        if len(told) >= config.data.skip_bad and f"{place}: {error.what}" not in told:
-            raise error
-        skip(place, error.what)
-
-    reads = INPUTS[preset.input].reads
-    heard, seen = reads == "audio", reads in ("frames", "images")
-    ahead = (
-        config.data.horizon is not None or preset.output == "next"
-    )  # the series itself tells what is asked
-    target = "next" if ahead else find_output(preset.key).target if asked else None
-    if reads == "tune":
-        target = None  # y is the genre, where there is one
-    wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip, named=named)
-    wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
-
-    def examples() -> Iterator[Example]:
-        if target == "text" and reads == "text" and in_parallel(paths):
-            yield from read_pairs(paths, wanted)
-            return
-        for reader, group in groupby(paths, find_reader):
-            yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
-
-    if reads == "tune":
-        return Labelled(
-            remembered(lambda: tunes(open_tunes(examples(), wanted), asked)), fingerprint(paths), told
-        )
-    if preset.output == "next" and asked:
-        return Labelled(lambda: pieces(examples(), config.data.history), fingerprint(paths), told)
-    if config.data.horizon:
-        horizon, history = config.data.horizon, config.data.history
-        if asked:
-            return Labelled(lambda: forecasts(examples(), horizon, history), fingerprint(paths), told)
-        return Labelled(lambda: endings(examples(), history), fingerprint(paths), told)
-    if heard and asked:  # else each has its answer, or an error for one
-        digest = fingerprint(paths) + _sounds(examples())
-        return Labelled(
-            lambda: audible(examples(), wanted, config),
-            hashlib.sha256(digest.encode()).hexdigest(),
-            told,
-            bad,
-        )
-    digest = fingerprint(paths) + (_sounds(examples()) if seen and asked else "")
-    return Labelled(examples, digest, told, bad)
-
-
-def audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:
-    """Those whose sound has a header that can be, and is long enough for its text; others are bad rows. Raises
-    DataError where none is left."""
-    bad, found = tolerance(wanted), False
-    for example in examples:
-        try:
-            example = _checked(example, wanted, config)
-        except DataError as error:
-            bad(_of_row(error, example.place))
-            continue
-        found = True
-        yield example
-    if not found:
-        raise DataError("no examples: not one sound that can be used", expected="sounds")
-
-
-def _checked(example: Example, wanted: Wanted, config: Config) -> Example:
-    """The example of a sound; its stretches of time become a tag a frame. Raises DataError for what cannot be."""
-    told = header(Path(str(example.x)))
-    frames = Mel(told.rate, 1).frames(told.samples)
-    if wanted.target == "text" and config.data.unit != SUBWORD:  # of pieces not cut yet it is told later
-        front = FRONTS.get(config.model.front or "none")
-        stride = front.stride if front else 1
-        text = tidy(str(example.y or ""), lower=config.data.lower)
-        refuse_infeasible([ord(one) for one in text], -(-frames // stride), HOP * stride, example.place)
-    if wanted.target == "tags":
-        tags = [NO_TAG] * frames
-        for begin, end, name in as_intervals(str(example.y or ""), example.place):
-            first, last = round(begin / HOP), min(frames, round(end / HOP))
-            tags[first:last] = [name] * max(0, last - first)
-        return replace(example, y=tuple(tags))
-    return example
-
-
-def _of_row(error: DataError, place: Place) -> DataError:
-    """What is wrong with a sound, as a fault of the row that names it."""
-    what = error.what if error.file in (None, place.file) else f"{error.file}: {error.what}"
-    return DataError(what, file=place.file, line=place.line, expected=error.expected, hint=error.hint)
-
-
-def _sounds(examples: Iterable[Example]) -> str:
-    """SHA-256 over the sounds that a table names, which its own bytes do not tell."""
-    return fingerprint([example.x for example in examples if isinstance(example.x, Path)])
-
-
-def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
-    """Sequences in memory, with their y (or None) as the output kind wants it; their number stands for a line."""
-    digest = hashlib.sha256()
-
-    def examples() -> Iterator[Example]:
-        for number, (one, target) in enumerate(zip(x, y, strict=True), 1):
-            yield Example(one, target, Place(Path(name), number))
-
-    for example in examples():
-        if isinstance(example.x, np.ndarray):
-            digest.update(
-                f"{example.x.dtype} {example.x.shape}".encode() + np.ascontiguousarray(example.x).tobytes()
-            )
-        listed = None if isinstance(example.x, np.ndarray) else np.asarray(example.x).tolist()
-        digest.update(repr((listed, example.y)).encode("utf-8", "surrogatepass"))
-    return Labelled(examples, digest.hexdigest())
 
 
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
@@ -333,7 +157,7 @@ def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None
                 try:
                     example = future.result()
                 except DataError as error:
-                    data.bad(place, _of_row(error, place))
+                    data.bad(place, error_of_row(error, place))
                     (lost if lost is not None else []).append(number)
                     continue
                 yield example

@@ -12,7 +12,7 @@ from pathlib import Path
 from unrolled.core.config import build
 from unrolled.core.progress import Reporter
 from unrolled.core.types import Example, Place
-from unrolled.datasets.example_dataset import Labelled, from_lists
+from unrolled.datasets.example_source import Labelled, from_lists
 from unrolled.demo.sentence_maker import NAME, make
 from unrolled.inference.open_model import Trained, open_trained
 from unrolled.inference.predictor import answer, evaluate

@@ -23,7 +23,7 @@ from unrolled.core.errors import UsageError, need, suggest
 from unrolled.core.progress import Silent
 from unrolled.core.types import Example, Place, Tune
 from unrolled.data.media.midi import read_midi
-from unrolled.datasets.example_dataset import from_lists
+from unrolled.datasets.example_source import from_lists
 from unrolled.inference import predictor
 from unrolled.inference.composition import Wish, compose
 from unrolled.inference.open_model import Trained, trained_from_file

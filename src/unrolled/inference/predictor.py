@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.types import Answer, Example, Place
 from unrolled.datasets.example_batches import in_order
-from unrolled.datasets.example_dataset import Labelled, opened, rows
+from unrolled.datasets.example_dataset import opened, rows
+from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, write_examples
 from unrolled.inference.open_model import Trained
 from unrolled.tasks.inputs import INPUTS

@@ -12,7 +12,8 @@ from unrolled.core.config import Config
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Batch, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
-from unrolled.datasets.example_dataset import Labelled, Ready, from_files, prepare, with_columns
+from unrolled.datasets.example_dataset import Ready, prepare
+from unrolled.datasets.example_source import Labelled, from_files, with_columns
 from unrolled.datasets.example_store import Examples
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion

@@ -24,7 +24,7 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Place
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import find_reader, npz
-from unrolled.datasets import example_dataset
+from unrolled.datasets import example_dataset, example_source
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.metrics import spans
 
@@ -226,8 +226,8 @@ def stops(task: str, paths: dict[str, Path | None], **options: Any) -> str | Non
     folder = (paths["train"] or Path()).parent / "run"
     data = [path for path in [paths["train"]] if path]
     try:
-        valid = example_dataset.from_files([paths["valid"]], config) if paths.get("valid") else None
-        example_dataset.prepare(example_dataset.from_files(data, config), valid, config, folder)
+        valid = example_source.from_files([paths["valid"]], config) if paths.get("valid") else None
+        example_dataset.prepare(example_source.from_files(data, config), valid, config, folder)
     except DataError as error:
         return str(error)
     return None
@@ -348,7 +348,7 @@ def test_one_damaged_file_does_not_hide_the_others(tmp_path: Path):
 def test_bad_rows_may_be_skipped_in_every_format_and_in_all_files_together(tmp_path: Path):
     def count(task: str, paths: list[Path], skip: int) -> int:
         config = resolve_data(build(task, {"skip_bad": skip}))
-        return sum(1 for _ in example_dataset.from_files(paths, config).examples())
+        return sum(1 for _ in example_source.from_files(paths, config).examples())
 
     ts = put(tmp_path / "a.ts", "@classLabel true p q\n@data\n1,2:p\n1,x:p\n1,2:r\n3,4:q\n")
     npz.write(
@@ -430,7 +430,7 @@ def test_forecasts_count_the_windows_that_training_makes(tmp_path: Path, horizon
     path = put(tmp_path / "a.jsonl", "".join(json.dumps({"x": x}) + "\n" for x in series))
     found = report("numbers:number", path, horizon=horizon, history=history)
     config = resolve_data(build("numbers:number", {"horizon": horizon, "history": history}))
-    windows = list(example_dataset.from_files([path], config).examples())
+    windows = list(example_source.from_files([path], config).examples())
     told = found["parts"]["train"]["y"]
     assert told == {"windows": len(windows), "steps": sum(len(window.x) for window in windows)}
     assert found["training"]["sequences"] == len(windows) and found["fatal"] is None

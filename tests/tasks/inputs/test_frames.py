@@ -23,7 +23,8 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.features import video_augment, video_frames
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
-from unrolled.datasets.example_dataset import from_files, prepare
+from unrolled.datasets.example_dataset import prepare
+from unrolled.datasets.example_source import from_files
 from unrolled.datasets.example_store import Row, write_examples
 from unrolled.inference.open_model import open_trained
 from unrolled.inference.predictor import outcome

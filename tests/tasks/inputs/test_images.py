@@ -19,7 +19,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.features.video_augment import varied_line
 from unrolled.data.media import image
-from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.example_source import from_files
 from unrolled.inference.open_model import open_trained
 from unrolled.inference.predictor import outcome
 from unrolled.tasks.inputs.images import ImageInput, image_input, learn_images

@@ -30,7 +30,7 @@ from unrolled.data.features.note_events import (
     waits,
 )
 from unrolled.data.media.midi import midi_bytes, parse_midi, read_midi
-from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.example_source import from_files
 from unrolled.datasets.windows import cut
 from unrolled.inference.composition import Player, Wish, compose
 from unrolled.inference.open_model import open_trained

@@ -14,7 +14,7 @@ from support.tolerances import FLOAT32
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Note, Place, Tune
-from unrolled.datasets.example_dataset import from_files
+from unrolled.datasets.example_source import from_files
 from unrolled.inference import predictor
 from unrolled.inference.open_model import open_trained
 from unrolled.models.network_spec import NetworkSpec

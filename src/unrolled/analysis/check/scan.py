@@ -43,7 +43,8 @@ from unrolled.core.types import Example, Place
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import conll, find_reader, in_parallel, open_tunes, read_pairs
-from unrolled.datasets.example_dataset import audible, with_columns
+from unrolled.datasets.audio_checks import audible
+from unrolled.datasets.example_source import with_columns
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
 from unrolled.tasks.inputs.frames import FrameInput, learn_frames

@@ -23,9 +23,10 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.hashing import hashed
 from unrolled.core.types import Example
 from unrolled.data.readers import READERS
-from unrolled.datasets import example_dataset, text_dataset
+from unrolled.datasets import example_dataset, example_source, text_dataset
 from unrolled.datasets.example_batches import in_order
-from unrolled.datasets.example_dataset import Labelled, Ready
+from unrolled.datasets.example_dataset import Ready
+from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Row, write_examples
 from unrolled.datasets.text_dataset import Prepared
 from unrolled.inference import predictor
@@ -85,7 +86,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
     preset = find(config.task)
     if preset.output not in _ANSWERS:
         raise UsageError(f"compare has no score for {config.task}", hint="unrolled evaluate")
-    config = example_dataset.with_columns(files.data, config)
+    config = example_source.with_columns(files.data, config)
     train, valid, scored, about = _parts(config, files)
     gold = tuple(scored.examples())
 
@@ -117,13 +118,13 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
 
 def _parts(config: Config, files: Files) -> tuple[Labelled, Labelled | None, Labelled, str]:
     """What is learnt from, what epochs are chosen on (None: a part of the former), what is scored, and its name."""
-    whole = example_dataset.from_files(files.data, config)
+    whole = example_source.from_files(files.data, config)
     others = files.test or files.valid
     if not others:
         kept, out = split(whole, config.data.horizon)
         return kept, None, out, _fifth_named(config.data.horizon)
-    valid = example_dataset.from_files(files.valid, config) if files.test and files.valid else None
-    return whole, valid, example_dataset.from_files(others, config), _named(others)
+    valid = example_source.from_files(files.valid, config) if files.test and files.valid else None
+    return whole, valid, example_source.from_files(others, config), _named(others)
 
 
 def _named(paths: Sequence[Path]) -> str:
