@@ -24,8 +24,8 @@ from unrolled.core.types import Example, Place
 from unrolled.datasets.audio_checks import error_of_row
 from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
+from unrolled.datasets.fingerprint import is_prepared, key_of
 from unrolled.datasets.prefetch import AT_ONCE, Opening
-from unrolled.datasets.text_dataset import is_prepared, key_of
 from unrolled.datasets.windows import cut
 from unrolled.tasks.inputs import INPUTS, Input, InputKind
 from unrolled.tasks.outputs import Output, find_output

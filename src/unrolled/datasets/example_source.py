@@ -9,15 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
 from unrolled.datasets.audio_checks import audible
-from unrolled.datasets.text_dataset import fingerprint
+from unrolled.datasets.fingerprint import fingerprint, fingerprint_examples
 from unrolled.datasets.windows import endings, forecasts, pieces, remembered, tunes
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.outputs import find_output
@@ -135,17 +133,9 @@ def _sounds(examples: Iterable[Example]) -> str:
 
 def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
     """Sequences in memory, with their y (or None) as the output kind wants it; their number stands for a line."""
-    digest = hashlib.sha256()
 
     def examples() -> Iterator[Example]:
         for number, (one, target) in enumerate(zip(x, y, strict=True), 1):
             yield Example(one, target, Place(Path(name), number))
 
-    for example in examples():
-        if isinstance(example.x, np.ndarray):
-            digest.update(
-                f"{example.x.dtype} {example.x.shape}".encode() + np.ascontiguousarray(example.x).tobytes()
-            )
-        listed = None if isinstance(example.x, np.ndarray) else np.asarray(example.x).tolist()
-        digest.update(repr((listed, example.y)).encode("utf-8", "surrogatepass"))
-    return Labelled(examples, digest.hexdigest())
+    return Labelled(examples, fingerprint_examples(examples()))

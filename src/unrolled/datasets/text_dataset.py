@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.core.atomic_files import opening_error, write_atomically
+from unrolled.core.atomic_files import write_atomically
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Place
-from unrolled.core.version import __version__
 from unrolled.data.readers import READERS
 from unrolled.data.text.token_counter import Coverage
+from unrolled.datasets.fingerprint import fingerprint, is_prepared, key_of
 from unrolled.datasets.token_store import Store, open_store, write_store
 from unrolled.tasks.inputs.tokens import Reading, encode, learn
 
@@ -171,36 +171,3 @@ def _size(documents: Iterable[Document]) -> tuple[int, int]:
         characters += len(document.text)
         ends += document.last
     return characters, ends
-
-
-def key_of(data: str, valid: str | None, config: Any) -> dict[str, Any]:
-    """What must be the same for encoded data to be used again, as JSON: the files' fingerprints, the configuration, and
-    the release, since another one may encode otherwise."""
-    return json.loads(json.dumps({"release": __version__, "data": data, "valid": valid, "config": config}))
-
-
-def is_prepared(index: Path, key: dict[str, Any]) -> bool:
-    """Whether data with this key stand where `index` says so."""
-    try:
-        return json.loads(index.read_text(encoding="utf-8"))["key"] == key
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def fingerprint(paths: Sequence[Path]) -> str:
-    """SHA-256 over names and bytes of the files; folders by their files, sorted."""
-    digest = hashlib.sha256()
-    for path in paths:
-        files = sorted(child for child in path.rglob("*") if child.is_file()) if path.is_dir() else [path]
-        for file in files:
-            digest.update(
-                f"{file.relative_to(path) if path.is_dir() else file.name}\0".encode(
-                    "utf-8", "surrogateescape"
-                )
-            )
-            try:
-                with file.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-            except OSError as error:
-                raise opening_error(error, file) from error
-    return digest.hexdigest()

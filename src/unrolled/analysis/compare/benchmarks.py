@@ -23,7 +23,7 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.hashing import hashed
 from unrolled.core.types import Example
 from unrolled.data.readers import READERS
-from unrolled.datasets import example_dataset, example_source, text_dataset
+from unrolled.datasets import example_dataset, example_source, fingerprint, text_dataset
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import Ready
 from unrolled.datasets.example_source import Labelled
@@ -224,10 +224,10 @@ def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -
     return Contest(
         about=f"{about}: {len(scored.lines):,} lines, {int(characters.sum()):,} characters",
         data={
-            "train": text_dataset.fingerprint(learnt_from),
-            "valid": text_dataset.fingerprint(chosen_on) if chosen_on else None,
+            "train": fingerprint.fingerprint(learnt_from),
+            "valid": fingerprint.fingerprint(chosen_on) if chosen_on else None,
         },
-        scored=text_dataset.fingerprint(asked),
+        scored=fingerprint.fingerprint(asked),
         job=lambda config: language_job.assemble(config, ready(config.data)),
         scoring=verdict.of_lines(characters),
         answers=answers,
