@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from support.small_models import FIRST, TRAIN, refused, run, small
 from unrolled.analysis import evaluate
 from unrolled.core.types import ZERO_INPUT_ID
-from unrolled.data.readers import READERS
+from unrolled.data.readers import read_documents
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.datasets.token_store import write_store
 from unrolled.inference.open_model import Model, open_language_model
@@ -335,7 +335,7 @@ def test_dynamic_evaluation_learns_and_never_looks_ahead(
         text = tmp_path / f"{number}.txt"
         text.write_text("the zebra quit the maze . " * 40 + last)
         reading = model.reading
-        documents = READERS["text"]((text,), "file")
+        documents = read_documents((text,), "file")
         encoded = encode(documents, reading.vocabulary, reading.unit, reading.lower)
         store = write_store(tmp_path / f"store{number}", encoded, len(reading.vocabulary))
         tally = dynamic_evaluation.tally_dynamically(model.spec, model.file.tensors, store, 0.05)

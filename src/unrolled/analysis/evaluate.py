@@ -15,7 +15,7 @@ import numpy as np
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import one_thread
 from unrolled.core.types import Batch
-from unrolled.data.readers import READERS
+from unrolled.data.readers import read_documents
 from unrolled.datasets.example_source import from_files
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store, write_store
@@ -84,7 +84,7 @@ def evaluate(what: Measurement) -> dict[str, float]:
         one_thread()
     reading = model.reading
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
-        documents = READERS["text"](what.data, reading.documents)
+        documents = read_documents(what.data, reading.documents)
         store = write_store(
             Path(folder),
             encode(documents, reading.vocabulary, reading.unit, reading.lower),

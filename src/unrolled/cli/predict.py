@@ -82,7 +82,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
     told the files of sequences that cannot be read; their answers are blank."""
     from unrolled.core.errors import UsageError
     from unrolled.core.types import Example, Place
-    from unrolled.data.readers import FORMATS
+    from unrolled.data.readers import example_extensions, extension
     from unrolled.datasets.example_source import from_files
     from unrolled.inference.lm_fusion import searching
     from unrolled.inference.open_model import trained_from_file
@@ -106,12 +106,14 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
     path: Path | None = args.file
     reads = INPUTS[find(file.task).input].reads
     named = reads in ("audio", "frames", "images")  # x is a file
-    ending = "" if path is None else Path(path.name.lower().removesuffix(".gz")).suffix
+    ending = "" if path is None else extension(path)
     config = model.config
     columns = config.data.columns if args.columns is None else args.columns
     # JSON lines of texts are lines, blank ones among them; where columns have other names they are a table.
     as_lines = ending == ".jsonl" and args.format == "jsonl" and columns is None and model.input.ids
-    whole = ending in FORMATS or (path is not None and path.is_dir() and (named or reads == "tune"))
+    whole = ending in example_extensions() or (
+        path is not None and path.is_dir() and (named or reads == "tune")
+    )
     if path is not None and whole and not as_lines:
         config = replace(config, data=replace(config.data, columns=columns, skip_bad=0))
         found = from_files([path], config, asked=False).examples()
@@ -126,7 +128,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
         return
     if reads != "text":
         what = {"numbers": "numbers", "tune": "MIDI files"}[reads]
-        raise UsageError(f"this model reads {what}", expected="a FILE: " + ", ".join(FORMATS))
+        raise UsageError(f"this model reads {what}", expected="a FILE: " + ", ".join(example_extensions()))
 
     def read() -> Iterator[tuple[Line, Example]]:
         for line in read_lines(path, args.format):

@@ -15,7 +15,7 @@ from unrolled.core.atomic_files import write_atomically
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Place
-from unrolled.data.readers import READERS
+from unrolled.data.readers import read_documents
 from unrolled.data.text.token_counter import Coverage
 from unrolled.datasets.fingerprint import fingerprint, is_prepared, key_of
 from unrolled.datasets.token_store import Store, open_store, write_store
@@ -54,7 +54,7 @@ def from_files(paths: Sequence[Path], documents: str) -> Source:
     """
 
     def read() -> Iterator[Document]:
-        return READERS["text"](paths, documents)
+        return read_documents(paths, documents)
 
     characters, ends = _size(read())
     return Source(read, fingerprint(paths), characters, ends)

@@ -7,6 +7,7 @@ import gzip
 import itertools
 import os
 import tracemalloc
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, UnrolledError, UsageError
-from unrolled.data.readers import READERS, text_files
+from unrolled.core.types import Document, Place
+from unrolled.data.readers import FORMATS, Format, read_documents, text_files
 from unrolled.data.readers.text_files import PIECE, read
 from unrolled.data.text import encoding as decoding
+from unrolled.datasets.text_dataset import from_files
 
 
 def put(path: Path, content: bytes | str) -> Path:
@@ -34,7 +37,6 @@ def test_three_ways_of_cutting(tmp_path):
     assert texts(file, "file") == [("one\n\n two \nthree\n \n\nfour", 1)]
     assert texts(file, "line") == [("one", 1), (" two ", 3), ("three", 4), ("four", 7)]
     assert texts(file, "blank") == [("one", 1), (" two \nthree", 3), ("four", 7)]
-    assert READERS["text"] is read
 
 
 ENCODINGS = {
@@ -221,3 +223,23 @@ def test_the_longest_line_that_is_let_through(tmp_path):
     put(file, "y\n" + "x" * (PIECE + 1) + "\n")
     with pytest.raises(DataError, match=":2: line too long"):
         texts(file, "line")
+
+
+def subtitles(paths: Sequence[Path], documents: str) -> Iterator[Document]:
+    """A reader that a user writes: each caption of a file is a document."""
+    for path in paths:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if line and "-->" not in line and not line.isdigit():
+                yield Document(line, Place(path, number))
+
+
+def test_a_new_reader_of_documents_is_found_by_its_extension_alone_and_in_folders(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "subtitles", Format((".srt",), documents=subtitles))
+    talk = put(tmp_path / "d" / "talk.srt", "1\n00:01 --> 00:02\nWhat is it?\n\n2\n00:03 --> 00:04\nA cat.\n")
+    plain = put(tmp_path / "d" / "plain.txt", "one line\n")
+    put(tmp_path / "d" / "data.bin", "not a text")
+    assert [d.text for d in read_documents([talk])] == ["What is it?", "A cat."]
+    assert [d.text for d in read_documents([tmp_path / "d"])] == ["one line\n", "What is it?", "A cat."]
+    assert [d.place.file for d in read_documents([plain, talk, plain])] == [plain, talk, talk, plain]
+    source = from_files([tmp_path / "d"], "file")  # the way of `train language`
+    assert source.ends == 3

@@ -14,7 +14,7 @@ from unrolled.analysis.check.findings import SIZES, Findings, in_quantiles, look
 from unrolled.core.config import Config
 from unrolled.core.errors import UnrolledError, UsageError
 from unrolled.core.types import Document, Place
-from unrolled.data.readers import READERS
+from unrolled.data.readers import read_documents
 from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import split
 from unrolled.data.text.vocabulary import Vocabulary
@@ -54,7 +54,7 @@ def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
     }
     with TokenCounter() as counter:
         try:
-            for tokens in _look(READERS["text"](paths, config.data.documents or "file"), seen, unit, lower):
+            for tokens in _look(read_documents(paths, config.data.documents or "file"), seen, unit, lower):
                 counter.add(tokens)
         except UsageError:
             raise

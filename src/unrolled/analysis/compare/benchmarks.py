@@ -22,7 +22,7 @@ from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.hashing import hashed
 from unrolled.core.types import Example
-from unrolled.data.readers import READERS
+from unrolled.data.readers import read_documents
 from unrolled.datasets import example_dataset, example_source, fingerprint, text_dataset
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import Ready
@@ -208,7 +208,7 @@ def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -
 
     @cache
     def text() -> count_models.Text:
-        return count_models.training_text(READERS["text"](learnt_from, "file"), lower=lower)
+        return count_models.training_text(read_documents(learnt_from, "file"), lower=lower)
 
     @cache
     def counts() -> count_models.Letters:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.types import Document
-from unrolled.data.readers import READERS
+from unrolled.data.readers import read_documents
 from unrolled.data.text.tokenize import split
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store, write_store
@@ -52,7 +52,7 @@ def read_text(paths: Sequence[Path], *, lower: bool) -> Text:
     lines: list[str] = []
     files: dict[str, tuple[int, int]] = {}
     pieces: list[Document] = []
-    for piece in READERS["text"](paths, "file"):
+    for piece in read_documents(paths, "file"):
         pieces.append(piece)
         if piece.last:
             whole = "".join(one.text for one in pieces).removesuffix("\n")
@@ -159,7 +159,7 @@ def model_costs(
 ) -> Costs:
     """What a model pays for each line of the files, its unknown tokens spelled. folder: for the encoded text."""
     encoded = encode(
-        READERS["text"](paths, reading.documents), reading.vocabulary, reading.unit, reading.lower
+        read_documents(paths, reading.documents), reading.vocabulary, reading.unit, reading.lower
     )
     store = write_store(folder, encoded, len(reading.vocabulary))
     bits, tokens, unknown = (np.zeros(len(scored.lines)) for _ in range(3))

@@ -18,6 +18,7 @@ from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Document, Place
 from unrolled.data.text.encoding import PACKED, Foreign, blocks, find_encoding, opened
 
+EXTENSIONS = (".txt",)
 PIECE = 1 << 20  # characters of a piece of a long document, and of the longest line where lines matter
 
 _FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
@@ -51,7 +52,7 @@ def read(paths: Sequence[Path], documents: str = "file") -> Iterator[Document]:
         expected, hint = " or ".join(_DOCUMENTS), suggest(documents, _DOCUMENTS)
         raise UsageError(f"unknown way of cutting documents {documents!r}", expected=expected, hint=hint)
     found = False
-    for path in _expand(paths):
+    for path in expand(paths):
         for document in _DOCUMENTS[documents](path, _blocks(path)):
             found = found or bool(document.text.strip())
             yield document
@@ -60,12 +61,15 @@ def read(paths: Sequence[Path], documents: str = "file") -> Iterator[Document]:
         raise DataError("no examples: only white space", file=file, expected="text")
 
 
-def _expand(paths: Sequence[Path]) -> list[Path]:
-    """Files in order, folders replaced by what is in them."""
+def expand(paths: Sequence[Path], extensions: tuple[str, ...] = EXTENSIONS) -> list[Path]:
+    """Files in order; each folder is replaced by its files with these extensions (`.gz` may follow).
+
+    A folder without such files is replaced by all its files that look like text. Raises as `read`.
+    """
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            files += _folder(path)
+            files += _folder(path, extensions)
         elif not path.exists():
             beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
             raise UsageError("no such file or folder", file=path, hint=suggest(path.name, beside))
@@ -79,7 +83,7 @@ def _expand(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _folder(folder: Path) -> list[Path]:
+def _folder(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
     names = (Path(root) / name for root, _, names in os.walk(folder, onerror=_refuse) for name in names)
     visible = sorted(
         path
@@ -88,10 +92,14 @@ def _folder(folder: Path) -> list[Path]:
         and path.is_file()
         and path.stat().st_size
     )
-    texts = [path for path in visible if path.name.lower().endswith((".txt", ".txt.gz"))]
+    texts = [path for path in visible if path.name.lower().removesuffix(".gz").endswith(extensions)]
     texts = texts or [path for path in visible if _looks_like_text(path)]
     if not texts:
-        raise DataError("no text files in this folder", file=folder, expected="*.txt")
+        raise DataError(
+            "no text files in this folder",
+            file=folder,
+            expected=" or ".join(f"*{ending}" for ending in extensions),
+        )
     return texts
 
 
