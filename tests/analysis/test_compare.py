@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from support.small_models import refused
 from support.small_models import run as run_here
 from support.training_runs import marks, run, start, write_text
+from unrolled.analysis.baselines import bag_of_words, forecast, majority
 from unrolled.analysis.compare import (
     benchmarks,
     count_models,
@@ -518,11 +519,11 @@ def windows(series: np.ndarray, history: int, horizon: int) -> list[Example]:
 def test_the_season_is_repeated_over_the_horizon():
     series = np.stack([np.sin(np.arange(120) * math.tau / 8), np.arange(120) % 8], axis=1)
     examples = windows(series, 32, 11)
-    found = run_baselines.seasonal(examples[:60], examples[60:], horizon=11)
+    found = forecast.seasonal_windows(examples[:60], examples[60:], horizon=11)
     assert (found.name, found.note) == ("seasonal naive", "period 8")
     np.testing.assert_allclose(found.predictions, [example.y for example in examples[60:]], atol=1e-9)
     walk = windows(np.cumsum(np.random.default_rng(0).normal(size=(90, 1)), axis=0), 16, 2)
-    last = run_baselines.seasonal(walk[:40], walk[40:], horizon=2)
+    last = forecast.seasonal_windows(walk[:40], walk[40:], horizon=2)
     assert last.name == "the last value"
     assert all(np.array_equal(a, [e.x[-1, 0]] * 2) for a, e in zip(last.predictions, walk[40:], strict=True))
 
@@ -534,10 +535,10 @@ def test_other_tasks_have_baselines_too():
         for n in range(30)
     ]
     series = [Example(np.zeros((n + 1, 2)), ("up",) * n + ("down",), place) for n in range(5)]
-    step = run_baselines.majority_step(series, series[:2])
+    step = majority.majority_step(series, series[:2])
     assert step.predictions == (("up",), ("up", "up"))
     pytest.importorskip("sklearn")
-    found = run_baselines.words_ridge(texts, texts[:4])
+    found = bag_of_words.words_ridge(texts, texts[:4])
     np.testing.assert_allclose(found.predictions, [[0, 0], [1, 5], [1, 5], [0, 0]], atol=0.3)
     assert set(run_baselines.of_examples("tokens:number", None, lambda: iter(texts), texts)) == {
         "mean_number",

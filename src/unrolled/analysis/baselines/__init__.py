@@ -16,7 +16,7 @@ from unrolled.analysis.baselines import (
     mlp,
     tags,
 )
-from unrolled.analysis.baselines.example_arrays import Baseline
+from unrolled.analysis.baselines.fitting import Baseline
 from unrolled.core.types import Example
 
 Run = Callable[[Sequence[Example], Sequence[Example], int], Baseline]
@@ -33,6 +33,8 @@ BASELINES: dict[str, tuple[Run, ...]] = {
     "tokens:tags": (majority.majority_tag, tags.word_tag, tags.crf),
     "numbers:label": (majority.majority_class, mlp.connected_label, dtw.nearest),
     "audio:label": (majority.majority_class,),
+    "tokens:number": (majority.mean_number, bag_of_words.words_ridge),
+    "numbers:tags": (majority.majority_step,),
     "numbers:number": (
         majority.mean_number,
         forecast.ridge_last,

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.analysis.baselines.example_arrays import (
+from unrolled.analysis.baselines.example_arrays import labels, reals, texts
+from unrolled.analysis.baselines.fitting import (
+    RIDGES,
     Baseline,
     agreement,
     folds,
-    labels,
     module,
     pick,
-    texts,
+    scaling,
     unhurried,
 )
 from unrolled.core.errors import DataError
@@ -156,3 +157,25 @@ def _nb_machine(x: Any, inside: Any, strength: float) -> tuple[Any, float]:
     weights = model.coef_[0]
     mixed = (1 - NB_MIX) * np.abs(weights).mean() + NB_MIX * weights
     return mixed * ratio, float(model.intercept_[0])
+
+
+def words_ridge(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """Ridge regression on TF-IDF weights of words and pairs of words. Raises MissingExtra, DataError."""
+    start = perf_counter()
+    extraction = module("sklearn.feature_extraction.text", "scikit-learn")
+    linear = module("sklearn.linear_model", "scikit-learn")
+    counter = extraction.TfidfVectorizer(ngram_range=(1, 2), token_pattern=WORD, sublinear_tf=True)
+    x, targets = counter.fit_transform(texts(train)), reals(train)
+    mean, deviation = scaling(targets)
+    y = (targets - mean) / deviation
+
+    def score(strength: float, split: tuple[Integers, Integers]) -> float:
+        fit, check = split
+        answers = linear.Ridge(alpha=strength).fit(x[fit], y[fit]).predict(x[check])
+        return -float(np.square(answers.reshape(len(check), -1) - y[check]).mean())
+
+    strength = pick(RIDGES, folds(len(y), seed), score)
+    answers = linear.Ridge(alpha=strength).fit(x, y).predict(counter.transform(texts(test)))
+    note = f"strength {strength:g}, {x.shape[1]:,} features"
+    rows = np.asarray(answers, dtype=np.float64).reshape(len(test), -1) * deviation + mean
+    return Baseline("TF-IDF words 1-2, ridge", tuple(rows), perf_counter() - start, note)

@@ -14,7 +14,8 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.analysis.baselines.example_arrays import Baseline, labels, scaling, series
+from unrolled.analysis.baselines.example_arrays import labels, series
+from unrolled.analysis.baselines.fitting import Baseline, scaling
 from unrolled.core.types import Example, Floats, Integers
 
 BLOCK = 1 << 21  # costs in memory at once, 16 MiB

@@ -1,45 +1,13 @@
-"""What the baselines share: their result, what they take from examples, and how they pick an option."""
+"""What baselines read from examples: texts, tokens, series, labels, tags and numbers, each checked."""
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from unrolled.core.errors import DataError, need
-from unrolled.core.types import Example, Floats, Integers
-
-Answers = tuple[str, ...] | tuple[tuple[str, ...], ...] | tuple[Floats, ...]
-Fold = tuple[Integers, Integers]  # indices to fit on, indices to check on
-Choice = TypeVar("Choice")
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What a baseline answers for the test part.
-
-    name: for people.  predictions: an answer an example, in order and in the form of the target: a class, the tags
-    of the tokens, or numbers ([n_y] for `number`, [T_x, n_x] for `next`).  seconds: training, picking of options and
-    prediction together.  note: what was picked or left out.
-    """
-
-    name: str
-    predictions: Answers
-    seconds: float
-    note: str = ""
-
-
-def module(name: str, package: str) -> Any:
-    """A module of a package that is installed apart; raises MissingExtra without it."""
-    with need("compare", package):
-        return import_module(name)
+from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Floats
 
 
 def texts(examples: Sequence[Example]) -> list[str]:
@@ -119,70 +87,3 @@ def _some(examples: Sequence[Example]) -> Sequence[Example]:
 
 def _wrong(example: Example, what: str, expected: str) -> DataError:
     return DataError(what, file=example.place.file, line=example.place.line, expected=expected)
-
-
-def most_frequent(found: Iterable[str]) -> str:
-    """The most frequent string, the first in alphabetical order of equals; raises ValueError of none."""
-    counts = Counter(found)
-    return min(counts, key=lambda name: (-counts[name], name))
-
-
-def folds(count: int, seed: int, many: int = 2_000) -> list[Fold]:
-    """Inner splits of `count` training items: five folds, from `many` items up only the first, none below ten."""
-    order = np.random.default_rng(seed).permutation(count)
-    if count < 10:
-        return []
-    parts = np.array_split(order, 5)
-    return [(np.concatenate(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(1 if count >= many else 5)]
-
-
-def pick(options: Sequence[Choice], splits: Sequence[Fold], score: Callable[[Choice, Fold], float]) -> Choice:
-    """The option with the highest mean score over the splits, the first of equals; the middle one without splits."""
-    if not splits:
-        return options[len(options) // 2]
-    means = [float(np.mean([score(option, split) for split in splits])) for option in options]
-    return options[int(np.argmax(means))]
-
-
-def agreement(answers: Sequence[str], truth: Sequence[str]) -> float:
-    """The share of answers that are right."""
-    return float(np.mean([a == b for a, b in zip(answers, truth, strict=True)]))
-
-
-def scaling(x: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation [n] of the rows of x [rows, n]; 1 where a column is constant."""
-    mean, deviation = x.mean(axis=0), x.std(axis=0)
-    constant = deviation <= 1e-12 * np.maximum(1.0, np.abs(mean))
-    return mean, np.where(constant, 1.0, deviation)
-
-
-RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
-
-
-def ridge(x: Floats, y: Floats, strength: float) -> Callable[[Floats], Floats]:
-    """Least squares of y [rows, n_y] on standardised x [rows, n], plus `strength` times the squared weights."""
-    (mean, deviation), level = scaling(x), y.mean(axis=0)
-    z = (x - mean) / deviation
-    gram = z.T @ z + strength * np.eye(z.shape[1])
-    weights: NDArray[np.float64] = np.linalg.solve(gram, z.T @ (y - level))
-    return lambda new: ((new - mean) / deviation) @ weights + level
-
-
-def picked_ridge(x: Floats, y: Floats, splits: Sequence[Fold]) -> tuple[Callable[[Floats], Floats], float]:
-    """A ridge regression and its strength, picked on the splits by the squared error."""
-
-    def score(strength: float, split: Fold) -> float:
-        fit, check = split
-        return -float(np.square(ridge(x[fit], y[fit], strength)(x[check]) - y[check]).mean())
-
-    strength = pick(RIDGES, splits, score)
-    return ridge(x, y, strength), strength
-
-
-@contextmanager
-def unhurried() -> Iterator[None]:
-    """Silence scikit-learn's note that a fit stopped before it converged: a baseline need not be polished."""
-    exceptions = module("sklearn.exceptions", "scikit-learn")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        yield

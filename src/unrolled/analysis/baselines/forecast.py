@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from unrolled.analysis.baselines.example_arrays import (
+from unrolled.analysis.baselines.example_arrays import reals, series
+from unrolled.analysis.baselines.fitting import (
     Baseline,
     Fold,
     folds,
     picked_ridge,
-    reals,
     scaling,
-    series,
 )
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Example, Floats
@@ -125,3 +125,26 @@ def _windows(x: Floats, last: int, mean: Floats) -> Floats:
     padded = np.concatenate([np.repeat(mean[None], last, axis=0), x])
     windows = np.lib.stride_tricks.sliding_window_view(padded, last, axis=0)  # [T_x + 1, n_x, last]
     return windows.reshape(len(windows), -1)
+
+
+SEEN = 2_000  # training windows in which a season is looked for, evenly spaced
+
+
+def seasonal_windows(
+    train: Sequence[Example], test: Sequence[Example], seed: int = 0, horizon: int = 1
+) -> Baseline:
+    """The next `horizon` steps are what they were a period before; without a period the last step again.
+
+    x: windows of a series [T_x, n_x]; the answers are flat, [horizon * n_x]. Raises DataError.
+    """
+    start = perf_counter()
+    known = series(train)
+    lag = find_period(known[:: max(1, len(known) // SEEN)])
+    answers = tuple(_repeated(x, lag, horizon) for x in series([*train[:1], *test])[1:])
+    name = "the last value" if lag == 1 else "seasonal naive"
+    return Baseline(name, answers, perf_counter() - start, f"period {lag}")
+
+
+def _repeated(x: Any, lag: int, horizon: int) -> Any:
+    season = x[-min(lag, len(x)) :]
+    return season[np.arange(horizon) % len(season)].reshape(-1)

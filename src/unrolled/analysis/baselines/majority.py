@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from unrolled.analysis.baselines.example_arrays import (
-    Baseline,
-    labels,
-    most_frequent,
-    reals,
-    tagged,
-    tokens,
-)
+from unrolled.analysis.baselines.example_arrays import labels, reals, tagged, tokens
+from unrolled.analysis.baselines.fitting import Baseline, most_frequent
 from unrolled.core.types import Example
 
 
@@ -36,3 +30,11 @@ def mean_number(train: Sequence[Example], test: Sequence[Example], seed: int = 0
     start = perf_counter()
     mean = reals(train).mean(axis=0)
     return Baseline("mean", (mean,) * len(test), perf_counter() - start)
+
+
+def majority_step(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """The most frequent tag of all for every step of a series."""
+    start = perf_counter()
+    answer = most_frequent(tag for tags in tagged(train) for tag in tags)
+    predictions = tuple((answer,) * len(example.x) for example in test)
+    return Baseline("most frequent tag", predictions, perf_counter() - start, answer)

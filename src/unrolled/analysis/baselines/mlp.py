@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.analysis.baselines.example_arrays import (
+from unrolled.analysis.baselines.example_arrays import labels, reals, series
+from unrolled.analysis.baselines.fitting import (
     Baseline,
     agreement,
     folds,
-    labels,
     module,
     pick,
     picked_ridge,
-    reals,
     scaling,
-    series,
     unhurried,
 )
 from unrolled.core.types import Example, Floats, Integers

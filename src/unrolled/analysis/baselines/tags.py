@@ -8,16 +8,8 @@ from time import perf_counter
 
 import numpy as np
 
-from unrolled.analysis.baselines.example_arrays import (
-    Baseline,
-    agreement,
-    folds,
-    module,
-    most_frequent,
-    pick,
-    tagged,
-    tokens,
-)
+from unrolled.analysis.baselines.example_arrays import tagged, tokens
+from unrolled.analysis.baselines.fitting import Baseline, agreement, folds, module, most_frequent, pick
 from unrolled.core.types import Example, Integers
 
 C2 = (1.0, 0.3, 0.1, 0.03)  # strength of the squared penalty

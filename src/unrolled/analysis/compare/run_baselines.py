@@ -10,32 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from unrolled.analysis.baselines import BASELINES, Baseline, Run
-from unrolled.analysis.baselines.bag_of_words import WORD
-from unrolled.analysis.baselines.example_arrays import (
-    RIDGES,
-    folds,
-    module,
-    most_frequent,
-    pick,
-    reals,
-    scaling,
-    series,
-    tagged,
-    texts,
-)
-from unrolled.analysis.baselines.forecast import find_period
-from unrolled.analysis.baselines.majority import mean_number
+from unrolled.analysis.baselines import BASELINES, Run
+from unrolled.analysis.baselines.forecast import seasonal_windows
 from unrolled.core.atomic_files import write_atomically
 from unrolled.core.errors import MissingExtra, UnrolledError
-from unrolled.core.types import Example, Integers
-
-SEEN = 2_000  # training windows in which a season is looked for, evenly spaced
+from unrolled.core.types import Example
 
 
 @dataclass(frozen=True)
@@ -58,10 +41,9 @@ def of_examples(
 
     train: the training part, read when the first of them runs, and then held in memory.
     """
-    found = (*BASELINES.get(kinds, ()), *OTHERS.get(kinds, ()))
-    runs: dict[str, Run] = {run.__name__: run for run in found}
+    runs: dict[str, Run] = {run.__name__: run for run in BASELINES.get(kinds, ())}
     if horizon:
-        runs["seasonal"] = partial(seasonal, horizon=horizon)
+        runs["seasonal"] = partial(seasonal_windows, horizon=horizon)
     once = cache(lambda: tuple(train()))
     return {name: partial(_run, run, once, scored) for name, run in runs.items()}
 
@@ -120,58 +102,3 @@ def _read(file: Path, key: Mapping[str, Any]) -> dict[str, Any]:
         return content["rivals"] if content["key"] == json.loads(json.dumps(dict(key))) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-def seasonal(train: Sequence[Example], test: Sequence[Example], seed: int = 0, horizon: int = 1) -> Baseline:
-    """The next `horizon` steps are what they were a period before; without a period the last step again.
-
-    x: windows of a series [T_x, n_x]; the answers are flat, [horizon * n_x]. Raises DataError.
-    """
-    start = perf_counter()
-    known = series(train)
-    lag = find_period(known[:: max(1, len(known) // SEEN)])
-    answers = tuple(_repeated(x, lag, horizon) for x in series([*train[:1], *test])[1:])
-    name = "the last value" if lag == 1 else "seasonal naive"
-    return Baseline(name, answers, perf_counter() - start, f"period {lag}")
-
-
-def _repeated(x: Any, lag: int, horizon: int) -> Any:
-    season = x[-min(lag, len(x)) :]
-    return season[np.arange(horizon) % len(season)].reshape(-1)
-
-
-def majority_step(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """The most frequent tag of all for every step of a series."""
-    start = perf_counter()
-    answer = most_frequent(tag for tags in tagged(train) for tag in tags)
-    predictions = tuple((answer,) * len(example.x) for example in test)
-    return Baseline("most frequent tag", predictions, perf_counter() - start, answer)
-
-
-def words_ridge(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """Ridge regression on TF-IDF weights of words and pairs of words. Raises MissingExtra, DataError."""
-    start = perf_counter()
-    extraction = module("sklearn.feature_extraction.text", "scikit-learn")
-    linear = module("sklearn.linear_model", "scikit-learn")
-    counter = extraction.TfidfVectorizer(ngram_range=(1, 2), token_pattern=WORD, sublinear_tf=True)
-    x, targets = counter.fit_transform(texts(train)), reals(train)
-    mean, deviation = scaling(targets)
-    y = (targets - mean) / deviation
-
-    def score(strength: float, split: tuple[Integers, Integers]) -> float:
-        fit, check = split
-        answers = linear.Ridge(alpha=strength).fit(x[fit], y[fit]).predict(x[check])
-        return -float(np.square(answers.reshape(len(check), -1) - y[check]).mean())
-
-    strength = pick(RIDGES, folds(len(y), seed), score)
-    answers = linear.Ridge(alpha=strength).fit(x, y).predict(counter.transform(texts(test)))
-    note = f"strength {strength:g}, {x.shape[1]:,} features"
-    rows = np.asarray(answers, dtype=np.float64).reshape(len(test), -1) * deviation + mean
-    return Baseline("TF-IDF words 1-2, ridge", tuple(rows), perf_counter() - start, note)
-
-
-# What the shelf has no baselines for.
-OTHERS: Mapping[str, tuple[Run, ...]] = {
-    "tokens:number": (mean_number, words_ridge),
-    "numbers:tags": (majority_step,),
-}
