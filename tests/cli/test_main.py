@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support.paths import PACKAGE
 from support.small_models import refused, run, small
 from unrolled.cli import VERBS, parser_of
 
@@ -215,3 +218,19 @@ def test_a_file_size_limit_keeps_the_old_answers(tmp_path: Path):
     done = subprocess.run(["sh", "-c", limited, "sh", *map(str, command)], capture_output=True, text=True)
     assert done.returncode == 3 and "what was there before is intact" in done.stderr.splitlines()[-1]
     assert path.read_text() == "old\n" and [*tmp_path.iterdir()] == [path]
+
+
+def test_evaluate_help_lists_the_figures_of_every_output():
+    # Every key of the dicts that `figures` (and the score of texts) returns.
+    keys = set[str]()
+    for path in [*(PACKAGE / "tasks/outputs").glob("*.py"), PACKAGE / "tasks/metrics/bleu.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name in ("figures", "score"):
+                for part in ast.walk(node):
+                    names = part.keys if isinstance(part, ast.Dict) else [getattr(part, "slice", None)]
+                    keys |= {
+                        n.value for n in names if isinstance(n, ast.Constant) and isinstance(n.value, str)
+                    }
+    assert len(keys) > 30
+    text = run("evaluate", "--help").out
+    assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()

@@ -67,7 +67,7 @@ def test_a_rating_answers_with_the_middle_which_is_least_far_off():
     output = learn("label", "1", "2", "3", model=ModelConfig(ordinal=True))
     assert output.answer(logs([0.4, 0.15, 0.45]), [], 3, {}).text == "2"
     y = [np.array(0), np.array(2)]
-    metrics = output.metrics(y, [logs([0.8, 0.1, 0.1]), logs([0.4, 0.15, 0.45])], {})
+    metrics = output.figures(y, [logs([0.8, 0.1, 0.1]), logs([0.4, 0.15, 0.45])], {})
     assert metrics["accuracy"] == 0.5 and metrics["mae"] == 0.5
     assert metrics["loss"] == pytest.approx(-(math.log(0.8) + math.log(0.45)) / 2)
 
@@ -80,7 +80,7 @@ def test_a_temperature_makes_sure_answers_as_sure_as_they_may_be():
     settled = output.settle(y, answers, {})
     share = settled.answer(answers[0], [], 2, {}).record["probability"]
     assert share == pytest.approx(float(np.mean(y)), abs=0.01)
-    assert settled.metrics(y, answers, {})["loss"] < output.metrics(y, answers, {})["loss"]
+    assert settled.figures(y, answers, {})["loss"] < output.figures(y, answers, {})["loss"]
     assert settled.answer(answers[0], [], 2, {}).text == output.answer(answers[0], [], 2, {}).text
 
 
@@ -100,7 +100,7 @@ def test_numbers_come_back_in_their_own_units_with_an_interval():
     assert record["value"] == pytest.approx(20 + deviation)
     low, high = record["interval"]
     assert high - low == pytest.approx(2 * 1.645, rel=0.15)  # nine in ten of a normal distribution
-    metrics = settled.metrics(y, answers, {})
+    metrics = settled.figures(y, answers, {})
     assert metrics["coverage"] == pytest.approx(0.9, abs=0.02)
 
 
@@ -136,14 +136,14 @@ def test_tags_are_known_by_their_scheme_and_spans_come_out():
     assert answer.text == "B-PER I-PER O"
     assert answer.record["spans"] == [{"type": "PER", "start": 0, "end": 2, "text": "Ada Byron"}]
     y = [output.encode(("B-PER", "I-PER", "O"), 3), output.encode(("B-PER", "I-PER", "I-PER"), 3)]
-    metrics = output.metrics(y, [np.log(rows)] * 2, {})
+    metrics = output.figures(y, [np.log(rows)] * 2, {})
     assert metrics["accuracy"] == pytest.approx(5 / 6) and metrics["span_f1"] == 0.5
 
 
 def test_a_tag_that_training_did_not_know_asks_nothing_and_counts_as_wrong():
     output = learn("tags", *BIO, model=ModelConfig(crf=False))
     assert output.encode(("B-LOC",), 1).tolist() == [-1]
-    metrics = output.metrics([np.array([-1])], [logs([0.2, 0.3, 0.5])], {})
+    metrics = output.figures([np.array([-1])], [logs([0.2, 0.3, 0.5])], {})
     assert metrics["accuracy"] == 0 and metrics["span_recall"] == 0
 
 

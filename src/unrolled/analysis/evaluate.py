@@ -96,7 +96,7 @@ def evaluate(what: Measurement) -> dict[str, float]:
             with need("train", "torch"):
                 from unrolled.training.dynamic_evaluation import tally_dynamically
             found = tally_dynamically(model.spec, model.file.tensors, store, what.dynamic_lr)
-        return found.metrics(store.characters)
+        return found.figures(store.characters)
 
 
 def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:

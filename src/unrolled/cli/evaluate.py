@@ -10,23 +10,36 @@ from unrolled.cli.line_io import add_search_arguments
 from unrolled.cli.task_options import add_engine
 
 DYNAMIC_LR = 0.002
+# A test compares these names with the `figures` of every output kind.
+FIGURES = """\
+the figures of each task:
+  language       loss (nats per token, each end counted), perplexity, accuracy, nats_per_character,
+                 bits_per_character, unknown (fraction of <UNK>), tokens, characters
+  label          loss (nats), accuracy, macro_f1, calibration_error; of ordered classes also mae, kappa
+  tags           loss (nats per step), accuracy; of spans also span_precision, span_recall, span_f1,
+                 span_f1_by_type
+  number         loss, mae, rmse, r2, coverage (of the 90% interval)
+  numbers:next   loss, mae, rmse, r2, mae_last (of repeating the last value), surprise (nats per step),
+                 anomalies
+  sequence       loss (nats per token), perplexity, exact, token_error_rate, cer; with sacrebleu also
+                 bleu, chrf, bleu_signature, chrf_signature
+  transcripts    loss (nats per character), wer, cer, exact, greedy_wer (without a search)
+  notes:next     loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, notes
+  rolls:next     loss (nats per step), by_piece, without_first, by_piece_without_first, frame_accuracy
+  all but language: also sequences, steps, skipped (bad rows); of texts also unknown (fraction of <UNK>)
+
+"""
+NOTES = """\
+The state is carried through each document as in training. --lanes N reads a long document in N parts
+side by side, each after 256 tokens of context: faster, and nearly the same result. --dynamic goes on
+training on each part of a text after it was scored (Krause et al. 2017, arXiv 1709.07432v2); it needs
+torch."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The contract of the verb."""
     parser.usage = f"{parser.prog} MODEL DATA... [options]"
-    parser.epilog = (
-        "Labels: loss (nats), accuracy, macro_f1, calibration_error; ordered ones mae and kappa too. Numbers: loss,\n"
-        "mae, rmse, r2, coverage (of the interval of 90%). Tags: loss, accuracy; span_precision, span_recall and\n"
-        "span_f1 where tags mark spans. Texts: loss (nats a token), perplexity, exact (share), token_error_rate, cer,\n"
-        "and with sacrebleu bleu and chrf with their signatures. Language models: loss (nats a token, each end\n"
-        "counted), perplexity, accuracy, nats_per_character, bits_per_character, unknown (share of <UNK>), tokens,\n"
-        "characters.\n"
-        "State is carried through each document as the model was trained; --lanes N reads a long document in N\n"
-        "lanes side by side, each warmed up by 256 tokens before it: quicker, and very nearly the same.\n"
-        "--dynamic goes on learning from each stretch of text after it was scored (Krause et al. 2017,\n"
-        "arXiv 1709.07432v2); needs torch."
-    )
+    parser.epilog = FIGURES + NOTES
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files or folders")
     parser.add_argument(

@@ -123,7 +123,7 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
             else [one.y for one in data.examples()]
         )
         steps = int(part.lengths.sum())
-        metrics = model.output.metrics(y, found, model.file.tensors)
+        metrics = model.output.figures(y, found, model.file.tensors)
         words = find(model.file.task).input == "tokens"
         unknown = _unknown_share(part.x, steps) if words else {}
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}

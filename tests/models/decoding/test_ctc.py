@@ -280,10 +280,10 @@ def test_metrics_count_words_and_characters():
     kind = Transcript((" ", "a", "b"))
     sure = np.full((3, 4), -20.0)
     sure[[0, 1, 2], [2, 1, 3]] = 0.0  # says "a b"
-    found = kind.metrics([np.array([2, 1, 2]), np.array([2, 1, 3])], [sure, sure], {})
+    found = kind.figures([np.array([2, 1, 2]), np.array([2, 1, 3])], [sure, sure], {})
     assert found["wer"] == 0.25 and found["cer"] == pytest.approx(1 / 6)
     assert found["exact"] == 0.5 and found["greedy_wer"] == 0.25
-    unknown = kind.metrics([np.array([2, 1, -1])], [sure], {})
+    unknown = kind.figures([np.array([2, 1, -1])], [sure], {})
     assert unknown["wer"] == 0.5 and unknown["loss"] == 0.0
 
 

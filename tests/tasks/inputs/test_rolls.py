@@ -120,7 +120,7 @@ def test_the_loss_of_bits_is_that_of_each_by_hand():
 def test_averages_are_told_both_ways():
     y = [np.zeros((4, 88), np.float32), np.zeros((2, 88), np.float32)]
     odds = [np.full((4, 88), -3.0), np.full((2, 88), -1.0)]
-    found = NextRolls(ROLL).metrics(y, odds, {})
+    found = NextRolls(ROLL).figures(y, odds, {})
     low, high = 88 * np.log1p(np.exp(-3.0)), 88 * np.log1p(np.exp(-1.0))
     assert found["loss"] == pytest.approx((4 * low + 2 * high) / 6)
     assert found["by_piece"] == pytest.approx((low + high) / 2)

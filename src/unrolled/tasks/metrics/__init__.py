@@ -1,1 +1,1 @@
-"""Metrics: one file a kind of answer. Plain numbers and arrays in, plain numbers out."""
+"""Formulas of metrics: one file for each kind of answer. Each output's `figures` method chooses which are printed."""

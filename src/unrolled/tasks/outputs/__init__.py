@@ -70,9 +70,11 @@ class Output(Protocol):
         """The answer to a blank line."""
         ...
 
-    def metrics(self, y: Sequence[Any], answers: Sequence[Any], weights: Weights) -> dict[str, Any]:
-        """All a person may ask for, over a whole part; y as it was encoded, where it is a sequence of its own as people
-        wrote it."""
+    def figures(self, y: Sequence[Any], answers: Sequence[Any], weights: Weights) -> dict[str, Any]:
+        """What `evaluate` prints about this output, over a whole part of the data; the formulas are in tasks/metrics.
+
+        y: targets as they were encoded; as text if a target is a sequence of its own.
+        """
         ...
 
     def describe(self) -> str:
@@ -89,7 +91,7 @@ class OutputKind:
     """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file.
 
     of_all: whether it is learnt of the part held out too: which names there are, and no more.  brief: from y and the
-    answer to a sequence what `settle` and `metrics` need of it, where that is less than all.
+    answer to a sequence what `settle` and `figures` need of it, where that is less than all.
     """
 
     target: Literal["label", "number", "tags", "next", "text"]

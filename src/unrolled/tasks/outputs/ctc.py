@@ -138,7 +138,7 @@ class Transcript:
         """The answer to nothing."""
         return Answer("", {"text": "", "confidence": 1.0, "words": [], "nbest": []})
 
-    def metrics(
+    def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss (nats a piece, of texts whose pieces are all known), wer, cer, exact (share of texts without an

@@ -97,7 +97,7 @@ class Label:
         """The answer to a blank line."""
         return Answer("", {"label": None, "probability": None, "probabilities": {}})
 
-    def metrics(
+    def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss (nats), accuracy, macro_f1 and calibration_error; of ordered classes mae (in classes) and kappa."""

@@ -91,7 +91,7 @@ class NextNotes:
         """There is no blank tune."""
         return Answer("", {})
 
-    def metrics(
+    def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss (nats an event), perplexity, accuracy, nats_per_note and nats_per_step of the grid; answers: `brief`."""
@@ -124,7 +124,7 @@ class NextNotes:
 
 
 def brief(y: NDArray[Any], answer: Floats) -> Floats:
-    """What `metrics` needs of the answer to one tune [T, n_y]: [T, 2] the log-probability of what came, and whether it
+    """What `figures` needs of the answer to one tune [T, n_y]: [T, 2] the log-probability of what came, and whether it
     was held most probable. The whole would fill the memory."""
     asked = np.maximum(y, 0)
     told = np.take_along_axis(answer, asked[:, None], axis=1)[:, 0]

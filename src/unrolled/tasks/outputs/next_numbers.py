@@ -121,7 +121,7 @@ class NextNumbers:
         """The answer to a series without steps."""
         return Answer("", {"surprise": [], "highest": None, "step": None, "next": None})
 
-    def metrics(
+    def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss (half the squared error, standardised), mae, rmse and r2 of the next step, mae_last (that of saying the

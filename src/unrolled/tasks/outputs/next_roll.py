@@ -58,7 +58,7 @@ class NextRolls:
             "-\t-\t-\t-", {"log_probability": None, "nats_per_step": None, "step": None, "surprise": []}
         )
 
-    def metrics(
+    def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss: nats a step over all steps; by_piece: the mean over pieces of each one's own; both without first steps,

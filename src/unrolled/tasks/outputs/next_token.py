@@ -102,8 +102,8 @@ class Tally:
     right: int | None = 0  # None where the guesses were not looked at
     unknown: int = 0
 
-    def metrics(self, characters: int) -> dict[str, float]:
-        """The metrics of the task, all a person may ask for; `characters` of the text with one for each end."""
+    def figures(self, characters: int) -> dict[str, float]:
+        """What `evaluate` prints about a language model; characters: of the text, with one for each end."""
         mean = self.nats / max(1, self.tokens)
         a_character = self.nats / max(1, characters)
         guessed = {} if self.right is None else {"accuracy": self.right / max(1, self.tokens)}

@@ -80,7 +80,7 @@ class Number:
         """The answer to a blank line."""
         return Answer("", {"value": None})
 
-    def metrics(
+    def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss (half the squared error, standardised), mae, rmse, r2; coverage of the interval, where there is one."""

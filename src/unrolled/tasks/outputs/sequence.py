@@ -187,7 +187,7 @@ class Sequences:
         """The answer to a blank line."""
         return Answer("", {"text": ""})
 
-    def metrics(
+    def figures(
         self, y: Sequence[Any], answers: Sequence[Found], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss (nats a token), perplexity, exact (share of texts), token_error_rate, cer, and what `metrics.bleu` has;

@@ -118,7 +118,7 @@ class Tags:
         """The answer to a blank line."""
         return Answer("", {"tokens": [], "tags": [], "probabilities": []})
 
-    def metrics(
+    def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss (nats a step), accuracy; where tags mark spans, span_precision, span_recall and span_f1, by type too.
