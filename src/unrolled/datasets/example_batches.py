@@ -1,4 +1,4 @@
-"""Batches of whole sequences, of like lengths together so that little is padding.
+"""Batches of whole labelled sequences, grouped by length so that little is padding.
 
 The order is a pure function of (seed, epoch): sequences are shuffled, a hundred batches' worth at a time is sorted by
 length and cut into batches, and the batches are shuffled again.
@@ -16,6 +16,7 @@ from unrolled.core.hashing import hashed, permuted
 from unrolled.core.types import IGNORE_INDEX, ZERO_INPUT_ID, Batch, Pair, Targets, Vary
 from unrolled.data.text.rare_to_unk import replace_rare
 from unrolled.datasets.example_store import Examples
+from unrolled.datasets.padding import pad
 
 _ORDER, _BATCHES, _RARE, _VARIED = 11, 12, 13, 14  # keys of chance, apart from those of `batching`
 TOGETHER = 100  # batches sorted by length at once
@@ -97,14 +98,11 @@ def assemble(
     if varied is not None:
         pairs = [varied(x, y, number) for (x, y), number in zip(pairs, rows.tolist(), strict=True)]
     lengths = np.array([len(x) for x, _ in pairs], dtype=np.int64)
-    steps = max(1, int(lengths.max()))
     first_x = pairs[0][0]
     ids = np.issubdtype(first_x.dtype, np.signedinteger)
     kind = np.int64 if ids else np.uint8 if first_x.dtype == np.uint8 else np.float32  # pictures stay bytes
-    x = np.full((len(rows), steps, *first_x.shape[1:]), ZERO_INPUT_ID if ids else 0, dtype=kind)
-    for number, (own, _) in enumerate(pairs):
-        x[number, : len(own)] = own
-    y = _targets([y for _, y in pairs], examples.targets, steps)
+    x = pad([x for x, _ in pairs], ZERO_INPUT_ID if ids else 0, dtype=kind)
+    y = _targets([y for _, y in pairs], examples.targets, x.shape[1])
     return Batch(x=x, y=y, lengths=lengths, carry=np.zeros(len(rows), dtype=np.bool_), places=rows)
 
 
@@ -112,15 +110,6 @@ def _targets(own: list[NDArray[Any]], targets: Targets, steps: int) -> NDArray[A
     """[rows, ...], a y a row; or [rows, T, ...], T the steps or the longest y, padded with what asks nothing."""
     if targets == "one":
         return np.stack(own)
-    longest = steps if targets == "each" else max(1, *(len(y) for y in own))
-    y = _nothing(len(own), longest, own[0])
-    for number, one in enumerate(own):
-        y[number, : len(one)] = one
-    return y
-
-
-def _nothing(rows: int, steps: int, y: NDArray[Any]) -> NDArray[Any]:
-    """[rows, steps] of -1, or [rows, steps, n_y] of NaN where a y [T, n_y] is of numbers."""
-    if np.issubdtype(y.dtype, np.floating):
-        return np.full((rows, steps, *y.shape[1:]), np.nan)
-    return np.full((rows, steps), IGNORE_INDEX)
+    steps = steps if targets == "each" else 1
+    numbers = np.issubdtype(own[0].dtype, np.floating)
+    return pad(own, np.nan if numbers else IGNORE_INDEX, steps, np.float64 if numbers else np.int64)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.types import Answer, Example, Place
+from unrolled.core.types import ZERO_INPUT_ID, Answer, Example, Place
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import opened, rows
 from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, write_examples
+from unrolled.datasets.padding import pad
 from unrolled.inference.open_model import Trained
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.outputs import find_output
@@ -31,9 +32,7 @@ def outcome(model: Trained, x: Any, place: Any = None) -> Any:
     if model.decoder is not None:
         return written(model, [(x, place)])[0]
     encoded = model.input.encode(x, place)
-    steps = max(1, len(encoded))
-    padded = np.full((1, steps, *encoded.shape[1:]), -1 if model.input.ids else 0, dtype=encoded.dtype)
-    padded[0, : len(encoded)] = encoded
+    padded = pad([encoded], ZERO_INPUT_ID if model.input.ids else 0)
     if model.stepwise is not None and len(encoded):
         return model.stepwise.run(padded)[0][0]
     answers, _ = model.engine.run(padded, np.array([len(encoded)]))
@@ -45,10 +44,7 @@ def written(model: Trained, several: Sequence[tuple[Any, Place | None]]) -> list
     assert model.decoder is not None
     encoded = [model.input.encode(x, place) for x, place in several]
     lengths = np.array([len(one) for one in encoded])
-    shape = (len(encoded), max(1, int(lengths.max())), *encoded[0].shape[1:])
-    padded = np.full(shape, -1 if model.input.ids else 0, dtype=encoded[0].dtype)
-    for number, one in enumerate(encoded):
-        padded[number, : len(one)] = one
+    padded = pad(encoded, ZERO_INPUT_ID if model.input.ids else 0)
     sizes = [size(x) for x, _ in several]
     return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish)
 
