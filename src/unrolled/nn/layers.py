@@ -12,7 +12,8 @@ that keep their state at a step, drawn by chance while training; in eval mode th
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -31,10 +32,31 @@ __all__ = ["GRU", "LSTM", "RNN", "GRUSimple"]
 _LEAVES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # torch's names
 
 
-class _Recurrent(nn.Module):
-    """What the four have in common; only the cell differs."""
+TorchLayer = TypeVar("TorchLayer", bound=nn.RNNBase)
+_Ours = TypeVar("_Ours", bound="_Recurrent[Any]")
+
+
+class _Recurrent(nn.Module, Generic[TorchLayer]):
+    """A layer of any cell; the public classes name the cell and torch's layer."""
+
+    cell_name: ClassVar[str]
+    torch_layer: ClassVar[Callable[..., nn.RNNBase]]
 
     def __init__(
+        self,
+        n_x: int,
+        n_a: int,
+        num_layers: int = 1,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        zoneout: float = 0.0,
+    ) -> None:
+        """n_x inputs, n_a units; dropout between layers; zoneout: fraction of the state that a step keeps."""
+        cell = cells.find(self.cell_name, zoneout=zoneout)
+        self._set_up(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
+
+    def _set_up(
         self,
         cell: Cell,
         n_x: int,
@@ -117,9 +139,45 @@ class _Recurrent(nn.Module):
             for k, d in enumerate(self._directions)
         ]
 
+    @classmethod
+    def from_torch(cls: type[_Ours], module: nn.RNNBase) -> _Ours:
+        """The same function as `module`, with a copy of its weights.
 
-class RNN(_Recurrent):
+        Raises UsageError if torch's layer computes another function: a GRU, or an LSTM with a projection.
+        """
+        if module.proj_size:
+            raise UsageError("an LSTM with a projection (proj_size) computes another function")
+        return _copy_from(cls._like(module), module)
+
+    def to_torch(self) -> TorchLayer:
+        """torch's layer that computes the same function, with a copy of the weights.
+
+        Raises UsageError if torch has no such layer: the GRUs, and any layer with zoneout.
+        """
+        return cast(TorchLayer, _copy_to(self._torch_like(), self))
+
+    @classmethod
+    def _like(cls: type[_Ours], module: nn.RNNBase) -> _Ours:
+        """A layer of the same sizes as torch's."""
+        return cls(*_sizes(module))
+
+    def _torch_like(self) -> nn.RNNBase:
+        """torch's layer of the same sizes."""
+        return self.torch_layer(
+            self.n_x,
+            self.n_a,
+            self.num_layers,
+            batch_first=self.batch_first,
+            dropout=self.dropout,
+            bidirectional=self.bidirectional,
+        )
+
+
+class RNN(_Recurrent[nn.RNN]):
     """The basic RNN; activation is g1, "tanh" or "relu". See _Recurrent.forward for the call."""
+
+    cell_name = "rnn"
+    torch_layer = nn.RNN
 
     def __init__(
         self,
@@ -132,99 +190,45 @@ class RNN(_Recurrent):
         activation: str = "tanh",
         zoneout: float = 0.0,
     ) -> None:
-        cell = cells.find("rnn", activation, zoneout)
-        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
+        """As the other layers, and activation."""
+        cell = cells.find(self.cell_name, activation, zoneout)
+        self._set_up(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
 
     @classmethod
-    def from_torch(cls, module: nn.RNN) -> RNN:
-        """The same function as `module`, with a copy of its weights."""
-        made = cls(*_sizes(module), activation=str(module.nonlinearity))
-        return _copy_from(made, module)
+    def _like(cls: type[RNN], module: nn.RNNBase) -> RNN:
+        return cls(*_sizes(module), activation=str(module.nonlinearity))
 
-    def to_torch(self) -> nn.RNN:
-        """torch's layer that computes the same function, with a copy of the weights."""
-        n_x, n_a, num_layers, *rest = _torch_sizes(self)
-        return _copy_to(nn.RNN(n_x, n_a, num_layers, self.cell.activation, *rest), self)
+    def _torch_like(self) -> nn.RNN:
+        return nn.RNN(
+            self.n_x,
+            self.n_a,
+            self.num_layers,
+            nonlinearity=self.cell.activation,
+            batch_first=self.batch_first,
+            dropout=self.dropout,
+            bidirectional=self.bidirectional,
+        )
 
 
-class GRUSimple(_Recurrent):
+class GRUSimple(_Recurrent[nn.GRU]):
     """The lecture's simplified GRU. See _Recurrent.forward for the call."""
 
-    def __init__(
-        self,
-        n_x: int,
-        n_a: int,
-        num_layers: int = 1,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        zoneout: float = 0.0,
-    ) -> None:
-        cell = cells.find("gru-simple", zoneout=zoneout)
-        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
-
-    @classmethod
-    def from_torch(cls, module: nn.GRU) -> GRUSimple:
-        """Raise UsageError: torch has no such layer."""
-        return _copy_from(cls(*_sizes(module)), module)
-
-    def to_torch(self) -> nn.GRU:
-        """Raise UsageError: torch has no such layer."""
-        return _copy_to(nn.GRU(*_torch_sizes(self)), self)
+    cell_name = "gru-simple"
+    torch_layer = nn.GRU
 
 
-class GRU(_Recurrent):
+class GRU(_Recurrent[nn.GRU]):
     """The lecture's full GRU, relevance before the product. See _Recurrent.forward for the call."""
 
-    def __init__(
-        self,
-        n_x: int,
-        n_a: int,
-        num_layers: int = 1,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        zoneout: float = 0.0,
-    ) -> None:
-        cell = cells.find("gru", zoneout=zoneout)
-        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
-
-    @classmethod
-    def from_torch(cls, module: nn.GRU) -> GRU:
-        """Raise UsageError: torch's GRU computes another function."""
-        return _copy_from(cls(*_sizes(module)), module)
-
-    def to_torch(self) -> nn.GRU:
-        """Raise UsageError: torch's GRU computes another function."""
-        return _copy_to(nn.GRU(*_torch_sizes(self)), self)
+    cell_name = "gru"
+    torch_layer = nn.GRU
 
 
-class LSTM(_Recurrent):
+class LSTM(_Recurrent[nn.LSTM]):
     """Long short-term memory; the state is a pair (a, c). See _Recurrent.forward for the call."""
 
-    def __init__(
-        self,
-        n_x: int,
-        n_a: int,
-        num_layers: int = 1,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        zoneout: float = 0.0,
-    ) -> None:
-        cell = cells.find("lstm", zoneout=zoneout)
-        super().__init__(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
-
-    @classmethod
-    def from_torch(cls, module: nn.LSTM) -> LSTM:
-        """The same function as `module`, with a copy of its weights. Raises UsageError for one with a projection."""
-        if module.proj_size:
-            raise UsageError("an LSTM with a projection (proj_size) computes another function")
-        return _copy_from(cls(*_sizes(module)), module)
-
-    def to_torch(self) -> nn.LSTM:
-        """torch's layer that computes the same function, with a copy of the weights."""
-        return _copy_to(nn.LSTM(*_torch_sizes(self)), self)
+    cell_name = "lstm"
+    torch_layer = nn.LSTM
 
 
 def _stacked(arrays: tuple[Tensor, ...]) -> Tensor:
@@ -242,19 +246,6 @@ def _sizes(module: nn.RNNBase) -> tuple[int, int, int, bool, float, bool]:
     )
 
 
-def _torch_sizes(module: _Recurrent) -> tuple[int, int, int, bool, bool, float, bool]:
-    return (
-        module.n_x,
-        module.n_a,
-        module.num_layers,
-        True,  # bias
-        module.batch_first,
-        module.dropout,
-        module.bidirectional,
-    )
-
-
-_Ours = TypeVar("_Ours", bound=_Recurrent)
 _Theirs = TypeVar("_Theirs", bound=nn.RNNBase)
 
 
@@ -271,7 +262,7 @@ def _copy_from(ours: _Ours, theirs: nn.RNNBase) -> _Ours:
     return ours
 
 
-def _copy_to(theirs: _Theirs, ours: _Recurrent) -> _Theirs:
+def _copy_to(theirs: _Theirs, ours: _Recurrent[Any]) -> _Theirs:
     if ours.zoneout:
         raise UsageError("torch has no zoneout: its layer computes another function", hint="zoneout=0.0")
     values: dict[str, Tensor] = {}
