@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from common import data_folder, finish, parser, record, toolkit
+from results import data_folder, finish, parser, record, toolkit
 from unrolled.analysis.baselines import BASELINES
 from unrolled.core.config import build
 from unrolled.core.types import Example

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import finish, parser, record
+from results import finish, parser, record
 from unrolled.core.tensor_file import Array
 from unrolled.models import model_file
 from unrolled.training import run_folder

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import kneser_ney
-from common import data_file, finish, parser, record, toolkit
+from results import data_file, finish, parser, record, toolkit
 from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.inference.open_model import open_language_model
 from unrolled.models.decoding.sampling import distribution

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 import jax_layer
-from common import parser
 from onnx_layer import layer, onnx_session
+from results import parser
 from turns import Contender, Job, add_turns, compete, ratio, serve
 
 SHAPES = (

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from classes import SETS, Parts, baseline_rows, means, toolkit_rows
-from common import data_folder, finish, parser, record
+from results import data_folder, finish, parser, record
 from unrolled.core.config import build
 from unrolled.datasets.example_source import from_files
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from common import finish, parser, record, toolkit
+from results import finish, parser, record, toolkit
 
 LETTERS = string.digits + string.ascii_lowercase
 PLACES = (

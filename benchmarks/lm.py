@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from common import parser
+from results import parser
 from turns import Contender, Job, add_turns, compete, ratio, serve
 
 WORDS = 10_000

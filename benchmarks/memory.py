@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import finish, parser, record
+from results import finish, parser, record
 
 MB = 10**6
 SAMPLE_SECONDS = 0.05

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from common import data_folder, finish, parser, record, toolkit
+from results import data_folder, finish, parser, record, toolkit
 from unrolled.core.errors import UnrolledError
 from unrolled.core.types import Note, Tune
 from unrolled.data.features.note_events import events_of, name_of, quantised, tune_of

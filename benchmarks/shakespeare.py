@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common import data_file, finish, mean_and_spread, parser, record, run, table, toolkit
+from results import data_file, finish, mean_and_spread, parser, record, run, table, toolkit
 
 PLAIN = Path(__file__).with_name("plain_lstm.py")
 

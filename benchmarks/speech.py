@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from common import data_folder, finish, parser, record, toolkit
+from results import data_folder, finish, parser, record, toolkit
 
 RATE = 8000
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from common import parser
 from onnx_layer import layer, onnx_session
+from results import parser
 from turns import Contender, Job, add_turns, compete, ratio, serve
 from unrolled.models import native
 from unrolled.models.engines.numpy_engine import NumpyEngine

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common import data_folder, finish, parser, record, toolkit
+from results import data_folder, finish, parser, record, toolkit
 from unrolled.analysis.baselines import Baseline
 from unrolled.analysis.baselines.majority import majority_tag
 from unrolled.analysis.baselines.tags import crf, word_tag

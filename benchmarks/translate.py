@@ -29,7 +29,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from common import data_folder, finish, parser, record
+from results import data_folder, finish, parser, record
 
 Pairs = list[tuple[str, str]]
 Parts = dict[str, Pairs]

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from common import finish, record
+from results import finish, record
 
 Job = dict[str, Any]
 Contender = Callable[[Job], Callable[[], object] | None]

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clips import PAIRS, write_actions, write_changes
-from common import finish, parser, record, toolkit
+from results import finish, parser, record, toolkit
 from unrolled.core.config import build
 from unrolled.core.types import Vary
 from unrolled.data.features.video_augment import vary_clips
