@@ -25,9 +25,11 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 # A name that is imported for type checkers alone cannot be resolved when running and is let through.
 install_import_hook("unrolled", f"{typecheck.__name__}.check")
 
-# A shared machine is slow now and then; a slow example is no failure.
-hypothesis.settings.register_profile("unrolled", deadline=None)
-hypothesis.settings.load_profile("unrolled")
+# The default draws the same examples in every run, so that the tests pass or fail for everybody alike. `search` draws
+# new ones (scripts/search). A slow example is not a failure: a shared machine is slow now and then.
+hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("fixed")
 
 DATA = Path(os.environ.get("UNROLLED_DATA") or ROOT.parent / "shared" / "data")
 
@@ -55,7 +57,9 @@ def two_threads_however_small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that ask for the data folder, so that `-m data` and `-m "not data"` find them."""
+    """Mark the tests that use the data folder (`data`) and those with examples drawn by hypothesis (`property`)."""
     for item in items:
+        if hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker("property")
         if "data" in getattr(item, "fixturenames", ()):
             item.add_marker("data")

@@ -13,7 +13,7 @@ from support.small_models import refused, run
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.datasets.example_dataset import pieces
+from unrolled.datasets.windows import pieces
 from unrolled.tasks.outputs.next_numbers import NextNumbers, learn_next_numbers, next_numbers
 
 PLACE = Place(Path("log.csv"), 2)
