@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.paths import PACKAGE, ROOT
+from support.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
@@ -62,15 +62,6 @@ def test_every_page_is_reached_from_the_readme():
             links = (link.partition("#")[0] for link in LINK.findall(prose(page)))
             waiting += [page.parent / link for link in links if link and ":" not in link]
     assert {page for page in PAGES if page not in reached} == set()
-
-
-def test_the_list_of_files_has_every_file_of_the_package():
-    table = (ROOT / "docs/files.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`([\w/]+\.py)`", table))
-    there = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
-    named |= {f"cli/{name}" for name in named}  # the verbs stand in one row
-    assert there - named == set()
-    assert {name for name in named if "/" in name and not name.startswith("cli/")} <= there
 
 
 def test_every_option_of_the_command_line_that_a_page_types_exists():

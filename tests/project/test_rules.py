@@ -1,16 +1,19 @@
-"""The house rules: version and changelog, sizes, import directions, quick starts, and no traces of a machine."""
+"""The rules of the project: version, changelog, sizes, imports, quick starts, pages, no traces of a machine."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
-from pkgutil import iter_modules
+from typing import Any
 from urllib.parse import urlsplit
 
+import grimp
 import pytest
 
 from support.paths import PACKAGE, ROOT
@@ -33,9 +36,11 @@ def test_changelog_agrees_with_the_version():
         assert re.fullmatch(r" - \d{4}-\d\d-\d\d", rest), f"{version}: expected '## [{version}] - YYYY-MM-DD'"
     if ".dev" in __version__:
         coming = __version__.partition(".dev")[0]
-        assert coming not in [version for version, _ in released], f"{coming} is released; raise _version.py"
+        assert coming not in [version for version, _ in released], (
+            f"{coming} is released; raise core/version.py"
+        )
     else:
-        assert released and released[0][0] == __version__, "the top released version is not _version.py's"
+        assert released and released[0][0] == __version__, "the top released version is not core/version.py's"
 
 
 def test_sizes_are_within_the_limits():
@@ -49,12 +54,114 @@ def test_imports_keep_their_direction():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_module_above_the_line_is_held_torch_free():
-    contracts = {contract["id"]: contract for contract in SETTINGS["importlinter"]["contracts"]}
-    layers = [name.strip("() ") for line in contracts["layers"]["layers"] for name in line.split("|")]
-    free = layers[layers.index("fused") + 1 :]
-    there = {f"unrolled.{module.name}" for module in iter_modules([str(PACKAGE)]) if module.name in free}
-    assert set(contracts["torch-free"]["source_modules"]) == there
+def contracts() -> dict[str, dict[str, Any]]:
+    return {contract["id"]: contract for contract in SETTINGS["importlinter"]["contracts"]}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name."""
+    found: dict[str, Path] = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = ("unrolled", *path.relative_to(PACKAGE).with_suffix("").parts)
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def test_no_module_imports_itself_through_others():
+    graph = grimp.build_graph("unrolled")
+    names = {name for name in graph.modules if name.startswith("unrolled")}
+    waiting = {name: graph.find_modules_directly_imported_by(name) & names for name in names}
+    while free := [name for name, imported in waiting.items() if not imported]:
+        for name in free:
+            del waiting[name]
+        for imported in waiting.values():
+            imported -= set(free)
+    assert waiting == {}, "these import each other in a circle"
+
+
+def test_every_package_has_a_place_few_files_and_names_that_say_something():
+    layers = contracts()["layers"]["layers"]
+    assert {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()} == set(layers)
+    assert {path.name for path in PACKAGE.iterdir() if path.is_file()} <= {
+        "__init__.py",
+        "__main__.py",
+        "py.typed",
+    }
+    for folder in {path.parent for path in PACKAGE.rglob("*.py")}:
+        files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= 15, f"{folder.name} has {len(files)} files"
+    vague = re.compile(r"util|misc|common|helper")
+    tracked = run("git", "ls-files").stdout.splitlines()
+    assert not [name for name in tracked if name.endswith(".py") and vague.search(Path(name).name)]
+
+
+def test_code_in_a_packages_init_is_a_registry_or_a_public_api():
+    public = {"unrolled", "unrolled.nn", "unrolled.estimators", "unrolled.models.native", "unrolled.cli"}
+    shelves = {
+        contract["modules"][0].removesuffix(".*")
+        for contract in contracts().values()
+        if contract["type"] == "independence"
+    }
+    for name, path in modules().items():
+        if path.name == "__init__.py" and name not in public | shelves | {"unrolled.models.engines"}:
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            assert len(body) == 1, f"{name}: a docstring only"
+
+
+def imports_in_functions() -> set[str]:
+    """`importing module -> imported module` for every import statement inside a function."""
+    found: set[str] = set()
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for inner in ast.walk(node):
+                    if isinstance(inner, ast.Import):
+                        found |= {f"{name} -> {alias.name}" for alias in inner.names}
+                    if isinstance(inner, ast.ImportFrom):
+                        found.add(f"{name} -> {inner.module}")
+    return found
+
+
+def test_every_import_inside_a_function_is_listed_with_its_reason():
+    patterns = SETTINGS["unrolled"]["lazy_imports"]
+    found = imports_in_functions()
+    assert [one for one in sorted(found) if not any(fnmatch(one, p) for p in patterns)] == []
+    assert [p for p in patterns if not any(fnmatch(one, p) for one in found)] == [], "nothing needs these"
+
+
+@pytest.mark.parametrize("script", ["draw_architecture.py", "list_files.py"])
+def test_pages_that_scripts_write_are_up_to_date(script: str):
+    done = run(sys.executable, f"scripts/{script}", "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_that_texts_name_exist():
+    """Docstrings, comments and pages name files such as `data/readers/table.py`."""
+    name = re.compile(r"(?<![\w/.*{-])(?:[\w.-]+/)*\w+\.(?:py|cpp|h|md|toml|sh)\b(?![\w(*])")
+    there = {
+        path
+        for path in run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
+    }
+    ends = {"/".join(parts[i:]) for parts in (path.split("/") for path in there) for i in range(len(parts))}
+    elsewhere = re.compile(
+        r"yours\.py|leaky\.py|F\.toml|malloc\.h|stdint\.h"
+    )  # examples, headers of the system
+    missing: list[str] = []
+    for path in [
+        *PACKAGE.rglob("*.py"),
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "README.md",
+        *ROOT.glob("csrc/unrolled.h"),
+    ]:
+        if path.name == "log.md":  # names files as they were called on the day
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            missing += [
+                f"{path.relative_to(ROOT)}:{number}: {found}"
+                for found in name.findall(line)
+                if found not in ends and not elsewhere.search(found)
+            ]
+    assert missing == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Verifies on this machine that every cell on every engine computes its equation, and times it.
+"""`unrolled doctor`: verify on this machine that every cell computes its equation on every engine, and time it.
 
 The yardstick is the cell's own equation in float64 with NumPy, and for gradients its complex step: the imaginary part
 of f(w + ihv) / h, which has no rounding error of a difference (Squire and Trapp 1998).

@@ -77,7 +77,7 @@ def measure(what: Measurement) -> dict[str, Any]:
 
 
 def evaluate(what: Measurement) -> dict[str, float]:
-    """The metrics of `outputs.next.Tally`, exact with one lane. Raises what reading a model or a text raises."""
+    """The metrics of `next_token.Tally`, exact with one lane. Raises what reading a model or a text raises."""
     torch_is_there = find_spec("torch") is not None
     model = open_language_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
     if torch_is_there and what.lanes == 1 and model.reading.documents == "file":

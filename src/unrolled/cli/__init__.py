@@ -1,4 +1,4 @@
-"""The command line: `unrolled VERB ...`, one file a verb, imported when it is asked for.
+"""The command line: one file per command, imported when it is used.
 
 Results go to stdout, progress and notes to stderr. Errors are one line, exit codes as in `errors`.
 """

@@ -1,4 +1,4 @@
-"""`unrolled check TASK DATA...`: the data doctor."""
+"""`unrolled check TASK DATA...`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`unrolled compare TASK DATA...`: cells, units, depths and directions, and the sceptic's baselines."""
+"""`unrolled compare TASK DATA...`."""
 
 from __future__ import annotations
 

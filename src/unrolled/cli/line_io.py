@@ -1,4 +1,4 @@
-"""Lines in, lines out: what `predict` and `score` share."""
+"""Lines in, lines out: reading and printing lines for `predict` and `score`."""
 
 from __future__ import annotations
 

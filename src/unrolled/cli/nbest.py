@@ -1,4 +1,4 @@
-"""N-best lists: hypotheses of one thing, reordered by a language model. Used by `score --nbest`."""
+"""`score --nbest`: reorder lists of hypotheses by the probability of a language model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`unrolled sample` of tunes: MIDI files with a picture beside each, and how new each is."""
+"""`unrolled sample` for tunes: MIDI files, a picture of each, and a report of how new each is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model that writes sequences is to find its answers, from flags: what `predict` has for such models alone."""
+"""Options of the search for answers (beam, samples, length): for models that write sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What verbs take alike: a task, files in parts, options in layers, an engine."""
+"""Options that several commands share: the task, data files, configuration layers, the engine."""
 
 from __future__ import annotations
 

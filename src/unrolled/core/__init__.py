@@ -1,1 +1,1 @@
-"""What every package uses: errors, records, options, atomic files, tensor files, progress."""
+"""Used by every package: errors, records, options, files, progress."""

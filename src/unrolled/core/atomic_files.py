@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a kill or a full disk never loses what was there before.
+"""Write files so that a crash, a kill or a full disk never loses the previous content.
 
 A file is written to a temporary sibling, synced, renamed over the old one, and its folder is synced
 (the order SQLite and LevelDB use). The writer holds a lock on its temporary, so `sweep` knows those of killed

@@ -1,4 +1,4 @@
-"""The configuration: the options of sections.py, read from TOML, `--set key=value` and flags alike, and written again.
+"""The configuration: the options of options.py read from TOML, `--set key=value` and flags, and written back.
 
 Nothing here imports NumPy or torch: `unrolled --help` must be quick.
 """

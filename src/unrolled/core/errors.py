@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions that teach.
+"""Errors with an exit code, and what was expected and what to try in the message.
 
 Each error is one line for people, `FILE:LINE: what is wrong; expected ...; try ...`, and carries the exit code
 of the command line: 2 bad input or usage, 3 input/output or space, 4 numbers went non-finite, 5 some items

@@ -1,6 +1,6 @@
-"""Every option of every task, once: frozen dataclasses whose fields hold their help, their choices and their range.
+"""Every option of every task: frozen dataclasses whose fields hold default, help, choices and range.
 
-`None` means "chosen for you" and is filled in by `tasks.resolve` from the task, the data and the budget, so that a
+`None` means "chosen for you" and is filled in by `tasks/sizes.py` from the task, the data and the budget, so that a
 finished configuration has no blanks. Nothing here imports NumPy or torch: `unrolled --help` must be quick.
 """
 

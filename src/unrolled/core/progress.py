@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a moving bar on a terminal, plain lines elsewhere. All on stderr."""
+"""Progress of training on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This process and its machine: settings that make training quicker, and what there is to use: memory, cores, time.
+"""The process and the machine: settings that speed training up; memory, cores and time that are available.
 
 The command line applies the settings; importing never does. Figures come from Linux's /proc and control groups where
 there are any, elsewhere from what POSIX knows.

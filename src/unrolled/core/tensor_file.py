@@ -1,4 +1,4 @@
-"""Named arrays and one JSON document in a single file that shows every flipped bit: safetensors, read strictly.
+"""Named arrays and one JSON document in a safetensors file, with checksums that find every flipped bit.
 
 Layout (any safetensors reader opens it): 8 bytes little-endian header length, a canonical JSON header, the bytes
 of the tensors without a hole. The header begins with `__metadata__`, which holds `header_sha256` (over the whole

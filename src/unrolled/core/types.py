@@ -1,4 +1,4 @@
-"""The frozen records that travel between the layers, and the names of their axes.
+"""Frozen records that the packages exchange, and the names of their axes.
 
 Axes, everywhere: `batch` sequences, `T_x` (or `T_y`) steps, `n_x` inputs, `n_a` units, `n_y` outputs.
 Public arrays are batch-first. ASCII for the lecture's symbols: x_t, a_t, c_t, c_tilde, gamma_u, W_a, y_hat_t.

@@ -1,1 +1,1 @@
-"""From files to examples: readers, media decoders, text, audio and video features."""
+"""From files to examples: readers, media decoders, text, features."""

@@ -1,4 +1,4 @@
-"""One field of a row -- text from CSV, a value from JSON or Parquet -- as a number, a text, tokens or a vector.
+"""Convert one field of a table (text from CSV, a value from JSON or Parquet) to a number, a label, tokens or a vector.
 
 Numbers are written as in a program: `-3.5`, `1e-3`; anything else, NaN and infinity among it, is refused with the
 name of the column. An empty field and JSON's null are the same.

@@ -1,4 +1,4 @@
-"""From files to lines, and from lines to the fields of a table: quotes, line breaks, damage; memory is bounded.
+"""Files to numbered lines, and lines to the fields of a table: quotes, line breaks, damage, in bounded memory.
 
 What the readers of labelled sequences share.
 """

@@ -1,5 +1,5 @@
-"""Work on a stranger's file in a process apart, with limits on time and memory: a decoder that hangs, crashes or wants
-all the memory there is takes no other down.
+"""Decode untrusted files in a subprocess with limits on time and memory, so that a hang or crash there does not affect
+this process.
 
 A function named `module:function` is given JSON and answers with JSON and an array. The processes wait for the next
 file; as many are started as are asked for at once. From them only JSON and bytes are taken, never a pickle.

@@ -1,1 +1,1 @@
-"""Encoded examples on disk, and the batches that training reads from them."""
+"""Encoded examples on disk, and the batches read from them."""

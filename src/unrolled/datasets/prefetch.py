@@ -1,5 +1,4 @@
-"""Sequences that the cache had no room for: their files are opened again whenever they are read, by threads that run
-ahead of whoever reads, so that decoding goes on while training does."""
+"""Examples that did not fit the cache: background threads decode their files again before they are needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From documents to data sets on disk: what is learnt from the training part alone, then every part encoded."""
+"""Prepare texts for language models: learn the vocabulary from the training part, encode every part to disk."""
 
 from __future__ import annotations
 

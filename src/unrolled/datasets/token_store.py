@@ -1,4 +1,4 @@
-"""A data set on disk: token ids, where documents end, and which line of which file each token comes from.
+"""A text as token ids on disk: where documents end, and the file and line of each token.
 
 Everything is a flat file that is mapped into memory, so a data set larger than memory trains as well as a small one.
 ```

@@ -1,4 +1,4 @@
-"""Series and tunes on their way to sequences: pieces with what comes before them, windows with what comes behind."""
+"""Cut series and tunes into windows: training pieces with their past, forecasts with their future."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`unrolled demo`: find names; then learn real text in about a minute, watch it write, and look at what it knows."""
+"""`unrolled demo`: find names, then learn real text for a minute and show what the model writes and knows."""
 
 from __future__ import annotations
 

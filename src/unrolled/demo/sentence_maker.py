@@ -1,4 +1,4 @@
-"""The demo's own data for name tagging: which words of a sentence are part of a person's name.
+"""The demo's data for name tagging: sentences in which some words are part of a person's name.
 
 Sentences are composed from the patterns and words of `sentence_words`. Capitals do not give names away: cities,
 companies, months and the first word of every sentence have them too. Nor do words: many first names are ordinary

@@ -1,4 +1,4 @@
-"""The words and the sentence patterns that `sentences` composes from: commonplace ones, written for it.
+"""Words and sentence patterns that `sentence_maker` combines.
 
 A pattern is words and slots in braces; what stands right behind a slot is attached to its last word. People:
 {full} {first} {last} {any} {titled}.  A word that is a name only sometimes: {Name} (here it is one), {Word} and

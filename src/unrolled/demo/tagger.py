@@ -1,4 +1,4 @@
-"""The demo's first part, and the lecture's first example: which words of a sentence are part of a person's name?
+"""The first part of the demo, the lecture's first example: which words are part of a person's name?
 
 Two taggers learn sentences that the package makes up; one reads forward, the other in both directions. Names of the
 test were never in the training.

@@ -1,4 +1,4 @@
-"""Estimators with the conventions of scikit-learn, and `load`, which opens a model file as one of them."""
+"""Estimators with the conventions of scikit-learn, and `load`."""
 
 from unrolled.estimators.language_model import LanguageModel, load
 from unrolled.estimators.supervised import (

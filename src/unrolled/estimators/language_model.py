@@ -1,4 +1,4 @@
-"""The estimator of a language model, with scikit-learn's conventions: settings are arguments, kept as given.
+"""`LanguageModel`, the estimator of language models, and `load`, which opens any model file.
 
 `load` opens any model file as its estimator. Using one needs NumPy alone; fitting needs torch.
 """

@@ -1,4 +1,4 @@
-"""Estimators of labelled sequences, with scikit-learn's conventions; ragged lists are welcome.
+"""Estimators of labelled sequences: Classifier, Regressor, Tagger, Translator, Transcriber, Recognizer, Composer.
 
 X is a list of texts, of token lists, or of arrays [T_x, n_x] (a flat list of numbers is a series of single numbers).
 Using one needs NumPy alone; fitting needs torch.
@@ -28,6 +28,8 @@ from unrolled.inference import predictor
 from unrolled.inference.composition import Wish, compose
 from unrolled.inference.open_model import Trained, trained_from_file
 from unrolled.models import model_file
+from unrolled.tasks.metrics.edit_distance import character_errors, word_errors
+from unrolled.tasks.metrics.regression import score
 from unrolled.tasks.presets import find
 
 
@@ -217,8 +219,6 @@ class Regressor(_Learner):
 
     def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
         """R2, the mean over the numbers."""
-        from unrolled.tasks.metrics.regression import score
-
         truth = np.asarray(y, dtype=np.float64)
         return score(truth, self.predict(X)).mean_r2
 
@@ -269,8 +269,6 @@ class Transcriber(_Learner):
 
     def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
         """The share of words that is right: 1 less the word error rate."""
-        from unrolled.tasks.metrics.edit_distance import word_errors
-
         said = self.predict(X)
         return 1.0 - word_errors(zip(map(str, y), said, strict=True)).rate
 
@@ -298,8 +296,6 @@ class Translator(_Learner):
 
     def score(self, X: Sequence[Any], y: Sequence[Any]) -> float:
         """1 less the character error rate: 1 where all is right, below 0 where more is wrong than there is."""
-        from unrolled.tasks.metrics.edit_distance import character_errors
-
         return 1 - character_errors(zip(map(str, y), self.predict(X), strict=True)).rate
 
     def __sklearn_tags__(self) -> Any:

@@ -1,8 +1,8 @@
-"""Tunes out of a trained model: drawn event by event, and only such as make sense where the tune stands.
+"""Compose tunes with a trained model, event by event; only events that make sense at this point are drawn.
 
 A `Player` stands before the engine as another engine. Its state is the network's and a `Performance`; what it answers
 are the engine's log-probabilities, with those events out of the question that would make no sense there, or that were
-not wanted. So `decode.sample` draws a tune as it draws a text.
+not wanted. So `models/decoding/sampling.py` draws a tune as it draws a text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TINY = 1e-30  # a probability above zero
 class Wish:
     """What to compose: `count` tunes of a genre (None: none in particular) that go on from `prompt`, at most `bars` or
     `seconds` long with it, of pitches from `low` to `high` and of `scale`, pitch classes (None: all); drawn as
-    `decode.sample.Settings` says.
+    `sampling.Settings` says.
 
     Raises UsageError for what can be no wish.
     """

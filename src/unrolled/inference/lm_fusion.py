@@ -1,5 +1,5 @@
-"""A language model beside a recogniser: how probable it holds what may be said next (shallow fusion, Gulcehre et al.,
-arXiv 1503.03535v2). It may be of characters, which have a say at once, or of words, each of which has when it ends.
+"""A language model inside the search of a recogniser (shallow fusion, Gulcehre et al., arXiv 1503.03535v2). A character
+model scores every character; a word model scores a word when it is complete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Open a model file for use: the network, how it reads text, and an engine to run it."""
+"""Open a model file: check all parts, rebuild the vocabulary and the network, choose an engine."""
 
 from __future__ import annotations
 

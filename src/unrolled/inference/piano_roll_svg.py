@@ -1,4 +1,4 @@
-"""A tune as a picture: its piano roll in SVG, time to the right, pitch upwards, a colour a voice, a line a bar."""
+"""Draw a tune as a piano roll in SVG: time to the right, pitch upwards, one colour per voice, one line per bar."""
 
 from __future__ import annotations
 

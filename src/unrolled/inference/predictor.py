@@ -1,4 +1,4 @@
-"""A trained model of labelled sequences on new ones: answers and metrics. Nothing here needs torch."""
+"""Use a trained model of labelled sequences: predict answers and evaluate. Nothing here needs torch."""
 
 from __future__ import annotations
 

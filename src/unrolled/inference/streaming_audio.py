@@ -1,5 +1,4 @@
-"""Sound as it comes: a model that reads forward alone answers each chunk, and says of all chunks what it says of the
-whole.
+"""Streaming audio: a unidirectional model processes chunks; the result equals that of the whole recording.
 
 What it remembers between them is an `Ear`: samples that fill no window yet, frames that fill no step yet, the running
 mean and the network's state.

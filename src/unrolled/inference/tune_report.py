@@ -1,4 +1,4 @@
-"""What is told of a new tune: its size, its loops, and what of it stands in the tunes it could have learnt from."""
+"""Report on a composed tune: its size, its loops, and which parts are copied from the training tunes."""
 
 from __future__ import annotations
 

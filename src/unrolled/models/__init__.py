@@ -1,1 +1,1 @@
-"""A network without torch: its description, its cells, the engines that run it, decoding, the model file."""
+"""A network without torch: cells, engines, decoding, the model file."""

@@ -1,7 +1,8 @@
-"""The model file: everything a trained model needs, in one file that opens in ten years.
+"""The model file: everything that a trained model needs, in one checked safetensors file.
 
-A safetensors file (see tensors.py for the bytes) whose document holds the task, the network's specification, the
-configuration it was trained with, what was learnt from the data (the vocabulary) and notes (metrics, versions).
+A safetensors file (core/tensor_file.py describes its bytes). Its document holds the task, the description of the
+network, the configuration of the training, what was learned from the data (the vocabulary) and notes (metrics,
+versions). A file with an unknown key is refused, so a new key raises the format version.
 No pickle: opening a file runs nothing of it. Files of format 1 open in every later release.
 """
 

@@ -1,4 +1,4 @@
-"""What a network is, as a record: its cell, its sizes, its input and its head.
+"""The description of a network: its cell, sizes, input and head.
 
 Shared by the torch half, which trains it, and the NumPy engine, which runs it. A network is
 embedding (or bare one-hot vectors, or numbers) -> front, where there is one -> core: recurrent layers, each in one or
@@ -39,7 +39,7 @@ class NetworkSpec:
     pooling: what many-to-one sees of all steps. crf: classes are chosen as a whole path (Lafferty et al. 2001).
     front: what numbers go through before the core (fronts/), or none; front_size: how many numbers a step it makes.
     zoneout: the share of the state that stays as it was at every step (cells.advance).
-    neighbours: units of what each output is told by its neighbours among the inputs (neighbours.py), 0 for none.
+    neighbours: units of what each output is told by its neighbours among the inputs (pitch_context.py), 0 for none.
     Of an encoder-decoder: attention; feeding: whether what attention gave is read at the next step (Luong et al.,
     arXiv 1508.04025v5); decoder_layers; target_embedding: size of the embedding of y; shared: one embedding for both
     ends; tie: one matrix for the embedding of y and the head.

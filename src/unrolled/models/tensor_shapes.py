@@ -29,7 +29,7 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     `head.P` [n_e, features] where the sizes differ; `pool.W_a` [features, features], `pool.b_a`, `pool.v` for attention
     pooling; `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the most
     frequent outputs and one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for
-    each cluster; `head.W_n` and so on of neighbours, see neighbours.py.
+    each cluster; `head.W_n` and so on of neighbours, see pitch_context.py.
     Of an encoder-decoder see `_paired_shapes`.
     """
     if spec.architecture == "encoder-decoder":

@@ -1,4 +1,4 @@
-"""Recurrent layers for PyTorch: `RNN`, `GRUSimple`, `GRU`, `LSTM`."""
+"""Torch: the layers RNN, GRUSimple, GRU and LSTM, networks, losses."""
 
 from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple
 

@@ -1,4 +1,4 @@
-"""The architectures of the lecture, as short compositions of embedding, recurrent core and head.
+"""The five architectures of the lecture on torch, built from embedding, recurrent core and head.
 
 | architecture | here | example |
 |---|---|---|
@@ -35,7 +35,7 @@ Features = tuple[Tensor, TensorState]
 
 
 class Network(nn.Module):
-    """A network with its weights; parameter names are those of network.shapes and of the model file.
+    """A network with its weights; parameter names are those of `tensor_shapes.shapes` and of the model file.
 
     x: ids [batch, T_x] (-1 is the vector of zeros) or numbers [batch, T_x, n_x]. The state is flat, one array
     [batch, n_a] for each name of network.state_names, the front's last. Dropouts apply where they are given, whatever
@@ -70,7 +70,7 @@ class Network(nn.Module):
         lengths: Tensor | None = None,
         dropouts: Dropouts = NO_DROPOUTS,
     ) -> Features:
-        """What `layers.outputs` says, [batch, T_x, n_y], or [batch, n_y] from many to one, and the state."""
+        """The outputs [batch, T_x, n_y], or [batch, n_y] of many-to-one, and the state."""
         a, state = self.hidden(x, state, lengths, dropouts)
         return outputs(self.spec, self.weights(), a), state
 

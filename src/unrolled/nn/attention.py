@@ -1,4 +1,4 @@
-"""The encoder-decoder on torch: an encoder's steps become a memory that a decoder's steps attend to.
+"""The encoder-decoder with attention on torch.
 
 The plain form of the lecture (only the last state crosses), additive attention (Bahdanau et al., arXiv 1409.0473v7) and
 multiplicative (Luong et al., arXiv 1508.04025v5). Functions of parameters by name, as in layers.py.

@@ -1,7 +1,7 @@
 """The loss of a linear-chain CRF: the negative log-likelihood of the true tags, with its gradient.
 
 The gradient of log Z is how often each tag and each pair of tags is expected, which one pass forward and one
-backward give; so nothing is left to autograd, and the sums are those of decode/crf.py, in float64.
+backward give; so nothing is left to autograd, and the sums are those of models/decoding/crf.py, in float64.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Gold(NamedTuple):
 def crf_nll(
     emissions: Tensor, tags: Tensor, lengths: Tensor, transitions: Tensor, begin: Tensor, end: Tensor
 ) -> Tensor:
-    """Sum over the sentences of log Z - s(y) in nats, a float64 scalar; see decode/crf.py for the equation.
+    """Sum over the sentences of log Z - s(y) in nats, a float64 scalar; see models/decoding/crf.py for the equation.
 
     emissions: [batch, T, n_y].  tags: [batch, T] true ones, anything (-1) beyond the lengths.  lengths: [batch],
     0 allowed.  transitions: [n_y, n_y] (from, to).  begin, end: [n_y].  Gradients flow to the four kinds of scores,

@@ -1,4 +1,4 @@
-"""The two ends of a network, as functions of its parameters by name: embedding and head.
+"""The two ends of a network on torch: embedding, and pooling and output layer.
 
 Names and shapes of the parameters are those of network.shapes, which are those of the model file.
 """
@@ -96,7 +96,7 @@ def head(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
 
 
 def beside(spec: NetworkSpec, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
-    """`neighbours.run` on torch: a [..., features], x [..., n_x] -> [..., n_y]."""
+    """`pitch_context.run` on torch: a [..., features], x [..., n_x] -> [..., n_y]."""
     count = pitch_context.rows(spec.n_x, spec.n_y)
     said = x[..., : count * spec.n_y].reshape(-1, count, spec.n_y)
     weights = p["head.W_n"].view(spec.neighbours, count, -1)

@@ -1,4 +1,4 @@
-"""The fronts of fronts/ on torch, for whole batches: the same functions, with gradients."""
+"""The front ends of models/frontends on torch, for batches and with gradients."""
 
 from __future__ import annotations
 

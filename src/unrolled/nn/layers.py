@@ -1,4 +1,4 @@
-"""Layers that stand where torch.nn's stood: `y, state = m(x, state=None, lengths=None)`.
+"""Recurrent layers for PyTorch, used as torch.nn.LSTM is: `y, state = m(x, state=None, lengths=None)`.
 
     RNN         a^<t> = g1(W_a[a^<t-1>, x^<t>] + b_a)             as torch.nn.RNN
     GRUSimple   the lecture's simplified GRU

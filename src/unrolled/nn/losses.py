@@ -1,4 +1,4 @@
-"""Losses, masked: a target of -1 (or NaN) asks nothing. Sums, so that means over any grouping can be made of them."""
+"""Masked losses: a target of -1 (or NaN) is ignored. They return sums, so that any grouping can be averaged."""
 
 from __future__ import annotations
 

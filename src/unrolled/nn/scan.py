@@ -1,4 +1,4 @@
-"""Time: a cell over sequences, forward or backward, deep, ragged, with state in and out, and the dropouts.
+"""Run a cell over sequences: forward or backward, deep, with lengths, with state in and out, with dropout.
 
 Public arrays are batch-first; inside, kernels are time-major, and the transposed views cost nothing as long as both
 ends of a chain agree (an embedding looked up time-major stays so until the loss).
@@ -74,7 +74,7 @@ def _scan(
     taken: TensorState | None = None,
 ) -> tuple[Tensor, TensorState]:
     """`scan` of x [T, batch, ...] -> (a [T, batch, n_a], state), with lengths where some row is shorter than T; taken
-    as kernels.py has it."""
+    as in nn/kernels/dispatch.py."""
     steps, batch = x.shape[:2]
     if state is None or not steps:
         b = w[f"b_{cell.gates[0]}"]

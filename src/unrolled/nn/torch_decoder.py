@@ -1,4 +1,4 @@
-"""An encoder-decoder's engine on torch: the functions that train it, without gradients; NumPy arrays in and out."""
+"""The engine of encoder-decoders on torch, without gradients; NumPy arrays in and out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine on torch: the network itself, without gradients; NumPy arrays in and out."""
+"""The engine on torch, without gradients; NumPy arrays in and out."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The training loop and all around it: plan, optimizers, checkpoints, the run folder."""
+"""Training: the loop, plans, optimizers, checkpoints, the run folder."""

@@ -1,4 +1,4 @@
-"""The plan of a training: how many steps the budget holds, on how many threads, how often to validate.
+"""The plan of a training: how many steps the budget allows, on how many threads, how often to validate.
 
 At most 5% of a budget goes into measuring the speed; then the plan is frozen. Memory is estimated before it is asked
 for, and a request that cannot fit is refused with the estimate.

@@ -1,4 +1,4 @@
-"""Keeps a training run: checkpoints, metrics, signals, progress. What stands between the loop and the disk."""
+"""Save a run while it trains: checkpoints, metrics, signals, progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOSS_SMOOTHING = 0.98  # of the loss that is shown
 
 
 class RunKeeper:
-    """A `train.Keeper` that writes to a run folder and tells a reporter."""
+    """A `loop.Keeper` that writes to a run folder and tells a reporter."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Dynamic evaluation: a model that goes on learning from each stretch of a text after it was scored.
+"""Dynamic evaluation: the model trains on each part of a text after it was scored.
 
 Krause, Kahembwe, Murray and Renals 2017, arXiv 1709.07432v2, the form with plain gradient steps and a pull back to the
 trained weights. Each token is scored before anything is learnt from it.

@@ -1,4 +1,4 @@
-"""From a request to a model file: read, settle the plan, train, write. The same few steps for every task."""
+"""From a request to a model file: read, plan, train, write. The same steps for every task."""
 
 from __future__ import annotations
 

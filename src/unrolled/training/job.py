@@ -1,4 +1,4 @@
-"""What a training is made of, whatever the task: a `Job`, which `fit` runs, and a `Request`, of which it is made."""
+"""A training job of any task: `Request` is what the user asked for, `Job` is what `fit` runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Language models: documents become one stream of tokens, read in windows with carried state."""
+"""The training job of language models: one stream of tokens, read in windows with carried state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop, visible. It knows no task: a `Problem` hands it batches, a `Run` keeps what resumes.
+"""The training loop. It knows no task: a `Problem` provides batches, and a callback is called after each step.
 
 All chance is a function of (seed, step) and all order of (seed, epoch, index), so a run that was killed and
 resumed ends in the same bits as one that was not.

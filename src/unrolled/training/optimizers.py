@@ -1,4 +1,4 @@
-"""The optimizers: AdamW and SGD are torch's; Muon, for the recurrent matrices, is ours.
+"""Optimizers: AdamW and SGD of torch, and Muon for the recurrent matrices.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix by the
 nearest matrix whose singular values are all one. On recurrent matrices it needs about a third of AdamW's steps

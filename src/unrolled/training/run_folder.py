@@ -1,10 +1,10 @@
-"""The run folder `MODEL.run/`: all that training needs to go on bit-identically after a kill at any moment.
+"""The run folder `MODEL.run/`: what is needed to resume bit-identically after a kill at any moment.
 
     lock           held (flock) while a trainer lives; who it is: process, host, since when
     config.json    the run's identity: data fingerprints, configuration, versions, threads, instruction set
     plan.json      what the measured speed decided: steps, threads, kernels; frozen once written
     metrics.jsonl  one record a line, in the order of training
-    checkpoint     weights, optimizer, averages, best so far, carried state; counters as JSON (layout: tensors.py)
+    checkpoint     weights, optimizer, averages, best so far, carried state; counters as JSON (core/tensor_file.py)
 
 Every file but the lock and the metrics is replaced as a whole. Metrics are synced before the checkpoint that
 counts them, and cut back to its count at resume. config.json is written last and removed first, so a folder

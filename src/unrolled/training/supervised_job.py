@@ -1,4 +1,4 @@
-"""The training of labelled sequences: labels, numbers, tags."""
+"""The training job of labelled sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sceptic's baselines: what a recurrent model must beat to be worth it. One file a family, none needs torch.
+"""Baselines that a recurrent model must beat: one family per file, none needs torch.
 
 Each is a function run(train, test, seed) -> Baseline. Options, such as the strength of a regularisation, are picked
 on the training part alone. Those on scikit-learn or CRFsuite import it late and raise MissingExtra without it.

@@ -1,4 +1,4 @@
-"""Bags of words and of character sequences: strong and quick where the order of the words matters little.
+"""Bag-of-words baselines for texts: naive Bayes, NB-SVM, logistic and ridge regression on word and character n-grams.
 
 Counts come from the training texts; the inner splits that pick an option share them, the test part never does.
 """

@@ -1,4 +1,4 @@
-"""The nearest neighbour under dynamic time warping: hard to beat on small sets of series, and slow on large ones.
+"""Nearest neighbour under dynamic time warping: hard to beat on small sets of series, slow on large ones.
 
 H. Sakoe, S. Chiba, "Dynamic programming algorithm optimization for spoken word recognition", IEEE ASSP 26(1), 1978;
 all channels warp together (the dependent variant of M. Shokoohi-Yekta et al., Data Mining and Knowledge Discovery 31,

@@ -1,4 +1,4 @@
-"""Forecasts of series: repeating the last season, and ridge regression on the last values.
+"""Forecast baselines for series: repeat the last season, and ridge regression on the last values.
 
 For `next` the answer to a series [T_x, n_x] has its shape: row t is the forecast of x_t from the rows before it.
 """

@@ -1,4 +1,4 @@
-"""Answers that do not look at the input: the most frequent class or tag, the mean of the targets."""
+"""Baselines that ignore the input: the most frequent class or tag, the mean of the targets."""
 
 from __future__ import annotations
 

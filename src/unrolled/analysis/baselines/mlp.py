@@ -1,4 +1,4 @@
-"""Series of numbers as a flat row: the fully connected network of the lecture's warning, and summary statistics.
+"""Baselines on a series as one flat row: a fully connected network, and ridge regression on summary statistics.
 
 A padded fully connected network learns each position anew: what it knows of step 3 does not help at step 4.
 """

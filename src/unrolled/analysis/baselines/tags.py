@@ -1,4 +1,4 @@
-"""Taggers without a network: the most frequent tag of each word, and a conditional random field."""
+"""Baselines for tagging: the most frequent tag of each word, and a conditional random field (CRFsuite)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The data doctor: what training would see of the files, and what in them is odd, with file and line."""
+"""`unrolled check`: report what training would read from the files and what looks wrong, with file and line."""

@@ -1,4 +1,4 @@
-"""What the data doctor gathers of sounds and of what is said in them: silence, clipping, rates, lengths, characters."""
+"""Statistics of recordings and transcripts for `check`: silence, clipping, sample rates, lengths, characters."""
 
 from __future__ import annotations
 

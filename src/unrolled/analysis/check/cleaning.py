@@ -1,4 +1,4 @@
-"""Clean copies of labelled data, `unrolled check --fix`: what is wrong is left out or set right, all else is kept.
+"""Write clean copies of labelled data (`check --fix`): bad rows are left out or corrected, all else is kept.
 
 A table's rows and a CoNLL file's lines are copied as they are written, in UTF-8 without a byte order mark; only a row
 or line that changes is written anew. What changes was found before, and stands in a `Plan`.

@@ -1,4 +1,4 @@
-"""The data doctor for labels, numbers and tags: the report, for programs and for people, and clean copies."""
+"""The report of `check` on labelled data, as JSON values and as text, and clean copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the data doctor notes on its way: how often something odd was found, and the first places of it."""
+"""Findings of `check`: how often each problem was found, and the first places of it."""
 
 from __future__ import annotations
 

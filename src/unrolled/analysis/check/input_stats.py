@@ -1,4 +1,4 @@
-"""What the data doctor gathers of x on its way through a part of labelled sequences: a survey a kind of input.
+"""Statistics of x for `check`: one class for each input kind.
 
 What is learnt of the training part is known before; a survey looks at every sequence with it, as training will, and
 raises the DataError that training would stop with.

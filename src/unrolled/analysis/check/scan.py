@@ -1,4 +1,4 @@
-"""The data doctor's way through labelled sequences: what the training part teaches, then a look at every sequence.
+"""Scan labelled data for `check`: learn from the training part, then look at every sequence.
 
 Bad rows are passed over, all of them, and a file that cannot be read to its end does not hide the next one, so that
 one examination tells everything.

@@ -1,4 +1,4 @@
-"""What the data doctor gathers of y on its way through a part of labelled sequences: a survey a kind of output.
+"""Statistics of y for `check`: one class for each output kind.
 
 What is learnt of the training part is known before; a survey looks at every sequence with it, as training will, and
 raises the DataError that training would stop with.
@@ -179,7 +179,7 @@ class NumberSurvey:
 class ForecastSurvey:
     """Windows of series, where their next values are asked for. numbers: what was learnt of the columns.
 
-    horizon: how many steps are to be forecast; 0: each next step, in pieces of `history` (`labelled.pieces`).
+    horizon: how many steps are to be forecast; 0: each next step, in pieces of `history` (`windows.pieces`).
     """
 
     horizon: int

@@ -1,4 +1,4 @@
-"""What the data doctor gathers of texts that are to be written for other texts: lengths, and pairs that look wrong."""
+"""Statistics of parallel texts for `check`: lengths, and pairs that look wrong."""
 
 from __future__ import annotations
 

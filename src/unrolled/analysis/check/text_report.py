@@ -1,4 +1,4 @@
-"""The data doctor for text: what training would see, and what in the files is odd, with file and line."""
+"""The report of `check` on texts for language models."""
 
 from __future__ import annotations
 

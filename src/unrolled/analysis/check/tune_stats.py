@@ -1,4 +1,4 @@
-"""What the data doctor gathers of tunes: what was changed when they were read, what falls beside the grid, genres."""
+"""Statistics of tunes for `check`: changes made while reading, notes beside the grid, genres."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Is a recurrent model worth it here, and which? Equal parameters, equal budget, and the sceptic's baselines."""
+"""`unrolled compare`: is a recurrent model worth it on this data, and which one?"""

@@ -1,4 +1,4 @@
-"""What every contestant of a comparison is given: the same data, split once, and one way to be scored."""
+"""The data of a comparison, split once, and the scoring that every contestant gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cell, unit, depth and direction, and is a recurrent model worth it here at all? One table and one sentence.
+"""Compare cells, units, depths, directions and baselines with equal parameters and budgets; one table, one sentence.
 
 Every variant has as many parameters and as large a budget as the others, each seed is an ordinary training with a run
 folder of its own, and beside them stand the sceptic's baselines. Needs torch.

@@ -1,4 +1,4 @@
-"""The sceptic's baselines at work: which there are for a task, and running them so that none takes the others down.
+"""Run the baselines of a task; a baseline that fails does not stop the others.
 
 What a baseline answered is kept in a file, so that a comparison that goes on does not compute it again.
 """

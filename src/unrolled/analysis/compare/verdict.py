@@ -1,4 +1,4 @@
-"""The verdict of a comparison: how contestants are scored, how sure a difference is, and the sentence that says so.
+"""The verdict of a comparison: scores, how certain a difference is, and the sentence that states it.
 
 Every metric is a function of sums over the scored items, so that a bootstrap only draws items and adds up.
 """

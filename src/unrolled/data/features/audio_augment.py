@@ -1,4 +1,4 @@
-"""Sound varied in training, so that few recordings teach as many would; acts on frames [T, bands], which are stored.
+"""Augmentation of audio features [T, bands] in training.
 
 All from one source of chance per example, a function of (seed, epoch, index). Speed stretches time by up to 12%; pitch
 stretches the mel axis as another throat would (Jaitly and Hinton 2013, ICML workshop); another microphone favours some

@@ -1,5 +1,5 @@
-"""What a network hears: log-mel frames. Sound is cut into windows of 25 ms, one every 10 ms; of each the power is
-summed in bands that are evenly spaced on the mel scale, and the logarithm taken (Davis and Mermelstein 1980).
+"""Log-mel frames: windows of 25 ms, one every 10 ms; the power in bands that are evenly spaced on the mel scale, as a
+logarithm (Davis and Mermelstein 1980).
 
 A window begins where its frame does, so no frame waits for later sound: frames of chunks are those of the whole.
 """

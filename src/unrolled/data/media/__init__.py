@@ -1,1 +1,1 @@
-"""Media: one kind of file each, from a file to an array of numbers, within limits. Optional packages decode."""
+"""Media files: decode one kind of file per module to an array, within limits. Optional packages do the decoding."""

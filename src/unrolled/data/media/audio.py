@@ -1,4 +1,4 @@
-"""Sound files -- WAV, FLAC, OGG -- by soundfile, in blocks, as one channel at one rate.
+"""Decode audio files (WAV, FLAC, OGG) with soundfile, in blocks, to one channel at one sample rate.
 
 A header is checked before anything of the size it claims is allocated; what is decoded is counted against it.
 """

@@ -1,4 +1,4 @@
-"""Pictures by Pillow: one file, or a folder of them as a clip. To be run apart (apart.py)."""
+"""Decode images with Pillow: one file, or a folder as a clip. Runs in the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MIDI files to tunes and back, by mido, with limits: a damaged file ends in a DataError, soon and in little memory.
+"""Read and write MIDI files with mido, within limits: a damaged file raises DataError soon and in little memory.
 
 A voice is a track's channel with one program; channel 10 is the drum set. Pedals, pitch bends and controllers are left
 out. What was changed beyond that stands in the tune's `remarks`.

@@ -1,4 +1,4 @@
-"""Video files by PyAV, which is FFmpeg's libraries: pictures of one size at one rate. To be run apart (apart.py)."""
+"""Decode video files with PyAV (FFmpeg): frames of one size at one rate. Runs in the sandbox."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Sounds in folders: a folder for each class; `NAME.txt` beside `NAME.wav`, which holds what is said; or LibriSpeech's
-layout, `*.trans.txt` with an id and its transcript a line, the id being the name of a file beside it.
+"""Read folders of recordings: one folder per class, `NAME.txt` beside `NAME.wav`, or LibriSpeech's layout
+(`*.trans.txt` with an id and its transcript per line; the id is the name of an audio file beside it).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CoNLL files: one token a line, 2 to 10 columns, a blank line between sentences; .gz too.
+"""Read CoNLL files: one token per line, 2 to 10 columns, a blank line between sentences; also gzipped.
 
 The first token line decides for the file: a tab in it means that tabs separate the columns, else spaces and tabs do;
 ten columns mean CoNLL-U. There the first column numbers the words, ranges (`1-2`) and empty nodes (`3.1`) are left

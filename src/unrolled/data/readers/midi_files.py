@@ -1,4 +1,4 @@
-"""Tunes: MIDI files, or a folder of them, in which a folder of its own makes a genre; or tables that name them."""
+"""Read tunes: MIDI files, folders of them with one folder per genre, or tables that name them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy's .npz archives: the arrays `x`, `y`, and `lengths` or `offsets` where the sequences differ in length.
+"""Read NumPy .npz archives: the arrays `x`, `y`, and `lengths` or `offsets` if the sequences differ in length.
 
 x is [N, T, n_x] (or [N, T]: one number a step), or all sequences one after the other, [total, n_x] (or [total]), with
 `lengths` [N] or `offsets` [N + 1].  y is [N] or [N, k], or [total] or [N, T] where a tag is asked of each step.

@@ -1,4 +1,4 @@
-"""Parallel texts: two files, line by line the same in two languages, or dates and their standard form; gzipped too."""
+"""Read parallel texts: two files whose lines correspond, for example in two languages; also gzipped."""
 
 from __future__ import annotations
 

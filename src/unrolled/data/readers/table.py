@@ -1,4 +1,4 @@
-"""Tables: .csv, .tsv, .jsonl (also .ndjson and .json, one object a line), all of them gzipped too, and .parquet.
+"""Read tables as examples: .csv, .tsv, .jsonl, .json (one object per line), also gzipped, and .parquet.
 
 The first row names the columns. A .csv is separated by commas, or by semicolons where its header has one and no
 comma outside quotes, as spreadsheets of many countries write it; a .tsv by tabs. Fields in quotes may hold

@@ -1,4 +1,4 @@
-"""Plain text: files and folders, UTF-8 or UTF-16 and UTF-32 with a byte order mark, also gzipped.
+"""Read plain text: files and folders in UTF-8, or UTF-16 and UTF-32 with a byte order mark; also gzipped.
 
 Line ends are "\\n", "\\r\\n" or "\\r" and come out as "\\n". At most about 2 MiB of a file stand in memory: long
 documents are passed on in pieces.

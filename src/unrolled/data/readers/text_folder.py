@@ -1,4 +1,6 @@
-"""A folder of texts: a folder for each class with a text a file, or a `.txt` file for each class with a text a line."""
+"""Read folders of texts: one folder per class with one text per file, or one `.txt` file per class with one text per
+line.
+"""
 
 from __future__ import annotations
 

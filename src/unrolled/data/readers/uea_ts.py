@@ -1,4 +1,5 @@
-"""The .ts files of the UEA and UCR archives of time series: a header of @ lines, then one series a line; .gz too.
+"""Read .ts files of the UEA and UCR archives of time series: header lines with @, then one series per line; also
+gzipped.
 
 The values of a dimension are separated by commas, dimensions by colons, the class or the value to predict comes
 last. Words of the header may be in any case, lines that begin with `#` are comments.

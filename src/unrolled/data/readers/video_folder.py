@@ -1,4 +1,4 @@
-"""Clips in folders: a folder for each class, in it videos, and folders of pictures, each of which is one clip."""
+"""Read folders of clips: one folder per class that holds videos, and folders of images (each is one clip)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the bytes of a text file to its characters, block by block: encodings, gzip, damage.
+"""Bytes of a text file to characters, block by block: encodings, gzip, damage.
 
 What all readers of text share. UTF-8, or UTF-16 and UTF-32 with a byte order mark; gzipped where the name ends in .gz.
 """

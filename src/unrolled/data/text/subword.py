@@ -1,4 +1,4 @@
-"""Subwords: pieces of words, learnt from a person's own text; frequent words stay whole, rare ones are cut.
+"""Subword units (byte-level BPE) learned from the user's own text: frequent words stay whole, rare words are split.
 
 Byte-pair encoding (Sennrich et al., arXiv 1508.07909v5) by the library `tokenizers`, over the bytes of words with the
 space before them, so that any text can be cut, and what is put together again is the text itself.

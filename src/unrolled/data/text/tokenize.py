@@ -1,4 +1,4 @@
-"""Text into tokens and back: words, pieces between white space, characters.
+"""Split text into tokens (words, pieces between white space, characters) and join them again.
 
 A person's text is never changed except by `lower`: no Unicode normalisation, no quotes straightened.
 """

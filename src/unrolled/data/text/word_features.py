@@ -1,4 +1,4 @@
-"""What a word shows even when nobody has seen it: its beginning, its end, its letters' case and shape.
+"""Features of a word that also exist for unknown words: prefixes, suffixes, upper and lower case, shape.
 
 A word becomes several features, each a row of the embedding, added up (as Bojanowski et al., arXiv 1607.04606v2, do
 with all character n-grams). Features are learnt from the training part alone; one that is not known adds nothing.

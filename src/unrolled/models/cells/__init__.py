@@ -1,4 +1,4 @@
-"""The recurrent cells: one file each, an equation of the lecture in the words of ops.py, and this table."""
+"""The recurrent cells: one file each, with the equation of the lecture; and the table `CELLS`."""
 
 from __future__ import annotations
 

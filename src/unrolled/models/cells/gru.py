@@ -1,4 +1,4 @@
-"""The gated recurrent unit of the lecture, full: the relevance gate acts before the product.
+"""The full gated recurrent unit of the lecture: the relevance gate acts before the product.
 
     gamma_r = sigmoid(W_r[c^<t-1>, x^<t>] + b_r)
     gamma_u = sigmoid(W_u[c^<t-1>, x^<t>] + b_u)

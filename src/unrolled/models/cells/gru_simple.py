@@ -1,4 +1,4 @@
-"""The gated recurrent unit of the lecture, simplified: no relevance gate.
+"""The simplified gated recurrent unit of the lecture: no relevance gate.
 
 c~^<t>  = tanh(W_c[c^<t-1>, x^<t>] + b_c)
 gamma_u = sigmoid(W_u[c^<t-1>, x^<t>] + b_u)

@@ -1,4 +1,4 @@
-"""Long short-term memory, the default cell.
+"""Long short-term memory (LSTM), the default cell.
 
     c~^<t>  = tanh(W_c[a^<t-1>, x^<t>] + b_c)
     gamma_u = sigmoid(W_u[a^<t-1>, x^<t>] + b_u)

@@ -1,7 +1,7 @@
-"""What a cell is, and the small vocabulary of operations in which its equation is written.
+"""What a cell is, and the six operations in which its equation is written.
 
-An equation is written once and runs on NumPy (`NUMPY`, here) and on torch (`TORCH`, in kernels.py): every `Ops` is
-one instance of the same six words. Addition, subtraction and element-wise multiplication are Python's own.
+An equation is written once and runs on NumPy (`NUMPY`, here) and on torch (`TORCH`, in nn/kernels/reference.py).
+Each is an instance of `Ops`. Addition, subtraction and element-wise multiplication are Python's own operators.
 `grouped` makes an instance that computes several gates in one product; the equation does not notice.
 """
 

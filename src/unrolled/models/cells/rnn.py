@@ -1,4 +1,4 @@
-"""The basic recurrent cell of the lecture.
+"""The basic recurrent cell (RNN) of the lecture.
 
     a^<t> = g1(W_a[a^<t-1>, x^<t>] + b_a)        g1 = tanh or relu, W_a = [W_aa | W_ax]
 

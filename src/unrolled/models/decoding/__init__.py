@@ -1,4 +1,4 @@
-"""From probabilities to answers: NumPy arrays and an engine's step in, answers out. One way of decoding a file."""
+"""Decoding: from the outputs of a network to answers, on NumPy arrays. One method per file."""
 
 from __future__ import annotations
 

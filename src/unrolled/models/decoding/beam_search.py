@@ -1,4 +1,4 @@
-"""Beam search, and sampling, over many sequences at once: for whatever goes step by step.
+"""Beam search and sampling over many sequences at once, for any network that runs step by step.
 
 What is searched has `step(state, ids, k)` and `take(state, rows)`: an encoder-decoder, or a language model. A row is
 one hypothesis of one sequence; those of a sequence stand together, and sequences that are done leave.

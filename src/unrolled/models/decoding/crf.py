@@ -1,4 +1,4 @@
-"""A linear-chain conditional random field: the best tags of a sentence, the k best, and how probable each one is.
+"""Decoding of a linear-chain CRF: the best tags of a sentence, the k best, and their probabilities.
 
 A sequence of tags y^<1> ... y^<T> has the score
 

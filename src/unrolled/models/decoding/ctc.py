@@ -1,5 +1,4 @@
-"""From a CTC network's answers to a text: the best path, a beam of prefixes, the probability of a text, and when each
-of its characters was said.
+"""Decoding of CTC outputs: the best path, prefix beam search, the probability of a text, the time of each character.
 
 At every step the network names a class or says nothing (the blank, class 0). A sequence of classes is what remains of
 a path when repetitions are merged and blanks left out; its probability is the sum over all such paths (Graves et al.

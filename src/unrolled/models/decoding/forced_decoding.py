@@ -1,4 +1,4 @@
-"""Following a given answer: how probable an encoder-decoder holds each of its steps, and what each attended to."""
+"""Run an encoder-decoder along a given answer: the cost of each step, and what it attended to."""
 
 from __future__ import annotations
 

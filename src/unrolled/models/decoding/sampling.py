@@ -1,4 +1,4 @@
-"""Sampling: draw the next token from the softmax, feed it back, until the closing token or a length.
+"""Sampling: draw the next token from the softmax and feed it back until the end token or a length.
 
 A draw is `rng.choice(n, p=p)`, draw for draw the lecture's `np.random.choice`. Every sample has a generator of its
 own, spawned from the one given, and is computed alone: sample i does not depend on how many are asked for.

@@ -1,4 +1,4 @@
-"""Engines run a trained network on sequences or step by step, without gradients; all compute the same function.
+"""Engines run a trained network without gradients, on whole sequences or step by step; all compute the same function.
 
 numpy_engine.py needs NumPy alone; torch_engine.py, beside this folder because it needs torch, is the same on torch.
 """

@@ -1,4 +1,4 @@
-"""An encoder-decoder on NumPy: two networks, each a `NumpyEngine`, and between them bridge and attention.
+"""The engine of encoder-decoders on NumPy: two networks, the bridge and the attention between them.
 
 Attention is computed sequence by sequence, over its true steps alone: no padding, and the same bits in any company.
 """

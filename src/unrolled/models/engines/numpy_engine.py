@@ -1,4 +1,4 @@
-"""The engine that needs NumPy alone: the cells' equations on the model file's tensors.
+"""The engine on NumPy alone: the cells' equations on the tensors of the model file.
 
 Where the native kernels were built and the weights are float32, both `run` and `step` go through them. `run` computes
 row by row, and `step` sums every row in the same order, so that a sequence has the same bits alone and in any batch.
@@ -223,7 +223,7 @@ class NumpyEngine:
         return {name: self._tensors[f"front.{name}"] for name in names}
 
     def _pool(self, a: Array) -> Array:
-        """[T, features] -> [1, features], as layers.pool does; zeros of an empty sequence."""
+        """[T, features] -> [1, features], as `embedding_and_head.pool` does; zeros of an empty sequence."""
         if not len(a):
             return np.zeros((1, self.spec.features), self._dtype)
         return POOLS[self.spec.pooling](self.spec, self._tensors, a)

@@ -1,4 +1,4 @@
-"""What stands before the recurrent layers, learnt with them: one file each, in NumPy; on torch in convolutions.py.
+"""Front ends: layers before the recurrent layers, one file each, on NumPy; nn/frontends.py has them on torch.
 
 A front makes of the steps x [T, n_x] of one sequence other steps [T_out, size], of which there may be fewer. Where the
 network reads forward alone it sees no later step than the ones it makes one of, so a sequence may come in chunks: what

@@ -1,4 +1,4 @@
-"""A small convolution of each picture, learnt with the recurrent layers (LRCN, Donahue et al., arXiv 1411.4389v4).
+"""A small convolution of each image, trained with the recurrent layers (LRCN, Donahue et al., arXiv 1411.4389v4).
 
 Three layers of 3 x 3, each of every other place, with relu; then all that is left, with where it is, in one layer with
 relu. A picture is first made alike in light: less its mean, divided by its deviation.

@@ -1,4 +1,4 @@
-"""What every front is told of the network it stands in."""
+"""The sizes of a front end."""
 
 from __future__ import annotations
 

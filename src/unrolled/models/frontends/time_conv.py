@@ -1,4 +1,4 @@
-"""A convolution over time which halves it, and relu: step u of the output sees WIDTH steps of x that end at 2 u + 1.
+"""A convolution over time with stride 2, and relu: output step u sees the WIDTH steps of x that end at 2 u + 1.
 
 Where the network reads in both directions they stand around 2 u instead. What lies beyond either end is zeros.
 """

@@ -1,4 +1,4 @@
-"""The native kernels seen from Python. Nothing here needs torch; where nothing was compiled, `library()` is None."""
+"""The native kernels from Python, without torch. `library()` is None if they were not compiled."""
 
 from __future__ import annotations
 

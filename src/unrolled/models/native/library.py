@@ -1,4 +1,4 @@
-"""The C libraries of csrc/, one for each instruction set: which are there, which runs, and their functions by ctypes.
+"""Load the compiled libraries of csrc/, one per instruction set, and declare their functions to ctypes.
 
 csrc/unrolled.h says what every argument means; the structures here are its own, field by field.
 """

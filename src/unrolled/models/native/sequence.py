@@ -1,4 +1,4 @@
-"""Whole sequences of one layer in one direction on NumPy arrays, without gradients and on one thread."""
+"""Run whole sequences of one layer in one direction on NumPy arrays: no gradients, one thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single steps of a network, all its layers and its output layer in one call into the library.
+"""Run single steps of a network, all its layers and its output layer, in one call into the library.
 
 What a step reads is packed once, when a `Steps` is made; what it writes lies in buffers that stay, one set for each
 number of rows and thread, so that a step costs one call and the copies of what it hands out.

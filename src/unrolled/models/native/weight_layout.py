@@ -1,4 +1,4 @@
-"""How single steps want a layer's weights: the gates interleaved vector by vector, as csrc/unrolled.h says of lanes."""
+"""The weights of a layer in the layout of the step kernels: gates interleaved vector by vector (csrc/unrolled.h)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole sequences on the native kernels, with gradients: the quick side of kernels.py, for float32 on the CPU.
+"""Whole sequences on the native kernels with gradients, in float32 on the CPU.
 
 What is left to torch here is what its BLAS does near the machine's peak: the input's part of all steps in one product,
 and after the kernel's walk back through time one product each for the gradients of W_x, W_a and x. The kernel does what
@@ -51,7 +51,7 @@ class Order:
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """Contiguous arrays of one shape as one, rows of the first, then of the second: themselves where they follow each
-    other in memory, as layers.plant lays them, else a copy."""
+    other in memory, as `embedding_and_head.plant` lays them, else a copy."""
     first, size = parts[0], parts[0].numel() * parts[0].element_size()
     room = first.untyped_storage().nbytes() - first.storage_offset() * first.element_size()
     if room < len(parts) * size or any(
@@ -152,7 +152,7 @@ def sequence(
 ) -> tuple[Tensor, TensorState]:
     """x [T, batch, n_x] or ids [T, batch] -> a [T, batch, n_a], zeros past the lengths; the state of each row's end.
 
-    Weights, x, state and taken as kernels.py has them, where `fits`. lengths: [batch], None is T for all; reverse:
+    Weights, x, state and taken as in dispatch.py, where `fits`. lengths: [batch], None is T for all; reverse:
     each row from its last true step to its first. Gradients are had once: that of a gradient needs
     UNROLLED_KERNEL=reference.
     """

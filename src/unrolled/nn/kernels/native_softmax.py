@@ -1,4 +1,4 @@
-"""The output layer and its cross-entropy on the native kernels: for float32 on the CPU and the exact softmax.
+"""The output layer with its cross-entropy on the native kernels, in float32 on the CPU, for the exact softmax.
 
 The logits [N, n_y] are the largest array of a language model's step. Here they are read and written once: the kernel
 adds the bias, takes the loss and leaves the gradient in their place, row by row while a row is in the cache; and what

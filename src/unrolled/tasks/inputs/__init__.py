@@ -1,4 +1,4 @@
-"""Input kinds: what x^<t> is. One file each: what is learnt from the data, how it is encoded, words for people."""
+"""Input kinds: what x^<t> is. One file each: learn from the data, encode, describe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound: x^<t> is a log-mel frame, one every 10 ms. Learnt: at which rate sound is heard, and what frames are like.
+"""Audio: x^<t> is a log-mel frame, one every 10 ms. Learned: the sample rate and the statistics of the frames.
 
 An x is the file of a sound, or its samples at the model's rate, [samples].
 """

@@ -1,4 +1,4 @@
-"""Frames: x^<t> is a picture of a clip. Nothing is learnt of them: one size, one rate, grey or in colour.
+"""Frames of a clip: x^<t> is an image. Nothing is learned; all have one size and one rate.
 
 An x is the file of a video or a picture, a folder of pictures, or bytes [T, h, w] or [T, h, w, channels].
 """

@@ -1,4 +1,4 @@
-"""Images: a picture of a line of writing, read as columns; x^<t> is a column. Nothing is learnt of them but the height.
+"""Images of text lines: x^<t> is a column of the image. Only the height is learned.
 
 An x is the file of a picture, or bytes [h, w].
 """

@@ -1,5 +1,5 @@
-"""Notes: x^<t> is the event before (`events`), a vector of zeros at first; with it stand the genre, and how far the
-tune was transposed. Their embeddings are added, so that a genre is heard at every step.
+"""Notes: x^<t> is the previous event of a tune (zeros at first), with the genre and the transposition. Their embeddings
+are added, so every step knows the genre.
 
 The ids: `end`, the waits, `on` and `off` of each pitch, whatever the training part has; then the settings (voices,
 programs, velocities, tempos, meters, drums) that it has; then genres, then transpositions. A setting that it does not

@@ -1,4 +1,4 @@
-"""Numbers: x^<t> is a vector, a row of a table or what sensors say at a moment. Learnt: mean and deviation of each."""
+"""Numbers: x^<t> is a vector, such as a row of a table. Learned: mean and deviation of each column."""
 
 from __future__ import annotations
 

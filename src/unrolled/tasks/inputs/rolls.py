@@ -1,5 +1,5 @@
-"""Piano rolls: x^<t> says which of the 88 keys of a piano sounded at the step before; zeros at first. Where training
-transposes, it also says how far, at every step: else the key that the rolls are in would be lost.
+"""Piano rolls: x^<t> says which of the 88 keys sounded at the previous step; zeros at first. If training transposes,
+every step also says how far.
 
 With repeats x^<t> also says what followed where the steps before t were heard before in this piece: music returns to
 whole passages, and no state of a few hundred numbers holds one note for note. That is a cache as of language models

@@ -1,4 +1,4 @@
-"""Tokens: x^<t> is the id of a word or a character. What is learnt from the data is the vocabulary.
+"""Tokens: x^<t> is the id of a word or a character. Learned: the vocabulary.
 
 Documents are worked on in batches of about half a million characters, so that a million short lines cost no more
 than one long file, and memory stays flat.
@@ -108,7 +108,7 @@ def learn(
 def encode(
     documents: Iterable[Document], vocabulary: Vocabulary, unit: str, lower: bool
 ) -> Iterator[Encoded]:
-    """The documents as ids, each closed by `<EOS>`, with the line every token comes from; `store.write` takes these.
+    """The documents as ids, each closed by `<EOS>`, with the line of every token, for `token_store.write_store`.
 
     Raises DataError where a text contains a NUL character.
     """

@@ -1,4 +1,4 @@
-"""BLEU and chrF by sacreBLEU, each with the signature that tells how it was computed."""
+"""BLEU and chrF by sacreBLEU, each with its signature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of classes: which are right, how far ratings are off, how honest the probabilities are.
+"""Metrics of classes: accuracy, F1, the error of ratings, calibration.
 
 A class is its index, 0 to n - 1. Where a share is one of nothing (no item of a class was predicted), it is 0.
 """

@@ -1,4 +1,4 @@
-"""Edit distance, and the error rates made of it: of words (WER), characters (CER), phones or any other tokens.
+"""Edit distance and error rates: of words (WER), characters (CER), or any tokens.
 
 The smallest number of substitutions, deletions and insertions that turn what was said into what is true (Levenshtein,
 Soviet Physics Doklady 10, 1966), by rows of the usual table (Wagner and Fischer, Journal of the ACM 21, 1974).

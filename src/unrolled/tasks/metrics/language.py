@@ -1,4 +1,4 @@
-"""Metrics of language models: perplexity and its relatives, first words, and how much of a sample is copied."""
+"""Metrics of language models: perplexity, first words, and how much of a sample is copied."""
 
 from __future__ import annotations
 

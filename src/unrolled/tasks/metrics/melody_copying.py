@@ -1,4 +1,4 @@
-"""How new a tune is: what of its melody stands in other tunes, in whatever key, and whether it goes round in circles.
+"""How new a tune is: which parts of its melody occur in other tunes, in any key, and whether it repeats itself.
 
 The melody is the notes above which nothing sounds when they begin. A passage is copied where all its durations and all
 intervals between its notes are those of a passage of another melody.

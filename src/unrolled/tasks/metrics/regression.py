@@ -1,4 +1,4 @@
-"""Metrics of numbers: how far they are off, and an interval that holds the truth with a probability asked for."""
+"""Metrics of numbers: errors, and an interval that contains the truth with a given probability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans in tags: names, chunks and the like, found in BIO, BIOES and IOB1 tags, compared, and counted.
+"""Spans in tags (names, chunks): found in BIO, BIOES and IOB1 tags, compared and counted.
 
 A tag is `O` (outside), LETTER-TYPE or a bare letter (a span without a type). BIO, also called IOB2: B- begins a
 span, I- goes on with it. BIOES, also IOBES: E- ends a span of several tokens and S- is a span of one; BILOU writes
@@ -106,7 +106,7 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
 def find_bad(tags: Sequence[str], scheme: str) -> list[tuple[int, str]]:
     """The tags of one sentence that break the scheme: index and reason, in order; nothing for "none".
 
-    They are exactly what `decode.crf.constraints` forbids. Raises UsageError for an unknown scheme.
+    They are exactly what `decoding.crf.constraints` forbids. Raises UsageError for an unknown scheme.
     """
     if scheme not in SCHEMES:
         raise UsageError(f"unknown tagging scheme '{scheme}'", expected=", ".join(SCHEMES))

@@ -1,4 +1,4 @@
-"""The output kinds: what y is, how it is decoded and scored, and the words that tell it to people."""
+"""Output kinds: what y is. One file each: learn, encode, decode, measure, describe."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The output `sequence` by CTC: the characters that are said in a sound, fewer than it has steps and in their order;
-the lecture's many-to-many with T_x != T_y. Class 0 is none; class i the i-th character, or the i-th piece of words."""
+"""The output `sequence` by CTC: a text that is shorter than the steps of x and in the same order (many-to-many, T_x !=
+T_y). Class 0 is the blank; class i is the i-th character or subword.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output `label`: one class for the whole sequence, or an ordered rating; the lecture's many-to-one."""
+"""The output `label`: one class, or an ordered rating, for a sequence (many-to-one)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output `next` of notes: y^<t> is the event that comes next, the end among them. How surprising each note is."""
+"""The output `next` of notes: y^<t> is the next event of a tune, its end included."""
 
 from __future__ import annotations
 

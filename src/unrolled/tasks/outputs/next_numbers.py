@@ -1,4 +1,4 @@
-"""The output `next` of numbers: y^<t> = x^<t+1>. What a series will say next, and how surprising what it said was."""
+"""The output `next` of numbers: y^<t> = x^<t+1>, the next step of a series, and how surprising each step was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output `next` of piano rolls: how probable each of the 88 keys is at the step, each on its own."""
+"""The output `next` of piano rolls: the probability of each of the 88 keys at the next step."""
 
 from __future__ import annotations
 

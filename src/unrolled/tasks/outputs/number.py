@@ -1,4 +1,4 @@
-"""The output `number`: one or more reals for the whole sequence, with an interval; the lecture's many-to-one."""
+"""The output `number`: one or more real numbers for a sequence, with an interval (many-to-one)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output `sequence`: a text with a length of its own; the lecture's many-to-many with T_x != T_y, translation.
+"""The output `sequence`: a text of its own length, written by a decoder (many-to-many, T_x != T_y).
 
 An encoder-decoder writes it token by token; what is known of an x are the candidates that a search found.
 """
@@ -190,7 +190,7 @@ class Sequences:
     def figures(
         self, y: Sequence[Any], answers: Sequence[Found], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """loss (nats a token), perplexity, exact (share of texts), token_error_rate, cer, and what `metrics.bleu` has;
+        """loss (nats a token), perplexity, exact (share of texts), token_error_rate, cer, and what `bleu.score` has;
         y are texts."""
         nats, tokens = sum(one.nats for one in answers), sum(one.tokens for one in answers)
         loss = nats / max(1, tokens)

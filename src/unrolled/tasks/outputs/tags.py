@@ -1,4 +1,4 @@
-"""The output `tags`: a class at every step; the lecture's many-to-many with T_x = T_y, and its first example."""
+"""The output `tags`: a class at every step (many-to-many, T_x = T_y)."""
 
 from __future__ import annotations
 
