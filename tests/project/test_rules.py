@@ -164,6 +164,30 @@ def test_files_that_texts_name_exist():
     assert missing == []
 
 
+def test_names_in_modules_that_texts_mention_exist():
+    """`module.name` in a docstring or page: a module of that name has it. Names of tensors look alike."""
+    tensors = re.compile(r"(layers|core)\.\d|crf\.T|attention\.W_k|data\.bad")
+    known: dict[str, set[str]] = {}
+    for name, path in modules().items():
+        found = known.setdefault(name.rpartition(".")[2], set())
+        found |= {"py", *(other.stem for other in path.parent.iterdir() if path.name == "__init__.py")}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+            elif isinstance(node, ast.ImportFrom):
+                found |= {alias.asname or alias.name for alias in node.names}
+    missing = [
+        f"{path.name}: {module}.{name}"
+        for path in [*PACKAGE.rglob("*.py"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+        if path.name != "log.md"
+        for module, name in re.findall(r"`([a-z_]+)\.(\w+)", path.read_text(encoding="utf-8"))
+        if name not in known.get(module, {name}) and not tensors.match(f"{module}.{name}")
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize(
     "start", [("-c", "import unrolled"), ("-m", "unrolled", "--help"), ("-m", "unrolled", "--version")]
 )
