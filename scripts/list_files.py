@@ -42,12 +42,7 @@ def page() -> str:
             for path in group:
                 if path.name == "__init__.py" and parent == folder:
                     continue
-                shown = (
-                    f"{parent.relative_to(PACKAGE)}/"
-                    if path.name == "__init__.py"
-                    else path.relative_to(PACKAGE)
-                )
-                parts.append(f"| `{shown}` | {summary(path)} |\n")
+                parts.append(f"| `{path.relative_to(PACKAGE)}` | {summary(path)} |\n")
     return "".join(parts)
 
 

@@ -1,4 +1,5 @@
-"""Labelled sequences on disk, as the network reads them: flat arrays and offsets, mapped into memory.
+"""Labelled sequences on disk, encoded: flat arrays and offsets, mapped into memory.
+
 ```
 x            the steps of the sequences that are kept: ids [steps] or [steps, ids], or numbers [steps, n_x]
 y            [sequences] or [sequences, n_y]; [steps] or [steps, n_y] where every step has its own; else end to end

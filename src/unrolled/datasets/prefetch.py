@@ -1,4 +1,4 @@
-"""Examples that did not fit the cache: background threads decode their files again before they are needed."""
+"""Decode files again that did not fit the cache (`--cache`): background threads do it before they are needed."""
 
 from __future__ import annotations
 

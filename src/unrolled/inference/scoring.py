@@ -1,4 +1,4 @@
-"""Score, predict, sample and measure with a language model."""
+"""Score, predict, sample and measure with a language model (`predictor.py` does it for all other models)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
-"""What each output is told by its neighbours among the inputs, by the same weights for all outputs, besides the head:
+"""A layer that every piano key shares: it tells each output which nearby keys sounded (option `--neighbours`).
+
+Its outputs are added to those of the head:
 
     z_k = (W_ya a + b_y)_k + v . relu(W_n x_k + W_u a + b_n)
 
-x_k is what the inputs say of the outputs k - AROUND to k + AROUND. An interval is the same on every key of a piano; a
-head alone would learn it for each. The first of the n_x inputs are about the outputs, all n_y of them `rows` times.
+x_k are the inputs of the keys k - AROUND to k + AROUND. An interval is the same on every key, so the weights are
+shared; a head alone would have to learn each interval for each key. The first n_y * `rows` of the n_x inputs are about
+the keys.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Baselines for text: n-gram counts of characters and words, and the cost in bits of each line.
+"""Baselines for language models: n-gram counts of characters and words, and the cost in bits of each line.
 
 Costs are bits for each line of the scored text, its end counted. A word that a model does not know costs it, besides
 its `<UNK>`, its letters by their counts in the training text: so models of words and of characters compare.

@@ -1,4 +1,4 @@
-"""A tune as a sequence of events, and back. `quantised` describes what is kept, and how exactly.
+"""A tune as a sequence of events, and back; `quantised` rounds its times to the grid.
 
 An event is (kind, value): `wait` so many steps of the grid; `on` and `off` a pitch; `hit` a drum; `voice` makes the
 next notes that voice's, `program` sets its instrument and `velocity` how loud what follows in it is; `tempo` and

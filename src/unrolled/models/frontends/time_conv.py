@@ -1,6 +1,7 @@
-"""A convolution over time with stride 2, and relu: output step u sees the WIDTH steps of x that end at 2 u + 1.
+"""A convolution over time with stride 2, and relu: it halves the number of steps.
 
-Where the network reads in both directions they stand around 2 u instead. What lies beyond either end is zeros.
+In a unidirectional network, output step u reads the WIDTH steps of x that end at step 2 u + 1. In a bidirectional
+network they are centred at step 2 u. Steps beyond the ends of x are zeros.
 """
 
 from __future__ import annotations
