@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unrolled.core.atomic_files import refuse_to_overwrite
+from unrolled.core.atomic_files import refuse_to_overwrite, temporary_folder
 from unrolled.core.config import Config, to_json
 from unrolled.core.errors import Interrupted, UnrolledError, UsageError
 from unrolled.core.progress import Reporter, counted, duration
@@ -210,8 +209,8 @@ def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
     """What `fit` would do, measured on real steps: the plan, parameters, memory and time. Writes nothing that stays."""
     config = resolve_data(request.config)
     tune()
-    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder, _memory_errors_told():
-        job = request.prepare(config, Path(folder))
+    with temporary_folder() as folder, _memory_errors_told():
+        job = request.prepare(config, folder)
         refuse_too_large(job.spec, job.config.training, job.step_size)
         network, began = build(job.spec, seed=job.config.training.seed), request.beginning()
         training = job.config.training
