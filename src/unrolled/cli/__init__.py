@@ -122,10 +122,28 @@ def _run(arguments: list[str]) -> int:
     except SystemExit:  # --help has been printed; errors are UsageErrors
         sys.stdout.flush()
         return 0
+    _check_inputs(parsed)
     run: Any = import_module(f".{verb}", __name__).run
     code = run(parsed)
     sys.stdout.flush()
     return code
+
+
+def _check_inputs(parsed: argparse.Namespace) -> None:
+    """Refuse what can be no input before anything large is imported and before anything is read.
+
+    That is a missing file, a pipe, a device, a socket, a link that leads back to itself. Whether a folder will do is
+    for the reader to say.
+    """
+    from unrolled.core.regular_files import require_regular
+
+    if getattr(parsed, "config", None):
+        require_regular(parsed.config)
+    for name in ("data", "valid", "test", "file", "against", "dictionary"):
+        value = getattr(parsed, name, None)
+        for path in value if isinstance(value, list) else [value]:
+            if path is not None and str(path) != "-":
+                require_regular(path, folder=name != "dictionary")
 
 
 def _overview() -> str:

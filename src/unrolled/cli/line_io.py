@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from unrolled.cli.task_options import add_engine
-from unrolled.core.atomic_files import atomic_writer, opening_error, refuse_to_overwrite, storage_error
+from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Answer
 
 LINE_LIMIT = 1 << 24  # bytes; a longer line is refused before it fills the memory
@@ -74,11 +75,7 @@ def read_lines(path: Path | None, form: str) -> Iterator[Line]:
             raise UsageError("stdin is closed", expected="lines on stdin, or FILE")
         yield from _lines(sys.stdin.buffer, Path("stdin"), form)
         return
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise opening_error(error, path) from error
-    with stream:
+    with open_regular(path) as stream:
         yield from _lines(stream, path, form)
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from unrolled.core.atomic_files import storage_error
 from unrolled.core.errors import DataError, UsageError, suggest
+from unrolled.core.regular_files import require_regular
 from unrolled.core.types import Document, Place
 from unrolled.data.text.encoding import PACKED, Foreign, blocks, find_encoding, opened
 
@@ -68,15 +70,10 @@ def expand(paths: Sequence[Path], extensions: tuple[str, ...] = EXTENSIONS) -> l
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        if path.is_dir():
+        status = require_regular(path, folder=True)
+        if stat.S_ISDIR(status.st_mode):
             files += _folder(path, extensions)
-        elif not path.exists():
-            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise UsageError("no such file or folder", file=path, hint=suggest(path.name, beside))
-        elif not path.is_file():
-            # Data are read twice, first for the vocabulary: a pipe would be empty the second time.
-            raise UsageError("not a regular file", file=path, hint="writing the data to a file first")
-        elif path.stat().st_size == 0:
+        elif status.st_size == 0:
             raise DataError("empty file", file=path, expected="text")
         else:
             files.append(path)
