@@ -128,7 +128,10 @@ def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> mode
         except Interrupted as stop:
             write()
             raise _stopped(keeper, request.out) from stop
-    model = write()
+        keeper.saving = True
+        model = write()
+    if keeper.signal is not None:  # it came with the last step
+        raise _stopped(keeper, request.out, finished=True)
     best = model.notes["validation_loss"]
     reporter.note(
         f"wrote {request.out}" + (f" (validation loss {best:.4f} {job.unit})" if best is not None else "")
@@ -197,9 +200,10 @@ def _writer(out: Path, job: Job, progress: Progress) -> Any:
     return write
 
 
-def _stopped(keeper: RunKeeper, out: Path) -> Interrupted:
+def _stopped(keeper: RunKeeper, out: Path, *, finished: bool = False) -> Interrupted:
+    hint = None if finished else "the same command with --resume to go on"
     stopped = Interrupted(
-        f"stopped; the best so far is in {out}", hint="the same command with --resume to go on"
+        f"stopped; {'the finished model' if finished else 'the best so far'} is in {out}", hint=hint
     )
     stopped.exit_code = 128 + (keeper.signal or signal.SIGINT)
     return stopped
