@@ -126,6 +126,18 @@ def to_checkpoint(progress: Progress) -> Checkpoint:
     return Checkpoint(asdict(progress.at), tensors)
 
 
+def best_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The weights that the model of this checkpoint has: the best, else the averaged, else the latest."""
+    for kind in ("best", "average", "weights"):
+        begin = f"{kind}."
+        found = {
+            n.removeprefix(begin): value for n, value in checkpoint.tensors.items() if n.startswith(begin)
+        }
+        if found:
+            return found
+    return {}
+
+
 def restore(checkpoint: Checkpoint, progress: Progress) -> None:
     """Put a checkpoint back into a fresh `progress` of the same configuration."""
     groups: dict[str, Weights] = {"weights": {}, "average": {}, "best": {}}

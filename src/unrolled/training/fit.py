@@ -26,7 +26,7 @@ from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
 from unrolled.training.budget import make_plan, refuse_too_large
-from unrolled.training.checkpointing import RunKeeper, arrays, listening, restore
+from unrolled.training.checkpointing import RunKeeper, arrays, best_tensors, listening, restore
 from unrolled.training.job import Job, Request
 from unrolled.training.loop import Plan, Progress, begin, train
 from unrolled.training.run_folder import CHECKPOINT, Run, open_run, save_plan
@@ -45,6 +45,8 @@ def fit(request: Request, reporter: Reporter) -> model_file.ModelFile:
     tune()
     identity = _identity(config, request.data)
     with open_run(folder, identity, resume=request.resume, force=request.force) as run:
+        for line in run.repaired:
+            reporter.note(line)
         finished = _finished(request.out, run)
         if finished is not None:
             reporter.note(f"{request.out} is finished already; left as it is")
@@ -63,12 +65,18 @@ def fit(request: Request, reporter: Reporter) -> model_file.ModelFile:
 def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
     """The model where the run is done and has written it; None where there is work left.
 
-    A kill may have come between the last checkpoint and the model: then an earlier interruption's model is there.
+    A kill may have come between the last checkpoint and the model. Then a model of another run is there, or that of an
+    earlier interruption of this one: neither has this run's digest and the weights of its checkpoint.
     """
     if run.checkpoint is None or not run.checkpoint.counters["done"] or not out.exists():
         return None
     model = model_file.load(out)
-    return model if model.notes.get("steps") == run.checkpoint.counters["step"] else None
+    best = best_tensors(run.checkpoint)
+    same = (
+        model.notes.get("run") == run.digest and model.notes.get("steps") == run.checkpoint.counters["step"]
+    )
+    same = same and model.tensors.keys() == best.keys()
+    return model if same and all(np.array_equal(model.tensors[name], best[name]) for name in best) else None
 
 
 @contextmanager
@@ -113,7 +121,7 @@ def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> mode
     else:
         began = request.beginning()
         plan = make_plan(job.problem, network, job.config.training, job.valid_size, began=began)
-        save_plan(run, asdict(plan))
+        run = save_plan(run, asdict(plan))
     torch.set_num_threads(plan.threads)
     describe(job, plan, reporter)
     progress = begin(network, job.config.training)
@@ -121,7 +129,7 @@ def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> mode
         restore(run.checkpoint, progress)
         reporter.note(f"resumed at step {progress.at.step:,}")
     keeper = RunKeeper(run, reporter, job.problem.sample, job.step_size, progress.at.step)
-    write = _writer(request.out, job, progress)
+    write = _writer(request.out, job, progress, run.digest)
     with listening(keeper), native.using(plan.kernel):
         try:
             train(job.problem, progress, plan, job.config.training, keeper)
@@ -174,14 +182,15 @@ def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
     reporter.note(f"{size} of {job.step} on {counted(plan.threads, 'thread')}{time}")
 
 
-def _writer(out: Path, job: Job, progress: Progress) -> Any:
-    """A function that writes the model as it is best at the moment, and returns it."""
+def _writer(out: Path, job: Job, progress: Progress, run: str) -> Any:
+    """A function that writes the model as it is best at the moment, and returns it; run: the digest of the run."""
 
     def write() -> model_file.ModelFile:
         at = progress.at
         weights = arrays(progress.best or progress.average or dict(progress.network.named_parameters()))
         notes = {
             "steps": at.step,
+            "run": run,
             "validation_loss": at.best_loss if job.problem.validation is not None else None,
             **job.notes,
             "versions": {
