@@ -565,7 +565,7 @@ for number in range(int(sys.argv[3])):
 
 def deaths(folder: Path, *arguments: str) -> list[list[int]]:
     command = [sys.executable, "-c", KILLED, str(folder), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(TESTS), str(TESTS.parent / "src")))}
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
     return [[int(word) for word in line.split()] for line in done.stdout.splitlines()]

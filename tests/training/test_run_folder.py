@@ -487,7 +487,7 @@ from pathlib import Path
 from support import run_folders as t
 from support.disk import dying
 from unrolled.core.atomic_files import TEMPORARY
-from unrolled.training import run_folder, run_lock
+from unrolled.training import run_folder
 
 folder, moments = Path(sys.argv[1]), int(sys.argv[2])
 if not moments:
@@ -537,7 +537,7 @@ print(kills)
 
 def kills(folder: Path, moments: int) -> int:
     command = [sys.executable, "-c", KILLED, str(folder), str(moments)]
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(TESTS), str(TESTS.parent / "src")))}
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import UsageError, suggest
@@ -41,7 +41,7 @@ def require_regular(path: Path, *, folder: bool = False) -> os.stat_result:
     return status
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading its bytes. Raises as `require_regular`."""
     require_regular(path)  # opening a device may already do something
     try:

@@ -172,6 +172,11 @@ def read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str,
     return {key: value for key, value in document.items() if key not in ("kind", "sha256")}, tensors
 
 
+def begins_as_ours(start: bytes) -> bool:
+    """Whether the first 64 bytes of a file are those of a file that `pack` made."""
+    return start[8:].startswith(HEADER_START)
+
+
 def damaged(what: str, file: Path, hint: str | None = "another copy of the file") -> DataError:
     """The error for a file of ours that is not as it was written."""
     return DataError(f"is damaged: {what}", file=file, hint=hint)
