@@ -133,7 +133,8 @@ def _named(examples: Iterable[Example]) -> str:
     bytes of the files that were given."""
     digest = hashlib.sha256()
     for example in examples:
-        named = example.place.file.parent / example.x.strip() if isinstance(example.x, str) else example.x
+        name = example.x.strip() if isinstance(example.x, str) else example.x
+        named = example.place.file.parent / name if name and isinstance(name, str) else name
         if isinstance(named, Path) and named.exists():
             digest.update(f"{fingerprint([named])}{example.y!r}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
