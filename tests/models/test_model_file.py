@@ -431,13 +431,13 @@ def test_a_disk_that_cannot_read_is_an_error_of_storage(tmp_path: Path, monkeypa
 
 def test_tensors_that_do_not_fit_the_specification_are_named():
     shapes: dict[str, tuple[int, ...]] = {"head.b_y": (3,), "core.0.forward.W_c": (2, 2)}
-    model_file.expect_shapes(model(), shapes, Path("m"))
+    model_file.expect_tensors(model(), shapes, Path("m"))
     with pytest.raises(DataError, match=r"tensor 'head.b_y' is \[3\]; expected \[4\]"):
-        model_file.expect_shapes(model(), shapes | {"head.b_y": (4,)}, Path("m"))
+        model_file.expect_tensors(model(), shapes | {"head.b_y": (4,)}, Path("m"))
     with pytest.raises(DataError, match=r"lacks embedding.E"):
-        model_file.expect_shapes(model(), shapes | {"embedding.E": (4, 2)}, Path("m"))
+        model_file.expect_tensors(model(), shapes | {"embedding.E": (4, 2)}, Path("m"))
     with pytest.raises(DataError, match=r"has unknown core.0.forward.W_c"):
-        model_file.expect_shapes(model(), {"head.b_y": (3,)}, Path("m"))
+        model_file.expect_tensors(model(), {"head.b_y": (3,)}, Path("m"))
 
 
 def test_a_failing_disk_keeps_the_old_model(tmp_path: Path):
@@ -504,7 +504,7 @@ def test_the_golden_file_of_format_1_answers_as_it_did():
     path = GOLDEN / "format1.model"
     golden = load(path)
     spec = network_spec.from_json(golden.spec, path)
-    model_file.expect_shapes(golden, tensor_shapes.shapes(spec), path)
+    model_file.expect_tensors(golden, tensor_shapes.shapes(spec), path)
     found, _ = NumpyEngine(spec, golden.tensors).run(np.array([golden.notes["x"]]))  # [1, T, n_y]
     np.testing.assert_allclose(found[0], golden.notes["log_probs"], rtol=0, atol=1e-5)
     assert len(Reading.from_json(golden.learnt).vocabulary) == spec.n_y

@@ -47,7 +47,7 @@ def open_language_model(path: Path, engine: str = "numpy") -> Model:
 def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
     """As `open_language_model`, of a file that was read already; `path` is for messages."""
     spec = spec_from_json(file.spec, path)
-    model_file.expect_shapes(file, shapes(spec), path)
+    model_file.expect_tensors(file, shapes(spec), path)
     labelled = set(file.learnt) == {"input", "output"}
     if labelled or spec.bidirectional or spec.architecture != "many-to-many" or not spec.ids:
         raise DataError(f"is no language model (its task is '{file.task[:80]}')", file=path)
@@ -139,7 +139,7 @@ def open_trained(path: Path, engine: str = "numpy") -> Trained:
 def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
     """As `open_trained`, of a file that was read already; `path` is for messages."""
     spec = spec_from_json(file.spec, path)
-    model_file.expect_shapes(file, shapes(spec), path)
+    model_file.expect_tensors(file, shapes(spec), path)
     given, asked = restore(file.task, file.learnt, path)
     told = (given.n_x, given.ids, given.multi_hot, asked.n_y, asked.output, asked.architecture, asked.crf)
     built = (spec.n_x, spec.ids, spec.multi_hot, spec.n_y, spec.output, spec.architecture, spec.crf)
