@@ -205,7 +205,8 @@ def test_the_numpy_engine_needs_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from unrolled.models.engines.numpy_engine import NumpyEngine\n"
-        "from unrolled.models.network_spec import NetworkSpec, initialise\n"
+        "from unrolled.models.initial_weights import initialise\n"
+        "from unrolled.models.network_spec import NetworkSpec\n"
         "import numpy as np\n"
         "spec = NetworkSpec(n_x=9, n_y=9, n_a=6)\n"
         "print(NumpyEngine(spec, initialise(spec, 0)).run(np.array([[1, 2]]))[0].shape)\n"

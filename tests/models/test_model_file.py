@@ -424,20 +424,33 @@ def test_a_disk_that_cannot_read_is_an_error_of_storage(tmp_path: Path, monkeypa
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     save(tmp_path / "m", model())
-    monkeypatch.setattr(Path, "open", broken)
+    monkeypatch.setattr(os, "open", broken)
     with pytest.raises(StorageError, match="cannot read: Input/output error"):
         load(tmp_path / "m")
 
 
+def single() -> ModelFile:
+    """The model with all weights in float32."""
+    return model(tensors={name: array.astype(np.float32) for name, array in model().tensors.items()})
+
+
 def test_tensors_that_do_not_fit_the_specification_are_named():
     shapes: dict[str, tuple[int, ...]] = {"head.b_y": (3,), "core.0.forward.W_c": (2, 2)}
-    model_file.expect_tensors(model(), shapes, Path("m"))
+    model_file.expect_tensors(single(), shapes, Path("m"))
     with pytest.raises(DataError, match=r"tensor 'head.b_y' is \[3\]; expected \[4\]"):
-        model_file.expect_tensors(model(), shapes | {"head.b_y": (4,)}, Path("m"))
+        model_file.expect_tensors(single(), shapes | {"head.b_y": (4,)}, Path("m"))
     with pytest.raises(DataError, match=r"lacks embedding.E"):
-        model_file.expect_tensors(model(), shapes | {"embedding.E": (4, 2)}, Path("m"))
+        model_file.expect_tensors(single(), shapes | {"embedding.E": (4, 2)}, Path("m"))
     with pytest.raises(DataError, match=r"has unknown core.0.forward.W_c"):
-        model_file.expect_tensors(model(), {"head.b_y": (3,)}, Path("m"))
+        model_file.expect_tensors(single(), {"head.b_y": (3,)}, Path("m"))
+
+
+@pytest.mark.parametrize("dtype", sorted(set(map(str, DTYPES.values())) - {"float32"}))
+def test_weights_of_another_type_are_named(dtype: str):
+    shapes: dict[str, tuple[int, ...]] = {"head.b_y": (3,)}
+    wrong = model(tensors={"head.b_y": np.ones(3, dtype)})
+    with pytest.raises(DataError, match=rf"tensor 'head\.b_y' is {dtype}; expected float32"):
+        model_file.expect_tensors(wrong, shapes, Path("m"))
 
 
 def test_a_failing_disk_keeps_the_old_model(tmp_path: Path):

@@ -10,12 +10,13 @@ import io
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
-from unrolled.core.errors import Interrupted, UnrolledError, UsageError, suggest
+from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError, suggest
 from unrolled.core.signals import Terminated, unwinding
 from unrolled.core.version import __version__
 
@@ -30,6 +31,13 @@ VERBS = {
     "doctor": "verify and time the equations and engines on this machine",
     "demo": "learn real text in about a minute, and look at what was learnt",
 }
+
+LONG = (
+    "train",
+    "compare",
+    "demo",
+)  # a training looks after its numbers itself, and a warning does not end it
+OVERFLOW = r"(overflow|invalid value|divide by zero) encountered"
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_streams()
-    with unwinding(ends=argv is None):
+    with unwinding(ends=argv is None), warnings.catch_warnings():
+        if arguments[:1] and arguments[0] not in LONG:
+            # What NumPy only warns of would be printed as "nan" or "inf".
+            warnings.filterwarnings("error", OVERFLOW, RuntimeWarning)
         return _answered(arguments)
 
 
@@ -86,6 +97,10 @@ def _answered(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return Interrupted.exit_code
+    except RuntimeWarning as error:
+        what = f"numbers of the model or of the data are too large: {error}"
+        _leave(NonFiniteError(what), debug, error)
+        return NonFiniteError.exit_code
     except BrokenPipeError:
         # The reader has gone (`| head`): no message.
         _drop_output()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO
 
 from unrolled.cli.task_options import add_engine
 from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
-from unrolled.core.errors import DataError, UsageError
+from unrolled.core.errors import DataError, NonFiniteError, UsageError
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Answer
 
@@ -126,7 +127,11 @@ def _from_json(text: str, name: Path, number: int) -> Line:
 
 
 def answer_text(answer: Answer, line: Line, form: str) -> str:
-    """An answer in the form that was asked for, the line's id passed through."""
+    """An answer in the form that was asked for, the line's id passed through. Raises NonFiniteError, naming the line, for
+    numbers that are none."""
+    if not _is_finite(answer.record):
+        what = "the answer is not finite: the numbers of the model are too large"
+        raise NonFiniteError(what, file=line.file, line=line.number)
     if form == "text":
         return answer.text
     if form == "conll":
@@ -134,6 +139,18 @@ def answer_text(answer: Answer, line: Line, form: str) -> str:
         return "".join(f"{token}\t{tag}\n" for token, tag in pairs)
     record = dict(answer.record) if line.id is None else {"id": line.id, **answer.record}
     return json.dumps(record, ensure_ascii=False)
+
+
+def _is_finite(value: object) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case Mapping():
+            return all(map(_is_finite, value.values()))
+        case list() | tuple():
+            return all(map(_is_finite, value))
+        case _:
+            return True
 
 
 @contextmanager

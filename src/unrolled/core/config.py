@@ -167,8 +167,14 @@ def from_json(content: Mapping[str, Any]) -> Config:
 
 
 def flat_options(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Option -> value, blanks left out, of what `to_json` wrote; empty where sections are missing."""
-    sections = (content.get(section, {}) for section in SECTIONS)
+    """Option -> value, blanks left out, of what `to_json` wrote; empty where sections are missing.
+
+    Raises UsageError where a section is none.
+    """
+    sections = [content.get(section, {}) for section in SECTIONS]
+    for name, part in zip(SECTIONS, sections, strict=True):
+        if not isinstance(part, Mapping):
+            raise UsageError(f"[{name}] is {part!r:.80}", expected="options and their values")
     return {name: value for part in sections for name, value in part.items() if value is not None}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.core.config import Config
-from unrolled.core.errors import DataError
+from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
@@ -88,6 +88,8 @@ def from_files(
         skip(place, error.what)
 
     reads = INPUTS[preset.input].reads
+    if config.data.horizon and reads != "numbers":
+        raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers")
     heard, seen = reads == "audio", reads in ("frames", "images")
     ahead = (
         config.data.horizon is not None or preset.output == "next"

@@ -251,6 +251,7 @@ class NumpyEngine:
         )  # [T, n_e], or [T, ids, n_e] of several ids a step
         return embedded.sum(axis=-2) if self.spec.multi_hot else embedded
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _outputs(self, a: Array) -> Array:
         """[T, features] -> [T, n_y]"""
         p = self._tensors
