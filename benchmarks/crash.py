@@ -32,7 +32,8 @@ from results import finish, parser, record
 from unrolled.core.tensor_file import Array
 from unrolled.models import model_file
 from unrolled.training import run_folder
-from unrolled.training.run_folder import CHECKPOINT, CONFIG, LOCK, METRICS, PLAN, differences, without_times
+from unrolled.training.run_folder import CHECKPOINT, CONFIG, METRICS, PLAN, differences, without_times
+from unrolled.training.run_lock import LOCK
 
 FIRST_REACH = 15.0  # seconds: a process imports, reads and trains for a while before its first checkpoint
 LONGER = 1.2  # lives grow by this factor whenever one ended without a new checkpoint

@@ -1,5 +1,15 @@
 """`python -m unrolled` is the command line."""
 
-from unrolled.cli import main
+import sys
+from importlib import import_module
+from pathlib import Path
 
-raise SystemExit(main())
+import unrolled
+
+# `python -m` puts the current folder first on the search path. It may be a folder of untrusted data, of which nothing
+# must be executed: a `queue.py` in it would be imported in place of the standard library's.
+here = Path.cwd()
+if sys.path[:1] == [str(here)] and here != Path(unrolled.__path__[0]).parent:
+    del sys.path[0]
+
+raise SystemExit(import_module("unrolled.cli").main())

@@ -76,6 +76,7 @@ def test_starting_is_light(arguments: tuple[str, ...]):
             "unrolled.core.version",
             "unrolled.cli",
             "unrolled.core.errors",
+            "unrolled.core.signals",
             "unrolled.__main__",
         }
 

@@ -16,7 +16,7 @@ import pytest
 
 from support.disk import crashes, failing, record, restore
 from unrolled.core import atomic_files
-from unrolled.core.atomic_files import TEMPORARY, atomic_writer, sweep, write_atomically
+from unrolled.core.atomic_files import TEMPORARY, atomic_writer, sweep, temporary_folder, write_atomically
 from unrolled.core.errors import StorageError, UsageError
 
 OLD, NEW = b"old" * 100, b"new" * 5000
@@ -46,6 +46,28 @@ def test_a_new_file_follows_the_umask_and_an_old_one_keeps_its_permissions(tmp_p
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     finally:
         os.umask(umask)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o664, 0o777])
+def test_a_file_that_is_replaced_keeps_its_mode_while_it_is_written(tmp_path: Path, mode: int):
+    path = tmp_path / "f"
+    path.write_bytes(OLD)
+    path.chmod(mode)
+    with atomic_writer(path) as write:
+        (temporary,) = left(tmp_path)
+        assert stat.S_IMODE((tmp_path / temporary).stat().st_mode) == mode
+        write(NEW)
+        assert stat.S_IMODE((tmp_path / temporary).stat().st_mode) == mode
+    assert stat.S_IMODE(path.stat().st_mode) == mode and path.read_bytes() == NEW
+
+
+def test_a_mode_that_changes_meanwhile_is_kept(tmp_path: Path):
+    path = tmp_path / "f"
+    path.write_bytes(OLD)
+    with atomic_writer(path) as write:
+        write(NEW)
+        path.chmod(0o640)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_a_link_stays_a_link(tmp_path: Path):
@@ -227,14 +249,58 @@ def test_a_writer_keeps_the_old_file_where_its_block_fails(tmp_path: Path):
 
 
 def test_the_sweep_spares_what_is_being_written(tmp_path: Path):
-    stale = tmp_path / f"{TEMPORARY}1-dead"
-    stale.write_bytes(b"half")
     kept = tmp_path / "mine"
     kept.write_bytes(b"mine")
     with atomic_writer(tmp_path / "f") as write:
         write(NEW)
+        (tmp_path / f"{TEMPORARY}1-dead").write_bytes(b"half")
         assert len(left(tmp_path)) == 2
         sweep(tmp_path)
         assert len(left(tmp_path)) == 1
     assert (tmp_path / "f").read_bytes() == NEW and kept.exists()
     sweep(tmp_path / "nowhere")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from unrolled.core.atomic_files import atomic_writer, temporary_folder
+home = Path(sys.argv[1])
+with temporary_folder(home) as folder, atomic_writer(home / "f") as write:
+    (folder / "within").mkdir()
+    (folder / "within" / "file").write_bytes(b"half")
+    write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill_while_writing(folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(folder)], timeout=60)
+    assert len(left(folder)) == 2
+
+
+def test_the_first_write_into_a_folder_removes_what_a_killed_process_left(tmp_path: Path):
+    kill_while_writing(tmp_path)
+    write_atomically(tmp_path / "g", NEW)
+    assert left(tmp_path) == [] and not (tmp_path / "f").exists()
+
+
+def test_the_next_temporary_folder_removes_those_of_killed_processes(tmp_path: Path):
+    kill_while_writing(tmp_path)
+    with temporary_folder(tmp_path) as folder:
+        assert left(tmp_path) == [folder.name] and stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "file").write_bytes(OLD)
+        with temporary_folder(tmp_path) as other:  # a second one leaves the first alone
+            assert sorted(left(tmp_path)) == sorted([folder.name, other.name])
+        assert (folder / "file").exists()
+    assert left(tmp_path) == []
+
+
+def test_the_sweep_follows_no_link_and_waits_for_no_pipe(tmp_path: Path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "file").write_bytes(OLD)
+    (tmp_path / f"{TEMPORARY}1-link").symlink_to(mine)
+    os.mkfifo(tmp_path / f"{TEMPORARY}1-pipe")
+    sweep(tmp_path)
+    assert (mine / "file").read_bytes() == OLD

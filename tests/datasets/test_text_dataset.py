@@ -133,7 +133,7 @@ def test_another_release_prepares_anew(tmp_path: Path, monkeypatch: pytest.Monke
     index = tmp_path / "data" / "prepared.json"
     before = index.stat().st_mtime_ns
     monkeypatch.setattr(
-        "unrolled.datasets.fingerprint.__version__", "9.9"
+        "unrolled.datasets.prepared_folder.__version__", "9.9"
     )  # whose encoding may be another one
     prepared(tmp_path, "abc\n" * 600, CHAR)
     assert index.stat().st_mtime_ns > before

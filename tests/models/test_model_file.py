@@ -424,20 +424,33 @@ def test_a_disk_that_cannot_read_is_an_error_of_storage(tmp_path: Path, monkeypa
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     save(tmp_path / "m", model())
-    monkeypatch.setattr(Path, "open", broken)
+    monkeypatch.setattr(os, "open", broken)
     with pytest.raises(StorageError, match="cannot read: Input/output error"):
         load(tmp_path / "m")
 
 
+def single() -> ModelFile:
+    """The model with all weights in float32."""
+    return model(tensors={name: array.astype(np.float32) for name, array in model().tensors.items()})
+
+
 def test_tensors_that_do_not_fit_the_specification_are_named():
     shapes: dict[str, tuple[int, ...]] = {"head.b_y": (3,), "core.0.forward.W_c": (2, 2)}
-    model_file.expect_shapes(model(), shapes, Path("m"))
+    model_file.expect_tensors(single(), shapes, Path("m"))
     with pytest.raises(DataError, match=r"tensor 'head.b_y' is \[3\]; expected \[4\]"):
-        model_file.expect_shapes(model(), shapes | {"head.b_y": (4,)}, Path("m"))
+        model_file.expect_tensors(single(), shapes | {"head.b_y": (4,)}, Path("m"))
     with pytest.raises(DataError, match=r"lacks embedding.E"):
-        model_file.expect_shapes(model(), shapes | {"embedding.E": (4, 2)}, Path("m"))
+        model_file.expect_tensors(single(), shapes | {"embedding.E": (4, 2)}, Path("m"))
     with pytest.raises(DataError, match=r"has unknown core.0.forward.W_c"):
-        model_file.expect_shapes(model(), {"head.b_y": (3,)}, Path("m"))
+        model_file.expect_tensors(single(), {"head.b_y": (3,)}, Path("m"))
+
+
+@pytest.mark.parametrize("dtype", sorted(set(map(str, DTYPES.values())) - {"float32"}))
+def test_weights_of_another_type_are_named(dtype: str):
+    shapes: dict[str, tuple[int, ...]] = {"head.b_y": (3,)}
+    wrong = model(tensors={"head.b_y": np.ones(3, dtype)})
+    with pytest.raises(DataError, match=rf"tensor 'head\.b_y' is {dtype}; expected float32"):
+        model_file.expect_tensors(wrong, shapes, Path("m"))
 
 
 def test_a_failing_disk_keeps_the_old_model(tmp_path: Path):
@@ -504,7 +517,7 @@ def test_the_golden_file_of_format_1_answers_as_it_did():
     path = GOLDEN / "format1.model"
     golden = load(path)
     spec = network_spec.from_json(golden.spec, path)
-    model_file.expect_shapes(golden, tensor_shapes.shapes(spec), path)
+    model_file.expect_tensors(golden, tensor_shapes.shapes(spec), path)
     found, _ = NumpyEngine(spec, golden.tensors).run(np.array([golden.notes["x"]]))  # [1, T, n_y]
     np.testing.assert_allclose(found[0], golden.notes["log_probs"], rtol=0, atol=1e-5)
     assert len(Reading.from_json(golden.learnt).vocabulary) == spec.n_y
@@ -565,7 +578,7 @@ for number in range(int(sys.argv[3])):
 
 def deaths(folder: Path, *arguments: str) -> list[list[int]]:
     command = [sys.executable, "-c", KILLED, str(folder), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(TESTS), str(TESTS.parent / "src")))}
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
     return [[int(word) for word in line.split()] for line in done.stdout.splitlines()]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 
 
 def decode(path: str) -> tuple[np.ndarray, dict[str, int]]:
-    """Hang, crash, print, raise or take too much memory, as the path says; otherwise a small array."""
+    """Hang, crash, print, raise or take too much memory, as the path says; otherwise a small array.
+
+    Behind a colon may stand the name of a file that is made first.
+    """
+    path, _, mark = path.partition(":")
+    if mark:
+        Path(mark).touch()
     if path == "hang":
         time.sleep(600)
+    if path == "stuck":
+        ctypes.PyDLL(None).pause()  # never returns, and no other thread of Python runs meanwhile
     if path == "swell":
         return np.zeros(1 << 32, np.uint8), {}
     if path == "crash":

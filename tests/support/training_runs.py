@@ -102,7 +102,8 @@ def _command(words: list[str], log: str, limits: dict[int, int]) -> None:
     checkpointing.SAVE_SECONDS, checkpointing.SAVE_SHARE = 0.0, 1e9
     for which, most in limits.items():
         resource.setrlimit(which, (most, most))
-    sys.exit(main(words))
+    sys.argv = ["unrolled", *words]
+    sys.exit(main())
 
 
 def address_space_of_a_start() -> int:

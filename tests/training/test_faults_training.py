@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import resource
+import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from support.run_folders import begin
 from support.training_runs import SMALL, address_space_of_a_start, marks, run, start, write_text
 from unrolled.cli import main
+from unrolled.core import signals
+from unrolled.core.progress import Silent
 from unrolled.models import model_file, native
+from unrolled.training import checkpointing
 from unrolled.training.run_folder import read_checkpoint
 
 LONG = ("--epochs", "400")
@@ -38,7 +46,7 @@ def files(folder: Path) -> dict[str, tuple[int, ...]]:
     }
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_writes_the_best_so_far_and_says_how_to_go_on(number, code, text, tmp_path):
     out, words = tmp_path / "m", ("train", "language", text, *SMALL, *LONG)
     command = start(tmp_path / "log", *words, "--out", out)
@@ -56,6 +64,87 @@ def test_a_signal_writes_the_best_so_far_and_says_how_to_go_on(number, code, tex
     assert command.wait() == code
     assert f"resumed at step {steps:,}" in command.said
     assert model_file.load(out).notes["steps"] > steps
+
+
+@pytest.mark.parametrize("pair", [(signal.SIGTERM, signal.SIGHUP), (signal.SIGHUP, signal.SIGINT)])
+def test_two_signals_in_quick_succession_mean_what_the_first_means(pair, text, tmp_path):
+    out = tmp_path / "m"
+    command = start(tmp_path / "log", "train", "language", text, *SMALL, *LONG, "--out", out)
+    assert command.wait_for((tmp_path / "m.run" / "checkpoint").exists), command.said
+    for number in (*pair, *pair):
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by then
+            command.signal(number)
+        time.sleep(0.01)  # two that come in the same moment have no order
+    assert command.wait() == 128 + pair[0], command.said
+    assert "error: stopped; the best so far is in" in command.said.splitlines()[-1]
+    steps = read_checkpoint(tmp_path / "m.run").counters["step"]
+    assert model_file.load(out).notes["steps"] == steps > 0
+
+
+def test_a_terminal_that_is_closed_saves_the_best_so_far(text, tmp_path):
+    out, (ours, theirs) = tmp_path / "m", os.openpty()
+    words = [
+        sys.executable,
+        "-m",
+        "unrolled",
+        "train",
+        "language",
+        str(text),
+        *SMALL,
+        *LONG,
+        "--out",
+        str(out),
+    ]
+    with subprocess.Popen(
+        ["setsid", "--ctty", *words], stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        until = time.monotonic() + 120
+        metrics = tmp_path / "m.run" / "metrics.jsonl"
+        while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < until:
+            select.select([ours], [], [], 0.05)
+            with contextlib.suppress(OSError):
+                os.set_blocking(ours, False)
+                os.read(ours, 1 << 16)
+        os.close(ours)
+        assert process.wait(60) == 129
+    assert model_file.load(out).notes["steps"] == read_checkpoint(tmp_path / "m.run").counters["step"] > 0
+
+
+def test_signals_that_wait_together_are_told_apart_by_when_they_came():
+    """Python calls the handlers of signals that wait together in the order of their numbers."""
+    heard: list[int] = []
+
+    def handler(number: int, frame: object) -> None:
+        signals.note(number)
+        heard.append(number)
+
+    pid, asked = os.getpid(), (signal.SIGTERM, signal.SIGINT)
+    signals.forget()
+    with signals.handled(handler, *asked):
+        words = ["sh", "-c", f"sleep 0.1; kill -TERM {pid}; sleep 0.1; kill -INT {pid}; echo"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as sender:
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until and not heard:
+                sum(range(60_000_000))  # no bytecode runs meanwhile, so no handler
+            assert sender.wait() == 0
+    assert set(heard) == set(asked) and signals.first(0) == signal.SIGTERM
+
+
+def test_signals_that_insist_do_not_break_off_a_save(tmp_path):
+    with begin(tmp_path / "r") as run:
+        keeper = checkpointing.RunKeeper(run, Silent(), None, 1.0, 0)
+    with checkpointing.listening(keeper):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert keeper.signal == signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGHUP)  # soon after: the same wish
+        signals._first.at -= 2 * signals.QUICKLY
+        keeper.saving = True
+        os.kill(os.getpid(), signal.SIGINT)
+        keeper.saving = False
+        with pytest.raises(signals.Terminated) as caught:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert caught.value.number == signal.SIGTERM
 
 
 def test_a_second_trainer_is_refused(text, tmp_path):

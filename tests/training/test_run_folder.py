@@ -23,7 +23,7 @@ from support.run_folders import IDENTITY, assert_step, begin, checkpoint, straig
 from unrolled.core import atomic_files
 from unrolled.core.atomic_files import TEMPORARY
 from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
-from unrolled.training import run_folder
+from unrolled.training import run_folder, run_lock
 from unrolled.training.run_folder import (
     Checkpoint,
     differences,
@@ -41,7 +41,7 @@ def test_a_run_goes_on_where_its_checkpoint_was(tmp_path: Path):
     folder = tmp_path / "m.run"
     with begin(folder, resume=True) as run:  # nothing there: afresh
         assert run.checkpoint is None and run.plan is None and run.left_by is None
-        save_plan(run, {"steps": 10, "threads": 2})
+        run = save_plan(run, {"steps": 10, "threads": 2})
         work(run, 1, 5)
     with begin(folder, resume=True) as run:
         assert_step(run.checkpoint, 4)
@@ -72,7 +72,7 @@ def test_a_plan_is_kept_where_no_checkpoint_is(tmp_path: Path):
 def test_what_is_there_is_neither_overwritten_nor_mixed_up(tmp_path: Path):
     folder = tmp_path / "r"
     with begin(folder) as run:
-        save_plan(run, {"steps": 10})
+        run = save_plan(run, {"steps": 10})
         work(run, 1, 2)
     with pytest.raises(UsageError, match=r"holds a run already; try --resume .* --force"), begin(folder):
         pass
@@ -196,7 +196,7 @@ def test_stale_temporaries_are_swept_in_both_folders(tmp_path: Path):
 def test_damage_is_named(tmp_path: Path):
     whole, folder = tmp_path / "whole", tmp_path / "r"
     with begin(whole) as run:
-        save_plan(run, {"steps": 10})
+        run = save_plan(run, {"steps": 10})
         work(run, 1, 2)
 
     def refused(name: str, change: Any, *words: str) -> None:
@@ -217,14 +217,132 @@ def test_damage_is_named(tmp_path: Path):
     header = 8 + int.from_bytes((whole / "checkpoint").read_bytes()[:8], "little")
     refused("checkpoint", flipped(20), "header")
     refused("checkpoint", flipped(header), "tensor 'optimizer.0.step' does not match its checksum")
-    refused("checkpoint", lambda data: data[:-1], "truncated: tensor 'weights.W'")
+    refused("checkpoint", lambda data: data[:-1], "truncated: tensor 'log.metrics'")
     refused("checkpoint", lambda data: b"", "empty file")
-    refused("plan.json", lambda data: data.replace(b"10", b"11"), "does not match its checksum")
-    refused("plan.json", lambda data: data[:-9], "no JSON")
-    refused("config.json", lambda data: data.replace(b'"lr"', b'"mr"'), "does not match its checksum")
-    refused("config.json", lambda data: b"[]", "expected format, identity and sha256")
-    refused("config.json", lambda data: data.replace(b'"format": 1', b'"format": 9'), "has format 9")
-    refused("metrics.jsonl", lambda data: data[:-1], "bytes where the checkpoint counts")
+    refused("config.json", lambda data: data.replace(b'"format": 2', b'"format": 9'), "has format 9")
+
+
+def test_damage_that_the_checkpoint_can_mend_is_mended_and_told(tmp_path: Path):
+    whole, folder = tmp_path / "whole", tmp_path / "r"
+    with begin(whole) as run:
+        run = save_plan(run, {"steps": 10})
+        work(run, 1, 2)
+    originals = {path.name: path.read_bytes() for path in whole.iterdir() if path.name != "lock"}
+
+    def changes(data: bytes) -> Iterator[bytes | None]:
+        yield None
+        yield b""
+        yield b"[]"
+        yield data[:-9]
+        yield data + b"x"
+        yield data.replace(b"10", b"11").replace(b"0.1", b"0.2").replace(b"1.0", b"1.5")
+
+    for name in ("config.json", "plan.json", "metrics.jsonl"):
+        for changed in changes(originals[name]):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(whole, folder)
+            (folder / name).unlink()
+            if changed is not None:
+                (folder / name).write_bytes(changed)
+            elif name == "config.json":
+                continue  # a folder without it is an empty run
+            with begin(folder, resume=True) as run:
+                assert_step(run.checkpoint, 2)
+                assert run.plan == {"steps": 10}
+                harmless = name == "metrics.jsonl" and changed == originals[name] + b"x"
+                assert len(run.repaired) == (not harmless) and all(name in line for line in run.repaired)
+                assert read_metrics(folder) == straight(2)
+            assert {n: (folder / n).read_bytes() for n in originals} == originals, (name, changed)
+            with begin(folder, resume=True) as run:
+                assert run.repaired == ()
+
+
+def test_a_damaged_plan_of_a_run_without_a_checkpoint_is_made_anew(tmp_path: Path):
+    folder = tmp_path / "r"
+    with begin(folder) as run:
+        save_plan(run, {"steps": 10})
+    (folder / "plan.json").write_bytes(b"{}")
+    with begin(folder, resume=True) as run:
+        assert run.plan is None and len(run.repaired) == 1 and not (folder / "plan.json").exists()
+    (folder / "config.json").write_bytes(b"{}")
+    with begin(folder, resume=True) as run:
+        assert run.plan is None and "config.json" in run.repaired[0]
+
+
+def test_a_plan_of_another_run_is_not_taken(tmp_path: Path):
+    for name, threads in (("a", 2), ("b", 4)):
+        with begin(tmp_path / name, threads=threads) as run:
+            save_plan(run, {"steps": threads})
+    shutil.copy(tmp_path / "a" / "plan.json", tmp_path / "b" / "plan.json")
+    with begin(tmp_path / "b", resume=True, threads=4) as run:
+        assert run.plan is None and "belonged to another run" in run.repaired[0]
+
+
+def test_an_identity_that_is_damaged_is_not_made_up(tmp_path: Path):
+    folder = tmp_path / "r"
+    with begin(folder) as run:
+        work(run, 1, 2)
+    (folder / "config.json").write_bytes(b"{")
+    with pytest.raises(DataError, match=r"config\.json"), begin(folder, resume=True, threads=4):
+        pass
+    with begin(folder, resume=True, force=True, threads=4) as run:
+        assert run.checkpoint is None and "starting afresh" in run.repaired[0]
+
+
+def test_force_and_resume_start_afresh_where_the_checkpoint_is_damaged(tmp_path: Path):
+    folder = tmp_path / "r"
+    with begin(folder) as run:
+        work(run, 1, 2)
+    (folder / "checkpoint").write_bytes((folder / "checkpoint").read_bytes()[:-1])
+    with begin(folder, resume=True, force=True) as run:
+        assert run.checkpoint is None and "truncated" in run.repaired[0]
+
+
+def test_a_run_folder_without_its_lock_is_one_all_the_same(tmp_path: Path):
+    with begin(tmp_path / "r") as run:
+        work(run, 1, 2)
+    (tmp_path / "r" / "lock").unlink()
+    with begin(tmp_path / "r", resume=True) as run:
+        assert_step(run.checkpoint, 2)
+
+
+def test_the_lock_is_taken_on_the_file_that_bears_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "r"
+    with begin(folder):
+        pass
+    lock, locked = run_lock.fcntl.flock, list[int]()
+
+    def replacing(descriptor: int, flags: int) -> None:
+        if not locked:  # another process removes the run folder and begins anew, just before
+            shutil.rmtree(folder)
+            folder.mkdir()
+            (folder / "lock").touch()
+        locked.append(descriptor)
+        lock(descriptor, flags)
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", replacing)
+    with run_lock.locked(folder, ()):
+        monkeypatch.undo()
+        with pytest.raises(UsageError, match="another trainer"), run_lock.locked(folder, ()):
+            pass
+    assert len(locked) == 2
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "folder"])
+def test_a_lock_that_is_no_file_is_refused(tmp_path: Path, what: str):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    match what:
+        case "link":
+            (tmp_path / "mine").write_text("mine")
+            (folder / "lock").symlink_to(tmp_path / "mine")
+        case "pipe":
+            os.mkfifo(folder / "lock")
+        case _:
+            (folder / "lock").mkdir()
+    with pytest.raises(UsageError, match="no lock of ours"), begin(folder):
+        pass
+    assert what != "link" or (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path):
@@ -325,12 +443,17 @@ def after(state: dict[Path, bytes], root: Path, copy: Path, allowed: list[tuple[
     for name, threads in (("old", 2), ("new", 4)):
         if (folder / "config.json").exists():
             try:
-                if run_folder._read_json(folder / "config.json", "identity")["threads"] == threads:
+                if (
+                    run_folder._read_json(folder / "config.json", "identity")["identity"]["threads"]
+                    == threads
+                ):
                     which = name
             except UnrolledError as error:
                 return str(error)
     try:
         with begin(folder, resume=True, threads=4 if which == "new" else 2) as run:
+            if run.repaired:
+                return str(run.repaired)
             step = run.checkpoint.counters["step"] if run.checkpoint else 0
             if (which, step) not in allowed:
                 return f"{which} at step {step}, not {allowed}"
@@ -377,7 +500,7 @@ def train(number):
     with dying(number):
         with t.begin(folder, resume=True) as run:
             if run.plan is None:
-                run_folder.save_plan(run, {"steps": LAST})
+                run = run_folder.save_plan(run, {"steps": LAST})
             step = run.checkpoint.counters["step"] if run.checkpoint else 0
             assert run_folder.read_metrics(folder) == t.straight(step)
             t.work(run, step + 1, LAST)
@@ -414,7 +537,7 @@ print(kills)
 
 def kills(folder: Path, moments: int) -> int:
     command = [sys.executable, "-c", KILLED, str(folder), str(moments)]
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(TESTS), str(TESTS.parent / "src")))}
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import one_thread
 from unrolled.core.types import Batch
@@ -83,10 +83,10 @@ def evaluate(what: Measurement) -> dict[str, float]:
     if torch_is_there and what.lanes == 1 and model.reading.documents == "file":
         one_thread()
     reading = model.reading
-    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+    with temporary_folder() as folder:
         documents = read_documents(what.data, reading.documents)
         store = write_store(
-            Path(folder),
+            folder,
             encode(documents, reading.vocabulary, reading.unit, reading.lower),
             len(reading.vocabulary),
         )

@@ -10,14 +10,14 @@ import io
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from types import FrameType
 from typing import Any, NoReturn
 
-from unrolled.core.errors import Interrupted, UnrolledError, UsageError, suggest
+from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError, suggest
+from unrolled.core.signals import Terminated, unwinding
 from unrolled.core.version import __version__
 
 VERBS = {
@@ -31,6 +31,13 @@ VERBS = {
     "doctor": "verify and time the equations and engines on this machine",
     "demo": "learn real text in about a minute, and look at what was learnt",
 }
+
+LONG = (
+    "train",
+    "compare",
+    "demo",
+)  # a training looks after its numbers itself, and a warning does not end it
+OVERFLOW = r"(overflow|invalid value|divide by zero) encountered"
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,31 +69,38 @@ def parser_of(verb: str) -> Parser:
     return parser
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, unwinding as Ctrl-C does, so that temporary files are removed on the way."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
     _open_streams()
+    with unwinding(ends=argv is None), warnings.catch_warnings():
+        if arguments[:1] and arguments[0] not in LONG:
+            # What NumPy only warns of would be printed as "nan" or "inf".
+            warnings.filterwarnings("error", OVERFLOW, RuntimeWarning)
+        return _answered(arguments)
+
+
+def _answered(arguments: list[str]) -> int:
+    """Run one command, and say in one line what went wrong."""
+    debug = "--debug" in arguments
     try:
-        with _unwinding():
-            return _run(arguments)
+        return _run(arguments)
     except UnrolledError as error:
         _leave(error, debug)
         return error.exit_code
     except Terminated as stop:
+        if stop.number == signal.SIGINT:
+            print("error: interrupted", file=sys.stderr)
+            return Interrupted.exit_code
         print(f"error: stopped by {signal.Signals(stop.number).name}", file=sys.stderr)
         return 128 + stop.number
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return Interrupted.exit_code
+    except RuntimeWarning as error:
+        what = f"numbers of the model or of the data are too large: {error}"
+        _leave(NonFiniteError(what), debug, error)
+        return NonFiniteError.exit_code
     except BrokenPipeError:
         # The reader has gone (`| head`): no message.
         _drop_output()
@@ -122,10 +136,26 @@ def _run(arguments: list[str]) -> int:
     except SystemExit:  # --help has been printed; errors are UsageErrors
         sys.stdout.flush()
         return 0
+    _check_inputs(parsed)
     run: Any = import_module(f".{verb}", __name__).run
     code = run(parsed)
     sys.stdout.flush()
     return code
+
+
+def _check_inputs(parsed: argparse.Namespace) -> None:
+    """Refuse what can be no input before anything large is imported and before anything is read.
+
+    That is a pipe, a device, a socket, a link that leads back to itself. Whether a folder will do, and what to say of a
+    missing file, is for the reader.
+    """
+    from unrolled.core.regular_files import require_regular
+
+    for name in ("config", "data", "valid", "test", "file", "against", "dictionary"):
+        value = getattr(parsed, name, None)
+        for path in value if isinstance(value, list) else [value]:
+            if path is not None and os.path.lexists(path):
+                require_regular(path, folder=True)
 
 
 def _overview() -> str:
@@ -158,25 +188,6 @@ def _drop_output() -> None:
     except OSError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def _unwinding() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise `Terminated` within, unless somebody else has a say in them."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated(number)
-
-    ours: list[int] = []
-    if threading.current_thread() is threading.main_thread():
-        ours = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
-    for number in ours:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _leave(error: UnrolledError, debug: bool, cause: BaseException | None = None) -> None:

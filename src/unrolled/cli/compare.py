@@ -7,14 +7,13 @@ import csv
 import io
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unrolled.cli.task_options import add_data, add_layers, settings
-from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
+from unrolled.core.atomic_files import refuse_to_overwrite, temporary_folder, write_atomically
 from unrolled.core.config import Config, add_flags, build, options
 from unrolled.core.errors import Interrupted, UsageError, need, suggest
 from unrolled.core.version import __version__
@@ -114,9 +113,9 @@ def _compared(wish: Wish, out: Path | None, compare: Callable[[Wish, Path], Repo
     if out is not None:
         return compare(wish, out)
     _note("nothing is kept; with --out FOLDER a comparison that is stopped goes on")
-    with tempfile.TemporaryDirectory(prefix="unrolled-compare-") as folder:
+    with temporary_folder() as folder:
         try:
-            return compare(wish, Path(folder))
+            return compare(wish, folder)
         except Interrupted as stop:
             stopped = Interrupted("stopped; nothing was kept", hint="--out FOLDER, where it can go on")
             stopped.exit_code = stop.exit_code

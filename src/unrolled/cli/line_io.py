@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from unrolled.cli.task_options import add_engine
-from unrolled.core.atomic_files import atomic_writer, opening_error, refuse_to_overwrite, storage_error
-from unrolled.core.errors import DataError, UsageError
+from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
+from unrolled.core.errors import DataError, NonFiniteError, UsageError
+from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Answer
 
 LINE_LIMIT = 1 << 24  # bytes; a longer line is refused before it fills the memory
@@ -74,11 +76,7 @@ def read_lines(path: Path | None, form: str) -> Iterator[Line]:
             raise UsageError("stdin is closed", expected="lines on stdin, or FILE")
         yield from _lines(sys.stdin.buffer, Path("stdin"), form)
         return
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise opening_error(error, path) from error
-    with stream:
+    with open_regular(path) as stream:
         yield from _lines(stream, path, form)
 
 
@@ -129,7 +127,11 @@ def _from_json(text: str, name: Path, number: int) -> Line:
 
 
 def answer_text(answer: Answer, line: Line, form: str) -> str:
-    """An answer in the form that was asked for, the line's id passed through."""
+    """An answer in the form that was asked for, the line's id passed through. Raises NonFiniteError, naming the line, for
+    numbers that are none."""
+    if not _is_finite(answer.record):
+        what = "the answer is not finite: the numbers of the model are too large"
+        raise NonFiniteError(what, file=line.file, line=line.number)
     if form == "text":
         return answer.text
     if form == "conll":
@@ -137,6 +139,18 @@ def answer_text(answer: Answer, line: Line, form: str) -> str:
         return "".join(f"{token}\t{tag}\n" for token, tag in pairs)
     record = dict(answer.record) if line.id is None else {"id": line.id, **answer.record}
     return json.dumps(record, ensure_ascii=False)
+
+
+def _is_finite(value: object) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case Mapping():
+            return all(map(_is_finite, value.values()))
+        case list() | tuple():
+            return all(map(_is_finite, value))
+        case _:
+            return True
 
 
 @contextmanager

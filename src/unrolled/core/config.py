@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import UsageError, suggest
 from unrolled.core.options import SECTIONS, UNITS, Config, DataConfig, ModelConfig, TrainConfig
+from unrolled.core.regular_files import open_regular
 
 __all__ = [
     "SECTIONS",
@@ -37,6 +38,8 @@ __all__ = [
     "read_toml",
     "to_json",
 ]
+
+TOML_LIMIT = 1 << 14  # bytes of a configuration: there are about fifty options
 
 
 @cache
@@ -95,9 +98,19 @@ def build(task: str, *layers: Mapping[str, Any]) -> Config:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as flat option -> value; options stand in their section's table or at the top."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        with open_regular(path) as file:
+            raw = file.read(TOML_LIMIT + 1)
+        if len(raw) > TOML_LIMIT:
+            raise UsageError(
+                "too large for a configuration", file=path, expected=f"at most {TOML_LIMIT:,} bytes"
+            )
+        content = tomllib.loads(raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
     except OSError as error:
         raise opening_error(error, path) from error
+    except RecursionError as error:
+        raise UsageError(
+            "not TOML: nested too deeply", file=path, expected="lines like hidden = 200"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         line = re.search(r"at line (\d+)", str(error))
         raise UsageError(
@@ -111,7 +124,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         if isinstance(value, dict):
             if key not in SECTIONS:
                 raise UsageError(
-                    f"unknown table [{key}]",
+                    f"unknown table [{key[:80]}]",
                     file=path,
                     expected=_listed(SECTIONS),
                     hint=suggest(key, SECTIONS),
@@ -154,8 +167,14 @@ def from_json(content: Mapping[str, Any]) -> Config:
 
 
 def flat_options(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Option -> value, blanks left out, of what `to_json` wrote; empty where sections are missing."""
-    sections = (content.get(section, {}) for section in SECTIONS)
+    """Option -> value, blanks left out, of what `to_json` wrote; empty where sections are missing.
+
+    Raises UsageError where a section is none.
+    """
+    sections = [content.get(section, {}) for section in SECTIONS]
+    for name, part in zip(SECTIONS, sections, strict=True):
+        if not isinstance(part, Mapping):
+            raise UsageError(f"[{name}] is {part!r:.80}", expected="options and their values")
     return {name: value for part in sections for name, value in part.items() if value is not None}
 
 
@@ -179,7 +198,7 @@ def _find(name: str, path: Path | None = None) -> tuple[str, Any, Any]:
     key = name.replace("-", "_")
     if key not in known:
         raise UsageError(
-            f"unknown option '{name}'",
+            f"unknown option '{name[:80]}'",
             file=path,
             expected="one that `unrolled train --help` lists",
             hint=suggest(key, known),
@@ -194,11 +213,14 @@ def _parse(name: str, value: Any, plain: Any, spec: Any, path: Path | None = Non
     try:
         parsed = _plain(value, plain)
     except (ValueError, TypeError, OverflowError):
-        raise UsageError(f"{name} = {value!r}", file=path, expected=wanted) from None
+        raise UsageError(f"{name} = {value!r:.80}", file=path, expected=wanted) from None
     choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
     if choices and parsed not in choices:
         raise UsageError(
-            f"{name} = '{parsed}'", file=path, expected=_listed(choices), hint=suggest(str(parsed), choices)
+            f"{name} = '{parsed!s:.80}'",
+            file=path,
+            expected=_listed(choices),
+            hint=suggest(str(parsed), choices),
         )
     if (low is not None and parsed < low) or (high is not None and parsed > high):
         limits = f"{wanted} from {low} to {high}" if high is not None else f"{wanted} of at least {low}"

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, NonFiniteError, UsageError
+from unrolled.core.regular_files import open_regular
 
 Array = NDArray[Any]
 
@@ -159,10 +159,7 @@ def read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str,
     """
     path = Path(path)
     try:
-        status = path.stat()
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            raise UsageError("is not a regular file", file=path)
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             raw = _header(stream, os.fstat(stream.fileno()).st_size, path)
             header, document = _documents(raw, path)
             _expect_kind(document, kind, version, path)
@@ -173,6 +170,11 @@ def read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str,
         raise opening_error(error, path) from error
     tensors = {entry.name: _tensor(entry, data, document["sha256"][entry.name], path) for entry in entries}
     return {key: value for key, value in document.items() if key not in ("kind", "sha256")}, tensors
+
+
+def begins_as_ours(start: bytes) -> bool:
+    """Whether the first 64 bytes of a file are those of a file that `pack` made."""
+    return start[8:].startswith(HEADER_START)
 
 
 def damaged(what: str, file: Path, hint: str | None = "another copy of the file") -> DataError:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from unrolled.core.atomic_files import opening_error
-from unrolled.core.errors import DataError, UsageError, suggest
+from unrolled.core.errors import DataError
+from unrolled.core.regular_files import require_regular
 from unrolled.data.text.encoding import PACKED, Foreign, blocks
 
 LONGEST = 16 << 20  # characters of a line, and of a row with line breaks inside quotes
@@ -33,19 +33,7 @@ def regular_files(paths: Sequence[Path], expected: str) -> list[Path]:
     Raises UsageError (nothing there, a folder, a pipe), StorageError (no permission) and DataError (empty file).
     """
     for path in paths:
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError as error:
-            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise UsageError("there is no such file", file=path, hint=suggest(path.name, beside)) from error
-        except OSError as error:
-            raise opening_error(error, path) from error
-        if path.is_dir():
-            raise opening_error(IsADirectoryError(), path)
-        if not path.is_file():
-            # Data are read more than once: a pipe would be empty the second time.
-            raise UsageError("not a regular file", file=path, hint="writing the data to a file first")
-        if not size:
+        if not require_regular(path).st_size:
             raise DataError("empty file", file=path, expected=expected)
     return list(paths)
 

@@ -1,16 +1,23 @@
-"""Decode untrusted files in a subprocess with limits on time and memory, so that a hang or crash there does not affect
-this process.
+"""Decode an untrusted file in a subprocess with limits on time and memory.
 
-A function named `module:function` is given JSON and answers with JSON and an array. The processes wait for the next
-file; as many are started as are asked for at once. From them only JSON and bytes are taken, never a pickle.
+A decoder that hangs, crashes or asks for all the memory ends that subprocess only.
+
+A function named `module:function` gets JSON and answers with JSON and an array. A subprocess waits for the next file;
+several are started where several threads ask at once. Only JSON and bytes are taken from them, never a pickle.
+
+A subprocess imports nothing from the current folder, which may be a folder of untrusted data: it runs in Python's
+isolated mode, and its search path is the standard library and then the absolute entries of ours. The kernel ends it
+when its time is over or when this process is gone, even where the decoder never returns to Python.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import importlib
 import json
+import math
 import os
 import resource
 import select
@@ -18,8 +25,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any, BinaryIO
@@ -27,11 +34,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, MissingExtra, UnrolledError
+from unrolled.core.regular_files import require_regular
 from unrolled.core.types import Place
 
-SECONDS = 60.0  # of wall time a file may take
+SECONDS = 60.0  # of wall time, and of CPU time, that a file may take
+GRACE = 2.0  # seconds after which a subprocess ends itself where nobody else did
+BOOT = "import sys; sys.path += sys.argv[1:]; from unrolled.data.sandbox import main; main()"
 MEMORY = 1 << 30  # bytes that one may take beyond what the process has mapped when it begins
 MOST = 1 << 30  # bytes of an answer
 ERRORS: dict[str, type[UnrolledError]] = {"DataError": DataError, "MissingExtra": MissingExtra}
@@ -42,7 +51,7 @@ _idle: LifoQueue[subprocess.Popen[bytes]] = LifoQueue()
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may take: seconds of wall time, and bytes."""
+    """What one file may take: seconds (of wall time, and of CPU time), and bytes."""
 
     seconds: float = SECONDS
     memory: int = MEMORY
@@ -57,7 +66,7 @@ def call(function: str, arguments: Mapping[str, Any], limits: Limits | None = No
     limits = limits or Limits()
     worker = _worker()
     try:
-        answer = _ask(worker, {"function": function, "arguments": arguments, "memory": limits.memory}, limits)
+        answer = _ask(worker, {"function": function, "arguments": arguments, **asdict(limits)}, limits)
     except BaseException:
         _end(worker)
         raise
@@ -71,10 +80,7 @@ def call(function: str, arguments: Mapping[str, Any], limits: Limits | None = No
 def of(path: Path, place: Place, function: str, arguments: Mapping[str, Any]) -> Answer:
     """`call` with the path of a person's file, and its errors as those of the place that names it. Raises besides
     UsageError where it is not there, and StorageError."""
-    try:
-        path.stat()
-    except OSError as error:
-        raise opening_error(error, path) from error
+    require_regular(path, folder=True)
     try:
         return call(function, {"path": str(path), **arguments})
     except DataError as error:
@@ -92,14 +98,22 @@ def _worker() -> subprocess.Popen[bytes]:
         _end(worker)
     one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     return subprocess.Popen(
-        [sys.executable, "-m", "unrolled.data.sandbox"],
+        [sys.executable, "-I", "-S", "-c", BOOT, *_search_path()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         bufsize=0,
-        env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**os.environ, **one_thread},
         start_new_session=True,  # Ctrl-C is for us
     )
+
+
+def _search_path() -> list[str]:
+    """Where a subprocess looks for modules after the standard library: this package, then our own absolute entries, but
+    for the current folder."""
+    here = Path.cwd().resolve()
+    ours = [entry for entry in map(Path, sys.path) if entry.is_absolute() and entry.resolve() != here]
+    return list(dict.fromkeys(map(str, [Path(__file__).resolve().parents[2], *ours])))
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:
@@ -131,6 +145,8 @@ def _ask(
         return head, _receive(worker.stdout, min(head["bytes"], MOST), until, limits)
     except (BrokenPipeError, EOFError):
         code = worker.wait()
+        if -code in (signal.SIGALRM, signal.SIGXCPU):
+            raise _too_long(limits) from None
         with contextlib.suppress(ValueError):
             raise DataError(f"its decoder crashed ({signal.Signals(-code).name})") from None
         raise DataError(f"its decoder ended with exit code {code}") from None
@@ -141,13 +157,17 @@ def _receive(pipe: Any, size: int, until: float, limits: Limits) -> bytes:
     while len(parts) < size:
         ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
         if not ready:
-            what = f"takes more than {limits.seconds:g} seconds to decode"
-            raise DataError(what, expected="a shorter or smaller one")
+            raise _too_long(limits)
         got = os.read(pipe.fileno(), min(size - len(parts), 1 << 20))
         if not got:
             raise EOFError
         parts += got
     return bytes(parts)
+
+
+def _too_long(limits: Limits) -> DataError:
+    what = f"takes more than {limits.seconds:g} seconds to decode"
+    return DataError(what, expected="a shorter or smaller one")
 
 
 def serve(given: BinaryIO, answers: BinaryIO) -> None:
@@ -162,11 +182,13 @@ def serve(given: BinaryIO, answers: BinaryIO) -> None:
             if question["memory"] != limited:
                 limited = question["memory"]
                 _limit(limited)
-            array, about = function(**question["arguments"])
+            with _watched(question["seconds"]):
+                array, about = function(**question["arguments"])
             body = np.ascontiguousarray(array).tobytes()
             head: dict[str, Any] = {"shape": list(array.shape), "about": about}
-        except (DataError, MissingExtra) as error:
-            head = _told(type(error).__name__, error.what, error.expected, error.hint)
+        except UnrolledError as error:
+            kind = "MissingExtra" if isinstance(error, MissingExtra) else "DataError"
+            head = _told(kind, error.what, error.expected, error.hint)
         except MemoryError:
             what = f"takes more than {question['memory'] >> 20:,} MB to decode"
             head = _told("DataError", what, "a smaller one")
@@ -199,8 +221,35 @@ def _limit(memory: int) -> None:
         )
 
 
-if __name__ == "__main__":
-    # What a library prints must not be taken for an answer.
+@contextlib.contextmanager
+def _watched(seconds: float) -> Iterator[None]:
+    """The kernel ends this process within, by signals that nothing handles: after so many seconds of wall time or of
+    CPU time, or as soon as nobody holds the other end of stdin."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    most = math.ceil(used.ru_utime + used.ru_stime + seconds + GRACE)
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+    )
+    signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    try:
+        if select.select([0], [], [], 0)[
+            0
+        ]:  # no question comes before the answer: this is the end of the file
+            os._exit(1)
+        yield
+    finally:
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def main() -> None:
+    """Serve whoever holds the other ends of stdin and stdout."""
     channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    os.dup2(2, 1)  # what a library prints must not be taken for an answer
+    # From here the kernel sends SIGIO when something comes through stdin, and when its other end is closed.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
     serve(sys.stdin.buffer, channel)

@@ -5,7 +5,6 @@ An input kind and an output kind know how to learn and to encode their data; thi
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.core.atomic_files import write_atomically
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.hashing import hashed
@@ -24,8 +22,9 @@ from unrolled.core.types import Example, Place
 from unrolled.datasets.audio_checks import error_of_row
 from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
-from unrolled.datasets.fingerprint import is_prepared, key_of
+from unrolled.datasets.fingerprint import require_unchanged
 from unrolled.datasets.prefetch import AT_ONCE, Opening
+from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.windows import cut
 from unrolled.tasks.inputs import INPUTS, Input, InputKind
 from unrolled.tasks.outputs import Output, find_output
@@ -38,7 +37,8 @@ _SPLIT = 7  # key of the chance that holds sequences out; the same for every see
 @dataclass(frozen=True)
 class Ready:
     """What training sees: both ends of the model, and the parts on disk. about: the input, in words. skipped: a
-    line for each bad row that was left out."""
+    line for each bad row that was left out. damaged: whether encoded data were there that were not as they had been
+    written; these were encoded anew."""
 
     input: Input
     output: Output
@@ -46,6 +46,7 @@ class Ready:
     train: Examples
     valid: Examples | None
     skipped: tuple[str, ...] = ()
+    damaged: bool = False
 
 
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
@@ -57,12 +58,8 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     preset = find(config.task)
     encoding = [asdict(config.data), asdict(config.model), config.task, config.training.window]
     key = key_of(data.sha256, valid.sha256 if valid else None, encoding)
-    index = folder / "prepared.json"
-    if not is_prepared(index, key):
-        folder.mkdir(parents=True, exist_ok=True)
-        index.unlink(missing_ok=True)
-        write_atomically(index, json.dumps({"key": key} | _write(data, valid, config, folder)).encode())
-    content = json.loads(index.read_text(encoding="utf-8"))
+    sealed = reuse_or_make(folder, key, lambda: _write(data, valid, config, folder))
+    content, damaged = sealed.content, sealed.damaged
     ends = (
         INPUTS[preset.input].restore(content["input"]),
         find_output(preset.key).restore(content["output"]),
@@ -71,14 +68,14 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     again = opening(ends[0], INPUTS[preset.input])
     whole, skipped = open_examples(folder / "train", again), tuple(content["skipped"])
     if valid is not None:
-        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped)
+        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped, damaged)
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
-        return Ready(*ends, whole, None, skipped)
+        return Ready(*ends, whole, None, skipped, damaged)
     kept = np.setdiff1d(np.arange(len(whole)), held)
     if config.data.horizon:
         kept = kept[kept <= held[0] - config.data.horizon]
-    return Ready(*ends, whole.select(kept), whole.select(held), skipped)
+    return Ready(*ends, whole.select(kept), whole.select(held), skipped, damaged)
 
 
 def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, Any]:
@@ -104,6 +101,8 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     if valid is not None:
         read = cut(rows(opened(valid, given, input_kind), given, asked), window, [])
         write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
+    for part in (data, valid):
+        require_unchanged(part and part.again, part.sha256 if part else "")
     held = held[~np.isin(held, lost)]
     held -= np.searchsorted(np.array(lost, np.int64), held)  # those behind a lost one have moved up
     ends = np.cumsum([0, *counts]).tolist()

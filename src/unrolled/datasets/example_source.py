@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.core.config import Config
-from unrolled.core.errors import DataError
+from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
@@ -30,12 +30,14 @@ def _refuse(place: Place, error: DataError) -> None:
 class Labelled:
     """Where examples come from, as often as they are asked for; `sha256` changes when they do. skipped: a line for each
     bad row that was left out, known when they have been read. bad: takes an example whose file proves broken when it is
-    opened; raises its error where no more may be left out."""
+    opened; raises its error where no more may be left out. again: computes `sha256` once more, where they are in files.
+    """
 
     examples: Callable[[], Iterator[Example]]
     sha256: str
     skipped: Sequence[str] = ()
     bad: Callable[[Place, DataError], None] = _refuse
+    again: Callable[[], str] | None = None
 
 
 def with_columns(paths: Sequence[Path], config: Config) -> Config:
@@ -86,6 +88,8 @@ def from_files(
         skip(place, error.what)
 
     reads = INPUTS[preset.input].reads
+    if config.data.horizon and reads != "numbers":
+        raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers")
     heard, seen = reads == "audio", reads in ("frames", "images")
     ahead = (
         config.data.horizon is not None or preset.output == "next"
@@ -103,32 +107,39 @@ def from_files(
         for reader, group in groupby(paths, find_reader):
             yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
 
+    def digest() -> str:
+        own = fingerprint(paths)
+        if reads == "tune" or ((heard or seen) and asked):
+            return hashlib.sha256((own + _named(examples())).encode()).hexdigest()
+        return own
+
+    def labelled(made: Callable[[], Iterator[Example]], opens: bool = False) -> Labelled:
+        return Labelled(made, digest(), told, bad if opens else _refuse, digest if asked else None)
+
     if reads == "tune":
-        return Labelled(
-            remembered(lambda: tunes(open_tunes(examples(), wanted), asked)), fingerprint(paths), told
-        )
+        return labelled(remembered(lambda: tunes(open_tunes(examples(), wanted), asked)))
     if preset.output == "next" and asked:
-        return Labelled(lambda: pieces(examples(), config.data.history), fingerprint(paths), told)
+        return labelled(lambda: pieces(examples(), config.data.history))
     if config.data.horizon:
         horizon, history = config.data.horizon, config.data.history
         if asked:
-            return Labelled(lambda: forecasts(examples(), horizon, history), fingerprint(paths), told)
-        return Labelled(lambda: endings(examples(), history), fingerprint(paths), told)
+            return labelled(lambda: forecasts(examples(), horizon, history))
+        return labelled(lambda: endings(examples(), history))
     if heard and asked:  # else each has its answer, or an error for one
-        digest = fingerprint(paths) + _sounds(examples())
-        return Labelled(
-            lambda: audible(examples(), wanted, config),
-            hashlib.sha256(digest.encode()).hexdigest(),
-            told,
-            bad,
-        )
-    digest = fingerprint(paths) + (_sounds(examples()) if seen and asked else "")
-    return Labelled(examples, digest, told, bad)
+        return labelled(lambda: audible(examples(), wanted, config), opens=True)
+    return labelled(examples, opens=True)
 
 
-def _sounds(examples: Iterable[Example]) -> str:
-    """SHA-256 over the sounds that a table names, which its own bytes do not tell."""
-    return fingerprint([example.x for example in examples if isinstance(example.x, Path)])
+def _named(examples: Iterable[Example]) -> str:
+    """SHA-256 over the sounds, pictures or tunes that a table names, and over what is asked of them: neither is in the
+    bytes of the files that were given."""
+    digest = hashlib.sha256()
+    for example in examples:
+        name = example.x.strip() if isinstance(example.x, str) else example.x
+        named = example.place.file.parent / name if name and isinstance(name, str) else name
+        if isinstance(named, Path) and named.exists():
+            digest.update(f"{fingerprint([named])}{example.y!r}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:

@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.errors import DataError
 from unrolled.core.types import Place, Targets
+from unrolled.datasets.fingerprint import fingerprint
 from unrolled.datasets.prefetch import Opening, Recall
 
-_FORMAT = 4
+_FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def write_examples(
 def _write(out: dict[str, Any], rows: Iterable[Row], targets: Targets, room: float) -> dict[str, Any]:
     files: list[tuple[str, int]] = []
     shapes: dict[str, Any] = {}
-    sources: dict[int, str] = {}
+    sources: dict[int, tuple[str, str]] = {}
     count = steps = asked = kept = taken = 0
     starts = [name for name in out if name.endswith("offsets")]
     for name in starts:
@@ -153,7 +154,7 @@ def _write(out: dict[str, Any], rows: Iterable[Row], targets: Targets, room: flo
         if not files or files[-1][0] != str(row.place.file):
             files.append((str(row.place.file), count))
         if row.source is not None and taken + row.x.nbytes > room:
-            sources[count] = str(row.source.resolve())
+            sources[count] = (str(row.source.resolve()), fingerprint([row.source]))
             out["starts"].write(np.array([-1], np.int64).data)
         else:
             out["x"].write(np.ascontiguousarray(row.x).data.cast("B") if row.x.size else b"")
@@ -206,7 +207,7 @@ def open_examples(folder: Path, opening: Opening | None = None) -> Examples:
 def _recall(folder: Path, index: dict[str, Any], opening: Opening | None) -> Recall | None:
     """None where all is kept; ValueError where sequences are neither kept nor to be had."""
     starts = _map(folder / "starts", "<i8", (index["sequences"],))
-    sources = {int(number): Path(name) for number, name in index["sources"].items()}
+    sources = {int(number): (Path(name), str(sha256)) for number, (name, sha256) in index["sources"].items()}
     if set(np.flatnonzero(starts < 0).tolist()) != set(sources):
         raise ValueError("sequences without a source")
     if not sources:

@@ -1,55 +1,54 @@
 """Fingerprints of training data: SHA-256 of files and of sequences in memory.
 
-Encoded data is used again only if its key is the same (`is_prepared`). A run resumes only if the fingerprints of its
-data are the same (`training/run_folder.py` compares them).
+Encoded data are used again only if they are of the same fingerprints (prepared_folder.py). A run resumes only if the
+fingerprints of its data are the same (training/run_folder.py compares them).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError
+from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Example
-from unrolled.core.version import __version__
-
-
-def key_of(data: str, valid: str | None, config: Any) -> dict[str, Any]:
-    """What must be the same for encoded data to be used again, as JSON: the files' fingerprints, the configuration, and
-    the release, since another one may encode otherwise."""
-    return json.loads(json.dumps({"release": __version__, "data": data, "valid": valid, "config": config}))
-
-
-def is_prepared(index: Path, key: dict[str, Any]) -> bool:
-    """Whether data with this key stand where `index` says so."""
-    try:
-        return json.loads(index.read_text(encoding="utf-8"))["key"] == key
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+from unrolled.data.folder_files import files_below, is_model
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """SHA-256 over names and bytes of the files; folders by their files, sorted."""
+    """SHA-256 over names and bytes of the files; folders by their files, sorted.
+
+    Hidden files in folders do not count, nor what this package wrote there (models, run folders): both come and go
+    without any change of the data. Raises UsageError, StorageError.
+    """
     digest = hashlib.sha256()
     for path in paths:
-        files = sorted(child for child in path.rglob("*") if child.is_file()) if path.is_dir() else [path]
-        for file in files:
-            digest.update(
-                f"{file.relative_to(path) if path.is_dir() else file.name}\0".encode(
-                    "utf-8", "surrogateescape"
-                )
-            )
+        folder = path.is_dir()
+        for file in (one for one in files_below(path) if not is_model(one)) if folder else [path]:
+            name = str(file.relative_to(path)) if folder else file.name
+            digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
             try:
-                with file.open("rb") as stream:
+                with open_regular(file) as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
             except OSError as error:
                 raise opening_error(error, file) from error
     return digest.hexdigest()
+
+
+def require_unchanged(again: Callable[[], str] | None, before: str) -> None:
+    """Raise DataError where data in files are not what they were when they were read first.
+
+    again: computes their fingerprint once more, which was `before`; None where they are in memory.
+    """
+    if again is not None and again() != before:
+        what = "the data changed while they were read"
+        raise DataError(
+            what, expected="files that stay as they are", hint="the same again when nothing writes to them"
+        )
 
 
 def fingerprint_examples(examples: Iterable[Example]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Place
+from unrolled.datasets.fingerprint import fingerprint
 
 AT_ONCE = 2  # files opened side by side
 
@@ -21,12 +22,15 @@ Opening = Callable[
 
 
 class Recall:
-    """starts: [sequences] where the steps of each begin on disk, -1 for those that are not there; sources: their files.
+    """starts: [sequences] where the steps of each begin on disk, -1 for those that are not there; sources: their files,
+    or folders of pictures, each with its fingerprint.
 
     Memory holds what was expected last and not yet taken.
     """
 
-    def __init__(self, starts: NDArray[np.int64], sources: Mapping[int, Path], opening: Opening) -> None:
+    def __init__(
+        self, starts: NDArray[np.int64], sources: Mapping[int, tuple[Path, str]], opening: Opening
+    ) -> None:
         self.starts = starts
         self._sources, self._opening = sources, opening
         self._pool = ThreadPoolExecutor(AT_ONCE)
@@ -39,14 +43,22 @@ class Recall:
             self._waiting.pop(number).cancel()
         for number, place in wanted:
             if self.starts[number] < 0 and number not in self._waiting:
-                self._waiting[number] = self._pool.submit(self._opening, self._sources[number], place)
+                self._waiting[number] = self._pool.submit(self._open, number, place)
 
     def take(self, number: int, place: Place, steps: int) -> NDArray[Any]:
         """x of a sequence, [steps, ...]. Raises DataError where its file is not what it was, and what opening it
         raises."""
         future = self._waiting.pop(number, None)
-        x = self._opening(self._sources[number], place) if future is None else future.result()
+        x = self._open(number, place) if future is None else future.result()
         if len(x) != steps:
             what = f"has {len(x):,} steps, and had {steps:,} when training began"
-            raise DataError(what, file=self._sources[number], expected="files that stay as they are")
+            raise DataError(what, file=self._sources[number][0], expected="files that stay as they are")
+        return x
+
+    def _open(self, number: int, place: Place) -> NDArray[Any]:
+        path, sha256 = self._sources[number]
+        x = self._opening(path, place)
+        if fingerprint([path]) != sha256:
+            what = "is not what it was when training began"
+            raise DataError(what, file=path, expected="files that stay as they are")
         return x

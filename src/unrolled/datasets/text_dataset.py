@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.core.atomic_files import write_atomically
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Place
 from unrolled.data.readers import read_documents
 from unrolled.data.text.token_counter import Coverage
-from unrolled.datasets.fingerprint import fingerprint, is_prepared, key_of
+from unrolled.datasets.fingerprint import fingerprint, require_unchanged
+from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.token_store import Store, open_store, write_store
 from unrolled.tasks.inputs.tokens import Reading, encode, learn
 
@@ -28,23 +27,29 @@ SMALLEST = 2_000  # characters; of a text shorter than that no part is held out
 class Source:
     """Where documents come from, as often as they are asked for; `sha256` changes when they do.
 
-    characters: of all documents; ends: how many documents, each of which ends in one token more.
+    characters: of all documents; ends: how many documents, each of which ends in one token more. again: computes
+    `sha256` once more, where the documents are in files.
     """
 
     documents: Callable[[], Iterator[Document]]
     sha256: str
     characters: int
     ends: int
+    again: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training sees: how text is read, what the vocabulary covers, and the parts on disk."""
+    """What training sees: how text is read, what the vocabulary covers, and the parts on disk.
+
+    damaged: whether encoded data were there that were not as they had been written; these were encoded anew.
+    """
 
     reading: Reading
     coverage: Coverage
     train: Store
     valid: Store | None
+    damaged: bool = False
 
 
 def from_files(paths: Sequence[Path], documents: str) -> Source:
@@ -56,8 +61,10 @@ def from_files(paths: Sequence[Path], documents: str) -> Source:
     def read() -> Iterator[Document]:
         return read_documents(paths, documents)
 
+    next(read(), None)  # names what is missing before all the rest is read
+    before = fingerprint(paths)
     characters, ends = _size(read())
-    return Source(read, fingerprint(paths), characters, ends)
+    return Source(read, before, characters, ends, lambda: fingerprint(paths))
 
 
 def from_texts(texts: Sequence[str], name: str = "texts") -> Source:
@@ -79,20 +86,16 @@ def prepare(source: Source, valid: Source | None, config: DataConfig, folder: Pa
     Raises DataError where the text is unusable, StorageError where the disk refuses.
     """
     key = key_of(source.sha256, valid.sha256 if valid else None, asdict(config))
-    index = folder / "prepared.json"
-    if not is_prepared(index, key):
-        folder.mkdir(parents=True, exist_ok=True)
-        index.unlink(missing_ok=True)
-        write_atomically(index, json.dumps({"key": key} | _write(source, valid, config, folder)).encode())
-    content = json.loads(index.read_text(encoding="utf-8"))
+    sealed = reuse_or_make(folder, key, lambda: _write(source, valid, config, folder))
+    content, damaged = sealed.content, sealed.damaged
     whole = open_store(folder / "train")
     reading, coverage = Reading.from_json(content["reading"]), Coverage(**content["coverage"])
     if valid is not None:
-        return Prepared(reading, coverage, whole, open_store(folder / "valid"))
+        return Prepared(reading, coverage, whole, open_store(folder / "valid"), damaged)
     cut = _position(whole, content["cut"], reading.unit)
     if cut >= len(whole):
-        return Prepared(reading, coverage, whole, None)
-    return Prepared(reading, coverage, whole.slice(0, cut), whole.slice(cut, len(whole)))
+        return Prepared(reading, coverage, whole, None, damaged)
+    return Prepared(reading, coverage, whole.slice(0, cut), whole.slice(cut, len(whole)), damaged)
 
 
 def _write(source: Source, valid: Source | None, config: DataConfig, folder: Path) -> dict[str, Any]:
@@ -108,6 +111,8 @@ def _write(source: Source, valid: Source | None, config: DataConfig, folder: Pat
         write_store(
             folder / "valid", encode(valid.documents(), vocabulary, unit, config.lower), len(vocabulary)
         )
+    for part in (source, valid):
+        require_unchanged(part and part.again, part.sha256 if part else "")
     reading = Reading(vocabulary, unit, config.lower, documents)
     return {"cut": cut, "reading": reading.to_json(), "coverage": asdict(coverage)}
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.config import build
 from unrolled.core.errors import UsageError, need, suggest
 from unrolled.core.progress import Silent
@@ -98,8 +98,8 @@ class LanguageModel:
         # Each text ends in <EOS>; what a document is matters only to those who read files with the model later.
         documents = "blank" if any("\n" in text for text in X) else "line"
         config = build("language", {"documents": documents}, given, self.settings or {})
-        with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
-            out = Path(folder) / "model"
+        with temporary_folder() as folder:
+            out = folder / "model"
             began = time.monotonic()  # a budget of minutes is this call's, however old the process is
             file = fit(request(config, from_texts(X), None, out, began=began), Silent())
         self.model_ = language_model_from_file(file, out)

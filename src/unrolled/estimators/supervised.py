@@ -7,7 +7,6 @@ Using one needs NumPy alone; fitting needs torch.
 from __future__ import annotations
 
 import inspect
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.config import build, flat_options
 from unrolled.core.errors import UsageError, need, suggest
 from unrolled.core.progress import Silent
@@ -92,8 +92,8 @@ class _Learner(ABC):
         sequences = [self._sequence(one) for one in X]
         config = build(self._task(sequences), given, self.settings or {})
         data = from_lists(sequences, [self._target(one) for one in y])
-        with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
-            out = Path(folder) / "model"
+        with temporary_folder() as folder:
+            out = folder / "model"
             file = fit(request(config, data, None, out, began=time.monotonic()), Silent())
         self._keep(trained_from_file(file, out))
         return self

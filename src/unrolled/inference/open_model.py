@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unrolled.core.config import Config, from_json
+from unrolled.core.config import Config
+from unrolled.core.config import from_json as config_from_json
 from unrolled.core.errors import DataError, UnrolledError, UsageError, need, suggest
 from unrolled.datasets.example_dataset import restore
 from unrolled.models import model_file
@@ -47,7 +48,7 @@ def open_language_model(path: Path, engine: str = "numpy") -> Model:
 def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
     """As `open_language_model`, of a file that was read already; `path` is for messages."""
     spec = spec_from_json(file.spec, path)
-    model_file.expect_shapes(file, shapes(spec), path)
+    model_file.expect_tensors(file, shapes(spec), path)
     labelled = set(file.learnt) == {"input", "output"}
     if labelled or spec.bidirectional or spec.architecture != "many-to-many" or not spec.ids:
         raise DataError(f"is no language model (its task is '{file.task[:80]}')", file=path)
@@ -128,7 +129,7 @@ class Trained:
     @property
     def config(self) -> Config:
         """How it was trained, and how it reads files."""
-        return from_json({**self.file.config, "task": self.file.task})
+        return config_from_json({**self.file.config, "task": self.file.task})
 
 
 def open_trained(path: Path, engine: str = "numpy") -> Trained:
@@ -139,8 +140,13 @@ def open_trained(path: Path, engine: str = "numpy") -> Trained:
 def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
     """As `open_trained`, of a file that was read already; `path` is for messages."""
     spec = spec_from_json(file.spec, path)
-    model_file.expect_shapes(file, shapes(spec), path)
+    model_file.expect_tensors(file, shapes(spec), path)
     given, asked = restore(file.task, file.learnt, path)
+    try:
+        config_from_json({**file.config, "task": file.task})
+    except UsageError as error:
+        what = f"the configuration in the model is wrong: {error.what}"
+        raise DataError(what, file=path, expected=error.expected) from error
     told = (given.n_x, given.ids, given.multi_hot, asked.n_y, asked.output, asked.architecture, asked.crf)
     built = (spec.n_x, spec.ids, spec.multi_hot, spec.n_y, spec.output, spec.architecture, spec.crf)
     if told != built:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.types import ZERO_INPUT_ID, Answer, Example, Place
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import opened, rows
@@ -107,11 +107,9 @@ def _told(model: Trained, example: Example, found: Found) -> Answer:
 
 def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
     """The metrics of the output over all examples, each of which must have its y."""
-    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+    with temporary_folder() as folder:
         read = opened(data, model.input, INPUTS[find(model.file.task).input])
-        part = write_examples(
-            Path(folder), rows(read, model.input, model.output), targets=model.output.targets
-        )
+        part = write_examples(folder, rows(read, model.input, model.output), targets=model.output.targets)
         found = _answers(model, part) if model.decoder is None else _searched(model, part, data)
         y = (
             [part.asked(number) for number in range(len(part))]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unrolled.core import tensor_file
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, UsageError
@@ -20,6 +22,7 @@ from unrolled.core.tensor_file import Array
 
 KIND = "model"
 FORMAT_VERSION = 1
+DTYPE = np.dtype(np.float32)  # of every weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +80,10 @@ def load(path: Path) -> ModelFile:
     return ModelFile(**document, tensors=tensors)
 
 
-def expect_shapes(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
+def expect_tensors(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
     """Raise DataError with the exact mismatch where the tensors are not those the network asks for.
 
-    shapes: the name and shape of every parameter of the network that `model.spec` describes.
+    shapes: the name and shape of every parameter of the network that `model.spec` describes; all are float32.
     """
     missing, extra = (
         sorted(shapes.keys() - model.tensors.keys()),
@@ -92,7 +95,9 @@ def expect_shapes(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file:
         )
         raise DataError(f"does not fit its own specification: it {' and '.join(parts)}", file=file)
     for name, shape in shapes.items():
-        found = model.tensors[name].shape
+        found, dtype = model.tensors[name].shape, model.tensors[name].dtype
+        if dtype != DTYPE:
+            raise DataError(f"tensor '{name}' is {dtype}", file=file, expected=f"{DTYPE}")
         if found != tuple(shape):
             what = f"does not fit its own specification: tensor '{name}' is {list(found)}"
             raise DataError(what, file=file, expected=f"{list(shape)}")

@@ -77,6 +77,11 @@ class NetworkSpec:
         for name in ("n_x", "n_y", "n_a", "layers"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", expected="at least 1")
+        for name, most in _MOST.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise UsageError(
+                    f"{getattr(self, name):,} {name.replace('_', ' ')}", expected=f"0 to {most:,}"
+                )
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise UsageError(f"unknown {name} '{getattr(self, name)}'", expected=", ".join(known))
@@ -86,6 +91,8 @@ class NetworkSpec:
             raise UsageError(
                 "several ids a step are added up in an embedding", expected="an embedding above 0"
             )
+        if self.front == "none" and self.front_size:
+            raise UsageError(f"front_size is {self.front_size} without a front", hint="--front time")
         if self.front != "none" and (self.ids or self.front_size < 1):
             raise UsageError(f"the front '{self.front}' is for numbers", hint="--front none")
         if self.neighbours and (
@@ -216,7 +223,8 @@ def from_json(record: Mapping[str, Any], file: object = None) -> NetworkSpec:
     try:
         return NetworkSpec(**record)
     except UsageError as error:
-        raise DataError(f"the description of the network is wrong: {error.what}", file=file) from error
+        what = f"the description of the network is wrong: {error.what}"
+        raise DataError(what, file=file, expected=error.expected) from error
 
 
 def _refuse_senseless(spec: NetworkSpec) -> None:
@@ -236,6 +244,10 @@ def _refuse_senseless(spec: NetworkSpec) -> None:
     _ = spec.encoder, spec.decoder, spec.attender  # which refuse what else is senseless
 
 
+MOST_LAYERS = 1000
+_SIZES = ("n_x", "n_y", "n_a", "embedding", "front_size", "neighbours", "target_embedding")
+# Checked before anything of these sizes is made: what a model file claims may be anything.
+_MOST = dict.fromkeys(_SIZES, 2**31 - 1) | dict.fromkeys(("layers", "decoder_layers"), MOST_LAYERS)
 _CHOICES = {
     "attention": ATTENTIONS,
     "softmax": SOFTMAXES,

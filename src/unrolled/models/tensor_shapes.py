@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TypeVar
-
-import numpy as np
 
 from unrolled.models import pitch_context
 from unrolled.models.frontends import FRONTS
@@ -145,4 +144,4 @@ def state_sizes(spec: NetworkSpec) -> tuple[int, ...]:
 
 def parameters(spec: NetworkSpec) -> int:
     """How many numbers are learnt."""
-    return sum(int(np.prod(shape)) for shape in shapes(spec).values())
+    return sum(math.prod(shape) for shape in shapes(spec).values())

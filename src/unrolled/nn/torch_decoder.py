@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unrolled.models.engines import best
+from unrolled.models.engines import best, require_finite
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import Memory, decode, encode
@@ -61,7 +61,7 @@ class TorchDecoder:
         made = decode(self.spec, self._p, ids, state.memory, state.arrays, state.fed)
         a = made.features[:, 0]
         weights = None if made.weights is None else made.weights[:, 0]
-        found = best(outputs(self._writer, self._head, a).numpy(), k)
+        found = best(require_finite(outputs(self._writer, self._head, a).numpy()), k)
         return *found, replace(state, arrays=made.state, fed=a, weights=weights)
 
     def take(self, state: Any, rows: Array) -> Any:

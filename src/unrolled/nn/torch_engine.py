@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from unrolled.core.types import State
-from unrolled.models.engines import best, refuse_steps
+from unrolled.models.engines import best, refuse_steps, require_finite
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import state_sizes
 from unrolled.nn.architectures import build
@@ -40,18 +40,18 @@ class TorchEngine:
         with torch.no_grad():
             answers, after = self.network(self._tensor(x), state, ends)
         if self.spec.architecture != "many-to-many":
-            return answers.unsqueeze(1).numpy(), after  # [batch, 1, n_y]
+            return require_finite(answers.unsqueeze(1).numpy()), after  # [batch, 1, n_y]
         if ends is not None:
             past = torch.arange(answers.shape[1]) >= self.spec.steps(ends).unsqueeze(1)  # [batch, T_x]
             answers = answers.masked_fill(past.unsqueeze(-1), 0.0)
-        return answers.numpy(), after
+        return require_finite(answers.numpy()), after
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
         refuse_steps(self.spec)
         with torch.no_grad():
             answers, state = self.network(self._tensor(x).unsqueeze(1), state)  # [rows, 1, n_y]
-        return *best(answers[:, 0].numpy(), k), state
+        return *best(require_finite(answers[:, 0].numpy()), k), state
 
     def take(self, state: State, rows: Array) -> State:
         """The state of these rows."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
 import torch
 
+from unrolled.core import signals
 from unrolled.core.errors import DataError, Interrupted
 from unrolled.core.progress import Moment, Reporter
 from unrolled.training.loop import Position, Progress, Weights, put
@@ -40,12 +40,16 @@ class RunKeeper:
         self._first_step = first_step
         self._loss: float | None = None
         self.signal: int | None = None
+        self.saving = (
+            False  # a signal that insists is not heard meanwhile: what the first one asked for is done
+        )
 
     def step(self, progress: Progress, loss: float, share: float) -> None:
         """Report, save when it is time, stop where a signal asked for it."""
         at = progress.at
         self._loss = loss if self._loss is None else self._loss + (1 - LOSS_SMOOTHING) * (loss - self._loss)
-        self._reporter.moment(self._moment(progress, share))
+        with suppress(OSError):  # a terminal or a pipe that is gone does not end a training
+            self._reporter.moment(self._moment(progress, share))
         since = time.monotonic() - self._saved
         if self.signal is not None or at.done or since > max(SAVE_SECONDS, self._cost / SAVE_SHARE):
             self.save(progress)
@@ -64,12 +68,15 @@ class RunKeeper:
             if self._sample
             else None
         )
-        self._reporter.validated(self._moment(progress, share), metrics, sample)
+        with suppress(OSError):
+            self._reporter.validated(self._moment(progress, share), metrics, sample)
 
     def save(self, progress: Progress) -> None:
         """Write a checkpoint, and remember what it cost."""
         begun = time.monotonic()
+        self.saving = True
         save_checkpoint(self._run, to_checkpoint(progress))
+        self.saving = self.signal is not None  # then the model is written next
         self._saved = time.monotonic()
         self._cost = self._saved - begun
 
@@ -81,25 +88,22 @@ class RunKeeper:
 
 @contextmanager
 def listening(keeper: RunKeeper) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the keeper to stop after the step at hand; a second one stops at once.
+    """Ctrl-C, SIGTERM and SIGHUP ask the keeper to stop after the current step.
 
+    Others that follow soon mean the same. One that comes later stops at once, but for a save that has begun.
     Signals come to the main thread alone; in another one this does nothing.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if keeper.signal is not None:
-            raise KeyboardInterrupt
-        keeper.signal = number
+        insists = signals.note(number)
+        if keeper.signal is None:
+            keeper.signal = signals.first(number)
+        elif insists and not keeper.saving:
+            raise signals.Terminated(keeper.signal)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    signals.forget()
+    with signals.handled(ask, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def arrays(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
@@ -120,6 +124,18 @@ def to_checkpoint(progress: Progress) -> Checkpoint:
             for key, value in entry.items():
                 tensors[f"optimizer.{number}.{index}.{key}"] = torch.as_tensor(value).cpu().numpy()
     return Checkpoint(asdict(progress.at), tensors)
+
+
+def best_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The weights that the model of this checkpoint has: the best, else the averaged, else the latest."""
+    for kind in ("best", "average", "weights"):
+        begin = f"{kind}."
+        found = {
+            n.removeprefix(begin): value for n, value in checkpoint.tensors.items() if n.startswith(begin)
+        }
+        if found:
+            return found
+    return {}
 
 
 def restore(checkpoint: Checkpoint, progress: Progress) -> None:

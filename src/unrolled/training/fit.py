@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unrolled.core.atomic_files import refuse_to_overwrite
+from unrolled.core.atomic_files import refuse_to_overwrite, temporary_folder
 from unrolled.core.config import Config, to_json
 from unrolled.core.errors import Interrupted, UnrolledError, UsageError
 from unrolled.core.progress import Reporter, counted, duration
@@ -27,7 +26,7 @@ from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
 from unrolled.training.budget import make_plan, refuse_too_large
-from unrolled.training.checkpointing import RunKeeper, arrays, listening, restore
+from unrolled.training.checkpointing import RunKeeper, arrays, best_tensors, listening, restore
 from unrolled.training.job import Job, Request
 from unrolled.training.loop import Plan, Progress, begin, train
 from unrolled.training.run_folder import CHECKPOINT, Run, open_run, save_plan
@@ -46,6 +45,8 @@ def fit(request: Request, reporter: Reporter) -> model_file.ModelFile:
     tune()
     identity = _identity(config, request.data)
     with open_run(folder, identity, resume=request.resume, force=request.force) as run:
+        for line in run.repaired:
+            reporter.note(line)
         finished = _finished(request.out, run)
         if finished is not None:
             reporter.note(f"{request.out} is finished already; left as it is")
@@ -64,12 +65,18 @@ def fit(request: Request, reporter: Reporter) -> model_file.ModelFile:
 def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
     """The model where the run is done and has written it; None where there is work left.
 
-    A kill may have come between the last checkpoint and the model: then an earlier interruption's model is there.
+    A kill may have come between the last checkpoint and the model. Then a model of another run is there, or that of an
+    earlier interruption of this one: neither has this run's digest and the weights of its checkpoint.
     """
     if run.checkpoint is None or not run.checkpoint.counters["done"] or not out.exists():
         return None
     model = model_file.load(out)
-    return model if model.notes.get("steps") == run.checkpoint.counters["step"] else None
+    best = best_tensors(run.checkpoint)
+    same = (
+        model.notes.get("run") == run.digest and model.notes.get("steps") == run.checkpoint.counters["step"]
+    )
+    same = same and model.tensors.keys() == best.keys()
+    return model if same and all(np.array_equal(model.tensors[name], best[name]) for name in best) else None
 
 
 @contextmanager
@@ -114,7 +121,7 @@ def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> mode
     else:
         began = request.beginning()
         plan = make_plan(job.problem, network, job.config.training, job.valid_size, began=began)
-        save_plan(run, asdict(plan))
+        run = save_plan(run, asdict(plan))
     torch.set_num_threads(plan.threads)
     describe(job, plan, reporter)
     progress = begin(network, job.config.training)
@@ -122,14 +129,17 @@ def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> mode
         restore(run.checkpoint, progress)
         reporter.note(f"resumed at step {progress.at.step:,}")
     keeper = RunKeeper(run, reporter, job.problem.sample, job.step_size, progress.at.step)
-    write = _writer(request.out, job, progress)
+    write = _writer(request.out, job, progress, run.digest)
     with listening(keeper), native.using(plan.kernel):
         try:
             train(job.problem, progress, plan, job.config.training, keeper)
         except Interrupted as stop:
             write()
             raise _stopped(keeper, request.out) from stop
-    model = write()
+        keeper.saving = True
+        model = write()
+    if keeper.signal is not None:  # it came with the last step
+        raise _stopped(keeper, request.out, finished=True)
     best = model.notes["validation_loss"]
     reporter.note(
         f"wrote {request.out}" + (f" (validation loss {best:.4f} {job.unit})" if best is not None else "")
@@ -172,14 +182,15 @@ def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
     reporter.note(f"{size} of {job.step} on {counted(plan.threads, 'thread')}{time}")
 
 
-def _writer(out: Path, job: Job, progress: Progress) -> Any:
-    """A function that writes the model as it is best at the moment, and returns it."""
+def _writer(out: Path, job: Job, progress: Progress, run: str) -> Any:
+    """A function that writes the model as it is best at the moment, and returns it; run: the digest of the run."""
 
     def write() -> model_file.ModelFile:
         at = progress.at
         weights = arrays(progress.best or progress.average or dict(progress.network.named_parameters()))
         notes = {
             "steps": at.step,
+            "run": run,
             "validation_loss": at.best_loss if job.problem.validation is not None else None,
             **job.notes,
             "versions": {
@@ -198,9 +209,10 @@ def _writer(out: Path, job: Job, progress: Progress) -> Any:
     return write
 
 
-def _stopped(keeper: RunKeeper, out: Path) -> Interrupted:
+def _stopped(keeper: RunKeeper, out: Path, *, finished: bool = False) -> Interrupted:
+    hint = None if finished else "the same command with --resume to go on"
     stopped = Interrupted(
-        f"stopped; the best so far is in {out}", hint="the same command with --resume to go on"
+        f"stopped; {'the finished model' if finished else 'the best so far'} is in {out}", hint=hint
     )
     stopped.exit_code = 128 + (keeper.signal or signal.SIGINT)
     return stopped
@@ -210,8 +222,8 @@ def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
     """What `fit` would do, measured on real steps: the plan, parameters, memory and time. Writes nothing that stays."""
     config = resolve_data(request.config)
     tune()
-    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder, _memory_errors_told():
-        job = request.prepare(config, Path(folder))
+    with temporary_folder() as folder, _memory_errors_told():
+        job = request.prepare(config, folder)
         refuse_too_large(job.spec, job.config.training, job.step_size)
         network, began = build(job.spec, seed=job.config.training.seed), request.beginning()
         training = job.config.training

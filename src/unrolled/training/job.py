@@ -13,6 +13,8 @@ from unrolled.core.system import process_age
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.training.loop import Problem
 
+ENCODED_ANEW = "the encoded data in the run folder were damaged: encoded anew"
+
 
 @dataclass(frozen=True)
 class Job:

@@ -18,7 +18,7 @@ from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.sizes import resolve
-from unrolled.training.job import Job, Request
+from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem
 
 VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
@@ -107,7 +107,7 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         problem=problem,
         valid_size=0 if held is None else len(held),
         step_size=float(batch_size * window),
-        about=(_about(prepared),),
+        about=(*((ENCODED_ANEW,) if prepared.damaged else ()), _about(prepared)),
         step=f"{batch_size} x {window}",
         unit="nats a token",
         learnt=lambda weights: reading.to_json(),

@@ -22,7 +22,7 @@ from unrolled.tasks.inputs import INPUTS, Input
 from unrolled.tasks.outputs import Output, find_output
 from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
-from unrolled.training.job import Job, Request
+from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem
 
 EVALUATED = 32  # sequences side by side
@@ -138,6 +138,7 @@ def assemble(config: Config, ready: Ready) -> Job:
         valid_size=held_steps,
         step_size=batch_size * steps / len(part),
         about=(
+            *((ENCODED_ANEW,) if ready.damaged else ()),
             *(f"skipped {line}" for line in ready.skipped),
             f"{len(part):,} sequences of {steps:,} steps, {held_words}",
             ready.about,

@@ -39,6 +39,7 @@ from unrolled.analysis.check.text_pair_stats import TextSurvey
 from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
+from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Example, Place
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted, parse_columns
@@ -342,7 +343,7 @@ def _compare(examination: Examination, part: Part, example: Example, y: Any) -> 
 def _content(x: Any) -> Any:
     """What makes a sequence the same as another: of a file its bytes."""
     if isinstance(x, Path):
-        with x.open("rb") as file:
+        with open_regular(x) as file:
             return hashlib.file_digest(file, "sha256").digest()
     return x.strip() if isinstance(x, str) else x
 

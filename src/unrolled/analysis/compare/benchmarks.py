@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ import numpy as np
 from unrolled.analysis.compare import count_models, run_baselines, verdict
 from unrolled.analysis.compare.run_baselines import Rival, Rivals
 from unrolled.analysis.compare.verdict import Answers, Scoring
-from unrolled.core.atomic_files import storage_error
+from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.hashing import hashed
@@ -179,9 +178,9 @@ def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, fl
     model = open_trained(path, "torch")
     found: list[Any] = [None] * len(gold)
     nothing = np.zeros((), np.int64)
-    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+    with temporary_folder() as folder:
         encoded = (Row(model.input.encode(one.x, one.place), nothing, one.place) for one in gold)
-        part = write_examples(Path(folder), encoded, targets="one")
+        part = write_examples(folder, encoded, targets="one")
         for batch, numbers in in_order(part, predictor.ROWS):
             outcomes, _ = model.engine.run(batch.x, batch.lengths)
             for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
@@ -216,8 +215,8 @@ def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -
 
     def answers(path: Path) -> tuple[Answers, float | None]:
         model = open_language_model(path, "torch")
-        with tempfile.TemporaryDirectory(prefix="unrolled-") as home:
-            costs = count_models.model_costs(model.engine, model.reading, asked, scored, counts(), Path(home))
+        with temporary_folder() as home:
+            costs = count_models.model_costs(model.engine, model.reading, asked, scored, counts(), home)
         return costs, None
 
     characters = scored.characters

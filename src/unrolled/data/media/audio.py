@@ -5,6 +5,7 @@ A header is checked before anything of the size it claims is allocated; what is 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.atomic_files import opening_error, storage_error
 from unrolled.core.errors import DataError, UsageError, need
+from unrolled.core.regular_files import open_regular
 
 LONGEST = 1800.0  # seconds of a file
 RATES = (1_000, 384_000)  # samples a second, lowest and highest
@@ -66,8 +68,8 @@ def header(path: Path) -> Header:
     if form is None:
         raise UsageError(f"unknown kind of sound {path.suffix!r}", file=path, expected=", ".join(ENDINGS))
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             head = file.read(12)
             _refuse_foreign(head, size, form, path)
             if form == "WAV":

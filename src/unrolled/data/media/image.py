@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, need
+from unrolled.core.regular_files import open_regular
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm")
 PIXELS = 4096 * 4096  # of a picture in the file
@@ -61,7 +62,7 @@ def _opened(file: Path, mode: str, sized: Callable[[int, int], tuple[int, int]])
     with need("video", "pillow"):
         from PIL import Image
     try:
-        with Image.open(file, formats=_FORMATS) as picture:
+        with open_regular(file) as stream, Image.open(stream, formats=_FORMATS) as picture:
             if picture.width * picture.height > PIXELS:
                 what = f"{file.name}: a picture of {picture.width:,} x {picture.height:,}"
                 raise DataError(what, expected=f"at most {PIXELS:,} pixels", hint="a smaller copy")

@@ -16,6 +16,7 @@ from typing import Any
 
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, need
+from unrolled.core.regular_files import open_regular
 from unrolled.core.types import DRUMS, Note, Tune
 
 LARGEST = 2 << 20  # bytes; the messages of a file take 300 times as much memory
@@ -30,7 +31,7 @@ def read_midi(path: Path) -> Tune:
     """The tune in a file. Raises DataError (damaged, too large, too long, without notes), UsageError where there is
     no such file, StorageError, MissingExtra where mido is not installed."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             content = stream.read(LARGEST + 1)
     except OSError as error:
         raise opening_error(error, path) from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, need
+from unrolled.core.regular_files import open_regular, require_regular
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv")
 PIXELS = 4096 * 2304  # of a picture in the file
@@ -31,10 +32,13 @@ def read(path: str, side: int, colour: bool, rate: float, longest: int) -> tuple
     with need("video", "av"):
         import av
     av.logging.set_level(None)
-    if not Path(path).stat().st_size:
+    if not require_regular(Path(path)).st_size:
         raise DataError("empty file", expected="a video")
     try:
-        with open(path, "rb") as file, av.open(file, options={"format_whitelist": _FORMATS}) as container:
+        with (
+            open_regular(Path(path)) as file,
+            av.open(file, options={"format_whitelist": _FORMATS}) as container,
+        ):
             if not container.streams.video:
                 raise DataError("no pictures in it", expected="a video")
             stream = container.streams.video[0]

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.folder_files import files_below
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples
@@ -27,8 +27,8 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     _refuse(wanted)
     bad, found = tolerance(wanted), False
     for path in paths:
-        sounds = [child for child in _below(path) if child.suffix.lower() in ENDINGS]
-        lists = [child for child in _below(path) if child.name.endswith(TRANSCRIPTS)]
+        sounds = [child for child in files_below(path) if child.suffix.lower() in ENDINGS]
+        lists = [child for child in files_below(path) if child.name.endswith(TRANSCRIPTS)]
         if not sounds:
             raise DataError("no sounds", file=path, expected=f"files {', '.join(ENDINGS)}")
         if wanted.target == "text" and lists:
@@ -93,15 +93,3 @@ def _listed(lists: Sequence[Path], wanted: Wanted) -> Iterator[Example | DataErr
                 yield DataError(f"no sound {key[:80]!r}", file=path, line=number, expected="one beside it")
             else:
                 yield Example(sound, text.strip(), Place(path, number), key)
-
-
-def _below(path: Path) -> list[Path]:
-    """All files below a folder, but for hidden ones."""
-    try:
-        return sorted(
-            child
-            for child in path.rglob("*")
-            if child.is_file() and not any(part.startswith(".") for part in child.relative_to(path).parts)
-        )
-    except OSError as error:
-        raise opening_error(error, path) from error

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.folder_files import files_below
 from unrolled.data.media.midi import read_midi
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples, regular_files
@@ -72,11 +72,7 @@ def _files(path: Path) -> Iterator[tuple[Path, str | None]]:
     if not path.is_dir():
         yield from ((file, None) for file in regular_files([path], "a MIDI file"))
         return
-    try:
-        files = sorted(child for child in path.rglob("*") if child.suffix.lower() in ENDINGS)
-    except OSError as error:
-        raise opening_error(error, path) from error
-    for file in files:
-        parts = file.relative_to(path).parts
-        if file.is_file() and not any(part.startswith(".") for part in parts):
+    for file in files_below(path):
+        if file.suffix.lower() in ENDINGS:
+            parts = file.relative_to(path).parts
             yield file, parts[0] if len(parts) > 1 else None

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import codecs
 import io
-import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from unrolled.core.atomic_files import storage_error
 from unrolled.core.errors import DataError, UsageError, suggest
+from unrolled.core.regular_files import require_regular
 from unrolled.core.types import Document, Place
+from unrolled.data.folder_files import files_below
 from unrolled.data.text.encoding import PACKED, Foreign, blocks, find_encoding, opened
 
 EXTENSIONS = (".txt",)
@@ -68,15 +69,10 @@ def expand(paths: Sequence[Path], extensions: tuple[str, ...] = EXTENSIONS) -> l
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        if path.is_dir():
+        status = require_regular(path, folder=True)
+        if stat.S_ISDIR(status.st_mode):
             files += _folder(path, extensions)
-        elif not path.exists():
-            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise UsageError("no such file or folder", file=path, hint=suggest(path.name, beside))
-        elif not path.is_file():
-            # Data are read twice, first for the vocabulary: a pipe would be empty the second time.
-            raise UsageError("not a regular file", file=path, hint="writing the data to a file first")
-        elif path.stat().st_size == 0:
+        elif status.st_size == 0:
             raise DataError("empty file", file=path, expected="text")
         else:
             files.append(path)
@@ -84,14 +80,7 @@ def expand(paths: Sequence[Path], extensions: tuple[str, ...] = EXTENSIONS) -> l
 
 
 def _folder(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
-    names = (Path(root) / name for root, _, names in os.walk(folder, onerror=_refuse) for name in names)
-    visible = sorted(
-        path
-        for path in names
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-        and path.stat().st_size
-    )
+    visible = [path for path in files_below(folder) if path.stat().st_size]
     texts = [path for path in visible if path.name.lower().removesuffix(".gz").endswith(extensions)]
     texts = texts or [path for path in visible if _looks_like_text(path)]
     if not texts:
@@ -101,10 +90,6 @@ def _folder(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
             expected=" or ".join(f"*{ending}" for ending in extensions),
         )
     return texts
-
-
-def _refuse(error: OSError) -> None:
-    raise storage_error(error, Path(error.filename)) from error
 
 
 def _looks_like_text(path: Path) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data import folder_files
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples
 
@@ -32,7 +32,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     bad = tolerance(wanted)
     found = False
     for path in paths:
-        entries = _visible(path)
+        entries = folder_files.entries(path)
         folders = [child for child in entries if child.is_dir()]
         lists = [child for child in entries if child.suffix == ".txt" and child.is_file()]
         if not folders and not lists:
@@ -51,16 +51,9 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise no_examples(paths, "not one text", "a text in each file, or in each line of them")
 
 
-def _visible(path: Path) -> list[Path]:
-    try:
-        return sorted(child for child in path.iterdir() if not child.name.startswith("."))
-    except OSError as error:
-        raise opening_error(error, path) from error
-
-
 def _below(folder: Path) -> Iterator[Path]:
     """The files of a class, those of folders in it too."""
-    for child in _visible(folder):
+    for child in folder_files.entries(folder):
         if child.is_dir():
             yield from _below(child)
         elif child.is_file():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.folder_files import entries, files_below
 from unrolled.data.media import image, video
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples
@@ -62,19 +62,16 @@ def _refuse(wanted: Wanted) -> None:
 
 def _pictures(folder: Path) -> list[Path]:
     """The pictures in a folder and those below it, each by itself."""
-    return sorted(child for child in folder.rglob("*") if child.suffix.lower() in image.ENDINGS)
+    return [child for child in files_below(folder) if child.suffix.lower() in image.ENDINGS]
 
 
 def _below(folder: Path) -> Iterator[Path]:
     """The clips in a folder: itself where it holds pictures."""
-    try:
-        entries = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
-    except OSError as error:
-        raise opening_error(error, folder) from error
-    if any(child.suffix.lower() in image.ENDINGS and child.is_file() for child in entries):
+    children = entries(folder)
+    if any(child.suffix.lower() in image.ENDINGS and child.is_file() for child in children):
         yield folder
         return
-    for child in entries:
+    for child in children:
         if child.is_dir():
             yield from _below(child)
         elif child.suffix.lower() in video.ENDINGS:

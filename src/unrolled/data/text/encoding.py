@@ -14,6 +14,7 @@ from pathlib import Path
 
 from unrolled.core.atomic_files import storage_error
 from unrolled.core.errors import DataError
+from unrolled.core.regular_files import require_regular
 
 BLOCK = 1 << 20  # bytes read at once
 
@@ -35,7 +36,8 @@ PACKED: Foreign = (
 
 
 def opened(path: Path) -> io.BufferedIOBase:
-    """The file for reading its bytes, unpacked where it is gzipped."""
+    """The file for reading its bytes, unpacked where it is gzipped. Raises UsageError where it is no regular file."""
+    require_regular(path)
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 import heapq
 import itertools
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from unrolled.core.atomic_files import storage_error
+from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.errors import UsageError
 from unrolled.data.text.vocabulary import Vocabulary
 
@@ -48,6 +47,7 @@ class TokenCounter:
     def __init__(self, limit: int = 500_000, folder: Path | None = None) -> None:
         self._limit, self._parent = limit, folder
         self._counts: Counter[str] = Counter()
+        self._temporary = ExitStack()
         self._folder: Path | None = None
         self._runs: list[Path] = []
         self._names = itertools.count()
@@ -62,9 +62,8 @@ class TokenCounter:
 
     def close(self) -> None:
         """Remove the runs on disk."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder, self._runs = None, []
+        self._temporary.close()
+        self._folder, self._runs = None, []
 
     def add(self, tokens: Iterable[str]) -> None:
         """Count some tokens."""
@@ -104,7 +103,7 @@ class TokenCounter:
             return
         try:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="unrolled-count-", dir=self._parent))
+                self._folder = self._temporary.enter_context(temporary_folder(self._parent))
             self._runs.append(self._write_run(sorted(self._counts.items())))
             self._counts = Counter()
             if len(self._runs) == _RUNS:
@@ -113,7 +112,7 @@ class TokenCounter:
                 for run in old:
                     run.unlink()
         except OSError as error:
-            raise storage_error(error, self._folder or self._parent or Path(tempfile.gettempdir())) from error
+            raise storage_error(error, self._folder or self._parent or Path("temporary files")) from error
 
     def _write_run(self, items: Iterable[tuple[str, int]]) -> Path:
         assert self._folder is not None

@@ -10,11 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.errors import UsageError
+from unrolled.core.errors import NonFiniteError, UsageError
 from unrolled.core.types import State
 from unrolled.models.network_spec import NetworkSpec
 
-__all__ = ["Decoder", "Engine"]
+__all__ = ["Decoder", "Engine", "best", "refuse_steps", "require_finite"]
 
 
 @runtime_checkable
@@ -102,6 +102,15 @@ def refuse_steps(spec: NetworkSpec) -> None:
         raise UsageError("a network that reads backward or answers once cannot go step by step")
     if spec.steps(2) != 2:
         raise UsageError("a network that makes one step of several goes in chunks, not step by step")
+
+
+def require_finite(answers: NDArray[Any]) -> NDArray[Any]:
+    """The answers of a network, all of them finite. Raises NonFiniteError: weights or inputs that are finite may still
+    be so large that what is computed of them is not."""
+    if not np.isfinite(answers).all():
+        what = "the numbers of the model overflow: its weights, or its inputs, are too large"
+        raise NonFiniteError(what, expected="weights as training makes them")
+    return answers
 
 
 def best(log_probs: NDArray[Any], k: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:

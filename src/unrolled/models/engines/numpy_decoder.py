@@ -57,6 +57,7 @@ class NumpyDecoder:
         """How many outputs a step has."""
         return self.spec.n_y
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is an error of `step`
     def begin(self, x: Array, lengths: Array) -> Any:
         """Read whole sequences; see Decoder."""
         values, after = self.encoder.run(x, lengths)
@@ -84,6 +85,7 @@ class NumpyDecoder:
                 found.append(np.concatenate([row[None] @ W.T + b for row in last]))
         return tuple(found)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step(self, state: Any, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], Any]:
         """One step of all rows; see Decoder."""
         if self._attender is None:

@@ -18,12 +18,13 @@ from unrolled.core.errors import UsageError
 from unrolled.core.types import State
 from unrolled.models import native, pitch_context
 from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
-from unrolled.models.engines import best, refuse_steps
+from unrolled.models.engines import best, refuse_steps, require_finite
 from unrolled.models.frontends import FRONTS
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import cutoffs, state_sizes
 
 Array = NDArray[Any]
+LARGE = 1e12  # a million products of two such numbers are far from the largest float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +114,7 @@ class NumpyEngine:
         """Zeros for so many rows."""
         return tuple(np.zeros((rows, size), self._dtype) for size in state_sizes(self.spec))
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is an error at the end
     def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
         """Whole sequences; see Engine."""
         rows, steps = x.shape[:2]
@@ -131,7 +133,7 @@ class NumpyEngine:
             answers[row, : len(asked)] = self._outputs(asked)
             for array, value in zip(after, last, strict=True):
                 array[row] = value[0]
-        return answers, tuple(after)
+        return require_finite(answers), tuple(after)
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
@@ -142,8 +144,13 @@ class NumpyEngine:
             given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
             out, ids, after = self._native.step(state, given, k)
             if self._native.has_head:
-                return out, ids, after
-            return *best(self._outputs(self._beside(out, x)), k), after
+                return out if self._bounded else require_finite(out), ids, after
+            return *best(require_finite(self._outputs(self._beside(out, x))), k), after
+        return self._step_in_numpy(state, x, k)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _step_in_numpy(self, state: State, x: Array, k: int | None) -> tuple[Array, NDArray[np.int64], State]:
+        """A step where no native kernel does it."""
         size, given, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
         x = given
         for at, (layer,) in enumerate(self._core):
@@ -151,7 +158,13 @@ class NumpyEngine:
             last = next(layer.steps(state[at * size : (at + 1) * size], parts))
             x = self.spec.the_cell.output(last)  # [rows, n_a]
             after.extend(last)
-        return *best(self._outputs(self._beside(x, given)), k), tuple(after)
+        return *best(require_finite(self._outputs(self._beside(x, given))), k), tuple(after)
+
+    @cached_property
+    def _bounded(self) -> bool:
+        """Whether nothing can overflow: inputs are tokens, the state is bounded and no weight is large."""
+        fixed = self.spec.ids and self.spec.activation != "relu"
+        return fixed and all(np.abs(tensor).max() < LARGE for tensor in self._tensors.values())
 
     @property
     def _streams(self) -> bool:
@@ -238,6 +251,7 @@ class NumpyEngine:
         )  # [T, n_e], or [T, ids, n_e] of several ids a step
         return embedded.sum(axis=-2) if self.spec.multi_hot else embedded
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _outputs(self, a: Array) -> Array:
         """[T, features] -> [T, n_y]"""
         p = self._tensors

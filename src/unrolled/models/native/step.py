@@ -241,7 +241,8 @@ def _table(spec: NetworkSpec, tensors: Mapping[str, Array], W_x: Array) -> tuple
     if not spec.embedding:
         return np.ascontiguousarray(W_x.T), True
     E = np.ascontiguousarray(tensors["embedding.E"], np.float32)  # [n_x, n_e]
-    return (E @ W_x.T, True) if len(E) * len(W_x) <= LARGEST_TABLE else (E, False)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is an error of the step
+        return (E @ W_x.T, True) if len(E) * len(W_x) <= LARGEST_TABLE else (E, False)
 
 
 def _packed(library: Library, M: Array, bits: int) -> Array:

@@ -53,8 +53,8 @@ class LanguageScore:
 
     @property
     def perplexity(self) -> float:
-        """exp of the nats a token: as unsure as among so many equal choices; inf where that overflows."""
-        return math.exp(self.nats_per_token) if self.nats_per_token < 709 else math.inf
+        """exp of the nats a token: as unsure as among so many equal choices; at most exp(700), which is a number."""
+        return math.exp(min(self.nats_per_token, 700.0))
 
     @property
     def unknown_share(self) -> float:

@@ -38,9 +38,8 @@ class Scored:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean nats a token; infinite where that overflows."""
-        nats = -self.log_probability / len(self.log_probabilities)
-        return math.exp(nats) if nats < 700 else math.inf
+        """exp of the mean nats a token; at most exp(700), which is a number."""
+        return math.exp(min(-self.log_probability / len(self.log_probabilities), 700.0))
 
     @property
     def bits_per_character(self) -> float:
@@ -109,7 +108,7 @@ class Tally:
         guessed = {} if self.right is None else {"accuracy": self.right / max(1, self.tokens)}
         return {
             "loss": mean,
-            "perplexity": math.exp(mean) if mean < 700 else math.inf,
+            "perplexity": math.exp(min(mean, 700.0)),
             **guessed,
             "nats_per_character": a_character,
             "bits_per_character": a_character / math.log(2),

@@ -1,0 +1,59 @@
+"""What is in a folder of data: not hidden files, and not what this package itself wrote there.
+
+`unrolled train language data --out data/m` puts a model and its run folder among the data. They are no data.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from unrolled.core.atomic_files import opening_error
+from unrolled.core.tensor_file import begins_as_ours
+
+RUN = ".run"  # how the name of a run folder ends
+
+
+def entries(folder: Path) -> list[Path]:
+    """The files and folders right in a folder, sorted by name, without hidden ones and run folders.
+
+    Raises UsageError or StorageError where it cannot be read.
+    """
+    try:
+        return sorted(
+            child for child in folder.iterdir() if not (child.name[0] == "." or is_run_folder(child))
+        )
+    except OSError as error:
+        raise opening_error(error, folder) from error
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All regular files at any depth, sorted by path, without hidden ones and those in hidden folders and run folders.
+
+    Links to folders are followed, each folder once.
+    """
+    return sorted(_below(folder, {os.path.realpath(folder)}))
+
+
+def _below(folder: Path, seen: set[str]) -> Iterator[Path]:
+    for child in entries(folder):
+        if child.is_file():
+            yield child
+        elif child.is_dir() and (real := os.path.realpath(child)) not in seen:
+            seen.add(real)
+            yield from _below(child, seen)
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether this is the run folder of a training."""
+    return path.suffix == RUN and (path / "lock").is_file() and path.is_dir()
+
+
+def is_model(path: Path) -> bool:
+    """Whether a file is a model that this package wrote."""
+    try:
+        with path.open("rb") as file:
+            return begins_as_ours(file.read(64))
+    except OSError:
+        return False
