@@ -33,11 +33,11 @@ def test_state_dict_has_the_names_of_the_lecture(made, bidirectional):
     module = made(3, 4, num_layers=2, bidirectional=bidirectional)
     gates = {"RNN": "a", "GRUSimple": "cu", "GRU": "ruc", "LSTM": "ufco"}[made.__name__]
     directions = ["forward", "backward"] if bidirectional else ["forward"]
-    expected = {f"layers.{i}.{d}.{k}_{g}" for i in range(2) for d in directions for g in gates for k in "Wb"}
+    expected = {f"layers.{i}.{d}_cell.{k}_{g}" for i in range(2) for d in directions for g in gates for k in "Wb"}
     state = module.state_dict()
     assert set(state) == expected
-    assert state[f"layers.0.forward.W_{gates[0]}"].shape == (4, 4 + 3)
-    assert state[f"layers.1.forward.W_{gates[0]}"].shape == (4, 4 + 4 * len(directions))
+    assert state[f"layers.0.forward_cell.W_{gates[0]}"].shape == (4, 4 + 3)
+    assert state[f"layers.1.forward_cell.W_{gates[0]}"].shape == (4, 4 + 4 * len(directions))
     assert all(p.dtype == torch.float32 and p.requires_grad for p in module.parameters())
     again = made(3, 4, num_layers=2, bidirectional=bidirectional)
     again.load_state_dict(state, strict=True)
@@ -140,5 +140,5 @@ def test_first_weights_follow_torchs_generator():
     drawn = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        drawn.append(LSTM(3, 4).state_dict()["layers.0.forward.W_c"])
+        drawn.append(LSTM(3, 4).state_dict()["layers.0.forward_cell.W_c"])
     assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])

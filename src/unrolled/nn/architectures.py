@@ -27,7 +27,7 @@ from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import decode, encode
 from unrolled.nn.embedding_and_head import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
 from unrolled.nn.frontends import front
-from unrolled.nn.kernels.native_sequence import TensorState
+from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.losses import PLAIN, Criterion, loss
 from unrolled.nn.scan import deep, drop
 

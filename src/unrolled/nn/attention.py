@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.embedding_and_head import Parameters, core, embed
-from unrolled.nn.kernels.native_sequence import TensorState
+from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, deep, drop
 
 

@@ -6,6 +6,7 @@ Names and shapes of the parameters are those of network.shapes, which are those 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,23 @@ from torch.nn import functional as F
 from unrolled.models import pitch_context
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import cutoffs
-from unrolled.nn.kernels.native_sequence import columns
+from unrolled.nn.kernels.tensors import columns
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, drop
 
 __all__ = ["NO_DROPOUTS", "Dropouts", "core", "embed", "head", "outputs", "plant", "pool", "tail"]
 
 Parameters = Mapping[str, Tensor]
+
+
+class _Group(nn.Module):
+    """Parameters and sub-modules under their names, of which one may be "forward"."""
+
+    @property
+    def forward(self) -> nn.Module:  # pyright: ignore[reportIncompatibleMethodOverride] (a group is never called)
+        """The sub-module of that name, which torch's own method would hide from get_submodule and functional_call."""
+        if "forward" not in self._modules:
+            raise AttributeError("forward")
+        return cast(nn.Module, self._modules["forward"])
 
 
 def plant(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -31,10 +43,8 @@ def plant(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         for part in path:
             children = dict(place.named_children())
             if part not in children:
-                # Not add_module, which refuses the lecture's "forward" because every module has such a method;
-                # setting it is allowed and leaves the method alone.
-                children[part] = nn.Module()
-                setattr(place, part, children[part])
+                children[part] = _Group()
+                place.add_module(part, children[part])
             place = children[part]
         place.register_parameter(leaf, nn.Parameter(value))
 

@@ -5,9 +5,10 @@
     GRU         the lecture's full GRU: relevance before the product, which torch.nn.GRU applies after it
     LSTM        as torch.nn.LSTM
 
-state_dict leaves are the lecture's names: `layers.0.forward.W_c`, `layers.0.forward.b_c`, `layers.0.backward.W_c` ...
-Instead of packed sequences, `lengths` [batch] are given: padding never changes an answer. zoneout: the share of units
-that keep their state at a step, drawn by chance while training; in eval mode the state is the mean of such draws.
+The names in state_dict end with the lecture's names: `layers.0.forward_cell.W_c`, `layers.0.forward_cell.b_c`,
+`layers.0.backward_cell.W_c` ... Instead of packed sequences, `lengths` [batch] are given: padding never changes an
+answer. zoneout: the fraction of units that keep their state at a step, drawn at random while training; in eval mode the
+state is the mean of such draws.
 """
 
 from __future__ import annotations
@@ -15,22 +16,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unrolled.core.errors import UsageError
 from unrolled.models import cells
-from unrolled.models.cells import NUMPY, Cell
+from unrolled.models.cells import Cell
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import NetworkSpec
-from unrolled.nn.embedding_and_head import plant
-from unrolled.nn.scan import NO_DROPOUTS, Dropouts, deep
+from unrolled.nn.kernels.tensors import autocasts
+from unrolled.nn.layer_weights import CellWeights, new_names
+from unrolled.nn.scan import NO_DROPOUTS, Dropouts, Lengths, deep, is_compiled
+from unrolled.nn.torch_weights import copy_from_torch, copy_to_torch
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUSimple"]
-
-_LEAVES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # torch's names
-
 
 TorchLayer = TypeVar("TorchLayer", bound=nn.RNNBase)
 _Ours = TypeVar("_Ours", bound="_Recurrent[Any]")
@@ -44,17 +43,31 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
 
     def __init__(
         self,
-        n_x: int,
-        n_a: int,
+        n_x: int | None = None,
+        n_a: int | None = None,
         num_layers: int = 1,
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
         zoneout: float = 0.0,
+        *,
+        bias: bool = True,
+        input_size: int | None = None,
+        hidden_size: int | None = None,
+        proj_size: int = 0,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        """n_x inputs, n_a units; dropout between layers; zoneout: fraction of the state that a step keeps."""
+        """n_x inputs, n_a units; input_size and hidden_size are torch's names for the same two.
+
+        dropout: fraction of the inputs of each layer but the first that is dropped while training. zoneout: fraction of
+        the state that a step keeps. Raises UsageError for values out of range and for proj_size, which is not
+        supported.
+        """
         cell = cells.find(self.cell_name, zoneout=zoneout)
-        self._set_up(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
+        n_x, n_a = _one("n_x", n_x, "input_size", input_size), _one("n_a", n_a, "hidden_size", hidden_size)
+        _refuse_projection(proj_size)
+        self._set_up(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, bias, device, dtype)
 
     def _set_up(
         self,
@@ -65,111 +78,205 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
-        zoneout: float,
+        bias: bool,
+        device: torch.device | str | int | None,
+        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
+        for name, value in (("n_x", n_x), ("n_a", n_a), ("num_layers", num_layers)):
+            _check_size(name, value)
+        _check_fraction("dropout", dropout)
         self.cell, self.n_x, self.n_a, self.num_layers = cell, n_x, n_a, num_layers
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
-        self.zoneout = zoneout
-        spec = NetworkSpec(
-            n_x=n_x,
+        self.bias, self.zoneout = bias, cell.zoneout
+        self._directions = self._spec().directions
+        self.layers = nn.ModuleList()
+        for layer in range(num_layers):
+            width = self._spec().inputs(layer)
+            place = nn.Module()
+            for direction in self._directions:
+                made = CellWeights(cell.gates, width, n_a, bias=bias, device=device, dtype=dtype)
+                place.add_module(f"{direction}_cell", made)
+            self.layers.append(place)
+        self.reset_parameters()
+
+    def _spec(self) -> NetworkSpec:
+        return NetworkSpec(
+            n_x=self.n_x,
             n_y=1,
-            n_a=n_a,
-            cell=cell.name,
-            activation=cell.activation,
-            layers=num_layers,
-            bidirectional=bidirectional,
+            n_a=self.n_a,
+            cell=self.cell.name,
+            activation=self.cell.activation,
+            layers=self.num_layers,
+            bidirectional=self.bidirectional,
             ids=False,
         )
-        self._directions = spec.directions
-        first = initialise(spec, int(torch.randint(2**31 - 1, ())))  # torch.manual_seed decides
-        plant(
-            self,
-            {
-                name.replace("core", "layers", 1): torch.tensor(value, dtype=torch.get_default_dtype())
-                for name, value in first.items()
-                if name.startswith("core.")
-            },
-        )
-        layers = [dict(self.get_submodule(f"layers.{k}").named_children()) for k in range(num_layers)]
-        self._places = [[layer[d] for d in self._directions] for layer in layers]
-        self._names = [f"{kind}_{gate}" for gate in cell.gates for kind in "Wb"]
 
-    def forward(self, x: Any, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
+    def reset_parameters(self) -> None:
+        """Draw new initial weights; torch.manual_seed decides which."""
+        seed = int(torch.randint(2**31 - 1, (), device="cpu"))
+        if self._cells(0)[0].is_meta:
+            return
+        first = initialise(self._spec(), seed)
+        for layer in range(self.num_layers):
+            for direction, own in zip(self._directions, self._cells(layer), strict=True):
+                own.set({name: first[f"core.{layer}.{direction}.{name}"] for name in own.names})
+
+    @property
+    def input_size(self) -> int:
+        """torch's name for n_x."""
+        return self.n_x
+
+    @property
+    def hidden_size(self) -> int:
+        """torch's name for n_a."""
+        return self.n_a
+
+    def forward(self, x: Any, state: Any = None, lengths: Lengths = None) -> tuple[Tensor, Any]:
         """x [batch, T_x, n_x] -> (a [batch, T_x, directions * n_a], state after each row's last true step).
 
         state, in and out, as torch.nn has it: [num_layers * directions, batch, n_a]; for the LSTM a pair (a, c);
-        None is zeros. lengths: [batch], None for all T_x; steps past them give zeros. With batch_first=False x and
-        a are [T_x, batch, ...]. Raises UsageError for another shape.
+        None is zeros. lengths: [batch], a tensor, an array or a list; None for all T_x; steps past them give zeros.
+        With batch_first=False x and a are [T_x, batch, ...]. Under torch.autocast the layer computes in the type of its
+        weights. Raises UsageError for another shape or type.
         """
+        if is_compiled():
+            run = cast(Callable[..., tuple[Tensor, Any]], torch.compiler.disable(self._run))
+            return run(x, state, lengths)
+        return self._run(x, state, lengths)
+
+    def _run(self, x: Any, state: Any, lengths: Lengths) -> tuple[Tensor, Any]:
+        self._check_input(x)
+        core = [[own() for own in self._cells(layer)] for layer in range(self.num_layers)]
+        kind = core[0][0][f"W_{self.cell.gates[0]}"]
+        _check_type("x", x, kind)
+        dropouts = Dropouts(self.dropout, zoneout=self.zoneout) if self.training else NO_DROPOUTS
+        before = None if state is None else self._flat(state, x.shape[0 if self.batch_first else 1], kind)
+        first = self.batch_first
+        a, after = deep(self.cell, core, x, before, lengths, dropouts=dropouts, batch_first=first)
+        names = len(self.cell.state)
+        stacked = tuple(_stacked(after[k::names]) for k in range(names))  # [layers * directions, batch, n_a]
+        return a, stacked[0] if names == 1 else stacked
+
+    def _check_input(self, x: Any) -> None:
         if not torch.is_tensor(x) or x.ndim != 3 or x.shape[-1] != self.n_x:
             found = list(x.shape) if torch.is_tensor(x) else type(x).__name__
             axes = "batch, T_x" if self.batch_first else "T_x, batch"
             raise UsageError(
                 f"x is {found}", expected=f"[{axes}, {self.n_x}]", hint="lengths= for ragged rows"
             )
-        dropouts = Dropouts(self.dropout, zoneout=self.zoneout) if self.training else NO_DROPOUTS
-        before = None if state is None else self._flat(state, x.shape[0 if self.batch_first else 1])
-        first = self.batch_first
-        a, after = deep(self.cell, self._core(), x, before, lengths, dropouts=dropouts, batch_first=first)
-        names = len(self.cell.state)
-        stacked = tuple(_stacked(after[k::names]) for k in range(names))  # [layers * directions, batch, n_a]
-        return a, stacked[0] if names == 1 else stacked
 
-    def _flat(self, state: Any, batch: int) -> tuple[Tensor, ...]:
+    def _flat(self, state: Any, batch: int, kind: Tensor) -> tuple[Tensor, ...]:
         arrays = (state,) if torch.is_tensor(state) else tuple(state)
         shape = [self.num_layers * len(self._directions), batch, self.n_a]
         found = [list(array.shape) for array in arrays]
         if found != [shape] * len(self.cell.state):
             raise UsageError(f"the state is {found}", expected=f"{[shape] * len(self.cell.state)}")
+        for array in arrays:
+            _check_type("the state", array, kind)
         return tuple(array[k] for k in range(shape[0]) for array in arrays)
 
-    def _core(self) -> list[list[dict[str, Tensor]]]:
+    def _cells(self, layer: int) -> list[CellWeights]:
+        """The weights of a layer's directions. Looked up at each call: torch replaces sub-modules in its copies."""
+        return [cast(CellWeights, getattr(self.layers[layer], f"{d}_cell")) for d in self._directions]
+
+    def cells_by_torch_name(self) -> list[tuple[str, CellWeights]]:
+        """For each layer and direction, the ending of torch's names for it and the weights."""
         return [
-            [{name: getattr(place, name) for name in self._names} for place in layer]
-            for layer in self._places
+            (f"_l{layer}" + ("_reverse" if direction == "backward" else ""), own)
+            for layer in range(self.num_layers)
+            for direction, own in zip(self._directions, self._cells(layer), strict=True)
         ]
 
-    def places(self) -> list[tuple[str, dict[str, Tensor]]]:
-        """For each layer and direction, the ending of torch's names for it and the weights."""
-        core = self._core()
-        return [
-            (f"_l{layer}" + ("_reverse" if d == "backward" else ""), core[layer][k])
-            for layer in range(self.num_layers)
-            for k, d in enumerate(self._directions)
-        ]
+    def extra_repr(self) -> str:
+        """The sizes, and what differs from the defaults."""
+        parts = [f"{self.n_x}, {self.n_a}"]
+        parts += [f"num_layers={self.num_layers}"] if self.num_layers != 1 else []
+        parts += [f"activation='{self.cell.activation}'"] if self.cell.activation != "tanh" else []
+        parts += [f"bias={self.bias}"] if not self.bias else []
+        parts += [f"batch_first={self.batch_first}"] if not self.batch_first else []
+        parts += [f"dropout={self.dropout}"] if self.dropout else []
+        parts += [f"bidirectional={self.bidirectional}"] if self.bidirectional else []
+        parts += [f"zoneout={self.zoneout}"] if self.zoneout else []
+        return ", ".join(parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the cell, whose functions pickle may not know: it is found again by name."""
+        cell = self.cell
+        return self.__dict__ | {"cell": (cell.name, cell.activation, cell.zoneout)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The inverse of __getstate__."""
+        super().__setstate__(state | {"cell": cells.find(*state["cell"])})
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Load also the names of release 0.1, such as `layers.0.forward.W_c`."""
+        new_names(state_dict, prefix)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     @classmethod
     def from_torch(cls: type[_Ours], module: nn.RNNBase) -> _Ours:
-        """The same function as `module`, with a copy of its weights.
+        """The same function as `module`, with a copy of its weights, in the same mode (training or eval), with the same
+        weights frozen, of the same type and on the same device.
 
-        Raises UsageError if torch's layer computes another function: a GRU, or an LSTM with a projection.
+        Raises UsageError if torch's layer computes another function: a GRU, or an LSTM with a projection; and if only
+        one of two matrices is frozen that are one matrix here.
         """
-        if module.proj_size:
-            raise UsageError("an LSTM with a projection (proj_size) computes another function")
-        return _copy_from(cls._like(module), module)
+        _refuse_projection(module.proj_size)
+        if not isinstance(module, cast(type, cls.torch_layer)):
+            raise UsageError(
+                f"{type(module).__name__} is not torch's layer for {cls.__name__}",
+                expected=f"torch.nn.{cls.torch_layer.__name__}",
+            )
+        weight = next(module.parameters())
+        made = cls._like(module, weight.device, weight.dtype).train(module.training)
+        copy_from_torch(made.cell, made.n_a, made.cells_by_torch_name(), module)
+        return made
 
     def to_torch(self) -> TorchLayer:
-        """torch's layer that computes the same function, with a copy of the weights.
+        """torch's layer that computes the same function, with a copy of the weights, in the same mode (training or
+        eval), with the same weights frozen, of the same type and on the same device.
 
-        Raises UsageError if torch has no such layer: the GRUs, and any layer with zoneout.
+        Raises UsageError if torch has no such layer: the GRUs, and any layer with zoneout; and if some gates of one
+        matrix are frozen and others are not.
         """
-        return cast(TorchLayer, _copy_to(self._torch_like(), self))
+        if self.zoneout:
+            raise UsageError("torch has no zoneout: its layer computes another function", hint="zoneout=0.0")
+        weight = next(self.parameters())
+        made = self._torch_like(weight.device, weight.dtype).train(self.training)
+        copy_to_torch(self.cell, self.cells_by_torch_name(), made)
+        return cast(TorchLayer, made)
 
     @classmethod
-    def _like(cls: type[_Ours], module: nn.RNNBase) -> _Ours:
+    def _like(cls: type[_Ours], module: nn.RNNBase, device: torch.device, dtype: torch.dtype) -> _Ours:
         """A layer of the same sizes as torch's."""
-        return cls(*_sizes(module))
+        return cls(*_sizes(module), bias=module.bias, device=device, dtype=dtype)
 
-    def _torch_like(self) -> nn.RNNBase:
+    def _torch_like(self, device: torch.device, dtype: torch.dtype) -> nn.RNNBase:
         """torch's layer of the same sizes."""
+        more = {"nonlinearity": self.cell.activation} if self.torch_layer is nn.RNN else {}
         return self.torch_layer(
             self.n_x,
             self.n_a,
             self.num_layers,
+            bias=self.bias,
             batch_first=self.batch_first,
             dropout=self.dropout,
             bidirectional=self.bidirectional,
+            device=device,
+            dtype=dtype,
+            **more,
         )
 
 
@@ -181,33 +288,38 @@ class RNN(_Recurrent[nn.RNN]):
 
     def __init__(
         self,
-        n_x: int,
-        n_a: int,
+        n_x: int | None = None,
+        n_a: int | None = None,
         num_layers: int = 1,
         batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        activation: str = "tanh",
+        activation: str | None = None,
         zoneout: float = 0.0,
+        *,
+        nonlinearity: str | None = None,
+        bias: bool = True,
+        input_size: int | None = None,
+        hidden_size: int | None = None,
+        proj_size: int = 0,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        """As the other layers, and activation."""
-        cell = cells.find(self.cell_name, activation, zoneout)
-        self._set_up(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, zoneout)
+        """As the other layers, and activation (torch's name: nonlinearity), "tanh" by default."""
+        g1 = (
+            "tanh"
+            if activation is nonlinearity is None
+            else _one("activation", activation, "nonlinearity", nonlinearity)
+        )
+        cell = cells.find(self.cell_name, g1, zoneout)
+        n_x, n_a = _one("n_x", n_x, "input_size", input_size), _one("n_a", n_a, "hidden_size", hidden_size)
+        _refuse_projection(proj_size)
+        self._set_up(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, bias, device, dtype)
 
     @classmethod
-    def _like(cls: type[RNN], module: nn.RNNBase) -> RNN:
-        return cls(*_sizes(module), activation=str(module.nonlinearity))
-
-    def _torch_like(self) -> nn.RNN:
-        return nn.RNN(
-            self.n_x,
-            self.n_a,
-            self.num_layers,
-            nonlinearity=self.cell.activation,
-            batch_first=self.batch_first,
-            dropout=self.dropout,
-            bidirectional=self.bidirectional,
-        )
+    def _like(cls: type[RNN], module: nn.RNNBase, device: torch.device, dtype: torch.dtype) -> RNN:
+        sizes, g1 = _sizes(module), str(module.nonlinearity)
+        return cls(*sizes, activation=g1, bias=module.bias, device=device, dtype=dtype)
 
 
 class GRUSimple(_Recurrent[nn.GRU]):
@@ -231,6 +343,51 @@ class LSTM(_Recurrent[nn.LSTM]):
     torch_layer = nn.LSTM
 
 
+_Value = TypeVar("_Value", int, str)
+
+
+def _one(ours: str, value: _Value | None, theirs: str, other: _Value | None) -> _Value:
+    """The value of an argument that has two names."""
+    if value is not None and other is not None:
+        raise UsageError(f"{ours} and {theirs} are two names of one argument", expected="one of them")
+    found = other if value is None else value
+    if found is None:
+        raise UsageError(f"{ours} is missing", expected=f"{ours} (or {theirs})")
+    return found
+
+
+def _check_size(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{name} is {value!r}", expected="a whole number, at least 1")
+
+
+def _check_fraction(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise UsageError(f"{name} is {value!r}", expected="a fraction from 0 to 1")
+
+
+def _refuse_projection(proj_size: int) -> None:
+    if proj_size:
+        raise UsageError(
+            f"proj_size is {proj_size}: a projection of the state is not supported",
+            expected="0",
+            hint="a torch.nn.Linear behind the layer",
+        )
+
+
+def _check_type(what: str, found: Tensor, weight: Tensor) -> None:
+    """Raise UsageError unless this tensor has the weights' type (any float under autocast) and is on their device."""
+    name = str(weight.dtype).removeprefix("torch.")
+    if not found.is_floating_point():
+        hint = f"{'x' if what == 'x' else 'state'}.to({weight.dtype}), or an embedding for ids"
+        raise UsageError(f"{what} is {found.dtype}", expected=f"numbers of type {name}", hint=hint)
+    if found.device != weight.device:
+        raise UsageError(f"{what} is on {found.device}", expected=f"{weight.device}, where the weights are")
+    if found.dtype != weight.dtype and not autocasts(found.device.type):
+        hint = f".to({weight.dtype}) on it, or .to({found.dtype}) on the layer"
+        raise UsageError(f"{what} is {found.dtype}", expected=f"{weight.dtype}, as the weights", hint=hint)
+
+
 def _stacked(arrays: tuple[Tensor, ...]) -> Tensor:
     return arrays[0].unsqueeze(0) if len(arrays) == 1 else torch.stack(arrays)  # the same, without a copy
 
@@ -244,31 +401,3 @@ def _sizes(module: nn.RNNBase) -> tuple[int, int, int, bool, float, bool]:
         module.dropout,
         module.bidirectional,
     )
-
-
-_Theirs = TypeVar("_Theirs", bound=nn.RNNBase)
-
-
-def _copy_from(ours: _Ours, theirs: nn.RNNBase) -> _Ours:
-    values = {name: p.detach().cpu().numpy() for name, p in theirs.named_parameters()}
-    ours = ours.to(dtype=next(theirs.parameters()).dtype)
-    with torch.no_grad():
-        for ending, own in ours.places():
-            rows = values[f"weight_hh{ending}"].shape[0]
-            zeros = np.zeros(rows, values[f"weight_hh{ending}"].dtype)  # where bias=False
-            t = {leaf: values.get(leaf + ending, zeros) for leaf in _LEAVES}
-            for leaf, value in ours.cell.from_torch(t, ours.n_a).items():
-                own[leaf].copy_(torch.tensor(value))
-    return ours
-
-
-def _copy_to(theirs: _Theirs, ours: _Recurrent[Any]) -> _Theirs:
-    if ours.zoneout:
-        raise UsageError("torch has no zoneout: its layer computes another function", hint="zoneout=0.0")
-    values: dict[str, Tensor] = {}
-    for ending, own in ours.places():
-        packed = ours.cell.to_torch(NUMPY, {leaf: p.detach().cpu().numpy() for leaf, p in own.items()})
-        values |= {leaf + ending: torch.tensor(value) for leaf, value in packed.items()}
-    theirs = theirs.to(dtype=next(iter(values.values())).dtype)
-    theirs.load_state_dict(values)
-    return theirs

@@ -6,18 +6,21 @@ ends of a chain agree (an embedding looked up time-major stays so until the loss
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from unrolled.core.errors import UsageError
 from unrolled.models.cells import Cell
 from unrolled.nn.kernels.dispatch import choose, quickest
-from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, sequence
-from unrolled.nn.kernels.reference import Kernel
+from unrolled.nn.kernels.native_sequence import check_shapes, sequence
+from unrolled.nn.kernels.ragged import on_torch
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights, autocasts, is_recorded, without_autocast
 
 
 @dataclass(frozen=True)
@@ -40,26 +43,28 @@ class Dropouts:
 
 NO_DROPOUTS = Dropouts()
 
+Lengths = Tensor | Sequence[int] | NDArray[np.integer] | None
+
 
 def scan(
     cell: Cell,
     w: TensorWeights,
     x: Tensor,
     state: TensorState | None = None,
-    lengths: Tensor | None = None,
+    lengths: Lengths = None,
     *,
     reverse: bool = False,
     final: bool = True,
 ) -> tuple[Tensor, TensorState]:
     """One layer in one direction: x [batch, T, n_x] or ids [batch, T] -> (a [batch, T, n_a], state).
 
-    lengths: [batch] true lengths; None is T for all. Steps past a row's length give zeros and never change its
-    answer. reverse: from the row's last true step to its first. The state, each [batch, n_a], is that after the
-    row's last true step; final=False leaves it undefined for rows shorter than T, which is faster where nobody
-    asks for it. Raises UsageError for lengths that are not [batch] within 0..T.
+    lengths: [batch] true lengths, a tensor, an array or a list; None is T for all. Steps past a row's length give
+    zeros and never change its answer. reverse: from the row's last true step to its first. The state, each
+    [batch, n_a], is that after the row's last true step; final=False leaves it undefined for rows shorter than T,
+    which is faster. Raises UsageError for lengths that are not [batch] whole numbers within 0..T.
     """
-    lengths = _ragged(lengths, *x.shape[:2])
-    a, state = _scan(cell, w, x.transpose(0, 1), state, lengths, reverse, final)
+    ends = _ragged(lengths, x.shape[0], x.shape[1], x.device)
+    a, state = _scan(cell, w, x.transpose(0, 1), state, ends, reverse, final)
     return a.transpose(0, 1), state
 
 
@@ -74,7 +79,14 @@ def _scan(
     taken: TensorState | None = None,
 ) -> tuple[Tensor, TensorState]:
     """`scan` of x [T, batch, ...] -> (a [T, batch, n_a], state), with lengths where some row is shorter than T; taken
-    as in nn/kernels/dispatch.py."""
+    as dispatch.py has it. Under torch.autocast it runs in the type of the weights: half precision would add up its
+    errors over the steps, and the native kernels have float32 alone."""
+    if autocasts(x.device.type):
+        kind = w[f"b_{cell.gates[0]}"].dtype
+        x = x.to(kind) if x.is_floating_point() else x
+        state = None if state is None else tuple(s.to(kind) for s in state)
+        with without_autocast(x.device.type):
+            return _scan(cell, w, x, state, lengths, reverse, final, taken)
     steps, batch = x.shape[:2]
     if state is None or not steps:
         b = w[f"b_{cell.gates[0]}"]
@@ -84,19 +96,9 @@ def _scan(
     library = quickest(cell, w, x, state)
     if library is not None:
         return sequence(library, cell, w, x, state, lengths, taken=taken, reverse=reverse)
+    check_shapes(cell, w, x, state)
     kernel = choose(cell, steps)
-    if reverse:
-        x = _reverse(x, lengths)
-        taken = None if taken is None else tuple(_reverse(t, lengths) for t in taken)
-    if lengths is None or not final:
-        a, state = kernel(cell, w, x, state, taken)  # [T, batch, n_a]
-    else:
-        a, state = _by_segments(kernel, cell, w, x, state, lengths, taken)
-    if reverse:
-        a = _reverse(a, lengths)
-    if lengths is not None:
-        a = a.masked_fill(_past(lengths, steps).unsqueeze(-1), 0.0)
-    return a, state
+    return on_torch(kernel, cell, w, x, state, lengths, taken, reverse=reverse, final=final)
 
 
 def deep(
@@ -104,7 +106,7 @@ def deep(
     core: Sequence[Sequence[TensorWeights]],
     x: Tensor,
     state: TensorState | None = None,
-    lengths: Tensor | None = None,
+    lengths: Lengths = None,
     *,
     dropouts: Dropouts = NO_DROPOUTS,
     final: bool = True,
@@ -116,9 +118,12 @@ def deep(
     applies between layers, to the recurrent weights and to the state. The state is flat: for each layer, each
     direction, the cell's arrays [batch, n_a]; see network.state_names. batch_first=False: x and a are [T, batch, ...].
     """
+    if is_compiled():
+        again = cast(Callable[..., tuple[Tensor, TensorState]], torch.compiler.disable(deep))
+        return again(cell, core, x, state, lengths, dropouts=dropouts, final=final, batch_first=batch_first)
     after: list[Tensor] = []
     x = x.transpose(0, 1) if batch_first else x  # [T, batch, ...]
-    lengths = _ragged(lengths, x.shape[1], x.shape[0])
+    ends = _ragged(lengths, x.shape[1], x.shape[0], x.device)
     for layer, directions in enumerate(core):
         x = drop(x, dropouts.layer, dropouts.variational, time=0) if layer else x
         outputs: list[Tensor] = []
@@ -127,11 +132,17 @@ def deep(
             before = None if state is None else state[at : at + len(cell.state)]
             w = _drop_weights(cell, w, dropouts.weight)
             taken = _zone(cell, w, x, dropouts.zoneout)
-            a, last = _scan(cell, w, x, before, lengths, k == 1, final, taken)
+            a, last = _scan(cell, w, x, before, ends, k == 1, final, taken)
             outputs.append(a)
             after.extend(last)
         x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)  # [T, batch, directions * n_a]
     return x.transpose(0, 1) if batch_first else x, tuple(after)
+
+
+def is_compiled() -> bool:
+    """Whether torch.compile traces this call. Layers then run as they are, between the compiled parts, as torch.nn's
+    do: the native kernels are quicker than what it would make of the steps, one by one."""
+    return torch.compiler.is_dynamo_compiling() and not torch.compiler.is_exporting()
 
 
 def drop(x: Tensor, share: float, variational: bool = False, time: int = 1) -> Tensor:
@@ -178,63 +189,20 @@ def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
     return dropped
 
 
-def _ragged(lengths: Tensor | None, batch: int, steps: int) -> Tensor | None:
-    """The lengths where some row is shorter than T, else None."""
+def _ragged(lengths: Lengths, batch: int, steps: int, device: torch.device) -> Tensor | None:
+    """The lengths as a tensor where some row is shorter than T, else None."""
     if lengths is None:
         return None
+    lengths = torch.as_tensor(lengths, device=device)
+    fractions = lengths.is_floating_point() or lengths.is_complex() or lengths.dtype is torch.bool
+    if fractions and lengths.numel():  # torch makes an empty list a tensor of floats
+        raise UsageError(f"lengths are {lengths.dtype}", expected="whole numbers", hint="lengths.long()")
     if lengths.shape != (batch,):
         raise UsageError(f"lengths are {list(lengths.shape)}", expected=f"[{batch}], one for each sequence")
+    if is_recorded():
+        return lengths  # their values are not known
     found = lengths.tolist()
     shortest, longest = min(found, default=steps), max(found, default=steps)
     if not 0 <= shortest <= longest <= steps:
         raise UsageError(f"lengths reach from {shortest} to {longest}", expected=f"0 to {steps}")
     return None if shortest == steps else lengths
-
-
-def _past(lengths: Tensor, steps: int) -> Tensor:
-    """[T, batch]: true where the step is past the row's length."""
-    return torch.arange(steps, device=lengths.device).unsqueeze(1) >= lengths
-
-
-def _reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x [T, batch, ...] with each row's true steps in reverse; what lies past its length stays where it is."""
-    if lengths is None:
-        return x.flip(0)
-    steps = torch.arange(x.shape[0], device=x.device).unsqueeze(1)  # [T, 1]
-    order = torch.where(steps < lengths, lengths - 1 - steps, steps)  # [T, batch]
-    if x.ndim == 3:
-        order = order.unsqueeze(-1).expand_as(x)  # [T, batch, n_x]
-    return x.gather(0, order)
-
-
-def _by_segments(
-    kernel: Kernel,
-    cell: Cell,
-    w: TensorWeights,
-    x: Tensor,
-    state: TensorState,
-    lengths: Tensor,
-    taken: TensorState | None,
-) -> tuple[Tensor, TensorState]:
-    """Ragged rows with the exact state of each: longest first, and from one end to the next only who is left.
-
-    Packed sequences would do the same for torch's layers alone, and slower than padding; this does for any kernel.
-    """
-    order = torch.argsort(lengths, descending=True, stable=True)  # [batch]
-    sorted_lengths: list[int] = lengths[order].tolist()
-    x, state = x[:, order], tuple(s[order] for s in state)
-    taken = None if taken is None else tuple(t[:, order] for t in taken)
-    begin, outputs, finished = 0, list[Tensor](), list[TensorState]()
-    for end in sorted(set(sorted_lengths)):
-        if end > begin:
-            now = None if taken is None else tuple(t[begin:end, : x.shape[1]] for t in taken)
-            a, state = kernel(cell, w, x[begin:end], state, now)  # [end - begin, left, n_a]
-            outputs.append(F.pad(a, (0, 0, 0, len(sorted_lengths) - a.shape[1])))
-        left = sum(length > end for length in sorted_lengths)
-        finished.append(tuple(s[left:] for s in state))
-        x, state, begin = x[:, :left], tuple(s[:left] for s in state), end
-    rest = x.shape[0] - begin
-    outputs.append(finished[0][0].new_zeros(rest, len(sorted_lengths), finished[0][0].shape[-1]))
-    back = torch.argsort(order)
-    a = torch.cat(outputs)[:, back]  # [T, batch, n_a]
-    return a, tuple(torch.cat(arrays[::-1])[back] for arrays in zip(*finished, strict=True))

@@ -15,7 +15,7 @@ from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import Memory, decode, encode
 from unrolled.nn.embedding_and_head import outputs
-from unrolled.nn.kernels.native_sequence import TensorState
+from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.torch_engine import TorchEngine
 
 Array = NDArray[Any]

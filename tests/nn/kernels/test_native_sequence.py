@@ -315,15 +315,31 @@ def test_back_twice_is_the_same_and_inputs_stay(cell, name):
     assert all(map(torch.equal, before, (*w.values(), x, *state)))
 
 
+@cells
 @built
-def test_the_gradient_of_a_gradient_is_refused(name):
-    cell = find("gru")
-    w, x, state = problem(cell)
-    x = x.clone().requires_grad_()
-    a, _ = native_sequence.sequence(native.libraries()[name], cell, w, x, state)
-    (d_x,) = torch.autograd.grad(a.square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        d_x.sum().backward()
+@pytest.mark.parametrize("lengths", [[4, 4, 4], [4, 0, 2]], ids=["dense", "ragged"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradients_of_gradients_are_those_of_the_equation(cell, name, lengths, reverse):
+    case = Case(lengths, 3, 5)
+    leaves, names = case.leaves(cell)
+    ends = None if lengths == [4, 4, 4] else case.ends
+    found = []
+    for values in (leaves, [t.detach().float().requires_grad_() for t in leaves]):
+        w, x, state = dict(zip(names, values, strict=False)), values[len(names)], tuple(values[len(names) + 1 :])
+        x = x.transpose(0, 1)
+        if values is leaves:
+            a, after = scan(cell, w, x.transpose(0, 1), state, ends, reverse=reverse)
+            a = a.transpose(0, 1)
+        else:
+            library = native.libraries()[name]
+            a, after = native_sequence.sequence(library, cell, w, x, state, ends, reverse=reverse)
+        loss = a.square().sum() + sum(s.sin().sum() for s in after)
+        first = torch.autograd.grad(loss, values, create_graph=True)
+        again = torch.autograd.grad(sum(g.square().sum() for g in first), values)
+        found.append([*first, *again])
+    for true, ours in zip(*found, strict=True):
+        scale = max(1.0, float(true.detach().abs().max()))
+        assert float((ours - true).detach().abs().max()) <= FLOAT32["gradient"] * scale
 
 
 @cells

@@ -17,7 +17,7 @@ from functools import partial
 from typing import NoReturn
 
 from unrolled.core.errors import UsageError
-from unrolled.models.cells.ops import Array, Cell, Ops, Weights, initialise
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, initialise
 
 
 def step(ops: Ops, w: Weights, state: tuple[Array, ...], x_t: Array) -> tuple[Array, ...]:
@@ -53,7 +53,7 @@ GRU = Cell(
     groups=(("r", "u"), ("c",)),
     state=("c",),
     step=step,
-    output=lambda state: state[0],
+    output=first,
     # The update gate begins mostly shut, as in gru_simple.py.
     initialise=partial(initialise, gates=("r", "u", "c"), biases={"u": -1.0}),
     to_torch=to_torch,

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NoReturn
 
 from unrolled.core.errors import UsageError
-from unrolled.models.cells.ops import Array, Cell, Ops, Weights, initialise
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, initialise
 
 
 def step(ops: Ops, w: Weights, state: tuple[Array, ...], x_t: Array) -> tuple[Array, ...]:
@@ -47,7 +47,7 @@ GRU_SIMPLE = Cell(
     groups=(("c", "u"),),
     state=("c",),
     step=step,
-    output=lambda state: state[0],
+    output=first,
     # The update gate begins mostly shut, sigmoid(-1) = 0.27: the cell keeps what it has (as a forget gate that
     # begins open; Jozefowicz et al. 2015).
     initialise=partial(initialise, gates=("c", "u"), biases={"u": -1.0}),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from unrolled.models.cells.ops import Array, Cell, Ops, Weights, initialise, pack, unpack
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, initialise, pack, unpack
 
 GATES = ("u", "f", "c", "o")  # torch's order
 
@@ -36,7 +36,7 @@ LSTM = Cell(
     groups=(GATES,),
     state=("a", "c"),
     step=step,
-    output=lambda state: state[0],
+    output=first,
     # The forget gate begins open, sigmoid(1) = 0.73, so that the memory lasts from the first step of training
     # (Gers et al. 2000; Jozefowicz et al. 2015).
     initialise=partial(initialise, gates=GATES, biases={"f": 1.0}),

@@ -86,6 +86,11 @@ def advance(
     return tuple(k * new + (1 - k) * old for k, new, old in zip(taken, after, state, strict=True))
 
 
+def first(state: tuple[Array, ...]) -> Array:
+    """The first array of a state: the `output` of a cell whose a_t it is. Unlike a lambda, it can be pickled."""
+    return state[0]
+
+
 def initialise(
     rng: np.random.Generator, n_x: int, n_a: int, gates: tuple[str, ...], biases: Mapping[str, float]
 ) -> dict[str, NDArray[np.float64]]:

@@ -7,29 +7,32 @@ torch.nn.RNN computes the same function.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 
-from unrolled.models.cells.ops import Array, Cell, Ops, Weights, initialise, pack, unpack
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, initialise, pack, unpack
 
 GATES = ("a",)
 
 
+def step(
+    g1: Callable[[Ops], Callable[[Array], Array]], ops: Ops, w: Weights, state: tuple[Array, ...], x_t: Array
+) -> tuple[Array, ...]:
+    """One step of the equation above; g1(ops) is the activation."""
+    (a_prev,) = state
+    a_t = g1(ops)(ops.affine(w, "a", a_prev, x_t))
+    return (a_t,)
+
+
 def rnn(activation: str) -> Cell:
     """The cell with g1 = `activation`, "tanh" or "relu"."""
-    g1 = attrgetter(activation)
-
-    def step(ops: Ops, w: Weights, state: tuple[Array, ...], x_t: Array) -> tuple[Array, ...]:
-        (a_prev,) = state
-        a_t = g1(ops)(ops.affine(w, "a", a_prev, x_t))
-        return (a_t,)
-
     return Cell(
         name="rnn",
         groups=(GATES,),
         state=("a",),
-        step=step,
-        output=lambda state: state[0],
+        step=partial(step, attrgetter(activation)),
+        output=first,
         initialise=partial(initialise, gates=GATES, biases={}),
         to_torch=partial(pack, gates=GATES),
         from_torch=partial(unpack, gates=GATES),

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.errors import UsageError
 from unrolled.models.cells import Cell, columns
 from unrolled.models.native.library import Forward, Library, Sequences
+from unrolled.models.native.pointers import address
 
 Array = NDArray[Any]
 
@@ -27,24 +29,43 @@ class Whole:
     n_a: int
 
     def run(self, x: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        """One sequence, ids [T] or numbers [T, n_x], and the state before, [1, n_a] each -> a [T, n_a], state after."""
-        gates = np.ascontiguousarray(columns(self.W[:, self.n_a :], x), np.float32)  # [T, row]
-        a, after = np.empty((len(x), self.n_a), np.float32), tuple(np.array(s, np.float32) for s in state)
-        relevant = np.empty((1, self.n_a), np.float32)
-        work = np.empty(self.library.work(self.cell, 1, self.n_a, 1), np.float32)
-        of = Sequences(self.library.code(self.cell), 1, 0, len(x), 1, self.n_a)
-        of.W_a, of.ld_W, of.zoneout = self.W.ctypes.data, self.W.shape[1], self.cell.zoneout
-        call = Forward(of, False, self.b.ctypes.data, gates.ctypes.data, a.ctypes.data)
-        call.state = (ctypes.c_void_p * 2)(*(s.ctypes.data for s in after))
-        call.relevant, call.work = relevant.ctypes.data, work.ctypes.data
+        """One sequence, ids [T] or numbers [T, n_x], and the state before, [1, n_a] each -> a [T, n_a], state after.
+
+        Raises UsageError for a state of another size.
+        """
+        n_a, steps, row = self.n_a, len(x), len(self.b)
+        gates = np.ascontiguousarray(columns(self.W[:, n_a:], x), np.float32)  # [T, row]
+        a, after = np.empty((steps, n_a), np.float32), tuple(np.array(s, np.float32) for s in state)
+        relevant = np.empty((1, n_a), np.float32)
+        floats = self.library.work(self.cell, 1, n_a, 1)
+        work = np.empty(floats, np.float32)
+        of = Sequences(self.library.code(self.cell), 1, 0, steps, 1, n_a)
+        of.W_a, of.ld_W = address("W", self.W, (row, self.W.shape[1])), self.W.shape[1]
+        of.zoneout = self.cell.zoneout
+        call = Forward(of, False, address("b", self.b, (row,)), address("W_x x", gates, (steps, row)))
+        call.a = address("a", a, (steps, n_a))
+        call.state = (ctypes.c_void_p * 2)(*(address("the state", s, (1, n_a)) for s in after))
+        call.relevant, call.work = (
+            address("gamma_r * c", relevant, (1, n_a)),
+            address("work", work, (floats,)),
+        )
         self.library.functions.unrolled_run_forward(call)
         return a, after
 
 
 def whole(library: Library, cell: Cell, tensors: Mapping[str, Array], prefix: str) -> Whole:
-    """The layer whose tensors are called `prefix`.W_c and so on, in float32."""
+    """The layer whose tensors are called `prefix`.W_c and so on, in float32.
+
+    Raises UsageError for tensors of sizes that do not belong together.
+    """
     W, b = (
         np.concatenate([tensors[f"{prefix}.{kind}_{gate}"] for gate in cell.gates], dtype=np.float32)
         for kind in "Wb"
     )
-    return Whole(library, cell, W, b, len(b) // len(cell.gates))
+    n_a, gates = len(b) // len(cell.gates), len(cell.gates)
+    if len(W) != len(b) or len(b) != gates * n_a or W.shape[1] <= n_a:
+        raise UsageError(
+            f"the weights {prefix} are {list(W.shape)} and {list(b.shape)}",
+            expected=f"[{len(b)}, more than {n_a}] and [{len(b)}]",
+        )
+    return Whole(library, cell, W, b, n_a)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 from unrolled.models.native.library import Head, Layer, Library, Step
+from unrolled.models.native.pointers import address
 from unrolled.models.native.weight_layout import interleave
 from unrolled.models.network_spec import NetworkSpec
 
@@ -119,16 +120,17 @@ class Steps:
         """ids [rows] or numbers [rows, n_x] -> (outputs [rows, k or n_y], their ids, state after, read-only).
 
         The k largest, falling, ties by id; k=None: all, by id. Without a head: a [rows, n_a] for outputs. Raises
-        UsageError for an id past the vocabulary.
+        UsageError for an id past the vocabulary, and for a state or an x of another size.
         """
         own, rows = self.each_thread.own, len(state[0])
+        given = self._checked(state, x, rows)
         k = 0 if k is None or self.head is None else min(k, self.spec.n_y)
         b = own.buffers.get((rows, k)) or self._buffers(own, rows, k)
         there, own.last = state is own.last, None
         if not there:
             for into, before in zip(b.arrays, state, strict=True):
                 into[...] = before
-        b.given[...] = x
+        b.given[...] = given
         if b.run(b.call):
             raise UsageError(
                 f"the id {int(b.given.max())} is past the vocabulary", expected=f"below {self.spec.n_x}"
@@ -139,6 +141,28 @@ class Steps:
         if self.head is None:
             return after[b.a], b.ids, after
         return (b.best.copy(), b.ids.copy(), after) if k else (b.y.copy(), b.ids, after)
+
+    def _checked(self, state: tuple[Array, ...], x: Array, rows: int) -> Array:
+        """x, where its size and that of the state are right. NumPy would repeat what is too small."""
+        ids = self.layers[0].table is not None
+        size = (rows,) if ids else (rows, self.layers[0].n_x)
+        if x.shape != size or (ids and x.dtype.kind not in "iu"):
+            kind = "ids" if ids else "numbers"
+            raise UsageError(f"x is {x.dtype} {list(x.shape)}", expected=f"{kind} {list(size)}")
+        for array in state:
+            if array.shape != (rows, self.spec.n_a):
+                expected = f"[{rows}, {self.spec.n_a}]"
+                raise UsageError(f"an array of the state is {list(array.shape)}", expected=expected)
+        return x
+
+    def _packed(self, what: str, weights: Array, rows: int, K: int) -> int:
+        """The address of a packed matrix [rows, K]."""
+        size = int(self.library.functions.unrolled_packed(rows, K, self.bits))
+        return address(what, weights, (size,), np.uint8)
+
+    def _two_packed(self, what: str, parts: tuple[Array, ...], rows: list[int], K: int) -> Any:
+        """Of each group of gates, or none where the table holds W_x x."""
+        return _two([self._packed(what, part, n, K) for part, n in zip(parts, rows, strict=False)])
 
     def _buffers(self, own: _Own, rows: int, k: int) -> _Buffers:
         if len(own.buffers) >= MOST_SIZES:
@@ -153,26 +177,39 @@ class Steps:
         every = np.broadcast_to(np.arange(spec.n_y), (rows, spec.n_y))
         ids = own.array("ids", rows, k, kind=np.int64) if k else every
         widest = max(*(layer.n_x for layer in self.layers), spec.n_a)
-        work = own.array(
-            "work", int(self.library.functions.unrolled_step_work(rows, spec.n_a, widest, self.threads))
-        )
+        floats = int(self.library.functions.unrolled_step_work(rows, spec.n_a, widest, self.threads))
+        work = own.array("work", floats)
+        at_work = address("work", work, (floats,))
         layers = (Layer * spec.layers)()
         for i, (layer, weights) in enumerate(zip(layers, self.layers, strict=True)):
-            layer.cell, layer.rows, layer.units = self.library.code(spec.the_cell), rows, spec.n_a
+            of, lanes = spec.the_cell, len(weights.b)
+            layer.cell, layer.rows, layer.units = self.library.code(of), rows, spec.n_a
             layer.inputs, layer.bits, layer.zoneout = weights.n_x, self.bits, spec.zoneout
-            layer.W_a, layer.W_x = _two(weights.W_a), _two(weights.W_x)
-            layer.b, layer.work = _at(weights.b), _at(work)
-            layer.state = _two(tuple(state[i * names : (i + 1) * names]))
-            layer.x = _at(state[(i - 1) * names]) if i else _at(given)
+            rows_of = [len(group) * spec.n_a for group in of.groups]
+            layer.W_a = self._two_packed("W_a", weights.W_a, rows_of, spec.n_a)
+            layer.W_x = self._two_packed("W_x", weights.W_x, rows_of, weights.n_x)
+            layer.b = address("b", weights.b, (len(of.gates) * spec.n_a,))
+            layer.state = _two(
+                [address("the state", s, (rows, spec.n_a)) for s in state[i * names :][:names]]
+            )
+            layer.work = at_work
             if weights.table is not None:
-                layer.table, layer.ids, layer.lines = _at(weights.table), _at(given), len(weights.table)
+                width = weights.n_x if weights.W_x else lanes
+                layer.table = address("the table", weights.table, (len(weights.table), width))
+                layer.ids, layer.lines = address("ids", given, (rows,), np.int64), len(weights.table)
+            elif not i:
+                layer.x = address("x", given, (rows, weights.n_x))
+            if i:
+                layer.x = address("a", state[(i - 1) * names], (rows, weights.n_x))
         head = None
         if self.head is not None:
-            head = Head(
-                rows, spec.n_a, spec.n_y, self.bits, spec.normalised, k, _at(self.head.W), _at(self.head.b)
-            )
-            head.x, head.y, head.best, head.ids = _at(state[-names]), _at(y), _at(best), _at(ids)
-            head.work = _at(work)
+            head = Head(rows, spec.n_a, spec.n_y, self.bits, spec.normalised, k)
+            head.W = self._packed("the head", self.head.W, spec.n_y, spec.n_a)
+            head.b = address("b_y", self.head.b, (spec.n_y,))
+            head.x, head.y = address("a", state[-names], (rows, spec.n_a)), address("y", y, (rows, spec.n_y))
+            head.best = address("best", best, (rows, k))
+            head.ids = address("best ids", ids, (rows, k), np.int64) if k else None
+            head.work = at_work
         call = Step(ctypes.addressof(layers), spec.layers, None, self.threads)
         if head is not None:
             call.head = ctypes.addressof(head)
@@ -247,18 +284,17 @@ def _table(spec: NetworkSpec, tensors: Mapping[str, Array], W_x: Array) -> tuple
 
 def _packed(library: Library, M: Array, bits: int) -> Array:
     rows, K = M.shape
-    room = np.zeros(int(library.functions.unrolled_packed(rows, K, bits)) + 64, np.uint8)
-    packed = room[-_at(room) % 64 :]  # whole cache lines
-    library.functions.unrolled_pack(rows, K, _at(M), K, bits, _at(packed))
+    size = int(library.functions.unrolled_packed(rows, K, bits))
+    room = np.zeros(size + 64, np.uint8)
+    begin = -int(room.ctypes.data) % 64  # whole cache lines
+    packed = room[begin : begin + size]
+    at = address("the packed weights", packed, (size,), np.uint8)
+    library.functions.unrolled_pack(rows, K, address("the weights", M, (rows, K)), K, bits, at)
     return packed
 
 
-def _at(array: Array) -> int:
-    return int(array.ctypes.data)
-
-
-def _two(arrays: tuple[Array, ...]) -> Any:
-    return (ctypes.c_void_p * 2)(*map(_at, arrays))
+def _two(addresses: list[int]) -> Any:
+    return (ctypes.c_void_p * 2)(*addresses)
 
 
 def _each(arrays: int) -> Callable[[Array], tuple[Array, ...]]:

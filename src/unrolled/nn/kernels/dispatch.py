@@ -11,7 +11,8 @@ that a step is one contiguous block), gradients included:
     a       [T, batch, n_a]: a_t of every step; and the state after the last
 
 reference.py runs the equation as it is written; every other kernel is tested against it. torch_kernels.py uses torch
-alone. `quickest` returns the native kernels of native_sequence.py if they were built and support the call.
+alone; it also runs where torch records the operations (export, ONNX, torch.func). `quickest` returns the native kernels
+of native_sequence.py if they were built and support the call.
 UNROLLED_KERNEL forces a kernel: reference, torch, or an instruction set of the native kernels (baseline, avx2, avx512).
 """
 
@@ -21,15 +22,18 @@ from torch import Tensor
 
 from unrolled.models import native
 from unrolled.models.cells import Cell
-from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, fits
+from unrolled.nn.kernels.native_sequence import fits
 from unrolled.nn.kernels.reference import Kernel, reference
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights, is_recorded, is_transformed
 from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
 
 
 def choose(cell: Cell, steps: int) -> Kernel:
     """The kernel for a sequence of so many steps where `quickest` has none. Raises UsageError where UNROLLED_KERNEL
     names none."""
-    forced = native.forced()
+    if is_transformed():  # torch.func does not support torch's own layers under every transform
+        return hoisted
+    forced = None if is_recorded() else native.forced()
     if forced == "reference" or (forced != "torch" and steps == 1):
         # At a single step the others only restack the weights, and oneDNN packs them anew at every call:
         # four times the time of the step itself.
@@ -46,7 +50,10 @@ def rivals(cell: Cell) -> tuple[str, ...]:
 
 def quickest(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> native.Library | None:
     """The native kernels to use for x [T, batch, ...], None where `choose` has the kernel: none built, float64, another
-    device, a single step, or another kernel forced. Raises UsageError as `choose`."""
+    device, no rows, a single step, a call that torch records, or another kernel forced. Raises UsageError as `choose`.
+    """
+    if is_recorded():
+        return None
     if len(x) == 1 and native.forced() not in native.NAMES:
         return None  # the weights would be packed for one use
     library = native.library()

@@ -11,9 +11,7 @@ more the gates and [a^<t-1>, x^<t>], which all calls share.
 from __future__ import annotations
 
 import ctypes
-import math
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -21,16 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
+from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import Cell
 from unrolled.models.native import Library
-
-TensorWeights = Mapping[str, Tensor]
-TensorState = tuple[Tensor, ...]
-NOTHING = torch.empty(0)
+from unrolled.nn.kernels.pointers import address
+from unrolled.nn.kernels.ragged import on_torch
+from unrolled.nn.kernels.scratch_memory import scratch
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights, columns, without_autocast
+from unrolled.nn.kernels.torch_kernels import hoisted
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +48,16 @@ class Order:
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Contiguous arrays of one shape as one, rows of the first, then of the second: themselves where they follow each
-    other in memory, as `embedding_and_head.plant` lays them, else a copy."""
+    """Contiguous arrays of one shape as one, the rows of the first, then those of the second, and so on.
+
+    No copy is made where they follow each other in memory, as embedding_and_head.plant lays them. Raises UsageError
+    for parts of different shapes.
+    """
     first, size = parts[0], parts[0].numel() * parts[0].element_size()
+    if any(part.shape != first.shape for part in parts):
+        raise UsageError(
+            f"the weights of one layer are {[list(part.shape) for part in parts]}", expected="one shape"
+        )
     room = first.untyped_storage().nbytes() - first.storage_offset() * first.element_size()
     if room < len(parts) * size or any(
         part.data_ptr() != first.data_ptr() + i * size for i, part in enumerate(parts)
@@ -61,21 +66,12 @@ def joined(parts: Sequence[Tensor]) -> Tensor:
     return first.detach().as_strided((len(parts) * len(first), *first.shape[1:]), first.stride())
 
 
-def columns(W_x: Tensor, x: Tensor) -> Tensor:
-    """W_x x for the inputs x: [..., n_x] numbers, or [...] ids whose columns are looked up. [..., rows of W_x]"""
-    if x.is_floating_point():
-        return x @ W_x.T
-    few = (
-        W_x.shape[1] <= x.numel()
-    )  # columns: then turning all of them costs less than to pick scattered numbers
-    found = F.embedding(x.clamp_min(0), W_x.T.contiguous() if few else W_x.T)
-    zeros = x < 0
-    return found.masked_fill(zeros.unsqueeze(-1), 0.0) if bool(zeros.any()) else found
-
-
 def order(lengths: Tensor, steps: int, *, reverse: bool) -> Order:
-    """lengths: [batch], of the rows, each at most `steps`; reverse: each from its last true step to its first."""
+    """lengths: [batch], of the rows; reverse: each from its last true step to its first. Raises UsageError for
+    lengths that are not within 0 and `steps`."""
     given = lengths.detach().cpu().numpy().astype(np.int64)
+    if given.min(initial=0) < 0 or given.max(initial=0) > steps:
+        raise UsageError(f"lengths reach from {given.min()} to {given.max()}", expected=f"0 to {steps}")
     batch, rows = len(given), np.argsort(-given, kind="stable")
     ends, at = given[rows], np.arange(given.max(initial=0))[:, None]  # [batch] falling; [longest, 1]
     there = at < ends  # [longest, batch]
@@ -88,23 +84,30 @@ def order(lengths: Tensor, steps: int, *, reverse: bool) -> Order:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What does not change between the way there and the way back.
+    """What forward and backward share.
 
-    train: whether there will be a way back. split: what threads share out, as unrolled.h numbers it; 0 is the
-    kernel's choice. taken: of zoneout, how much of each new state is taken at every step, [N, n_a] for each of its
-    arrays; nothing: its mean, everywhere.
+    lengths: [batch], or None for all steps. reverse: from each row's last true step to its first. drawn: zoneout while
+    training, as dispatch.py describes `taken`; taken: the same, packed: [N, n_a] each. train: whether there will be a
+    backward call. split: what threads divide among them, as unrolled.h numbers it; 0 leaves it to the kernel.
     """
 
     library: Library
     cell: Cell
-    order: Order | None
+    lengths: Tensor | None
+    reverse: bool
+    drawn: TensorState | None
     train: bool
     split: int
+    order: Order | None = None
     taken: TensorState = ()
 
     def packed(self, x: Tensor) -> Tensor:
         """The true steps of x [T * batch, ...] without gaps: [N, ...]."""
         return x if self.order is None else x.index_select(0, self.order.index)
+
+    def read(self, x: Tensor) -> Tensor:
+        """What the kernel reads of x [T, batch, ...]: [N, n_x], or ids [N]."""
+        return self.packed(x.flatten(0, 1)).contiguous()
 
     def room(self, like: Tensor, width: int) -> Tensor:
         """[N, width] for what will be `padded`, as many rows as `like` has."""
@@ -133,9 +136,32 @@ class Call:
 
 
 def fits(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> bool:
-    """Whether the kernels compute this: a cell they know, all in float32 (or ids) and on the CPU."""
+    """Whether the kernels compute this: a cell they know, plain tensors in float32 (or ids) on the CPU, some rows."""
     tensors = [*w.values(), *state, *([x] if x.is_floating_point() else [])]
-    return native.knows(cell) and all(t.dtype == torch.float32 and t.is_cpu for t in tensors)
+    return (
+        native.knows(cell)
+        and x.shape[1] > 0
+        and all(t.dtype is torch.float32 and t.is_cpu and type(t) in _PLAIN for t in tensors)
+    )
+
+
+_PLAIN = (
+    Tensor,
+    torch.nn.Parameter,
+)  # others, such as fake and distributed tensors, have no memory of this kind
+
+
+def check_shapes(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> None:
+    """Raise UsageError unless the weights and the state have the sizes that belong together and to x."""
+    n_a = w[f"b_{cell.gates[0]}"].shape[0]
+    W = (n_a, n_a + x.shape[2]) if x.ndim == 3 else w[f"W_{cell.gates[0]}"].shape
+    for gate in cell.gates:
+        if w[f"W_{gate}"].shape != W or w[f"b_{gate}"].shape != (n_a,) or W[0] != n_a or W[1] <= n_a:
+            found = f"W_{gate} is {list(w[f'W_{gate}'].shape)} and b_{gate} {list(w[f'b_{gate}'].shape)}"
+            raise UsageError(found, expected=f"{list(W)} and [{n_a}]")
+    wanted = [[x.shape[1], n_a]] * len(cell.state)
+    if len(state) != len(wanted) or any(s.shape != (x.shape[1], n_a) for s in state):
+        raise UsageError(f"the state is {[list(s.shape) for s in state]}", expected=f"{wanted}")
 
 
 def sequence(
@@ -152,64 +178,104 @@ def sequence(
 ) -> tuple[Tensor, TensorState]:
     """x [T, batch, n_x] or ids [T, batch] -> a [T, batch, n_a], zeros past the lengths; the state of each row's end.
 
-    Weights, x, state and taken as in dispatch.py, where `fits`. lengths: [batch], None is T for all; reverse:
-    each row from its last true step to its first. Gradients are had once: that of a gradient needs
-    UNROLLED_KERNEL=reference.
+    Weights, x, state and taken as dispatch.py has them, where `fits`. lengths: [batch], None is T for all; reverse:
+    each row from its last true step to its first. Gradients of gradients are computed on torch, which is slower.
+    Raises UsageError for sizes that do not belong together.
     """
+    check_shapes(cell, w, x, state)
     Ws, bs = ([w[f"{kind}_{gate}"].contiguous() for gate in cell.gates] for kind in "Wb")
     if lengths is None and reverse:
-        lengths = torch.full((x.shape[1],), x.shape[0])
+        lengths = torch.full((x.shape[1],), x.shape[0], device="cpu")
     train = torch.is_grad_enabled() and any(t.requires_grad for t in (*Ws, *bs, x, *state))
-    found = None if lengths is None else order(lengths, len(x), reverse=reverse)
-    call = Call(library, cell, found, train, split)
+    call = Call(library, cell, lengths, reverse, taken, train, split)
+    if lengths is not None:
+        call = replace(call, order=order(lengths, len(x), reverse=reverse))
     if taken is not None:
-        call = replace(call, taken=tuple(call.packed(t.flatten(0, 1)).contiguous() for t in taken))
+        call = replace(call, taken=tuple(call.read(t) for t in taken))
     a, *last = _Sequence.apply(call, x, *Ws, *bs, *state)
-    return a, tuple(last)
+    # The view is made here: torch forbids to change in place what a function returns as a view.
+    return a.view(*x.shape[:2], a.shape[1]), tuple(last)
 
 
 class _Sequence(torch.autograd.Function):
-    """(call, x, a W for each gate, a b for each gate, state) -> (a, state after)."""
+    """(call, x, a W for each gate, a b for each gate, state) -> (a [T * batch, n_a], state after)."""
 
     @staticmethod
     def forward(ctx: Any, call: Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        gates, (steps, batch) = len(call.cell.gates), x.shape[:2]
+        gates = len(call.cell.gates)
         Ws, bs, state = tensors[:gates], tensors[gates : 2 * gates], tensors[2 * gates :]
         n_a = bs[0].shape[0]
-        W, b = joined(Ws), joined(bs)  # [row, n_a + n_x] and [row]
-        taken = call.packed(x.reshape(steps * batch, *x.shape[2:])).contiguous()  # [N, n_x], or ids [N]
-        before = call.sorted(state)
-        made = _run(call, W, b, columns(W[:, n_a:], taken), before)
+        with without_autocast("cpu"):
+            W, b = joined(Ws), joined(bs)  # [row, n_a + n_x] and [row]
+            read = call.read(x)
+            made = _run(call, W, b, columns(W[:, n_a:], read), call.sorted(state))
         if call.train:
-            ctx.call, ctx.shape = call, x.shape
-            # Each of Ws as well, so that a change of any of them before the way back is an error.
-            ctx.save_for_backward(taken, W, made.a, *before, *made.kept, *Ws)
+            ctx.call = call
+            # All inputs, so that a change of any of them before backward is an error. What is quickly packed again
+            # is not kept.
+            kept = (W, made.a, *made.kept, *([read] if call.order is None else []))
+            ctx.save_for_backward(x, *tensors, *kept)
             ctx.set_materialize_grads(False)
-        return call.padded(made.a).view(steps, batch, n_a), *call.unsorted(made.after)
+        return call.padded(made.a), *call.unsorted(made.after)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (by its decorator)
-        call: Call = ctx.call
-        gates, names = len(call.cell.gates), len(call.cell.state)
-        taken, W, a, *rest = ctx.saved_tensors
-        n_a, d_out, before, kept = a.shape[1], d_outputs[0], rest[:names], tuple(rest[names:-gates])
-        d_a = torch.zeros_like(a) if d_out is None else call.packed(d_out.reshape(-1, n_a)).contiguous()
-        d_state = [torch.zeros_like(before[0]) if d is None else d.clone() for d in d_outputs[1:]]
-        d_state = call.sorted(d_state)
-        d_gates, d_b, stacked = _run_back(call, W, before, _Made(a, (), kept), d_a, d_state, taken)
-        d_W = _d_weights(call, d_gates, taken, stacked, kept, W.shape[1])
-        d_x = None
-        if ctx.needs_input_grad[1]:
-            d_taken = call.room(taken, W.shape[1] - n_a)
-            d_x = call.padded(torch.mm(d_gates, W[:, n_a:], out=d_taken)).view(ctx.shape)
-        return (
-            None,
-            d_x,
-            *d_W.view(gates, n_a, -1).unbind(),
-            *d_b.view(gates, n_a).unbind(),
-            *call.unsorted(d_state),
-        )
+    def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        inputs = len(ctx.needs_input_grad) - 1
+        given, kept = ctx.saved_tensors[:inputs], ctx.saved_tensors[inputs:]
+        if torch.is_grad_enabled():  # by create_graph=True: somebody wants gradients of these gradients
+            return None, *_differentiable(ctx.call, given, ctx.needs_input_grad[1:], d_outputs)
+        with without_autocast("cpu"):
+            return None, *_gradients(ctx.call, given, kept, ctx.needs_input_grad[1], d_outputs)
+
+
+def _gradients(
+    call: Call,
+    given: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    with_x: bool,
+    d_outputs: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """The gradients of x, of each W, of each b and of the state; given: all these; kept: what forward saved."""
+    gates, x, (W, a, *rest) = len(call.cell.gates), given[0], kept
+    n_a, before = a.shape[1], call.sorted(given[1 + 2 * gates :])
+    read = call.read(x) if call.order is not None else rest.pop()
+    d_out, d_after = d_outputs[0], d_outputs[1:]
+    d_a = torch.zeros_like(a) if d_out is None else call.packed(d_out).contiguous()
+    d_state = [torch.zeros_like(before[0]) if d is None else d.clone() for d in d_after]
+    d_state = call.sorted(d_state)
+    d_gates, d_b, stacked = _run_back(call, W, before, _Made(a, (), tuple(rest)), d_a, d_state, read)
+    d_W = _d_weights(call, d_gates, read, stacked, rest, W.shape[1])
+    d_x = None
+    if with_x:
+        d_read = call.room(read, W.shape[1] - n_a)
+        d_x = call.padded(torch.mm(d_gates, W[:, n_a:], out=d_read)).view(x.shape)
+    return [
+        d_x,
+        *d_W.view(gates, n_a, -1).unbind(),
+        *d_b.view(gates, n_a).unbind(),
+        *call.unsorted(d_state),
+    ]
+
+
+def _differentiable(
+    call: Call, given: Sequence[Tensor], wanted: Sequence[bool], d_outputs: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """The gradients of `given` as functions that can be differentiated again: the sequence runs anew on torch."""
+    gates, again = (
+        call.cell.gates,
+        [t.view_as(t) for t in given],
+    )  # new tensors, in case one depends on another
+    names = [f"{kind}_{gate}" for kind in "Wb" for gate in gates]
+    w, state = dict(zip(names, again[1:], strict=False)), tuple(again[1 + len(names) :])
+    lengths = call.lengths
+    a, after = on_torch(
+        hoisted, call.cell, w, again[0], state, lengths, call.drawn, reverse=call.reverse, final=True
+    )
+    pairs = [(o, d) for o, d in zip((a.flatten(0, 1), *after), d_outputs, strict=True) if d is not None]
+    leaves = [t for t, want in zip(again, wanted, strict=True) if want]
+    outputs, towards = [o for o, _ in pairs], [d for _, d in pairs]
+    found = iter(torch.autograd.grad(outputs, leaves, towards, create_graph=True, allow_unused=True))
+    return [next(found) if want else None for want in wanted]
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,24 +290,25 @@ class _Made:
 
 def _run(call: Call, W: Tensor, b: Tensor, gates: Tensor, before: Sequence[Tensor]) -> _Made:
     """gates: [N, row] W_x x of every step, which this overwrites."""
-    (rows, _), (batch, n_a) = gates.shape, before[0].shape
+    (rows, row), (batch, n_a) = gates.shape, before[0].shape
     a, after = call.room(gates, n_a), tuple(s.clone() for s in before)
-    memory, relevance = len(call.cell.state) == 2, len(call.cell.groups) == 2
-    c = gates.new_empty(rows, n_a) if memory and call.train else NOTHING
-    relevant = gates.new_empty(rows if call.train else batch, n_a) if relevance else NOTHING
+    c = relevant = None
+    if len(call.cell.state) == 2 and call.train:
+        c = gates.new_empty(rows, n_a)
+    if len(call.cell.groups) == 2:
+        relevant = gates.new_empty(rows if call.train else batch, n_a)
     of, work = _sequences(call, W, rows, batch, n_a)
-    pointers = (
-        b.data_ptr(),
-        gates.data_ptr(),
-        a.data_ptr(),
-        _two(after),
-        c.data_ptr(),
-        relevant.data_ptr(),
-        work,
-    )
-    forward = native.Forward(of, call.train, *pointers)
+    forward = native.Forward(of, call.train)
+    forward.b = address("b", b, (row,))
+    forward.gates = address("W_x x", gates, (rows, row))
+    forward.a = address("a", a, (rows, n_a))
+    forward.state = _two("the state", after, (batch, n_a))
+    forward.c = None if c is None else address("c", c, (rows, n_a))
+    forward.relevant = None if relevant is None else address("gamma_r * c", relevant, relevant.shape)
+    forward.work = work
     call.library.functions.unrolled_run_forward(forward)
-    return _Made(a, after, (gates, c) if memory else (gates, relevant) if relevance else (gates,))
+    kept = [t for t in (gates, c, relevant) if t is not None]
+    return _Made(a, after, tuple(kept))
 
 
 def _run_back(
@@ -251,25 +318,34 @@ def _run_back(
     made: _Made,
     d_a: Tensor,
     d_state: Sequence[Tensor],
-    taken: Tensor,
+    read: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of W[left, x] + b at each step [N, row], and of b [row]; [a_prev, x] at each step [N, n_a + n_x],
     for ids a_prev alone. d_state becomes that of `before`."""
     (rows, n_a), batch, gates = made.a.shape, before[0].shape[0], made.kept[0]
-    d_gates, d_b = scratch("d_gates", *gates.shape), gates.new_empty(gates.shape[1])
-    c = made.kept[1] if len(call.cell.state) == 2 else NOTHING
-    inputs = taken.shape[1] if taken.is_floating_point() else 0
+    row = gates.shape[1]
+    d_gates, d_b = scratch("d_gates", rows, row), gates.new_empty(row)
+    inputs = read.shape[1] if read.is_floating_point() else 0
     stacked = scratch("stacked", rows, n_a + inputs)
     of, work = _sequences(call, W, rows, batch, n_a)
-    known = gates.data_ptr(), made.a.data_ptr(), c.data_ptr(), _two(before), d_a.data_ptr()
-    found = d_gates.data_ptr(), d_b.data_ptr(), taken.data_ptr(), stacked.data_ptr(), inputs, work
-    backward = native.Backward(of, *known, _two(d_state), *found)
+    backward = native.Backward(of)
+    backward.gates = address("the gates", gates, (rows, row))
+    backward.a = address("a", made.a, (rows, n_a))
+    backward.c = address("c", made.kept[1], (rows, n_a)) if len(call.cell.state) == 2 else None
+    backward.state = _two("the state", before, (batch, n_a))
+    backward.d_a = address("the gradient of a", d_a, (rows, n_a))
+    backward.d_state = _two("the gradient of the state", d_state, (batch, n_a))
+    backward.d_gates = address("the gradient of the gates", d_gates, (rows, row))
+    backward.d_b = address("the gradient of b", d_b, (row,))
+    backward.x = address("x", read, (rows, inputs)) if inputs else None
+    backward.stacked, backward.inputs = address("[a_prev, x]", stacked, (rows, n_a + inputs)), inputs
+    backward.work = work
     call.library.functions.unrolled_run_backward(backward)
     return d_gates, d_b, stacked
 
 
 def _d_weights(
-    call: Call, d_gates: Tensor, taken: Tensor, stacked: Tensor, kept: Sequence[Tensor], columns_of_W: int
+    call: Call, d_gates: Tensor, read: Tensor, stacked: Tensor, kept: Sequence[Tensor], columns_of_W: int
 ) -> Tensor:
     """The gradient of W [row, n_a + n_x], one product over all steps for each group of gates: d_gates times what they
     multiplied, [a_prev, x], or for the candidate of a GRU [gamma_r * c_prev, x]. For ids the columns of x are sums."""
@@ -282,9 +358,9 @@ def _d_weights(
         end = at + n_a * len(group)
         _sum_of_steps(d_gates[:, at:end], stacked, d_W[at:end, :width])
         at = end
-    if not taken.is_floating_point():
-        there = taken >= 0
-        columns_of_x = d_gates.new_zeros(columns_of_W - n_a, row).index_add_(0, taken[there], d_gates[there])
+    if not read.is_floating_point():
+        there = read >= 0
+        columns_of_x = d_gates.new_zeros(columns_of_W - n_a, row).index_add_(0, read[there], d_gates[there])
         d_W[:, n_a:] = columns_of_x.T
     return d_W
 
@@ -311,45 +387,23 @@ def _sum_of_steps(d_gates: Tensor, left: Tensor, into: Tensor) -> None:
 
 
 def _sequences(call: Call, W: Tensor, rows: int, batch: int, n_a: int) -> tuple[native.Sequences, int]:
-    """What both ways are told of a call, and the address of scratch for it."""
-    counts = None if call.order is None else call.order.counts
-    steps, threads = rows // batch if counts is None else len(counts), threads_for(rows * W.shape[0] * n_a)
-    sizes = call.library.code(call.cell), threads, call.split, steps, batch, n_a
-    of = native.Sequences(*sizes, None if counts is None else counts.data_ptr(), W.data_ptr(), W.stride(0))
-    of.taken, of.zoneout = _two(call.taken), call.cell.zoneout
-    return of, _own.room("work", call.library.work(call.cell, batch, n_a, threads)).data_ptr()
+    """What forward and backward tell C of a call, and the address of scratch for it."""
+    row, counts = len(call.cell.gates) * n_a, None if call.order is None else call.order.counts
+    steps, threads = rows // batch if counts is None else len(counts), threads_for(rows * row * n_a)
+    of = native.Sequences(call.library.code(call.cell), threads, call.split, steps, batch, n_a)
+    of.counts = None if counts is None else address("counts", counts, (steps,), torch.int64)
+    of.W_a, of.ld_W = address("W", W, (row, W.shape[1])), W.shape[1]
+    of.taken, of.zoneout = _two("zoneout", call.taken, (rows, n_a)), call.cell.zoneout
+    floats = call.library.work(call.cell, batch, n_a, threads)
+    return of, address("work", scratch("work", floats), (floats,))
 
 
-def _two(states: Sequence[Tensor]) -> Any:
-    return (ctypes.c_void_p * 2)(*[s.data_ptr() for s in states])
+def _two(what: str, arrays: Sequence[Tensor], shape: tuple[int, int]) -> Any:
+    return (ctypes.c_void_p * 2)(*[address(what, each, shape) for each in arrays])
 
 
 # Multiplications of one call from which on threads are worth waking: about 50 us of one.
 WORTH_THREADS = 1 << 21
-
-
-class _Own(threading.local):
-    """Arrays of each thread, by what they are for, kept from call to call: mapping them anew costs more than many a
-    call."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, Tensor] = {}
-
-    def room(self, what: str, floats: int) -> Tensor:
-        """At least so many."""
-        found = self.arrays.get(what)
-        if found is None or found.shape[0] < floats:
-            found = self.arrays[what] = torch.empty(floats)
-        return found
-
-
-_own = _Own()
-
-
-def scratch(what: str, *shape: int) -> Tensor:
-    """An array of this shape, of this thread, until another for the same is asked for; its numbers are anything."""
-    floats = math.prod(shape)
-    return _own.room(what, floats)[:floats].view(shape)
 
 
 def threads_for(multiplications: int) -> int:

@@ -11,25 +11,34 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
+from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.native import Library
-from unrolled.nn.kernels.native_sequence import scratch, threads_for
+from unrolled.nn.kernels.native_sequence import threads_for
+from unrolled.nn.kernels.pointers import address
+from unrolled.nn.kernels.scratch_memory import scratch
+from unrolled.nn.kernels.tensors import is_recorded, without_autocast
 
 EXPONENTIAL = 64  # multiplications that take as long as what is done to one logit
 
 
 def fits(a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> bool:
-    """Whether the kernel computes this: float32 on the CPU, and targets there are."""
-    return bool(len(y)) and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in (a, W, b))
+    """Whether the kernel computes this: float32 on the CPU, and at least one target."""
+    plain = all(t.dtype == torch.float32 and t.device.type == "cpu" for t in (a, W, b))
+    return bool(len(y)) and plain and not is_recorded()
 
 
 def cross_entropy(library: Library, a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> Tensor:
     """The sum of -log softmax(W a + b)[y] in nats: a [N, features], W [n_y, features], b [n_y], y [N] int64 within n_y.
 
-    The gradient can be had once, and not that of the gradient. Raises IndexError for a target that is no output.
+    Gradients of gradients are computed on torch, which is slower. Raises IndexError for a target that is no output, and
+    UsageError for sizes or types that do not belong together.
     """
+    if W.shape != (len(b), a.shape[1]) or y.shape != (len(a),):
+        found = f"W is {list(W.shape)}, b {list(b.shape)}, the targets {list(y.shape)}"
+        raise UsageError(found, expected=f"[{len(b)}, {a.shape[1]}], [{len(b)}] and [{len(a)}]")
     if int(y.min()) < 0 or int(y.max()) >= len(b):
         raise IndexError(
             f"targets reach from {int(y.min())} to {int(y.max())}, outputs from 0 to {len(b) - 1}"
@@ -43,27 +52,40 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, library: Library, train: bool, a: Tensor, W: Tensor, b: Tensor, y: Tensor
     ) -> Tensor:
-        z = a @ W.T  # [N, n_y]
+        with without_autocast("cpu"):
+            z = a @ W.T  # [N, n_y]
         (rows, n_y), y, b = z.shape, y.contiguous(), b.contiguous()
         nats, d_b = a.new_empty(rows), torch.empty_like(b)
         threads = threads_for(rows * n_y * EXPONENTIAL)
-        call = native.Entropy(threads, rows, n_y, train, z.data_ptr(), b.data_ptr(), y.data_ptr())
-        call.nats, call.d_b, call.work = (
-            nats.data_ptr(),
-            d_b.data_ptr(),
-            scratch("work", threads * n_y).data_ptr(),
-        )
+        call = native.Entropy(threads, rows, n_y, train)
+        call.z, call.b = address("W a", z, (rows, n_y)), address("b", b, (n_y,))
+        call.y = address("the targets", y, (rows,), torch.int64)
+        call.nats, call.d_b = address("nats", nats, (rows,)), address("the gradient of b", d_b, (n_y,))
+        call.work = address("work", scratch("work", threads * n_y), (threads * n_y,))
         library.functions.unrolled_cross_entropy(call)
         if train:
-            ctx.save_for_backward(a, W, z, d_b)
+            ctx.save_for_backward(a, W, b, y, z, d_b)
         return nats.sum()
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] (by its decorator)
-        a, W, d_z, d_b = ctx.saved_tensors
+    def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        a, W, b, y, d_z, d_b = ctx.saved_tensors
+        if torch.is_grad_enabled():  # by create_graph=True: somebody wants gradients of these gradients
+            return None, None, *_differentiable(a, W, b, y, d_outputs[0], ctx.needs_input_grad[2:5]), None
         factor = float(d_outputs[0])
         nothing = a.new_zeros(())
-        d_a = torch.addmm(nothing, d_z, W, beta=0, alpha=factor) if ctx.needs_input_grad[2] else None
-        d_W = torch.addmm(nothing, d_z.T, a, beta=0, alpha=factor) if ctx.needs_input_grad[3] else None
+        with without_autocast("cpu"):
+            d_a = torch.addmm(nothing, d_z, W, beta=0, alpha=factor) if ctx.needs_input_grad[2] else None
+            d_W = torch.addmm(nothing, d_z.T, a, beta=0, alpha=factor) if ctx.needs_input_grad[3] else None
         return None, None, d_a, d_W, d_b * factor, None
+
+
+def _differentiable(
+    a: Tensor, W: Tensor, b: Tensor, y: Tensor, d_nats: Tensor, wanted: tuple[bool, ...]
+) -> list[Tensor | None]:
+    """The gradients of a, W and b as functions that can be differentiated again."""
+    again = [t.view_as(t) for t in (a, W, b)]  # new tensors, in case one depends on another
+    nats = F.cross_entropy(F.linear(*again), y, reduction="sum")
+    leaves = [t for t, want in zip(again, wanted, strict=True) if want]
+    found = iter(torch.autograd.grad(nats, leaves, d_nats, create_graph=True))
+    return [next(found) if want else None for want in wanted]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unrolled.models.cells import Cell, Ops, advance
-from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, columns
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights, columns
 
 
 @runtime_checkable

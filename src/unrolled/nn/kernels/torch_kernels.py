@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from unrolled.models.cells import Cell, advance, grouped
-from unrolled.nn.kernels.native_sequence import TensorState, TensorWeights, columns
 from unrolled.nn.kernels.reference import TORCH, Kernel, step_by_step
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights, columns
 
 
 def hoisted(

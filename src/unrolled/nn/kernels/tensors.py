@@ -1,0 +1,59 @@
+"""What all kernels share: the types of their arguments, the input's product, and which mode torch runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TensorWeights = Mapping[str, Tensor]
+TensorState = tuple[Tensor, ...]
+
+
+def columns(W_x: Tensor, x: Tensor) -> Tensor:
+    """W_x x for the inputs x: [..., n_x] numbers, or [...] ids whose columns are looked up. [..., rows of W_x]"""
+    if x.is_floating_point():
+        return x @ W_x.T
+    # With few columns it is quicker to transpose all of them than to gather scattered numbers.
+    few = W_x.shape[1] <= x.numel()
+    found = F.embedding(x.clamp_min(0), W_x.T.contiguous() if few else W_x.T)
+    zeros = x < 0
+    if is_recorded() or bool(zeros.any()):  # a recorded graph must not depend on the values of x
+        return found.masked_fill(zeros.unsqueeze(-1), 0.0)
+    return found
+
+
+def is_recorded() -> bool:
+    """Whether torch records or transforms the operations of this call: torch.export, torch.jit.trace, the ONNX
+    exporter, torch.func transforms, fake tensors and other dispatch modes.
+
+    They see operations of torch alone. A native kernel would be left out of the record, silently.
+    """
+    return (
+        torch.compiler.is_exporting()  # first: the strict exporter cannot trace the others
+        or torch._C._len_torch_dispatch_stack() > 0  # pyright: ignore[reportPrivateUsage] (torch has no public name)
+        or torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage] (the same)
+        or torch.jit.is_tracing()
+    )
+
+
+def is_transformed() -> bool:
+    """Whether a torch.func transform (grad, vmap, jvp) is active: torch's own LSTM and RNN do not support them all."""
+    if torch.compiler.is_exporting():
+        return False
+    return torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage] (torch has no public name)
+
+
+def autocasts(device: str) -> bool:
+    """Whether torch.autocast is active for tensors of this type of device."""
+    if device != "cpu" and not torch.amp.is_autocast_available(device):
+        return False
+    return torch.is_autocast_enabled(device)
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Within, torch.autocast is off for this type of device: products keep the type of their operands."""
+    return torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()

@@ -1,0 +1,79 @@
+"""The weights of one cell as a module of torch, and the names that they had before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+# Release 0.1 called the two directions "forward" and "backward". Every module has a method "forward", which hid the
+# sub-module of that name from torch.
+_OLD = re.compile(r"layers\.(\d+)\.(forward|backward)\.")
+
+
+class CellWeights(nn.Module):
+    """W_* [n_a, n_a + n_x] and b_* [n_a] of each gate of one cell. To call it gives them by name.
+
+    Without bias, the b_* are zeros and no parameters.
+    """
+
+    def __init__(
+        self,
+        gates: tuple[str, ...],
+        n_x: int,
+        n_a: int,
+        *,
+        bias: bool,
+        device: torch.device | str | int | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self.gates, self.bias = gates, bias
+        # The parts of one array: so they follow each other in memory, where the kernels read them as one.
+        W = torch.empty(len(gates), n_a, n_a + n_x, device=device, dtype=dtype)
+        b = torch.empty(len(gates), n_a, device=device, dtype=dtype)
+        for gate, W_gate, b_gate in zip(gates, W.unbind(), b.unbind(), strict=True):
+            self.register_parameter(f"W_{gate}", nn.Parameter(W_gate))
+            if bias:
+                self.register_parameter(f"b_{gate}", nn.Parameter(b_gate))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the parameters. Not asked of torch: its parametrizations and copies hide them."""
+        return [f"{kind}_{gate}" for gate in self.gates for kind in ("Wb" if self.bias else "W")]
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether the weights have no values yet."""
+        return self.weight(self.names[0]).is_meta
+
+    def weight(self, name: str) -> Tensor:
+        """One of the weights; after a parametrization (such as weight_norm) its present value."""
+        return getattr(self, name)
+
+    def forward(self) -> dict[str, Tensor]:
+        """All weights by name."""
+        found = {name: self.weight(name) for name in self.names}
+        if not self.bias:
+            W = found[f"W_{self.gates[0]}"]
+            zeros = W.new_zeros(len(self.gates), W.shape[0]).unbind()
+            found |= {f"b_{gate}": b for gate, b in zip(self.gates, zeros, strict=True)}
+        return found
+
+    def set(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """Copy `values` into the parameters, rounded to their type."""
+        with torch.no_grad():
+            for name, value in values.items():
+                self.weight(name).copy_(torch.as_tensor(value, device="cpu"))
+
+
+def new_names(state_dict: dict[str, Any], prefix: str) -> None:
+    """Rename what release 0.1 called otherwise, in place; prefix: of the layer in `state_dict`."""
+    for name in [name for name in state_dict if name.startswith(prefix)]:
+        rest = _OLD.sub(r"layers.\1.\2_cell.", name[len(prefix) :])
+        if rest != name[len(prefix) :]:
+            state_dict[prefix + rest] = state_dict.pop(name)
