@@ -55,14 +55,16 @@ def no_examples(paths: Sequence[Path], what: str, expected: str) -> DataError:
     return DataError(f"no examples: {what}", file=paths[0] if len(paths) == 1 else None, expected=expected)
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
     """Each line with its 1-based number and its end, "\\n", "\\r\\n" or "\\r"; the last may have none.
+
+    encoding: of a file without a byte order mark; None: UTF-8.
 
     Raises DataError: bytes that are not text (with their offset), NUL characters, a line over LONGEST characters,
     damaged gzip, another kind of file; StorageError where the disk refuses.
     """
     number, rest = 1, ""
-    for block in blocks(path, _FOREIGN, "text"):
+    for block in blocks(path, _FOREIGN, "text", encoding):
         if rest.endswith("\r"):
             rest, block = rest[:-1], "\r" + block
         start = 0
@@ -74,9 +76,9 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         yield number, rest
 
 
-def bare_lines(path: Path) -> Iterator[tuple[int, str]]:
+def bare_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
     """What `lines` gives, without the ends."""
-    return ((number, line.rstrip("\r\n")) for number, line in lines(path))
+    return ((number, line.rstrip("\r\n")) for number, line in lines(path, encoding))
 
 
 def _bounded(path: Path, number: int, line: str) -> str:
@@ -87,22 +89,24 @@ def _bounded(path: Path, number: int, line: str) -> str:
 
 
 def fields(
-    path: Path, numbered: Iterable[tuple[int, str]], separator: str
+    path: Path, numbered: Iterable[tuple[int, str]], separator: str, *, quotes: bool = True
 ) -> Iterator[tuple[int, list[str] | DataError]]:
     """The rows of a table from its lines, each with the line it begins in, or with what is wrong with it.
 
     As RFC 4180 has it: a field that begins with `"` ends with the next single one, `""` inside stands for one, and
-    line breaks inside stay as they are; a `"` further on in a field is an ordinary character. Empty lines are none.
-    separator: one character.  Raises DataError for a quote that is never closed, naming its line, and for a row over
-    LONGEST characters.
+    line breaks inside stay as they are; a `"` further on in a field is an ordinary character. Spaces between the
+    separator and the quotes around a field are left out. Empty lines are no rows.
+    separator: one character.  quotes: False: a `"` is an ordinary character everywhere.  Raises DataError for a quote
+    that is never closed, naming its line, and for a row over LONGEST characters.
     """
     out = re.escape(separator)
-    field = re.compile(rf'"([^"]*+(?:""[^"]*+)*+)"(?={out}|[\r\n]|\Z)|(?!")[^{out}\r\n]*+')
+    quoted = r'"([^"]*+(?:""[^"]*+)*+)"'
+    field = re.compile(rf' *{quoted} *(?={out}|[\r\n]|\Z)|(?!")[^{out}\r\n]*+')
     held: list[str] = []  # the lines of a row in which a quote is open
     begin = opened = size = 0
     for number, line in numbered:
         if not held:
-            if '"' not in line:
+            if not quotes or '"' not in line:
                 bare = line.rstrip("\r\n")
                 if bare:
                     yield number, bare.split(separator)
@@ -158,7 +162,7 @@ def _stray(path: Path, begin: int, text: str, position: int, separator: str) -> 
 
 
 def json_object(text: str) -> dict[str, object]:
-    """A JSON object from one line, strictly: no key twice, no NaN. Raises ValueError that says what is wrong."""
+    """A JSON object from one line, strictly: no key twice, no infinity; NaN is null. Raises ValueError with why."""
     try:
         value: object = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -180,4 +184,6 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_constant(name: str) -> object:
+    if name == "NaN":  # as Python, pandas and R write a missing value
+        return None
     raise ValueError(f"not JSON: {name} is no number")

@@ -38,7 +38,7 @@ _SPLIT = 7  # key of the chance that holds sequences out; the same for every see
 @dataclass(frozen=True)
 class Ready:
     """What training sees: both ends of the model, and the parts on disk. about: the input, in words. skipped: a
-    line for each bad row that was left out."""
+    line for each bad row that was left out. notes: a line for each decision while reading."""
 
     input: Input
     output: Output
@@ -46,6 +46,7 @@ class Ready:
     train: Examples
     valid: Examples | None
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
@@ -70,15 +71,16 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     )
     again = opening(ends[0], INPUTS[preset.input])
     whole, skipped = open_examples(folder / "train", again), tuple(content["skipped"])
+    notes = tuple(content["notes"])
     if valid is not None:
-        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped)
+        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped, notes)
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
-        return Ready(*ends, whole, None, skipped)
+        return Ready(*ends, whole, None, skipped, notes)
     kept = np.setdiff1d(np.arange(len(whole)), held)
     if config.data.horizon:
         kept = kept[kept <= held[0] - config.data.horizon]
-    return Ready(*ends, whole.select(kept), whole.select(held), skipped)
+    return Ready(*ends, whole.select(kept), whole.select(held), skipped, notes)
 
 
 def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, Any]:
@@ -114,6 +116,7 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
         "about": about,
         "held": held.tolist(),
         "skipped": [*data.skipped, *(valid.skipped if valid else ())],
+        "notes": [*data.notes.lines(), *(valid.notes.lines() if valid else ())],
     }
 
 

@@ -139,6 +139,7 @@ def assemble(config: Config, ready: Ready) -> Job:
         step_size=batch_size * steps / len(part),
         about=(
             *(f"skipped {line}" for line in ready.skipped),
+            *(f"note: {line}" for line in ready.notes),
             f"{len(part):,} sequences of {steps:,} steps, {held_words}",
             ready.about,
             asked.describe(),
