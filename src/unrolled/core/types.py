@@ -7,7 +7,7 @@ Public arrays are batch-first. ASCII for the lecture's symbols: x_t, a_t, c_t, c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -151,7 +151,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one item: `text` for people, `record` for JSON lines (full precision)."""
+    """What a model says of one item: `text` for people, `record` for JSON lines (full precision), `cells` for a table;
+    without any, a table has the text."""
 
     text: str
     record: Mapping[str, Any]
+    cells: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -18,7 +18,7 @@ LONGEST = 16 << 20  # characters of a line, and of a row with line breaks inside
 
 _END = re.compile(r"\r\n|\n|\r(?!\Z)")  # what follows the last "\r" of a block is not known yet
 _QUOTED = re.compile(r'[^"]*+(?:""[^"]*+)*+')  # what stands between quotes, two of them for one
-_FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
+FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
     (b"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX, ODS)", "saving it as CSV UTF-8, or unpacking it"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "saving it as CSV UTF-8"),
     (b"PAR1", "a Parquet file", "renaming it to FILE.parquet"),
@@ -64,7 +64,7 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
     damaged gzip, another kind of file; StorageError where the disk refuses.
     """
     number, rest = 1, ""
-    for block in blocks(path, _FOREIGN, "text", encoding):
+    for block in blocks(path, FOREIGN, "text", encoding):
         if rest.endswith("\r"):
             rest, block = rest[:-1], "\r" + block
         start = 0

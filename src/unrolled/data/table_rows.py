@@ -82,10 +82,13 @@ class Rows:
         )
 
     def row(self, cells: Sequence[object]) -> dict[str, object] | None:
-        """The fields by name, if they were asked for."""
+        """The fields by name, if they were asked for; of a step those that are the same for its whole sequence."""
         if not self.wanted.rows:
             return None
-        return {name: cell for name, cell in zip(self.names, cells, strict=True) if cell is not ABSENT}
+        shared = {self.found.by, self.found.id} if self.is_step else set(range(len(self.names)))
+        return {
+            name: None if cells[i] is ABSENT else cells[i] for i, name in enumerate(self.names) if i in shared
+        }
 
     def _checked(self, cells: Sequence[object], place: Place) -> list[object]:
         """The fields; decimal commas as points, and numbers that a JSON object lacks as missing."""

@@ -78,6 +78,15 @@ def time_text(time: np.datetime64) -> str:
     return text.removesuffix("T00:00:00")
 
 
+def time_texts(times: Times) -> tuple[str, ...]:
+    """Times as ISO text, all in the same form: as dates alone only if none has a time of day."""
+    texts = [str(time.astype("datetime64[us]")) for time in times]
+    for end in (".000000", "T00:00:00"):
+        if all(text.endswith(end) for text in texts):
+            texts = [text.removesuffix(end) for text in texts]
+    return tuple(texts)
+
+
 def step_text(microseconds: float) -> str:
     """A step of time for people: the largest unit in which it is a whole number."""
     for unit, size in sorted(_MICROSECONDS.items(), key=lambda item: -item[1]):

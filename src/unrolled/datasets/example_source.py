@@ -67,6 +67,24 @@ def is_ahead(config: Config) -> bool:
     return config.data.horizon is not None or find(config.task).output == "next"
 
 
+def as_written(
+    config: Config, options: FileOptions, columns: str | None = None, skip_bad: int | None = None
+) -> Config:
+    """A model's configuration for other files than those of its training: they may be written in another way.
+
+    columns, skip_bad: None: as in training.
+    """
+    data = replace(
+        config.data,
+        format=options.format,
+        encoding=options.encoding,
+        quoting=options.quoting,
+        columns=config.data.columns if columns is None else columns,
+        skip_bad=config.data.skip_bad if skip_bad is None else skip_bad,
+    )
+    return replace(config, data=data)
+
+
 def wanted_of(config: Config, *, asked: bool = True) -> Wanted:
     """What a configuration asks of the readers. asked: False for prediction. Raises UsageError for columns that make no
     sense."""

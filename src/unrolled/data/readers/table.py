@@ -96,8 +96,7 @@ def _steps(rows: Rows, cells_of: Iterator[Row], bad: Bad) -> Iterator[tuple[str,
                 raise cells
             by, example = rows.example(cells, place)
         except DataError as error:
-            left_out = bad(error)
-            if not rows.wanted.keep_bad or (left_out and rows.is_step):
+            if (rows.is_step or not rows.wanted.keep_bad) and bad(error):
                 continue
             readable = not isinstance(cells, DataError)
             row = rows.row(cells) if readable else None

@@ -28,6 +28,7 @@ _MARKS = (  # the UTF-32 marks begin like UTF-16's and come first
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+MARKS = tuple(mark for mark, _ in _MARKS)
 PACKED: Foreign = (
     (b"\x1f\x8b", "a gzip file", "renaming it to FILE.gz"),
     (b"BZh", "a bzip2 file", "bunzip2 FILE"),
