@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -159,6 +160,28 @@ def _is_quoted(path: Path, options: FileOptions, dialect: Dialect) -> bool:
         return not stray and not undoubled & bare
     swallowed = _swallowed(path, options, dialect, width, broken)
     return swallowed is not None and (header_quoted or swallowed <= len(broken))
+
+
+def swallowing(path: Path, options: FileOptions) -> Iterator[tuple[int, int]]:
+    """Rows of several lines (the number of the first line) that hold two or more lines with as many fields as the
+    header (their count): a quote may be missing. Damage is left to the reader."""
+    dialect = find_dialect(path, options)
+    widths: dict[int, int] = {}  # of the lines since the last row
+
+    def noticed() -> Iterator[tuple[int, str]]:
+        for number, line in numbered(path, options, dialect):
+            widths[number] = line.count(dialect.separator) + 1
+            yield number, line
+
+    width = 0
+    with suppress(DataError):
+        for begin, row in fields(path, noticed(), dialect.separator, quotes=dialect.quotes):
+            width = width or len(row if isinstance(row, list) else [])
+            own = [one for number, one in widths.items() if number >= begin]
+            whole = sum(one == width for one in own)
+            if len(own) > 1 and width > 1 and whole > 1:
+                yield begin, whole
+            widths.clear()
 
 
 def _swallowed(

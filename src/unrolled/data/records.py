@@ -27,6 +27,10 @@ FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what 
 )
 
 
+class OpenQuote(DataError):
+    """A quote is never closed: all lines behind it are lost, those before it are not."""
+
+
 def regular_files(paths: Sequence[Path], expected: str) -> list[Path]:
     """The paths, each of which is a file with something in it; `expected` says what, for messages.
 
@@ -96,8 +100,8 @@ def fields(
     As RFC 4180 has it: a field that begins with `"` ends with the next single one, `""` inside stands for one, and
     line breaks inside stay as they are; a `"` further on in a field is an ordinary character. Spaces between the
     separator and the quotes around a field are left out. Empty lines are no rows.
-    separator: one character.  quotes: False: a `"` is an ordinary character everywhere.  Raises DataError for a quote
-    that is never closed, naming its line, and for a row over LONGEST characters.
+    separator: one character.  quotes: False: a `"` is an ordinary character everywhere.  Raises OpenQuote for a quote
+    that is never closed, naming its line, and DataError for a row over LONGEST characters.
     """
     out = re.escape(separator)
     quoted = r'"([^"]*+(?:""[^"]*+)*+)"'
@@ -131,7 +135,7 @@ def fields(
         held = []
     if held:
         hint = 'a second one before the comma or line end, or "" for each one inside a field'
-        raise DataError("the quote that opens here is never closed", file=path, line=opened, hint=hint)
+        raise OpenQuote("the quote that opens here is never closed", file=path, line=opened, hint=hint)
 
 
 def _split(text: str, field: re.Pattern[str], separator: str) -> list[str] | int:

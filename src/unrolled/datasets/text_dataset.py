@@ -66,7 +66,7 @@ def from_files(paths: Sequence[Path], documents: str, encoding: str | None = Non
 
 def left_out(paths: Sequence[Path]) -> tuple[str, ...]:
     """A line about the files of folders that are not read, by their endings; nothing if there are none."""
-    others = passed_over(paths)
+    others = list(passed_over(paths))
     if not others:
         return ()
     endings = Counter(path.suffix or "no ending" for path in others)

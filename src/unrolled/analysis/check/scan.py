@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,14 @@ from unrolled.analysis.check.input_stats import (
     Words,
     learn_words,
 )
+from unrolled.analysis.check.reading import (
+    are_pairs,
+    groups,
+    guessed_encodings,
+    located,
+    readable,
+    table_rules,
+)
 from unrolled.analysis.check.target_stats import (
     ForecastSurvey,
     LabelSurvey,
@@ -39,25 +48,12 @@ from unrolled.analysis.check.text_pair_stats import TextSurvey
 from unrolled.analysis.check.time_stats import TimeSurvey
 from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
 from unrolled.core.config import Config
-from unrolled.core.errors import DataError, UsageError
+from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data.delimited import find_dialect
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted
-from unrolled.data.readers import (
-    FORMATS,
-    conll,
-    extension,
-    find_reader,
-    in_parallel,
-    open_tunes,
-    read_pairs,
-)
-from unrolled.data.records import lines
-from unrolled.data.text.encoding import wrong_encoding
-from unrolled.datasets.audio_checks import audible
+from unrolled.data.records import OpenQuote, lines
 from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
-from unrolled.datasets.windows import resampled
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
 from unrolled.tasks.inputs.frames import FrameInput, learn_frames
 from unrolled.tasks.inputs.images import ImageInput, learn_images
@@ -70,8 +66,6 @@ from unrolled.tasks.outputs.number import Number, learn_number
 from unrolled.tasks.outputs.tags import Tags, learn_tags
 from unrolled.tasks.presets import find
 
-# Files that are no text: they have no encoding.
-BINARY = {".npz", ".parquet"}.union(*(FORMATS[name].extensions for name in ("audio", "video", "midi")))
 LISTED = 1_000  # places of each kind that are kept
 MOST = 0.5  # share of bad rows beyond which something else is wrong, and nobody is told to skip them
 LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered
@@ -141,7 +135,7 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
     """
     every = [path for paths in parts.values() for path in paths]
-    encodings = {} if config.data.encoding else _guesses(every)
+    encodings = {} if config.data.encoding else guessed_encodings(every)
     first = encodings.get(parts["train"][0])
     with suppress(DataError):  # what cannot be read is told below
         named = with_columns(
@@ -149,7 +143,7 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
         )
         config = replace(config, data=replace(config.data, columns=named.data.columns))
     wanted = replace(wanted_of(config), skip_bad=sys.maxsize)
-    learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted, config, encodings))
+    learnt, errors = _learn(config, lambda: readable(parts["train"], wanted, config, encodings))
     examination = Examination(config, wanted, learnt, encodings)
     for path in dict.fromkeys(every):
         if path in encodings:
@@ -167,55 +161,15 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     return examination
 
 
-def _guesses(paths: Sequence[Path]) -> dict[Path, str]:
-    """The likely encodings of files of text that are not UTF-8."""
-    found: dict[Path, str] = {}
-    for path in paths:
-        if path.is_file() and extension(path) not in BINARY:
-            name = wrong_encoding(path)
-            found |= {path: name} if name is not None else {}
-    return found
-
-
 def _tell_encoding(examination: Examination, path: Path) -> None:
     """A file that is not UTF-8: training would stop with it; here it is read with a guess."""
     try:
-        for _ in lines(path):
-            pass
+        deque(lines(path), maxlen=0)
     except DataError as error:
         examination.fail(str(error))
         guess = f"read here as {examination.encodings[path]}, which is a guess"
         place = Place(path, error.line or 1)
         examination.findings.odd("not UTF-8 (--encoding NAME, or --fix for a copy in UTF-8)", place, guess)
-
-
-def _readable(
-    paths: Sequence[Path], wanted: Wanted, config: Config, encodings: Mapping[Path, str]
-) -> Iterator[Example]:
-    """What can be read; what is wrong is told when the part is looked at."""
-    for group in _groups(paths, wanted):
-        with suppress(DataError):
-            own = in_encoding(wanted, encodings.get(group[0]))
-            yield from (example for example, _ in _located(group, own, config))
-
-
-def _groups(paths: Sequence[Path], wanted: Wanted) -> list[tuple[Path, ...]]:
-    """The files that are read one by one: each for itself, parallel texts two after two."""
-    if not _are_pairs(paths, wanted):
-        return [(path,) for path in paths]
-    return [tuple(paths[start : start + 2]) for start in range(0, len(paths), 2)]
-
-
-def _are_pairs(paths: Sequence[Path], wanted: Wanted) -> bool:
-    return wanted.target == "text" and wanted.kind == "text" and in_parallel(paths, wanted)
-
-
-def _read(group: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    return (
-        read_pairs(group, wanted)
-        if _are_pairs(group, wanted)
-        else find_reader(group[0], wanted)(group, wanted)
-    )
 
 
 def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
@@ -283,7 +237,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
 
 def _look_at_part(examination: Examination, name: str, paths: Sequence[Path]) -> None:
     part = Part(name, *_surveys(examination), TimeSurvey(examination.findings))
-    for group in _groups(paths, examination.wanted):
+    for group in groups(paths, examination.wanted):
         _look_at_file(examination, part, group)
     examination.parts[name] = part
     if part.bad.count > examination.config.data.skip_bad:
@@ -307,7 +261,7 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
     own = in_encoding(examination.wanted, examination.encodings.get(path))
     wanted = replace(own, skipped=skipped, noted=noted)
     try:
-        for example, lines in _located(group, wanted, examination.config):
+        for example, lines in located(group, wanted, examination.config):
             try:
                 example = _opened(examination, example)
             except DataError as error:
@@ -321,39 +275,16 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
     except DataError as error:
         # That every row of one file is bad stops nothing where others have good ones, and else is told of its rows.
         if error.line is not None or part.sequences > before or part.bad.count == bad_before:
-            examination.damaged[path] = str(error)
             examination.fail(str(error))
+            if not isinstance(error, OpenQuote):  # a copy has the rows before it
+                examination.damaged[path] = str(error)
     marks = [None if one.suffix.lower() in (*ENDINGS, ".mid", ".midi") else encoding(one) for one in group]
     for one, mark in zip(group, marks, strict=True):
         if mark is not None and path not in examination.damaged:
             examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(one, 1), mark)
     found = {"sequences": part.sequences - before, "bad_rows": part.bad.count - bad_before}
-    rules = _rules(path, own) if not _are_pairs(group, own) else {}
+    rules = table_rules(path, own, examination.findings) if not are_pairs(group, own) else {}
     part.files.append({"file": " ".join(map(str, group)), **found, "encoding": marks[0], **rules})
-
-
-def _rules(path: Path, wanted: Wanted) -> dict[str, Any]:
-    """How a table of text is written, as it was read, and rows that may have swallowed others."""
-    try:
-        if not is_written_in_rows(path, wanted) or extension(path) not in (".csv", ".tsv"):
-            return {}
-        dialect = find_dialect(path, wanted.files)
-    except (DataError, UsageError):
-        return {}
-    return {"separator": dialect.separator, "quotes": dialect.rule}
-
-
-def _located(
-    group: Sequence[Path], wanted: Wanted, config: Config
-) -> Iterator[tuple[Example, tuple[int, ...]]]:
-    """The sequences of a file, and the lines of their steps where each has its own."""
-    if not _are_pairs(group, wanted) and find_reader(group[0], wanted) is conll.read:
-        return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
-    examples = _read(group, wanted)
-    examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
-    examples = open_tunes(examples, wanted) if wanted.kind == "tune" else examples
-    examples = resampled(examples, config.data.resample) if config.data.resample else examples
-    return ((example, ()) for example in examples)
 
 
 def _opened(examination: Examination, example: Example) -> Example:

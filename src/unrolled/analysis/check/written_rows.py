@@ -13,7 +13,7 @@ from unrolled.data import delimited, table_files
 from unrolled.data.column_kinds import find_kinds
 from unrolled.data.column_matching import Found, find_columns
 from unrolled.data.read_request import FileOptions, Wanted
-from unrolled.data.records import fields, json_object, lines
+from unrolled.data.records import OpenQuote, fields, json_object, lines
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,15 @@ def _delimited(path: Path, options: FileOptions) -> Written:
         bare = old.text.rstrip("\r\n")
         return dialect.separator.join(quoted) + old.text[len(bare) :]
 
+    def records() -> Iterator[Record]:
+        try:
+            yield from (record(*row) for row in rows)
+        except OpenQuote:  # the lines behind it are lost, each of them
+            yield from (Record(line, number, number, None) for number, line in held if line.strip())
+
     header = record(*next(rows))
     names = table_files.open_table(path, options).names
-    return Written(header.text, header.first, names, (record(*row) for row in rows), replace)
+    return Written(header.text, header.first, names, records(), replace)
 
 
 def _quoted(cell: str, separator: str) -> str:
