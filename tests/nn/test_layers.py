@@ -33,7 +33,9 @@ def test_state_dict_has_the_names_of_the_lecture(made, bidirectional):
     module = made(3, 4, num_layers=2, bidirectional=bidirectional)
     gates = {"RNN": "a", "GRUSimple": "cu", "GRU": "ruc", "LSTM": "ufco"}[made.__name__]
     directions = ["forward", "backward"] if bidirectional else ["forward"]
-    expected = {f"layers.{i}.{d}_cell.{k}_{g}" for i in range(2) for d in directions for g in gates for k in "Wb"}
+    expected = {
+        f"layers.{i}.{d}_cell.{k}_{g}" for i in range(2) for d in directions for g in gates for k in "Wb"
+    }
     state = module.state_dict()
     assert set(state) == expected
     assert state[f"layers.0.forward_cell.W_{gates[0]}"].shape == (4, 4 + 3)

@@ -62,10 +62,35 @@ def test_a_number_that_never_changes_is_zero_and_the_far_away_stays_finite():
     assert learnt.encode(np.zeros((0, 2))).shape == (0, 2)
 
 
+@given(
+    st.lists(
+        st.integers(1, 6).flatmap(
+            lambda n: arrays(np.float64, (n, 2), elements=st.floats(-1e3, 1e3, width=32) | st.just(math.nan))
+        ),
+        min_size=1,
+        max_size=5,
+    ).filter(lambda xs: not np.isnan(np.concatenate(xs)).all())
+)
+def test_missing_numbers_are_left_out_of_the_mean_and_take_the_last_one(xs: list[np.ndarray]):
+    learnt, words = INPUTS["numbers"].learn(examples(*xs), DataConfig())
+    whole = np.concatenate(xs)
+    known = [column[~np.isnan(column)] for column in whole.T]
+    mean = np.array([column.mean() if len(column) else 0.0 for column in known])
+    assert (f"{np.isnan(whole).sum():,} of {whole.size:,} missing" in words) == bool(np.isnan(whole).any())
+    for x in xs:
+        expected = x.copy()
+        for t, column in np.argwhere(
+            np.isnan(x)
+        ):  # from the first step on, so that gaps of any length are filled
+            expected[t, column] = expected[t - 1, column] if t else mean[column]
+        np.testing.assert_allclose(learnt.encode(x), learnt.encode(expected), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("xs", "told"),
     [
-        ([[[1.0], [math.nan]]], "data.csv:2: a number that is not finite"),
+        ([[[1.0], [math.inf]]], "data.csv:2: a number that is not finite"),
+        ([[[math.nan]]], "no examples: not one step with numbers"),
         ([[[1.0]], [[1.0, 2.0]]], "data.csv:3: 2 numbers a step; expected 1, as in the first"),
         ([[[1e200], [-1e200]]], "data.csv:2: numbers too large to be squared"),
         ([np.zeros((0, 1))], "no examples: not one step with numbers"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import one_thread
 from unrolled.core.types import Batch
+from unrolled.data.read_request import FileOptions
 from unrolled.data.readers import read_documents
-from unrolled.datasets.example_source import from_files
+from unrolled.datasets.example_source import as_written, from_files
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store, write_store
 from unrolled.inference import predictor
@@ -38,7 +39,7 @@ class Measurement:
     """What to measure: a model on files, with how many lanes for a long document, on which engine (None: the
     quickest there is), with which learning rate of dynamic evaluation (None: none), and which columns of a table (None:
     those of the training); of what is said or written the width of the beam, of what is said a language model and its
-    weight."""
+    weight; how the files are written."""
 
     model: Path
     data: tuple[Path, ...]
@@ -49,6 +50,7 @@ class Measurement:
     beam: int | None = None
     lm: Path | None = None
     lm_weight: float = 0.5
+    files: FileOptions = field(default_factory=FileOptions)
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
@@ -70,10 +72,9 @@ def measure(what: Measurement) -> dict[str, Any]:
     if model.decoder is not None and width is not None:
         model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
     model = searching(model, width, what.lm, what.lm_weight)
-    config = model.config
-    columns = config.data.columns if what.columns is None else what.columns
-    config = replace(config, data=replace(config.data, columns=columns))
-    return predictor.evaluate(model, from_files(what.data, config))
+    return predictor.evaluate(
+        model, from_files(what.data, as_written(model.config, what.files, what.columns))
+    )
 
 
 def evaluate(what: Measurement) -> dict[str, float]:
@@ -84,7 +85,7 @@ def evaluate(what: Measurement) -> dict[str, float]:
         one_thread()
     reading = model.reading
     with temporary_folder() as folder:
-        documents = read_documents(what.data, reading.documents)
+        documents = read_documents(what.data, reading.documents, what.files.encoding)
         store = write_store(
             folder,
             encode(documents, reading.vocabulary, reading.unit, reading.lower),
@@ -123,4 +124,4 @@ def _shown(name: str, value: Any) -> str:
     return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"
 
 
-COUNTS = ("tokens", "characters", "sequences", "steps", "skipped")
+COUNTS = ("tokens", "characters", "sequences", "steps", "missing", "skipped")

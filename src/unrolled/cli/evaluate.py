@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from unrolled.cli.line_io import add_search_arguments
-from unrolled.cli.task_options import add_engine
+from unrolled.cli.task_options import add_engine, add_files
 
 DYNAMIC_LR = 0.002
 # A test compares these names with the `figures` of every output kind.
@@ -26,7 +26,8 @@ the figures of each task:
   transcripts    loss (nats per character), wer, cer, exact, greedy_wer (without a search)
   notes:next     loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, notes
   rolls:next     loss (nats per step), by_piece, without_first, by_piece_without_first, frame_accuracy
-  all but language: also sequences, steps, skipped (bad rows); of texts also unknown (fraction of <UNK>)
+  all but language: also sequences, steps, skipped (bad rows), missing (numbers of x); of texts also
+                 unknown (fraction of <UNK>)
 
 """
 NOTES = """\
@@ -55,11 +56,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dynamic-lr", type=float, metavar="X", help="its learning rate (default 0.002); asks for --dynamic"
     )
     add_search_arguments(parser)
+    add_files(parser)
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="the encoding of files without a byte order mark (default UTF-8)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the metrics."""
     from unrolled.analysis.evaluate import Measurement, in_words, measure
+    from unrolled.data.read_request import FileOptions
 
     dynamic_lr = DYNAMIC_LR if args.dynamic and args.dynamic_lr is None else args.dynamic_lr
     metrics = measure(
@@ -73,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
             args.beam,
             args.lm,
             args.lm_weight,
+            FileOptions(args.file_format, args.encoding, args.quoting),
         )
     )
     print(json.dumps(metrics) if args.json else in_words(metrics))

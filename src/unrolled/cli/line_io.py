@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import gzip
+import itertools
 import json
 import math
 import os
+import re
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, cast
 
 from unrolled.cli.task_options import add_engine
-from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
+from unrolled.core.atomic_files import atomic_writer, opening_error, refuse_to_overwrite, storage_error
 from unrolled.core.errors import DataError, NonFiniteError, UsageError
-from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Answer
+from unrolled.data.records import FOREIGN, json_object
+from unrolled.data.text.encoding import MARKS, check_encoding, find_encoding, opened
 
-LINE_LIMIT = 1 << 24  # bytes; a longer line is refused before it fills the memory
+LINE_LIMIT = 1 << 24  # bytes; a longer line is rejected before it fills the memory
+BLOCK = 1 << 16  # bytes read at once
+
+_END = re.compile(rb"\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line to answer: where it stands (file, 1-based number), its text, and the id that a JSON line carried."""
+    """A line to answer: where it stands (file, 1-based number), its text, the id that a JSON line carried, and all
+    fields of it if it is a row of a table or a JSON line. forecast: of a series whose next steps are asked for, the
+    columns that are forecast and the times of these steps, if they are known."""
 
     file: object
     number: int
     text: str
     id: Any = None
+    row: Mapping[str, Any] | None = None
+    forecast: tuple[Sequence[str], Sequence[str]] | None = None
 
     @property
     def blank(self) -> bool:
@@ -38,7 +52,10 @@ class Line:
         return not self.text.strip()
 
 
-def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...] = ("text", "jsonl")) -> None:
+FORMATS = ("text", "jsonl", "csv")
+
+
+def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...] = FORMATS) -> None:
     """MODEL, FILE, --output and --format."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
     parser.add_argument(
@@ -50,8 +67,12 @@ def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...]
         "--format",
         choices=formats,
         default="text",
-        help='text: one line an answer; jsonl: full precision, and lines {"id": ..., "text": ...} are read as such'
+        help='text: one line an answer; jsonl: full precision, and lines {"id": ..., "text": ...} are read as such; '
+        "csv: a table of all columns that were read and the answer"
         + ("; conll: a word and its tag a line" if "conll" in formats else ""),
+    )
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="the encoding of FILE without a byte order mark (default UTF-8)"
     )
     add_engine(parser)
 
@@ -69,15 +90,34 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--lm-weight", type=float, default=0.5, metavar="X", help="of its nats (default 0.5)")
 
 
-def read_lines(path: Path | None, form: str) -> Iterator[Line]:
-    """The lines of a file or of stdin, as they come. Raises DataError naming the line that cannot be read."""
+def _raise(error: DataError) -> None:
+    raise error
+
+
+def read_lines(
+    path: Path | None,
+    form: str,
+    encoding: str | None = None,
+    bad: Callable[[DataError], None] = _raise,
+) -> Iterator[Line]:
+    """The lines of a file or of stdin, as they come; they end in LF, CR LF or CR, as the readers of training have it.
+
+    encoding: if there is no byte order mark; None: UTF-8.  bad: gets the DataError of a line that cannot be read, which
+    names it; if it does not raise, the line counts as blank. Raises UsageError for an unknown encoding.
+    """
+    if encoding is not None:
+        check_encoding(encoding)
     if path is None or str(path) == "-":
         if sys.stdin is None:
             raise UsageError("stdin is closed", expected="lines on stdin, or FILE")
-        yield from _lines(sys.stdin.buffer, Path("stdin"), form)
+        yield from _lines(cast(BufferedIOBase, sys.stdin.buffer), Path("stdin"), form, encoding, bad)
         return
-    with open_regular(path) as stream:
-        yield from _lines(stream, path, form)
+    try:
+        stream = opened(path)
+    except OSError as error:
+        raise opening_error(error, path) from error
+    with stream:
+        yield from _lines(stream, path, form, encoding, bad)
 
 
 def at_once(path: Path | None) -> bool:
@@ -90,37 +130,98 @@ def at_once(path: Path | None) -> bool:
         return False
 
 
-def _lines(stream: BinaryIO, name: Path, form: str) -> Iterator[Line]:
-    number = 0
-    while raw := _next(stream, name):
-        number += 1
-        if len(raw) > LINE_LIMIT:
-            raise DataError("line too long", file=name, line=number, expected=f"at most {LINE_LIMIT:,} bytes")
+def _lines(
+    stream: BufferedIOBase, name: Path, form: str, given: str | None, bad: Callable[[DataError], None]
+) -> Iterator[Line]:
+    encoding, blocks = _encoded(_blocks(stream, name), name, given)
+    for number, raw in enumerate(_split(blocks, name), 1):
         try:
-            text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"byte {error.start + 1} of the line is not UTF-8",
-                file=name,
-                line=number,
-                hint="iconv -t utf-8",
-            ) from error
-        record = form == "jsonl" and text.startswith("{")
-        yield _from_json(text, name, number) if record else Line(name, number, text)
+            yield _line(raw, name, number, form, encoding)
+        except DataError as error:
+            bad(error)
+            yield Line(name, number, "")
 
 
-def _next(stream: BinaryIO, name: Path) -> bytes:
+def _line(raw: bytes, name: Path, number: int, form: str, encoding: str) -> Line:
     try:
-        return stream.readline(LINE_LIMIT + 1)
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        what = f"byte {error.start + 1} of the line is not {encoding.upper()}"
+        raise DataError(what, file=name, line=number, hint="--encoding cp1252") from error
+    if "\0" in text:
+        raise DataError("NUL character", file=name, line=number, expected="text", hint="--encoding utf-16-le")
+    # JSON may have white space before its brace.
+    record = form == "jsonl" and text.lstrip(" \t").startswith("{")
+    return _from_json(text, name, number) if record else Line(name, number, text)
+
+
+def _blocks(stream: BufferedIOBase, name: Path) -> Iterator[bytes]:
+    """What there is to read, as soon as it is there; a byte order mark in one piece."""
+    block = b""
+    try:
+        while more := stream.read1(BLOCK):
+            block += more
+            if not any(mark.startswith(block) for mark in MARKS):
+                yield block
+                block = b""
+        if block:
+            yield block
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"damaged gzip file: {error}", file=name, expected="a whole .gz file") from error
     except OSError as error:
         raise storage_error(error, name) from error
 
 
+def _encoded(blocks: Iterator[bytes], name: Path, given: str | None) -> tuple[str, Iterator[bytes]]:
+    """An encoding in which bytes can be split at line ends, and the blocks in it, without a byte order mark."""
+    first = next(blocks, b"")
+    for magic, kind, hint in FOREIGN:
+        if first.startswith(magic):
+            raise DataError(f"this is {kind}", file=name, expected="lines of text", hint=hint)
+    found, mark = find_encoding(first)
+    found = given if given and not mark else found
+    whole = itertools.chain([first[mark:]], blocks)
+    return (found, whole) if "a\n".encode(found) == b"a\n" else ("utf-8", _to_utf8(whole, name, found))
+
+
+def _to_utf8(blocks: Iterator[bytes], name: Path, encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for block in blocks:
+            yield decoder.decode(block).encode("utf-8", "surrogatepass")
+        yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise DataError(f"bytes that are not {encoding.upper()}: {error.reason}", file=name) from error
+
+
+def _split(blocks: Iterator[bytes], name: Path) -> Iterator[bytes]:
+    """The lines without their ends: LF, CR LF or CR. One that ends in CR comes at once, and a LF behind it is its end
+    too."""
+    rest, number, returned = b"", 0, False
+    for block in filter(None, blocks):
+        ended = block.endswith(b"\r")
+        block = block.removeprefix(b"\n") if returned else block
+        returned = ended
+        *lines, rest = _END.split(rest + block)
+        for line in lines:
+            number += 1
+            yield _bounded(line, name, number)
+        _bounded(rest, name, number + 1)
+    if rest:
+        yield rest
+
+
+def _bounded(line: bytes, name: Path, number: int) -> bytes:
+    if len(line) > LINE_LIMIT:
+        raise DataError("line too long", file=name, line=number, expected=f"at most {LINE_LIMIT:,} bytes")
+    return line
+
+
 def _from_json(text: str, name: Path, number: int) -> Line:
     try:
-        record = json.loads(text)
+        record = json_object(text)
         if isinstance(record["text"], str):
-            return Line(name, number, record["text"], record.get("id"))
+            return Line(name, number, record["text"], record.get("id"), record)
     except (ValueError, KeyError, RecursionError):
         pass
     raise DataError("not a JSON line", file=name, line=number, expected='{"id": ..., "text": "..."}')
@@ -138,6 +239,8 @@ def answer_text(answer: Answer, line: Line, form: str) -> str:
         pairs = zip(answer.record["tokens"], answer.record["tags"], strict=True)
         return "".join(f"{token}\t{tag}\n" for token, tag in pairs)
     record = dict(answer.record) if line.id is None else {"id": line.id, **answer.record}
+    if line.forecast is not None and line.forecast[1] and "value" in record:
+        record["times"] = list(line.forecast[1])
     return json.dumps(record, ensure_ascii=False)
 
 

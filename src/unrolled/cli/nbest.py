@@ -46,22 +46,27 @@ def reorder(
 
 
 def groups(lines: Iterable[Line]) -> Iterator[list[Hypothesis]]:
-    """The lists: neighbouring lines of the same first column, or of one block between blank lines."""
-    current: list[Hypothesis] = []
-    block = 0
+    """The lists, in the order in which they begin: all lines of the same first column, wherever they stand, or of one
+    block between blank lines. Blocks come one by one; lists with names when all lines have been read."""
+    named: dict[str, list[Hypothesis]] = {}
+    block: list[Hypothesis] = []
+    number = 0
     for line in lines:
         if line.text.startswith("#"):
             continue
         if not line.text.strip():
-            block += 1
+            if block:
+                yield block
+            block, number = [], number + 1
             continue
-        one = _hypothesis(line, block)
-        if current and current[-1].list != one.list:
-            yield current
-            current = []
-        current.append(one)
-    if current:
-        yield current
+        one = _hypothesis(line, number)
+        if "\t" in line.text:
+            named.setdefault(one.list, []).append(one)
+        else:
+            block.append(one)
+    if block:
+        yield block
+    yield from named.values()
 
 
 def _hypothesis(line: Line, block: int) -> Hypothesis:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from unrolled.cli.csv_answers import answer_row, forecast_rows, table_writer
 from unrolled.cli.line_io import (
     Line,
     add_line_arguments,
@@ -20,6 +21,10 @@ from unrolled.cli.line_io import (
     read_lines,
 )
 from unrolled.cli.search_options import add_wish_arguments, wish
+from unrolled.cli.task_options import add_files
+from unrolled.core.errors import DataError, ItemsFailed, UsageError
+from unrolled.core.types import Answer, Example, Place
+from unrolled.data.fields import split_words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} MODEL [FILE] [options]"
     parser.epilog = (
         "One answer a line, in the same order; a blank line gets a blank answer. A classifier answers with the class,\n"
-        "a tagger with a tag for each word between white space, a translator with a text, a language model with the\n"
-        "token it holds most probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz\n"
-        "as in training (.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence; its y, if there is\n"
-        "one, is not used. A model of sound or clips takes one of them, a folder of them, a table, or lines that are\n"
-        "paths; a clip that is broken has a blank answer, and exit code 5 at the end."
+        "a tagger with a tag for each word between spaces, a translator with a text, a language model with the token\n"
+        "it holds most probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz as in\n"
+        "training (.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence. Only the columns of x are\n"
+        "needed. A row that cannot be read has a blank answer, and the exit code is 5 at the end. A model of sound or\n"
+        "clips takes one of them, a folder of them, a table, or lines that are paths; a broken one has a blank answer."
     )
-    add_line_arguments(parser, ("text", "jsonl", "conll"))
+    add_line_arguments(parser, ("text", "jsonl", "csv", "conll"))
+    add_files(parser, "--input-format")
+    parser.add_argument(
+        "--skip-bad",
+        type=int,
+        default=0,
+        metavar="N",
+        help="as many rows may be bad: told, with a blank answer, or left out of their series (default 0)",
+    )
     add_wish_arguments(parser)
     parser.add_argument("--top", type=int, default=5, metavar="K", help="answers in jsonl (default 5)")
     add_search_arguments(parser)
@@ -44,46 +57,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer each line or sequence."""
-    from unrolled.core.errors import ItemsFailed, UsageError
     from unrolled.models import model_file
     from unrolled.tasks.presets import find
 
     if args.top < 1:
         raise UsageError(f"--top {args.top}", expected="at least 1")
+    if args.skip_bad < 0:
+        raise UsageError(f"--skip-bad {args.skip_bad}", expected="0 or more")
     file = model_file.load(args.model)
     preset = find(file.task)
     wish(args, writes=preset.output == "sequence", attends=file.spec.get("attention", "none") != "none")
     if args.format == "conll" and preset.kinds != "tokens:tags":
         raise UsageError("--format conll is for tags of words", expected="text or jsonl")
-    failed: list[str] = []
-    answers = _next_tokens(args, file) if preset.stream else _answers(args, file, failed)
+    failed = Failed(args.skip_bad)
+    answers = _next_tokens(args, file, failed) if preset.stream else _answers(args, file, failed)
     with output(args.output, force=args.force) as write:
+        put = table_writer(write) if args.format == "csv" else None
         for line, answer in answers:
-            write(answer_text(answer, line, args.format))
-    if failed:
-        raise ItemsFailed(f"no answer to {len(failed):,} of them, the first being {failed[0]}")
+            if put is None:
+                write(answer_text(answer, line, args.format))
+                continue
+            for row in forecast_rows(answer, line) if line.forecast else (answer_row(answer, line),):
+                put(row)
+    if len(failed.names) > failed.allowed:
+        raise ItemsFailed(f"no answer to {len(failed.names):,} of them, the first being {failed.names[0]}")
     return 0
 
 
-def _next_tokens(args: argparse.Namespace, file: Any) -> Iterator[tuple[Line, Any]]:
+@dataclass
+class Failed:
+    """What has no answer: names, for people, of which `allowed` may be there."""
+
+    allowed: int
+    names: list[str] = field(default_factory=list[str])
+
+    def told(self, error: DataError, name: str | None = None) -> None:
+        """One more, told at once."""
+        print(f"error: {error}", file=sys.stderr)
+        self.names.append(name or f"{error.file}:{error.line}")
+
+    def skipped(self, place: Place, reason: str) -> None:
+        """A row that is left out of its series, as is allowed."""
+        print(f"skipped {place}: {reason}", file=sys.stderr)
+
+    def line(self, error: DataError) -> None:
+        """A line that cannot be read: it stops everything, unless some may be bad."""
+        if len(self.names) >= self.allowed:
+            raise error
+        self.told(error)
+
+
+def _next_tokens(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tuple[Line, Any]]:
     """A language model's answers."""
-    from unrolled.core.types import Answer
     from unrolled.inference.open_model import language_model_from_file
     from unrolled.inference.scoring import predict
 
     model = language_model_from_file(file, args.model, args.engine)
-    for line in read_lines(args.file, args.format):
+    for line in read_lines(args.file, args.format, args.encoding, failed.line):
         blank = Answer("", {"next": []})
         yield line, blank if line.blank else predict(model.engine, model.reading, line.text, args.top)
 
 
-def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator[tuple[Line, Any]]:
+def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tuple[Line, Any]]:
     """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format. failed:
-    told the files of sequences that cannot be read; their answers are blank."""
-    from unrolled.core.errors import UsageError
-    from unrolled.core.types import Example, Place
-    from unrolled.data.readers import example_extensions, extension
-    from unrolled.datasets.example_source import from_files
+    told what cannot be read; its answer is blank."""
+    from unrolled.data.read_request import FileOptions
+    from unrolled.data.readers import example_extensions, extension, format_of, refuse_foreign
+    from unrolled.datasets.example_source import as_written, wanted_of
     from unrolled.inference.lm_fusion import searching
     from unrolled.inference.open_model import trained_from_file
     from unrolled.inference.predictor import ROWS, answers
@@ -100,27 +140,37 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
             yield from ((line, _answer(model, example, args.top, failed)) for line, example in pairs)
             return
         while group := list(islice(pairs, together)):
-            found = answers(model, [example for _, example in group])
-            yield from zip((line for line, _ in group), found, strict=True)
+            found = iter(answers(model, [example for _, example in group if example.fault is None]))
+            for line, example in group:
+                yield line, next(found) if example.fault is None else _faulty(model, example, failed)
 
     path: Path | None = args.file
     reads = INPUTS[find(file.task).input].reads
     named = reads in ("audio", "frames", "images")  # x is a file
-    ending = "" if path is None else extension(path)
-    config = model.config
-    columns = config.data.columns if args.columns is None else args.columns
+    options = FileOptions(args.file_format, args.encoding, args.quoting)
+    config = as_written(model.config, options, args.columns, args.skip_bad)
+    if path is not None:
+        refuse_foreign(path)
     # JSON lines of texts are lines, blank ones among them; where columns have other names they are a table.
-    as_lines = ending == ".jsonl" and args.format == "jsonl" and columns is None and model.input.ids
-    whole = ending in example_extensions() or (
-        path is not None and path.is_dir() and (named or reads == "tune")
+    ending = "" if path is None else extension(path)
+    as_lines = ending in (".jsonl", ".ndjson") and args.format == "jsonl" and config.data.columns is None
+    whole = (
+        options.format is not None
+        or ending in example_extensions()
+        or (path is not None and path.is_dir() and (named or reads == "tune"))
     )
-    if path is not None and whole and not as_lines:
-        config = replace(config, data=replace(config.data, columns=columns, skip_bad=0))
-        found = from_files([path], config, asked=False).examples()
-        yield from told(((Line(one.place.file, one.place.line, "", one.id), one) for one in found), ROWS)
+    if path is not None and not whole and model.output.targets == "each" and not path.is_dir():
+        whole = format_of(path, wanted_of(config, asked=False)) is not None
+        if whole:
+            print(
+                f"note: {path} is read as CoNLL, as its content shows; --input-format says otherwise",
+                file=sys.stderr,
+            )
+    if path is not None and whole and not (as_lines and model.input.ids):
+        yield from told(_from_file(path, model, config, failed, rows=args.format == "csv"), ROWS)
         return
     if named:
-        for line in read_lines(path, args.format):
+        for line in read_lines(path, args.format, args.encoding, failed.line):
             example = Example(
                 Path(line.text.strip()), None, Place(Path(str(line.file)), line.number), line.id
             )
@@ -131,25 +181,59 @@ def _answers(args: argparse.Namespace, file: Any, failed: list[str]) -> Iterator
         raise UsageError(f"this model reads {what}", expected="a FILE: " + ", ".join(example_extensions()))
 
     def read() -> Iterator[tuple[Line, Example]]:
-        for line in read_lines(path, args.format):
-            words: Any = tuple(line.text.split()) if model.output.targets == "each" else line.text
+        for line in read_lines(path, args.format, args.encoding, failed.line):
+            words: Any = tuple(split_words(line.text)) if model.output.targets == "each" else line.text
             yield line, Example(words, None, Place(Path(str(line.file)), line.number), None)
 
     # What comes through a pipe is answered line by line, as somebody may wait for each.
     yield from told(read(), ROWS if at_once(path) else 1)
 
 
-def _answer(model: Any, example: Any, top: int, failed: list[str]) -> Any:
-    """The answer to one sequence; where its file cannot be read a blank one that says why, and `failed` is told."""
-    from unrolled.core.errors import DataError
-    from unrolled.core.types import Answer
+def _from_file(
+    path: Path, model: Any, config: Any, failed: Failed, *, rows: bool
+) -> Iterator[tuple[Line, Example]]:
+    """The sequences of a file of labelled data, whose y are not asked for. What was decided on the way is told at the
+    end. rows: the lines have all fields of their rows."""
+    from unrolled.data.read_request import Wanted
+    from unrolled.data.time_stamps import next_times, time_texts
+    from unrolled.datasets.example_source import from_files, wanted_of
+
+    def keep(wanted: Wanted) -> Wanted:
+        return replace(wanted, keep_bad=True, rows=rows, skipped=failed.skipped)
+
+    data = from_files([path], config, asked=False, keep=keep)
+    wanted = wanted_of(config, asked=False)
+    horizon = config.data.horizon
+    names = wanted.y or wanted.x
+    if horizon and len(names) * horizon != model.output.n_y:
+        names = tuple(f"value_{number}" for number in range(1, model.output.n_y // horizon + 1))
+    for one in data.examples():
+        line = Line(one.place.file, one.place.line, "", one.id, one.row)
+        if horizon:
+            ahead = () if one.times is None else time_texts(next_times(one.times, horizon))
+            line = replace(line, forecast=(names, ahead))
+        yield line, one
+    notes = data.notes
+    for note in notes.lines():
+        print(f"note: {note}", file=sys.stderr)
+    if notes.missing:
+        what = "they take the number before them, else the mean"
+        print(f"note: {notes.missing:,} of {notes.numbers:,} numbers are missing: {what}", file=sys.stderr)
+
+
+def _answer(model: Any, example: Example, top: int, failed: Failed) -> Any:
+    """The answer to one sequence; if it cannot be read a blank one that says why, and `failed` is told."""
     from unrolled.inference.predictor import answer
 
+    if example.fault is not None:
+        return _faulty(model, example, failed)
     try:
         return answer(model, example, top)
     except DataError as error:
-        if not isinstance(example.x, Path):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        failed.append(str(example.x))
-        return Answer("", {"error": str(error)})
+        return _faulty(model, replace(example, fault=error), failed)
+
+
+def _faulty(model: Any, example: Example, failed: Failed) -> Any:
+    assert example.fault is not None
+    failed.told(example.fault, str(example.x) if isinstance(example.x, Path) else None)
+    return replace(model.output.blank(), text="", record={"error": str(example.fault)})

@@ -18,13 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "log-probability (nats), perplexity a token, bits a character, unknown tokens, the line. A blank line gets a\n"
         "blank answer.\n\n"
         "--nbest reads lists of hypotheses: tab-separated lines whose first column names the list and whose last\n"
-        "is the hypothesis, or lists with a blank line between; `#` begins a comment. It writes each list again, the\n"
+        "is the hypothesis (lines of a list need not stand together), or lists with a blank line between; `#` begins\n"
+        "a comment. It writes each list again, the\n"
         "most probable first, with the log-probability in front. A column of 0 and 1 that marks the true hypothesis,\n"
         "where there is one between the two, gives the accuracy on stderr.\n\n"
         "Of tunes, FILE is a MIDI file, a folder or a table, and a line has the log-probability (nats), perplexity an\n"
         "event, nats a note, the most surprising note, the file; --tokens: the surprise of each note."
     )
-    add_line_arguments(parser)
+    add_line_arguments(parser, ("text", "jsonl"))
     parser.add_argument("--tokens", action="store_true", help="a score for each token, and which were <UNK>")
     parser.add_argument("--nbest", action="store_true", help="reorder lists of hypotheses")
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     def scored(text: str) -> Scored:
         return score(model.engine, model.reading, text)
 
-    lines = read_lines(args.file, args.format)
+    lines = read_lines(args.file, args.format, args.encoding)
     with output(args.output, force=args.force) as write:
         if args.nbest:
             reorder(lines, lambda text: scored(text).log_probability, write, args.format)
@@ -75,14 +76,15 @@ def _tunes(args: argparse.Namespace, file: Any) -> int:
 
     from unrolled.cli.line_io import Line
     from unrolled.core.errors import UsageError
-    from unrolled.datasets.example_source import from_files
+    from unrolled.data.read_request import FileOptions
+    from unrolled.datasets.example_source import as_written, from_files
     from unrolled.inference.open_model import trained_from_file
     from unrolled.inference.predictor import answer
 
     if args.file is None or args.nbest:
         raise UsageError("this model scores tunes", expected="MODEL FILE, a MIDI file, a folder or a table")
     model = trained_from_file(file, args.model, args.engine)
-    config = replace(model.config, data=replace(model.config.data, skip_bad=0))
+    config = as_written(model.config, FileOptions(encoding=args.encoding), skip_bad=0)
     with output(args.output, force=args.force) as write:
         for example in from_files([args.file], config, asked=False).examples():
             found = answer(model, example, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.core.config import options, read_settings, read_toml
+from unrolled.core.options import FORMATS, QUOTING
 
 
 def add_data(parser: argparse.ArgumentParser, *, task: str, data: str, test: str) -> None:
@@ -25,6 +26,22 @@ def add_engine(parser: argparse.ArgumentParser, default: str | None = "numpy") -
         default=default,
         help="what computes; int8: single steps on weights of eight bits, quicker and less exact "
         + (f"(default {default})" if default else "(default torch if installed)"),
+    )
+
+
+def add_files(parser: argparse.ArgumentParser, flag: str = "--format") -> None:
+    """How the files of this command are written: `flag` names their format, --quoting the quotes in tables."""
+    parser.add_argument(
+        flag,
+        dest="file_format",
+        choices=FORMATS,
+        help="the format of the files (default: by the extension of the name, else by the content)",
+    )
+    parser.add_argument(
+        "--quoting",
+        choices=QUOTING,
+        default="auto",
+        help="quotes in tables: csv, as RFC 4180 has it, none, or auto (default)",
     )
 
 

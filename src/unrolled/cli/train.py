@@ -72,8 +72,11 @@ def run(args: argparse.Namespace) -> int:
     fit(request, reporter)
     if args.test and args.out:
         from unrolled.analysis.evaluate import Measurement, in_words, measure
+        from unrolled.data.read_request import FileOptions
 
-        print(in_words(measure(Measurement(args.out, tuple(args.test)))))
+        data = config.data
+        files = FileOptions(data.format, data.encoding, data.quoting or "auto")
+        print(in_words(measure(Measurement(args.out, tuple(args.test), files=files))))
     return 0
 
 

@@ -23,6 +23,8 @@ def option(
 
 
 UNITS = ("word", "white", "char", "subword")
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "conll", "ts", "npz")
+QUOTING = ("auto", "csv", "none")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,25 @@ class DataConfig:
     )
     columns: str | None = option(
         None,
-        "which columns of a table are what: x=text,y=label,id=key,by=series; several with + (default: by name)",
+        "which columns of a table are what: x=text,y=label,id=key,by=series,time=date; several with + (default: by "
+        "name)",
+    )
+    format: str | None = option(
+        None,
+        "the format of the files of labelled data (default: by the extension of the name, else by the content)",
+        choices=FORMATS,
+    )
+    encoding: str | None = option(
+        None, "the encoding of text files without a byte order mark, such as cp1252 (default UTF-8)"
+    )
+    quoting: str | None = option(
+        None,
+        "quotes in tables; csv: around fields, as RFC 4180 has it; none: ordinary characters; auto: csv, but in "
+        "tab-separated files none unless they are consistently quoted (default auto)",
+        choices=QUOTING,
+    )
+    resample: str | None = option(
+        None, "put series with time stamps on a regular grid, a mean for each step: 10s, 15min, 1h, 1d"
     )
     affixes: bool | None = option(
         None, "beginnings, ends and shapes of words as further input (default for tags)"

@@ -7,12 +7,14 @@ Public arrays are batch-first. ASCII for the lecture's symbols: x_t, a_t, c_t, c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -96,7 +98,9 @@ class Example:
 
     x: a text, the tokens of a sentence, numbers [T_x, n_x], a tune, or a file (a sound).  y: a class, a text, a tag a
     token, reals, numbers a step [T_x, n_y], or the tune itself; None where nothing is known.  place: where it begins.
-    id: the person's own name for it, passed through.  source: the file that x was opened from.
+    id: the person's own name for it, passed through.  source: the file that x was opened from.  times: datetime64[us]
+    [T_x], when the steps were, if that is known.  row: the row of the table that it is, by the names of its columns, if
+    it was asked for.  fault: why x cannot be read; then x is None.
     """
 
     x: Any
@@ -104,6 +108,9 @@ class Example:
     place: Place
     id: str | None = None
     source: Path | None = None
+    times: NDArray[Any] | None = None
+    row: Mapping[str, Any] | None = None
+    fault: DataError | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one item: `text` for people, `record` for JSON lines (full precision)."""
+    """What a model says of one item: `text` for people, `record` for JSON lines (full precision), `cells` for a table;
+    without any, a table has the text."""
 
     text: str
     record: Mapping[str, Any]
+    cells: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError, suggest
+from unrolled.data.column_kinds import Kinds
 from unrolled.data.read_request import Wanted
 
-PAIRS = (
-    ("source", "src", *("text", "x")),
-    ("target", "trg", "translation", "y"),
-)  # of texts that are translated
+PAIRS = (  # of texts that are translated
+    ("source", "src", "text", "sentence", "x"),
+    ("target", "trg", "tgt", "translation", "y"),
+)
 TEXT = ("text", "sentence", "review", "comment", "x")  # names of x, where none is asked for, in this order
 SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
 MIDI = ("midi", "file", "path", "x")
@@ -20,6 +21,8 @@ CLIP = ("clip", "video", "frames", "path", "file", "filename", "image", "x")
 IMAGE = ("image", "picture", "path", "file", "filename", "x")
 TRANSCRIPT = ("text", "transcript", "transcription", "sentence", "y")
 TARGET = ("label", "class", "category", "rating", "target", "tag", "tags", "genre", "y")
+# Names of y that hold no measurements: a series whose next values are asked for has no use for them.
+CLASSES = ("label", "class", "category", "tag", "tags", "genre")
 ID = ("id",)
 
 _KINDS = {
@@ -33,94 +36,139 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Found:
-    """The columns of one table, as indices from 0; y is empty and id None where there are none."""
+    """The columns of one table, as indices from 0; y is empty, and id, by and time are None, if there are none."""
 
     x: tuple[int, ...]
     y: tuple[int, ...]
     id: int | None
     by: int | None
+    time: int | None = None
 
     def __iter__(self) -> Iterator[int]:
         """Every column that is read."""
-        return iter((*self.x, *self.y, *(i for i in (self.id, self.by) if i is not None)))
+        return iter((*self.x, *self.y, *(i for i in (self.id, self.by, self.time) if i is not None)))
 
 
 def find_columns(
-    names: Sequence[str], wanted: Wanted, is_number: Callable[[int], bool], file: Path, line: int | None
+    names: Sequence[str], wanted: Wanted, kinds: Callable[[], Kinds], file: Path, line: int | None
 ) -> Found:
-    """Where the wanted columns stand in a table with these names; `line` is that of its header, if it has one.
+    """Where the wanted columns are in a table with these names; `line` is that of its header, if it has one.
 
-    Without a wish: x of `kind` text is the first of `text sentence review comment x` that is there, whatever its
-    case, of a tune the first of `midi file path x`; x of numbers is every column whose first value is a number
-    (`is_number`) and that is not y, id or by, nor one that y would be by default; y is the first of `label class
-    category rating target tag genre y`; id is `id`.
+    Without a wish: x of `kind` text is the first of `text sentence review comment x` that is there, in any case, of a
+    tune the first of `midi file path x`; x of numbers is every column of numbers (`kinds`) that is not y, id or by, nor
+    one that y would be by default; y is the first of `label class category rating target tag genre y`; id is `id`; time
+    is the first other column of time stamps, for numbers. `next` takes its y from x, except where y is named.
+    Prediction (`wanted.asked` False, or no target) needs x alone: without a column `by` all rows are one sequence.
     Raises DataError naming the columns there are.
     """
+    names_of = _Names(names, file, line)
+    x = tuple(map(names_of.position, wanted.x))
+    asked = wanted.asked and wanted.target is not None
+    numbers = wanted.kind == "numbers"
 
-    def absent(what: str, hint: str | None) -> DataError:
-        return DataError(what, file=file, line=line, expected=_listing(names), hint=hint)
+    def single(name: str | None) -> int | None:
+        there = name is not None and (asked or _spelt(name, names) is not None)
+        return names_of.position(name) if there and name is not None else None
 
-    def position(name: str) -> int:
-        spelt = _spelt(name, names)
-        if spelt is None:
-            raise absent(f"no column {name!r}", suggest(name, names))
-        if names.count(name) > 1:
-            hint = f"its number: {spelt + 1} is the first"
-            raise absent(f"column {name!r} is there {names.count(name)} times", hint)
-        return spelt
-
-    x = tuple(map(position, wanted.x))
-    by = None if wanted.by is None else position(wanted.by)
-    number = _default(ID, names, {*x, by}) if wanted.id is None else position(wanted.id)
-    if wanted.y and wanted.target not in (None, "next"):
-        y = tuple(map(position, wanted.y))
+    by = single(wanted.by)
+    number = names_of.default(ID, {*x, by}) if wanted.id is None else single(wanted.id)
+    taken = {number, by}
+    if wanted.target == "text" and wanted.kind == "text":
+        x, y = _pair(names_of, x, tuple(map(names_of.position, wanted.y)), taken)
+    elif wanted.y and (wanted.target != "next" or numbers) and asked:
+        y = tuple(map(names_of.position, wanted.y))
     else:
-        y = _if_there(wanted, names, {*x, by})
-    if wanted.target == "text" and wanted.kind == "text" and not (x and y):
-        x, y = _pair(names, x, y, {number, by})
-    taken = {*y, number, by}
-    if not x and wanted.kind != "numbers":
+        y = _if_there(wanted, names_of, {*x, by})
+    taken |= set(y)
+    if not x and not numbers:
         what, usual = _KINDS[wanted.kind]
-        first = _default(usual, names, taken)
+        first = names_of.default(usual, taken)
         if first is None:
-            raise absent(f"no column of {what}", f"--columns x=NAME, where none is {_join(usual)}")
+            raise names_of.absent(f"no column of {what}", f"--columns x=NAME, where none is {_join(usual)}")
         x = (first,)
     elif not x:
-        x = tuple(i for i in range(len(names)) if i not in taken and is_number(i))
+        free = taken if wanted.target != "next" else taken - set(y if wanted.y else ())
+        x = tuple(i for i in range(len(names)) if i not in free and i in kinds().numeric)
         if not x:
-            raise absent("no column of numbers beside y, id and by", "--columns x=NAME+NAME")
-    if wanted.target == "next":
+            raise names_of.absent("no column of numbers beside y, id and by", "--columns x=NAME+NAME")
+    time = single(wanted.time)
+    if time is None and numbers:
+        time = next((i for i in sorted(kinds().times) if i not in {*x, *y, number, by}), None)
+    if wanted.target == "next" and not (numbers and wanted.y and asked):
         y = ()
-    elif not y and wanted.target is not None:
-        raise absent("no column to learn", f"--columns y=NAME, where none is {_join(_targets(wanted))}")
-    if set(x) & {*y, by}:
+    elif not y and asked and wanted.target != "next":
+        raise names_of.absent(
+            "no column to learn", f"--columns y=NAME, where none is {_join(_targets(wanted))}"
+        )
+    if set(x) & ({by} if wanted.target == "next" else {*y, by}):
         name = names[min(set(x) & {*y, by})]
         raise UsageError(f"column {name!r} is to be x and something else too", expected="other columns")
-    return Found(x, y, number, by)
+    return Found(x, y, number, by, time)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The names of a table's columns, to be looked up."""
+
+    names: Sequence[str]
+    file: Path
+    line: int | None
+
+    def absent(self, what: str, hint: str | None) -> DataError:
+        """The error for a column that is not there: it lists those that are."""
+        return DataError(what, file=self.file, line=self.line, expected=_listing(self.names), hint=hint)
+
+    def position(self, name: str) -> int:
+        """A column by its name or number. Raises DataError if it is not there, or there twice."""
+        spelt = _spelt(name, self.names)
+        if spelt is None:
+            raise self.absent(f"no column {name!r}", suggest(name, self.names))
+        return self._once(spelt, name)
+
+    def default(self, known: Sequence[str], taken: set[int | None]) -> int | None:
+        """The first of the known names, in any case, that is there and not taken. Raises DataError if it is doubled."""
+        folded = [name.casefold() for name in self.names]
+        for name in known:
+            free = [i for i, other in enumerate(folded) if other == name and i not in taken]
+            if free:
+                exact = [i for i in free if self.names[i] == name]
+                return self._once((exact or free)[0], self.names[(exact or free)[0]])
+        return None
+
+    def _once(self, index: int, name: str) -> int:
+        count = self.names.count(self.names[index])
+        if count > 1 and not name.isdigit():
+            hint = f"its number: {index + 1} is the first"
+            raise self.absent(f"column {name!r} is there {count} times", hint)
+        return index
 
 
 def _pair(
-    names: Sequence[str], x: tuple[int, ...], y: tuple[int, ...], taken: set[int | None]
+    names_of: _Names, x: tuple[int, ...], y: tuple[int, ...], taken: set[int | None]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The columns of two texts by their usual names; where there are but two columns besides, in their order."""
-    left = [i for i in range(len(names)) if i not in taken]
-    for own, (known, place) in enumerate(zip(PAIRS, (0, 1), strict=True)):
-        if (x, y)[own]:
-            continue
-        found = _default(known, names, {*taken, *x, *y})
-        found = left[place] if found is None and len(left) == 2 and left[place] not in (*x, *y) else found
-        x, y = (
-            ((found,) if found is not None else x, y)
-            if own == 0
-            else (x, (found,) if found is not None else y)
-        )
+    """The columns of two texts by their usual names; if there are only two columns besides, in their order."""
+    left = [i for i in range(len(names_of.names)) if i not in taken]
+    if not y:
+        found = names_of.default(PAIRS[1], {*taken, *x})
+        y = (found,) if found is not None else ()
+    if not x:
+        found = names_of.default(PAIRS[0], {*taken, *y})
+        x = (found,) if found is not None else ()
+    if len(left) == 2 and not x and not y:
+        return (left[0],), (left[1],)
+    if len(left) == 2 and not x:
+        x = tuple(i for i in left if i not in y)[:1]
+    elif len(left) == 2 and not y:
+        y = tuple(i for i in left if i not in x)[:1]
     return x, y
 
 
-def _if_there(wanted: Wanted, names: Sequence[str], taken: set[int | None]) -> tuple[int, ...]:
-    """The columns of y where none need be there: all that are wished for, or none."""
+def _if_there(wanted: Wanted, names_of: _Names, taken: set[int | None]) -> tuple[int, ...]:
+    """The columns of y if none need be there: all that are wished for, or none."""
     known = (
-        [_spelt(name, names) for name in wanted.y] if wanted.y else [_default(_targets(wanted), names, taken)]
+        [_spelt(name, names_of.names) for name in wanted.y]
+        if wanted.y
+        else [names_of.default(_targets(wanted), taken)]
     )
     y = tuple(i for i in known if i is not None)
     return y if len(y) == len(known) else ()
@@ -130,6 +178,8 @@ def _targets(wanted: Wanted) -> Sequence[str]:
     """Names of y, where none is asked for, in this order; of a sound it is a transcript or a class."""
     if wanted.target == "text":
         return TRANSCRIPT
+    if wanted.target == "next":
+        return CLASSES
     if wanted.target == "tags" and wanted.kind == "audio":
         return ("tags", *TARGET)
     return (*TARGET, *TRANSCRIPT) if wanted.target is None and wanted.kind == "audio" else TARGET
@@ -145,11 +195,6 @@ def _spelt(name: str, names: Sequence[str]) -> int | None:
     if name.isascii() and name.isdigit() and len(name) < 10 and 1 <= int(name) <= len(names):
         return int(name) - 1
     return None
-
-
-def _default(known: Sequence[str], names: Sequence[str], taken: set[int | None]) -> int | None:
-    folded = [name.casefold() for name in names]
-    return next((folded.index(n) for n in known if n in folded and folded.index(n) not in taken), None)
 
 
 def _listing(names: Sequence[str]) -> str:

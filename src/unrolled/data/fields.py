@@ -1,7 +1,7 @@
 """Convert one field of a table (text from CSV, a value from JSON or Parquet) to a number, a label, tokens or a vector.
 
-Numbers are written as in a program: `-3.5`, `1e-3`; anything else, NaN and infinity among it, is refused with the
-name of the column. An empty field and JSON's null are the same.
+Numbers are written as in a program: `-3.5`, `1e-3`. A measurement may be missing: an empty field, JSON's null, or one
+of MISSING. Anything else, infinity too, is rejected with the name of the column.
 """
 
 from __future__ import annotations
@@ -22,7 +22,32 @@ from unrolled.core.types import Floats, Place
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTERVAL = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*-\s*([0-9]+(?:\.[0-9]+)?)\s+(\S+)")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?")  # 1.234.567,8
+_WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
+_BLANKS = re.compile(r"[ \t\r\n\f\v]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+# How people and programs write that a measurement is missing, in lower case.
+MISSING = frozenset(
+    {
+        *(
+            "",
+            "nan",
+            "-nan",
+            "nat",
+            "n/a",
+            "#n/a",
+            "na",
+            "#na",
+            "<na>",
+            "n.a.",
+            "null",
+            "none",
+            "nil",
+            "missing",
+        ),
+        *("?", "-", "--", "."),
+    }
+)
 _LONG = 40  # characters of a value that a message shows
 
 
@@ -36,10 +61,41 @@ def parse_number(text: str) -> float | None:
 
 
 def is_number(cell: object) -> bool:
-    """Whether a field is a number, or, in JSON, a list that begins with one or with a list of them."""
-    while isinstance(cell, list) and cell:
-        cell = cell[0]
-    return _number(cell) is not None
+    """Whether a field is a number, or, in JSON, a list whose first value that is not missing is one."""
+    return _number(first_value(cell)) is not None
+
+
+def first_value(cell: object) -> object:
+    """The field itself; of a list the first value in it that is not missing."""
+    if not isinstance(cell, list):
+        return cell
+    return next((value for value in map(first_value, cell) if not is_missing(value)), None)
+
+
+def is_missing(cell: object) -> bool:
+    """Whether a field says that a measurement is missing."""
+    return cell.strip().casefold() in MISSING if isinstance(cell, str) else is_empty(cell)
+
+
+def is_decimal_comma(text: str) -> bool:
+    """Whether a text is a number with a decimal comma: `3,5`, or `1.234,5` with points between thousands."""
+    text = text.strip()
+    return bool(_DECIMAL_COMMA.fullmatch(text) or (_GROUPED.fullmatch(text) and "," in text))
+
+
+def with_decimal_point(text: str) -> str:
+    """A number with a decimal comma as it is written with a point; any other text as it is."""
+    return text.replace(".", "").replace(",", ".") if is_decimal_comma(text) else text
+
+
+def as_measure(cell: object, column: str, place: Place) -> float:
+    """A field as a finite number, NaN if it is missing. Raises DataError naming row, column and value."""
+    return math.nan if is_missing(cell) else as_number(cell, column, place)
+
+
+def split_words(text: str) -> list[str]:
+    """The words between spaces, tabs and line ends. A no-break space stays inside its word, as in CoNLL files."""
+    return [word for word in _BLANKS.split(text) if word]
 
 
 def as_number(cell: object, column: str, place: Place) -> float:
@@ -118,6 +174,10 @@ def as_text(cell: object, column: str, place: Place) -> str:
             return ""
         case bool():
             return "true" if cell else "false"
+        case float() if (
+            cell.is_integer()
+        ):  # a whole number in a column of floats, because one of them was missing
+            return str(int(cell))
         case int() | float() | Decimal() | date() | time():
             return str(cell)
         case _:
@@ -125,16 +185,25 @@ def as_text(cell: object, column: str, place: Place) -> str:
 
 
 def as_label(cell: object, column: str, place: Place, expected: str = "a class") -> str:
-    """A field as a name, without white space around it. Raises DataError where it is empty."""
+    """A field as a name, without white space around it; a whole number as `1`, also if it is written `1.0`.
+
+    Raises DataError if it is empty.
+    """
     if is_empty(cell):
         raise _wrong(column, "is empty", expected, place)
-    return as_text(cell, column, place).strip()
+    return whole_number(as_text(cell, column, place).strip())
+
+
+def whole_number(name: str) -> str:
+    """`1` for `1.0`, as programs write it once a value of the column was missing; any other name as it is."""
+    match = _WHOLE.fullmatch(name)
+    return name if match is None else match[1]
 
 
 def as_tokens(cell: object, column: str, place: Place) -> tuple[str, ...]:
-    """Tokens or tags: those of a list as they are, those of a text between white space. Raises DataError."""
+    """Tokens or tags: those of a list as they are, those of a text between spaces. Raises DataError."""
     if not isinstance(cell, list):
-        return tuple(as_text(cell, column, place).split())
+        return tuple(split_words(as_text(cell, column, place)))
     tokens = tuple(as_text(item, column, place) for item in cell)
     if not all(tokens):
         what = f"has an empty entry at position {tokens.index('') + 1}"
@@ -143,13 +212,14 @@ def as_tokens(cell: object, column: str, place: Place) -> tuple[str, ...]:
 
 
 def as_steps(cell: object, column: str, place: Place, *, one: bool) -> Floats:
-    """A field as numbers [T, n]: a number is [1, 1], a list of numbers [T, 1], a list of T lists of n [T, n].
+    """A field as measurements [T, n]: a number is [1, 1], a list of numbers [T, 1], a list of T lists of n [T, n]. What
+    is missing is NaN.
 
     one: the field is a single step, so that a list of n numbers is [1, n]. Raises DataError: no number, lists of
     different lengths, none at all.
     """
     if not isinstance(cell, list):
-        return np.array([[as_number(cell, column, place)]], dtype=np.float64)
+        return np.array([[as_measure(cell, column, place)]], dtype=np.float64)
     if one:
         cell = [cell]
     lists = [item if isinstance(item, list) else [item] for item in cell]
@@ -159,7 +229,7 @@ def as_steps(cell: object, column: str, place: Place, *, one: bool) -> Floats:
         raise _wrong(column, what, "as many at each", place)
     if not lists or not lists[0]:
         raise _wrong(column, "has no numbers", "one at least", place)
-    return np.array([[as_number(v, column, place) for v in item] for item in lists], dtype=np.float64)
+    return np.array([[as_measure(v, column, place) for v in item] for item in lists], dtype=np.float64)
 
 
 def as_reals(cells: Sequence[object], columns: Sequence[str], place: Place) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""What a reader is asked for (`Wanted`): columns, what x and y become, how many bad rows may be skipped.
+"""What a reader is asked for: columns, what x and y become, how files are written, how many bad rows may be skipped.
 
 `--columns x=text,y=label,id=key` names columns; `+` joins several columns into one x: `x=ax+ay+az`. A column is found
 by its name, or by its 1-based number if no column has that name (`x=2`). A name that contains `,`, `+` or `=` can only
@@ -14,20 +14,45 @@ from typing import Literal
 
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Place
+from unrolled.data.text.encoding import check_encoding
+
+ROLES = ("x", "y", "id", "by", "time")  # the keys of --columns
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are written. format: one of `options.FORMATS`, None: found for each file.  encoding: of text without a
+    byte order mark, None: UTF-8.  quoting: `auto`, `csv` or `none` (see `delimited`).
+
+    Raises UsageError for an encoding that Python does not know.
+    """
+
+    format: str | None = None
+    encoding: str | None = None
+    quoting: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None:
+            check_encoding(self.encoding)
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What is asked of a reader of labelled sequences.
 
-    x, y: names of columns, empty where they are to be found.  id: the column of the person's own names.  by: in a
-    table of one row a step, the column whose value stays the same within a sequence.
-    kind: what x becomes, a text (or its tokens), numbers [T_x, n_x], a tune, or the file of a sound, clip or picture.
-    target: what y becomes: one class, reals, a tag a step, or a text; `next` has no y; None asks for nothing, as in
-    prediction: then y is passed on as it is found.
-    skip_bad: how many bad rows may be left out, in all files together; `skipped` is told each with its reason.
-    named: told the names of the columns of x that were found in a table.
-    Raises UsageError where a column is to be two things at once, or skip_bad is negative.
+    x, y: names of columns, empty if the reader has to find them.  id: the column of the person's own names.  by: in a
+    table of one row per step, the column whose value is the same in all rows of a sequence.  time: the column of time
+    stamps.
+    kind: what x becomes: a text (or its tokens), numbers [T_x, n_x], a tune, or the file of a sound, clip or picture.
+    target: what y becomes: one class, reals, a tag per step, or a text.  `next`: the series itself is the target; y
+    may name the columns to be forecast.  None (prediction): no y is needed; if there is one, it is passed on.
+    files: how the files are written.  asked: False in prediction: only x is needed.
+    skip_bad: how many bad rows may be left out, in all files together; `skipped` gets each with its reason.
+    noted: gets what was decided for a row that is not bad, such as a comment line that was left out.
+    named: gets the names of the columns of x that were found in a table.
+    keep_bad: a bad row becomes an example with its `fault` (prediction: every row has an answer).
+    rows: examples carry the row of the table that they come from.
+    Raises UsageError if one column has two roles, or skip_bad is negative.
     """
 
     x: tuple[str, ...] = ()
@@ -39,12 +64,19 @@ class Wanted:
     skip_bad: int = 0
     skipped: Callable[[Place, str], None] | None = None
     named: Callable[[tuple[str, ...]], None] | None = None
+    time: str | None = None
+    files: FileOptions = FileOptions()
+    noted: Callable[[Place, str], None] | None = None
+    asked: bool = True
+    keep_bad: bool = False
+    rows: bool = False
 
     def __post_init__(self) -> None:
         if self.skip_bad < 0:
             raise UsageError(f"{self.skip_bad} bad rows to skip", expected="0 or more")
         inputs = set(self.x)
-        for name in (*self.y, *([self.by] if self.by else [])):
+        targets = () if self.target == "next" else self.y  # past values of what is forecast may be inputs
+        for name in (*targets, *(other for other in (self.by, self.time) if other)):
             if name in inputs:
                 raise UsageError(
                     f"column {name!r} is to be x and something else too", expected="other columns"
@@ -65,12 +97,12 @@ def parse_columns(text: str, wanted: Wanted | None = None) -> Wanted:
         names = tuple(name.strip() for name in columns.split("+"))
         if not equals or not all(names):
             raise UsageError(f"--columns has {part.strip()!r}", expected=example)
-        if key not in ("x", "y", "id", "by"):
-            hint = suggest(key, ("x", "y", "id", "by"))
-            raise UsageError(f"--columns has unknown {key!r}", expected="x, y, id or by", hint=hint)
+        if key not in ROLES:
+            expected = f"{', '.join(ROLES[:-1])} or {ROLES[-1]}"
+            raise UsageError(f"--columns has unknown {key!r}", expected=expected, hint=suggest(key, ROLES))
         if key in found:
             raise UsageError(f"--columns has {key!r} twice", expected="once; join columns with +: x=ax+ay")
-        if len(names) > 1 and key in ("id", "by"):
+        if len(names) > 1 and key not in ("x", "y"):
             raise UsageError(f"--columns has {len(names)} columns for {key!r}", expected="one")
         found[key] = names
     wanted = wanted or Wanted()
@@ -80,24 +112,29 @@ def parse_columns(text: str, wanted: Wanted | None = None) -> Wanted:
         y=found.get("y", wanted.y),
         id=found["id"][0] if "id" in found else wanted.id,
         by=found["by"][0] if "by" in found else wanted.by,
+        time=found["time"][0] if "time" in found else wanted.time,
     )
 
 
-def tolerance(wanted: Wanted) -> Callable[[DataError], None]:
+def tolerance(wanted: Wanted) -> Callable[[DataError], bool]:
     """A function that takes each bad row: it tells `wanted.skipped`, or raises past `wanted.skip_bad` of them.
 
-    The error must name the file (a Path) and the line.
+    The error must name the file (a Path) and the line. True: the row is left out. With `wanted.keep_bad` the function
+    never raises: False past `skip_bad`, where the reader passes the row on with its fault.
     """
     count = 0
 
-    def bad(error: DataError) -> None:
+    def bad(error: DataError) -> bool:
         nonlocal count
         count += 1
         place = _place(error)
         if place is None or count > wanted.skip_bad:
+            if wanted.keep_bad:
+                return False
             raise error if count == 1 else _one_too_many(error, wanted.skip_bad)
         if wanted.skipped is not None:
             wanted.skipped(place, error.what)
+        return True
 
     return bad
 

@@ -18,13 +18,17 @@ LONGEST = 16 << 20  # characters of a line, and of a row with line breaks inside
 
 _END = re.compile(r"\r\n|\n|\r(?!\Z)")  # what follows the last "\r" of a block is not known yet
 _QUOTED = re.compile(r'[^"]*+(?:""[^"]*+)*+')  # what stands between quotes, two of them for one
-_FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
+FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
     (b"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX, ODS)", "saving it as CSV UTF-8, or unpacking it"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "saving it as CSV UTF-8"),
     (b"PAR1", "a Parquet file", "renaming it to FILE.parquet"),
     (b"%PDF-", "a PDF", None),
     *PACKED,
 )
+
+
+class OpenQuote(DataError):
+    """A quote is never closed: all lines behind it are lost, those before it are not."""
 
 
 def regular_files(paths: Sequence[Path], expected: str) -> list[Path]:
@@ -43,14 +47,16 @@ def no_examples(paths: Sequence[Path], what: str, expected: str) -> DataError:
     return DataError(f"no examples: {what}", file=paths[0] if len(paths) == 1 else None, expected=expected)
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
     """Each line with its 1-based number and its end, "\\n", "\\r\\n" or "\\r"; the last may have none.
+
+    encoding: of a file without a byte order mark; None: UTF-8.
 
     Raises DataError: bytes that are not text (with their offset), NUL characters, a line over LONGEST characters,
     damaged gzip, another kind of file; StorageError where the disk refuses.
     """
     number, rest = 1, ""
-    for block in blocks(path, _FOREIGN, "text"):
+    for block in blocks(path, FOREIGN, "text", encoding):
         if rest.endswith("\r"):
             rest, block = rest[:-1], "\r" + block
         start = 0
@@ -62,9 +68,9 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         yield number, rest
 
 
-def bare_lines(path: Path) -> Iterator[tuple[int, str]]:
+def bare_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
     """What `lines` gives, without the ends."""
-    return ((number, line.rstrip("\r\n")) for number, line in lines(path))
+    return ((number, line.rstrip("\r\n")) for number, line in lines(path, encoding))
 
 
 def _bounded(path: Path, number: int, line: str) -> str:
@@ -75,22 +81,24 @@ def _bounded(path: Path, number: int, line: str) -> str:
 
 
 def fields(
-    path: Path, numbered: Iterable[tuple[int, str]], separator: str
+    path: Path, numbered: Iterable[tuple[int, str]], separator: str, *, quotes: bool = True
 ) -> Iterator[tuple[int, list[str] | DataError]]:
     """The rows of a table from its lines, each with the line it begins in, or with what is wrong with it.
 
     As RFC 4180 has it: a field that begins with `"` ends with the next single one, `""` inside stands for one, and
-    line breaks inside stay as they are; a `"` further on in a field is an ordinary character. Empty lines are none.
-    separator: one character.  Raises DataError for a quote that is never closed, naming its line, and for a row over
-    LONGEST characters.
+    line breaks inside stay as they are; a `"` further on in a field is an ordinary character. Spaces between the
+    separator and the quotes around a field are left out. Empty lines are no rows.
+    separator: one character.  quotes: False: a `"` is an ordinary character everywhere.  Raises OpenQuote for a quote
+    that is never closed, naming its line, and DataError for a row over LONGEST characters.
     """
     out = re.escape(separator)
-    field = re.compile(rf'"([^"]*+(?:""[^"]*+)*+)"(?={out}|[\r\n]|\Z)|(?!")[^{out}\r\n]*+')
+    quoted = r'"([^"]*+(?:""[^"]*+)*+)"'
+    field = re.compile(rf' *{quoted} *(?={out}|[\r\n]|\Z)|(?!")[^{out}\r\n]*+')
     held: list[str] = []  # the lines of a row in which a quote is open
     begin = opened = size = 0
     for number, line in numbered:
         if not held:
-            if '"' not in line:
+            if not quotes or '"' not in line:
                 bare = line.rstrip("\r\n")
                 if bare:
                     yield number, bare.split(separator)
@@ -115,7 +123,7 @@ def fields(
         held = []
     if held:
         hint = 'a second one before the comma or line end, or "" for each one inside a field'
-        raise DataError("the quote that opens here is never closed", file=path, line=opened, hint=hint)
+        raise OpenQuote("the quote that opens here is never closed", file=path, line=opened, hint=hint)
 
 
 def _split(text: str, field: re.Pattern[str], separator: str) -> list[str] | int:
@@ -146,7 +154,7 @@ def _stray(path: Path, begin: int, text: str, position: int, separator: str) -> 
 
 
 def json_object(text: str) -> dict[str, object]:
-    """A JSON object from one line, strictly: no key twice, no NaN. Raises ValueError that says what is wrong."""
+    """A JSON object from one line, strictly: no key twice, no infinity; NaN is null. Raises ValueError with why."""
     try:
         value: object = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -168,4 +176,6 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_constant(name: str) -> object:
+    if name == "NaN":  # as Python, pandas and R write a missing value
+        return None
     raise ValueError(f"not JSON: {name} is no number")

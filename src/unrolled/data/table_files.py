@@ -1,20 +1,22 @@
-"""Table files as column names and rows of fields: .csv, .tsv, .jsonl, .json (each also gzipped) and .parquet."""
+"""Table files as column names and rows of fields: .csv, .tsv, .jsonl, .ndjson, .json (each also gzipped), .parquet."""
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from unrolled.core.atomic_files import storage_error
 from unrolled.core.errors import DataError, UsageError, need, suggest
-from unrolled.data.records import bare_lines, fields, json_object, lines, no_examples
+from unrolled.data.delimited import find_dialect, numbered
+from unrolled.data.read_request import FileOptions
+from unrolled.data.records import bare_lines, fields, json_object, no_examples
 
 ABSENT = object()  # stands where a JSON object lacks a key
 
 
+SAMPLE = 10_000  # JSON objects whose keys are the columns,
+SAMPLE_SIZE = 1 << 26  # or fewer of so many characters
 _BATCH = 1024  # rows of a Parquet file that stand in memory
 
 
@@ -24,16 +26,22 @@ Row = tuple[int, Sequence[object] | DataError]
 
 @dataclass(frozen=True)
 class Table:
-    """A table being read: the names of its columns, the line of its header and its rows."""
+    """A table being read: the names of its columns, the line of its header and its rows. comments: lines before the
+    header that were left out.  separator: of text."""
 
     names: tuple[str, ...]
     line: int | None
     rows: Iterator[Row]
+    comments: tuple[int, ...] = ()
+    separator: str = ""
 
 
-def open_table(path: Path) -> Table:
-    """Open a table by the extension of its name. Raises UsageError for an unknown one, and what the format raises."""
-    kinds: dict[str, Callable[[Path], Table]] = {
+def open_table(path: Path, options: FileOptions | None = None) -> Table:
+    """Open a table in the format that the options or the extension of its name tell.
+
+    Raises UsageError for an unknown extension, and what the format raises.
+    """
+    kinds: dict[str, Callable[[Path, FileOptions], Table]] = {
         ".csv": _delimited,
         ".tsv": _delimited,
         ".jsonl": _json_lines,
@@ -41,35 +49,24 @@ def open_table(path: Path) -> Table:
         ".json": _json_lines,
         ".parquet": _parquet,
     }
-    name = path.name.lower()
-    kind = Path(name.removesuffix(".gz")).suffix
+    options = options or FileOptions()
+    kind = f".{options.format}" if options.format else Path(path.name.lower().removesuffix(".gz")).suffix
     if kind not in kinds:
         raise UsageError(
             "unknown kind of table", file=path, expected=", ".join(kinds), hint=suggest(kind, kinds)
         )
-    return kinds[kind](path)
+    return kinds[kind](path, options)
 
 
-def find_separator(path: Path, header: str) -> str:
-    """What parts the fields of a .csv or .tsv with this header line."""
-    if path.name.lower().removesuffix(".gz").endswith(".tsv"):
-        return "\t"
-    bare = re.sub(r'"[^"]*"?', "", header)
-    return ";" if ";" in bare and "," not in bare else ","
-
-
-def _delimited(path: Path) -> Table:
-    numbered = itertools.dropwhile(lambda line: not line[1].strip(), lines(path))
-    first = next(numbered, None)
-    if first is None:
-        raise no_examples([path], "only white space", "a header and rows")
-    separator = find_separator(path, first[1])
-    rows = fields(path, itertools.chain([first], numbered), separator)
+def _delimited(path: Path, options: FileOptions) -> Table:
+    dialect = find_dialect(path, options)
+    rows = fields(path, numbered(path, options, dialect), dialect.separator, quotes=dialect.quotes)
     line, header = next(rows)
     if isinstance(header, DataError):
         raise header
     names = tuple(name.strip() for name in header)
-    return Table(names, line, _of_one_width(path, rows, len(names)))
+    names = (names[0].lstrip("# ") or names[0], *names[1:])  # a header that is marked as a comment
+    return Table(names, line, _of_one_width(path, rows, len(names)), dialect.comments, dialect.separator)
 
 
 def _of_one_width(path: Path, rows: Iterator[tuple[int, list[str] | DataError]], width: int) -> Iterator[Row]:
@@ -82,22 +79,33 @@ def _of_one_width(path: Path, rows: Iterator[tuple[int, list[str] | DataError]],
             yield line, row
 
 
-def _json_lines(path: Path) -> Table:
-    numbered = ((number, line) for number, line in bare_lines(path) if line.strip())
-    first = next(numbered, None)
+def _json_lines(path: Path, options: FileOptions) -> Table:
+    """The columns are the keys of the first rows, in the order in which they come first; see SAMPLE."""
+
+    def parsed() -> Iterator[tuple[int, str, dict[str, object] | DataError]]:
+        for number, line in bare_lines(path, options.encoding):
+            if line.strip():
+                yield number, line, _json_row(path, number, line)
+
+    names: dict[str, None] = {}
+    first: tuple[int, dict[str, object] | DataError] | None = None
+    seen = size = 0
+    for number, line, row in parsed():
+        first = (number, row) if first is None else first
+        names |= dict.fromkeys(row) if isinstance(row, dict) else {}
+        seen, size = seen + 1, size + len(line)
+        if seen >= SAMPLE or size >= SAMPLE_SIZE:
+            break
     if first is None:
         raise no_examples([path], "only white space", "a JSON object in each line")
-    begin = _json_row(path, *first)
-    if isinstance(begin, DataError):
-        raise begin
-    names = tuple(begin)
+    if not names and isinstance(first[1], DataError):
+        raise first[1]
 
     def rows() -> Iterator[Row]:
-        for number, line in itertools.chain([first], numbered):
-            row = _json_row(path, number, line)
+        for number, _, row in parsed():
             yield number, row if isinstance(row, DataError) else [row.get(name, ABSENT) for name in names]
 
-    return Table(names, first[0], rows())
+    return Table(tuple(names), first[0], rows())
 
 
 def _json_row(path: Path, number: int, line: str) -> dict[str, object] | DataError:
@@ -109,7 +117,7 @@ def _json_row(path: Path, number: int, line: str) -> dict[str, object] | DataErr
         return DataError(str(error), file=path, line=number, expected=expected, hint=hint)
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, options: FileOptions) -> Table:
     if path.suffix.lower() == ".gz":
         raise UsageError("a gzipped Parquet file, which is compressed already", file=path, hint="gunzip FILE")
     with need("table", "pyarrow"):

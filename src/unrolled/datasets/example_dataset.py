@@ -37,8 +37,8 @@ _SPLIT = 7  # key of the chance that holds sequences out; the same for every see
 @dataclass(frozen=True)
 class Ready:
     """What training sees: both ends of the model, and the parts on disk. about: the input, in words. skipped: a
-    line for each bad row that was left out. damaged: whether encoded data were there that were not as they had been
-    written; these were encoded anew."""
+    line for each bad row that was left out. notes: a line for each decision while reading. damaged: encoded data were
+    there but had changed since they were written, so they were encoded again."""
 
     input: Input
     output: Output
@@ -46,6 +46,7 @@ class Ready:
     train: Examples
     valid: Examples | None
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     damaged: bool = False
 
 
@@ -67,15 +68,16 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     )
     again = opening(ends[0], INPUTS[preset.input])
     whole, skipped = open_examples(folder / "train", again), tuple(content["skipped"])
+    notes = tuple(content["notes"])
     if valid is not None:
-        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped, damaged)
+        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped, notes, damaged)
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
-        return Ready(*ends, whole, None, skipped, damaged)
+        return Ready(*ends, whole, None, skipped, notes, damaged)
     kept = np.setdiff1d(np.arange(len(whole)), held)
     if config.data.horizon:
         kept = kept[kept <= held[0] - config.data.horizon]
-    return Ready(*ends, whole.select(kept), whole.select(held), skipped, damaged)
+    return Ready(*ends, whole.select(kept), whole.select(held), skipped, notes, damaged)
 
 
 def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, Any]:
@@ -113,6 +115,7 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
         "about": about,
         "held": held.tolist(),
         "skipped": [*data.skipped, *(valid.skipped if valid else ())],
+        "notes": [*data.notes.lines(), *(valid.notes.lines() if valid else ())],
     }
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
-from unrolled.data.read_request import Wanted, parse_columns
+from unrolled.data.read_request import FileOptions, Wanted, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
 from unrolled.datasets.audio_checks import audible
 from unrolled.datasets.fingerprint import fingerprint, fingerprint_examples
-from unrolled.datasets.windows import endings, forecasts, pieces, remembered, tunes
+from unrolled.datasets.reading_notes import Notes
+from unrolled.datasets.windows import endings, forecasts, pieces, remembered, resampled, tunes
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.presets import find
@@ -38,6 +41,7 @@ class Labelled:
     skipped: Sequence[str] = ()
     bad: Callable[[Place, DataError], None] = _refuse
     again: Callable[[], str] | None = None
+    notes: Notes = field(default_factory=Notes)
 
 
 def with_columns(paths: Sequence[Path], config: Config) -> Config:
@@ -60,19 +64,63 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     return replace(config, data=replace(config.data, columns=columns))
 
 
+def is_ahead(config: Config) -> bool:
+    """Whether a series itself tells what is asked of it."""
+    return config.data.horizon is not None or find(config.task).output == "next"
+
+
+def as_written(
+    config: Config, options: FileOptions, columns: str | None = None, skip_bad: int | None = None
+) -> Config:
+    """A model's configuration for other files than those of its training: they may be written in another way.
+
+    columns, skip_bad: None: as in training.
+    """
+    data = replace(
+        config.data,
+        format=options.format,
+        encoding=options.encoding,
+        quoting=options.quoting,
+        columns=config.data.columns if columns is None else columns,
+        skip_bad=config.data.skip_bad if skip_bad is None else skip_bad,
+    )
+    return replace(config, data=data)
+
+
+def wanted_of(config: Config, *, asked: bool = True) -> Wanted:
+    """What a configuration asks of the readers. asked: False for prediction. Raises UsageError for columns that make no
+    sense."""
+    preset, data = find(config.task), config.data
+    reads = INPUTS[preset.input].reads
+    target = "next" if is_ahead(config) else find_output(preset.key).target if asked else None
+    if reads == "tune":
+        target = None  # y is the genre, where there is one
+    files = FileOptions(data.format, data.encoding, data.quoting or "auto")
+    wanted = Wanted(kind=reads, target=target, skip_bad=data.skip_bad, files=files, asked=asked)
+    wanted = parse_columns(data.columns, wanted) if data.columns else wanted
+    if wanted.y and reads == "numbers" and preset.output == "next":
+        raise UsageError(
+            f"{config.task} has no use for y={'+'.join(wanted.y)}: it foretells every number of x",
+            hint="numbers:number with --horizon, which forecasts y from x",
+        )
+    return wanted
+
+
 def from_files(
     paths: Sequence[Path],
     config: Config,
     *,
     asked: bool = True,
     named: Callable[[tuple[str, ...]], None] | None = None,
+    keep: Callable[[Wanted], Wanted] = lambda wanted: wanted,
 ) -> Labelled:
-    """Files of examples; `asked`: each must have its y.  named: told the columns of x that are found in a table.
+    """Files of examples; `asked`: each must have its y.  named: told the columns of x that are found in a table.  keep:
+    changes what is asked of the readers, for prediction.
 
     Raises what the readers raise, when the examples are asked for.
     """
-    preset = find(config.task)
     told: list[str] = []
+    notes = Notes()
 
     def skip(place: Place, reason: str) -> None:
         line = f"{place}: {reason}"
@@ -87,47 +135,56 @@ def from_files(
             raise error
         skip(place, error.what)
 
-    reads = INPUTS[preset.input].reads
-    if config.data.horizon and reads != "numbers":
+    wanted = replace(wanted_of(config, asked=asked), skipped=skip, named=named, noted=notes.add)
+    wanted = keep(wanted)
+    if config.data.horizon and wanted.kind != "numbers":
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers")
-    heard, seen = reads == "audio", reads in ("frames", "images")
-    ahead = (
-        config.data.horizon is not None or preset.output == "next"
-    )  # the series itself tells what is asked
-    target = "next" if ahead else find_output(preset.key).target if asked else None
-    if reads == "tune":
-        target = None  # y is the genre, where there is one
-    wanted = Wanted(kind=reads, target=target, skip_bad=config.data.skip_bad, skipped=skip, named=named)
-    wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
 
-    def examples() -> Iterator[Example]:
-        if target == "text" and reads == "text" and in_parallel(paths):
-            yield from read_pairs(paths, wanted)
-            return
-        for reader, group in groupby(paths, find_reader):
-            yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
+    def read() -> Iterator[Example]:
+        return notes.watched(_read(paths, wanted, config))
 
     def digest() -> str:
         own = fingerprint(paths)
-        if reads == "tune" or ((heard or seen) and asked):
-            return hashlib.sha256((own + _named(examples())).encode()).hexdigest()
+        if wanted.kind == "tune" or (wanted.kind in ("audio", "frames", "images") and asked):
+            return hashlib.sha256((own + _named(read())).encode()).hexdigest()
         return own
 
-    def labelled(made: Callable[[], Iterator[Example]], opens: bool = False) -> Labelled:
-        return Labelled(made, digest(), told, bad if opens else _refuse, digest if asked else None)
+    opens = wanted.kind in ("audio", "frames", "images")
+    make = _sequences(read, wanted, config, asked=asked)
+    return Labelled(make, digest(), told, bad if opens else _refuse, digest if asked else None, notes)
 
-    if reads == "tune":
-        return labelled(remembered(lambda: tunes(open_tunes(examples(), wanted), asked)))
-    if preset.output == "next" and asked:
-        return labelled(lambda: pieces(examples(), config.data.history))
-    if config.data.horizon:
-        horizon, history = config.data.horizon, config.data.history
+
+def _read(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:
+    """What the readers find, put on a regular grid of time if that is asked for."""
+    examples = _from_readers(paths, wanted)
+    return resampled(examples, config.data.resample) if config.data.resample else examples
+
+
+def _from_readers(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    if wanted.target == "text" and wanted.kind == "text" and in_parallel(paths, wanted):
+        yield from read_pairs(paths, wanted)
+        return
+    for reader, group in groupby(paths, lambda path: find_reader(path, wanted)):
+        yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
+
+
+def _sequences(
+    read: Callable[[], Iterator[Example]], wanted: Wanted, config: Config, *, asked: bool
+) -> Callable[[], Iterator[Example]]:
+    """What the network is to see of the examples that were read."""
+    data, kind = config.data, wanted.kind
+    if kind == "tune":
+        return remembered(lambda: tunes(open_tunes(read(), wanted), asked))
+    if data.horizon:
+        horizon, history = data.horizon, data.history
         if asked:
-            return labelled(lambda: forecasts(examples(), horizon, history))
-        return labelled(lambda: endings(examples(), history))
-    if heard and asked:  # else each has its answer, or an error for one
-        return labelled(lambda: audible(examples(), wanted, config), opens=True)
-    return labelled(examples, opens=True)
+            return lambda: forecasts(read(), horizon, history)
+        return lambda: endings(read(), history)
+    if is_ahead(config):
+        return (lambda: pieces(read(), data.history)) if asked else read
+    if kind == "audio" and asked:  # else each has its answer, or an error for one
+        return lambda: audible(read(), wanted, config)
+    return read
 
 
 def _named(examples: Iterable[Example]) -> str:
@@ -143,7 +200,13 @@ def _named(examples: Iterable[Example]) -> str:
 
 
 def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
-    """Sequences in memory, with their y (or None) as the output kind wants it; their number stands for a line."""
+    """Sequences in memory, with their y (or None) as the output kind wants it; their number stands for a line.
+
+    Raises DataError if a number is missing (NaN): only files may have gaps, which are told.
+    """
+    for number, one in enumerate(x, 1):
+        if isinstance(one, np.ndarray) and one.dtype.kind == "f" and np.isnan(one).any():
+            raise DataError(f"a number is missing: {name}[{number - 1}] has NaN", expected="finite numbers")
 
     def examples() -> Iterator[Example]:
         for number, (one, target) in enumerate(zip(x, y, strict=True), 1):

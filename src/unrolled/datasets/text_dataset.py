@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Place
-from unrolled.data.readers import read_documents
+from unrolled.data.readers import passed_over, read_documents
 from unrolled.data.text.token_counter import Coverage
 from unrolled.datasets.fingerprint import fingerprint, require_unchanged
 from unrolled.datasets.prepared_folder import key_of, reuse_or_make
@@ -27,8 +28,8 @@ SMALLEST = 2_000  # characters; of a text shorter than that no part is held out
 class Source:
     """Where documents come from, as often as they are asked for; `sha256` changes when they do.
 
-    characters: of all documents; ends: how many documents, each of which ends in one token more. again: computes
-    `sha256` once more, where the documents are in files.
+    characters: of all documents; ends: how many documents, each of which ends in one token more.  again: computes
+    `sha256` once more if the documents are in files.  notes: what a person should know about the files.
     """
 
     documents: Callable[[], Iterator[Document]]
@@ -36,6 +37,7 @@ class Source:
     characters: int
     ends: int
     again: Callable[[], str] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,34 @@ class Prepared:
     damaged: bool = False
 
 
-def from_files(paths: Sequence[Path], documents: str) -> Source:
+def from_files(paths: Sequence[Path], documents: str, encoding: str | None = None) -> Source:
     """Text files and folders as a source, read once to the end: unusable text is told before anything is written.
+    encoding: of files without a byte order mark; None: UTF-8.
 
     Raises UsageError, DataError or StorageError, as the reader does.
     """
 
     def read() -> Iterator[Document]:
-        return read_documents(paths, documents)
+        return read_documents(paths, documents, encoding)
 
     next(read(), None)  # names what is missing before all the rest is read
     before = fingerprint(paths)
     characters, ends = _size(read())
-    return Source(read, before, characters, ends, lambda: fingerprint(paths))
+    return Source(read, before, characters, ends, lambda: fingerprint(paths), left_out(paths))
+
+
+def left_out(paths: Sequence[Path]) -> tuple[str, ...]:
+    """A line about the files of folders that are not read, by their endings; nothing if there are none."""
+    others = list(passed_over(paths))
+    if not others:
+        return ()
+    endings = Counter(path.suffix or "no ending" for path in others)
+    kinds = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(5))
+    more = " ..." if len(endings) > 5 else ""
+    many = f"{len(others):,} files are" if len(others) > 1 else "1 file is"
+    return (
+        f"{many} passed over in folders ({kinds}{more}), such as {others[0]}; name a file itself to read it",
+    )
 
 
 def from_texts(texts: Sequence[str], name: str = "texts") -> Source:

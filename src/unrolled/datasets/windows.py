@@ -9,6 +9,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.data.time_stamps import parse_step, resample
 from unrolled.datasets.example_store import Row
 
 REMEMBERED = (
@@ -43,8 +44,11 @@ def remembered(read: Callable[[], Iterator[Example]]) -> Callable[[], Iterator[E
 
 
 def endings(series: Iterable[Example], history: int) -> Iterator[Example]:
-    """The last `history` steps of each series: what its future is told from."""
+    """The last `history` steps of each series: what its future is told from; with the times of all its steps."""
     for one in series:
+        if one.fault is not None:
+            yield one
+            continue
         yield replace(one, x=np.asarray(one.x, dtype=np.float64)[-history:], y=None)
 
 
@@ -70,7 +74,8 @@ def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
 
 
 def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
-    """Windows of `history` steps of each series, and as y the `horizon` steps behind them, all numbers of a step.
+    """Windows of `history` steps of each series, and as y the `horizon` steps behind them: of the series' own y
+    [T, n_y] if it has one, else all numbers of a step. A window with a missing number in its y is left out.
 
     Raises DataError where no series is long enough.
     """
@@ -78,15 +83,40 @@ def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator
     for one in series:
         file = one.place.file
         x = np.asarray(one.x, dtype=np.float64)
+        asked = np.asarray(one.y, dtype=np.float64) if isinstance(one.y, np.ndarray) else x
         for end in range(min(history, max(1, len(x) - horizon)), len(x) - horizon + 1):
+            y = tuple(asked[end : end + horizon].reshape(-1).tolist())
+            if np.isnan(y).any():
+                continue
             found = True
-            y = tuple(x[end : end + horizon].reshape(-1).tolist())
             yield Example(
                 x[max(0, end - history) : end], y, Place(one.place.file, one.place.line + end), one.id
             )
     if not found:
-        what = f"no examples: no series is longer than the horizon of {horizon:,} steps"
+        what = f"no examples: no series is longer than the horizon of {horizon:,} steps, with no number missing there"
         raise DataError(what, file=file, expected="longer series, or a smaller --horizon")
+
+
+def resampled(series: Iterable[Example], step: str) -> Iterator[Example]:
+    """Series on a regular grid of time, the means of what falls into each step, NaN (missing) if nothing does.
+
+    Raises UsageError for a step that is none, DataError for a series without time stamps or with a grid too long.
+    """
+    microseconds = parse_step(step)
+    for one in series:
+        if one.fault is not None:
+            yield one
+            continue
+        if one.times is None:
+            what, hint = (
+                "--resample, but the steps have no time stamps",
+                "--columns time=NAME, or no --resample",
+            )
+            expected = "a column of times such as 2024-05-01T13:30"
+            raise DataError(what, file=one.place.file, line=one.place.line, expected=expected, hint=hint)
+        each = [one.y] if isinstance(one.y, np.ndarray) else []
+        (x, *y), times = resample([np.asarray(one.x), *each], one.times, microseconds, one.place)
+        yield replace(one, x=x, y=y[0] if y else one.y, times=times)
 
 
 def cut(rows: Iterable[Row], window: int | None, counts: list[int]) -> Iterator[Row]:

@@ -121,7 +121,8 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
         words = find(model.file.task).input == "tokens"
         unknown = _unknown_share(part.x, steps) if words else {}
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}
-        return {**metrics, **unknown, "sequences": len(part), "steps": steps, **skipped}
+        missing = {"missing": data.notes.missing} if data.notes.missing else {}  # numbers of x
+        return {**metrics, **unknown, "sequences": len(part), "steps": steps, **missing, **skipped}
 
 
 def _answers(model: Trained, part: Examples) -> list[Any]:

@@ -27,6 +27,7 @@ ONLY_INPUTS: dict[str, tuple[str, ...]] = {
     "transpose": ("notes", "rolls"),
     "repeats": ("rolls",),
     "neighbours": ("rolls",),
+    "resample": ("numbers",),
 }
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
 
@@ -49,6 +50,11 @@ def resolve_data(config: Config) -> Config:
             raise UsageError(
                 f"{config.task} has no use for '{name}'", expected=f"it with {' or '.join(inputs)}"
             )
+    if config.data.resample and preset.output == "tags":
+        raise UsageError(f"{config.task} has no use for 'resample'", expected="it where a step has no tag")
+    for name in ("format", "quoting"):
+        if get(config, name) and preset.stream:
+            raise UsageError(f"{config.task} has no use for '{name}'", expected="it with labelled data")
     if config.data.horizon and preset.kinds != "numbers:number":
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers:number")
     for name in FRAMES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def request(
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
     def job(config: Config, folder: Path) -> Job:
-        return assemble(config, prepare(data, valid, config.data, folder))
+        made = assemble(config, prepare(data, valid, config.data, folder))
+        return replace(made, about=(*(f"note: {note}" for note in data.notes), *made.about))
 
     return Request(config, fingerprints, job, out, resume, force, began)
 
@@ -60,11 +62,12 @@ def request_from_files(
     force: bool = False,
 ) -> Request:
     """The same of files, all of them read to their end, so that unusable text is told before anything is written."""
-    documents = resolve_data(config).data.documents or "file"
-    train = from_files(data, documents)
-    held = from_files(valid, documents) if valid else None
+    resolved = resolve_data(config).data
+    documents, encoding = resolved.documents or "file", resolved.encoding
+    train = from_files(data, documents, encoding)
+    held = from_files(valid, documents, encoding) if valid else None
     if test:
-        from_files(test, documents)  # unusable test files are told now, not after hours of training
+        from_files(test, documents, encoding)  # unusable test files are told now, not after hours of training
     return request(config, train, held, out, resume=resume, force=force)
 
 

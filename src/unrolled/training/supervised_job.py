@@ -140,6 +140,7 @@ def assemble(config: Config, ready: Ready) -> Job:
         about=(
             *((ENCODED_ANEW,) if ready.damaged else ()),
             *(f"skipped {line}" for line in ready.skipped),
+            *(f"note: {line}" for line in ready.notes),
             f"{len(part):,} sequences of {steps:,} steps, {held_words}",
             ready.about,
             asked.describe(),

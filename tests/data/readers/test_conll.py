@@ -74,10 +74,67 @@ def test_one_column_is_tokens_without_tags(tmp_path):
 def test_a_number_sign_is_a_token_outside_conll_u(tmp_path):
     file = put(tmp_path / "a.conll", "#one\tO\n#\tB\n\n#two\tO\n")
     assert found(file) == [(("#one", "#"), ("O", "B"), 1), (("#two",), ("O",), 4)]
-    put(file, "# id 7\nEU B\n")
-    assert "2: 2 columns in this line, 3 in the first; expected 3; try removing the lines with #" in message(
-        file
+    put(file, "EU\tB\n# id 7\n")
+    assert "2: 1 column in this line, 2 in most lines; expected 2; try comments before" in message(file)
+
+
+@pytest.mark.parametrize(
+    ("comment", "row"),
+    [
+        ("# id 7 domain=en", "{} _ _ {}"),  # as many columns as the tokens
+        ("# id 7\tdomain=en", "{} _ _ {}"),
+        ("# id 7\tdomain=en", "{}\t{}"),
+        ("# sent_id = 1\n# text = Ada met a friend", "{} {}"),
+        ("# sent_id = 1\n# text = Ada", "{} _ _ {}"),
+        ("#", "{}\t{}"),
+        ("# a b", "{}\t_\t_\t{}"),
+    ],
+)
+def test_comments_before_sentences_are_left_out(tmp_path, comment, row):
+    sentences = [[("Ada", "B-PER"), ("#met", "O"), ("#", "O")], [("#Bob", "B-PER"), ("left", "O")]]
+    text = "".join(
+        f"{comment}\n" + "".join(row.format(*token) + "\n" for token in sentence) + "\n"
+        for sentence in sentences
     )
+    file = put(tmp_path / "a.conll", text)
+    told = []
+    wanted = Wanted(target="tags", noted=lambda place, what: told.append((place.line, what)))
+    assert [(e.x, e.y) for e in read([file], wanted)] == [
+        (("Ada", "#met", "#"), ("B-PER", "O", "O")),
+        (("#Bob", "left"), ("B-PER", "O")),
+    ]
+    assert {what for _, what in told} == {"comment line, left out"} and told[0][0] == 1
+
+
+def test_the_first_line_does_not_decide(tmp_path):
+    file = put(tmp_path / "a.conll", "EU\nrejects O\n\nGerman B-MISC\ncall O\n")
+    assert message(file).startswith("1: 1 column in this line, 2 in most lines")
+    assert found(file, Wanted(target="tags", skip_bad=1)) == [(("German", "call"), ("B-MISC", "O"), 4)]
+
+
+def test_the_tag_that_means_none_in_conll_u_is_told(tmp_path):
+    row = "{}\t{}\t{}\t{}\t_\t_\t_\t_\t_\t_\n"
+    file = put(tmp_path / "a.conllu", row.format(1, "_", "_", "SYM") + row.format(2, "b", "b", "_") + "\n")
+    told = []
+    wanted = Wanted(target="tags", noted=lambda place, what: told.append((place.line, what)))
+    ((x, y),) = [(e.x, e.y) for e in read([file], wanted)]
+    assert x == ("_", "b") and y == ("SYM", "_")
+    assert told == [(2, "tag '_', which means that none is given: it is read as a tag")]
+
+
+def test_conll_is_known_by_its_content(tmp_path):
+    conll_lines = "EU NNP B-ORG\nrejects VBZ O\n\nGerman JJ B-MISC\n"
+    for name, text, any_tags, span_tags in (
+        ("train.txt", conll_lines, True, True),
+        ("tags.txt", "the DET\ncat NOUN\n\nit PRON\n", True, False),
+        ("text.txt", "one line of text\nanother one\n", False, False),
+        ("words.txt", "two words\ntwo words\n", True, False),
+        ("u.txt", U + "\n" + U, True, True),
+        ("table.tsv", "text\tlabel\nso good\tyes\n\nso bad\tno\n", True, False),
+    ):
+        file = put(tmp_path / name, text)
+        assert conll.looks_like(file, Wanted(), False) == any_tags, name
+        assert conll.looks_like(file, Wanted(), True) == span_tags, name
 
 
 CONLL_U = """# newdoc
@@ -126,13 +183,13 @@ FAULTS = {
     "comments only": ("# a\n# b\n\n", None),
     "spaces for tabs": (
         "EU\tB\nrejects O\n",
-        "2: 1 column in this line, 2 in the first; expected 2; try tabs",
+        "2: 1 column in this line, 2 in most lines; expected 2; try tabs",
     ),
     "tab at the end": (
         "EU\tB\nrejects\tO\t\n",
-        "2: 3 columns in this line, 2 in the first; .*; try removing the tab",
+        "2: 3 columns in this line, 2 in most lines; .*; try removing the tab",
     ),
-    "three of ten": (U + "2\tb\tX\n", "2: 3 columns in this line, 10 in the first"),
+    "three of ten": (U + "2\tb\tX\n", "2: 3 columns in this line, 10 in most lines"),
     "eleven": ("a b c d e f g h i j k\n", "1: 11 columns; expected 10 at most"),
     "no token": ("EU\tB\n\tO\n", "2: an empty token; expected a token in column 1"),
     "no tag": ("EU\tB\nrejects\t\n", "2: an empty tag; expected a tag in column 2"),

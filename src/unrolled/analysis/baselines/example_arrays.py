@@ -8,6 +8,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Floats
+from unrolled.tasks.inputs.numbers import filled
 
 
 def texts(examples: Sequence[Example]) -> list[str]:
@@ -32,17 +33,20 @@ def tokens(examples: Sequence[Example]) -> list[tuple[str, ...]]:
 
 
 def series(examples: Sequence[Example]) -> list[Floats]:
-    """The numbers [T_x, n_x] of each, float64; raises DataError: not that, empty, not finite, n_x differs."""
+    """The numbers [T_x, n_x] of each, float64; one that is missing (NaN) takes the last one before it, else the mean of
+    its series. Raises DataError: not that, empty, infinite, n_x differs."""
     found: list[Floats] = []
     for example in _some(examples):
         x = example.x
         if not isinstance(x, np.ndarray) or x.ndim != 2 or not x.size:
             raise _wrong(example, "the input is not numbers", "numbers [T_x, n_x], at least one step")
-        if not np.isfinite(x).all():
-            raise _wrong(example, "a number is missing or not finite", "finite numbers")
+        if np.isinf(x).any():
+            raise _wrong(example, "a number is not finite", "finite numbers")
         if found and x.shape[1] != found[0].shape[1]:
             raise _wrong(example, f"{x.shape[1]} numbers a step", str(found[0].shape[1]))
-        found.append(x.astype(np.float64))
+        known = np.maximum((~np.isnan(x)).sum(axis=0), 1)
+        x = x.astype(np.float64)
+        found.append(filled(x, np.nansum(x, axis=0) / known))
     return found
 
 

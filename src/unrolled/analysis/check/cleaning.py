@@ -6,25 +6,22 @@ or line that changes is written anew. What changes was found before, and stands 
 
 from __future__ import annotations
 
-import itertools
-import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from unrolled.analysis.check.written_rows import readable, written
 from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
-from unrolled.core.errors import DataError, UsageError
+from unrolled.core.errors import UsageError
 from unrolled.core.types import Place
-from unrolled.data import table_files
-from unrolled.data.column_matching import Found, find_columns
-from unrolled.data.fields import as_label, as_tokens, is_number
+from unrolled.data.fields import as_label, as_tokens
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import conll, find_reader, table
-from unrolled.data.records import fields, json_object, lines
+from unrolled.data.records import lines
 from unrolled.data.text.encoding import find_encoding, opened
 
 
@@ -53,22 +50,37 @@ class Plan:
 class Cleaned:
     """What became of a file: its clean copy, or the reason why there is none, and how much was changed.
 
-    bad_rows, copies: left out.  labels: that lost white space around them.  tags: set right.  encoding: what it was
-    in, where that was not plain UTF-8.
+    rows: in the copy.  bad_rows, copies: left out.  labels: that lost white space around them.  tags: set right.
+    encoding: what it was in, if that was not plain UTF-8.
     """
 
     file: Path
     copy: Path | None
     reason: str | None = None
+    rows: int = 0
     bad_rows: int = 0
     copies: int = 0
     labels: int = 0
     tags: int = 0
     encoding: str | None = None
 
+    @property
+    def lost(self) -> str | None:
+        """The reason why the copy is of no use: most of the rows are not in it. None if it is."""
+        whole = self.rows + self.copies + self.bad_rows
+        if 2 * self.bad_rows <= whole:
+            return None
+        return f"{self.copy} has lost {self.bad_rows:,} of {whole:,} rows, which are bad"
+
     def report(self) -> dict[str, Any]:
         """As JSON values."""
-        counts = {"bad_rows": self.bad_rows, "copies": self.copies, "labels": self.labels, "tags": self.tags}
+        counts = {
+            "rows": self.rows,
+            "bad_rows": self.bad_rows,
+            "copies": self.copies,
+            "labels": self.labels,
+            "tags": self.tags,
+        }
         copy = None if self.copy is None else str(self.copy)
         named = {"file": str(self.file), "copy": copy, "reason": self.reason}
         return named | counts | {"encoding": self.encoding}
@@ -85,19 +97,20 @@ def encoding(path: Path) -> str | None:
     return told if mark else None
 
 
-def is_written_in_rows(path: Path) -> bool:
+def is_written_in_rows(path: Path, wanted: Wanted) -> bool:
     """Whether this is a table of text; raises UsageError for an unknown kind of file."""
-    return find_reader(path) is table.read and not path.name.lower().endswith(".parquet")
+    packed = wanted.files.format == "parquet" or path.name.lower().endswith(".parquet")
+    return find_reader(path, wanted) is table.read and not packed
 
 
-def targets(paths: Sequence[Path], folder: Path, *, force: bool) -> dict[Path, Path]:
+def targets(paths: Sequence[Path], folder: Path, wanted: Wanted, *, force: bool) -> dict[Path, Path]:
     """Where the copies go, of the files that can have one.
 
     Raises UsageError where two have the same name, one would go over its original, or, without `force`, over any file.
     """
     found: dict[Path, Path] = {}
     for path in dict.fromkeys(paths):
-        if not (is_written_in_rows(path) or find_reader(path) is conll.read):
+        if not (is_written_in_rows(path, wanted) or find_reader(path, wanted) is conll.read):
             continue
         target = folder / path.name
         if target in found.values():
@@ -119,8 +132,10 @@ def clean(
     wanted: Wanted,
     plan: Plan,
     damaged: Mapping[Path, str],
+    encodings: Mapping[Path, str],
 ) -> list[Cleaned]:
-    """Write the copies that `targets` names; damaged: files that cannot be read to their end, with the reason.
+    """Write the copies that `targets` names; damaged: files that cannot be read to their end, with the reason;
+    encodings: of files that are not in the encoding that was asked for.
 
     Raises StorageError; a copy is there as a whole or not at all.
     """
@@ -134,11 +149,18 @@ def clean(
             copies[path].parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(error, copies[path].parent) from error
-        rewrite = _rewrite_table if is_written_in_rows(path) else _rewrite_sentences
+        own = in_encoding(wanted, encodings.get(path))
+        rewrite = _rewrite_table if is_written_in_rows(path, own) else _rewrite_sentences
         with _writer(copies[path]) as put:
-            done = rewrite(path, wanted, plan, put)
-        found.append(Cleaned(path, copies[path], None, **done, encoding=encoding(path)))
+            done = rewrite(path, own, plan, put)
+        written_in = encoding(path) or own.files.encoding
+        found.append(Cleaned(path, copies[path], None, **done, encoding=written_in))
     return found
+
+
+def in_encoding(wanted: Wanted, name: str | None) -> Wanted:
+    """The same request for a file in another encoding; None: as it is."""
+    return wanted if name is None else replace(wanted, files=replace(wanted.files, encoding=name))
 
 
 @contextmanager
@@ -157,30 +179,9 @@ def _writer(path: Path) -> Generator[Callable[[str], None], None, None]:
             write(packer.flush())
 
 
-@dataclass(frozen=True)
-class Record:
-    """A row as it is written: text with line ends, first and last line, fields (None: they cannot be read)."""
-
-    text: str
-    first: int
-    last: int
-    cells: Sequence[Any] | None
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table as it is written: what stands before the rows, and how a row is written with another field."""
-
-    header: str
-    line: int | None
-    names: tuple[str, ...]
-    records: Iterator[Record]
-    replace: Callable[[Record, int, Any], str]
-
-
 def spaced(path: Path, wanted: Wanted, bad: set[int]) -> Iterator[tuple[Place, str]]:
     """The labels with white space around them that are written in a table, which its reader strips."""
-    for record, found in _readable(path, _table(path), wanted, bad):
+    for record, found in readable(path, written(path, wanted.files), wanted, bad):
         if found is not None and found.y and record.cells is not None:
             cell = record.cells[found.y[0]]
             if _is_spaced(cell):
@@ -191,103 +192,25 @@ def _is_spaced(cell: Any) -> bool:
     return type(cell) is str and cell.strip() not in ("", cell)
 
 
-def _table(path: Path) -> _Table:
-    ending = Path(path.name.lower().removesuffix(".gz")).suffix
-    return _delimited(path) if ending in (".csv", ".tsv") else _json_lines(path)
-
-
-def _delimited(path: Path) -> _Table:
-    held: list[tuple[int, str]] = []
-
-    def numbered() -> Iterator[tuple[int, str]]:
-        for line in lines(path):
-            held.append(line)
-            yield line
-
-    begun = itertools.dropwhile(lambda line: not line[1].strip(), numbered())
-    first = next(begun)
-    separator = table_files.find_separator(path, first[1])
-    rows = fields(path, itertools.chain([first], begun), separator)
-
-    def record(line: int, cells: list[str] | DataError) -> Record:
-        text, last = "".join(text for _, text in held), held[-1][0]
-        held.clear()
-        return Record(text, line, last, None if isinstance(cells, DataError) else cells)
-
-    def replace(old: Record, index: int, new: Any) -> str:
-        row = [str(cell) for cell in old.cells or ()]
-        row[index] = new
-        bare = old.text.rstrip("\r\n")
-        return separator.join(_quoted(cell, separator) for cell in row) + old.text[len(bare) :]
-
-    header = record(*next(rows))
-    names = tuple(str(name).strip() for name in header.cells or ())
-    return _Table(header.text, header.first, names, (record(*row) for row in rows), replace)
-
-
-def _quoted(cell: str, separator: str) -> str:
-    plain = not set(cell) & {separator, '"', "\r", "\n"}
-    return cell if plain else '"' + cell.replace('"', '""') + '"'
-
-
-def _json_lines(path: Path) -> _Table:
-    first = next(line for _, line in lines(path) if line.strip())
-    names = tuple(json_object(first))
-
-    def records() -> Iterator[Record]:
-        for number, line in lines(path):
-            if not line.strip():
-                continue
-            try:
-                value = json_object(line)
-                yield Record(line, number, number, [value.get(name) for name in names])
-            except ValueError:
-                yield Record(line, number, number, None)
-
-    def replace(old: Record, index: int, new: Any) -> str:
-        bare = old.text.rstrip("\r\n")
-        value = json_object(bare) | {names[index]: new}
-        return json.dumps(value, ensure_ascii=bare.isascii()) + old.text[len(bare) :]
-
-    return _Table("", None, names, records(), replace)
-
-
-def _readable(
-    path: Path, source: _Table, wanted: Wanted, bad: set[int]
-) -> Iterator[tuple[Record, Found | None]]:
-    """Each row with the columns of the table, None where it is bad."""
-    found: Found | None = None
-    for record in source.records:
-        cells = record.cells
-        if cells is not None and found is None and len(cells) == len(source.names):
-            found = _found(path, source, wanted, cells)
-        lines_of = range(record.first, record.last + 1)
-        yield record, None if cells is None or not bad.isdisjoint(lines_of) else found
-
-
-def _found(path: Path, source: _Table, wanted: Wanted, cells: Sequence[Any]) -> Found:
-    return find_columns(source.names, wanted, lambda i: is_number(cells[i]), path, source.line)
-
-
 def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], None]) -> dict[str, int]:
-    source = _table(path)
+    source = written(path, wanted.files)
     bad, copies, tags = plan.bad.get(path, set()), plan.copies.get(path, set()), plan.tags.get(path, {})
     done = Counter[str]()
-    by: str | None = None  # the sequence that the last row belongs to, where a row is a step
-    copied, position = False, 0
-    new_tags: tuple[str, ...] | None = None
+    # Of each sequence, if a row is a step: whether it is a copy, its new tags, and how many of its rows were read.
+    sequences: dict[str, tuple[bool, tuple[str, ...] | None, int]] = {}
     put(source.header)
-    for record, found in _readable(path, source, wanted, bad):
+    for record, found in readable(path, source, wanted, bad):
         cells = record.cells
         if found is None or cells is None:
             done["bad_rows"] += 1
             continue
         place = Place(path, record.first)
         key = None if found.by is None else as_label(cells[found.by], source.names[found.by], place)
-        if key is None or key != by:
-            by, position = key, 0
-            copied, new_tags = record.first in copies, tags.get(record.first)
-            done["copies"] += copied
+        if key is None or key not in sequences:
+            sequences[key or ""] = (record.first in copies, tags.get(record.first), 0)
+            done["copies"] += record.first in copies
+        copied, new_tags, position = sequences[key or ""]
+        sequences[key or ""] = (copied, new_tags, position + 1)
         if copied:
             continue
         y = found.y[0] if found.y else 0
@@ -302,7 +225,7 @@ def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], 
         elif found.y and _is_spaced(new) and (wanted.target == "label" or key is not None):
             new = new.strip()
             done["labels"] += 1
-        position += 1
+        done["rows"] += 1
         put(record.text if new == cells[y] else source.replace(record, y, new))
     return _counted(done)
 
@@ -326,9 +249,10 @@ def _rewrite_sentences(path: Path, wanted: Wanted, plan: Plan, put: Callable[[st
                 line = dialect.with_tag(bare, tags[number][0]) + line[len(bare) :]
                 done["tags"] += 1
             put(line)
+        done["rows"] += bool(block)
         return True
 
-    for number, line in lines(path):
+    for number, line in lines(path, wanted.files.encoding):
         if not conll.is_blank(line.rstrip("\r\n")):
             block.append((number, line))
             continue
@@ -342,4 +266,4 @@ def _rewrite_sentences(path: Path, wanted: Wanted, plan: Plan, put: Callable[[st
 
 
 def _counted(done: Counter[str]) -> dict[str, int]:
-    return {name: int(done[name]) for name in ("bad_rows", "copies", "labels", "tags")}
+    return {name: int(done[name]) for name in ("rows", "bad_rows", "copies", "labels", "tags")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from unrolled.analysis.check.audio_stats import in_words as sounds_in_words
 from unrolled.analysis.check.cleaning import clean, targets
 from unrolled.analysis.check.findings import REMEMBERED, SHOWN, Note, in_quantiles, places, quantiles
 from unrolled.analysis.check.input_stats import counted_unit
-from unrolled.analysis.check.scan import Examination, Part, examine
+from unrolled.analysis.check.scan import MOST, Examination, Part, examine
 from unrolled.core.config import Config
 from unrolled.core.errors import UsageError
 from unrolled.data.readers import in_parallel
 from unrolled.data.text.tokenize import find_unit
 from unrolled.datasets.example_dataset import held_out
+from unrolled.datasets.example_source import wanted_of
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.presets import find
@@ -62,12 +63,16 @@ def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) 
     every = [path for paths in parts.named.values() for path in paths]
     if find_output(find(config.task).key).target == "text" and in_parallel(every):
         raise UsageError("--fix is for tables and CoNLL files", expected="a table of two columns (.tsv .csv)")
-    copies = targets(every, folder, force=force)
-    found = examine(resolve_data(config), parts.named)
-    cleaned = clean(every, copies, found.wanted, found.plan, found.damaged)
+    config = resolve_data(config)
+    copies = targets(every, folder, wanted_of(config), force=force)
+    found = examine(config, parts.named)
+    cleaned = clean(every, copies, found.wanted, found.plan, found.damaged, found.encodings)
     made = {one.file: one.copy for one in cleaned if one.copy is not None}
     now = (tuple(made.get(path, path) for path in part) for part in (parts.train, parts.valid, parts.test))
-    fatal = check(config, Parts(*now))["fatal"]
+    whole = len(made) == len(set(every))  # the copies are UTF-8, whatever their originals were
+    in_utf8 = replace(config, data=replace(config.data, encoding=None)) if whole else config
+    lost = next((one.lost for one in cleaned if one.lost is not None), None)
+    fatal = lost or check(in_utf8, Parts(*now))["fatal"]
     fix = {"folder": str(folder), "files": [one.report() for one in cleaned], "fatal": fatal}
     return _report(found) | {"fix": fix}
 
@@ -108,6 +113,7 @@ def _part(part: Part) -> dict[str, Any]:
         "steps": sum(part.lengths),
         "steps_a_sequence": quantiles(part.lengths),
         **part.x.report(),
+        **part.times.report(),
         "y": part.y.report(),
     }
 
@@ -179,9 +185,17 @@ def _part_in_words(name: str, part: Mapping[str, Any], noun: str) -> list[str]:
     spread = in_quantiles(part["steps_a_sequence"])
     return [
         f"{name}: {part['sequences']:,} sequences {many}, {part['steps']:,} {noun}",
+        *(f"  {part[key]}" for key in ("times",) if key in part),
+        *(f"  {row['file']}: {_rule(row)}" for row in files if row.get("separator", ",") != ","),
         f"  length of a sequence: {spread} (shortest to longest)",
         *sounds_in_words(part),
     ]
+
+
+def _rule(row: Mapping[str, Any]) -> str:
+    """How a table of text was read, for people."""
+    names = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
+    return f"separated by {names.get(row['separator'], row['separator'])}, {row['quotes']}"
 
 
 def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
@@ -200,7 +214,8 @@ def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
     if columns:
         lines.append(f"  {'column':12}{'min':>12}{'mean':>12}{'max':>12}{'deviation':>12}")
     for row in columns[:COLUMNS]:
-        notes = ["never changes"] * row["constant"]
+        notes = [f"{row['missing']:,} missing"] * bool(row["missing"])
+        notes += ["never changes"] * row["constant"]
         notes += [f"{row['far']:,} far off"] * bool(row["far"])
         notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
         notes += ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
@@ -258,7 +273,10 @@ def _bad_rows(report: Mapping[str, Any]) -> list[str]:
     for name, part in report["parts"].items():
         bad, allowed = part["bad_rows"], report["skip_bad"]
         if bad["count"]:
-            stops = f"training would stop; --skip-bad {bad['count']} leaves them out"
+            most = bad["count"] > MOST * (bad["count"] + part["sequences"])
+            advice = f"--skip-bad {bad['count']} leaves them out"
+            advice = "so many that --columns, --format or --quoting may be wrong" if most else advice
+            stops = f"training would stop; {advice}"
             stops = f"left out, as --skip-bad {allowed} allows" if bad["count"] <= allowed else stops
             lines += [f"bad rows in {name}: {bad['count']:,} ({stops})", *places(bad)]
     return lines

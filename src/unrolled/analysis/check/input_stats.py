@@ -143,6 +143,11 @@ class FrameSurvey:
         return {"pictures": self.pictures}
 
 
+def fmin(x: F64) -> F64:
+    """[n] the least number of each column of x [T, n] that is not missing; infinity if all are."""
+    return np.where(np.isnan(x), np.inf, x).min(axis=0)
+
+
 CLOCK = 5  # steps that rise without exception: a shorter series may do so by chance
 
 
@@ -155,6 +160,9 @@ class ColumnSurvey:
     names: tuple[str, ...]
     findings: Findings
     steps: int = 0
+    known: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )  # numbers that are not missing
     low: F64 = field(default_factory=lambda: np.zeros(0))
     high: F64 = field(default_factory=lambda: np.zeros(0))
     mean: F64 = field(default_factory=lambda: np.zeros(0))
@@ -170,6 +178,7 @@ class ColumnSurvey:
             width = self.learnt.n_x if self.learnt is not None else x.shape[1]
             self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
             self.mean, self.far, self.runs = np.zeros(width), np.zeros(width, int), np.zeros(width, int)
+            self.known = np.zeros(width, int)
             self.rises = np.ones(width, bool)
         if x.shape[1] != len(self.low):
             place, expected = example.place, f"{len(self.low)}, as in the first"
@@ -178,9 +187,12 @@ class ColumnSurvey:
             )
         if len(x):
             self.steps += len(x)
+            known = (~np.isnan(x)).sum(axis=0)  # [n_x]
+            self.known = self.known + known
             with np.errstate(over="ignore", invalid="ignore"):
-                self.mean += (x.mean(axis=0) - self.mean) * (len(x) / self.steps)
-            self.low, self.high = np.minimum(self.low, x.min(axis=0)), np.maximum(self.high, x.max(axis=0))
+                own = np.nansum(x, axis=0) / np.maximum(known, 1)
+                self.mean += (own - self.mean) * (known / np.maximum(self.known, 1))
+            self.low, self.high = np.fmin(self.low, fmin(x)), np.fmax(self.high, -fmin(-x))
             self._far(x, example.place)
             self.rises &= (x[1:] > x[:-1]).all(axis=0)
             self.longest = max(self.longest, len(x))
@@ -203,7 +215,7 @@ class ColumnSurvey:
             self.findings.odd(f"number over {FAR} deviations from its column's mean", place, detail)
 
     def _runs(self, x: F64, place: Place) -> None:
-        for column in np.flatnonzero(x.min(axis=0) < x.max(axis=0)).tolist():
+        for column in np.flatnonzero(fmin(x) < -fmin(-x)).tolist():
             begins = np.concatenate([[0], np.flatnonzero(x[1:, column] != x[:-1, column]) + 1])
             lengths = np.diff(np.append(begins, len(x)))
             longest = int(lengths.argmax())
@@ -221,11 +233,13 @@ class ColumnSurvey:
     def _column(self, i: int) -> dict[str, Any]:
         mean, constant = float(self.mean[i]), bool(self.low[i] == self.high[i])
         deviation = None if self.learnt is None else 0.0 if constant else self.learnt.deviation[i]
+        nothing = not self.known[i]
         return {
             "column": self.name(i),
-            "min": float(self.low[i]),
-            "mean": mean if np.isfinite(mean) else None,  # of numbers too large to be summed
-            "max": float(self.high[i]),
+            "min": None if nothing else float(self.low[i]),
+            "mean": mean if np.isfinite(mean) and not nothing else None,  # of numbers too large to be summed
+            "max": None if nothing else float(self.high[i]),
+            "missing": int(self.steps - self.known[i]),
             "deviation": deviation,
             "constant": constant,
             "far": int(self.far[i]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.analysis.check.audio_stats import SoundSurvey, TranscriptSurvey
-from unrolled.analysis.check.cleaning import Plan, encoding, is_written_in_rows, spaced
+from unrolled.analysis.check.cleaning import Plan, encoding, in_encoding, is_written_in_rows, spaced
 from unrolled.analysis.check.findings import Findings, Memory, Note
 from unrolled.analysis.check.input_stats import (
     ColumnSurvey,
@@ -28,6 +29,14 @@ from unrolled.analysis.check.input_stats import (
     Words,
     learn_words,
 )
+from unrolled.analysis.check.reading import (
+    are_pairs,
+    groups,
+    guessed_encodings,
+    located,
+    readable,
+    table_rules,
+)
 from unrolled.analysis.check.target_stats import (
     ForecastSurvey,
     LabelSurvey,
@@ -36,24 +45,22 @@ from unrolled.analysis.check.target_stats import (
     TargetSurvey,
 )
 from unrolled.analysis.check.text_pair_stats import TextSurvey
+from unrolled.analysis.check.time_stats import TimeSurvey
 from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Example, Place
 from unrolled.data.media.audio import ENDINGS
-from unrolled.data.read_request import Wanted, parse_columns
-from unrolled.data.readers import conll, find_reader, in_parallel, open_tunes, read_pairs
-from unrolled.datasets.audio_checks import audible
-from unrolled.datasets.example_source import with_columns
-from unrolled.tasks.inputs import INPUTS
+from unrolled.data.read_request import Wanted
+from unrolled.data.records import OpenQuote, lines
+from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
 from unrolled.tasks.inputs.frames import FrameInput, learn_frames
 from unrolled.tasks.inputs.images import ImageInput, learn_images
 from unrolled.tasks.inputs.notes import NoteInput, learn_notes
 from unrolled.tasks.inputs.numbers import NumberInput, learn_numbers
 from unrolled.tasks.inputs.rolls import RollInput, learn_rolls
-from unrolled.tasks.outputs import find_output
 from unrolled.tasks.outputs.ctc import Transcript, learn_transcript
 from unrolled.tasks.outputs.label import Label, learn_label
 from unrolled.tasks.outputs.number import Number, learn_number
@@ -61,6 +68,7 @@ from unrolled.tasks.outputs.tags import Tags, learn_tags
 from unrolled.tasks.presets import find
 
 LISTED = 1_000  # places of each kind that are kept
+MOST = 0.5  # share of bad rows beyond which something else is wrong, and nobody is told to skip them
 LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered
 
 Read = Callable[[], Iterator[Example]]
@@ -90,6 +98,7 @@ class Part:
     name: str
     x: Survey
     y: TargetSurvey
+    times: TimeSurvey
     bad: Note = field(default_factory=lambda: Note(LISTED))
     memory: Memory = field(default_factory=Memory)
     lengths: array[int] = field(default_factory=lambda: array("q"))
@@ -99,11 +108,13 @@ class Part:
 
 @dataclass
 class Examination:
-    """All that is found. fatal: what training would stop with.  damaged: files that cannot be read to their end."""
+    """All that is found. encodings: guessed, of files that are not UTF-8.  fatal: what training would stop with.
+    damaged: files that cannot be read to their end."""
 
     config: Config
     wanted: Wanted
     learnt: Learnt
+    encodings: Mapping[Path, str] = field(default_factory=dict[Path, str])
     parts: dict[str, Part] = field(default_factory=dict)
     findings: Findings = field(default_factory=lambda: Findings(LISTED))
     plan: Plan = field(default_factory=Plan)
@@ -124,15 +135,20 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
 
     Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
     """
-    preset = find(config.task)
+    every = [path for paths in parts.values() for path in paths]
+    encodings = {} if config.data.encoding else guessed_encodings(every)
+    first = encodings.get(parts["train"][0])
     with suppress(DataError):  # what cannot be read is told below
-        config = with_columns(parts["train"], config)
-    target = "next" if _ahead(config) else find_output(preset.key).target
-    target = None if INPUTS[preset.input].reads == "tune" else target  # y is the genre, where there is one
-    wanted = Wanted(kind=INPUTS[preset.input].reads, target=target, skip_bad=sys.maxsize)
-    wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
-    learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted, config))
-    examination = Examination(config, wanted, learnt)
+        named = with_columns(
+            parts["train"], replace(config, data=replace(config.data, encoding=first or config.data.encoding))
+        )
+        config = replace(config, data=replace(config.data, columns=named.data.columns))
+    wanted = replace(wanted_of(config), skip_bad=sys.maxsize)
+    learnt, errors = _learn(config, lambda: readable(parts["train"], wanted, config, encodings))
+    examination = Examination(config, wanted, learnt, encodings)
+    for path in dict.fromkeys(every):
+        if path in encodings:
+            _tell_encoding(examination, path)
     for name, paths in parts.items():
         _look_at_part(examination, name, paths)
     train = examination.parts["train"]
@@ -146,31 +162,15 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     return examination
 
 
-def _ahead(config: Config) -> bool:
-    """Whether a series itself tells what is asked of it."""
-    return config.data.horizon is not None or find(config.task).output == "next"
-
-
-def _readable(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:
-    """What can be read; what is wrong is told when the part is looked at."""
-    for group in _groups(paths, wanted):
-        with suppress(DataError):
-            yield from (example for example, _ in _located(group, wanted, config))
-
-
-def _groups(paths: Sequence[Path], wanted: Wanted) -> list[tuple[Path, ...]]:
-    """The files that are read one by one: each for itself, parallel texts two after two."""
-    if not _are_pairs(paths, wanted):
-        return [(path,) for path in paths]
-    return [tuple(paths[start : start + 2]) for start in range(0, len(paths), 2)]
-
-
-def _are_pairs(paths: Sequence[Path], wanted: Wanted) -> bool:
-    return wanted.target == "text" and wanted.kind == "text" and in_parallel(paths)
-
-
-def _read(group: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    return read_pairs(group, wanted) if _are_pairs(group, wanted) else find_reader(group[0])(group, wanted)
+def _tell_encoding(examination: Examination, path: Path) -> None:
+    """A file that is not UTF-8: training would stop with it; here it is read with a guess."""
+    try:
+        deque(lines(path), maxlen=0)
+    except DataError as error:
+        examination.fail(str(error))
+        guess = f"read here as {examination.encodings[path]}, which is a guess"
+        place = Place(path, error.line or 1)
+        examination.findings.odd("not UTF-8 (--encoding NAME, or --fix for a copy in UTF-8)", place, guess)
 
 
 def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
@@ -196,7 +196,7 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
         "rolls": lambda: learn_rolls(read(), config.data)[0],
     }
     names = ["words" if preset.input == "tokens" else preset.input]
-    names += [preset.output] if not _ahead(config) and preset.output in learners else []
+    names += [preset.output] if not is_ahead(config) and preset.output in learners else []
     found: dict[str, Any] = {}
     errors: list[str] = []
     for name in names:
@@ -229,7 +229,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
     }
     if examination.wanted.kind == "tune":
         return x[preset.input](), GenreSurvey()
-    if _ahead(config):
+    if is_ahead(config):
         return x[preset.input](), ForecastSurvey(
             config.data.horizon or 0, config.data.history, learnt.numbers
         )
@@ -237,14 +237,15 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
 
 
 def _look_at_part(examination: Examination, name: str, paths: Sequence[Path]) -> None:
-    part = Part(name, *_surveys(examination))
-    for group in _groups(paths, examination.wanted):
+    part = Part(name, *_surveys(examination), TimeSurvey(examination.findings))
+    for group in groups(paths, examination.wanted):
         _look_at_file(examination, part, group)
     examination.parts[name] = part
     if part.bad.count > examination.config.data.skip_bad:
         many = part.bad.count
         which = "a bad row" if many == 1 else f"the first of {many:,} bad rows"
-        examination.fail(f"{part.bad.examples[0]} ({which} in {name}); try --skip-bad {many}")
+        hint = f"; try --skip-bad {many}" if many <= MOST * (many + part.sequences) else ""
+        examination.fail(f"{part.bad.examples[0]} ({which} in {name}){hint}")
 
 
 def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...]) -> None:
@@ -255,42 +256,36 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
         part.bad.add(place, reason)
         plan.bad.setdefault(place.file, set()).add(place.line)
 
-    wanted = replace(examination.wanted, skipped=skipped)
+    def noted(place: Place, what: str) -> None:
+        examination.findings.odd(what, place)
+
+    own = in_encoding(examination.wanted, examination.encodings.get(path))
+    wanted = replace(own, skipped=skipped, noted=noted)
     try:
-        for example, lines in _located(group, wanted, examination.config):
+        for example, lines in located(group, wanted, examination.config):
             try:
                 example = _opened(examination, example)
             except DataError as error:
                 skipped(example.place, error.what)
                 continue
             _look(examination, part, example, lines)
-        if wanted.target in ("label", "tags") and is_written_in_rows(path):
-            for place, label in spaced(path, examination.wanted, plan.bad.get(path, set())):
+        if wanted.target in ("label", "tags") and is_written_in_rows(path, own):
+            for place, label in spaced(path, own, plan.bad.get(path, set())):
                 kind = "white space around a label (left out when it is read)"
                 examination.findings.odd(kind, place, repr(label[:60]))
     except DataError as error:
         # That every row of one file is bad stops nothing where others have good ones, and else is told of its rows.
         if error.line is not None or part.sequences > before or part.bad.count == bad_before:
-            examination.damaged[path] = str(error)
             examination.fail(str(error))
+            if not isinstance(error, OpenQuote):  # a copy has the rows before it
+                examination.damaged[path] = str(error)
     marks = [None if one.suffix.lower() in (*ENDINGS, ".mid", ".midi") else encoding(one) for one in group]
     for one, mark in zip(group, marks, strict=True):
         if mark is not None and path not in examination.damaged:
             examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(one, 1), mark)
     found = {"sequences": part.sequences - before, "bad_rows": part.bad.count - bad_before}
-    part.files.append({"file": " ".join(map(str, group)), **found, "encoding": marks[0]})
-
-
-def _located(
-    group: Sequence[Path], wanted: Wanted, config: Config
-) -> Iterator[tuple[Example, tuple[int, ...]]]:
-    """The sequences of a file, and the lines of their steps where each has its own."""
-    if not _are_pairs(group, wanted) and find_reader(group[0]) is conll.read:
-        return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
-    examples = _read(group, wanted)
-    examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
-    examples = open_tunes(examples, wanted) if wanted.kind == "tune" else examples
-    return ((example, ()) for example in examples)
+    rules = table_rules(path, own, examination.findings) if not are_pairs(group, own) else {}
+    part.files.append({"file": " ".join(map(str, group)), **found, "encoding": marks[0], **rules})
 
 
 def _opened(examination: Examination, example: Example) -> Example:
@@ -304,6 +299,7 @@ def _look(examination: Examination, part: Part, example: Example, lines: tuple[i
     part.sequences += 1
     try:
         steps = part.x.add(example)
+        part.times.add(example)
         y = part.y.add(example, lines)
     except DataError as error:
         examination.fail(str(error))

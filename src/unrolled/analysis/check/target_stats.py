@@ -194,7 +194,8 @@ class ForecastSurvey:
     def add(self, example: Example, lines: Sequence[int] = ()) -> None:
         """Count the windows of one more series."""
         self.file = example.place.file
-        x: F64 = np.asarray(example.x, dtype=np.float64)  # [T, n_x]
+        own = example.y if isinstance(example.y, np.ndarray) else example.x
+        x: F64 = np.asarray(own, dtype=np.float64)  # [T, n_x], or the numbers that are asked for
         last = len(x) - (self.horizon or 1)
         first = (
             min(self.history, max(1, last)) if self.horizon else 1
@@ -205,9 +206,9 @@ class ForecastSurvey:
         pieces = -(-len(asked) // self.history)
         self.windows += len(asked) if self.horizon else pieces
         self.steps += len(asked) * first if self.horizon else len(x) + (pieces - 1) * self.history
-        low, high = asked.min(axis=0), asked.max(axis=0)
+        low, high = np.fmin.reduce(asked, axis=0), np.fmax.reduce(asked, axis=0)  # of what is not missing
         if self.low.shape == low.shape:
-            low, high = np.minimum(self.low, low), np.maximum(self.high, high)
+            low, high = np.fmin(self.low, low), np.fmax(self.high, high)
         self.low, self.high = low, high
 
     def conclude(self) -> None:
@@ -219,7 +220,7 @@ class ForecastSurvey:
                 )
             what = f"no examples: no series is longer than the horizon of {self.horizon:,} steps"
             raise DataError(what, file=self.file, expected="longer series, or a smaller --horizon")
-        if (self.low >= self.high).all():
+        if not (self.low < self.high).any():
             raise DataError("the number to be learnt is always the same", expected="one that varies")
 
     def report(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from unrolled.data.readers import read_documents
 from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import split
 from unrolled.data.text.vocabulary import Vocabulary
-from unrolled.datasets.text_dataset import SMALLEST
+from unrolled.datasets.text_dataset import SMALLEST, left_out
 from unrolled.tasks.fill import resolve_data
 
 LONG_LINE = 10_000  # characters: longer than any sentence
@@ -46,15 +46,17 @@ def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
     config = resolve_data(config)
     unit, lower = config.data.unit or "char", config.data.lower
     seen = Seen()
+    documents = read_documents(paths, config.data.documents or "file", config.data.encoding)
     report: dict[str, Any] = {
         "task": config.task,
         "unit": unit,
         "documents_are": config.data.documents,
+        "passed_over": left_out(paths),
         "fatal": None,
     }
     with TokenCounter() as counter:
         try:
-            for tokens in _look(read_documents(paths, config.data.documents or "file"), seen, unit, lower):
+            for tokens in _look(documents, seen, unit, lower):
                 counter.add(tokens)
         except UsageError:
             raise
@@ -128,7 +130,7 @@ def _summary(seen: Seen, vocabulary: Vocabulary, coverage: Coverage, config: Con
 
 def in_words(report: dict[str, Any]) -> str:
     """The report for people."""
-    lines: list[str] = []
+    lines: list[str] = [*report["passed_over"]]
     if "tokens" in report:
         lines += [
             f"{report['documents']:,} documents (a {report['documents_are']} each), {report['lines']:,} lines "

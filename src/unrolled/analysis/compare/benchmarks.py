@@ -104,6 +104,9 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
         return supervised_job.assemble(variant, ready(variant.data))
 
     scoring = _scoring(preset.output, gold, ready(config.data).output.to_json())
+    # The season of columns that are not among x is not known.
+    own = example_source.wanted_of(config).y
+    horizon = None if own else config.data.horizon
     return Contest(
         about=f"{about}: {len(gold):,} {scoring.items}",
         data={"train": train.sha256, "valid": valid.sha256 if valid else None},
@@ -111,7 +114,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
         job=job,
         scoring=scoring,
         answers=partial(_answers, gold, _ANSWERS[preset.output]),
-        rivals=lambda: run_baselines.of_examples(preset.kinds, config.data.horizon, train.examples, gold),
+        rivals=lambda: run_baselines.of_examples(preset.kinds, horizon, train.examples, gold),
     )
 
 
@@ -194,6 +197,8 @@ def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, fl
 
 
 def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -> Contest:
+    if config.data.encoding is not None:
+        raise UsageError("compare reads texts in UTF-8 alone", hint="iconv -f NAME -t UTF-8 FILE")
     learnt_from, chosen_on, asked, about = text_parts(files, folder)
     scored = count_models.read_text(asked, lower=config.data.lower)
     lower = config.data.lower

@@ -1,6 +1,7 @@
 """Readers: one file format each. They stream examples, or documents of text, with file and line.
 
-`FORMATS` is the registry: one line for each format, found by the extension of a file.
+`FORMATS` is the registry: one line for each format, found by its name (`--format`), by the extension of a file, or by
+the content of a file whose extension tells too little.
 """
 
 from __future__ import annotations
@@ -37,16 +38,22 @@ class Format:
 
     examples: reads labelled sequences; None if the format has none.
     documents: reads texts without labels; None: files of this format are read as plain text.
+    looks_like: whether the content of a file of another extension is of this format; `tagged` asks for more certainty.
     """
 
     extensions: tuple[str, ...]
     examples: ExampleReader | None = None
     documents: DocumentReader | None = None
+    looks_like: Callable[[Path, Wanted, bool], bool] | None = None
 
 
 FORMATS: dict[str, Format] = {
-    "table": Format((".csv", ".tsv", ".jsonl", ".json", ".parquet"), table.read),
-    "conll": Format((".conll", ".conllu", ".iob", ".bio", ".annotated"), conll.read),
+    "table": Format((".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"), table.read),
+    "conll": Format(
+        (".conll", ".conllu", ".conllx", ".iob", ".iob2", ".bio", ".annotated"),
+        conll.read,
+        looks_like=conll.looks_like,
+    ),
     "uea_ts": Format((".ts",), uea_ts.read),
     "npz": Format((".npz",), npz.read),
     "audio": Format(tuple(audio.ENDINGS), audio_folder.files),
@@ -60,6 +67,19 @@ FOLDERS: dict[str, ExampleReader] = {
     "frames": video_folder.folders,
     "images": video_folder.folders,
     "tune": midi_files.read,
+}
+
+# Files of other programs that people hand in: what they are, by extension.
+COMMON = ("csv", "tsv", "jsonl", "conll")  # formats that a message names
+_FOREIGN = {
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls"), "an Excel workbook"),
+    **dict.fromkeys((".ods", ".numbers", ".gsheet"), "a spreadsheet"),
+    **dict.fromkeys((".sav", ".dta", ".sas7bdat", ".rds", ".rdata"), "a file of a statistics program"),
+    **dict.fromkeys((".feather", ".arrow", ".orc", ".avro", ".h5", ".hdf5", ".mat"), "a binary table"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle, which may run code when it is opened"),
+    **dict.fromkeys((".sqlite", ".db", ".accdb", ".mdb"), "a database"),
+    **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub"), "a document of a word processor"),
+    **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz"), "an archive"),
 }
 
 open_tunes = midi_files.load
@@ -76,31 +96,64 @@ def example_extensions() -> tuple[str, ...]:
     return tuple(ending for kind in FORMATS.values() if kind.examples for ending in kind.extensions)
 
 
-def in_parallel(paths: Sequence[Path]) -> bool:
-    """Whether files are parallel texts: no folder, and no file with the extension of another format."""
+def in_parallel(paths: Sequence[Path], wanted: Wanted | None = None) -> bool:
+    """Whether files are parallel texts: no format is asked for, none is a folder or has the extension of a format."""
     known = example_extensions()
-    return not any(path.is_dir() or extension(path) in known for path in paths)
+    named = wanted is not None and wanted.files.format is not None
+    return not named and not any(path.is_dir() or extension(path) in known for path in paths)
 
 
-def find_reader(path: Path) -> ExampleReader:
-    """The reader of labelled sequences for a file, by its extension, or for a folder.
+def refuse_foreign(path: Path) -> None:
+    """Raises UsageError for a file of another program, by its extension: it says what it is and what to do."""
+    what = _FOREIGN.get(extension(path))
+    if what is None:
+        return
+    hint = "unpacking it" if what == "an archive" else "saving it as CSV UTF-8"
+    hint = "saving it as plain text" if "document" in what else hint
+    raise UsageError(
+        f"this is {what} ({extension(path)})", file=path, expected="a table, text ...", hint=hint
+    )
 
-    Raises UsageError for an unknown extension.
+
+def format_of(path: Path, wanted: Wanted) -> Format | None:
+    """The format of a file with labelled sequences: the one that is asked for, that of its extension, or the one that
+    its content looks like, where words or tags are asked for and the extension is that of a text or a table, or
+    unknown. None: none of these."""
+    name = wanted.files.format
+    if name is not None:
+        return next(kind for kind in FORMATS.values() if kind.examples and f".{name}" in kind.extensions)
+    ending = extension(path)
+    known = next((kind for kind in FORMATS.values() if ending in kind.extensions and kind.examples), None)
+    if wanted.kind != "text" or wanted.target not in ("tags", None) or not path.is_file():
+        return known
+    if known is not None and ending not in (".tsv", ".csv"):
+        return known
+    certain = known is not None or wanted.target is None
+    similar = (
+        kind for kind in FORMATS.values() if kind.looks_like and kind.looks_like(path, wanted, certain)
+    )
+    return next(similar, known)
+
+
+def find_reader(path: Path, wanted: Wanted | None = None) -> ExampleReader:
+    """The reader of labelled sequences for a file, or for a folder; see `format_of`.
+
+    Raises UsageError for a file of unknown format.
     """
     if path.is_dir():
         return _read_folders
-    ending = extension(path)
-    for kind in FORMATS.values():
-        if ending in kind.extensions and kind.examples is not None:
-            return kind.examples
-    known = example_extensions()
+    kind = format_of(path, wanted or Wanted())
+    if kind is not None and kind.examples is not None:
+        return kind.examples
+    refuse_foreign(path)
+    ending, known = extension(path), example_extensions()
     raise UsageError(
         f"cannot tell the format of labelled data by its ending {ending!r}"
         if ending
         else "has no ending that tells its format",
         file=path,
         expected=", ".join(known) + ", or a folder of texts, sounds or clips",
-        hint=suggest(ending, known),
+        hint=suggest(ending, known) or f"--format {' or '.join(COMMON)}",
     )
 
 
@@ -108,16 +161,27 @@ def _read_folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     return FOLDERS.get(wanted.kind, text_folder.read)(paths, wanted)
 
 
-def read_documents(paths: Sequence[Path], documents: str = "file") -> Iterator[Document]:
-    """The documents of files and folders, in the order given; see `text_files.read` for `documents` and the errors.
+def read_documents(
+    paths: Sequence[Path], documents: str = "file", encoding: str | None = None
+) -> Iterator[Document]:
+    """The documents of files and folders, in the order given; see `text_files.read` for the arguments and the errors.
 
     A folder stands for all its files that have a reader of documents, at any depth.
     """
     readers = {e: kind.documents for kind in FORMATS.values() if kind.documents for e in kind.extensions}
-    files = text_files.expand(paths, tuple(readers))
+    files, _ = text_files.expand(paths, tuple(readers))
     groups = [(reader, list(group)) for reader, group in groupby(files, lambda f: readers.get(extension(f)))]
     if all(reader in (None, text_files.read) for reader, _ in groups):
-        yield from text_files.read(paths, documents)
+        yield from text_files.read(paths, documents, encoding)
         return
     for reader, group in groups:
-        yield from (reader or text_files.read)(group, documents)
+        if reader in (None, text_files.read):
+            yield from text_files.read(group, documents, encoding)
+        else:
+            yield from reader(group, documents)
+
+
+def passed_over(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The files in folders that `read_documents` leaves out, except hidden and empty ones."""
+    readers = [e for kind in FORMATS.values() if kind.documents for e in kind.extensions]
+    return text_files.expand(paths, tuple(readers))[1]

@@ -1,17 +1,24 @@
 """Read CoNLL files: one token per line, 2 to 10 columns, a blank line between sentences; also gzipped.
 
-The first token line decides for the file: a tab in it means that tabs separate the columns, else spaces and tabs do;
-ten columns mean CoNLL-U. There the first column numbers the words, ranges (`1-2`) and empty nodes (`3.1`) are left
-out, lines that begin with `#` are comments and `# sent_id = ...` is the id. Elsewhere a `#` is a token like any
-other. Lines of white space are blank, `-DOCSTART-` lines too; none is needed at the end. Tags are passed on as they
-are written: an `I-PER` that follows an `O` is not an error here. A file of one column is tokens without tags.
+Many lines decide for the file: whether tabs or spaces separate the columns, and how many columns there are. A line
+with another number is an error. Ten columns mean CoNLL-U: there the first column numbers the words, ranges (`1-2`) and
+empty nodes (`3.1`) are left out, and `# sent_id = ...` is the id. Lines of white space are blank, `-DOCSTART-` lines
+too; a blank line at the end is not needed. A file of one column is tokens without tags. Tags are passed on as they are
+written: an `I-PER` that follows an `O` is not an error here.
+
+Comments are lines with `#` before the first token of a sentence. In CoNLL-U each such line is one. Elsewhere one with
+`#` is a token if it has the file's number of columns, except for lines like `# id 17 domain=en`: a bare `#` (with tabs:
+a key and a value) and, in the last column, what is no tag elsewhere in the file. A line with `#` inside a sentence is a
+token, such as `#hashtag`.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError, suggest
@@ -20,11 +27,15 @@ from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples, regular_files
 
 UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+SAMPLE = 1_000  # lines that decide how a file is written
 LONGEST = 100_000  # tokens of a sentence: beyond that the blank lines are missing
 
 _BREAK = "-DOCSTART-"  # the token that stands between documents
 _FORM, _UPOS = UNIVERSAL.index("form"), UNIVERSAL.index("upos")
 _SENT_ID = re.compile(r"#\s*sent_id\s*=\s*(.*?)\s*")
+_WORD_NUMBER = re.compile(r"[0-9]+(?:[-.][0-9]+)?")
+_SPAN_TAG = re.compile(r"O|[BIESLUM][-_]\S+|-X-")
+_METADATA = re.compile(r"#\s*(?:[\w.:-]+\s*=|id\s|text\s|newdoc|newpar)")
 _LEFT_OUT = re.compile(
     r"[0-9]+(?:-[0-9]+|\.[0-9]+)"
 )  # a range of words that one token spans, or an empty node
@@ -32,16 +43,14 @@ _LEFT_OUT = re.compile(
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written: so many columns, by tabs or white space, of which x and y (None: no tags) are read.
-
-    comment: its first line begins with `#`, which may have been meant as a comment where that is none.
-    """
+    """How a file is written: the number of its columns, whether tabs or spaces separate them, and which of them x and y
+    (None: no tags) are. tags: those of lines that cannot be comments, in the sample and in the column that has them."""
 
     columns: int
     tabs: bool
     x: int
     y: int | None
-    comment: bool
+    tags: frozenset[str] = frozenset()
 
     @property
     def universal(self) -> bool:
@@ -50,6 +59,17 @@ class Dialect:
     def split(self, line: str) -> list[str]:
         """The fields of a line."""
         return _split(line, self.tabs)
+
+    def is_comment(self, line: str) -> bool:
+        """Whether a line that stands before the first token of a sentence is a comment."""
+        if not line.startswith("#"):
+            return False
+        row = self.split(line)
+        if self.universal or len(row) != self.columns:
+            return True
+        if self.columns == 1 or row[-1] in self.tags or _SPAN_TAG.fullmatch(row[-1]):
+            return False
+        return bool(_METADATA.match(line)) if self.tabs else row[0] == "#"
 
     def with_tag(self, line: str, tag: str) -> str:
         """A token line with another tag, all else as it is. Nothing changes where there are no tags."""
@@ -76,7 +96,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     wanted.x and wanted.y are numbers of columns from 1, in CoNLL-U also their names (`form`, `upos` ...). Without
     them x is the first column (CoNLL-U: FORM) and y the last (CoNLL-U: UPOS).
     Raises UsageError (no such file, columns that are not there), StorageError and DataError: empty file, no
-    examples, a line with another number of columns than the first, an empty token or tag, words numbered otherwise
+    examples, a line with another number of columns than most, an empty token or tag, words numbered otherwise
     than 1, 2, 3 (CoNLL-U), a sentence over LONGEST tokens, no tags where they are asked for. Up to
     `skip_bad` bad lines are left out, each with its whole sentence.
     """
@@ -131,23 +151,17 @@ def is_blank(line: str) -> bool:
 
 
 def find_dialect(path: Path, wanted: Wanted) -> Dialect | None:
-    """The dialect of a file by the first token line; None where there is none.
+    """The dialect of a file by its first SAMPLE lines with tokens; None if there are none.
 
-    Lines with `#` are passed over first, for they are comments where the first other line has ten columns.
+    The separator and the number of columns are those of most lines without `#`; of as many those that come first.
     """
-    first: tuple[int, str] | None = None
-    for number, line in bare_lines(path):
-        if is_blank(line):
-            continue
-        if first is None or not line.startswith("#"):
-            universal = len(_split(line, "\t" in line)) == len(UNIVERSAL)
-            first = (number, line) if first is None or universal else first
-        if not line.startswith("#"):
-            break
-    if first is None:
+    sample = _sample(path, wanted)
+    if not sample:
         return None
-    tabs = "\t" in first[1]
-    columns = len(_split(first[1], tabs))
+    tabs = 2 * sum("\t" in line for _, line in sample) >= len(sample)
+    widths = Counter(len(_split(line, tabs)) for _, line in sample)
+    columns = max(widths, key=lambda width: widths[width])
+    first = next(one for one in sample if len(_split(one[1], tabs)) == columns)
     place = Place(path, first[0])
     if columns > len(UNIVERSAL):
         what, hint = f"{columns} columns", "keeping the columns of token and tag"
@@ -165,7 +179,42 @@ def find_dialect(path: Path, wanted: Wanted) -> Dialect | None:
     if x == y and wanted.target == "tags":
         raise UsageError(f"column {x + 1} is to be both token and tag", file=path, expected="two columns")
     y = None if wanted.target == "next" or x == y else y
-    return Dialect(columns, tabs, x, y, first[1].startswith("#"))
+    rows = (_split(line, tabs) for _, line in sample)
+    return Dialect(columns, tabs, x, y, frozenset(row[-1] for row in rows if len(row) == columns))
+
+
+def _sample(path: Path, wanted: Wanted) -> list[tuple[int, str]]:
+    """The first lines with tokens, those with `#` only if there are no others."""
+    filled = ((n, line) for n, line in bare_lines(path, wanted.files.encoding) if not is_blank(line))
+    sample: list[tuple[int, str]] = []
+    marked: list[tuple[int, str]] = []
+    for number, line in filled:
+        (marked if line.startswith("#") else sample).append((number, line))
+        if max(len(sample), len(marked)) >= SAMPLE:
+            break
+    return sample or marked
+
+
+def looks_like(path: Path, wanted: Wanted, tagged: bool) -> bool:
+    """Whether the content of a file is CoNLL: blank lines between groups of lines that all have the same columns, two
+    to ten of them.
+
+    tagged: the last column must hold tags such as `O` and `B-PER` as well, or the first one number the words.
+    """
+    try:
+        lines = list(islice(bare_lines(path, wanted.files.encoding), SAMPLE))
+    except DataError:
+        return False
+    filled = [line for _, line in lines if not is_blank(line) and not line.startswith("#")]
+    if len(filled) < 2 or (tagged and len(filled) == len(lines)):
+        return False
+    tabs = all("\t" in line for line in filled)
+    rows = [_split(line, tabs) for line in filled]
+    width = len(rows[0])
+    if not 2 <= width <= len(UNIVERSAL) or any(len(row) != width for row in rows):
+        return False
+    numbered = width == len(UNIVERSAL) and all(_WORD_NUMBER.fullmatch(row[0]) for row in rows)
+    return not tagged or numbered or all(_SPAN_TAG.fullmatch(row[-1]) for row in rows)
 
 
 def _column(names: Sequence[str], default: int | None, columns: int, place: Place) -> int | None:
@@ -192,7 +241,7 @@ def _spelt(name: str, columns: int) -> int | None:
     return number - 1 if 1 <= number <= columns else None
 
 
-def _sentences(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> Iterator[Sentence]:
+def _sentences(path: Path, wanted: Wanted, bad: Callable[[DataError], bool]) -> Iterator[Sentence]:
     """A sentence with a bad line is left out as a whole; `bad` takes the first of them."""
     dialect = find_dialect(path, wanted)
     if dialect is None:
@@ -206,7 +255,7 @@ def _sentences(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> 
         y = None if dialect.y is None else tuple(tags)
         return Sentence(Example(tuple(tokens), y, Place(path, numbers[0]), key), tuple(numbers))
 
-    for number, line in bare_lines(path):
+    for number, line in bare_lines(path, wanted.files.encoding):
         if is_blank(line):
             if tokens and not broken:
                 yield sentence()
@@ -215,18 +264,24 @@ def _sentences(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> 
             continue
         if broken:
             continue
-        if dialect.universal and line.startswith("#"):
+        if (dialect.universal or not tokens) and dialect.is_comment(line):
             match = _SENT_ID.fullmatch(line)
             key = match[1] or None if match else key
+            if wanted.noted is not None and not dialect.universal:
+                wanted.noted(Place(path, number), "comment line, left out")
             continue
         try:
             row = _row(path, number, line, dialect, len(tokens) + 1)
         except DataError as error:
-            bad(error)
+            if not bad(error) or wanted.keep_bad:
+                place = Place(path, numbers[0] if numbers else number)
+                yield Sentence(Example(None, None, place, key, fault=error), ())
             broken = True
             continue
         if row is None:
             continue
+        if dialect.universal and dialect.y is not None and row[dialect.y] == "_" and wanted.noted is not None:
+            wanted.noted(Place(path, number), "tag '_', which means that none is given: it is read as a tag")
         tokens.append(row[dialect.x])
         tags += [] if dialect.y is None else [row[dialect.y]]
         numbers.append(number)
@@ -242,13 +297,13 @@ def _row(path: Path, number: int, line: str, dialect: Dialect, position: int) ->
     row = dialect.split(line)
     if len(row) != dialect.columns:
         hint = None
-        if dialect.comment:
-            hint = "removing the lines with #, which are comments in CoNLL-U only"
+        if line.startswith("#"):
+            hint = "comments before the first token of a sentence"
         elif len(row) > dialect.columns and not row[-1]:
             hint = "removing the tab at the end"
         elif dialect.tabs and len(_split(line, tabs=False)) == dialect.columns:
             hint = "tabs in place of the spaces"
-        what = f"{len(row)} column{'s' * (len(row) != 1)} in this line, {dialect.columns} in the first"
+        what = f"{len(row)} column{'s' * (len(row) != 1)} in this line, {dialect.columns} in most lines"
         raise DataError(what, file=path, line=number, expected=f"{dialect.columns}", hint=hint)
     for name, index in (("token", dialect.x), ("tag", dialect.y)):
         if index is not None and not row[index]:

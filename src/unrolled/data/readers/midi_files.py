@@ -55,7 +55,7 @@ def load(rows: Iterable[Example], wanted: Wanted) -> Iterator[Example]:
 
 
 def _tune(
-    file: Path, genre: str | None, place: Place, key: str | None, bad: Callable[[DataError], None]
+    file: Path, genre: str | None, place: Place, key: str | None, bad: Callable[[DataError], bool]
 ) -> Iterator[Example]:
     """The tune of a file, or none where it is damaged."""
     try:

@@ -244,10 +244,10 @@ def _example(arrays: _Arrays, number: int, wanted: Wanted) -> Example:
     narrow = arrays.x.dtype.kind == "f" and arrays.x.dtype.itemsize <= 4
     with np.errstate(invalid="ignore"):  # a signalling NaN, which is told below
         x = arrays.x[begin:end].astype(np.float32 if narrow else np.float64)
-    if not np.isfinite(x).all():
-        step, column = np.argwhere(~np.isfinite(x))[0].tolist()
+    if np.isinf(x).any():  # NaN is a missing number
+        step, column = np.argwhere(np.isinf(x))[0].tolist()
         what = f"step {step + 1}, number {column + 1} of the sequence is {x[step, column]}"
-        raise _error(arrays.path, what, "finite numbers", line=number + 1)
+        raise _error(arrays.path, what, "finite numbers, or NaN", line=number + 1)
     y = None if arrays.y is None else _y(arrays, arrays.y, number, slice(begin, end), wanted)
     key = None if arrays.id is None else _texts(arrays.id[number : number + 1], place)[0]
     return Example(x, y, place, key)

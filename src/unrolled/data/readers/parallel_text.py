@@ -28,15 +28,17 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     bad, found = tolerance(wanted), False
     regular_files(paths, "lines of text")
     for source, target in zip(paths[::2], paths[1::2], strict=True):
-        for example in _pairs(source, target, bad):
+        for example in _pairs(source, target, wanted.files.encoding, bad):
             found = True
             yield example
     if not found:
         raise no_examples(paths, "blank lines only", "a text in each line of both files")
 
 
-def _pairs(source: Path, target: Path, bad: Callable[[DataError], None]) -> Iterator[Example]:
-    both = zip_longest(bare_lines(source), bare_lines(target))
+def _pairs(
+    source: Path, target: Path, encoding: str | None, bad: Callable[[DataError], bool]
+) -> Iterator[Example]:
+    both = zip_longest(bare_lines(source, encoding), bare_lines(target, encoding))
     for x_line, y_line in both:
         if x_line is None or y_line is None:
             raise _uneven(source, target, x_line, y_line, both)

@@ -1,40 +1,34 @@
 """Read tables as examples: .csv, .tsv, .jsonl, .json (one object per line), also gzipped, and .parquet.
 
-The first row names the columns. A .csv is separated by commas, or by semicolons where its header has one and no
-comma outside quotes, as spreadsheets of many countries write it; a .tsv by tabs. Fields in quotes may hold
-separators and line breaks; empty lines are left out. A row of numbers is one step, or, with `by`, rows that follow
-each other with the same value in that column are the steps of one sequence; where the next values of a series are
-asked for, all rows of a file are one without `by`. JSON and Parquet may hold lists: the tokens of a sentence, numbers
-[T_x] or [T_x, n_x]. Text and tags in one row are both cut at white space.
+The first row names the columns (see `delimited` for separators, quotes and comments); empty lines are left out. A row
+of numbers is one step, or, with `by`, the rows with the same value in that column are the steps of one sequence,
+whether they follow each other or are interleaved with others; if the next values of a series are asked for, all rows of
+a file are one series without `by`. JSON and Parquet may hold lists: the tokens of a sentence, numbers [T_x] or
+[T_x, n_x]. Text and tags in one row are both cut at spaces. A number may be missing (`fields.MISSING`): it is NaN.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from unrolled.core.errors import DataError, UsageError
-from unrolled.core.types import Example, Floats, Place
-from unrolled.data.column_matching import Found, find_columns
-from unrolled.data.fields import (
-    as_file,
-    as_label,
-    as_number,
-    as_reals,
-    as_steps,
-    as_text,
-    as_tokens,
-    is_empty,
-    is_number,
-)
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.core.errors import DataError
+from unrolled.core.types import Example, Place
+from unrolled.data.column_kinds import find_kinds
+from unrolled.data.column_matching import find_columns
+from unrolled.data.fields import as_label
+from unrolled.data.file_state import State, state_of
+from unrolled.data.read_request import FileOptions, Wanted, tolerance
 from unrolled.data.records import no_examples, regular_files
-from unrolled.data.table_files import ABSENT, Row, open_table
+from unrolled.data.table_files import ABSENT, Row, Table, open_table
+from unrolled.data.table_rows import Rows
+
+Bad = Callable[[DataError], bool]
 
 
 def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
@@ -56,203 +50,169 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise no_examples(paths, "every row was bad", "rows that can be read")
 
 
-def _examples(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> Iterator[Example]:
-    table = open_table(path)
+def _examples(path: Path, wanted: Wanted, bad: Bad) -> Iterator[Example]:
+    table = open_table(path, wanted.files)
     first = next(table.rows, None)
     if first is None:
         raise DataError("0 rows", file=path, line=table.line, expected="rows under the header")
-    while isinstance(first[1], DataError):
-        bad(first[1])
-        first = next(table.rows, None)
-        if first is None:
-            return
-    cells = first[1]
-    found = find_columns(table.names, wanted, lambda i: is_number(cells[i]), path, table.line)
-    if wanted.named is not None:
-        wanted.named(tuple(table.names[i] for i in found.x))
-    rows = _Rows(path, table.names, found, wanted)
-    steps = rows.examples(itertools.chain([first], table.rows), bad)
-    if found.by is not None:
-        yield from rows.joined(steps, bad)
-    elif wanted.target == "next" and wanted.kind == "numbers":
+    rows = _rows(path, table, wanted)
+    steps = _steps(rows, itertools.chain([first], table.rows), bad)
+    if rows.found.by is not None:
+        yield from _joined(rows, steps, bad)
+    elif rows.is_step:
         yield from _series(example for _, example in steps)
     else:
         yield from (example for _, example in steps)
 
 
+def _rows(path: Path, table: Table, wanted: Wanted) -> Rows:
+    """The columns of a table, found, and what was decided about it told."""
+    found = find_columns(table.names, wanted, lambda: find_kinds(path, wanted.files), path, table.line)
+    if wanted.named is not None:
+        wanted.named(tuple(table.names[i] for i in found.x))
+    numeric = wanted.kind == "numbers" or wanted.target == "number"
+    kinds = find_kinds(path, wanted.files) if numeric else None
+    commas = kinds.commas & {*found.x, *found.y} if kinds is not None else frozenset[int]()
+    if wanted.noted is not None:
+        header = Place(path, table.line or 1)
+        for line in table.comments:
+            wanted.noted(Place(path, line), "comment line before the header, left out")
+        for column in sorted(commas):
+            wanted.noted(header, f"column {table.names[column]!r} is read with decimal commas")
+        for column, count in (kinds.mixed if kinds is not None and not wanted.x else {}).items():
+            if column not in set(found):
+                what = f"column {table.names[column]!r} is left out: most of its fields are texts, {count:,} numbers"
+                wanted.noted(header, what)
+    return Rows(path, table.names, found, commas, wanted)
+
+
+def _steps(rows: Rows, cells_of: Iterator[Row], bad: Bad) -> Iterator[tuple[str, Example]]:
+    """Each row as an example, before it the value of `by`. A bad row is told, and left out unless it is kept."""
+    by = ""
+    for line, cells in cells_of:
+        place = Place(rows.path, line)
+        try:
+            if isinstance(cells, DataError):
+                raise cells
+            by, example = rows.example(cells, place)
+        except DataError as error:
+            if (rows.is_step or not rows.wanted.keep_bad) and bad(error):
+                continue
+            readable = not isinstance(cells, DataError)
+            row = rows.row(cells) if readable else None
+            by = _by_of(rows, cells, by) if readable else by
+            example = Example(None, None, place, by or None, row=row, fault=error)
+        yield by, example
+
+
+def _by_of(rows: Rows, cells: Sequence[object], before: str) -> str:
+    """The sequence of a bad row: that of the row before it if it does not tell."""
+    try:
+        return rows.by(cells, Place(rows.path, 1))
+    except DataError:
+        return before
+
+
 def _series(rows: Iterator[Example]) -> Iterator[Example]:
-    """Rows of a single step that follow each other as one series; a row of lists is one itself."""
-    for single, group in itertools.groupby(rows, lambda row: len(row.x) == 1):
+    """Rows of a single step that follow each other as one series; a row of lists is one itself. With a faulty row the
+    series is faulty."""
+    for single, group in itertools.groupby(rows, lambda row: row.fault is not None or len(row.x) == 1):
         if not single:
             yield from group
             continue
-        first, *others = group
-        steps = [np.asarray(first.x)]
-        for row in others:
-            steps.append(np.asarray(row.x))
-            if steps[-1].shape != steps[0].shape:
+        steps = list(group)
+        faulty = next((row for row in steps if row.fault is not None), None)
+        if faulty is not None:
+            yield replace(steps[0], x=None, y=None, times=None, fault=faulty.fault)
+            continue
+        first = steps[0]
+        for row in steps:
+            if np.shape(row.x) != np.shape(first.x):
                 what = f"{np.shape(row.x)[1]} numbers in this step"
                 expected = f"{np.shape(first.x)[1]}, as in line {first.place.line}"
                 raise DataError(what, file=row.place.file, line=row.place.line, expected=expected)
-        yield replace(first, x=np.concatenate(steps))
+        yield _one(steps)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of one file on their way to examples; with `by` a row is a step."""
-
-    path: Path
-    names: tuple[str, ...]
-    found: Found
-    wanted: Wanted
-
-    def examples(
-        self, rows: Iterator[Row], bad: Callable[[DataError], None]
-    ) -> Iterator[tuple[str, Example]]:
-        """Each row that is not bad as an example, before it the value of `by`."""
-        for line, cells in rows:
-            place = Place(self.path, line)
-            try:
-                if isinstance(cells, DataError):
-                    raise cells
-                example = self.example(cells, place)
-            except DataError as error:
-                bad(error)
+def _joined(rows: Rows, steps: Iterator[tuple[str, Example]], bad: Bad) -> Iterator[Example]:
+    """The sequences that rows with the same value of `by` make, in the order of their first rows."""
+    by = rows.found.by or 0
+    again = _comes_again(rows.path, rows.wanted.files, by, state_of(rows.path))
+    groups: dict[str, list[Example]] = {}
+    for name, step in steps:
+        if again is None and name not in groups and groups:
+            yield from (_sequence(rows, group) for group in groups.values())
+            groups = {}
+        group = groups.setdefault(name, [])
+        what = _disagreement(rows.wanted, group[0], step) if group else None
+        if what is not None:
+            error = DataError(what, file=rows.path, line=step.place.line, expected="the same")
+            if bad(error):
                 continue
-            yield example
+            step = replace(step, x=None, fault=error)
+        group.append(step)
+    if again is not None and rows.wanted.noted is not None:
+        what = f"rows of {again[1]!r} again, after others: rows are grouped by {rows.names[by]!r}"
+        rows.wanted.noted(Place(rows.path, again[0]), what)
+    yield from (_sequence(rows, group) for group in groups.values())
 
-    def example(self, cells: Sequence[object], place: Place) -> tuple[str, Example]:
-        """One row, and the value of `by`. Raises DataError naming the column."""
-        lacking = [self.names[i] for i in self.found if cells[i] is ABSENT]
-        if self.wanted.target is None:
-            lacking = [name for name in lacking if name not in {self.names[i] for i in self.found.y}]
-        if lacking:
-            what = f"no column {lacking[0]!r} in this row"
-            raise DataError(what, file=place.file, line=place.line, expected=f"{lacking[0]!r} in each")
-        named = list(zip(cells, self.names, strict=True))
-        by = None if self.found.by is None else as_label(*named[self.found.by], place, "the sequence's name")
-        kinds = {"numbers": self.numbers, "audio": self.file, "frames": self.file, "images": self.file}
-        x: Any = kinds.get(self.wanted.kind, self.text)(named, place)
-        y = self.target([named[i] for i in self.found.y if cells[i] is not ABSENT], place)
-        if self.wanted.target == "text" and self.wanted.kind == "text" and not (x and y):
-            what = "a blank text in this row"
-            raise DataError(what, file=place.file, line=place.line, expected="text in both columns")
-        known = not isinstance(x, Path)  # how many steps a clip has is known when it is opened
-        if known and self.wanted.target == "tags" and by is None and y is not None and len(x) != len(y):
-            steps = "tokens" if self.wanted.kind == "text" else "steps"
-            what = f"{len(x):,} {steps} and {len(y):,} tags"
-            raise DataError(what, file=place.file, line=place.line, expected="as many")
-        key = by if self.found.id is None else as_text(*named[self.found.id], place) or None
-        return by or "", Example(x, y, place, key)
 
-    def text(self, named: Sequence[tuple[object, str]], place: Place) -> str | tuple[str, ...]:
-        """The text of a row, or its tokens where they are listed or tags are asked of them."""
-        cells = [named[i] for i in self.found.x]
-        one_token = self.found.by is not None
-        if len(cells) == 1 and isinstance(cells[0][0], list) and not one_token:
-            return as_tokens(*cells[0], place)
-        text = " ".join(filter(None, (as_text(cell, name, place) for cell, name in cells)))
-        if one_token and not text:
-            raise DataError(
-                "an empty token", file=place.file, line=place.line, expected="a token in each row"
-            )
-        return tuple(text.split()) if self.wanted.target == "tags" and not one_token else text
+@lru_cache(maxsize=64)  # every pass over a file asks for it; a file that has changed is looked at again
+def _comes_again(path: Path, options: FileOptions, by: int, state: State) -> tuple[int, str] | None:
+    """The first row (its line, and its value of `by`) whose sequence began before others; None: no sequence is cut."""
+    seen = set[str]()
+    last: str | None = None
+    table = open_table(path, options)
+    for line, cells in table.rows:
+        if isinstance(cells, DataError) or cells[by] is ABSENT:
+            continue
+        try:
+            name = as_label(cells[by], table.names[by], Place(path, line))
+        except DataError:
+            continue
+        if name != last and name in seen:
+            return line, name
+        seen.add(name)
+        last = name
+    return None
 
-    def file(self, named: Sequence[tuple[object, str]], place: Place) -> Path:
-        """The file of a row, relative to the table; it must be there."""
-        if len(self.found.x) > 1 or self.found.by is not None:
-            raise UsageError("a row is one file", file=self.path, expected="one column of x, and none of by")
-        return as_file(*next(named[at] for at in self.found.x), place)
 
-    def numbers(self, named: Sequence[tuple[object, str]], place: Place) -> Floats:
-        """[T_x, n_x], columns side by side; T_x = 1 where the row is a step or holds no lists."""
-        cells = [named[i] for i in self.found.x]
-        if not any(isinstance(cell, list) for cell, _ in cells):
-            return np.array([[as_number(cell, name, place) for cell, name in cells]], dtype=np.float64)
-        parts = [as_steps(cell, name, place, one=self.found.by is not None) for cell, name in cells]
-        for part, (_, name) in zip(parts, cells, strict=True):
-            if len(part) != len(parts[0]):
-                what = f"column {name!r} has {len(part):,} steps"
-                raise DataError(what, file=place.file, line=place.line, expected=f"{len(parts[0]):,}")
-        return np.concatenate(parts, axis=1)  # [T_x, n] each
-
-    def target(
-        self, cells: Sequence[tuple[object, str]], place: Place
-    ) -> str | tuple[str, ...] | tuple[float, ...] | None:
-        """What is asked of a row: y."""
-        if not cells:
-            return None
-        cell, name = cells[0]
-        match self.wanted.target:
-            case "label":
-                return as_label(cell, name, place)
-            case "text":
-                return as_text(cell, name, place)
-            case "tags" if self.wanted.kind == "audio":  # stretches of time
-                return as_text(cell, name, place)
-            case "number":
-                return as_reals([cell for cell, _ in cells], [name for _, name in cells], place)
-            case "tags":
-                listed = isinstance(cell, list) or self.wanted.kind != "numbers"
-                if listed and self.found.by is None:
-                    return as_tokens(cell, name, place)
-                return (as_label(cell, name, place, "a tag"),)
-            case _:
-                items = [(v, n) for c, n in cells for v in (c if isinstance(c, list) else [c])]
-        if len(cells) == 1 and not isinstance(cell, list):
-            return None if is_empty(cell) else as_text(cell, name, place).strip()
-        if all(is_number(item) for item, _ in items):
-            return tuple(as_number(item, name, place) for item, name in items)
-        return tuple(as_text(item, name, place) for item, name in items)
-
-    def joined(
-        self, steps: Iterator[tuple[str, Example]], bad: Callable[[DataError], None]
-    ) -> Iterator[Example]:
-        """The sequences that rows with the same value of `by` make; one that comes again later is an error."""
-        seen: set[str] = set()
-        held: list[Example] = []
-        last = ""
-        for by, step in steps:
-            if held and by != last:
-                yield self.sequence(held)
-                held = []
-            last = by
-            if not held and by in seen:
-                fault, hint = f"rows of {by!r} again, after others", "sorting the table by this column"
-                bad(
-                    DataError(
-                        fault, file=self.path, line=step.place.line, expected="them together", hint=hint
-                    )
-                )
-                continue
-            fault = self.disagreement(held[0], step) if held else None
-            if fault:
-                bad(DataError(fault, file=self.path, line=step.place.line, expected="the same"))
-                continue
-            seen.add(by)
-            held.append(step)
-        if held:
-            yield self.sequence(held)
-
-    def disagreement(self, first: Example, step: Example) -> str | None:
-        """Why a step does not go with the first one of its sequence; None where it does."""
-        if self.wanted.kind == "numbers" and np.shape(step.x) != np.shape(first.x):
-            widths = f"{np.shape(step.x)[1]} numbers here and {np.shape(first.x)[1]}"
-            return f"{widths} in line {first.place.line} of the same sequence"
-        if self.wanted.target in ("label", "number") and step.y != first.y:
-            return f"y is {step.y!r} here and {first.y!r} in line {first.place.line} of the same sequence"
+def _disagreement(wanted: Wanted, first: Example, step: Example) -> str | None:
+    """Why a step does not go with the first one of its sequence; None if it does."""
+    if step.fault is not None or first.fault is not None:
         return None
+    if wanted.kind == "numbers" and np.shape(step.x) != np.shape(first.x):
+        widths = f"{np.shape(step.x)[1]} numbers here and {np.shape(first.x)[1]}"
+        return f"{widths} in line {first.place.line} of the same sequence"
+    if wanted.target in ("label", "number") and step.y != first.y:
+        return f"y is {step.y!r} here and {first.y!r} in line {first.place.line} of the same sequence"
+    return None
 
-    def sequence(self, steps: list[Example]) -> Example:
-        """The steps as one: their x one after the other, their y if it is the same in all, else one a step."""
-        if self.wanted.kind == "numbers":
-            x = np.concatenate([np.asarray(step.x) for step in steps])
-        else:
-            x = tuple(str(step.x) for step in steps)
-        y = steps[0].y
-        if self.wanted.target == "tags":
-            y = tuple(str(tag) for step in steps for tag in step.y or ())
-        elif any(step.y != y for step in steps):
-            texts = [step.y for step in steps if isinstance(step.y, str)]
-            y = tuple(texts) if len(texts) == len(steps) else None
-        return replace(steps[0], x=x, y=y)
+
+def _sequence(rows: Rows, steps: list[Example]) -> Example:
+    """The steps as one: their x one after the other, their y if it is the same in all, else one a step."""
+    faulty = next((step for step in steps if step.fault is not None), None)
+    if faulty is not None:
+        return replace(steps[0], x=None, y=None, times=None, fault=faulty.fault)
+    if rows.wanted.kind == "numbers" and rows.wanted.target == "next":
+        return _one(steps)
+    x = tuple(str(step.x) for step in steps)
+    y = steps[0].y
+    if rows.wanted.target == "tags":
+        y = tuple(str(tag) for step in steps for tag in step.y or ())
+    elif any(step.y != y for step in steps):
+        texts = [step.y for step in steps if isinstance(step.y, str)]
+        y = tuple(texts) if len(texts) == len(steps) else None
+    return replace(_one(steps), y=y) if rows.wanted.kind == "numbers" else replace(steps[0], x=x, y=y)
+
+
+def _one(steps: Sequence[Example]) -> Example:
+    """Steps of numbers as one series, with their times if all are known, and the numbers to be forecast if any."""
+    x = np.concatenate([np.asarray(step.x) for step in steps])
+    y = None
+    if isinstance(steps[0].y, np.ndarray):
+        y = np.concatenate([np.asarray(step.y) for step in steps])
+    stamps = [step.times for step in steps if step.times is not None]
+    times = np.concatenate(stamps) if len(stamps) == len(steps) else None
+    times = None if times is None or np.isnat(times).any() else times
+    return replace(steps[0], x=x, y=y, times=times)

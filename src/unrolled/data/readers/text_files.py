@@ -1,4 +1,5 @@
-"""Read plain text: files and folders in UTF-8, or UTF-16 and UTF-32 with a byte order mark; also gzipped.
+"""Plain text: files and folders, in UTF-8, in UTF-16 or UTF-32 with a byte order mark, or in an encoding that is named;
+gzipped too.
 
 Line ends are "\\n", "\\r\\n" or "\\r" and come out as "\\n". At most about 2 MiB of a file stand in memory: long
 documents are passed on in pieces.
@@ -20,6 +21,8 @@ from unrolled.data.folder_files import files_below
 from unrolled.data.text.encoding import PACKED, Foreign, blocks, find_encoding, opened
 
 EXTENSIONS = (".txt",)
+# Files of a folder that hold text for people, whatever else is in it.
+PROSE = (".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".org", ".tex", ".srt", ".vtt")
 PIECE = 1 << 20  # characters of a piece of a long document, and of the longest line where lines matter
 
 _FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
@@ -39,12 +42,13 @@ _FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what
 )
 
 
-def read(paths: Sequence[Path], documents: str = "file") -> Iterator[Document]:
+def read(paths: Sequence[Path], documents: str = "file", encoding: str | None = None) -> Iterator[Document]:
     """The documents of some files and folders, in the order given, pieces of long ones one after the other.
 
     documents: `file` (a whole file is one), `line` (each line that is not blank) or `blank` (separated by blank
-    lines). A folder stands for its *.txt and *.txt.gz files at any depth, sorted by path, or, without any, for all
-    its files that look like text; empty ones are left out there.
+    lines).  encoding: of files without a byte order mark.  A folder stands for its files with an ending of PROSE
+    (`.gz` may follow) at any depth, sorted by path, or, without any, for all its files that look like text; empty ones
+    are left out there.
     Raises UsageError (no such file, unknown `documents`), StorageError (the disk, permissions) and DataError: empty
     file, no examples (white space only), bytes that are not text, NUL characters, a line over PIECE characters
     where lines are documents.
@@ -53,8 +57,8 @@ def read(paths: Sequence[Path], documents: str = "file") -> Iterator[Document]:
         expected, hint = " or ".join(_DOCUMENTS), suggest(documents, _DOCUMENTS)
         raise UsageError(f"unknown way of cutting documents {documents!r}", expected=expected, hint=hint)
     found = False
-    for path in expand(paths):
-        for document in _DOCUMENTS[documents](path, _blocks(path)):
+    for path in expand(paths)[0]:
+        for document in _DOCUMENTS[documents](path, _blocks(path, encoding)):
             found = found or bool(document.text.strip())
             yield document
     if not found:
@@ -62,34 +66,40 @@ def read(paths: Sequence[Path], documents: str = "file") -> Iterator[Document]:
         raise DataError("no examples: only white space", file=file, expected="text")
 
 
-def expand(paths: Sequence[Path], extensions: tuple[str, ...] = EXTENSIONS) -> list[Path]:
-    """Files in order; each folder is replaced by its files with these extensions (`.gz` may follow).
-
-    A folder without such files is replaced by all its files that look like text. Raises as `read`.
+def expand(
+    paths: Sequence[Path], extensions: tuple[str, ...] = EXTENSIONS
+) -> tuple[list[Path], tuple[Path, ...]]:
+    """Files in order, each folder replaced by its texts: files with these extensions or an ending of PROSE (`.gz` may
+    follow), or if there are none, all that look like text. Second, the other files of the folders. Raises as `read`.
     """
     files: list[Path] = []
+    others: list[Path] = []
     for path in map(Path, paths):
         status = require_regular(path, folder=True)
         if stat.S_ISDIR(status.st_mode):
-            files += _folder(path, extensions)
+            texts, rest = _folder(path, extensions)
+            files += texts
+            others += rest
         elif status.st_size == 0:
             raise DataError("empty file", file=path, expected="text")
         else:
             files.append(path)
-    return files
+    return files, tuple(others)
 
 
-def _folder(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
+def _folder(folder: Path, extensions: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
+    """The texts of a folder, and its other files; hidden and empty ones are neither."""
     visible = [path for path in files_below(folder) if path.stat().st_size]
-    texts = [path for path in visible if path.name.lower().removesuffix(".gz").endswith(extensions)]
+    prose = (*extensions, *PROSE)
+    texts = [path for path in visible if path.name.lower().removesuffix(".gz").endswith(prose)]
     texts = texts or [path for path in visible if _looks_like_text(path)]
     if not texts:
         raise DataError(
             "no text files in this folder",
             file=folder,
-            expected=" or ".join(f"*{ending}" for ending in extensions),
+            expected=" or ".join(f"*{ending}" for ending in dict.fromkeys(prose)),
         )
-    return texts
+    return texts, [path for path in visible if path not in set(texts)]
 
 
 def _looks_like_text(path: Path) -> bool:
@@ -105,10 +115,10 @@ def _looks_like_text(path: Path) -> bool:
         return False
 
 
-def _blocks(path: Path) -> Iterator[str]:
+def _blocks(path: Path, encoding: str | None) -> Iterator[str]:
     """The text of a file in blocks, line ends as "\\n"."""
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    for block in blocks(path, _FOREIGN, "plain text"):
+    for block in blocks(path, _FOREIGN, "plain text", encoding):
         yield newlines.decode(block)
     yield newlines.decode("", final=True)  # a "\\r" that nothing followed
 

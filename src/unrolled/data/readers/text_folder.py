@@ -41,7 +41,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         texts = [(child, folder.name) for folder in folders for child in _below(folder)]
         for child, name in texts or [(child, child.stem) for child in lists]:
             try:
-                for example in _texts(child, name, whole=bool(texts)):
+                for example in _texts(child, name, wanted.files.encoding, whole=bool(texts)):
                     found = True
                     yield example
             except DataError as error:
@@ -60,11 +60,11 @@ def _below(folder: Path) -> Iterator[Path]:
             yield child
 
 
-def _texts(path: Path, name: str, *, whole: bool) -> Iterator[Example]:
+def _texts(path: Path, name: str, encoding: str | None, *, whole: bool) -> Iterator[Example]:
     """The text of a file, or a text a line."""
     if whole:
-        yield Example("\n".join(line for _, line in bare_lines(path)), name, Place(path, 1))
+        yield Example("\n".join(line for _, line in bare_lines(path, encoding)), name, Place(path, 1))
         return
-    for number, line in bare_lines(path):
+    for number, line in bare_lines(path, encoding):
         if line.strip():
             yield Example(line, name, Place(path, number))

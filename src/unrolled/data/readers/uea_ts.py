@@ -76,9 +76,9 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise no_examples(paths, "no series", "@data and a series in each line after it")
 
 
-def _series(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> Iterator[Example]:
+def _series(path: Path, wanted: Wanted, bad: Callable[[DataError], bool]) -> Iterator[Example]:
     header = _Header()
-    for number, line in bare_lines(path):
+    for number, line in bare_lines(path, wanted.files.encoding):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
@@ -93,7 +93,8 @@ def _series(path: Path, wanted: Wanted, bad: Callable[[DataError], None]) -> Ite
         try:
             example = _example(line, header, place)
         except DataError as error:
-            bad(error)
+            if not bad(error) or wanted.keep_bad:
+                yield Example(None, None, place, fault=error)
             continue
         if header.dimensions is None or (header.equal and header.length is None):
             steps, dimensions = np.shape(example.x)

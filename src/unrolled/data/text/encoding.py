@@ -1,6 +1,7 @@
 """Bytes of a text file to characters, block by block: encodings, gzip, damage.
 
-What all readers of text share. UTF-8, or UTF-16 and UTF-32 with a byte order mark; gzipped where the name ends in .gz.
+What all readers of text share. A byte order mark tells the encoding (UTF-8, UTF-16, UTF-32); without one it is the
+encoding that was asked for, else UTF-8. Files whose name ends in .gz are gzipped.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from unrolled.core.atomic_files import storage_error
-from unrolled.core.errors import DataError
+from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.regular_files import require_regular
 
 BLOCK = 1 << 20  # bytes read at once
@@ -27,6 +29,7 @@ _MARKS = (  # the UTF-32 marks begin like UTF-16's and come first
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+MARKS = tuple(mark for mark, _ in _MARKS)
 PACKED: Foreign = (
     (b"\x1f\x8b", "a gzip file", "renaming it to FILE.gz"),
     (b"BZh", "a bzip2 file", "bunzip2 FILE"),
@@ -46,11 +49,26 @@ def find_encoding(head: bytes) -> tuple[str, int]:
     return next(((name, len(mark)) for mark, name in _MARKS if head.startswith(mark)), ("utf-8", 0))
 
 
-def blocks(path: Path, foreign: Foreign, expected: str) -> Iterator[str]:
-    """The text of a file in blocks, decoded strictly, line ends as they are.
+def check_encoding(name: str) -> None:
+    """Raises UsageError if Python has no text encoding of this name."""
+    try:
+        "a".encode(name)
+        codecs.getincrementaldecoder(name)
+    except (LookupError, UnicodeError, ValueError) as error:
+        known = ("utf-8", "utf-16", "cp1252", "latin-1", "cp1251", "shift_jis", "gb18030", "euc_kr", "big5")
+        raise UsageError(
+            f"unknown encoding {name!r}", expected=", ".join(known) + " ...", hint=suggest(name, known)
+        ) from error
 
-    foreign: what the file must not begin with; expected: what it should be, for that message. Raises DataError (bytes
-    that are not text with their offset, NUL characters, damaged gzip, nothing), StorageError where the disk refuses.
+
+def blocks(path: Path, foreign: Foreign, expected: str, given: str | None = None) -> Iterator[str]:
+    """The text of a file in blocks, decoded strictly, line ends as they are. What stands before a damaged byte comes
+    first, so that a message about an earlier line is not lost.
+
+    foreign: what the file must not begin with; expected: what it should be, for that message; given: the encoding of a
+    file without a byte order mark.
+    Raises DataError (bytes that are not text, with their offset, NUL characters, damaged gzip, an empty file),
+    StorageError if the disk refuses.
     """
     try:
         with opened(path) as file:
@@ -59,6 +77,7 @@ def blocks(path: Path, foreign: Foreign, expected: str) -> Iterator[str]:
                 if head.startswith(magic):
                     raise DataError(f"this is {name}", file=path, expected=expected, hint=hint)
             encoding, mark = find_encoding(head)
+            encoding = given if given and not mark else encoding
             if len(head) == mark:
                 raise DataError("empty file", file=path, expected="text")
             yield from _decode(path, encoding, mark, head[mark:], lambda: file.read(BLOCK))
@@ -78,11 +97,14 @@ def _decode(path: Path, encoding: str, offset: int, block: bytes, more: Callable
         try:
             text = decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
-            line += newlines.decode(error.object[: error.start].decode(encoding, "replace")).count("\n")
-            raise _not_text(path, line, offset - pending + error.start, error) from error
+            before = error.object[: error.start].decode(encoding, "replace")
+            if before and "\0" not in before:
+                yield before
+            line += newlines.decode(before).count("\n")
+            raise _not_text(path, line, offset - pending + error.start, error, encoding) from error
         if "\0" in text:
             line += newlines.decode(text[: text.index("\0")]).count("\n")
-            hint = "iconv -f UTF-16 -t UTF-8 if it is UTF-16 without a byte order mark"
+            hint = "--encoding utf-16-le if it is UTF-16 without a byte order mark"
             raise DataError("NUL character", file=path, line=line, expected="text in UTF-8", hint=hint)
         line += newlines.decode(text).count("\n")
         if text:
@@ -93,11 +115,60 @@ def _decode(path: Path, encoding: str, offset: int, block: bytes, more: Callable
         block = more()
 
 
-def _not_text(path: Path, line: int, byte: int, error: UnicodeDecodeError) -> DataError:
-    encoding = error.encoding.upper()
+def _not_text(path: Path, line: int, byte: int, error: UnicodeDecodeError, encoding: str) -> DataError:
     if error.reason in ("unexpected end of data", "truncated data"):
         what = f"file ends inside a character at byte {byte:,}"
-        return DataError(what, file=path, line=line, expected=encoding)
-    what = f"byte 0x{error.object[error.start]:02x} at offset {byte:,} is not {encoding}"
-    hint = f"iconv -f WINDOWS-1252 -t UTF-8 {path.name}" if encoding == "UTF-8" else "saving it as UTF-8"
+        return DataError(what, file=path, line=line, expected=encoding.upper())
+    what = f"byte 0x{error.object[error.start]:02x} at offset {byte:,} is not {encoding.upper()}"
+    if encoding != "utf-8":
+        return DataError(
+            what, file=path, line=line, expected=f"text in {encoding}", hint="another --encoding"
+        )
+    likely = plausible_encoding(error.object[max(0, error.start - BLOCK) : error.start + BLOCK])
+    hint = f"--encoding {likely or 'NAME: cp1251, shift_jis, gb18030, euc_kr ...'}"
     return DataError(what, file=path, line=line, expected="text in UTF-8", hint=hint)
+
+
+def plausible_encoding(data: bytes) -> str | None:
+    """A guess at the encoding of bytes that are not UTF-8: UTF-16 by its NUL bytes, else cp1252 (Western Europe) if
+    what it makes of them looks like words. None: nothing plausible.
+
+    In Western languages most letters beyond ASCII stand beside ASCII letters. In texts of other scripts, read as
+    cp1252, whole words would consist of them.
+    """
+    if b"\0" in data:
+        even, odd = data[::2].count(0), data[1::2].count(0)
+        likely = "utf-16-le" if odd > even else "utf-16-be"
+        return likely if max(even, odd) > len(data) / 6 and min(even, odd) < max(even, odd) / 10 else None
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    strange = whole = 0
+    for word in re.findall(r"[^\W\d_]*[^\W\d_\x00-\x7f][^\W\d_]*", text):
+        letters = sum(not letter.isascii() for letter in word)
+        strange += letters if letters == len(word) > 1 else 0
+        whole += letters
+    return "cp1252" if strange <= 0.3 * whole else None
+
+
+def wrong_encoding(path: Path) -> str | None:
+    """The likely encoding of a text file that has no byte order mark and is not UTF-8; None: it is UTF-8, or nothing is
+    plausible. Damage is left to the reader."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with opened(path) as file:
+            head = block = file.read(BLOCK)
+            if find_encoding(head)[1]:
+                return None
+            while True:
+                try:
+                    if "\0" in decoder.decode(block, final=not block):
+                        return plausible_encoding(head[: len(head) // 4 * 4])
+                except UnicodeDecodeError:
+                    return plausible_encoding(block)
+                if not block:
+                    return None
+                block = file.read(BLOCK)
+    except (OSError, EOFError, zlib.error):
+        return None

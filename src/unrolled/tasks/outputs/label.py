@@ -91,11 +91,12 @@ class Label:
             "probability": float(np.exp(log_probs[self.index[label]])),
             "probabilities": {self.classes[i]: float(np.exp(log_probs[i])) for i in order},
         }
-        return Answer(label, record)
+        return Answer(label, record, {"prediction": label, "probability": record["probability"]})
 
     def blank(self) -> Answer:
         """The answer to a blank line."""
-        return Answer("", {"label": None, "probability": None, "probabilities": {}})
+        record = {"label": None, "probability": None, "probabilities": {}}
+        return Answer("", record, {"prediction": None, "probability": None})
 
     def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]

@@ -85,11 +85,12 @@ class NextNumbers:
         return answer.astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
 
     def surprise(self, answer: Floats, x: Any) -> F64:
-        """[T] nats by which what was seen is less probable than what was foretold; NaN for the first step.
+        """[T] nats by which what was seen is less probable than what was foretold; NaN for the first step, and for one
+        in which a number is missing.
 
         Half the squared distance in units of the usual error: a normal distribution around each answer.
         """
-        seen = np.asarray(x, dtype=np.float64)
+        seen = np.asarray(x, dtype=np.float64)  # with NaN where a number is missing
         off = (seen[1:] - self.values(answer)[:-1]) / (np.array(self.deviation) * np.array(self.error))
         return np.concatenate([[np.nan], 0.5 * (off**2).sum(axis=1)])
 
@@ -98,10 +99,12 @@ class NextNumbers:
         foretold for the step to come. Steps count from 1."""
         surprise = self.surprise(answer, steps)
         told = surprise[1:]
-        at = int(told.argmax()) + 2 if len(told) else None
-        highest = float(told.max()) if len(told) else None
+        known = bool((~np.isnan(told)).any())
+        at = int(np.nanargmax(told)) + 2 if known else None
+        highest = float(np.nanmax(told)) if known else None
+        every = [None if np.isnan(nats) else nats for nats in told.tolist()]
         record: dict[str, Any] = {
-            "surprise": [None, *told.tolist()],
+            "surprise": [None, *every],
             "highest": highest,
             "step": at,
             "next": self.values(answer)[-1].tolist(),
@@ -114,7 +117,7 @@ class NextNumbers:
                 "score": None if highest is None else highest / self.threshold,
                 "anomalies": (beyond + 2).tolist(),
             }
-        shown = " ".join(["-", *(f"{nats:.4g}" for nats in told.tolist())])
+        shown = " ".join(["-", *("-" if nats is None else f"{nats:.4g}" for nats in every)])
         return Answer("-\t-\t-" if highest is None else f"{highest:.4g}\t{at}\t{shown}", record)
 
     def blank(self) -> Answer:

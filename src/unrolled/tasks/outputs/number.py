@@ -74,11 +74,23 @@ class Number:
         if self.half_width:
             pairs = [[v - h, v + h] for v, h in zip(values, self.half_width, strict=True)]
             record |= {"interval": pairs if len(pairs) > 1 else pairs[0], "share": SHARE}
-        return Answer(" ".join(f"{value:.6g}" for value in values), record)
+        return Answer(" ".join(f"{value:.6g}" for value in values), record, self._cells(values))
 
     def blank(self) -> Answer:
         """The answer to a blank line."""
-        return Answer("", {"value": None})
+        return Answer("", {"value": None}, self._cells([None] * self.n_y))
+
+    def _cells(self, values: Sequence[float | None]) -> dict[str, float | None]:
+        """The numbers, each with the ends of its interval where these are known, as columns of a table."""
+        cells: dict[str, float | None] = {}
+        for number, value in enumerate(values):
+            end = f"_{number + 1}" if self.n_y > 1 else ""
+            cells[f"prediction{end}"] = value
+            if self.half_width:
+                half = self.half_width[number]
+                cells[f"low{end}"] = None if value is None else value - half
+                cells[f"high{end}"] = None if value is None else value + half
+        return cells
 
     def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]

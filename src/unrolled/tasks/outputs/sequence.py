@@ -160,6 +160,8 @@ class Sequences:
         """Candidates as text, a line each (after several an empty one), and as a record."""
         words = [step for step in steps if isinstance(step, str)]  # numbers have no words
         records = [self._record(one, words, wish) for one in found.candidates]
+        # Samples are drawn apart; what a search finds is one list, in which each text stands once.
+        records = _joined(records) if wish.temperature is None else records
         lines = [_line(record, wish) for record in records]
         text = lines[0] if wish.search.nbest == 1 and lines else "".join(line + "\n" for line in lines)
         several = {"nbest": records} if wish.search.nbest > 1 else {}
@@ -237,6 +239,19 @@ def _drawn(decoder: Decoder, state: Any, limits: Integers, wish: Wish) -> list[l
     drawn = sample_rows(decoder, decoder.take(state, rows), rngs, limits[rows], settings)
     made = [Hypothesis(one.ids, one.log_probability, one.log_probability, one.closed) for one in drawn]
     return [made[start : start + count] for start in range(0, len(made), count)]
+
+
+def _joined(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each text once, where it is first, with the probability of all its ways to be cut into tokens."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in records:
+        first = found.get(record["text"])
+        if first is None:
+            found[record["text"]] = record
+        else:
+            both = np.logaddexp(first["log_probability"], record["log_probability"])
+            found[record["text"]] = {**first, "log_probability": float(both)}
+    return list(found.values())
 
 
 def _line(record: Mapping[str, Any], wish: Wish) -> str:

@@ -1,0 +1,100 @@
+"""How the data doctor reads labelled sequences: file by file, each in its own encoding, with the lines of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from unrolled.analysis.check.cleaning import in_encoding, is_written_in_rows
+from unrolled.analysis.check.findings import Findings
+from unrolled.core.config import Config
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Example, Place
+from unrolled.data.delimited import find_dialect, swallowing
+from unrolled.data.read_request import Wanted
+from unrolled.data.readers import (
+    FORMATS,
+    conll,
+    extension,
+    find_reader,
+    in_parallel,
+    open_tunes,
+    read_pairs,
+)
+from unrolled.data.text.encoding import wrong_encoding
+from unrolled.datasets.audio_checks import audible
+from unrolled.datasets.windows import resampled
+
+# Files that are no text: they have no encoding.
+BINARY = {".npz", ".parquet"}.union(*(FORMATS[name].extensions for name in ("audio", "video", "midi")))
+
+
+def guessed_encodings(paths: Sequence[Path]) -> dict[Path, str]:
+    """The likely encodings of files of text that are not UTF-8."""
+    found: dict[Path, str] = {}
+    for path in paths:
+        if path.is_file() and extension(path) not in BINARY:
+            name = wrong_encoding(path)
+            found |= {path: name} if name is not None else {}
+    return found
+
+
+def readable(
+    paths: Sequence[Path], wanted: Wanted, config: Config, encodings: Mapping[Path, str]
+) -> Iterator[Example]:
+    """What can be read; what is wrong is told when the part is looked at."""
+    for group in groups(paths, wanted):
+        with suppress(DataError):
+            own = in_encoding(wanted, encodings.get(group[0]))
+            yield from (example for example, _ in located(group, own, config))
+
+
+def groups(paths: Sequence[Path], wanted: Wanted) -> list[tuple[Path, ...]]:
+    """The files that are read one by one: each for itself, parallel texts two after two."""
+    if not are_pairs(paths, wanted):
+        return [(path,) for path in paths]
+    return [tuple(paths[start : start + 2]) for start in range(0, len(paths), 2)]
+
+
+def are_pairs(paths: Sequence[Path], wanted: Wanted) -> bool:
+    """Whether the files are parallel texts."""
+    return wanted.target == "text" and wanted.kind == "text" and in_parallel(paths, wanted)
+
+
+def _read(group: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+    return (
+        read_pairs(group, wanted)
+        if are_pairs(group, wanted)
+        else find_reader(group[0], wanted)(group, wanted)
+    )
+
+
+def located(
+    group: Sequence[Path], wanted: Wanted, config: Config
+) -> Iterator[tuple[Example, tuple[int, ...]]]:
+    """The sequences of a file, and the lines of their steps where each has its own."""
+    if not are_pairs(group, wanted) and find_reader(group[0], wanted) is conll.read:
+        return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
+    examples = _read(group, wanted)
+    examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
+    examples = open_tunes(examples, wanted) if wanted.kind == "tune" else examples
+    examples = resampled(examples, config.data.resample) if config.data.resample else examples
+    return ((example, ()) for example in examples)
+
+
+def table_rules(path: Path, wanted: Wanted, findings: Findings) -> dict[str, Any]:
+    """How a table of text is written, as it was read, and rows that may have swallowed others."""
+    try:
+        if not is_written_in_rows(path, wanted) or extension(path) not in (".csv", ".tsv"):
+            return {}
+        dialect = find_dialect(path, wanted.files)
+        for line, count in swallowing(path, wanted.files):
+            detail = f"{count:,} of its lines have as many fields as the header"
+            findings.odd(
+                "row that may hold others: is a quote missing? (--quoting)", Place(path, line), detail
+            )
+    except (DataError, UsageError):
+        return {}
+    return {"separator": dialect.separator, "quotes": dialect.rule}

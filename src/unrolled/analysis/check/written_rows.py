@@ -1,0 +1,124 @@
+"""The rows of a table of text as they are written: for copies in which only what changes is written anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unrolled.core.errors import DataError
+from unrolled.data import delimited, table_files
+from unrolled.data.column_kinds import find_kinds
+from unrolled.data.column_matching import Found, find_columns
+from unrolled.data.read_request import FileOptions, Wanted
+from unrolled.data.records import OpenQuote, fields, json_object, lines
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row as it is written: text with line ends, first and last line, fields (None: they cannot be read)."""
+
+    text: str
+    first: int
+    last: int
+    cells: Sequence[Any] | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A table as it is written: what stands before the rows, the names of its columns and the line that has them, its
+    rows, and a function that writes a row with another field."""
+
+    header: str
+    line: int | None
+    names: tuple[str, ...]
+    records: Iterator[Record]
+    replace: Callable[[Record, int, Any], str]
+
+
+def written(path: Path, options: FileOptions) -> Written:
+    """A table of text. Raises what reading it raises."""
+    ending = options.format or Path(path.name.lower().removesuffix(".gz")).suffix
+    return (
+        _delimited(path, options)
+        if ending.removeprefix(".") in ("csv", "tsv")
+        else _json_lines(path, options)
+    )
+
+
+def readable(
+    path: Path, source: Written, wanted: Wanted, bad: set[int]
+) -> Iterator[tuple[Record, Found | None]]:
+    """Each row with the columns of the table, None where it is bad."""
+    found: Found | None = None
+    for record in source.records:
+        cells = record.cells
+        if cells is not None and found is None and len(cells) == len(source.names):
+            found = find_columns(
+                source.names, wanted, lambda: find_kinds(path, wanted.files), path, source.line
+            )
+        lines_of = range(record.first, record.last + 1)
+        yield record, None if cells is None or not bad.isdisjoint(lines_of) else found
+
+
+def _delimited(path: Path, options: FileOptions) -> Written:
+    dialect = delimited.find_dialect(path, options)
+    held: list[tuple[int, str]] = []
+
+    def numbered() -> Iterator[tuple[int, str]]:
+        for number, line in lines(path, options.encoding):
+            held.append((number, line))
+            if number >= dialect.header:
+                yield number, line
+
+    rows = fields(path, numbered(), dialect.separator, quotes=dialect.quotes)
+
+    def record(line: int, cells: list[str] | DataError) -> Record:
+        text, last = "".join(text for _, text in held), held[-1][0]
+        held.clear()
+        return Record(text, line, last, None if isinstance(cells, DataError) else cells)
+
+    def replace(old: Record, index: int, new: Any) -> str:
+        row = [str(cell) for cell in old.cells or ()]
+        row[index] = new
+        quoted = [_quoted(cell, dialect.separator) if dialect.quotes else cell for cell in row]
+        bare = old.text.rstrip("\r\n")
+        return dialect.separator.join(quoted) + old.text[len(bare) :]
+
+    def records() -> Iterator[Record]:
+        try:
+            yield from (record(*row) for row in rows)
+        except OpenQuote:  # the lines behind it are lost, each of them
+            yield from (Record(line, number, number, None) for number, line in held if line.strip())
+
+    header = record(*next(rows))
+    names = table_files.open_table(path, options).names
+    return Written(header.text, header.first, names, records(), replace)
+
+
+def _quoted(cell: str, separator: str) -> str:
+    plain = not set(cell) & {separator, '"', "\r", "\n"}
+    return cell if plain else '"' + cell.replace('"', '""') + '"'
+
+
+def _json_lines(path: Path, options: FileOptions) -> Written:
+    names = table_files.open_table(path, options).names
+
+    def records() -> Iterator[Record]:
+        for number, line in lines(path, options.encoding):
+            if not line.strip():
+                continue
+            try:
+                value = json_object(line)
+                yield Record(line, number, number, [value.get(name) for name in names])
+            except ValueError:
+                yield Record(line, number, number, None)
+
+    def replace(old: Record, index: int, new: Any) -> str:
+        bare = old.text.rstrip("\r\n")
+        value = json_object(bare) | {names[index]: new}
+        return json.dumps(value, ensure_ascii=bare.isascii()) + old.text[len(bare) :]
+
+    return Written("", None, names, records(), replace)

@@ -1,0 +1,190 @@
+"""One row of a table to an example: a text, tokens, a file or numbers, and what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Example, Floats, Place
+from unrolled.data.column_matching import Found
+from unrolled.data.fields import (
+    as_file,
+    as_label,
+    as_measure,
+    as_number,
+    as_reals,
+    as_steps,
+    as_text,
+    as_tokens,
+    is_empty,
+    is_number,
+    split_words,
+    with_decimal_point,
+)
+from unrolled.data.read_request import Wanted
+from unrolled.data.table_files import ABSENT
+from unrolled.data.time_stamps import as_time, parse_time
+
+Named = tuple[object, str]  # a field, and the name of its column
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one file on their way to examples; with `by` a row is a step. commas: the columns whose numbers have
+    decimal commas."""
+
+    path: Path
+    names: tuple[str, ...]
+    found: Found
+    commas: frozenset[int]
+    wanted: Wanted
+
+    @property
+    def is_step(self) -> bool:
+        """Whether a row is one step of a sequence: with `by`, where a series is its own target, and where `by` was a
+        wish that the table cannot fulfil."""
+        one_series = self.wanted.kind == "numbers" and (
+            self.wanted.target == "next" or self.wanted.by is not None
+        )
+        return self.found.by is not None or one_series
+
+    def example(self, cells: Sequence[object], place: Place) -> tuple[str, Example]:
+        """One row, and the value of `by`. Raises DataError naming the column."""
+        by = self.by(cells, place)
+        named = list(zip(self._checked(cells, place), self.names, strict=True))
+        kinds = {"numbers": self.numbers, "audio": self.file, "frames": self.file, "images": self.file}
+        x: Any = kinds.get(self.wanted.kind, self.text)(named, place)
+        y = self.target([named[i] for i in self.found.y if cells[i] is not ABSENT], place)
+        if self.wanted.target == "text" and self.wanted.kind == "text" and not (x and y):
+            what = "a blank text in this row"
+            raise DataError(what, file=place.file, line=place.line, expected="text in both columns")
+        known = not isinstance(x, Path)  # how many steps a clip has is known when it is opened
+        if known and self.wanted.target == "tags" and not by and y is not None and len(x) != len(y):
+            steps = "tokens" if self.wanted.kind == "text" else "steps"
+            what = f"{len(x):,} {steps} and {len(y):,} tags"
+            raise DataError(what, file=place.file, line=place.line, expected="as many")
+        key = by or None if self.found.id is None else as_text(*named[self.found.id], place) or None
+        return by, Example(x, y, place, key, times=self.times(named, x, place), row=self.row(cells))
+
+    def by(self, cells: Sequence[object], place: Place) -> str:
+        """The sequence that a row belongs to; empty where a row is one itself."""
+        if self.found.by is None:
+            return ""
+        cell = cells[self.found.by]
+        return as_label(
+            None if cell is ABSENT else cell, self.names[self.found.by], place, "the sequence's name"
+        )
+
+    def row(self, cells: Sequence[object]) -> dict[str, object] | None:
+        """The fields by name, if they were asked for; of a step those that are the same for its whole sequence."""
+        if not self.wanted.rows:
+            return None
+        shared = {self.found.by, self.found.id} if self.is_step else set(range(len(self.names)))
+        return {
+            name: None if cells[i] is ABSENT else cells[i] for i, name in enumerate(self.names) if i in shared
+        }
+
+    def _checked(self, cells: Sequence[object], place: Place) -> list[object]:
+        """The fields; decimal commas as points, and numbers that a JSON object lacks as missing."""
+        numbers = self.found.x if self.wanted.kind == "numbers" else ()
+        optional = () if self.wanted.asked and self.wanted.target is not None else self.found.y
+        read = list(cells)
+        for i in self.found:
+            if cells[i] is ABSENT and i in numbers:
+                read[i] = None
+            elif cells[i] is ABSENT and i not in optional:
+                name = self.names[i]
+                what = f"no column {name!r} in this row"
+                raise DataError(what, file=place.file, line=place.line, expected=f"{name!r} in each")
+        for i in self.commas:
+            read[i] = self._with_point(read[i], self.names[i], place)
+        return read
+
+    def _with_point(self, cell: object, name: str, place: Place) -> object:
+        if not isinstance(cell, str):
+            return cell
+        if "." in cell and "," not in cell and is_number(cell):
+            what = f"column {name!r} has {cell[:40]!r}, with a decimal point"
+            expected = "a decimal comma, as in other rows"
+            raise DataError(what, file=place.file, line=place.line, expected=expected)
+        return with_decimal_point(cell)
+
+    def text(self, named: Sequence[Named], place: Place) -> str | tuple[str, ...]:
+        """The text of a row, or its tokens where they are listed or tags are asked of them."""
+        cells = [named[i] for i in self.found.x]
+        one_token = self.found.by is not None
+        if len(cells) == 1 and isinstance(cells[0][0], list) and not one_token:
+            return as_tokens(*cells[0], place)
+        text = " ".join(filter(None, (as_text(cell, name, place) for cell, name in cells)))
+        if one_token and not text:
+            raise DataError(
+                "an empty token", file=place.file, line=place.line, expected="a token in each row"
+            )
+        return tuple(split_words(text)) if self.wanted.target == "tags" and not one_token else text
+
+    def file(self, named: Sequence[Named], place: Place) -> Path:
+        """The file of a row, relative to the table; it must be there."""
+        if len(self.found.x) > 1 or self.found.by is not None:
+            raise UsageError("a row is one file", file=self.path, expected="one column of x, and none of by")
+        return as_file(*next(named[at] for at in self.found.x), place)
+
+    def numbers(self, named: Sequence[Named], place: Place) -> Floats:
+        """[T_x, n_x], columns side by side, NaN where one is missing; T_x = 1 if the row is a step or has no lists."""
+        cells = [named[i] for i in self.found.x]
+        if not any(isinstance(cell, list) for cell, _ in cells):
+            return np.array([[as_measure(cell, name, place) for cell, name in cells]], dtype=np.float64)
+        parts = [as_steps(cell, name, place, one=self.found.by is not None) for cell, name in cells]
+        for part, (_, name) in zip(parts, cells, strict=True):
+            if len(part) != len(parts[0]):
+                what = f"column {name!r} has {len(part):,} steps"
+                raise DataError(what, file=place.file, line=place.line, expected=f"{len(parts[0]):,}")
+        return np.concatenate(parts, axis=1)  # [T_x, n] each
+
+    def times(self, named: Sequence[Named], x: Any, place: Place) -> NDArray[Any] | None:
+        """[1] when a row was, if it is one step. A column of times that was named must have one in each row."""
+        if self.found.time is None or self.wanted.kind != "numbers" or len(x) != 1:
+            return None
+        cell, name = named[self.found.time]
+        if self.wanted.time is not None:
+            return np.array([as_time(cell, name, place)])
+        time = parse_time(cell) if isinstance(cell, str) else None
+        if time is None and self.wanted.noted is not None:
+            self.wanted.noted(place, f"column {name!r} has no time here; the series is read without times")
+        return np.array([np.datetime64("NaT", "us") if time is None else time])
+
+    def target(
+        self, cells: Sequence[Named], place: Place
+    ) -> str | tuple[str, ...] | tuple[float, ...] | Floats | None:
+        """What is asked of a row: y."""
+        if not cells:
+            return None
+        cell, name = cells[0]
+        match self.wanted.target:
+            case "label":
+                return as_label(cell, name, place)
+            case "text":
+                return as_text(cell, name, place)
+            case "tags" if self.wanted.kind == "audio":  # stretches of time
+                return as_text(cell, name, place)
+            case "number":
+                return as_reals([cell for cell, _ in cells], [name for _, name in cells], place)
+            case "next":  # [1, n_y] of this step
+                return np.array([[as_measure(cell, name, place) for cell, name in cells]], dtype=np.float64)
+            case "tags":
+                listed = isinstance(cell, list) or self.wanted.kind != "numbers"
+                if listed and self.found.by is None:
+                    return as_tokens(cell, name, place)
+                return (as_label(cell, name, place, "a tag"),)
+            case _:
+                items = [(v, n) for c, n in cells for v in (c if isinstance(c, list) else [c])]
+        if len(cells) == 1 and not isinstance(cell, list):
+            return None if is_empty(cell) else as_text(cell, name, place).strip()
+        if all(is_number(item) for item, _ in items):
+            return tuple(as_number(item, name, place) for item, name in items)
+        return tuple(as_text(item, name, place) for item, name in items)

@@ -1,0 +1,172 @@
+"""Time stamps of the steps of a series: ISO 8601 text to times, what is odd about them, and a regular grid.
+
+Times are datetime64[us]; those with an offset (`+02:00`, `Z`) are UTC, those without one are taken as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Place
+
+Times = NDArray[Any]  # datetime64[us]
+
+LONGEST = 50_000_000  # steps of a grid: beyond that the step is a mistake
+GAP = 1.5  # usual steps between two time stamps: beyond that something is missing
+
+_LOOKS_ISO = re.compile(r"[0-9]{4}-?[0-9]{2}(-?[0-9]{2})?([T ].*)?|[0-9]{4}-?W[0-9]{2}.*")
+_STEP = re.compile(r"([0-9]+(?:\.[0-9]+)?)?\s*(ms|s|min|h|d|w)")
+_MICROSECONDS = {
+    "ms": 1_000,
+    "s": 1_000_000,
+    "min": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+}
+
+
+def parse_time(text: str) -> np.datetime64 | None:
+    """A time from ISO 8601 text such as `2024-05-01`, `2024-05-01 13:30` or `2024-05-01T13:30:00Z`; else None."""
+    text = text.strip()
+    if not _LOOKS_ISO.fullmatch(text) or text.isdigit():
+        return None
+    try:
+        time = datetime.fromisoformat(f"{text}-01" if len(text) == 7 else text)
+    except ValueError:
+        return None
+    if time.tzinfo is not None:
+        try:
+            time = time.astimezone(UTC).replace(tzinfo=None)
+        except OverflowError:
+            return None
+    return np.datetime64(time, "us")
+
+
+def as_time(cell: object, column: str, place: Place) -> np.datetime64:
+    """A field as a time. Raises DataError naming row, column and value."""
+    time = parse_time(cell) if isinstance(cell, str) else None
+    if time is None:
+        what = f"column {column!r} has {str(cell)[:40]!r}, which is not a time"
+        raise DataError(what, file=place.file, line=place.line, expected="a time such as 2024-05-01T13:30")
+    return time
+
+
+def parse_step(text: str) -> int:
+    """A step of time such as `10s`, `15min`, `1h` in microseconds. Raises UsageError."""
+    match = _STEP.fullmatch(text.strip().lower())
+    step = round(float(match[1] or 1) * _MICROSECONDS[match[2]]) if match else 0
+    if not 0 < step < 2**53:
+        raise UsageError(
+            f"--resample {text}", expected="a number and a unit (ms s min h d w): 10s, 15min, 1h"
+        )
+    return step
+
+
+def time_text(time: np.datetime64) -> str:
+    """A time as ISO text, without parts of the day that are 0."""
+    text = str(time.astype("datetime64[us]"))
+    text = text.removesuffix(".000000")
+    return text.removesuffix("T00:00:00")
+
+
+def time_texts(times: Times) -> tuple[str, ...]:
+    """Times as ISO text, all in the same form: as dates alone only if none has a time of day."""
+    texts = [str(time.astype("datetime64[us]")) for time in times]
+    for end in (".000000", "T00:00:00"):
+        if all(text.endswith(end) for text in texts):
+            texts = [text.removesuffix(end) for text in texts]
+    return tuple(texts)
+
+
+def step_text(microseconds: float) -> str:
+    """A step of time for people: the largest unit in which it is a whole number."""
+    for unit, size in sorted(_MICROSECONDS.items(), key=lambda item: -item[1]):
+        if microseconds >= size and microseconds % size == 0:
+            return f"{microseconds / size:g} {unit}"
+    return f"{microseconds / 1e6:g} s"
+
+
+def usual_step(times: Times) -> int | None:
+    """The median step forward in microseconds; None if no time is later than the one before."""
+    steps = np.diff(times).astype(np.int64)
+    steps = steps[steps > 0]
+    return int(np.median(steps)) if len(steps) else None
+
+
+def next_times(times: Times, count: int) -> Times:
+    """The time stamps of the `count` steps behind a series, at its usual step."""
+    step = usual_step(times)
+    if step is None:
+        return np.zeros(0, "datetime64[us]")
+    return times[-1] + (np.arange(1, count + 1) * step).astype("timedelta64[us]")
+
+
+@dataclass(frozen=True)
+class Oddities:
+    """The steps (from 0) of a series whose time stamps are odd, compared with the stamp before. usual: in microseconds.
+
+    gaps: more than 1.5 usual steps later.  repeated: the same time.  backward: earlier.  unequal: another step than the
+    usual one, by more than 1%, without the others.
+    """
+
+    usual: int | None
+    gaps: tuple[int, ...]
+    repeated: tuple[int, ...]
+    backward: tuple[int, ...]
+    unequal: tuple[int, ...]
+
+    @property
+    def named(self) -> dict[str, tuple[int, ...]]:
+        """What is odd, in words."""
+        return {
+            "gaps in time": self.gaps,
+            "time stamps twice": self.repeated,
+            "time stamps earlier than the one before": self.backward,
+            "unequal steps of time": self.unequal,
+        }
+
+
+def oddities(times: Times) -> Oddities:
+    """What is odd about the time stamps of one series."""
+    steps = np.diff(times).astype(np.int64)
+    usual = usual_step(times)
+    gaps = steps > GAP * usual if usual else np.zeros(len(steps), bool)
+    unequal = (steps > 0) & ~gaps & (np.abs(steps - (usual or 0)) > 0.01 * (usual or 0))
+
+    def places(found: NDArray[np.bool_]) -> tuple[int, ...]:
+        return tuple((np.flatnonzero(found) + 1).tolist())
+
+    return Oddities(usual, places(gaps), places(steps == 0), places(steps < 0), places(unequal))
+
+
+def resample(
+    parts: Sequence[NDArray[Any]], times: Times, step: int, place: Place
+) -> tuple[list[NDArray[np.float64]], Times]:
+    """Numbers [T, n] on a regular grid of `step` microseconds: the mean of what falls into each step, else NaN.
+
+    times: [T], in any order.  Raises DataError if the grid would have more than LONGEST steps.
+    """
+    at = times.astype(np.int64) // step  # [T]
+    first, last = int(at.min()), int(at.max())
+    count = last - first + 1
+    if count > LONGEST:
+        what = f"a grid of {count:,} steps from {time_text(times.min())} to {time_text(times.max())}"
+        raise DataError(what, file=place.file, line=place.line, expected="a longer step in --resample")
+    rows = at - first
+    found: list[NDArray[np.float64]] = []
+    for part in parts:
+        known = ~np.isnan(part)
+        total, seen = np.zeros((count, part.shape[1])), np.zeros((count, part.shape[1]))
+        np.add.at(total, rows, np.where(known, part, 0.0))
+        np.add.at(seen, rows, known)
+        found.append(np.where(seen > 0, total / np.maximum(seen, 1), np.nan))
+    return found, (np.arange(first, last + 1) * step).astype("datetime64[us]")
