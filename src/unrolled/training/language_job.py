@@ -23,6 +23,7 @@ from unrolled.training.loop import Problem
 
 VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
 WARM = 256
+ENOUGH = 1e-3  # nats a token, below which a batch has nothing left to teach
 
 
 def request(
@@ -100,7 +101,7 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
 
     criterion = Criterion(training.label_smoothing or 0.0, first=training.first or 1.0)
-    problem = Problem(epoch, validation if held is not None else None, store.place, criterion, sample)
+    problem = Problem(epoch, validation if held is not None else None, store.place, criterion, sample, ENOUGH)
     return Job(
         config=config,
         spec=spec,
