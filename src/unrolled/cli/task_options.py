@@ -1,4 +1,4 @@
-"""What verbs take alike: a task, files in parts, options in layers, an engine."""
+"""Arguments that several verbs share: a task, files in parts, options in layers, an engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from unrolled.core.config import options, read_settings, read_toml
+from unrolled.core.config import Config, options, read_settings, read_toml
+from unrolled.core.early_checks import check_inputs
+from unrolled.tasks.presets import find
 
 
 def add_data(parser: argparse.ArgumentParser, *, task: str, data: str, test: str) -> None:
@@ -40,3 +42,17 @@ def settings(args: argparse.Namespace) -> list[dict[str, Any]]:
     """The option layers of a command line, weakest first: TOML, --set, flags."""
     flags = {name: value for name, value in vars(args).items() if name in options()}
     return [read_toml(args.config) if args.config else {}, dict(read_settings(args.set)), flags]
+
+
+def check_data(args: argparse.Namespace, config: Config) -> None:
+    """Reject data, validation and test files that cannot be read, by their paths alone. Raises UsageError or
+    DataError."""
+    parts = (args.data, args.valid, args.test)
+    check_inputs(path for part in parts for path in part)
+    if find(config.task).stream:
+        return
+    # Imported late: the readers need NumPy, and a missing file is told without it.
+    from unrolled.datasets.example_source import check_formats
+
+    for part in parts:
+        check_formats(part, config)

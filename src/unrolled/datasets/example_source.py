@@ -58,6 +58,17 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     return replace(config, data=replace(config.data, columns=columns))
 
 
+def check_formats(paths: Sequence[Path], config: Config) -> None:
+    """Raise UsageError, before anything is read, where the format of a file has no reader or `--columns` is wrong."""
+    preset = find(config.task)
+    if config.data.columns:
+        parse_columns(config.data.columns)
+    texts = INPUTS[preset.input].reads == "text" and find_output(preset.key).target == "text"
+    if not (texts and in_parallel(paths)):
+        for path in paths:
+            find_reader(path)
+
+
 def from_files(
     paths: Sequence[Path],
     config: Config,

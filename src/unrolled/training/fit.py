@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from unrolled.core.atomic_files import refuse_to_overwrite
 from unrolled.core.config import Config, to_json
+from unrolled.core.early_checks import check_output, run_folder_of
 from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
 from unrolled.core.progress import Reporter, counted, duration
 from unrolled.core.system import peak_bytes, tune
@@ -43,9 +43,8 @@ def fit(
     (something is in the way, a run that cannot be resumed), DataError, StorageError, NonFiniteError, Interrupted.
     """
     config = resolve_data(request.config)
-    folder = request.out.with_name(request.out.name + ".run")
-    if not (request.resume and folder.exists()):
-        refuse_to_overwrite(request.out, force=request.force)
+    folder = run_folder_of(request.out)
+    check_output(request.out, resume=request.resume, force=request.force)
     tune()
     identity = _identity(config, request.data)
     with open_run(folder, identity, resume=request.resume, force=request.force) as run:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unrolled.core.config import Config
-from unrolled.core.errors import UsageError
 from unrolled.core.types import Batch
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
@@ -35,19 +35,15 @@ def request(
     resume: bool = False,
     force: bool = False,
     began: float | None = None,
+    reading: float | None = None,
 ) -> Request:
-    """A request to train a language model on `data`. Raises UsageError for what no language model can be."""
-    if config.model.bidirectional:
-        raise UsageError(
-            "a language model that reads from both ends would see what it is to guess",
-            hint="--no-bidirectional",
-        )
+    """A request to train a language model on `data`."""
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
     def job(config: Config, folder: Path) -> Job:
         return assemble(config, prepare(data, valid, config.data, folder))
 
-    return Request(config, fingerprints, job, out, resume, force, began)
+    return Request(config, fingerprints, job, out, resume, force, began, reading)
 
 
 def request_from_files(
@@ -61,12 +57,13 @@ def request_from_files(
     force: bool = False,
 ) -> Request:
     """The same of files, all of them read to their end, so that unusable text is told before anything is written."""
+    reading = time.monotonic()
     documents = resolve_data(config).data.documents or "file"
     train = from_files(data, documents)
     held = from_files(valid, documents) if valid else None
     if test:
         from_files(test, documents)  # unusable test files are told now, not after hours of training
-    return request(config, train, held, out, resume=resume, force=force)
+    return request(config, train, held, out, resume=resume, force=force, reading=reading)
 
 
 def assemble(config: Config, prepared: Prepared) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,17 +38,15 @@ def request(
     resume: bool = False,
     force: bool = False,
     began: float | None = None,
+    reading: float | None = None,
 ) -> Request:
-    """A request to train on labelled sequences. Raises UsageError for what none can be."""
-    if config.model.bidirectional and find(config.task).output == "next":
-        what = "a model that reads from both ends would see what it is to foretell"
-        raise UsageError(what, hint="--no-bidirectional")
+    """A request to train on labelled sequences."""
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
     def job(config: Config, folder: Path) -> Job:
         return assemble(config, prepare(data, valid, config, folder))
 
-    return Request(config, fingerprints, job, out, resume, force, began)
+    return Request(config, fingerprints, job, out, resume, force, began, reading)
 
 
 def request_from_files(
@@ -61,11 +60,13 @@ def request_from_files(
     force: bool = False,
 ) -> Request:
     """The same of files; test files are read once, so that unusable ones are told before anything is written."""
+    reading = time.monotonic()
     config = with_columns(data, config)
     for _ in from_files(test, config).examples() if test else ():
         pass
     held = from_files(valid, config) if valid else None
-    return request(config, from_files(data, config), held, out, resume=resume, force=force)
+    source = from_files(data, config)
+    return request(config, source, held, out, resume=resume, force=force, reading=reading)
 
 
 def assemble(config: Config, ready: Ready) -> Job:
