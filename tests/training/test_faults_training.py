@@ -164,7 +164,10 @@ def test_nothing_is_overwritten_without_force(text, finished, tmp_path, capsys):
     words = ["train", "language", str(text), *SMALL, "--epochs", "1"]
     before = files(finished.parent)
     assert main([*words, "--out", str(finished)]) == 2
-    assert "exists already; try another name, or --force to replace it" in capsys.readouterr().err
+    assert (
+        f"{finished}: exists already, with its run folder; try --resume to continue it"
+        in capsys.readouterr().err
+    )
     assert files(finished.parent) == before
     precious = tmp_path / "notes"
     precious.write_text("not a model")

@@ -48,8 +48,9 @@ def check_data(args: argparse.Namespace, config: Config) -> None:
     """Reject data, validation and test files that cannot be read, by their paths alone. Raises UsageError or
     DataError."""
     parts = (args.data, args.valid, args.test)
-    check_inputs(path for part in parts for path in part)
-    if find(config.task).stream:
+    stream = find(config.task).stream
+    check_inputs((path for part in parts for path in part), "text" if stream else "examples")
+    if stream:
         return
     # Imported late: the readers need NumPy, and a missing file is told without it.
     from unrolled.datasets.example_source import check_formats

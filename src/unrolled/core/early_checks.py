@@ -14,8 +14,8 @@ def run_folder_of(model: Path) -> Path:
     return model.with_name(f"{model.name}.run")
 
 
-def check_inputs(paths: Iterable[Path]) -> None:
-    """Each path must be a folder, or a regular file that is not empty.
+def check_inputs(paths: Iterable[Path], expected: str) -> None:
+    """Each path must be a folder, or a regular file that is not empty; `expected` says of what, for messages.
 
     Raises UsageError, DataError for an empty file, StorageError where the disk does not answer.
     """
@@ -33,7 +33,7 @@ def check_inputs(paths: Iterable[Path]) -> None:
             # Data are read more than once: a pipe would be empty the second time.
             raise UsageError("not a regular file", file=path, hint="writing the data to a file first")
         if not size:
-            raise DataError("empty file", file=path, expected="examples")
+            raise DataError("empty file", file=path, expected=expected)
 
 
 def check_output(model: Path, *, resume: bool, force: bool) -> None:
