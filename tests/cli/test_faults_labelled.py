@@ -110,7 +110,7 @@ def test_bad_rows_are_left_out_as_many_as_were_allowed_and_told(tmp_path: Path):
         ("classify", ("--ordinal",), "the order of the ratings is not known; try --classes WORST,...,BEST"),
         ("classify", ("--pooling", "sum"), "pooling = 'sum'; expected"),
         ("tag", ("--class-weights",), "tag has no use for 'class_weights'; expected it with label"),
-        ("numbers:next", ("--bidirectional",), "a model that reads from both ends would see what it is to foretell"),
+        ("numbers:next", ("--bidirectional",), "a model that reads in both directions would see"),
         ("clasify", (), "unknown task 'clasify'"),
         ("numbers:words", (), "unknown task 'numbers:words'"),
     ],

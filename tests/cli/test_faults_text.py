@@ -149,7 +149,10 @@ def test_a_learning_rate_beyond_reason_is_stopped_with_file_and_line(tmp_path: P
     [
         (("--cell", "lstn"), "cell = 'lstn'; expected lstm, gru, gru-simple, rnn; try 'lstm'"),
         (("--activation", "relu"), "the cell 'lstm' has no activation 'relu'; expected tanh"),
-        (("--bidirectional",), "a language model that reads from both ends would see what it is to guess"),
+        (
+            ("--bidirectional",),
+            "a model that reads in both directions would see the next step, which it is to predict",
+        ),
         (("--softmax", "adaptive"), "the adaptive softmax is for many outputs; here are"),
         (("--embedding", "0", "--tie"), "tied weights need an embedding"),
         (("--minutes", "0"), "0 minutes are too short"),

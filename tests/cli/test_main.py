@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import signal
@@ -235,3 +236,83 @@ def test_evaluate_help_lists_the_figures_of_every_output():
     assert len(keys) > 30
     text = run("evaluate", "--help").out
     assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()
+
+
+WATCHED = """
+import json, sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+from unrolled.cli import main
+for words in json.loads(sys.argv[1]):
+    code = main(words)
+    slow = [name for name in ("torch", "soundfile", "av") if name in sys.modules]
+    read = [path for path in opened if path in sys.argv[2].split()]
+    print(json.dumps([code, slow, read]))
+"""
+
+
+def test_what_can_be_rejected_is_rejected_before_torch_is_imported_and_data_is_read(tmp_path: Path):
+    """The time to say no is that of a start: nothing is opened but a configuration."""
+    run = tmp_path / "done.run"
+    run.mkdir()
+    for name, content in (
+        ("text.txt", "some text"),
+        ("table.csv", "text,label\na,b\n"),
+        ("done", "a model"),
+        ("done.run/config.json", "{}"),
+        ("alone", "a model"),
+        ("notes.bak.csv.x", "x"),
+        ("bad.toml", "hidden = 'x'"),
+        ("empty.csv", ""),
+    ):
+        (tmp_path / name).write_text(content)
+    os.mkfifo(tmp_path / "pipe.csv")
+    text, table = "text.txt", "table.csv"
+    cases = (
+        ((text,), "--out MODEL"),
+        ((text, "--out", "done"), "done: exists already, with its run folder; try --resume "),
+        ((text, "--out", "alone"), "alone: exists already; try another name, or --force "),
+        ((text, "--out", "alone", "--resume"), "there is no alone.run that --resume could continue"),
+        ((text, "--out", "."), "is a folder"),
+        ((text, "--out", "none/m"), "there is no such folder; try mkdir -p"),
+        (("test.txt", "--out", "new"), "no such file or folder; try 'text.txt'"),
+        ((text, "--valid", "v", "--out", "new"), "v: no such file or folder"),
+        ((text, "--bidirectional", "--out", "new"), "both directions would see the next step"),
+        ((text, "--minutes", "0", "--out", "new"), "0 minutes are too short"),
+        ((text, "--minutes", "1", "--deterministic", "--out", "new"), "a budget of minutes is measured"),
+        ((table, "--test", "t", "--out", "new"), "t: no such file or folder"),
+        (("empty.csv", "--out", "new"), "empty file"),
+        (("pipe.csv", "--out", "new"), "not a regular file"),
+        (("notes.bak.csv.x", "--out", "new"), "cannot tell the format"),
+        ((table, "--columns", "z=text", "--out", "new"), "--columns has unknown 'z'"),
+        ((table, "--config", "bad.toml", "--out", "new"), "hidden = 'x'; expected a whole number"),
+        ((table, "--front", "time", "--out", "new"), "has no use for 'front'"),
+        ((table, "--horizon", "2", "--out", "new"), "has no use for 'horizon'"),
+    )
+    commands = [
+        ["train", "language" if words[0].endswith("txt") else "classify", *words] for words, _ in cases
+    ]
+    commands += [
+        ["train", "clasify", table],
+        ["compare", "classify", "tabel.csv"],
+        ["compare", "language", "none.txt"],
+    ]
+    expected = [said for _, said in cases]
+    expected += [
+        "unknown task 'clasify'; ",
+        "no such file or folder; try 'table.csv'",
+        "no such file or folder",
+    ]
+    found = subprocess.run(
+        [sys.executable, "-c", WATCHED, json.dumps(commands), "text.txt table.csv"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    for line, told, said, words in zip(
+        found.stdout.splitlines(), found.stderr.splitlines(), expected, commands, strict=True
+    ):
+        assert json.loads(line) == [2, [], []], words
+        assert told.startswith("error: ") and said in told, words
+    assert not (tmp_path / "new.run").exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import Network, build
 from unrolled.tasks.fill import resolve_data
 from unrolled.training import budget
-from unrolled.training.budget import Measure, estimate_bytes, make_plan, measure_speed
+from unrolled.training.budget import Measure, Spent, estimate_bytes, make_plan, measure_speed
 from unrolled.training.fit import dry_run
 from unrolled.training.language_job import assemble, request
 from unrolled.training.loop import Problem, step
@@ -53,30 +52,51 @@ def test_a_budget_is_filled_and_not_passed(ready: Ready, monkeypatch: pytest.Mon
     valid = len(prepared.valid) if prepared.valid else 0
     measure = Measure(seconds=0.05, tokens=64.0, threads=1, kernel="avx2")
     monkeypatch.setattr(budget, "measure_speed", lambda *a: measure)
-    monkeypatch.setattr(budget.time, "monotonic", lambda: 106.0)
+    spent, notes = Spent(began=100.0, reading=102.0, clock=lambda: 106.0), list[str]()
     for minutes in (0.5, 3, 60):
-        plan = make_plan(problem, network, replace(config.training, minutes=minutes), valid, began=100.0)
-        assert plan.steps and plan.threads == 1
+        training = replace(config.training, minutes=minutes)
+        plan = make_plan(problem, network, training, valid, spent, note=notes.append)
+        assert plan.steps and plan.threads == 1 and not plan.frozen
         reading = plan.validations * plan.validation_tokens * 0.4 * 0.05 / 64
         seconds = 6.0 + plan.steps * 0.05 + reading
         assert 0.85 * minutes * 60 - 3 < seconds < minutes * 60 - 1
         assert reading < 0.06 * minutes * 60
         assert 2 <= plan.validations <= 20
         assert 1 <= plan.validation_tokens <= valid
-    both = make_plan(problem, network, replace(config.training, minutes=60, epochs=1), valid, began=100.0)
+    both = make_plan(problem, network, replace(config.training, minutes=60, epochs=1), valid, spent)
     assert both.epochs == 1
     assert both.seconds == pytest.approx(len(problem.epoch(0)) * 0.05)
-    with pytest.raises(UsageError, match="too short"):
-        make_plan(problem, network, replace(config.training, minutes=0.11), valid, began=100.0)
+    settled = make_plan(problem, network, replace(config.training, minutes=3), valid, spent, settling=64_000)
+    plan = make_plan(problem, network, replace(config.training, minutes=3), valid, spent)
+    assert settled.steps == pytest.approx((plan.steps or 0) - 400, abs=1), (
+        "what is read at the end takes its time"
+    )
+    assert not notes
+
+
+def test_minutes_that_are_too_short_are_explained_and_train_one_step(
+    ready: Ready, monkeypatch: pytest.MonkeyPatch
+):
+    config, network, problem, _ = ready
+    monkeypatch.setattr(budget, "measure_speed", lambda *a: Measure(2.5, 64.0, 1, "avx2"))
+    notes = list[str]()
+    spent = Spent(began=100.0, reading=103.5, clock=lambda: 105.0)
+    training = replace(config.training, minutes=0.1)
+    plan = make_plan(problem, network, training, 100, spent, note=notes.append)
+    assert (plan.steps, plan.validations) == (1, 1)
+    assert notes == [
+        "warning: 0.1 minutes are too short: the start took 3.5 s, reading the data 1.5 s, measuring the speed 0.0 s, "
+        "and a step takes 2.5 s; training for one step all the same; try more --minutes, or a smaller --hidden"
+    ]
 
 
 def test_a_plan_by_epochs_measures_nothing(ready: Ready, monkeypatch: pytest.MonkeyPatch):
     config, network, problem, _ = ready
     training = replace(config.training, minutes=None, epochs=7)
     monkeypatch.delattr(budget, "measure_speed")
-    plan = make_plan(problem, network, training, 500, began=0.0)
+    plan = make_plan(problem, network, training, 500, Spent(0.0, 0.0))
     assert (plan.steps, plan.epochs, plan.threads, plan.seconds) == (None, 7, 1, 0.0)
-    assert plan == make_plan(problem, network, training, 500, began=0.0)
+    assert plan == make_plan(problem, network, training, 500, Spent(1.0, 2.0))
 
 
 def test_measuring_changes_nothing_and_keeps_to_its_time(ready: Ready, monkeypatch: pytest.MonkeyPatch):
@@ -90,8 +110,7 @@ def test_measuring_changes_nothing_and_keeps_to_its_time(ready: Ready, monkeypat
         return step(*arguments)
 
     monkeypatch.setattr(budget, "step", timed)
-    monkeypatch.setattr(budget.time, "monotonic", lambda: clock[0])
-    measure = measure_speed(problem, network, config.training, 0.5)
+    measure = measure_speed(problem, network, config.training, 0.5, lambda: clock[0])
     assert 20 <= steps[0] <= 25
     assert measure.seconds == pytest.approx(0.02, rel=0.2)
     assert measure.threads == torch.get_num_threads() == 1
@@ -103,7 +122,15 @@ def test_long_steps_are_measured_in_one_way(ready: Ready, monkeypatch: pytest.Mo
     config, network, problem, _ = ready
     tried: list[int] = []
 
-    def slow(problem: object, network: object, config: object, batches: object, threads: int, seconds: float):
+    def slow(
+        problem: object,
+        network: object,
+        config: object,
+        batches: object,
+        threads: int,
+        seconds: float,
+        clock: object,
+    ):
         tried.append(threads)
         return Measure(10.0, 64.0, threads, native.running())
 
@@ -128,14 +155,20 @@ def test_the_quicker_kernel_is_frozen_in_the_plan(
     own, tried = native.running(), list[tuple[int, str]]()
 
     def timed(
-        problem: object, network: object, config: object, batches: object, threads: int, seconds: float
+        problem: object,
+        network: object,
+        config: object,
+        batches: object,
+        threads: int,
+        seconds: float,
+        clock: object,
     ):
         kernel = native.running()
         tried.append((threads, kernel))
         return Measure(0.1 if (kernel == "torch") == (quicker == "torch") else 0.2, 64.0, threads, kernel)
 
     monkeypatch.setattr(budget, "_time", timed)
-    plan = make_plan(problem, network, replace(config.training, minutes=3), 100, began=time.monotonic())
+    plan = make_plan(problem, network, replace(config.training, minutes=3), 100, Spent(0.0, 0.0, lambda: 0.0))
     assert tried == [(1, own), (1, "torch")]
     assert plan.kernel == ("torch" if quicker == "torch" else own)
     assert native.running() == own  # what was tried is not what stays

@@ -21,7 +21,7 @@ from unrolled.cli import main
 from unrolled.core import signals
 from unrolled.core.progress import Silent
 from unrolled.models import model_file, native
-from unrolled.training import checkpointing
+from unrolled.training import checkpointing, loop
 from unrolled.training.run_folder import read_checkpoint
 
 LONG = ("--epochs", "400")
@@ -151,8 +151,10 @@ def test_a_second_trainer_is_refused(text, tmp_path):
     words = ("train", "language", text, *SMALL, *LONG, "--out", tmp_path / "m")
     first = start(tmp_path / "log", *words)
     assert first.wait_for((tmp_path / "m.run" / "checkpoint").exists), first.said
-    for more in ((), ("--resume",), ("--force",)):
-        code, said = run(tmp_path / "second", *words, *more)
+    code, said = run(tmp_path / "second", *words)  # rejected before the lock is tried
+    assert code == 2 and "holds a run already" in said
+    for more in ("--resume", "--force"):
+        code, said = run(tmp_path / "second", *words, more)
         assert code == 2
         assert f"another trainer is at work here: process {first.process.pid} on " in said
     first.signal(signal.SIGKILL)
@@ -252,7 +254,10 @@ def test_nothing_is_overwritten_without_force(text, finished, tmp_path, capsys):
     words = ["train", "language", str(text), *SMALL, "--epochs", "1"]
     before = files(finished.parent)
     assert main([*words, "--out", str(finished)]) == 2
-    assert "exists already; try another name, or --force to replace it" in capsys.readouterr().err
+    assert (
+        f"{finished}: exists already, with its run folder; try --resume to continue it"
+        in capsys.readouterr().err
+    )
     assert files(finished.parent) == before
     precious = tmp_path / "notes"
     precious.write_text("not a model")
@@ -290,7 +295,7 @@ def test_an_absurd_rate_is_stopped_with_the_place_of_its_examples(text, finished
     line = int(said.removeprefix(f"error: {text}:").split(":")[0])
     assert 1 <= line <= 120
     assert "training diverged at step 2 (loss " in said
-    assert "try a smaller --lr" in said
+    assert "; nothing was learnt before, so there is no model; try a smaller --lr" in said
     assert not list(tmp_path.iterdir()), "nothing half-written"
     before = finished.read_bytes()
     copy = tmp_path / "copy"
@@ -321,6 +326,37 @@ def test_weights_on_disk_are_finite_after_a_divergence(text, tmp_path):
     if (tmp_path / "m.run").exists():
         for name, tensor in read_checkpoint(tmp_path / "m.run").tensors.items():
             assert np.isfinite(tensor).all(), name
+
+
+@pytest.mark.parametrize("hold_out", ["0.1", "0"])
+def test_a_divergence_leaves_the_best_weights_so_far_as_the_model(
+    hold_out, text, tmp_path, capsys, monkeypatch
+):
+    """A rate that is sound at first and grows: the first steps learn, then the loss is no longer finite."""
+    monkeypatch.setitem(loop.SCHEDULES, "constant", lambda share, warmup: 1e-3 if share < 0.5 else 1e12)
+    out = tmp_path / "m"
+    words = ["train", "language", str(text), *SMALL, "--schedule", "constant", "--lr", "10", "--epochs", "4"]
+    words += ["--optimizer", "adamw", "--hold-out", hold_out, "--out", str(out)]
+    assert main(words) == 4
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"error: {text}:") and "training diverged at step " in said
+    model = model_file.load(out)
+    step = int(said.partition("best weights so far, of step ")[2].partition(",")[0])
+    assert f"warning: the best weights so far, of step {step:,}, are in {out}; try a smaller --lr" in said
+    assert model.notes["steps"] > step > 0
+    assert (model.notes["validation_loss"] is None) == (hold_out == "0")
+    assert all(np.isfinite(tensor).all() for tensor in model.tensors.values())
+    assert main(["score", str(out), str(text)]) == 0
+
+
+def test_a_training_with_nothing_left_to_learn_ends_early_and_says_so(tmp_path, capsys):
+    out, table = tmp_path / "m", tmp_path / "t.csv"
+    table.write_text("text,label\n" + "so good,yes\nbad,no\ngood,yes\nso bad,no\n" * 12)
+    words = ["train", "classify", str(table), *SMALL, "--lr", "0.05", "--epochs", "200", "--out", str(out)]
+    assert main([*words, "--dropout", "0", "--input-dropout", "0"]) == 0
+    said = capsys.readouterr().err
+    assert "steps in a row with a loss below 0.001\n" in said
+    assert f"ended early at step {model_file.load(out).notes['steps']:,}: nothing left to learn: " in said
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(text, tmp_path):

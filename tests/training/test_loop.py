@@ -323,3 +323,77 @@ def test_denormals_count_as_zeros_while_it_trains(tmp_path):
     )
     assert (0 in seen) == bool(native.libraries())  # where nothing was compiled, nothing changes
     assert (torch.full((8,), 1e-39) * 0.5).count_nonzero() == 8
+
+
+# --- nothing left to learn, and divergence
+
+
+def one_text(count: int) -> Problem:
+    """An epoch that is the same batch so many times: soon it has nothing left to teach."""
+    same = batches(5, 1) * count
+    return Problem(lambda epoch: same, None, place, enough=0.2)
+
+
+@pytest.mark.parametrize("count", [4, 70])
+def test_a_training_ends_when_no_batch_of_an_epoch_has_anything_left_to_teach(count):
+    config = replace(CONFIG, lr=0.05, optimizer="muon", schedule="constant")
+    plan = replace(PLAN, steps=900, validations=3)
+    progress, watch = trained(config, plan, one_text(count))
+    at, quiet = progress.at, max(loop.QUIET, count)
+    assert at.done and at.step == len(watch.losses) < 900
+    assert at.ended == f"nothing left to learn: {quiet} steps in a row with a loss below 0.2"
+    assert max(watch.losses[-quiet:]) < 0.2 <= watch.losses[-quiet - 1]
+    endless = replace(one_text(count), enough=0.0)
+    assert trained(config, replace(plan, steps=at.step + 5), endless)[0].at.step == at.step + 5
+
+
+class Breaks(Watch):
+    """A keeper that breaks the weights after a step."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.last, self.before = last, dict[int, dict[str, torch.Tensor]]()
+
+    def step(self, progress: Progress, loss: float, share: float) -> None:
+        super().step(progress, loss, share)
+        self.before[progress.at.step] = loop.snapshot(progress.network)
+        if progress.at.step == self.last:
+            with torch.no_grad():
+                next(iter(progress.network.parameters())).fill_(math.nan)
+
+
+@pytest.mark.parametrize("valid", [True, False])
+@pytest.mark.parametrize("last, kept_of", [(11, 9), (5, 3), (2, 2)])
+def test_the_best_weights_before_a_divergence_are_remembered(valid, last, kept_of):
+    """Those of a validation (after 3, 6, 9 of 12 steps), or, before the first one, of step 2, 4, 8 ..."""
+    progress, watch = begin(build(SPEC, seed=0), replace(CONFIG, lr=0.1)), Breaks(last)
+    config = replace(CONFIG, lr=0.1, schedule="constant")
+    what = Problem(lambda epoch: batches(5, 1) * 6, (lambda limit: batches(5, 1)) if valid else None, place)
+    with pytest.raises(NonFiniteError):
+        loop.train(what, progress, PLAN, config, watch)
+    assert progress.at.best_step == kept_of
+    for name, value in progress.best.items():
+        assert torch.equal(value, watch.before[kept_of][name])
+
+
+def test_a_validation_loss_that_is_not_finite_is_a_divergence():
+    class Endless(Network):
+        def loss(self, x, y, lengths=None, state=None, dropouts=NO_DROPOUTS, criterion=EXACT):
+            nats, count, state = super().loss(x, y, lengths, state, dropouts, criterion)
+            return (nats if torch.is_grad_enabled() else nats * math.nan), count, state
+
+    network = Endless(SPEC, {name: p.detach() for name, p in build(SPEC, seed=0).named_parameters()})
+    with pytest.raises(NonFiniteError, match=r"by step 3 \(validation loss nan\)"):
+        loop.train(problem(lambda limit: batches(9, 1)), begin(network, CONFIG), PLAN, CONFIG, Watch())
+
+
+def test_a_validation_part_in_which_nothing_is_asked_chooses_no_weights():
+    """All of its targets are unknown: its loss is not 0, there is none."""
+    silent = [replace(batch, y=np.full_like(batch.y, -1)) for batch in batches(99, 2)]
+    config = replace(CONFIG, lr=0.1)
+    progress, watch = trained(config, PLAN, problem(lambda limit: silent))
+    assert progress.at.provisional and progress.at.best_loss == min(watch.valid) > 0.1
+    last = dict(progress.network.named_parameters())
+    assert all(loop.kept(progress)[name] is value for name, value in last.items()), (
+        "the last weights are kept"
+    )

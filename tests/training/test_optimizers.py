@@ -52,6 +52,37 @@ def test_orthogonal_of_zeros_is_zeros():
     assert not orthogonal(torch.zeros(2, 5, 3)).any()
 
 
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(-149, 126), st.integers(0, 1000))
+def test_an_update_is_never_larger_than_a_full_step_however_small_or_large_the_gradient(
+    rows, columns, exponent, seed
+):
+    """Squares of float32 underflow below 1e-19, fourth powers below 1e-9: gradients of a loss that is nearly zero."""
+    matrix = np.random.default_rng(seed).uniform(-1, 1, (1, rows, columns)).astype(np.float32)
+    found = orthogonal(torch.from_numpy(np.ldexp(matrix, exponent).astype(np.float32)))
+    assert torch.isfinite(found).all()
+    assert float(torch.linalg.matrix_norm(found, 2)) < 1.3
+    if exponent > -20:  # a power of two changes no digit of the answer
+        assert torch.equal(found, orthogonal(torch.from_numpy(matrix)))
+    if exponent < -30:  # noise: smaller steps the smaller it is
+        whole = float(torch.linalg.matrix_norm(orthogonal(torch.from_numpy(matrix)), 2))
+        assert float(torch.linalg.matrix_norm(found, 2)) < whole * 2.0 ** (exponent + 35)
+
+
+def test_muon_does_not_move_far_while_gradients_vanish():
+    """As at the end of a training whose loss is zero: weights that are sound stay so."""
+    rng = np.random.default_rng(6)
+    gates = [torch.tensor(rng.standard_normal((8, 12)), dtype=torch.float32) for _ in range(4)]
+    before = [gate.clone() for gate in gates]
+    muon = Muon([gates], lr=0.01)
+    for number in range(400):
+        for gate in gates:
+            gate.grad = torch.tensor(rng.standard_normal(gate.shape) * 10.0 ** -(number / 9 + 6)).float()
+        muon.step()
+    for gate, old in zip(gates, before, strict=True):
+        assert torch.isfinite(gate).all()
+        assert float((gate - old).abs().max()) < 400 * 0.2 * 0.01 * 12**0.5
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 def test_muon_is_nesterov_then_orthogonal_in_the_size_of_an_adam_step(decay):
     rng = np.random.default_rng(2)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unrolled.cli.task_options import add_data, add_layers, settings
+from unrolled.cli.task_options import add_data, add_layers, check_data, settings
 from unrolled.core.atomic_files import refuse_to_overwrite, temporary_folder, write_atomically
 from unrolled.core.config import Config, add_flags, build, options
 from unrolled.core.errors import Interrupted, UsageError, need, suggest
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     base = resolve_data(build(args.task, *layers))
     lists = {name: _listed(name, getattr(args, name), base, named) for name in LISTS}
     _refuse_senseless(args, named)
+    check_data(args, base)
     with need("train", "torch"):
         from unrolled.analysis.compare.benchmarks import Files
         from unrolled.analysis.compare.comparison import Voice, Wish, compare

@@ -228,8 +228,10 @@ def _from_json(text: str, name: Path, number: int) -> Line:
 
 
 def answer_text(answer: Answer, line: Line, form: str) -> str:
-    """An answer in the form that was asked for, the line's id passed through. Raises NonFiniteError, naming the line, for
-    numbers that are none."""
+    """An answer in the requested format, with the id of the line.
+
+    Raises NonFiniteError, which names the line, if a number is not finite.
+    """
     if not _is_finite(answer.record):
         what = "the answer is not finite: the numbers of the model are too large"
         raise NonFiniteError(what, file=line.file, line=line.number)

@@ -1,4 +1,4 @@
-"""Options that several commands share: the task, data files, configuration layers, the engine."""
+"""Arguments that several verbs share: a task, files in parts, options in layers, an engine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from unrolled.core.config import options, read_settings, read_toml
+from unrolled.core.config import Config, options, read_settings, read_toml
+from unrolled.core.early_checks import check_inputs
 from unrolled.core.options import FORMATS, QUOTING
+from unrolled.tasks.presets import find
 
 
 def add_data(parser: argparse.ArgumentParser, *, task: str, data: str, test: str) -> None:
@@ -57,3 +59,18 @@ def settings(args: argparse.Namespace) -> list[dict[str, Any]]:
     """The option layers of a command line, weakest first: TOML, --set, flags."""
     flags = {name: value for name, value in vars(args).items() if name in options()}
     return [read_toml(args.config) if args.config else {}, dict(read_settings(args.set)), flags]
+
+
+def check_data(args: argparse.Namespace, config: Config) -> None:
+    """Reject data, validation and test files that cannot be read, by their paths alone. Raises UsageError or
+    DataError."""
+    parts = (args.data, args.valid, args.test)
+    stream = find(config.task).stream
+    check_inputs((path for part in parts for path in part), "text" if stream else "examples")
+    if stream:
+        return
+    # Imported late: the readers need NumPy, and a missing file is told without it.
+    from unrolled.datasets.example_source import check_formats
+
+    for part in parts:
+        check_formats(part, config)

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from unrolled.cli.task_options import add_data, add_layers, settings
+from unrolled.cli.task_options import add_data, add_layers, check_data, settings
 from unrolled.core.config import add_flags, build
+from unrolled.core.early_checks import check_output
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import address_space_left
 from unrolled.tasks.fill import resolve_data
@@ -47,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "where should the model go?", expected="--out MODEL", hint=f"--out {args.data[0].stem}.model"
         )
-    if args.out is not None and args.out.is_dir():
-        raise UsageError("is a folder", file=args.out, expected="the name of a file for the model")
+    if args.out is not None and not args.dry_run:
+        check_output(args.out, resume=args.resume, force=args.force)
+    check_data(args, config)
     space = address_space_left()
     if space < TORCH_SPACE:
         raise UsageError(

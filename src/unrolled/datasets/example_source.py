@@ -64,6 +64,14 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     return replace(config, data=replace(config.data, columns=columns))
 
 
+def check_formats(paths: Sequence[Path], config: Config) -> None:
+    """Raise UsageError, before anything is read, where the format of a file has no reader or `--columns` is wrong."""
+    wanted = wanted_of(config)
+    if not (wanted.target == "text" and wanted.kind == "text" and in_parallel(paths, wanted)):
+        for path in paths:
+            find_reader(path, wanted)
+
+
 def is_ahead(config: Config) -> bool:
     """Whether a series itself tells what is asked of it."""
     return config.data.horizon is not None or find(config.task).output == "next"

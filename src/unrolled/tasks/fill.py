@@ -40,6 +40,13 @@ def resolve_data(config: Config) -> Config:
     preset = find(config.task)
     if config.training.deterministic and config.training.minutes is not None:
         raise UsageError("a budget of minutes is measured, and no two measurements agree", hint="--epochs")
+    if config.training.minutes == 0:
+        raise UsageError("0 minutes are too short", expected="more than 0")
+    if config.model.bidirectional and preset.output == "next":
+        what = "a model that reads in both directions would see the next step, which it is to predict"
+        raise UsageError(what, hint="--no-bidirectional")
+    if config.model.front not in (None, "none") and preset.input in ("tokens", "notes", "rolls"):
+        raise UsageError(f"{config.task} has no use for 'front'", expected="it with numbers, audio or frames")
     for name, outputs in ONLY.items():
         if get(config, name) and preset.output not in outputs:
             raise UsageError(

@@ -1,7 +1,7 @@
-"""The plan of a training: how many steps the budget allows, on how many threads, how often to validate.
+"""The first plan of a training: how many steps the budget holds, on how many threads, how often to validate.
 
-At most 5% of a budget goes into measuring the speed; then the plan is frozen. Memory is estimated before it is asked
-for, and a request that cannot fit is refused with the estimate.
+At most 5% of a budget goes into measuring the speed; `pacing` may correct the plan while it trains. Memory is estimated
+before anything is allocated, and a request that cannot fit is rejected with the estimate.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 import itertools
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ from unrolled.training.loop import Plan, Problem, begin, dropouts_of, set_rate, 
 MEASURING = 0.04  # share of the budget that may go into measuring
 WASTE = 0.03  # share of the budget kept back for checkpoints and noise
 VALIDATING = 0.05  # share of the budget for reading the validation part
-ENDING = 1.0  # seconds to write the model and leave
+ENDING = 1.0  # seconds to write the model and end the process
 STRATA = 8  # batches timed, one of each size class
 FEWEST = 3  # steps that a measurement takes at least
 CLEARLY = 0.95  # of a step's time is what another way must stay below: less is noise
@@ -48,41 +48,71 @@ class Measure:
     kernel: str
 
 
+@dataclass(frozen=True)
+class Spent:
+    """When things began, by a clock: the budget of minutes, and the reading of the data. clock: tells the seconds."""
+
+    began: float
+    reading: float
+    clock: Callable[[], float] = time.monotonic
+
+
 def make_plan(
     problem: Problem,
     network: Network,
     config: TrainConfig,
     valid_tokens: int,
+    spent: Spent,
     *,
-    began: float,
+    settling: int = 0,
     timed: bool = False,
+    note: Callable[[str], object] = str,
 ) -> Plan:
-    """Settle the plan. A plan by epochs alone depends on nothing that was measured (measured only if `timed`).
+    """The plan. One by epochs alone depends on nothing that was measured (measured only if `timed`).
 
-    began: when a budget of minutes began, by time.monotonic().
-    Raises UsageError where the minutes are too few for a single step.
+    valid_tokens: of the validation part. settling: tokens that are read once more after the last step. note: is told,
+    in one line, where the minutes are too few for a single step: then the plan is one step.
     """
+    clock = spent.clock
     if config.minutes is None:
-        measure = measure_speed(problem, network, config, 4.0) if timed else None
+        measure = measure_speed(problem, network, config, 4.0, clock) if timed else None
         return _by_epochs(problem, config, valid_tokens, measure)
-    budget = config.minutes * 60
-    measure = measure_speed(problem, network, config, min(MEASURING * budget, 12.0))
+    budget, ready = config.minutes * 60, clock()
+    measure = measure_speed(problem, network, config, min(MEASURING * budget, 12.0), clock)
     reading = FORWARD * measure.seconds / measure.tokens
     times = max(2, min(20, int(VALIDATING * budget / max(1e-9, reading * valid_tokens))))
     limit = max(1, min(valid_tokens, int(VALIDATING * budget / times / reading)))
-    showing = _sampling_seconds(problem, network)
-    spent = time.monotonic() - began
-    left = budget * (1 - WASTE) - spent - ENDING - times * (limit * reading + showing)
+    validating = limit * reading + _sampling_seconds(problem, network, clock)
+    ending = ENDING + settling * reading
+    left = last_step_by(config.minutes, ending, spent.began) - clock() - times * validating
     steps = int(left / measure.seconds)
     if steps < 1:
-        raise UsageError(
-            f"{config.minutes:g} minutes are too short: a step takes {measure.seconds:.2f} s here, "
-            f"and {spent:.0f} s went into reading the data",
-            hint="more --minutes, or a smaller --hidden",
+        steps, times = 1, 1
+        note(
+            f"warning: {config.minutes:g} minutes are too short: the start took {spent.reading - spent.began:.1f} s, "
+            f"reading the data {ready - spent.reading:.1f} s, measuring the speed {clock() - ready:.1f} s, and a step "
+            f"takes {measure.seconds:.2g} s; training for one step all the same; try more --minutes, or a smaller "
+            "--hidden"
         )
     needed = len(problem.epoch(0)) * config.epochs if config.epochs else steps
     seconds = min(steps, needed) * measure.seconds
-    return Plan(steps, config.epochs, times, limit, measure.threads, measure.kernel, seconds)
+    return Plan(
+        steps,
+        config.epochs,
+        times,
+        limit,
+        measure.threads,
+        measure.kernel,
+        seconds,
+        frozen=False,
+        validating=validating,
+        ending=ending,
+    )
+
+
+def last_step_by(minutes: float, ending: float, began: float) -> float:
+    """When the last step should be done, where a budget began at `began`; ending: seconds for what follows it."""
+    return began + minutes * 60 * (1 - WASTE) - ending
 
 
 def _by_epochs(problem: Problem, config: TrainConfig, valid_tokens: int, measure: Measure | None) -> Plan:
@@ -95,31 +125,38 @@ def _by_epochs(problem: Problem, config: TrainConfig, valid_tokens: int, measure
     return Plan(None, epochs, times, valid_tokens, threads, native.running(), seconds)
 
 
-def _sampling_seconds(problem: Problem, network: Network) -> float:
-    """What it takes to show a sample, as is done at each validation."""
-    begun = time.monotonic()
+def _sampling_seconds(problem: Problem, network: Network, clock: Callable[[], float]) -> float:
+    """How long it takes to show a sample, which each validation does."""
+    begun = clock()
     if problem.sample is not None:
         problem.sample({name: weight.detach().numpy() for name, weight in network.weights().items()})
-    return time.monotonic() - begun
+    return clock() - begun
 
 
-def measure_speed(problem: Problem, network: Network, config: TrainConfig, seconds: float) -> Measure:
-    """Time real steps, on a copy, on batches of every size the first epoch has; on one thread too where unsettled, and
-    on torch's own layer where it has one."""
-    until = time.monotonic() + seconds
+def measure_speed(
+    problem: Problem,
+    network: Network,
+    config: TrainConfig,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Measure:
+    """Time real steps, on a copy, on batches of every size the first epoch has; on one thread too where the number is
+    not given, and on torch's own layer where it has one."""
+    until = clock() + seconds
     epoch = problem.epoch(0)
-    batches, assembling = _strata(epoch), _assembling_seconds(epoch)
+    batches, assembling = _strata(epoch), _assembling_seconds(epoch, clock)
     counts = [config.threads] if config.threads else sorted({cores(), 1}, reverse=True)
     trials = [(count, native.running()) for count in counts]
     trials += [(0, name) for name in rivals(network.spec.the_cell)]  # 0: as many as were quickest
     best: Measure | None = None
     for number, (count, kernel) in enumerate(trials):
-        left = until - time.monotonic()
+        left = until - clock()
         if best is not None and left < FEWEST * best.seconds:
             break  # steps so long that another measurement would eat the budget
         threads = count or (best.threads if best else 1)
         with native.using(kernel):
-            measure = _time(problem, network, config, batches, threads, left / (len(trials) - number))
+            share = left / (len(trials) - number)
+            measure = _time(problem, network, config, batches, threads, share, clock)
         best = measure if best is None or measure.seconds < CLEARLY * best.seconds else best
     assert best is not None
     torch.set_num_threads(best.threads)
@@ -133,20 +170,21 @@ def _time(
     batches: list[Batch],
     threads: int,
     seconds: float,
+    clock: Callable[[], float],
 ) -> Measure:
     torch.set_num_threads(threads)
     progress = begin(copy.deepcopy(network), config)
     dropouts = dropouts_of(config)
     set_rate(progress, config, 0.0)
-    begun = time.monotonic()
+    begun = clock()
     step(problem, progress, batches[0], dropouts, config)  # the first one allocates
     times: list[float] = []
     for batch in itertools.cycle(batches):
         progress.state = None
-        at = time.monotonic()
+        at = clock()
         step(problem, progress, batch, dropouts, config)
-        times.append((time.monotonic() - at) / _steps(batch))
-        if time.monotonic() - begun + times[-1] * _steps(batch) > seconds:
+        times.append((clock() - at) / _steps(batch))
+        if clock() - begun + times[-1] * _steps(batch) > seconds:
             break
     mean = statistics.fmean(_steps(batch) for batch in batches)
     return Measure(statistics.median(times) * mean, mean, threads, native.running())
@@ -157,13 +195,13 @@ def _steps(batch: Batch) -> int:
     return batch.x.shape[0] * batch.x.shape[1]
 
 
-def _assembling_seconds(epoch: Sequence[Batch]) -> float:
+def _assembling_seconds(epoch: Sequence[Batch], clock: Callable[[], float]) -> float:
     """What it takes to put a batch together, in the order of training."""
     count = min(FEWEST * STRATA, len(epoch))
-    begun = time.monotonic()
+    begun = clock()
     for index in range(count):
         epoch.__getitem__(index)
-    return (time.monotonic() - begun) / count
+    return (clock() - begun) / count
 
 
 def _strata(epoch: Sequence[Batch]) -> list[Batch]:
@@ -176,7 +214,7 @@ def _strata(epoch: Sequence[Batch]) -> list[Batch]:
 
 
 def refuse_too_large(spec: NetworkSpec, config: TrainConfig, tokens: float) -> None:
-    """Raise UsageError where training would take more memory than this process may still have."""
+    """Raise UsageError where training would take more memory than this process may still use."""
     needed, left = estimate_bytes(spec, config, tokens), memory_left()
     if needed > left:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""From a request to a model file: read, plan, train, write. The same steps for every task."""
+"""From a request to a model file: read, plan, train, write. The same few steps for every task."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import platform
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from unrolled.core.atomic_files import refuse_to_overwrite, temporary_folder
+from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.config import Config, to_json
-from unrolled.core.errors import Interrupted, UnrolledError, UsageError
+from unrolled.core.early_checks import check_output, run_folder_of
+from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
 from unrolled.core.progress import Reporter, counted, duration
 from unrolled.core.system import peak_bytes, tune
 from unrolled.core.version import __version__
@@ -28,20 +29,22 @@ from unrolled.tasks.fill import resolve_data
 from unrolled.training.budget import make_plan, refuse_too_large
 from unrolled.training.checkpointing import RunKeeper, arrays, best_tensors, listening, restore
 from unrolled.training.job import Job, Request
-from unrolled.training.loop import Plan, Progress, begin, train
-from unrolled.training.run_folder import CHECKPOINT, Run, open_run, save_plan
+from unrolled.training.loop import Plan, Position, Progress, Weights, begin, kept, train
+from unrolled.training.pacing import planned, settle, spending, watching
+from unrolled.training.run_folder import CHECKPOINT, Run, open_run
 
 
-def fit(request: Request, reporter: Reporter) -> model_file.ModelFile:
-    """Train and write the model; an interrupted run leaves the best so far. Returns what was written.
+def fit(
+    request: Request, reporter: Reporter, clock: Callable[[], float] = time.monotonic
+) -> model_file.ModelFile:
+    """Train, write the model and return it. A run that is interrupted or diverges leaves the best weights so far.
 
-    A finished run is left untouched by `resume`. Raises UsageError (something is in the way, a run that cannot be
-    resumed), DataError, StorageError, NonFiniteError, Interrupted.
+    A finished run is left untouched by `resume`. clock: tells the seconds for a budget of minutes. Raises UsageError
+    (something is in the way, a run that cannot be resumed), DataError, StorageError, NonFiniteError, Interrupted.
     """
     config = resolve_data(request.config)
-    folder = request.out.with_name(request.out.name + ".run")
-    if not (request.resume and folder.exists()):
-        refuse_to_overwrite(request.out, force=request.force)
+    folder = run_folder_of(request.out)
+    check_output(request.out, resume=request.resume, force=request.force)
     tune()
     identity = _identity(config, request.data)
     with open_run(folder, identity, resume=request.resume, force=request.force) as run:
@@ -57,7 +60,7 @@ def fit(request: Request, reporter: Reporter) -> model_file.ModelFile:
         flushing = native.flushing_denormals(torch.get_num_threads())
         with _leaving_nothing_useless(run), _memory_errors_told(), order, flushing:
             try:
-                return _run(request, config, run, reporter)
+                return _run(request, config, run, reporter, clock)
             finally:
                 reporter.close()
 
@@ -112,16 +115,13 @@ def _fixed_order() -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
-def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> model_file.ModelFile:
+def _run(
+    request: Request, config: Config, run: Run, reporter: Reporter, clock: Callable[[], float]
+) -> model_file.ModelFile:
     job = request.prepare(config, run.folder / "data")
     refuse_too_large(job.spec, job.config.training, job.step_size)
     network = build(job.spec, seed=job.config.training.seed)
-    if run.plan is not None:
-        plan = Plan(**run.plan)
-    else:
-        began = request.beginning()
-        plan = make_plan(job.problem, network, job.config.training, job.valid_size, began=began)
-        run = save_plan(run, asdict(plan))
+    plan = planned(job, network, request, run, reporter.note, clock)
     torch.set_num_threads(plan.threads)
     describe(job, plan, reporter)
     progress = begin(network, job.config.training)
@@ -130,14 +130,19 @@ def _run(request: Request, config: Config, run: Run, reporter: Reporter) -> mode
         reporter.note(f"resumed at step {progress.at.step:,}")
     keeper = RunKeeper(run, reporter, job.problem.sample, job.step_size, progress.at.step)
     write = _writer(request.out, job, progress, run.digest)
+    revise = watching(plan, progress.at, job, request, run, clock)
     with listening(keeper), native.using(plan.kernel):
         try:
-            train(job.problem, progress, plan, job.config.training, keeper)
+            plan = train(job.problem, progress, plan, job.config.training, keeper, revise)
         except Interrupted as stop:
-            write()
+            write(kept(progress))
             raise _stopped(keeper, request.out) from stop
+        except NonFiniteError as error:
+            raise _diverged(error, progress, write, request.out) from error
         keeper.saving = True
-        model = write()
+        settle(plan, run)
+        _tell_end(progress.at, job, reporter)
+        model = write(kept(progress))
     if keeper.signal is not None:  # it came with the last step
         raise _stopped(keeper, request.out, finished=True)
     best = model.notes["validation_loss"]
@@ -182,16 +187,39 @@ def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
     reporter.note(f"{size} of {job.step} on {counted(plan.threads, 'thread')}{time}")
 
 
-def _writer(out: Path, job: Job, progress: Progress, run: str) -> Any:
-    """A function that writes the model as it is best at the moment, and returns it; run: the digest of the run."""
+def _tell_end(at: Position, job: Job, reporter: Reporter) -> None:
+    """Say why a training ended before its plan was done, and that a validation part could not be used."""
+    if at.ended:
+        reporter.note(f"ended early at step {at.step:,}: {at.ended}")
+    if at.provisional and job.problem.validation is not None:
+        reporter.note(
+            "warning: nothing in the validation part has a target that training knows: no validation loss was measured"
+        )
 
-    def write() -> model_file.ModelFile:
-        at = progress.at
-        weights = arrays(progress.best or progress.average or dict(progress.network.named_parameters()))
+
+def _diverged(
+    error: NonFiniteError, progress: Progress, write: Callable[[Weights], Any], out: Path
+) -> NonFiniteError:
+    """The error of a training that diverged, which says what became of it: the best weights so far are the model."""
+    if progress.best:
+        write(progress.best)
+        what = f"warning: the best weights so far, of step {progress.at.best_step:,}, are in {out}"
+    else:
+        what = "nothing was learnt before, so there is no model"
+    return NonFiniteError(f"{error.what}; {what}", file=error.file, line=error.line, hint=error.hint)
+
+
+def _writer(
+    out: Path, job: Job, progress: Progress, run: str
+) -> Callable[[Mapping[str, torch.Tensor]], model_file.ModelFile]:
+    """A function that writes the model with some weights, and returns it; run: the digest of the run."""
+
+    def write(chosen: Mapping[str, torch.Tensor]) -> model_file.ModelFile:
+        at, weights = progress.at, arrays(chosen)
         notes = {
             "steps": at.step,
             "run": run,
-            "validation_loss": at.best_loss if job.problem.validation is not None else None,
+            "validation_loss": None if at.provisional else at.best_loss,
             **job.notes,
             "versions": {
                 "unrolled": __version__,
@@ -225,13 +253,21 @@ def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
     with temporary_folder() as folder, _memory_errors_told():
         job = request.prepare(config, folder)
         refuse_too_large(job.spec, job.config.training, job.step_size)
-        network, began = build(job.spec, seed=job.config.training.seed), request.beginning()
-        training = job.config.training
-        plan = make_plan(job.problem, network, training, job.valid_size, began=began, timed=True)
+        network, spent = build(job.spec, seed=job.config.training.seed), spending(request, time.monotonic)
+        plan = make_plan(
+            job.problem,
+            network,
+            job.config.training,
+            job.valid_size,
+            spent,
+            settling=job.settling,
+            timed=True,
+            note=reporter.note,
+        )
         describe(job, plan, reporter)
     return {
         "plan": asdict(plan),
         "parameters": parameters(job.spec),
         "memory_bytes": peak_bytes(),
-        "seconds": time.monotonic() - began + plan.seconds,
+        "seconds": time.monotonic() - spent.began + plan.seconds,
     }

@@ -23,7 +23,8 @@ class Job:
     config: without blanks.  spec: the network.  problem: what the loop is given.  valid_size, step_size: tokens (or
     steps of time) of the validation part, and of a training step, padding and all.  about: lines for people.  step: a
     training step for people, `32 x 64`.  unit: of the loss, for people.  learnt: what the model file keeps besides
-    weights, made of the final weights.  notes: facts for the model file.
+    weights, made of the final weights.  notes: facts for the model file.  settling: tokens (or steps of time) that
+    `learnt` reads.
     """
 
     config: Config
@@ -36,6 +37,7 @@ class Job:
     unit: str
     learnt: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     notes: Mapping[str, Any]
+    settling: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Request:
 
     data: fingerprints of the parts, which a resumed run must find again.  prepare: reads the data into a folder and
     makes the job.  began: when a budget of minutes began, by time.monotonic(); None: with the process, as for a
-    command.
+    command.  reading: when reading the data began, by the same clock; None: when the training is asked for.
     """
 
     config: Config
@@ -54,6 +56,7 @@ class Request:
     resume: bool = False
     force: bool = False
     began: float | None = None
+    reading: float | None = None
 
     def beginning(self) -> float:
         """When the budget began, by time.monotonic()."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from unrolled.core.config import Config
-from unrolled.core.errors import UsageError
 from unrolled.core.types import Batch
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
@@ -24,6 +24,7 @@ from unrolled.training.loop import Problem
 
 VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
 WARM = 256
+ENOUGH = 1e-3  # nats a token, below which a batch has nothing left to teach
 
 
 def request(
@@ -35,20 +36,16 @@ def request(
     resume: bool = False,
     force: bool = False,
     began: float | None = None,
+    reading: float | None = None,
 ) -> Request:
-    """A request to train a language model on `data`. Raises UsageError for what no language model can be."""
-    if config.model.bidirectional:
-        raise UsageError(
-            "a language model that reads from both ends would see what it is to guess",
-            hint="--no-bidirectional",
-        )
+    """A request to train a language model on `data`."""
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
     def job(config: Config, folder: Path) -> Job:
         made = assemble(config, prepare(data, valid, config.data, folder))
         return replace(made, about=(*(f"note: {note}" for note in data.notes), *made.about))
 
-    return Request(config, fingerprints, job, out, resume, force, began)
+    return Request(config, fingerprints, job, out, resume, force, began, reading)
 
 
 def request_from_files(
@@ -62,13 +59,14 @@ def request_from_files(
     force: bool = False,
 ) -> Request:
     """The same of files, all of them read to their end, so that unusable text is told before anything is written."""
+    reading = time.monotonic()
     resolved = resolve_data(config).data
     documents, encoding = resolved.documents or "file", resolved.encoding
     train = from_files(data, documents, encoding)
     held = from_files(valid, documents, encoding) if valid else None
     if test:
         from_files(test, documents, encoding)  # unusable test files are told now, not after hours of training
-    return request(config, train, held, out, resume=resume, force=force)
+    return request(config, train, held, out, resume=resume, force=force, reading=reading)
 
 
 def assemble(config: Config, prepared: Prepared) -> Job:
@@ -103,7 +101,7 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
 
     criterion = Criterion(training.label_smoothing or 0.0, first=training.first or 1.0)
-    problem = Problem(epoch, validation if held is not None else None, store.place, criterion, sample)
+    problem = Problem(epoch, validation if held is not None else None, store.place, criterion, sample, ENOUGH)
     return Job(
         config=config,
         spec=spec,

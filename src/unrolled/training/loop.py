@@ -1,4 +1,4 @@
-"""The training loop. It knows no task: a `Problem` provides batches, and a callback is called after each step.
+"""The training loop. It knows no task: a `Problem` gives it batches, a `Keeper` saves what a resumed run needs.
 
 All chance is a function of (seed, step) and all order of (seed, epoch, index), so a run that was killed and
 resumed ends in the same bits as one that was not.
@@ -26,28 +26,39 @@ from unrolled.nn.losses import PLAIN, Criterion
 from unrolled.training.optimizers import Optimizer, make
 
 Weights = dict[str, Tensor]
+SMALLER = "a smaller --lr, or --clip 0.25 (with --force, as it is another training)"
 DIVERGED = 1000.0  # a loss so many times the first one is as lost as a NaN, and says so sooner
 WILD = 1e4  # root mean square of all weights: far beyond sound ones, but gates that saturate can hide it in the loss
+QUIET = 50  # steps, at least, whose losses are all below `Problem.enough` before a training ends early
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What the loop is given: an epoch's batches, the validation batches, where an example stands in the files."""
+    """What the loop is given: an epoch's batches, the validation batches, where an example stands in the files.
+
+    enough: a batch with a lower mean loss has nothing left to teach. 0: never.
+    """
 
     epoch: Callable[[int], Sequence[Batch]]
     validation: Callable[[int], Iterable[Batch]] | None
     place: Callable[[int], Place]
     criterion: Criterion = PLAIN  # of training; validation is plain
     sample: Callable[[Mapping[str, NDArray[Any]]], str] | None = None
+    enough: float = 0.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What was settled before the first step; from here all is a function of (seed, data, plan).
+    """What is decided about a training; its outcome is a function of (seed, data, plan).
 
     steps: how many, where a budget of minutes set them. epochs: how many, where asked. Whichever comes first
     ends the training. validations: how often the validation part is read, and at most how many tokens of it.
     kernel: what whole sequences run on, as UNROLLED_KERNEL would name it. seconds: what it is expected to take.
+
+    A budget of minutes may change the number of steps on the way (`pacing`). changes: pairs of a step and the number of
+    steps that holds from there on, in order. frozen: the number may only fall from now on. final: nothing changes any
+    more, because a training ended by this plan. validating, ending: the seconds that a validation, and what follows the
+    last step, are expected to take.
     """
 
     steps: int | None
@@ -57,11 +68,20 @@ class Plan:
     threads: int
     kernel: str
     seconds: float
+    changes: tuple[tuple[int, int], ...] = ()
+    frozen: bool = True
+    final: bool = False
+    validating: float = 0.0
+    ending: float = 0.0
 
 
 @dataclass
 class Position:
-    """Where the loop stands, and what it has found so far: all that is not a tensor."""
+    """Where the loop stands, and what it has found so far: all that is not a tensor.
+
+    provisional: the best loss is a training loss, as no validation loss was measured.
+    ended: why the training ended before its plan was done; empty where it did not.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -70,9 +90,13 @@ class Position:
     train_nats: float = 0.0  # since the last validation
     train_count: int = 0
     best_loss: float | None = None
+    best_step: int = 0  # of the weights with the best loss
+    provisional: bool = False
     stalls: int = 0  # validations in a row without a better loss
+    quiet: int = 0  # steps in a row with nothing left to learn
     lr_scale: float = 1.0  # halved by the plateau schedule
     done: bool = False
+    ended: str = ""
 
 
 @dataclass
@@ -138,8 +162,26 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
 }
 
 
-def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig, keeper: Keeper) -> None:
-    """Train until the plan is done; `progress` holds the outcome, its `best` the weights to keep.
+Revise = Callable[[Plan, Position, int], Plan]
+
+
+def unchanged(plan: Plan, at: Position, batches: int) -> Plan:
+    """The plan as it is: a `Revise` for a training that no clock watches."""
+    return plan
+
+
+def train(
+    problem: Problem,
+    progress: Progress,
+    plan: Plan,
+    config: TrainConfig,
+    keeper: Keeper,
+    revise: Revise = unchanged,
+) -> Plan:
+    """Train until the plan is done, or nothing is left to learn; returns the plan with its changes.
+
+    `progress` holds the outcome; `kept` says which weights to keep. revise: called after each step with the plan, the
+    position and the number of batches of an epoch; returns the plan from here on. A new one must be on disk by then.
 
     Raises NonFiniteError before a step whose loss or gradient is not finite, naming the files and lines of its
     examples; what `keeper` raises passes through, with `progress` between two steps.
@@ -154,12 +196,13 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
             torch.manual_seed(mix(config.seed, at.step))
             loss = step(problem, progress, batches[index], dropouts, config)
             at.step, at.index = at.step + 1, index + 1
+            plan = revise(plan, at, len(batches))
             after = share_done(plan, at, len(batches))
             at.done = after >= 1.0
+            _listen(problem, progress, loss, len(batches))
             if at.done or int(after * plan.validations) > int(before * plan.validations):
                 metrics = validate(problem, progress, plan.validation_tokens)
-                loss_now = metrics.get("loss", metrics["train_loss"])
-                _judge(progress, loss_now, config, keep=problem.validation is not None)
+                _judge(progress, metrics, config)
                 keeper.validated(progress, metrics, after)
                 at.train_nats, at.train_count = 0.0, 0
             keeper.step(progress, loss, after)
@@ -168,6 +211,15 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
         else:
             at.epoch, at.index, progress.state = at.epoch + 1, 0, None
     network.eval()
+    return plan
+
+
+def kept(progress: Progress) -> Weights:
+    """The weights to keep: those with the best validation loss. Where none was measured, the last ones, or their
+    average: a training loss does not tell which weights are best."""
+    if progress.best and not progress.at.provisional:
+        return progress.best
+    return progress.average or dict(progress.network.named_parameters())
 
 
 def dropouts_of(config: TrainConfig) -> Dropouts:
@@ -204,8 +256,11 @@ def step(
 
 
 def validate(problem: Problem, progress: Progress, limit: int) -> dict[str, float]:
-    """Mean losses in nats: `train_loss` of late, and, where there is a validation part, `loss` on it by the weights
-    that would be kept."""
+    """Mean losses in nats: `train_loss` since the last validation, and `loss` of the validation part by the weights
+    that would be kept. There is no `loss` where there is no validation part, or where nothing in it has a known target.
+
+    Raises NonFiniteError where the loss is not finite.
+    """
     at = progress.at
     train_loss = at.train_nats / max(1, at.train_count)
     if problem.validation is None:
@@ -222,12 +277,22 @@ def validate(problem: Problem, progress: Progress, limit: int) -> dict[str, floa
                     carry(state, batch.carry),
                 )
             total, count = total + float(nats), count + asked
-    return {"loss": total / max(1, count), "train_loss": train_loss}
+    if not math.isfinite(total):
+        raise NonFiniteError(
+            f"training diverged by step {at.step} (validation loss {total:.4g})", hint=SMALLER
+        )
+    return {"loss": total / count, "train_loss": train_loss} if count else {"train_loss": train_loss}
+
+
+def steps_of(plan: Plan, step: int) -> int | None:
+    """How many steps the training has by the plan that holds at a step; None: as many as its epochs."""
+    return next((steps for begin, steps in reversed(plan.changes) if begin <= step), plan.steps)
 
 
 def share_done(plan: Plan, at: Position, batches: int) -> float:
     """How much of the plan is done, 0 to 1: by steps or by epochs, whichever is further."""
-    by_steps = at.step / plan.steps if plan.steps else 0.0
+    steps = steps_of(plan, at.step)
+    by_steps = at.step / steps if steps else 0.0
     by_epochs = (at.epoch + at.index / max(1, batches)) / plan.epochs if plan.epochs else 0.0
     return min(1.0, max(by_steps, by_epochs))
 
@@ -297,23 +362,47 @@ def _average(progress: Progress, decay: float) -> None:
     torch._foreach_lerp_(list(progress.average.values()), paired, 1 - decay)  # pyright: ignore[reportPrivateUsage] (the one fused form torch has)
 
 
-def _judge(progress: Progress, loss: float, config: TrainConfig, *, keep: bool) -> None:
-    """Keep the weights where the loss is the best so far; else count the stall, and act on it.
+def _judge(progress: Progress, metrics: Mapping[str, float], config: TrainConfig) -> None:
+    """Remember the weights where the loss is the best so far; else count the stall, and act on it.
 
-    Without a validation part there is no telling which weights are best, and the last ones are kept.
+    The weights with the best training loss are remembered where no validation loss was measured: they are for a
+    training that diverges later (`kept`).
     """
-    at = progress.at
-    if at.best_loss is None or loss < at.best_loss:
-        at.best_loss, at.stalls = loss, 0
-        if keep:
-            with averaged(progress) as network:
-                progress.best = snapshot(network)
+    at, measured = progress.at, "loss" in metrics
+    loss = metrics["loss" if measured else "train_loss"]
+    if at.best_loss is None or loss < at.best_loss or (at.provisional and measured):
+        at.stalls = 0
+        _remember(progress, loss, provisional=not measured)
         return
     at.stalls += 1
     if config.schedule == "plateau":
         at.lr_scale *= 0.5
-    if config.patience and at.stalls >= config.patience:
+    if config.patience and at.stalls >= config.patience and not at.done:
         at.done = True
+        at.ended = f"{at.stalls} validations in a row without a better loss"
+
+
+def _listen(problem: Problem, progress: Progress, loss: float, batches: int) -> None:
+    """End the training where every batch of an epoch had nothing left to teach.
+
+    Before the first validation, remember the weights at the steps 2, 4, 8 ...: so there is something to keep if the
+    training diverges.
+    """
+    at = progress.at
+    at.quiet = at.quiet + 1 if loss < problem.enough else 0
+    if at.quiet >= max(QUIET, batches) and not at.done:
+        at.done = True
+        at.ended = f"nothing left to learn: {at.quiet} steps in a row with a loss below {problem.enough:g}"
+    early = at.best_loss is None and at.step & (at.step - 1) == 0
+    if early and at.first_loss is not None and loss < at.first_loss:
+        _remember(progress, None, provisional=True)
+
+
+def _remember(progress: Progress, loss: float | None, *, provisional: bool) -> None:
+    at = progress.at
+    at.best_loss, at.best_step, at.provisional = loss, at.step, provisional
+    with averaged(progress) as network:
+        progress.best = snapshot(network)
 
 
 def _root_mean_square(network: nn.Module) -> float:
@@ -336,5 +425,5 @@ def _refuse_diverged(
         + (f", in a batch with {others}" if others else ""),
         file=place.file if place else None,
         line=place.line if place else None,
-        hint="a smaller --lr, or --clip 0.25 (with --force, as it is another training)",
+        hint=SMALLER,
     )

@@ -22,18 +22,27 @@ Optimizer = torch.optim.Optimizer
 ROWS = 256  # of a block at most: taller gates are made orthogonal in blocks of rows, at half the cost
 ITERATIONS = 3  # five bring the singular values nearer to one, and cost more than they gain
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the iteration a x + b x^3 + c x^5 (Jordan et al. 2024)
+EXPONENTS = (-26, 126)  # of the powers of two that matrices are divided by before the iteration
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
     """Roughly the nearest matrices to `matrices` [count, rows, columns] whose singular values are all one.
 
-    They are scaled by their Schatten 4-norm first, which is nearer to the largest singular value than Frobenius's.
+    Each matrix is scaled twice first: by a power of two, so that its largest entry is between 1/2 and 1, and by its
+    Schatten 4-norm, which is nearer to the largest singular value than Frobenius's. The power of two changes no digit,
+    and without it the fourth powers in the norm would underflow where a loss is nearly zero. Matrices with entries
+    of less than about 7.5e-9 are noise: their singular values stay below one, as AdamW's epsilon of 1e-8 makes its
+    steps smaller. Zeros stay zeros.
     """
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonal(matrices.mT).mT
     a, b, c = QUINTIC
+    largest = torch.linalg.vector_norm(matrices, torch.inf, dim=(1, 2), keepdim=True)
+    exponent = torch.frexp(largest).exponent.clamp(*EXPONENTS)
+    matrices = matrices * torch.ldexp(torch.ones_like(largest), -exponent)
     gram = matrices @ matrices.mT  # [count, rows, rows]
-    square = gram.norm(dim=(1, 2), keepdim=True) + 1e-30  # the Schatten 4-norm, squared
+    # The Schatten 4-norm, squared: at least 1/4, where the largest entry is at least 1/2.
+    square = gram.norm(dim=(1, 2), keepdim=True).clamp(min=0.25)
     matrices, gram = matrices / square.sqrt(), gram / square
     for number in range(ITERATIONS):
         gram = matrices @ matrices.mT if number else gram

@@ -144,7 +144,7 @@ def save_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
     except OSError as error:
         raise storage_error(error, path) from error
     document = {"counters": dict(checkpoint.counters), "metrics_bytes": len(logged), "run": run.digest}
-    document |= {"plan": None if run.plan is None else dict(run.plan)}
+    document |= {"plan": _saved_plan(run)}
     tensors = dict(checkpoint.tensors)
     if logged:
         tensors[LOGGED] = np.frombuffer(logged, np.uint8)
@@ -265,13 +265,23 @@ def _go_on(folder: Path, identity: dict[str, Any], told: list[str]) -> Run:
     document, checkpoint, logged = _checkpoint(folder / CHECKPOINT)
     if document["run"] != run.digest:
         raise DataError("belongs to another run", file=folder / CHECKPOINT, hint=AFRESH)
-    plan = document["plan"]
-    if plan is not None and _plan(run, []) != plan:
+    # The plan may have been revised after the checkpoint was written, so plan.json counts if it is whole.
+    plan = _plan(run, [])
+    if plan is None and document["plan"] is not None:
+        plan = document["plan"]
         told.append(f"{folder / PLAN} was damaged or gone: written anew from the checkpoint")
         save_plan(run, plan)
     if not _cut_metrics(folder / METRICS, logged):
         told.append(f"{folder / METRICS} was damaged or gone: written anew from the checkpoint")
     return replace(run, plan=plan, checkpoint=checkpoint, repaired=tuple(told))
+
+
+def _saved_plan(run: Run) -> dict[str, Any] | None:
+    """The plan that is in the run folder now; that of `run` if the file is damaged."""
+    try:
+        return _read_json(run.folder / PLAN, "plan", "run")["plan"]
+    except (DataError, OSError):
+        return None if run.plan is None else dict(run.plan)
 
 
 def _plan(run: Run, told: list[str]) -> dict[str, Any] | None:

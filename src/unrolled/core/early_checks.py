@@ -1,0 +1,59 @@
+"""What can be rejected before anything is read and before NumPy or torch is imported: paths of inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from unrolled.core.atomic_files import opening_error
+from unrolled.core.errors import DataError, UsageError, suggest
+
+
+def run_folder_of(model: Path) -> Path:
+    """The run folder that belongs to a model file."""
+    return model.with_name(f"{model.name}.run")
+
+
+def check_inputs(paths: Iterable[Path], expected: str) -> None:
+    """Each path must be a folder, or a regular file that is not empty; `expected` says of what, for messages.
+
+    Raises UsageError, DataError for an empty file, StorageError where the disk does not answer.
+    """
+    for path in paths:
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError as error:
+            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise UsageError("no such file or folder", file=path, hint=suggest(path.name, beside)) from error
+        except OSError as error:
+            raise opening_error(error, path) from error
+        if path.is_dir():
+            continue
+        if not path.is_file():
+            # Data are read more than once: a pipe would be empty the second time.
+            raise UsageError("not a regular file", file=path, hint="writing the data to a file first")
+        if not size:
+            raise DataError("empty file", file=path, expected=expected)
+
+
+def check_output(model: Path, *, resume: bool, force: bool) -> None:
+    """A model can be written to this path, and its run folder can be begun or resumed. Raises UsageError."""
+    if model.is_dir():
+        raise UsageError("is a folder", file=model, expected="the name of a file for the model")
+    if not model.parent.is_dir():
+        raise UsageError("there is no such folder", file=model.parent, hint=f"mkdir -p {model.parent}")
+    folder = run_folder_of(model)
+    run = (folder / "config.json").exists()
+    if run and not resume and not force:
+        there = model if model.exists() else folder
+        what = "exists already, with its run folder" if model.exists() else "holds a run already"
+        raise UsageError(
+            what, file=there, hint="--resume to continue it, or --force to start from the beginning"
+        )
+    if model.exists() and not force and not (resume and folder.exists()):
+        hint = (
+            f"another name, or --force to replace it; there is no {folder.name} that --resume could continue"
+        )
+        raise UsageError("exists already", file=model, hint=hint)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("is not a run folder", file=folder, hint="another --out")

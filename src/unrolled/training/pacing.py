@@ -1,0 +1,144 @@
+"""Keeps a training with a budget of minutes to its time, on a machine whose speed changes.
+
+The first plan is made from a few measured steps. It may be made a second time, after a tenth of the budget, from the
+speed of the training itself: then it is frozen. From there on the number of steps only falls, where the machine has
+become so slow that the training would end too late. Each change is written into the run folder before it takes
+effect, with the step at which it does (`Plan.changes`), so a resumed run trains by the same plan to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from unrolled.nn.architectures import Network
+from unrolled.training.budget import Spent, last_step_by, make_plan
+from unrolled.training.job import Job, Request
+from unrolled.training.loop import Plan, Position, Revise, share_done, steps_of, unchanged
+from unrolled.training.run_folder import Run, save_plan
+
+Clock = Callable[[], float]
+
+SECOND = 0.1  # share of the budget after which the plan is made a second time
+NOISE = 0.02  # share of the budget by which an expected end may be wrong before a plan changes
+LATEST = 0.04  # share of the budget by which the last step may end too late
+
+
+def planned(
+    job: Job, network: Network, request: Request, run: Run, note: Callable[[str], None], clock: Clock
+) -> Plan:
+    """The plan of the run folder, or a new one, which is saved there."""
+    if run.plan is not None:
+        return from_json(run.plan)
+    spent = spending(request, clock)
+    training = job.config.training
+    plan = make_plan(job.problem, network, training, job.valid_size, spent, settling=job.settling, note=note)
+    save_plan(run, asdict(plan))
+    return plan
+
+
+def spending(request: Request, clock: Clock) -> Spent:
+    """When the budget of a request and the reading of its data began."""
+    began = request.beginning()
+    return Spent(began, began if request.reading is None else request.reading, clock)
+
+
+def from_json(plan: Mapping[str, Any]) -> Plan:
+    """A plan as a run folder holds it."""
+    changes = tuple((int(step), int(steps)) for step, steps in plan.get("changes", ()))
+    values: dict[str, Any] = {**plan, "changes": changes}  # JSON has lists where a plan has tuples
+    return Plan(**values)
+
+
+def watching(plan: Plan, at: Position, job: Job, request: Request, run: Run, clock: Clock) -> Revise:
+    """What keeps a training that begins at `at` to the minutes that were asked for, if any were. A resumed one gets as
+    much of them as is left of its plan."""
+    minutes = request.config.training.minutes
+    if minutes is None:
+        return unchanged
+    now = clock()
+    left = last_step_by(minutes, plan.ending, request.beginning()) - now
+    share = share_done(plan, at, len(job.problem.epoch(at.epoch)))
+    end = now + (1 - share) * left
+
+    def write(plan: Plan) -> None:
+        save_plan(run, asdict(plan))
+
+    return pacing(plan, minutes * 60, end, clock, write)
+
+
+def settle(plan: Plan, run: Run) -> None:
+    """Write down that a training ended by this plan. Another run that is given it trains to the same bits."""
+    if not plan.final:
+        save_plan(run, asdict(replace(plan, frozen=True, final=True)))
+
+
+def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[[Plan], None]) -> Revise:
+    """What changes `plan` while it trains, called after each step.
+
+    budget: seconds, for the shares above. end: when the last step should be done, by `clock`. write: saves a plan.
+    """
+    begun = clock()
+    looked: list[tuple[float, int]] = []  # when the clock was looked at last, and at which step
+    half = begun + max(0.0, end - begun) / 2
+    following = [half if plan.frozen else min(half, begun + SECOND * budget)]
+    settling_in = (
+        begun + following[0]
+    ) / 2  # what the plan is made from a second time comes after this moment
+
+    def revise(plan: Plan, at: Position, batches: int) -> Plan:
+        if plan.final or plan.steps is None or at.step <= max((step for step, _ in plan.changes), default=0):
+            return plan
+        now = clock()
+        if not looked or (not plan.frozen and now < settling_in):
+            looked.append((now, at.step))
+            return plan
+        since, first = looked[-1]
+        step_seconds = (now - since) / (at.step - first)
+        if now + step_seconds > end + LATEST * budget and plan.frozen:
+            return _changed(plan, at, at.step, write)
+        if now < following[0]:
+            return plan
+        fitting = _fitting(plan, at, batches, first, now - since, end - now)
+        looked.append((now, at.step))
+        following[0] = now + max(0.0, end - now) / 2
+        return _decide(plan, at, batches, fitting, NOISE * budget / step_seconds, write)
+
+    return revise
+
+
+def _fitting(plan: Plan, at: Position, batches: int, first: int, seconds: float, left: float) -> int:
+    """How many steps the training has in all if those to come take as long as those since `first`.
+
+    seconds: since then. left: until the end. Validations are counted apart from steps, as they may be few and long.
+    """
+    each = share_done(plan, at, batches) / at.step * plan.validations  # validations a step
+    # The clock is looked at before the validation that may follow a step.
+    validated, before = int(each * (at.step - 1) + 1e-9), int(each * (first - 1) + 1e-9)
+    stepping = max(0.25 * seconds, seconds - (validated - before) * plan.validating)
+    validating = (plan.validations - validated) * plan.validating
+    return at.step + max(0, int((left - validating) * (at.step - first) / max(1e-9, stepping)))
+
+
+def _decide(
+    plan: Plan, at: Position, batches: int, fitting: int, noise: float, write: Callable[[Plan], None]
+) -> Plan:
+    """The plan after a look at the clock. noise: steps by which `fitting` may be wrong."""
+    steps = steps_of(plan, at.step) or 0
+    left = steps - at.step
+    if plan.epochs is not None:
+        left = min(left, plan.epochs * batches - at.epoch * batches - at.index)
+    if left > fitting - at.step + noise or (not plan.frozen and fitting > steps + noise):
+        return _changed(plan, at, fitting, write)
+    if not plan.frozen:
+        plan = replace(plan, frozen=True)
+        write(plan)
+    return plan
+
+
+def _changed(plan: Plan, at: Position, steps: int, write: Callable[[Plan], None]) -> Plan:
+    """The plan with another number of steps from here on; on disk when this returns."""
+    plan = replace(plan, frozen=True, changes=(*plan.changes, (at.step, max(at.step, steps))))
+    write(plan)
+    return plan
