@@ -98,9 +98,10 @@ class Example:
 
     x: a text, the tokens of a sentence, numbers [T_x, n_x], a tune, or a file (a sound).  y: a class, a text, a tag a
     token, reals, numbers a step [T_x, n_y], or the tune itself; None where nothing is known.  place: where it begins.
-    id: the person's own name for it, passed through.  source: the file that x was opened from.  times: datetime64[us]
-    [T_x], when the steps were, if that is known.  row: the row of the table that it is, by the names of its columns, if
-    it was asked for.  fault: why x cannot be read; then x is None.
+    id: the person's own name for it, passed through.  source: the file that x was opened from.  weight: how much it
+    counts in training, compared with the other examples; above 0.  times: datetime64[us] [T_x], when the steps were, if
+    that is known.  row: the row of the table that it is, by the names of its columns, if it was asked for.
+    fault: why x cannot be read; then x is None.
     """
 
     x: Any
@@ -108,6 +109,7 @@ class Example:
     place: Place
     id: str | None = None
     source: Path | None = None
+    weight: float = 1.0
     times: NDArray[Any] | None = None
     row: Mapping[str, Any] | None = None
     fault: DataError | None = None
@@ -140,6 +142,7 @@ class Batch:
     y: the targets in the form of the output kind; for `next` [batch, T_x] ids, -1 where nothing is asked (padding).
     lengths: [batch] true lengths.  carry: [batch] 1 where the row goes on from the step before, 0 where its
     state starts from zeros.  places: [batch] index of the row's first token in the store, for messages.
+    weights: [batch] the factor of each row's loss in training, 1 on average over the training part; None: all are 1.
     """
 
     x: NDArray[Any]
@@ -147,6 +150,7 @@ class Batch:
     lengths: Integers
     carry: NDArray[np.bool_]
     places: Integers
+    weights: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -207,17 +207,21 @@ def _named(examples: Iterable[Example]) -> str:
     return digest.hexdigest()
 
 
-def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
-    """Sequences in memory, with their y (or None) as the output kind wants it; their number stands for a line.
+def from_lists(
+    x: Sequence[Any], y: Sequence[Any], name: str = "X", weights: Sequence[float] | None = None
+) -> Labelled:
+    """Sequences in memory, with their y (or None) as the output kind takes it; messages give the number of a sequence
+    as its line. weights: how much each counts in training, None: all alike.
 
-    Raises DataError if a number is missing (NaN): only files may have gaps, which are told.
+    Raises DataError if a number is missing (NaN): only files may have gaps, which are reported.
     """
     for number, one in enumerate(x, 1):
         if isinstance(one, np.ndarray) and one.dtype.kind == "f" and np.isnan(one).any():
             raise DataError(f"a number is missing: {name}[{number - 1}] has NaN", expected="finite numbers")
+    counted = [1.0] * len(x) if weights is None else weights
 
     def examples() -> Iterator[Example]:
-        for number, (one, target) in enumerate(zip(x, y, strict=True), 1):
-            yield Example(one, target, Place(Path(name), number))
+        for number, (one, target, weight) in enumerate(zip(x, y, counted, strict=True), 1):
+            yield Example(one, target, Place(Path(name), number), weight=weight)
 
     return Labelled(examples, fingerprint_examples(examples()))

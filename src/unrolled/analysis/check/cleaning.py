@@ -189,7 +189,7 @@ def spaced(path: Path, wanted: Wanted, bad: set[int]) -> Iterator[tuple[Place, s
 
 
 def _is_spaced(cell: Any) -> bool:
-    return type(cell) is str and cell.strip() not in ("", cell)
+    return isinstance(cell, str) and cell.strip() not in ("", cell)
 
 
 def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], None]) -> dict[str, int]:
