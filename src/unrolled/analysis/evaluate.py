@@ -118,6 +118,8 @@ def in_words(metrics: Mapping[str, Any]) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "not measured"
     if isinstance(value, str):
         return value
     return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"

@@ -28,17 +28,18 @@ from unrolled.datasets.fingerprint import is_prepared, key_of
 from unrolled.datasets.prefetch import AT_ONCE, Opening
 from unrolled.datasets.windows import cut
 from unrolled.tasks.inputs import INPUTS, Input, InputKind
-from unrolled.tasks.outputs import Output, find_output
+from unrolled.tasks.outputs import Output, OutputKind, find_output
 from unrolled.tasks.presets import find
 
 SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
+NAMED = 8  # unseen names that are told
 _SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
 
 
 @dataclass(frozen=True)
 class Ready:
     """What training sees: both ends of the model, and the parts on disk. about: the input, in words. skipped: a
-    line for each bad row that was left out."""
+    line for each bad row that was left out. unseen: names in the validation part that training does not have."""
 
     input: Input
     output: Output
@@ -46,6 +47,7 @@ class Ready:
     train: Examples
     valid: Examples | None
     skipped: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
@@ -71,7 +73,8 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     again = opening(ends[0], INPUTS[preset.input])
     whole, skipped = open_examples(folder / "train", again), tuple(content["skipped"])
     if valid is not None:
-        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped)
+        part = open_examples(folder / "valid", again)
+        return Ready(*ends, whole, part, skipped, tuple(content.get("unseen", ())))
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
         return Ready(*ends, whole, None, skipped)
@@ -104,6 +107,7 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     if valid is not None:
         read = cut(rows(opened(valid, given, input_kind), given, asked), window, [])
         write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
+    unseen = _unseen(output_kind, asked, valid)
     held = held[~np.isin(held, lost)]
     held -= np.searchsorted(np.array(lost, np.int64), held)  # those behind a lost one have moved up
     ends = np.cumsum([0, *counts]).tolist()
@@ -114,7 +118,24 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
         "about": about,
         "held": held.tolist(),
         "skipped": [*data.skipped, *(valid.skipped if valid else ())],
+        "unseen": unseen,
     }
+
+
+def _unseen(kind: OutputKind, asked: Output, valid: Labelled | None) -> list[str]:
+    """The first names in a validation part that training does not have."""
+    if valid is None or kind.unseen_in is None:
+        return []
+    every = (name for one in valid.examples() for name in kind.unseen_in(asked, one.y or ()))
+    return list(islice(_distinct(every), NAMED))
+
+
+def _distinct(names: Iterable[str]) -> Iterator[str]:
+    seen = set[str]()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name
 
 
 def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[Row]:

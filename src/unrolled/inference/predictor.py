@@ -107,11 +107,13 @@ def _told(model: Trained, example: Example, found: Found) -> Answer:
 
 def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
     """The metrics of the output over all examples, each of which must have its y."""
+    meeting = find_output(find(model.file.task).key).meeting
+    asked = (
+        model.output if meeting is None else meeting(model.output, (one.y or () for one in data.examples()))
+    )
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
         read = opened(data, model.input, INPUTS[find(model.file.task).input])
-        part = write_examples(
-            Path(folder), rows(read, model.input, model.output), targets=model.output.targets
-        )
+        part = write_examples(Path(folder), rows(read, model.input, asked), targets=asked.targets)
         found = _answers(model, part) if model.decoder is None else _searched(model, part, data)
         y = (
             [part.asked(number) for number in range(len(part))]
@@ -119,7 +121,7 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
             else [one.y for one in data.examples()]
         )
         steps = int(part.lengths.sum())
-        metrics = model.output.figures(y, found, model.file.tensors)
+        metrics = asked.figures(y, found, model.file.tensors)
         words = find(model.file.task).input == "tokens"
         unknown = _unknown_share(part.x, steps) if words else {}
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}

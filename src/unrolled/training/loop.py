@@ -159,7 +159,7 @@ def train(problem: Problem, progress: Progress, plan: Plan, config: TrainConfig,
             if at.done or int(after * plan.validations) > int(before * plan.validations):
                 metrics = validate(problem, progress, plan.validation_tokens)
                 loss_now = metrics.get("loss", metrics["train_loss"])
-                _judge(progress, loss_now, config, keep=problem.validation is not None)
+                _judge(progress, loss_now, config, keep="loss" in metrics)
                 keeper.validated(progress, metrics, after)
                 at.train_nats, at.train_count = 0.0, 0
             keeper.step(progress, loss, after)
@@ -204,8 +204,8 @@ def step(
 
 
 def validate(problem: Problem, progress: Progress, limit: int) -> dict[str, float]:
-    """Mean losses in nats: `train_loss` of late, and, where there is a validation part, `loss` on it by the weights
-    that would be kept."""
+    """Mean losses in nats: `train_loss` of late, and, where there is a validation part in which anything can be
+    measured, `loss` on it by the weights that would be kept."""
     at = progress.at
     train_loss = at.train_nats / max(1, at.train_count)
     if problem.validation is None:
@@ -222,7 +222,8 @@ def validate(problem: Problem, progress: Progress, limit: int) -> dict[str, floa
                     carry(state, batch.carry),
                 )
             total, count = total + float(nats), count + asked
-    return {"loss": total / max(1, count), "train_loss": train_loss}
+    measured = {"loss": total / count} if count else {}
+    return {**measured, "train_loss": train_loss}
 
 
 def share_done(plan: Plan, at: Position, batches: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.core.config import Config
-from unrolled.core.errors import UsageError
+from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Batch, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Ready, prepare
@@ -70,7 +70,11 @@ def request_from_files(
 
 def assemble(config: Config, ready: Ready) -> Job:
     """The job of prepared examples."""
-    given, asked, part, held = ready.input, ready.output, ready.train, ready.valid
+    given, asked = ready.input, ready.output
+    part, not_learnt = _measurable(config, ready.train, "training", ready)
+    held, not_measured = ready.valid, ()
+    if held is not None:
+        held, not_measured = _measurable(config, held, "validation", ready)
     steps = int(part.lengths.sum())
     config = resolve_examples(config, len(part), steps, given.n_x)
     model, training = config.model, config.training
@@ -139,6 +143,8 @@ def assemble(config: Config, ready: Ready) -> Job:
         step_size=batch_size * steps / len(part),
         about=(
             *(f"skipped {line}" for line in ready.skipped),
+            *not_learnt,
+            *not_measured,
             f"{len(part):,} sequences of {steps:,} steps, {held_words}",
             ready.about,
             asked.describe(),
@@ -147,6 +153,35 @@ def assemble(config: Config, ready: Ready) -> Job:
         unit=LOSS_UNITS[asked.output],
         learnt=learnt,
         notes={"train_sequences": len(part), "train_steps": steps},
+    )
+
+
+def _measurable(config: Config, part: Examples, name: str, ready: Ready) -> tuple[Examples, tuple[str, ...]]:
+    """The sequences of a part whose loss means something, and a line that tells of what is not measured.
+
+    Raises DataError where there are none: the loss of nothing would be 0, and no weights could be better.
+    """
+    can_measure = find_output(find(config.task).key).can_measure
+    if can_measure is None or not len(part):
+        return part, ()
+    kept = [i for i in range(len(part)) if can_measure(ready.output, part.asked(i))]
+    lost = len(part) - len(kept)
+    unseen = ", ".join(f"{one!r:.40}" for one in ready.unseen) if part is ready.valid else ""
+    why = f"training does not know {unseen}" if unseen else "each has steps to which no answer is given"
+    if not kept:
+        place = part.place(0)
+        raise DataError(
+            f"not one of the {len(part):,} {name} sequences can be measured: {why}",
+            file=place.file,
+            line=place.line,
+            expected="answers that the training part has",
+            hint="other files" if unseen else "--no-crf, which learns from the other steps",
+        )
+    if not lost and not unseen:
+        return part, ()
+    why = f"of the {name} part {why}" if unseen else why
+    return part.select(np.array(kept, np.int64)), (
+        f"{why}: {lost:,} of {len(part):,} sequences are not used",
     )
 
 
