@@ -104,6 +104,19 @@ def test_numbers_come_back_in_their_own_units_with_an_interval():
     assert metrics["coverage"] == pytest.approx(0.9, abs=0.02)
 
 
+def test_large_numbers_are_written_with_the_digits_that_differ():
+    ys = [38_012_345.0 + 10 * (i % 7) for i in range(200)]
+    output = learn("number", *((y,) for y in ys))
+    answers = [output.answer(output.encode((y,), 1)[None], [], 1, {}) for y in ys]
+    assert [float(answer.text) for answer in answers] == [pytest.approx(y, abs=0.1) for y in ys]
+    settled = output.settle(
+        [output.encode((y,), 1) for y in ys], [output.encode((y + 4,), 1)[None] for y in ys], {}
+    )
+    assert float(settled.answer(output.encode((ys[0],), 1)[None], [], 1, {}).text) == pytest.approx(
+        ys[0], abs=0.02
+    )
+
+
 @pytest.mark.parametrize(
     ("ys", "told"),
     [

@@ -46,7 +46,8 @@ def written(model: Trained, several: Sequence[tuple[Any, Place | None]]) -> list
     lengths = np.array([len(one) for one in encoded])
     padded = pad(encoded, ZERO_INPUT_ID if model.input.ids else 0)
     sizes = [size(x) for x, _ in several]
-    return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish)
+    lines = [0 if place is None else place.line for _, place in several]
+    return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish, lines)
 
 
 def _sequences(model: Trained) -> Sequences:
@@ -146,7 +147,9 @@ def _searched(model: Trained, part: Examples, data: Labelled) -> list[Found]:
     answers: list[Found] = [Found(())] * len(part)
     for batch, order in in_order(part, ROWS):
         numbers = order.tolist()
-        found = output.find(model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish)
+        found = output.find(
+            model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish, numbers
+        )
         costs = output.cost(model.decoder, batch.x, batch.lengths, [part.asked(n) for n in numbers])
         for number, one, (nats, tokens) in zip(numbers, found, costs, strict=True):
             answers[number] = replace(one, nats=nats, tokens=tokens)

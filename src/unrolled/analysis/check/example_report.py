@@ -14,6 +14,7 @@ from unrolled.analysis.check.findings import REMEMBERED, SHOWN, Note, in_quantil
 from unrolled.analysis.check.input_stats import counted_unit
 from unrolled.analysis.check.scan import Examination, Part, examine
 from unrolled.core.config import Config
+from unrolled.core.digits import shown
 from unrolled.core.errors import UsageError
 from unrolled.data.readers import in_parallel
 from unrolled.data.text.tokenize import find_unit
@@ -204,15 +205,18 @@ def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
         notes += [f"{row['far']:,} far off"] * bool(row["far"])
         notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
         notes += ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
-        numbers = "".join(f"{_number(row[key]):>12}" for key in ("min", "mean", "max", "deviation"))
+        precision = row["deviation"] or 0.0
+        numbers = "".join(
+            f"{_number(row[key], precision):>12}" for key in ("min", "mean", "max", "deviation")
+        )
         lines.append(f"  {row['column'][:12]:12}{numbers}  {', '.join(notes)}".rstrip())
     if len(columns) > COLUMNS:
         lines.append(f"  and {len(columns) - COLUMNS:,} columns more")
     return lines
 
 
-def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:.5g}"
+def _number(value: float | None, precision: float) -> str:
+    return "?" if value is None else shown(value, precision, least=5)
 
 
 def _unknown(shares: Mapping[str, float]) -> str:
@@ -230,7 +234,7 @@ def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
         return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
     if "numbers" in y:
         rows = [
-            f"min {row['min']:.5g}, mean {row['mean']:.5g}, max {row['max']:.5g}"
+            ", ".join(f"{key} {_number(row[key], row['deviation'] or 0.0)}" for key in ("min", "mean", "max"))
             for row in y["numbers"][:NAMES]
         ]
         return [f"to be learnt{of}: " + "; ".join(rows)]

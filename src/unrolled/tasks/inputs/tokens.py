@@ -276,8 +276,9 @@ class TokenInput:
 
     @property
     def rare(self) -> NDArray[np.bool_]:
-        """[words] True for the ids that `replace_rare` replaces in training."""
-        return rare_tokens(self.reading.vocabulary)
+        """[words] True for the ids that `replace_rare` replaces in training; no subword, as none is ever unknown."""
+        rare = rare_tokens(self.reading.vocabulary)
+        return rare if self.reading.subwords is None else np.zeros_like(rare)
 
     def steps(self, x: str | tuple[str, ...]) -> list[str]:
         """The tokens of an x, not lower-cased."""
@@ -328,13 +329,16 @@ def learn_reading(
             whole = (text if type(text) is str else " ".join(text) for text in texts)
             subwords, counts = learn_subwords((text.lower() if lower else text for text in whole), vocab_size)
             counter.add_counts(counts)
+            vocab_size = len(
+                counts
+            )  # all of them: a text whose bytes were left out could not be read or written
         else:
             find_unit(unit)
             for text in texts:
                 tokens = split(text, unit) if type(text) is str else list(text)
                 counter.add([token.lower() for token in tokens] if lower else tokens)
         vocabulary, coverage = counter.vocabulary(vocab_size)
-    if not len(vocabulary.tokens):
+    if not coverage.tokens:
         raise DataError("no examples: only white space", expected="text")
     return Reading(vocabulary, unit, lower, "line", subwords), coverage
 

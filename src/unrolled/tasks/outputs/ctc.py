@@ -230,7 +230,10 @@ def learn_transcript(examples: Iterable[Example], data: DataConfig, model: Model
     subwords: Subwords | None = None
     counts: Mapping[str, int]
     if data.unit == SUBWORD:
-        subwords, counts = learn_subwords(texts, data.vocab_size)
+        subwords, found = learn_subwords(texts, data.vocab_size)
+        counts = {
+            piece: count for piece, count in found.items() if count
+        }  # a class never heard cannot be learnt
     else:
         counts = Counter(character for text in texts for character in text)
     if not counts:

@@ -117,16 +117,23 @@ class Sequences:
         return self
 
     def find(
-        self, decoder: Decoder, x: NDArray[Any], lengths: Integers, sizes: Sequence[int], wish: Wish
+        self,
+        decoder: Decoder,
+        x: NDArray[Any],
+        lengths: Integers,
+        sizes: Sequence[int],
+        wish: Wish,
+        lines: Sequence[int],
     ) -> list[Found]:
-        """Answers to sequences side by side; sizes: of each x, see `size`."""
+        """Answers to sequences side by side; sizes: of each x, see `size`. lines: the number of each sequence in its
+        file, on which what is drawn depends."""
         state = decoder.begin(x, lengths)
         limits = np.array([self.limit(size) for size in sizes])
         if wish.temperature is None:
             banned = () if wish.copy_unknown else (UNK,)
             found = search(decoder, state, limits, replace(wish.search, stop=EOS, banned=banned))
         else:
-            found = _drawn(decoder, state, limits, wish)
+            found = _drawn(decoder, state, limits, wish, lines)
         flat = [(row, one) for row, several in enumerate(found) for one in several]
         aligned = wish.alignment or (wish.copy_unknown and any(UNK in one.ids for _, one in flat))
         attended: list[tuple[int, ...]] = [()] * len(flat)
@@ -161,6 +168,13 @@ class Sequences:
         """Candidates as text, a line each (after several an empty one), and as a record."""
         words = [step for step in steps if isinstance(step, str)]  # numbers have no words
         records = [self._record(one, words, wish) for one in found.candidates]
+        if (
+            wish.temperature is None
+        ):  # pieces of words may spell one text in several ways: the best of them stays
+            distinct: dict[str, dict[str, Any]] = {}
+            for record in records:
+                distinct.setdefault(record["text"], record)
+            records = list(distinct.values())
         lines = [_line(record, wish) for record in records]
         text = lines[0] if wish.search.nbest == 1 and lines else "".join(line + "\n" for line in lines)
         several = {"nbest": records} if wish.search.nbest > 1 else {}
@@ -230,11 +244,13 @@ def size(x: Any) -> int:
     return len(x)
 
 
-def _drawn(decoder: Decoder, state: Any, limits: Integers, wish: Wish) -> list[list[Hypothesis]]:
-    """`nbest` samples of each sequence; each has chance of its own."""
+def _drawn(
+    decoder: Decoder, state: Any, limits: Integers, wish: Wish, lines: Sequence[int]
+) -> list[list[Hypothesis]]:
+    """`nbest` samples of each sequence: each is a function of the seed, the line and the number of the draw."""
     count = wish.search.nbest
     rows = np.repeat(np.arange(len(limits)), count)
-    rngs = [np.random.default_rng((wish.seed, draw)) for _ in limits for draw in range(count)]
+    rngs = [np.random.default_rng((wish.seed, line, draw)) for line in lines for draw in range(count)]
     settings = Settings(wish.temperature or 0.0, banned=() if wish.copy_unknown else (UNK,), stop=EOS)
     drawn = sample_rows(decoder, decoder.take(state, rows), rngs, limits[rows], settings)
     made = [Hypothesis(one.ids, one.log_probability, one.log_probability, one.closed) for one in drawn]
