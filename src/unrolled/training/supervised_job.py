@@ -15,6 +15,7 @@ from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Ready, prepare
 from unrolled.datasets.example_source import Labelled, from_files, with_columns
 from unrolled.datasets.example_store import Examples
+from unrolled.datasets.text_unit import decided
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion
 from unrolled.nn.torch_engine import TorchEngine
@@ -38,14 +39,18 @@ def request(
     force: bool = False,
     began: float | None = None,
 ) -> Request:
-    """A request to train on labelled sequences. Raises UsageError for what none can be."""
+    """A request to train on labelled sequences. Where the unit of texts is left blank, the data decides.
+
+    Raises UsageError for what cannot be trained.
+    """
     if config.model.bidirectional and find(config.task).output == "next":
         what = "a model that reads from both ends would see what it is to foretell"
         raise UsageError(what, hint="--no-bidirectional")
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
-    def job(config: Config, folder: Path) -> Job:
-        return assemble(config, prepare(data, valid, config, folder))
+    def job(filled: Config, folder: Path) -> Job:
+        filled, told = decided(config, filled, data.examples())
+        return assemble(filled, prepare(data, valid, filled, folder), told)
 
     return Request(config, fingerprints, job, out, resume, force, began)
 
@@ -68,8 +73,8 @@ def request_from_files(
     return request(config, from_files(data, config), held, out, resume=resume, force=force)
 
 
-def assemble(config: Config, ready: Ready) -> Job:
-    """The job of prepared examples."""
+def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
+    """The job of prepared examples. told: what to say first."""
     given, asked = ready.input, ready.output
     part, not_learnt = _measurable(config, ready.train, "training", ready)
     held, not_measured = ready.valid, ()
@@ -142,6 +147,7 @@ def assemble(config: Config, ready: Ready) -> Job:
         valid_size=held_steps,
         step_size=batch_size * steps / len(part),
         about=(
+            *told,
             *(f"skipped {line}" for line in ready.skipped),
             *not_learnt,
             *not_measured,

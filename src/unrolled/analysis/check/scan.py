@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +39,18 @@ from unrolled.analysis.check.target_stats import (
 )
 from unrolled.analysis.check.text_pair_stats import TextSurvey
 from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
-from unrolled.core.config import Config
+from unrolled.core.config import Config, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import conll, find_reader, in_parallel, open_tunes, read_pairs
+from unrolled.data.text.spaceless import without_spaces
+from unrolled.data.text.tokenize import split
 from unrolled.datasets.audio_checks import audible
 from unrolled.datasets.example_source import with_columns
+from unrolled.datasets.text_unit import SAMPLE, decided
+from unrolled.tasks.fill import FOLLOWS_DATA
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
 from unrolled.tasks.inputs.frames import FrameInput, learn_frames
@@ -59,6 +65,7 @@ from unrolled.tasks.outputs.number import Number, learn_number
 from unrolled.tasks.outputs.tags import Tags, learn_tags
 from unrolled.tasks.presets import find
 
+SPLIT_AT_SPACES = ("word", "white")
 LISTED = 1_000  # places of each kind that are kept
 LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered
 
@@ -98,7 +105,8 @@ class Part:
 
 @dataclass
 class Examination:
-    """All that is found. fatal: what training would stop with.  damaged: files that cannot be read to their end."""
+    """All that is found. fatal: what training would stop with.  damaged: files that cannot be read to their end.
+    told: what training would say of the unit that it chose."""
 
     config: Config
     wanted: Wanted
@@ -111,6 +119,7 @@ class Examination:
     copies: Note = field(default_factory=lambda: Note(LISTED))
     conflicts: Note = field(default_factory=lambda: Note(LISTED))
     leaks: dict[tuple[str, str], Note] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
 
     def fail(self, reason: str) -> None:
         """Note what training would stop with."""
@@ -119,7 +128,8 @@ class Examination:
 
 
 def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
-    """Learn from the part `train`, then look at every part. config: its data section without blanks.
+    """Learn from the part `train`, then look at every part. config: its data section without blanks, but for the unit:
+    then it follows the data, as in training.
 
     Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
     """
@@ -130,8 +140,13 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     target = None if INPUTS[preset.input].reads == "tune" else target  # y is the genre, where there is one
     wanted = Wanted(kind=INPUTS[preset.input].reads, target=target, skip_bad=sys.maxsize)
     wanted = parse_columns(config.data.columns, wanted) if config.data.columns else wanted
+    told: tuple[str, ...] = ()
+    if config.data.unit is None and preset.input == "tokens":
+        filled = fill(config, {"unit": FOLLOWS_DATA})
+        config, told = decided(config, filled, _readable(parts["train"], wanted, filled))
     learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted, config))
-    examination = Examination(config, wanted, learnt)
+    examination = Examination(config, wanted, learnt, told=told)
+    _look_for_spaces(examination, parts["train"])
     for name, paths in parts.items():
         _look_at_part(examination, name, paths)
     train = examination.parts["train"]
@@ -143,6 +158,27 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
         for error in errors:
             examination.fail(error)
     return examination
+
+
+def _look_for_spaces(examination: Examination, paths: Sequence[Path]) -> None:
+    """Note texts without spaces between words, where these are to be split at spaces."""
+    config = examination.config
+    data, preset = config.data, find(config.task)
+    sides = {
+        "x": preset.input == "tokens" and (data.source_unit or data.unit) in SPLIT_AT_SPACES,
+        "y": examination.wanted.target == "text" and (data.target_unit or data.unit) in SPLIT_AT_SPACES,
+    }
+    examples = (
+        list(islice(_readable(paths, examination.wanted, config), SAMPLE)) if any(sides.values()) else []
+    )
+    for side, asked in sides.items():
+        texts = [getattr(one, side) for one in examples]
+        if not asked or not without_spaces(text for text in texts if isinstance(text, str)):
+            continue
+        counts = Counter(token for text in texts if isinstance(text, str) for token in split(text, "word"))
+        once = sum(count == 1 for count in counts.values())
+        detail = f'{once:,} of {len(counts):,} "words" occur once; try --unit char'
+        examination.findings.odd(f"no spaces between the words of {side}", examples[0].place, detail)
 
 
 def _ahead(config: Config) -> bool:

@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from unrolled.analysis.check.findings import Findings
+from unrolled.analysis.check.odd_characters import look_at_text
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.text.span_tags import style_of
@@ -90,7 +91,9 @@ class LabelSurvey:
         name = str(example.y)
         if name in self.counts or len(self.counts) < CLASSES:
             self.counts[name] += 1
-            self.places.setdefault(name, example.place)
+            if name not in self.places:
+                self.places[name] = example.place
+                look_at_text(name, example.place, self.findings)
         else:
             self.uncounted += 1
         if name != name.strip():
