@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from unrolled.analysis.check.input_stats import (
     Words,
     learn_words,
 )
+from unrolled.analysis.check.spaces import look_for_spaces
 from unrolled.analysis.check.target_stats import (
     ForecastSurvey,
     LabelSurvey,
@@ -45,8 +45,6 @@ from unrolled.core.types import Example, Place
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted, parse_columns
 from unrolled.data.readers import conll, find_reader, in_parallel, open_tunes, read_pairs
-from unrolled.data.text.spaceless import without_spaces
-from unrolled.data.text.tokenize import split
 from unrolled.datasets.audio_checks import audible
 from unrolled.datasets.example_source import with_columns
 from unrolled.datasets.text_unit import SAMPLE, decided
@@ -65,7 +63,6 @@ from unrolled.tasks.outputs.number import Number, learn_number
 from unrolled.tasks.outputs.tags import Tags, learn_tags
 from unrolled.tasks.presets import find
 
-SPLIT_AT_SPACES = ("word", "white")
 LISTED = 1_000  # places of each kind that are kept
 LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered
 
@@ -146,7 +143,8 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
         config, told = decided(config, filled, _readable(parts["train"], wanted, filled))
     learnt, errors = _learn(config, lambda: _readable(parts["train"], wanted, config))
     examination = Examination(config, wanted, learnt, told=told)
-    _look_for_spaces(examination, parts["train"])
+    some = islice(_readable(parts["train"], wanted, config), SAMPLE)
+    look_for_spaces(config, wanted.target == "text", some, examination.findings)
     for name, paths in parts.items():
         _look_at_part(examination, name, paths)
     train = examination.parts["train"]
@@ -158,27 +156,6 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
         for error in errors:
             examination.fail(error)
     return examination
-
-
-def _look_for_spaces(examination: Examination, paths: Sequence[Path]) -> None:
-    """Note texts without spaces between words, where these are to be split at spaces."""
-    config = examination.config
-    data, preset = config.data, find(config.task)
-    sides = {
-        "x": preset.input == "tokens" and (data.source_unit or data.unit) in SPLIT_AT_SPACES,
-        "y": examination.wanted.target == "text" and (data.target_unit or data.unit) in SPLIT_AT_SPACES,
-    }
-    examples = (
-        list(islice(_readable(paths, examination.wanted, config), SAMPLE)) if any(sides.values()) else []
-    )
-    for side, asked in sides.items():
-        texts = [getattr(one, side) for one in examples]
-        if not asked or not without_spaces(text for text in texts if isinstance(text, str)):
-            continue
-        counts = Counter(token for text in texts if isinstance(text, str) for token in split(text, "word"))
-        once = sum(count == 1 for count in counts.values())
-        detail = f'{once:,} of {len(counts):,} "words" occur once; try --unit char'
-        examination.findings.odd(f"no spaces between the words of {side}", examples[0].place, detail)
 
 
 def _ahead(config: Config) -> bool:

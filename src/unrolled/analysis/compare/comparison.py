@@ -18,16 +18,15 @@ from typing import Any
 
 from unrolled.analysis.compare.benchmarks import Contest, Files, contest
 from unrolled.analysis.compare.run_baselines import Rival, attend
+from unrolled.analysis.compare.unit_of_data import unit_of_data
 from unrolled.analysis.compare.verdict import Answers, Entry, Scoring, Try, Verdict, spoken, verdict
 from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.config import Config, build
 from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
 from unrolled.core.progress import Moment, Reporter
 from unrolled.core.version import __version__
-from unrolled.datasets.example_source import from_files
-from unrolled.datasets.text_unit import decided
 from unrolled.models.tensor_shapes import parameters
-from unrolled.tasks.fill import resolve_data, undecided
+from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.presets import find
 from unrolled.training.fit import fit
 from unrolled.training.job import Job, Request
@@ -163,7 +162,12 @@ def compare(wish: Wish, folder: Path, voice: Voice) -> Report:
 
     Raises what reading data and training raise; a training that diverges and a baseline that fails are told instead.
     """
-    wish = _with_unit(wish, voice)
+    more, told = (
+        unit_of_data(wish.task, wish.settings, wish.files.data) if wish.units == (None,) else ({}, ())
+    )
+    for line in told:
+        voice.note(line)
+    wish = replace(wish, settings=(*wish.settings, more))
     wanted = variants(wish)
     base = resolve_data(build(wish.task, *wish.settings))
     usual = _nearest(base, wanted)
@@ -184,18 +188,6 @@ def compare(wish: Wish, folder: Path, voice: Voice) -> Report:
     entries = [*_trained(sized, wish, arena, folder, voice), *entries]
     judged = verdict(entries, arena.scoring)
     return Report(wish.task, arena.about, target, arena.scoring, tuple(entries), judged)
-
-
-def _with_unit(wish: Wish, voice: Voice) -> Wish:
-    """The wish with the unit that training would choose from the data, where none is asked for."""
-    asked = build(wish.task, *wish.settings)
-    filled = resolve_data(asked)
-    if wish.units != (None,) or undecided(asked, filled) == filled:
-        return wish
-    config, told = decided(asked, filled, from_files(wish.files.data, filled).examples())
-    for line in told:
-        voice.note(line)
-    return replace(wish, settings=(*wish.settings, {"unit": config.data.unit})) if told else wish
 
 
 def _nearest(base: Config, wanted: Sequence[Variant]) -> Variant:
