@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,19 @@ from unrolled.datasets.text_unit import decided
 from unrolled.tasks.fill import resolve_data, undecided
 
 
-def unit_of_data(
-    task: str, settings: Sequence[Mapping[str, Any]], data: Sequence[Path]
-) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """The options to add, and what to say of them: none where a unit is asked for, or words suit the texts.
+def with_unit(
+    task: str, settings: tuple[Mapping[str, Any], ...], data: Sequence[Path], note: Callable[[str], None]
+) -> tuple[Mapping[str, Any], ...]:
+    """The layers of options, with the unit that the data decide if none is asked for; `note` takes what to say of it.
 
-    settings: the layers of options so far. Raises what the readers raise.
+    Raises what the readers raise.
     """
     asked = build(task, *settings)
     filled = resolve_data(asked)
-    if undecided(asked, filled) == filled:
-        return {}, ()
-    config, told = decided(undecided(asked, filled), filled, from_files(data, filled).examples())
-    return ({"unit": config.data.unit} if told else {}), told
+    blank = undecided(asked, filled)
+    if blank == filled:
+        return settings
+    config, told = decided(blank, filled, from_files(data, filled).examples())
+    for line in told:
+        note(line)
+    return (*settings, {"unit": config.data.unit}) if told else settings
