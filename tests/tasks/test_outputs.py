@@ -104,6 +104,19 @@ def test_numbers_come_back_in_their_own_units_with_an_interval():
     assert metrics["coverage"] == pytest.approx(0.9, abs=0.02)
 
 
+def test_large_numbers_are_written_with_the_digits_that_differ():
+    ys = [38_012_345.0 + 10 * (i % 7) for i in range(200)]
+    output = learn("number", *((y,) for y in ys))
+    answers = [output.answer(output.encode((y,), 1)[None], [], 1, {}) for y in ys]
+    assert [float(answer.text) for answer in answers] == [pytest.approx(y, abs=0.1) for y in ys]
+    settled = output.settle(
+        [output.encode((y,), 1) for y in ys], [output.encode((y + 4,), 1)[None] for y in ys], {}
+    )
+    assert float(settled.answer(output.encode((ys[0],), 1)[None], [], 1, {}).text) == pytest.approx(
+        ys[0], abs=0.02
+    )
+
+
 @pytest.mark.parametrize(
     ("ys", "told"),
     [
@@ -140,11 +153,16 @@ def test_tags_are_known_by_their_scheme_and_spans_come_out():
     assert metrics["accuracy"] == pytest.approx(5 / 6) and metrics["span_f1"] == 0.5
 
 
-def test_a_tag_that_training_did_not_know_asks_nothing_and_counts_as_wrong():
+def test_a_tag_that_training_did_not_know_asks_nothing_of_training_and_counts_as_wrong():
     output = learn("tags", *BIO, model=ModelConfig(crf=False))
-    assert output.encode(("B-LOC",), 1).tolist() == [-1]
-    metrics = output.figures([np.array([-1])], [logs([0.2, 0.3, 0.5])], {})
-    assert metrics["accuracy"] == 0 and metrics["span_recall"] == 0
+    assert output.encode(("B-LOC", "O", None), 3).tolist() == [-1, 0, -1]
+    meeting = OUTPUTS["tags"].meeting
+    assert meeting is not None
+    measuring = meeting(output, [("B-LOC", "I-LOC", "O")])
+    y = measuring.encode(("B-LOC", "I-LOC"), 2)
+    metrics = measuring.figures([y], [logs([0.2, 0.3, 0.5], [0.1, 0.8, 0.1])], {})
+    assert (metrics["accuracy"], metrics["span_recall"], metrics["unseen"]) == (0, 0, 1)
+    assert metrics["loss"] is None and metrics["span_f1_by_type"] == {"LOC": 0, "PER": 0}
 
 
 def test_as_many_tags_as_steps():

@@ -30,6 +30,7 @@ from unrolled.inference.open_model import open_trained
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Hypothesis
 from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.inputs.tokens import Reading, learn_reading
 from unrolled.tasks.metrics.edit_distance import character_errors
 from unrolled.tasks.outputs import OUTPUTS
@@ -174,12 +175,23 @@ def test_n_best_with_scores_and_alignment() -> None:
     assert run("predict", made.attends, "--temperature", 0, stdin=lines).lines == ["cba", "dgf"]
 
 
+def test_the_best_of_many_is_the_answer_and_equal_lines_draw_samples_of_their_own() -> None:
+    made, chance = reversal(), random.Random(6)
+    lines = ["".join(chance.choices("abcdefgh", k=chance.randint(1, 12))) for _ in range(12)]
+    given = "\n".join(lines).encode()
+    best = run("predict", made.attends, stdin=given).lines
+    for nbest in (2, 6):
+        several = run("predict", made.attends, "--nbest", nbest, stdin=given).out.split("\n\n")
+        assert [group.split("\n")[0] for group in several if group] == best
+    drawn = run("predict", made.attends, "--temperature", 2.5, stdin=b"abcdefgh\n" * 8).lines
+    assert len(set(drawn)) > 4
+    assert drawn[:3] == run("predict", made.attends, "--temperature", 2.5, stdin=b"abcdefgh\n" * 3).lines
+
+
 def test_wishes_that_make_no_sense(tmp_path: Path) -> None:
     made = reversal()
     assert "beam of 0" in refused(run("predict", made.attends, "--beam", 0, stdin=b"a\n"))
-    assert "5 best of a beam of 2" in refused(
-        run("predict", made.attends, "--beam", 2, "--nbest", 5, stdin=b"a\n")
-    )
+    assert "the 0 best" in refused(run("predict", made.attends, "--nbest", 0, stdin=b"a\n"))
     assert "no attention" in refused(run("predict", made.plain, "--alignment", stdin=b"a\n"))
     (tmp_path / "words").write_text("one two\n")
     dictionary = ("--dictionary", tmp_path / "words")
@@ -259,6 +271,24 @@ def test_subwords_go_there_and_back(tmp_path: Path) -> None:
     for wrong in ({"subwords": "{}"}, {"unit": "word"}, {"subwords": None}):
         with pytest.raises((DataError, UsageError)):
             Reading.from_json({**reading.to_json(), **wrong}).encode("x")
+
+
+def test_subwords_read_and_write_any_text_whatever_their_number() -> None:
+    chance = random.Random(4)
+    words = ["".join(chance.choices("abcdefghiklmnop", k=5)) for _ in range(40)]
+    texts = [" ".join(chance.choices(words, k=4)) for _ in range(298)] + [
+        "Quiz \u00e9t\u00e9 42",
+        "Z\u00fcrich 1975",
+    ]
+    pairs = [Example(text, text[::-1], Place(Path("t.csv"), i)) for i, text in enumerate(texts, 2)]
+    data = DataConfig(unit="subword", vocab_size=60, shared=False)
+    given, _ = INPUTS["tokens"].learn(pairs, data)
+    asked = OUTPUTS["sequence"].learn(pairs, data, ModelConfig())
+    assert isinstance(asked, Sequences)
+    for text in ("QQ z\u00e9 007", "\u65e5\u672c \U0001f600", *texts[-2:]):
+        assert given.unknown(text) == 0
+        assert asked.reading.text(asked.encode(text, 1)[:-1].tolist()) == text
+    assert asked.n_y <= 2 + 256 + 60
 
 
 def test_what_is_chosen_for_pairs() -> None:

@@ -119,9 +119,14 @@ def in_words(metrics: Mapping[str, Any]) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "not measured"
     if isinstance(value, str):
         return value
-    return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"
+    if name in COUNTS:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if 0 < abs(value) < SMALL else f"{value:.4f}"
 
 
+SMALL = 1e-3  # a smaller value is shown with its significant digits: 0.0000 would look like zero
 COUNTS = ("tokens", "characters", "sequences", "steps", "missing", "skipped")

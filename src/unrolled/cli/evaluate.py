@@ -17,7 +17,7 @@ the figures of each task:
                  bits_per_character, unknown (fraction of <UNK>), tokens, characters
   label          loss (nats), accuracy, macro_f1, calibration_error; of ordered classes also mae, kappa
   tags           loss (nats per step), accuracy; of spans also span_precision, span_recall, span_f1,
-                 span_f1_by_type
+                 span_f1_by_type; unseen (fraction of steps with tags that training did not have)
   number         loss, mae, rmse, r2, coverage (of the 90% interval)
   numbers:next   loss, mae, rmse, r2, mae_last (of repeating the last value), surprise (nats per step),
                  anomalies
@@ -28,6 +28,7 @@ the figures of each task:
   rolls:next     loss (nats per step), by_piece, without_first, by_piece_without_first, frame_accuracy
   all but language: also sequences, steps, skipped (bad rows), missing (numbers of x); of texts also
                  unknown (fraction of <UNK>)
+A figure that could not be measured is shown as "not measured", in JSON as null.
 
 """
 NOTES = """\

@@ -80,7 +80,7 @@ def _search(args: argparse.Namespace) -> Any:
     usual = Search()
     nbest = _or(args.nbest, usual.nbest)
     return Search(
-        beam=_or(args.beam, max(usual.beam, nbest)),
+        beam=_or(args.beam, usual.beam),
         nbest=nbest,
         length_penalty=_or(args.length_penalty, usual.length_penalty),
     )

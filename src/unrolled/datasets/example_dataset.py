@@ -27,10 +27,11 @@ from unrolled.datasets.prefetch import AT_ONCE, Opening
 from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.windows import cut
 from unrolled.tasks.inputs import INPUTS, Input, InputKind
-from unrolled.tasks.outputs import Output, find_output
+from unrolled.tasks.outputs import Output, OutputKind, find_output
 from unrolled.tasks.presets import find
 
 SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
+NAMED = 8  # unseen names that are told
 _SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
 
 
@@ -38,7 +39,8 @@ _SPLIT = 7  # key of the chance that holds sequences out; the same for every see
 class Ready:
     """What training sees: both ends of the model, and the parts on disk. about: the input, in words. skipped: a
     line for each bad row that was left out. notes: a line for each decision while reading. damaged: encoded data were
-    there but had changed since they were written, so they were encoded again."""
+    there but had changed since they were written, so they were encoded again. unseen: names in the validation part that
+    training does not have."""
 
     input: Input
     output: Output
@@ -48,6 +50,7 @@ class Ready:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     damaged: bool = False
+    unseen: tuple[str, ...] = ()
 
 
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
@@ -70,7 +73,8 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     whole, skipped = open_examples(folder / "train", again), tuple(content["skipped"])
     notes = tuple(content["notes"])
     if valid is not None:
-        return Ready(*ends, whole, open_examples(folder / "valid", again), skipped, notes, damaged)
+        part = open_examples(folder / "valid", again)
+        return Ready(*ends, whole, part, skipped, notes, damaged, tuple(content.get("unseen", ())))
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
         return Ready(*ends, whole, None, skipped, notes, damaged)
@@ -105,6 +109,7 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
         write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
     for part in (data, valid):
         require_unchanged(part and part.again, part.sha256 if part else "")
+    unseen = _unseen(output_kind, asked, valid)
     held = held[~np.isin(held, lost)]
     held -= np.searchsorted(np.array(lost, np.int64), held)  # those behind a lost one have moved up
     ends = np.cumsum([0, *counts]).tolist()
@@ -116,7 +121,24 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
         "held": held.tolist(),
         "skipped": [*data.skipped, *(valid.skipped if valid else ())],
         "notes": [*data.notes.lines(), *(valid.notes.lines() if valid else ())],
+        "unseen": unseen,
     }
+
+
+def _unseen(kind: OutputKind, asked: Output, valid: Labelled | None) -> list[str]:
+    """The first names in a validation part that training does not have."""
+    if valid is None or kind.unseen_in is None:
+        return []
+    every = (name for one in valid.examples() for name in kind.unseen_in(asked, one.y or ()))
+    return list(islice(_distinct(every), NAMED))
+
+
+def _distinct(names: Iterable[str]) -> Iterator[str]:
+    seen = set[str]()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name
 
 
 def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[Row]:

@@ -16,6 +16,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Place
 from unrolled.data.readers import passed_over, read_documents
 from unrolled.data.text.token_counter import Coverage
+from unrolled.data.text.tokenize import written
 from unrolled.datasets.fingerprint import fingerprint, require_unchanged
 from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.token_store import Store, open_store, write_store
@@ -117,7 +118,7 @@ def prepare(source: Source, valid: Source | None, config: DataConfig, folder: Pa
 
 def _write(source: Source, valid: Source | None, config: DataConfig, folder: Path) -> dict[str, Any]:
     """Learn and encode; what `prepare` must know to open it again."""
-    unit, documents = config.unit or "char", config.documents or "file"
+    unit, documents = written(config.unit or "char"), config.documents or "file"
     cut = _cut(source, unit, documents, config) if valid is None else None
     learnt_from = source.documents() if cut is None else first(source.documents(), cut, config.lower)
     vocabulary, coverage = learn(learnt_from, unit, config.lower, config.vocab_size)

@@ -47,7 +47,8 @@ def written(model: Trained, several: Sequence[tuple[Any, Place | None]]) -> list
     lengths = np.array([len(one) for one in encoded])
     padded = pad(encoded, ZERO_INPUT_ID if model.input.ids else 0)
     sizes = [size(x) for x, _ in several]
-    return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish)
+    lines = [0 if place is None else place.line for _, place in several]
+    return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish, lines)
 
 
 def _sequences(model: Trained) -> Sequences:
@@ -116,9 +117,13 @@ def step_probabilities(model: Trained, example: Example) -> NDArray[np.float64]:
 
 def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
     """The metrics of the output over all examples, each of which must have its y."""
+    meeting = find_output(find(model.file.task).key).meeting
+    asked = (
+        model.output if meeting is None else meeting(model.output, (one.y or () for one in data.examples()))
+    )
     with temporary_folder() as folder:
         read = opened(data, model.input, INPUTS[find(model.file.task).input])
-        part = write_examples(folder, rows(read, model.input, model.output), targets=model.output.targets)
+        part = write_examples(folder, rows(read, model.input, asked), targets=asked.targets)
         found = _answers(model, part) if model.decoder is None else _searched(model, part, data)
         y = (
             [part.asked(number) for number in range(len(part))]
@@ -126,7 +131,7 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
             else [one.y for one in data.examples()]
         )
         steps = int(part.lengths.sum())
-        metrics = model.output.figures(y, found, model.file.tensors)
+        metrics = asked.figures(y, found, model.file.tensors)
         words = find(model.file.task).input == "tokens"
         unknown = _unknown_share(part.x, steps) if words else {}
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}
@@ -152,7 +157,9 @@ def _searched(model: Trained, part: Examples, data: Labelled) -> list[Found]:
     answers: list[Found] = [Found(())] * len(part)
     for batch, order in in_order(part, ROWS):
         numbers = order.tolist()
-        found = output.find(model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish)
+        found = output.find(
+            model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish, numbers
+        )
         costs = output.cost(model.decoder, batch.x, batch.lengths, [part.asked(n) for n in numbers])
         for number, one, (nats, tokens) in zip(numbers, found, costs, strict=True):
             answers[number] = replace(one, nats=nats, tokens=tokens)

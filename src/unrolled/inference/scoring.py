@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import ZERO_INPUT_ID, Answer, Batch
-from unrolled.data.text.tokenize import join, split
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.sampling import Settings, stream_all
 from unrolled.models.engines import Engine
@@ -26,7 +25,7 @@ def score(engine: Engine, reading: Reading, text: str) -> Scored:
     end, _ = closing(reading)
     ids = np.append(reading.encode(text), end)  # [T_y]
     values = np.concatenate(list(walk(engine, ids)))
-    names = tuple(reading.vocabulary.name(int(i)) for i in ids)
+    names = tuple(reading.bare(reading.vocabulary.name(int(i))) for i in ids)
     return Scored(names, values, ids == UNK, len(text) + 1)
 
 
@@ -55,13 +54,14 @@ def predict(engine: Engine, reading: Reading, text: str, top: int) -> Answer:
     after = np.zeros(0, dtype=np.float32)
     for _, log_probs in run(engine, np.append(ZERO_INPUT_ID, reading.encode(text))):
         after = log_probs[-1]  # [n_y]
-    order = np.argsort(-after, kind="stable").tolist()
-    entries = [
-        {"token": reading.vocabulary.name(i), "probability": float(np.exp(np.float64(after[i])))}
-        for i in order[:top]
-    ]
-    answer = next((i for i in order if not reading.vocabulary.is_special(i)), None)
-    return Answer("" if answer is None else visible(reading.vocabulary.name(answer)), {"next": entries})
+    found: dict[tuple[bool, str], float] = {}  # tokens that are written alike are one answer
+    for i in np.argsort(-after, kind="stable").tolist():
+        key = reading.vocabulary.is_special(i), reading.bare(reading.vocabulary.name(i))
+        found[key] = found.get(key, 0.0) + float(np.exp(np.float64(after[i])))
+    ranked = sorted(found.items(), key=lambda item: -item[1])
+    entries = [{"token": name, "probability": p} for (_, name), p in ranked[:top]]
+    answer = next((name for (special, name), _ in ranked if not special), None)
+    return Answer("" if answer is None else visible(answer), {"next": entries})
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Wish:
 
 
 def samples(engine: Engine, reading: Reading, wish: Wish) -> Iterator[str]:
-    """The texts, the prompt in front as it was given. <UNK> or <EOS> in the text of a prompt is an ordinary token."""
+    """The texts, each beginning with the prompt letter for letter. <UNK> or <EOS> in a prompt is an ordinary token."""
     prompt = reading.encode(wish.prompt)
     if len(prompt) and (prompt == UNK).all():
         raise UsageError("the model knows nothing of the prompt", hint="a prompt of words of its text")
@@ -97,7 +97,14 @@ def samples(engine: Engine, reading: Reading, wish: Wish) -> Iterator[str]:
     settings = Settings(wish.temperature, wish.top_k, wish.top_p, banned, EOS)
     length = wish.length or (500 if reading.unit == "char" else 60)
     for ids in stream_all(engine, np.random.default_rng(wish.seed), prompt, length, settings, wish.count):
-        yield join([*split(wish.prompt, reading.unit), *map(reading.vocabulary.name, ids)], reading.unit)
+        yield wish.prompt + _continuation(reading, wish.prompt, map(reading.vocabulary.name, ids))
+
+
+def _continuation(reading: Reading, prompt: str, tokens: Iterable[str]) -> str:
+    """What stands behind the prompt: the tokens joined to those of the prompt, without what the prompt itself is."""
+    before = reading.split(prompt)
+    text = reading.join([*before, *tokens])[len(reading.join(before)) :]
+    return text.removeprefix(" ") if prompt[-1:].isspace() and reading.unit != "char" else text
 
 
 def tally(engine: Engine, batches: Iterable[Batch]) -> Tally:

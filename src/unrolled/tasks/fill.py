@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from unrolled.core.config import Config, fill, get
 from unrolled.core.errors import UsageError
 from unrolled.data.text.subword import SUBWORD
@@ -29,6 +31,13 @@ ONLY_INPUTS: dict[str, tuple[str, ...]] = {
     "neighbours": ("rolls",),
     "resample": ("numbers",),
 }
+# The units that an output allows, and why no others; without an entry all.
+UNITS: dict[str, tuple[tuple[str, ...], str]] = {
+    "next": (("word", "white", "char"), "it scores whole tokens"),
+    "tags": (("white",), "each token has its tag, as the data has them"),
+    "ctc": (("char", SUBWORD), "it writes characters or subwords"),
+}
+FOLLOWS_DATA = "word"  # a default that the data may change
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
 
 
@@ -67,10 +76,7 @@ def resolve_data(config: Config) -> Config:
     for name in FRAMES:
         if get(config, name) is not None and preset.input not in ("frames", "images"):
             raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
-    if config.data.unit == SUBWORD and preset.output in ("next", "tags"):
-        raise UsageError(f"{config.task} has no use for subwords", expected="--unit word, white or char")
-    if preset.output == "ctc" and config.data.unit not in (None, "char", SUBWORD):
-        raise UsageError(f"{config.task} writes characters or subwords", expected="--unit char or subword")
+    _refuse_units(config, preset)
     if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
         raise UsageError("a shared vocabulary is of one unit", hint="--unit for both ends")
     config = fill(config, preset.defaults)
@@ -83,6 +89,30 @@ def resolve_data(config: Config) -> Config:
     config = fill(config, FRAMES) if preset.input == "frames" else config
     config = fill(config, {"pooling": "max"}) if preset.output in ONLY["pooling"] else config
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
+
+
+def undecided(asked: Config, filled: Config) -> Config:
+    """`filled`, its unit left blank where none was asked for and words are the task's default: the data decides
+    (`datasets/text_unit.py`)."""
+    open_to_data = asked.data.unit is None and filled.data.unit == FOLLOWS_DATA
+    return replace(filled, data=replace(filled.data, unit=None)) if open_to_data else filled
+
+
+def _refuse_units(config: Config, preset: Preset) -> None:
+    """Raise UsageError for a unit that the task has no use for."""
+    for name in ("unit", "source_unit", "target_unit"):
+        unit = get(config, name)
+        allowed, why = UNITS.get(preset.output, (None, ""))
+        flag = "--" + name.replace("_", "-")
+        if unit is None:
+            continue
+        if preset.input != "tokens" and preset.output not in ("sequence", "ctc"):
+            raise UsageError(f"{config.task} has no use for {flag} {unit}", expected="it with texts")
+        if allowed is not None and unit not in allowed:
+            raise UsageError(
+                f"{config.task} has no use for {flag} {unit}: {why}",
+                expected=f"{flag} {' or '.join(allowed)}",
+            )
 
 
 def _shares(config: Config, preset: Preset) -> bool:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from unrolled.core.config import Config
-from unrolled.core.errors import UsageError
+from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Batch, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Ready, prepare
 from unrolled.datasets.example_source import Labelled, from_files, with_columns
 from unrolled.datasets.example_store import Examples
+from unrolled.datasets.text_unit import decided
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion
 from unrolled.nn.torch_engine import TorchEngine
@@ -40,11 +41,12 @@ def request(
     began: float | None = None,
     reading: float | None = None,
 ) -> Request:
-    """A request to train on labelled sequences."""
+    """A request to train on labelled sequences. If the unit of texts is blank, the data decide."""
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
-    def job(config: Config, folder: Path) -> Job:
-        return assemble(config, prepare(data, valid, config, folder))
+    def job(filled: Config, folder: Path) -> Job:
+        filled, told = decided(config, filled, data.examples())
+        return assemble(filled, prepare(data, valid, filled, folder), told)
 
     return Request(config, fingerprints, job, out, resume, force, began, reading)
 
@@ -69,9 +71,13 @@ def request_from_files(
     return request(config, source, held, out, resume=resume, force=force, reading=reading)
 
 
-def assemble(config: Config, ready: Ready) -> Job:
-    """The job of prepared examples."""
-    given, asked, part, held = ready.input, ready.output, ready.train, ready.valid
+def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
+    """The job of prepared examples. told: what to say first."""
+    given, asked = ready.input, ready.output
+    part, not_learnt = _measurable(config, ready.train, "training", ready)
+    held, not_measured = ready.valid, ()
+    if held is not None:
+        held, not_measured = _measurable(config, held, "validation", ready)
     steps = int(part.lengths.sum())
     config = resolve_examples(config, len(part), steps, given.n_x)
     model, training = config.model, config.training
@@ -142,8 +148,11 @@ def assemble(config: Config, ready: Ready) -> Job:
         step_size=batch_size * steps / len(part),
         about=(
             *((ENCODED_ANEW,) if ready.damaged else ()),
+            *told,
             *(f"skipped {line}" for line in ready.skipped),
             *(f"note: {line}" for line in ready.notes),
+            *not_learnt,
+            *not_measured,
             f"{len(part):,} sequences of {steps:,} steps, {held_words}",
             ready.about,
             asked.describe(),
@@ -153,6 +162,35 @@ def assemble(config: Config, ready: Ready) -> Job:
         learnt=learnt,
         notes={"train_sequences": len(part), "train_steps": steps},
         settling=0 if spec.architecture == "encoder-decoder" else held_steps,
+    )
+
+
+def _measurable(config: Config, part: Examples, name: str, ready: Ready) -> tuple[Examples, tuple[str, ...]]:
+    """The sequences of a part whose loss means something, and a line that tells of what is not measured.
+
+    Raises DataError where there are none: the loss of nothing would be 0, and no weights could be better.
+    """
+    can_measure = find_output(find(config.task).key).can_measure
+    if can_measure is None or not len(part):
+        return part, ()
+    kept = [i for i in range(len(part)) if can_measure(ready.output, part.asked(i))]
+    lost = len(part) - len(kept)
+    unseen = ", ".join(f"{one!r:.40}" for one in ready.unseen) if part is ready.valid else ""
+    why = f"training does not know {unseen}" if unseen else "each has steps to which no answer is given"
+    if not kept:
+        place = part.place(0)
+        raise DataError(
+            f"not one of the {len(part):,} {name} sequences can be measured: {why}",
+            file=place.file,
+            line=place.line,
+            expected="answers that the training part has",
+            hint="other files" if unseen else "--no-crf, which learns from the other steps",
+        )
+    if not lost and not unseen:
+        return part, ()
+    why = f"of the {name} part {why}" if unseen else why
+    return part.select(np.array(kept, np.int64)), (
+        f"{why}: {lost:,} of {len(part):,} sequences are not used",
     )
 
 

@@ -88,3 +88,56 @@ def test_short_and_clean_text(tmp_path: Path):
     out = run("check", "language", tmp_path / "text.txt").out
     assert "nothing odd\n" in out and "nothing would be held out for validation\n" in out
     assert "1 documents (a file each), 2 lines (0 blank), 8 characters\n" in out
+
+
+@pytest.mark.parametrize("end", ["\n", "", "\nlast\n\n"])
+def test_a_line_is_one_line_however_long_it_is(tmp_path: Path, end: str):
+    path = tmp_path / "text.txt"
+    path.write_text("first\n" + "word " * 500_000 + end)  # it is read in three pieces
+    found = report(path)
+    assert found["lines"] == 2 + 2 * end.count("last") and found["blank_lines"] == end.count("\n\n")
+    assert found["odd"] == {"very long line": {"count": 1, "examples": [f"{path}:2: 2,500,000 characters"]}}
+
+
+def test_the_same_long_line_twice(tmp_path: Path):
+    path = tmp_path / "text.txt"
+    long = "a b " * 300_000
+    path.write_text(f"{long}x\n{long}y\n{long}x\n")
+    found = report(path)["odd"]["line that stands there more than once"]
+    assert found["count"] == 1 and found["examples"][0].startswith(f"{path}:3: a b a b")
+
+
+def test_texts_without_spaces(tmp_path: Path):
+    path = tmp_path / "text.txt"
+    path.write_text(
+        "\u6574\u4e2a\u5267\u60c5\u5b9e\u5728\u592a\u65e0\u804a\n" * 3 + "\u8fd9\u4e2a\u6545\u4e8b\n"
+    )
+    told = "text without spaces between words"
+    assert report(path, "--unit", "word")["odd"][told]["examples"] == [
+        f"{path}:1: 1 of 2 tokens occur once; try --unit char"
+    ]
+    assert told not in report(path)["odd"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "detail"),
+    [
+        ("fish &amp; chips", "HTML entity", "&amp;"),
+        ("it&#39;s", "HTML entity", "&#39;"),
+        ("p\u0430ypal", "word of two scripts", "'p\u0430ypal' (Latin, Cyrillic)"),
+        ("zero\u200bwidth", "invisible character", "U+200B"),
+        ("left \u202egnp.exe", "invisible character", "U+202E"),
+        ("\x1b[31mred", "control character", "U+001B"),
+        (
+            "AT&T; R&D &nothing; 5 \u03bcm, \u0394T in k\u03a9; \u041c\u043e\u0441\u043a\u0432\u0430 Moscow",
+            None,
+            "",
+        ),
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f469\u200d\U0001f4bb", None, ""),
+    ],
+)
+def test_damage_of_single_characters(tmp_path: Path, text: str, kind: str | None, detail: str):
+    path = tmp_path / "text.txt"
+    path.write_text(text + "\n", encoding="utf-8")
+    found = {name.split(" (")[0]: note["examples"] for name, note in report(path)["odd"].items()}
+    assert found == ({} if kind is None else {kind: [f"{path}:1: {detail}"]})

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.core.errors import UsageError
-from unrolled.data.text.tokenize import END, UNITS, join, split, split_marked
+from unrolled.data.text.tokenize import (
+    END,
+    JOINER,
+    UNITS,
+    WORD_JOINERS,
+    find_unit,
+    join,
+    split,
+    split_marked,
+    written,
+)
 
 TEXT = st.text(
     alphabet=st.characters(exclude_categories=["Cs"]) | st.sampled_from("ab \n\t'\u2019.,-\u0301\u094d\u200d")
@@ -39,7 +49,23 @@ def test_nothing_visible_is_lost(text):
     assert join(split(text, "char"), "char") == text
 
 
-@given(TEXT, st.sampled_from(["word", "white"]))
+@given(TEXT | st.text(alphabet=JOINER + "a, "))
+def test_joining_inverts_splitting_in_the_units_that_models_write(text):
+    assert join(split(text, WORD_JOINERS), WORD_JOINERS) == " ".join(text.split())
+    assert join(split(text, "white"), "white") == " ".join(text.split())
+    assert [find_unit(WORD_JOINERS).bare(token) for token in split(text, WORD_JOINERS)] == split(text, "word")
+
+
+def test_only_punctuation_carries_joiners():
+    assert split('On 3.14, "she" said (no)!', WORD_JOINERS) == (
+        ["On", "3", "￭.￭", "14", "￭,", '"￭', "she", '￭"', "said", "(￭", "no", "￭)", "￭!"]
+    )
+    assert [written(unit) for unit in ("word", "white", "char", "subword")] == (
+        [WORD_JOINERS, "white", "char", "subword"]
+    )
+
+
+@given(TEXT, st.sampled_from(["word", "white", WORD_JOINERS]))
 def test_marked_splitting_adds_line_ends_and_document_ends_only(text, unit):
     text = text.replace(END, "")
     parts = [text, "x y", text]

@@ -72,6 +72,24 @@ def test_a_beam_that_holds_all_finds_the_best_of_all(seed: int, penalty: float, 
     assert all(one.closed for one in found)
 
 
+@given(st.integers(0, 10_000), st.integers(1, 5), st.sampled_from((0.0, 0.6, 1.0, 2.0)), st.integers(0, 9))
+def test_the_best_answer_is_the_same_however_many_are_asked_for(
+    seed: int, beam: int, penalty: float, limit: int
+) -> None:
+    table = Table(1.5)
+    ((best,),) = search(
+        table, table.begin([seed]), np.array([limit]), Search(beam=beam, length_penalty=penalty)
+    )
+    for nbest in (2, beam, beam + 3, 12):
+        how = Search(beam=beam, nbest=nbest, length_penalty=penalty)
+        (several,) = search(table, table.begin([seed]), np.array([limit]), how)
+        closed = [one.score for one in several if one.closed]
+        assert several[0] == best
+        assert closed == sorted(closed, reverse=True) and len(
+            {(one.ids, one.closed) for one in several}
+        ) == len(several)
+
+
 @given(st.integers(0, 10_000), st.integers(0, 6))
 def test_a_beam_of_one_is_greed(seed: int, limit: int) -> None:
     table, ids = Table(), list[int]()
@@ -126,7 +144,7 @@ def test_what_closes_early_and_is_worth_little_ends_no_search() -> None:
 
 
 def test_what_cannot_be_searched() -> None:
-    for wrong in ({"beam": 0}, {"nbest": 5, "beam": 4}, {"length_penalty": -1.0}):
+    for wrong in ({"beam": 0}, {"nbest": 0}, {"length_penalty": -1.0}):
         with pytest.raises(UsageError):
             Search(**wrong)
     with pytest.raises(NonFiniteError):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.analysis.check.findings import Findings, look_at_text
+from unrolled.analysis.check.findings import Findings
+from unrolled.analysis.check.odd_characters import look_at_text
 from unrolled.core.types import Example
 from unrolled.data.media.audio import header, read
 from unrolled.tasks.inputs.audio import AudioInput

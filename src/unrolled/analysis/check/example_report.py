@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,21 @@ from unrolled.analysis.check.findings import REMEMBERED, SHOWN, Note, in_quantil
 from unrolled.analysis.check.input_stats import counted_unit
 from unrolled.analysis.check.scan import MOST, Examination, Part, examine
 from unrolled.core.config import Config
+from unrolled.core.digits import shown
 from unrolled.core.errors import UsageError
 from unrolled.data.readers import in_parallel
+from unrolled.data.text.subword import SUBWORD
 from unrolled.data.text.tokenize import find_unit
 from unrolled.datasets.example_dataset import held_out
 from unrolled.datasets.example_source import wanted_of
-from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.fill import resolve_data, undecided
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
 
 COLUMNS = 12  # shown to a person; the others are in the JSON
-NAMES = 8  # classes or tags, the same
+NAMES = 24  # classes or tags, the same
+RARE = 6  # of more of them the rarest are shown too
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def check(config: Config, parts: Parts) -> dict[str, Any]:
 
     Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
     """
-    return _report(examine(resolve_data(config), parts.named))
+    return _report(examine(undecided(config, resolve_data(config)), parts.named))
 
 
 def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) -> dict[str, Any]:
@@ -63,9 +66,9 @@ def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) 
     every = [path for paths in parts.named.values() for path in paths]
     if find_output(find(config.task).key).target == "text" and in_parallel(every):
         raise UsageError("--fix is for tables and CoNLL files", expected="a table of two columns (.tsv .csv)")
-    config = resolve_data(config)
-    copies = targets(every, folder, wanted_of(config), force=force)
-    found = examine(config, parts.named)
+    resolved = resolve_data(config)
+    copies = targets(every, folder, wanted_of(resolved), force=force)
+    found = examine(undecided(config, resolved), parts.named)
     cleaned = clean(every, copies, found.wanted, found.plan, found.damaged, found.encodings)
     made = {one.file: one.copy for one in cleaned if one.copy is not None}
     now = (tuple(made.get(path, path) for path in part) for part in (parts.train, parts.valid, parts.test))
@@ -86,6 +89,8 @@ def _report(found: Examination) -> dict[str, Any]:
         "input": preset.input,
         "output": preset.output,
         "unit": counted_unit(data) if tokens else None,
+        "subwords": tokens and (data.source_unit or data.unit) == SUBWORD,
+        "told": list(found.told),
         "vocab_size": data.vocab_size if tokens else None,
         "fatal": found.fatal[0] if found.fatal else None,
         "all_fatal": found.fatal,
@@ -161,17 +166,23 @@ def in_words(report: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for name, part in report["parts"].items():
         lines += _part_in_words(name, part, noun)
+    lines += [f"odd: {line}" for line in report["told"]]
     lines += _x_in_words(report, noun)
     for name, part in report["parts"].items():
-        lines += _y_in_words(name if len(report["parts"]) > 1 else "", part["y"])
+        if part["sequences"]:
+            lines += _y_in_words(name if len(report["parts"]) > 1 else "", part["y"])
     lines += _bad_rows(report)
     lines += _repeated(report)
     for kind, found in report["odd"].items():
         lines += [f"odd: {kind}: {found['count']:,}", *places(found)]
-    if not report["odd"]:
+    if (
+        not report["odd"]
+        and not report["told"]
+        and any(part["sequences"] for part in report["parts"].values())
+    ):
         lines.append("nothing odd")
-    lines += _training_in_words(report)
-    lines += _fatal(report["all_fatal"])
+    lines += _training_in_words(report) if report["training"]["sequences"] else []
+    lines += _fatal(report["all_fatal"], fixed="fix" in report)
     if "fix" in report:
         lines += _fix_in_words(report["fix"])
     return "\n".join(lines)
@@ -206,9 +217,12 @@ def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
         once = "" if words["seen_once"] is None else f", {words['seen_once']:,} seen once"
         frequent = " ".join(repr(token) for token in words["most_frequent"])
         lines.append(f"{words['distinct']:,} distinct {noun}{once}; the most frequent: {frequent}")
-        lines.append(f"<UNK> with a vocabulary of {_unknown(words['unknown_share'])}")
+        if report["subwords"]:
+            lines.append("  they are cut into subwords, so nothing is unknown")
+        else:
+            lines.append(f"<UNK> with a vocabulary of {_unknown(words['unknown_share'])}")
         for name, part in report["parts"].items():
-            if name != "train":
+            if name != "train" and not report["subwords"]:
                 lines.append(f"  in {name}, of train's vocabulary: {_unknown(part['unknown_share'])}")
     columns = report["parts"]["train"].get("columns", [])
     if columns:
@@ -219,15 +233,18 @@ def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
         notes += [f"{row['far']:,} far off"] * bool(row["far"])
         notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
         notes += ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
-        numbers = "".join(f"{_number(row[key]):>12}" for key in ("min", "mean", "max", "deviation"))
+        precision = row["deviation"] or 0.0
+        numbers = "".join(
+            f"{_number(row[key], precision):>12}" for key in ("min", "mean", "max", "deviation")
+        )
         lines.append(f"  {row['column'][:12]:12}{numbers}  {', '.join(notes)}".rstrip())
     if len(columns) > COLUMNS:
         lines.append(f"  and {len(columns) - COLUMNS:,} columns more")
     return lines
 
 
-def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:.5g}"
+def _number(value: float | None, precision: float) -> str:
+    return "?" if value is None else shown(value, precision, least=5)
 
 
 def _unknown(shares: Mapping[str, float]) -> str:
@@ -245,7 +262,7 @@ def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
         return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
     if "numbers" in y:
         rows = [
-            f"min {row['min']:.5g}, mean {row['mean']:.5g}, max {row['max']:.5g}"
+            ", ".join(f"{key} {_number(row[key], row['deviation'] or 0.0)}" for key in ("min", "mean", "max"))
             for row in y["numbers"][:NAMES]
         ]
         return [f"to be learnt{of}: " + "; ".join(rows)]
@@ -262,10 +279,20 @@ def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
 
 
 def _names(shares: Mapping[str, Any], *, sort: bool) -> str:
+    """Each name with its count; of many the first ones and the rarest."""
     rows = list(shares.items())
-    rows = sorted(rows, key=lambda row: -row[1]["count"]) if sort else rows
-    shown = [f"{name[:40]} {row['count']:,} ({row['share']:.1%})" for name, row in rows[:NAMES]]
-    return ", ".join(shown) + (f" and {len(rows) - NAMES:,} more" if len(rows) > NAMES else "")
+    by_count = sorted(rows, key=lambda row: -row[1]["count"])
+    rows = by_count if sort else rows
+
+    def told(some: Sequence[tuple[str, Any]]) -> str:
+        return ", ".join(f"{name[:40]} {row['count']:,} ({row['share']:.1%})" for name, row in some)
+
+    if len(rows) <= NAMES:
+        return told(rows)
+    return (
+        f"{told(rows[: NAMES - RARE])} and {len(rows) - NAMES + RARE:,} more, of which the rarest are "
+        + told(by_count[-RARE:])
+    )
 
 
 def _bad_rows(report: Mapping[str, Any]) -> list[str]:
@@ -318,9 +345,11 @@ def _training_in_words(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _fatal(reasons: Iterable[str]) -> list[str]:
+def _fatal(reasons: Iterable[str], *, fixed: bool) -> list[str]:
+    """What training would stop with; fixed: of the files as they are, as there are clean copies."""
     every = list(reasons)
-    lines = [f"fatal: {reason}" for reason in every[:SHOWN]]
+    fatal = "fatal without the clean copies" if fixed else "fatal"
+    lines = [f"{fatal}: {reason}" for reason in every[:SHOWN]]
     if len(every) > SHOWN:
         lines.append(f"and {len(every) - SHOWN:,} fatal faults more")
     return lines or ["training would start"]

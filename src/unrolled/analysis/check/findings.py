@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,18 +51,6 @@ class Findings:
     def report(self) -> dict[str, Any]:
         """As JSON values, in the order of the first finding of each kind."""
         return {kind: note.report() for kind, note in self.kinds.items()}
-
-
-def look_at_text(text: str, place: Place, findings: Findings) -> None:
-    """Note characters that show that a text was damaged on its way."""
-    if "\ufffd" in text:
-        findings.odd("replacement character (text was decoded wrongly before)", place)
-    if "<UNK>" in text or "<EOS>" in text:
-        findings.odd("a literal <UNK> or <EOS> (kept as an ordinary token)", place)
-    if not text.isprintable():
-        control = next((c for c in text if unicodedata.category(c) == "Cc" and c not in "\t\r\n"), None)
-        if control is not None:
-            findings.odd("control character", place, f"U+{ord(control):04X}")
 
 
 def quantiles(lengths: Iterable[int]) -> dict[str, int]:

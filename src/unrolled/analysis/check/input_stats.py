@@ -14,7 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.analysis.check.findings import SIZES, Findings, look_at_text
+from unrolled.analysis.check.findings import SIZES, Findings
+from unrolled.analysis.check.odd_characters import look_at_text
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place

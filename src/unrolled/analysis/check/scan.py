@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from unrolled.analysis.check.reading import (
     readable,
     table_rules,
 )
+from unrolled.analysis.check.spaces import look_for_spaces
 from unrolled.analysis.check.target_stats import (
     ForecastSurvey,
     LabelSurvey,
@@ -47,7 +49,7 @@ from unrolled.analysis.check.target_stats import (
 from unrolled.analysis.check.text_pair_stats import TextSurvey
 from unrolled.analysis.check.time_stats import TimeSurvey
 from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
-from unrolled.core.config import Config
+from unrolled.core.config import Config, fill
 from unrolled.core.errors import DataError
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Example, Place
@@ -55,6 +57,8 @@ from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted
 from unrolled.data.records import OpenQuote, lines
 from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
+from unrolled.datasets.text_unit import SAMPLE, decided
+from unrolled.tasks.fill import FOLLOWS_DATA
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
 from unrolled.tasks.inputs.frames import FrameInput, learn_frames
 from unrolled.tasks.inputs.images import ImageInput, learn_images
@@ -109,7 +113,7 @@ class Part:
 @dataclass
 class Examination:
     """All that is found. encodings: guessed, of files that are not UTF-8.  fatal: what training would stop with.
-    damaged: files that cannot be read to their end."""
+    damaged: files that cannot be read to their end.  told: what training would say of the unit that it chose."""
 
     config: Config
     wanted: Wanted
@@ -123,6 +127,7 @@ class Examination:
     copies: Note = field(default_factory=lambda: Note(LISTED))
     conflicts: Note = field(default_factory=lambda: Note(LISTED))
     leaks: dict[tuple[str, str], Note] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
 
     def fail(self, reason: str) -> None:
         """Note what training would stop with."""
@@ -131,7 +136,8 @@ class Examination:
 
 
 def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
-    """Learn from the part `train`, then look at every part. config: its data section without blanks.
+    """Learn from the part `train`, then look at every part. config: its data section without blanks, but for the unit:
+    then it follows the data, as in training.
 
     Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
     """
@@ -144,8 +150,14 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
         )
         config = replace(config, data=replace(config.data, columns=named.data.columns))
     wanted = replace(wanted_of(config), skip_bad=sys.maxsize)
+    told: tuple[str, ...] = ()
+    if config.data.unit is None and find(config.task).input == "tokens":
+        filled = fill(config, {"unit": FOLLOWS_DATA})
+        config, told = decided(config, filled, readable(parts["train"], wanted, filled, encodings))
     learnt, errors = _learn(config, lambda: readable(parts["train"], wanted, config, encodings))
-    examination = Examination(config, wanted, learnt, encodings)
+    examination = Examination(config, wanted, learnt, encodings, told=told)
+    some = islice(readable(parts["train"], wanted, config, encodings), SAMPLE)
+    look_for_spaces(config, wanted.target == "text", some, examination.findings)
     for path in dict.fromkeys(every):
         if path in encodings:
             _tell_encoding(examination, path)

@@ -17,8 +17,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from unrolled.analysis.check.findings import Findings
+from unrolled.analysis.check.odd_characters import look_at_text
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.data.text.span_tags import style_of
 from unrolled.tasks.inputs.numbers import NumberInput
 from unrolled.tasks.metrics import spans
 from unrolled.tasks.outputs.label import Label
@@ -32,7 +34,6 @@ MANY = 20  # sequences from which on a class for each second one is too many
 OFTEN = 20  # times that a word must be there for its tags to be compared
 
 F64 = NDArray[np.float64]
-_LETTERS = frozenset("BIESLU")
 
 
 @runtime_checkable
@@ -90,7 +91,9 @@ class LabelSurvey:
         name = str(example.y)
         if name in self.counts or len(self.counts) < CLASSES:
             self.counts[name] += 1
-            self.places.setdefault(name, example.place)
+            if name not in self.places:
+                self.places[name] = example.place
+                look_at_text(name, example.place, self.findings)
         else:
             self.uncounted += 1
         if name != name.strip():
@@ -249,7 +252,7 @@ class TagSurvey:
     @property
     def scheme(self) -> str:
         """How the training part's tags mark spans."""
-        return self.learnt.scheme if self.learnt is not None else "none"
+        return self.learnt.written if self.learnt is not None else "none"
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> tuple[str, ...]:
         """Look at one more; its tags as conlleval reads them, without white space around them."""
@@ -257,6 +260,8 @@ class TagSurvey:
         words = list(x) if isinstance(x, tuple) else [""] * len(example.y or ())
         raw = tuple(str(tag) for tag in example.y or ())
         tags = tuple(tag.strip() for tag in raw)
+
+        unseen = set(self.learnt.unseen_in(tags)) if self.learnt is not None else set[str]()
 
         def place(i: int) -> Place:
             return Place(example.place.file, lines[i] if lines else example.place.line)
@@ -272,7 +277,7 @@ class TagSurvey:
             if tag != tags[i]:
                 kind = "white space around a tag, which makes it another to training"
                 self.findings.odd(kind, place(i), f"{named(i)}: {tag!r}")
-            if self.learnt is not None and tags[i] not in self.learnt.index:
+            if tags[i] in unseen:
                 self.findings.odd("tag that the training part does not have", place(i), repr(tag[:60]))
             pair = (words[i], tag)
             if words[i] and (pair in self.pairs or len(self.pairs) < CLASSES):
@@ -318,13 +323,6 @@ class TagSurvey:
 def repaired(tags: Sequence[str], scheme: str, learnt: Tags | None = None) -> tuple[str, ...]:
     """The tags as conlleval reads them: an I- without its B- begins a span. What is no tag of a span stays.
 
-    learnt: where its ends are written L and U, as BILOU has them, they stay so.
+    learnt: the tags of the training part, whose letters and separator are kept.
     """
-    letters = {name.partition("-")[0] for name in learnt.classes} if learnt is not None else set[str]()
-    ends = {"E": "L", "S": "U"} if letters & {"L", "U"} and not letters & {"E", "S"} else {}
-    fixed: list[str] = []
-    for old, new in zip(tags, spans.convert(tags, scheme), strict=True):
-        letter, dash, kind = new.partition("-")
-        known = old == "O" or old.partition("-")[0] in _LETTERS
-        fixed.append(ends.get(letter, letter) + dash + kind if known else old)
-    return tuple(fixed)
+    return spans.convert_known(tags, scheme, None if learnt is None else style_of(learnt.classes))

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.analysis.check.findings import Findings, look_at_text, quantiles
+from unrolled.analysis.check.findings import Findings, quantiles
+from unrolled.analysis.check.odd_characters import look_at_text
 from unrolled.core.types import Example, Place
 
 FAR = 3.0  # times the usual ratio of lengths

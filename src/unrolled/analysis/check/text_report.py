@@ -10,19 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.analysis.check.findings import SIZES, Findings, in_quantiles, look_at_text, places, quantiles
+from unrolled.analysis.check.findings import SIZES, Findings, in_quantiles, places, quantiles
+from unrolled.analysis.check.odd_characters import look_at_text
 from unrolled.core.config import Config
 from unrolled.core.errors import UnrolledError, UsageError
 from unrolled.core.types import Document, Place
 from unrolled.data.readers import read_documents
+from unrolled.data.text.spaceless import without_spaces
 from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import split
 from unrolled.data.text.vocabulary import Vocabulary
 from unrolled.datasets.text_dataset import SMALLEST, left_out
+from unrolled.datasets.text_unit import SAMPLE
 from unrolled.tasks.fill import resolve_data
 
 LONG_LINE = 10_000  # characters: longer than any sentence
 REMEMBERED = 2_000_000  # lines whose repetition is looked for
+SAMPLED = 100_000  # characters of a document that tell how it is written
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Seen:
     characters: int = 0
     findings: Findings = field(default_factory=Findings)
     digests: set[bytes] = field(default_factory=set)  # of lines
+    sample: list[str] = field(default_factory=list)  # the beginnings of the first documents
 
 
 def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
@@ -65,23 +70,75 @@ def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
         if not seen.characters:
             return report
         vocabulary, coverage = counter.vocabulary(max(*SIZES, config.data.vocab_size))
+    if unit != "char" and without_spaces(seen.sample):
+        once = sum(count == 1 for count in vocabulary.counts)
+        told = f"{once:,} of {coverage.types:,} tokens occur once; try --unit char"
+        seen.findings.odd("text without spaces between words", Place(paths[0], 1), told)
     return report | _summary(seen, vocabulary, coverage, config)
+
+
+@dataclass
+class _Line:
+    """A line on the way through it; a long one comes in pieces. beginning: at most LONG_LINE characters of it."""
+
+    place: Place
+    length: int = 0
+    beginning: str = ""
+    digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=8))
+
+    def add(self, part: str, seen: Seen) -> None:
+        """One more piece."""
+        self.length += len(part)
+        self.beginning += part[: LONG_LINE - len(self.beginning)]
+        if self.length > LONG_LINE:
+            self.digest.update(part.encode("utf-8", "surrogatepass"))
+        if part and not part.isspace():
+            look_at_text(part, self.place, seen.findings)
+
+    def end(self, seen: Seen) -> None:
+        """The line is whole."""
+        seen.lines += 1
+        stripped = self.beginning.strip()
+        if not stripped and self.length <= LONG_LINE:
+            seen.blank += 1
+            return
+        if self.length > LONG_LINE:
+            seen.findings.odd("very long line", self.place, f"{self.length:,} characters")
+        if len(seen.digests) < REMEMBERED:
+            self.digest.update(stripped.encode("utf-8", "surrogatepass"))
+            digest = self.digest.digest()
+            if digest in seen.digests:
+                seen.findings.odd("line that stands there more than once", self.place, stripped[:60])
+            seen.digests.add(digest)
 
 
 def _look(documents: Iterable[Document], seen: Seen, unit: str, lower: bool) -> Iterator[list[str]]:
     """The tokens of each piece, with all that is odd noted on the way."""
     length = 0
-    file, line = None, 1  # where the next line is expected; readers of lines and blocks pass over blank ones
+    file, number = (
+        None,
+        1,
+    )  # where the next line is expected; readers of lines and blocks pass over blank ones
+    line: _Line | None = None  # one that goes on in the next piece
     for document in documents:
-        line = line if document.place.file == file else 1
-        seen.blank += document.place.line - line if document.first else 0
-        seen.lines += document.place.line - line if document.first else 0
-        lines = document.text.removesuffix("\n").split("\n") if document.text else []
-        for offset, line in enumerate(lines):
-            _look_at_line(line, Place(document.place.file, document.place.line + offset), seen)
-        seen.lines += len(lines)
-        file, line = document.place.file, document.place.line + len(lines)
+        number = number if document.place.file == file else 1
+        passed = document.place.line - number if document.first else 0
+        seen.blank, seen.lines = seen.blank + passed, seen.lines + passed
+        file, number = document.place.file, document.place.line
+        parts = document.text.split("\n")
+        for part in parts[:-1]:
+            line = line or _Line(Place(file, number))
+            line.add(part, seen)
+            line.end(seen)
+            line, number = None, number + 1
+        if parts[-1]:
+            line = line or _Line(Place(file, number))
+            line.add(parts[-1], seen)
+        if document.last and line is not None:
+            line.end(seen)
+            line, number = None, number + 1
         seen.characters += len(document.text)
+        seen.sample += [document.text[:SAMPLED]] * (len(seen.sample) < SAMPLE)
         tokens = split(document.text, unit, lower)
         length += len(tokens)
         if document.last:
@@ -89,21 +146,6 @@ def _look(documents: Iterable[Document], seen: Seen, unit: str, lower: bool) -> 
             seen.lengths.append(length)
             length = 0
         yield tokens
-
-
-def _look_at_line(line: str, place: Place, seen: Seen) -> None:
-    stripped = line.strip()
-    if not stripped:
-        seen.blank += 1
-        return
-    if len(line) > LONG_LINE:
-        seen.findings.odd("very long line", place, f"{len(line):,} characters")
-    look_at_text(line, place, seen.findings)
-    if len(seen.digests) < REMEMBERED:
-        digest = hashlib.blake2b(stripped.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        if digest in seen.digests:
-            seen.findings.odd("line that stands there more than once", place, stripped[:60])
-        seen.digests.add(digest)
 
 
 def _summary(seen: Seen, vocabulary: Vocabulary, coverage: Coverage, config: Config) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from unrolled.analysis.compare.benchmarks import Contest, Files, contest
 from unrolled.analysis.compare.run_baselines import Rival, attend
+from unrolled.analysis.compare.unit_of_data import with_unit
 from unrolled.analysis.compare.verdict import Answers, Entry, Scoring, Try, Verdict, spoken, verdict
 from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.config import Config, build
@@ -165,6 +166,8 @@ def compare(wish: Wish, folder: Path, voice: Voice) -> Report:
 
     Raises what reading data and training raise; a training that diverges and a baseline that fails are told instead.
     """
+    if wish.units == (None,):
+        wish = replace(wish, settings=with_unit(wish.task, wish.settings, wish.files.data, voice.note))
     wanted = variants(wish)
     base = resolve_data(build(wish.task, *wish.settings))
     usual = _nearest(base, wanted)

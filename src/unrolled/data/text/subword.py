@@ -50,8 +50,9 @@ class Subwords:
 
 
 def learn(texts: Iterable[str], most: int) -> tuple[Subwords, Mapping[str, int]]:
-    """At most `most` pieces (every byte is one besides) of some texts, and how often each is seen. One pass; memory
-    grows with the number of distinct words. Raises MissingExtra where `tokenizers` is not installed.
+    """At most `most` pieces of some texts and all 256 bytes besides, and how often each is seen: 0 for bytes that the
+    texts do not have. All of them are needed to write any text. One pass; memory grows with the number of distinct
+    words. Raises MissingExtra where `tokenizers` is not installed.
     """
     library = _library()
     cut = library.pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=True)
@@ -67,7 +68,7 @@ def learn(texts: Iterable[str], most: int) -> tuple[Subwords, Mapping[str, int]]
         initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
     )
     cutter.train_from_iterator(_repeated(words), trainer)
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter(dict.fromkeys(cutter.get_vocab(), 0))
     for word, count in words.items():
         for piece in cutter.encode(word).tokens:
             counts[piece] += count

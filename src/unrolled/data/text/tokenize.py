@@ -12,19 +12,28 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unrolled.core.errors import UsageError, suggest
 
 END = "\0"  # stands between documents in `split_marked`; readers refuse it in a text
+JOINER = "\uffed"  # on a side of a punctuation token: no space on that side in the text
+WORD_JOINERS = "word+joiners"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What a token is: how a text is split, split with line ends kept, and joined again; `name` for people."""
+    """What a token is: how a text is split, split with line ends kept, and joined again.
+
+    name: for messages.  bare: a token as it is written in a text, without joiners.
+    """
 
     name: str
     split: Callable[[str], list[str]]
     split_marked: Callable[[str], list[str]]
     join: Callable[[Iterable[str]], str]
+    bare: Callable[[str], str] = str
 
 
 def split(text: str, unit: str, lower: bool = False) -> list[str]:
@@ -38,15 +47,22 @@ def split_marked(text: str, unit: str, lower: bool = False) -> list[str]:
 
 
 def join(tokens: Iterable[str], unit: str) -> str:
-    """Readable text from tokens: words with spaces between them and punctuation attached."""
+    """Text from tokens. For "char" and "word+joiners" it inverts `split`, except that each run of white space becomes
+    one space with "word+joiners". For "word" the spaces around punctuation follow fixed rules."""
     return find_unit(unit).join(tokens)
 
 
 def find_unit(unit: str) -> Unit:
     """The unit of this name; raises UsageError with a suggestion."""
-    if unit not in UNITS:
+    found = UNITS.get(unit) or WRITTEN_UNITS.get(unit)
+    if found is None:
         raise UsageError(f"unknown unit {unit!r}", expected=" or ".join(UNITS), hint=suggest(unit, UNITS))
-    return UNITS[unit]
+    return found
+
+
+def written(unit: str) -> str:
+    """The unit in which a model reads what it also writes, so that its text can be joined exactly."""
+    return {"word": WORD_JOINERS}.get(unit, unit)
 
 
 @cache
@@ -71,6 +87,74 @@ def _words(text: str, marked: bool = False) -> list[str]:
     """
     letter = r"\w" if text.isascii() or _marks().isdisjoint(text) else rf"[\w{''.join(sorted(_marks()))}]"
     return _word_pattern(letter, marked).findall(text)
+
+
+@cache
+def _is_space() -> NDArray[np.bool_]:
+    """[0x3001] whether a code point is white space; none beyond is."""
+    return np.array([chr(code).isspace() for code in range(0x3001)])
+
+
+def _gaps(text: str, tokens: list[str], marked: bool) -> NDArray[np.bool_]:
+    """[tokens + 1] whether white space lies before each token, and behind the last. If `marked`, line ends and END
+    count as white space."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    space = _is_space()[np.minimum(codes, 0x3000)] & (codes <= 0x3000)
+    kept = np.flatnonzero(~space | ((codes == ord("\n")) & marked))  # characters that belong to tokens
+    ends = np.cumsum(np.fromiter(map(len, tokens), np.int64, len(tokens)))
+    first, last = kept[np.append(0, ends[:-1])], kept[ends - 1]
+    breaks = ((codes[first] == ord("\n")) | (codes[first] == ord(END))) & marked
+    gaps = np.ones(len(tokens) + 1, np.bool_)
+    gaps[1:-1] = (first[1:] > last[:-1] + 1) | breaks[1:] | breaks[:-1]
+    return gaps
+
+
+def _words_with_joiners(text: str, marked: bool = False) -> list[str]:
+    """The words of a text; where two tokens touch, the punctuation carries a JOINER on that side.
+
+    Two touching tokens are never both words. If both are punctuation, the second carries the joiner.
+    """
+    tokens = _words(text, marked)
+    if not tokens:
+        return tokens
+    gaps = _gaps(text, tokens, marked)
+    punctuation = {token for token in set(tokens) if not _is_word(token)}
+    for i in np.flatnonzero(~(gaps[:-1] & gaps[1:])).tolist():
+        if tokens[i] in punctuation:
+            glued = not gaps[i + 1] and tokens[i + 1] not in punctuation
+            tokens[i] = _marked(tokens[i], not gaps[i], glued)
+    return tokens
+
+
+def _is_word(token: str) -> bool:
+    return token[0].isalnum() or token[0] == "_" or token[0] in _marks()
+
+
+def _marked(token: str, left: bool, right: bool) -> str:
+    """A punctuation token with joiners. One that is the joiner itself is told by its length: 1 none, 2 left, 3 both,
+    4 right."""
+    if token == JOINER:
+        return JOINER * (1 + left + right if left else 1 + 3 * right)
+    return JOINER * left + token + JOINER * right
+
+
+def _unmarked(token: str) -> tuple[bool, str, bool]:
+    """What `_marked` was given: left, token, right."""
+    if JOINER not in token:
+        return False, token, False
+    if set(token) == {JOINER}:
+        return len(token) in (2, 3), JOINER, len(token) > 2
+    return token.startswith(JOINER), token.strip(JOINER), token.endswith(JOINER)
+
+
+def _join_with_joiners(tokens: Iterable[str]) -> str:
+    parts: list[str] = []
+    glued = True  # no space before the next token
+    for token in tokens:
+        left, bare, right = _unmarked(token)
+        parts.append(bare if glued or left else " " + bare)
+        glued = right
+    return "".join(parts)
 
 
 _WHITE_MARKED = re.compile(r"[^\s\0]+|[\n\0]")
@@ -102,4 +186,14 @@ UNITS: dict[str, Unit] = {
     ),
     "white": Unit("words between white space", str.split, _WHITE_MARKED.findall, " ".join),
     "char": Unit("characters", list, list, "".join),
+}
+# What a model keeps instead of a unit above where it writes text. Not offered as an option.
+WRITTEN_UNITS: dict[str, Unit] = {
+    WORD_JOINERS: Unit(
+        "words",
+        _words_with_joiners,
+        lambda text: _words_with_joiners(text, marked=True),
+        _join_with_joiners,
+        lambda token: _unmarked(token)[1],
+    ),
 }

@@ -32,7 +32,7 @@ class Searched(Protocol):
 class Search:
     """How an answer is looked for.
 
-    beam: hypotheses kept of each sequence; 1 is the greedy answer.  nbest: how many are handed out, at most the beam.
+    beam: hypotheses kept of each sequence; 1 is the greedy answer.  nbest: how many are handed out.
     length_penalty: hypotheses compare by log-probability / length^penalty (Wu et al., arXiv 1609.08144v2, without their
     constant); 0 compares the log-probabilities themselves, and so likes short answers.  stop: the id that closes an
     answer.  banned: ids never written.  Raises UsageError for what cannot be.
@@ -47,8 +47,8 @@ class Search:
     def __post_init__(self) -> None:
         if not 1 <= self.beam <= 10_000:
             raise UsageError(f"a beam of {self.beam}", expected="1 to 10,000")
-        if not 1 <= self.nbest <= self.beam:
-            raise UsageError(f"the {self.nbest} best of a beam of {self.beam}", expected="1 to the beam")
+        if not 1 <= self.nbest <= 10_000:
+            raise UsageError(f"the {self.nbest} best", expected="1 to 10,000")
         if not 0 <= self.length_penalty <= 10:
             raise UsageError(f"a length penalty of {self.length_penalty}", expected="0 to 10")
 
@@ -66,10 +66,17 @@ class Hypothesis:
 
 @dataclass
 class _Found:
-    """What was found for one sequence, in the order it was found."""
+    """What was found for one sequence, in the order it was found. ceiling: the score of the best answer, once a search
+    for that alone would be done."""
 
     closed: list[Hypothesis] = field(default_factory=list)
     cut: list[Hypothesis] = field(default_factory=list)
+    ceiling: float = np.inf
+
+    def close(self, one: Hypothesis) -> None:
+        """Keep an answer that came to its end, unless it would change which is the best after that was settled."""
+        if one.score <= self.ceiling:
+            self.closed.append(one)
 
     def best(self, count: int) -> list[Hypothesis]:
         """Those that closed, and only where they are too few those that the limit cut; of equals the first found."""
@@ -96,10 +103,9 @@ def search(engine: Searched, state: Any, limits: Integers, how: Search) -> list[
     """The `how.nbest` best answers to each sequence, best first: state, a row a sequence, before the first y.
 
     limits: [sequences] the most ids an answer may have, its closing one not counted. A hypothesis that closes among
-    the `beam` best of a step is kept, and others go on in its place; a sequence is done when none that
-    goes on can pass the worst of the best (once as many are closed as the beam has: when none is better by now), or at
-    its limit.  Fewer answers than nbest come
-    where fewer can be written. Raises NonFiniteError for a network that gives NaN.
+    the `beam` best of a step is kept, and others go on in its place; a sequence ends at its limit, or when `_done`
+    says so. Fewer answers than nbest come where fewer can be written. The best answer depends on the beam, not on
+    nbest. Raises NonFiniteError for a network that gives NaN.
     """
     limits = np.asarray(limits, np.int64)
     found = [_Found() for _ in limits]
@@ -115,7 +121,7 @@ def search(engine: Searched, state: Any, limits: Integers, how: Search) -> list[
             closing[:, : how.beam] & (ranks.scores[:, : how.beam] > -np.inf)
         ).tolist():
             row, score = int(ranks.rows[sequence, place]), float(ranks.scores[sequence, place])
-            found[alive[sequence]].closed.append(_hypothesis(trail.ids(row), score, how, closed=True))
+            found[alive[sequence]].close(_hypothesis(trail.ids(row), score, how, closed=True))
         going = ranks.first(~closing, how.beam)
         length = len(trail.steps)
         keep: list[int] = []
@@ -186,17 +192,23 @@ def _hypothesis(ids: tuple[int, ...], log_probability: float, how: Search, *, cl
 
 
 def _done(found: _Found, best: float, length: int, limit: int, how: Search) -> bool:
-    """Whether nothing better can come: best is the highest log-probability of what goes on, `length` ids before the
-    one that was just chosen.
+    """Whether a sequence is done: best is the highest log-probability of what goes on, `length` ids before the one
+    that was just chosen.
 
-    Once as many closed as the beam is wide it is enough that what goes on is worse by now: answers of little worth
-    close early beside a good one that is long, and must not end its search.
+    The best answer is settled when none that goes on can pass it: the longer the answer, the less a loss weighs, so
+    this looks at the limit. Once as many closed as the beam is wide it is enough that what goes on is worse by now:
+    answers of little worth close early beside a good one that is long, and must not end its search. `nbest` has no
+    part in this, so the best answer is the same however many are asked for.
     """
     if best == -np.inf:
         return True
-    if len(found.closed) < how.nbest:
+    scores = sorted((one.score for one in found.closed), reverse=True)
+    if not scores:
         return False
-    worst = sorted((one.score for one in found.closed), reverse=True)[how.nbest - 1]
-    # The longer the answer, the less a loss weighs.
-    compared = length if len(found.closed) >= how.beam else limit
-    return best / (compared + 1) ** how.length_penalty <= worst
+    full = len(scores) >= how.beam
+    bound = best / ((length if full else limit) + 1) ** how.length_penalty
+    if bound <= scores[0]:
+        found.ceiling = min(found.ceiling, scores[0])
+    if full and how.nbest <= how.beam:
+        return bound <= scores[0]
+    return len(scores) >= how.nbest and bound <= scores[how.nbest - 1]

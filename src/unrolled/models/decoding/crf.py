@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, NonFiniteError, UsageError
 from unrolled.core.types import Floats, Integers
+from unrolled.data.text import span_tags
 
 F64 = NDArray[np.float64]
 Tags = NDArray[np.int64]
@@ -204,9 +205,9 @@ def constraints(tags: Sequence[str], scheme: str) -> Allowed:
     """Which tags may begin, end and follow each other, by the list of tags in the order of their indices.
 
     scheme: "bio" (I- goes on with a B- or I- of its type), "bioes" (B- and I- must go on to I- or E- of their type;
-    the letters L and U of BILOU stand for E and S), "iob1" (I- begins as well; B- only parts two neighbours of one
-    type; Ramshaw and Marcus, cmp-lg/9505040) or "none" (everything is allowed). A tag is `O`, `LETTER-TYPE` or the
-    bare letter. Raises UsageError for another scheme and DataError for a tag that is not of the scheme.
+    L and U stand for E and S, M for I), "iob1" (I- begins as well; B- only parts two neighbours of one
+    type; Ramshaw and Marcus, cmp-lg/9505040) or "none" (everything is allowed). `data/text/span_tags.py` says what a
+    tag looks like. Raises UsageError for another scheme and DataError for a tag that is not of the scheme.
     """
     letters = {"bio": "BI", "bioes": "BIES", "iob1": "BI", "none": ""}
     if scheme not in letters:
@@ -230,9 +231,7 @@ def constraints(tags: Sequence[str], scheme: str) -> Allowed:
 
 def _parts(tag: str) -> tuple[str, str]:
     """A tag's letter, one of O B I E S, and its type; the letter "?" where it has none."""
-    letter, _, kind = tag.partition("-")
-    known = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S"}
-    return ("O", "") if tag == "O" else (known.get(letter, "?"), kind)
+    return span_tags.parts(tag) or ("?", "")
 
 
 def _may_follow(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bool:

@@ -22,7 +22,7 @@ from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
 from unrolled.data.text.token_counter import Coverage, TokenCounter
-from unrolled.data.text.tokenize import END, find_unit, join, split, split_marked
+from unrolled.data.text.tokenize import END, find_unit, join, split, split_marked, written
 from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 from unrolled.data.text.word_features import Affixes
 from unrolled.data.text.word_features import learn as learn_affixes
@@ -61,6 +61,15 @@ class Reading:
     def text(self, ids: Iterable[int]) -> str:
         """Readable text from ids."""
         return self.join(self.vocabulary.name(int(number)) for number in ids)
+
+    def bare(self, token: str) -> str:
+        """A token as it is written in a text, without the marks of spaces."""
+        return token if self.subwords is not None else find_unit(self.unit).bare(token)
+
+    def as_written(self, text: str) -> str:
+        """A text as this model would write it if every token were right: split, then joined; in lower case where the
+        model reads lower case. Runs of white space become one space where white space is no token."""
+        return self.join(self.split(text.lower() if self.lower else text))
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
@@ -267,8 +276,9 @@ class TokenInput:
 
     @property
     def rare(self) -> NDArray[np.bool_]:
-        """[words] True for the ids that `replace_rare` replaces in training."""
-        return rare_tokens(self.reading.vocabulary)
+        """[words] True for the ids that `replace_rare` replaces in training; no subword, as none is ever unknown."""
+        rare = rare_tokens(self.reading.vocabulary)
+        return rare if self.reading.subwords is None else np.zeros_like(rare)
 
     def steps(self, x: str | tuple[str, ...]) -> list[str]:
         """The tokens of an x, not lower-cased."""
@@ -319,13 +329,16 @@ def learn_reading(
             whole = (text if isinstance(text, str) else " ".join(text) for text in texts)
             subwords, counts = learn_subwords((text.lower() if lower else text for text in whole), vocab_size)
             counter.add_counts(counts)
+            vocab_size = len(
+                counts
+            )  # all of them: a text whose bytes were left out could not be read or written
         else:
             find_unit(unit)
             for text in texts:
                 tokens = split(text, unit) if isinstance(text, str) else list(text)
                 counter.add([token.lower() for token in tokens] if lower else tokens)
         vocabulary, coverage = counter.vocabulary(vocab_size)
-    if not len(vocabulary.tokens):
+    if not coverage.tokens:
         raise DataError("no examples: only white space", expected="text")
     return Reading(vocabulary, unit, lower, "line", subwords), coverage
 
@@ -341,7 +354,8 @@ def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[Token
             if config.affixes:
                 counts.update(split(example.x, unit) if isinstance(example.x, str) else list(example.x))
 
-    reading, coverage = learn_reading(texts(), unit, config.lower, config.vocab_size)
+    kept = written(unit) if config.shared else unit
+    reading, coverage = learn_reading(texts(), kept, config.lower, config.vocab_size)
     affixes = learn_affixes(counts) if config.affixes else None
     words = describe(reading.vocabulary, coverage, unit, config.lower)
     return TokenInput(reading, affixes), words + (f"; {len(affixes):,} affixes and shapes" if affixes else "")

@@ -1,11 +1,10 @@
 """Spans in tags (names, chunks): found in BIO, BIOES and IOB1 tags, compared and counted.
 
-A tag is `O` (outside), LETTER-TYPE or a bare letter (a span without a type). BIO, also called IOB2: B- begins a
-span, I- goes on with it. BIOES, also IOBES: E- ends a span of several tokens and S- is a span of one; BILOU writes
-L and U for E and S. IOB1 (Ramshaw and Marcus, cmp-lg/9505040): I- begins as well, B- only parts two neighbours of
-one type.
+`data/text/span_tags.py` says what a tag looks like. BIO, also called IOB2: B- begins a span, I- goes on with it.
+BIOES, also IOBES, BILOU and BMES: E- ends a span of several tokens and S- is a span of one. IOB1 (Ramshaw and Marcus,
+cmp-lg/9505040): I- begins a span as well, and B- only separates two neighbours of one type.
 
-One rule finds the spans of all of them, whole or malformed, and is that of conlleval (Tjong Kim Sang and Buchholz,
+One rule finds the spans of all of them, well formed or not, and is that of conlleval (Tjong Kim Sang and Buchholz,
 CoNLL-2000): I- or E- goes on with the span of a B- or I- of its own type just before it; any other tag with one of
 the letters begins a span. So an I- without its B- begins one. What is no such tag is outside.
 """
@@ -19,11 +18,13 @@ from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from unrolled.core.errors import DataError, UsageError
+from unrolled.data.text import span_tags
+from unrolled.data.text.span_tags import Style, style_of
 
 SCHEMES = ("bio", "bioes", "iob1", "none")
 
-_LETTERS = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S"}
-_NONE = ("O", "")  # as if before the first tag and after the last
+_NONE = span_tags.OUTSIDE  # as if before the first tag and after the last
+_PLAIN = Style()
 
 
 class Span(NamedTuple):
@@ -48,8 +49,8 @@ def spans(tags: Sequence[str]) -> list[Span]:
     return found
 
 
-def tags_of(found: Iterable[Span], length: int, scheme: str) -> tuple[str, ...]:
-    """The tags of these spans in a sentence of so many tokens; "bioes" is written with E and S.
+def tags_of(found: Iterable[Span], length: int, scheme: str, style: Style = _PLAIN) -> tuple[str, ...]:
+    """The tags of these spans in a sentence of so many tokens, written in this style.
 
     `spans` gives the same spans back. Raises UsageError for the scheme "none", which has no spans, and for another
     that is unknown; DataError where spans overlap, are empty or leave the sentence.
@@ -67,22 +68,31 @@ def tags_of(found: Iterable[Span], length: int, scheme: str) -> tuple[str, ...]:
             letters[0] = "I"
         elif scheme == "bioes":
             letters[-1] = "S" if len(letters) == 1 else "E"
-        tags[span.start : span.end] = [f"{letter}-{span.type}" if span.type else letter for letter in letters]
+        tags[span.start : span.end] = [style.tag(letter, span.type) for letter in letters]
         last = span
     return tuple(tags)
 
 
-def convert(tags: Sequence[str], scheme: str) -> tuple[str, ...]:
-    """The same spans in another scheme, malformed ones set right; what is no tag of a span becomes `O`."""
-    return tags_of(spans(tags), len(tags), scheme)
+def convert(tags: Sequence[str], scheme: str, style: Style | None = None) -> tuple[str, ...]:
+    """The same spans in another scheme, malformed ones set right; what is no tag of a span becomes `O`.
+
+    style: how tags are written; None: as these are.
+    """
+    return tags_of(spans(tags), len(tags), scheme, style_of(tags) if style is None else style)
+
+
+def convert_known(tags: Sequence[str], scheme: str, style: Style | None = None) -> tuple[str, ...]:
+    """As `convert`, but what is no tag of a span stays as it is."""
+    pairs = zip(tags, convert(tags, scheme, style), strict=True)
+    return tuple(old if span_tags.parts(old) is None else new for old, new in pairs)
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
     """Which scheme the tags of these sentences follow: "bio", "bioes", "iob1" or "none" (plain classes).
 
-    "none" if a tag is neither `O` nor LETTER-TYPE nor a bare letter, if there are no spans at all, or if letters
-    stand bare and B and I are not both among them (so a class named S is no span).  "bioes" if E, S, L or U occurs.
-    Else by where spans begin without a neighbour of their type: "bio" if at least as often with B- as with I-.
+    "none" if a tag is neither `O` nor a letter with a type nor a bare letter, if there are no spans at all, or if
+    letters stand bare and B is not among them with I or E (so a class named S is no span).  "bioes" if E, S, L or U
+    occurs.  Else by where spans begin without a neighbour of their type: "bio" if at least as often with B- as with I-.
     """
     kinds, by_b, by_i = set[str](), 0, 0
     for tags in sentences:
@@ -95,8 +105,9 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
             before = after
     kinds.discard("O")
     parts = {_parts(tag) for tag in kinds}
-    bare = {tag for tag in kinds if "-" not in tag}
-    if not parts or any(letter == "O" for letter, _ in parts) or (bare and not bare >= {"B", "I"}):
+    bare = {_parts(tag)[0] for tag in kinds if len(tag) == 1}
+    segments = "B" in bare and bare & {"I", "E"}
+    if not parts or any(letter == "O" for letter, _ in parts) or (bare and not segments):
         return "none"
     if any(letter in "ES" for letter, _ in parts):
         return "bioes"
@@ -215,8 +226,7 @@ def surface_f1(
 
 def _parts(tag: str) -> tuple[str, str]:
     """A tag's letter, one of B I E S, and its type; O where it is outside or no tag of a span."""
-    letter, _, kind = tag.partition("-")
-    return (_LETTERS[letter], kind) if letter in _LETTERS else _NONE
+    return span_tags.parts(tag) or _NONE
 
 
 def _goes_on(before: tuple[str, str], after: tuple[str, str]) -> bool:
@@ -230,7 +240,7 @@ def _fault(
     letter, kind = here
     if (letter == "O" and tag != "O") or (letter in "ES" and scheme != "bioes"):
         return f"'{tag}' is not a tag of the scheme {scheme}"
-    name = f"-{kind}" if kind else ""
+    name = tag[1:] if kind else ""  # as it is written
     if scheme == "iob1":
         parts = before[0] in "BI" and before[1] == kind
         return f"'{tag}' parts no two spans of its type" if letter == "B" and not parts else None

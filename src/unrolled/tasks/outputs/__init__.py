@@ -91,7 +91,10 @@ class OutputKind:
     """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file.
 
     of_all: whether it is learnt of the part held out too: which names there are, and no more.  brief: from y and the
-    answer to a sequence what `settle` and `figures` need of it, where that is less than all.
+    answer to a sequence what `settle` and `figures` need of it, where that is less than all.  unseen_in: of an output
+    and a y, the names in it that training did not have.  meeting: of an output and many y, the output that tells their
+    unseen names apart, to measure with.  can_measure: of an output and an encoded y, whether its loss means anything
+    (None: always).
     """
 
     target: Literal["label", "number", "tags", "next", "text"]
@@ -99,18 +102,36 @@ class OutputKind:
     restore: Callable[[Mapping[str, Any]], Output]
     of_all: bool = False
     brief: Callable[[NDArray[Any], Floats], Floats] = lambda y, answer: answer
+    unseen_in: Callable[[Any, Any], Iterable[str]] | None = None
+    meeting: Callable[[Any, Iterable[Any]], Any] | None = None
+    can_measure: Callable[[Any, NDArray[Any]], bool] | None = None
 
 
 # By the name of the output, or by INPUT:OUTPUT where an input has its own.
 OUTPUTS: dict[str, OutputKind] = {
-    "ctc": OutputKind("text", ctc.learn_transcript, ctc.transcript, of_all=True),
+    "ctc": OutputKind(
+        "text",
+        ctc.learn_transcript,
+        ctc.transcript,
+        of_all=True,
+        unseen_in=ctc.unseen_in,
+        can_measure=ctc.can_measure,
+    ),
     "label": OutputKind("label", label.learn_label, label.label, of_all=True),
     "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
     "notes:next": OutputKind("next", next_note.learn_next_notes, next_note.next_notes, brief=next_note.brief),
     "number": OutputKind("number", number.learn_number, number.number),
     "sequence": OutputKind("text", sequence.learn_sequence, sequence.sequences),
     "rolls:next": OutputKind("next", next_roll.learn_next_rolls, next_roll.next_rolls),
-    "tags": OutputKind("tags", tags.learn_tags, tags.tags, of_all=True),
+    "tags": OutputKind(
+        "tags",
+        tags.learn_tags,
+        tags.tags,
+        of_all=True,
+        unseen_in=tags.Tags.unseen_in,
+        meeting=tags.Tags.meeting,
+        can_measure=tags.can_measure,
+    ),
 }
 
 

@@ -142,8 +142,8 @@ class Transcript:
     def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """loss (nats a piece, of texts whose pieces are all known), wer, cer, exact (share of texts without an
-        error); greedy_wer, of the best path without a search."""
+        """loss (nats a piece, of texts whose pieces are all known; None if there are none), wer, cer, exact (fraction
+        of texts without an error); greedy_wer, of the best path without a search."""
         nats, pieces = 0.0, 0
         pairs: list[tuple[str, str]] = []
         greedy: list[tuple[str, str]] = []
@@ -156,10 +156,10 @@ class Transcript:
             pairs.append((text, self.text(ctc.beam_search(answer, self.search)[0].ids)))
             greedy.append((text, self.text(ctc.best_path(answer))))
         return {
-            "loss": nats / max(1, pieces),
+            "loss": nats / pieces if pieces else None,
             "wer": edit_distance.word_errors(pairs).rate,
             "cer": edit_distance.character_errors(pairs).rate,
-            "exact": sum(truth == said for truth, said in pairs) / max(1, len(pairs)),
+            "exact": sum(truth == said for truth, said in pairs) / len(pairs) if pairs else None,
             "greedy_wer": edit_distance.word_errors(greedy).rate,
         }
 
@@ -174,6 +174,19 @@ class Transcript:
         """What `transcript` reads."""
         cut = None if self.subwords is None else self.subwords.json
         return {"pieces": list(self.pieces), "stride": self.stride, "lower": self.lower, "subwords": cut}
+
+
+def unseen_in(output: Transcript, y: Any) -> list[str]:
+    """The pieces of a text that training did not have, each once."""
+    return [piece for piece in dict.fromkeys(output.split(y or "")) if piece not in output.index]
+
+
+def can_measure(output: Transcript, y: NDArray[Any]) -> bool:
+    """Whether the loss of an encoded text says how well it is recognised: unknown pieces are left out of it, so most
+    of what is not space must be known."""
+    blank = np.array([0] + [not name.strip(" " + SPACE) for name in output.pieces], np.bool_)
+    known = int((~blank[y[y > 0]]).sum())
+    return int((y < 0).sum()) <= known
 
 
 def tidy(text: str, *, lower: bool) -> str:
@@ -217,7 +230,10 @@ def learn_transcript(examples: Iterable[Example], data: DataConfig, model: Model
     subwords: Subwords | None = None
     counts: Mapping[str, int]
     if data.unit == SUBWORD:
-        subwords, counts = learn_subwords(texts, data.vocab_size)
+        subwords, found = learn_subwords(texts, data.vocab_size)
+        counts = {
+            piece: count for piece, count in found.items() if count
+        }  # a class never heard cannot be learnt
     else:
         counts = Counter(character for text in texts for character in text)
     if not counts:

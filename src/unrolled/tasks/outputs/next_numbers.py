@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.digits import shown
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.tasks.inputs.numbers import learn_numbers
@@ -18,6 +19,7 @@ from unrolled.tasks.metrics import regression
 F64 = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
 USUAL = 0.999  # of the steps of the validation part that are no more surprising than the threshold
+NATS = 1.0  # how far apart two surprises are that mean something else
 SMALLEST = 1e-6  # standard deviations: a number that was always foreseen may still be rounded
 
 
@@ -117,8 +119,13 @@ class NextNumbers:
                 "score": None if highest is None else highest / self.threshold,
                 "anomalies": (beyond + 2).tolist(),
             }
-        shown = " ".join(["-", *("-" if nats is None else f"{nats:.4g}" for nats in every)])
-        return Answer("-\t-\t-" if highest is None else f"{highest:.4g}\t{at}\t{shown}", record)
+        each = ("-" if nats is None else shown(nats, NATS, least=4) for nats in every)
+        first = (
+            "-\t-\t-"
+            if highest is None
+            else f"{shown(highest, NATS, least=4)}\t{at}\t{' '.join(['-', *each])}"
+        )
+        return Answer(first, record)
 
     def blank(self) -> Answer:
         """The answer to a series without steps."""

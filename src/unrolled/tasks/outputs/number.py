@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.digits import shown
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.tasks.metrics import regression
@@ -68,13 +69,15 @@ class Number:
         return answer[-1].astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
 
     def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
-        """The numbers, separated by spaces; in the record the interval too."""
+        """The numbers, separated by spaces, with digits down to a hundredth of the interval's half width (or of the
+        deviation); in the record the interval too."""
         values = self.values(answer).tolist()
         record: dict[str, Any] = {"value": values if len(values) > 1 else values[0]}
         if self.half_width:
             pairs = [[v - h, v + h] for v, h in zip(values, self.half_width, strict=True)]
             record |= {"interval": pairs if len(pairs) > 1 else pairs[0], "share": SHARE}
-        return Answer(" ".join(f"{value:.6g}" for value in values), record, self._cells(values))
+        precision = self.half_width or self.deviation
+        return Answer(" ".join(map(shown, values, precision)), record, self._cells(values))
 
     def blank(self) -> Answer:
         """The answer to a blank line."""

@@ -17,6 +17,7 @@ from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Answer, Example, Integers, Place, Targets
 from unrolled.data.text.token_counter import Coverage
+from unrolled.data.text.tokenize import written
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.beam_search import Hypothesis, Search, search
 from unrolled.models.decoding.forced_decoding import follow
@@ -116,16 +117,23 @@ class Sequences:
         return self
 
     def find(
-        self, decoder: Decoder, x: NDArray[Any], lengths: Integers, sizes: Sequence[int], wish: Wish
+        self,
+        decoder: Decoder,
+        x: NDArray[Any],
+        lengths: Integers,
+        sizes: Sequence[int],
+        wish: Wish,
+        lines: Sequence[int],
     ) -> list[Found]:
-        """Answers to sequences side by side; sizes: of each x, see `size`."""
+        """Answers to sequences side by side; sizes: of each x, see `size`. lines: the number of each sequence in its
+        file, on which what is drawn depends."""
         state = decoder.begin(x, lengths)
         limits = np.array([self.limit(size) for size in sizes])
         if wish.temperature is None:
             banned = () if wish.copy_unknown else (UNK,)
             found = search(decoder, state, limits, replace(wish.search, stop=EOS, banned=banned))
         else:
-            found = _drawn(decoder, state, limits, wish)
+            found = _drawn(decoder, state, limits, wish, lines)
         flat = [(row, one) for row, several in enumerate(found) for one in several]
         aligned = wish.alignment or (wish.copy_unknown and any(UNK in one.ids for _, one in flat))
         attended: list[tuple[int, ...]] = [()] * len(flat)
@@ -173,7 +181,7 @@ class Sequences:
             "text": self.reading.join(tokens),
             "log_probability": one.log_probability,
             "score": one.score,
-            "tokens": tokens,
+            "tokens": [self.reading.bare(token) for token in tokens],
         }
         if not one.closed:
             record["cut"] = True  # it had no end before the limit
@@ -193,19 +201,20 @@ class Sequences:
         self, y: Sequence[Any], answers: Sequence[Found], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
         """loss (nats a token), perplexity, exact (share of texts), token_error_rate, cer, and what `bleu.score` has;
-        y are texts."""
+        y are texts. Both sides are texts as people write them, with single spaces where white space is no token, and in
+        lower case where the model is (then the signatures of BLEU and chrF say so)."""
         nats, tokens = sum(one.nats for one in answers), sum(one.tokens for one in answers)
-        loss = nats / max(1, tokens)
+        loss = nats / tokens if tokens else None
         said = [self._best(one) for one in answers]
-        truth = [text.lower() if self.reading.lower else text for text in y]
+        truth = [self.reading.as_written(text) for text in y]
         pairs = list(zip(truth, said, strict=True))
         return {
             "loss": loss,
-            "perplexity": math.exp(min(loss, 700.0)),
-            "exact": sum(a == b for a, b in pairs) / max(1, len(pairs)),
+            "perplexity": None if loss is None else math.exp(min(loss, 700.0)),
+            "exact": sum(a == b for a, b in pairs) / len(pairs) if pairs else None,
             "token_error_rate": total((self.reading.split(a), self.reading.split(b)) for a, b in pairs).rate,
             "cer": character_errors(pairs).rate,
-            **score(truth, said),
+            **score(truth, said, lower=self.reading.lower),
         }
 
     def _best(self, found: Found) -> str:
@@ -230,11 +239,13 @@ def size(x: Any) -> int:
     return len(x)
 
 
-def _drawn(decoder: Decoder, state: Any, limits: Integers, wish: Wish) -> list[list[Hypothesis]]:
-    """`nbest` samples of each sequence; each has chance of its own."""
+def _drawn(
+    decoder: Decoder, state: Any, limits: Integers, wish: Wish, lines: Sequence[int]
+) -> list[list[Hypothesis]]:
+    """`nbest` samples of each sequence: each is a function of the seed, the line and the number of the draw."""
     count = wish.search.nbest
     rows = np.repeat(np.arange(len(limits)), count)
-    rngs = [np.random.default_rng((wish.seed, draw)) for _ in limits for draw in range(count)]
+    rngs = [np.random.default_rng((wish.seed, line, draw)) for line in lines for draw in range(count)]
     settings = Settings(wish.temperature or 0.0, banned=() if wish.copy_unknown else (UNK,), stop=EOS)
     drawn = sample_rows(decoder, decoder.take(state, rows), rngs, limits[rows], settings)
     made = [Hypothesis(one.ids, one.log_probability, one.log_probability, one.closed) for one in drawn]
@@ -285,7 +296,7 @@ def learn_sequence(examples: Iterable[Example], data: DataConfig, model: ModelCo
             lengths.append((size(example.x), str(example.y)))
             yield from both_ends(example) if data.shared else (example.y,)
 
-    reading, coverage = learn_reading(texts(), unit, data.lower, data.vocab_size)
+    reading, coverage = learn_reading(texts(), written(unit), data.lower, data.vocab_size)
     counted = [(len(reading.encode(text)) + 1, steps) for steps, text in lengths]
     ratio = max(ids / max(steps, SHORTEST) for ids, steps in counted)
     return Sequences(reading, ratio, max(ids for ids, _ in counted), _about(reading, coverage))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.core.types import IGNORE_INDEX, Answer, Example, Place, Targets
+from unrolled.data.text.span_tags import style_of
 from unrolled.models.decoding import crf as paths
 from unrolled.tasks.metrics import spans
 
@@ -23,11 +24,14 @@ Floats = NDArray[np.floating[Any]]
 @dataclass(frozen=True)
 class Tags:
     """The tags, most frequent first. scheme: how they mark spans (bio, bioes, iob1, or none of these). crf: the path
-    is chosen as a whole, and only among those that the scheme allows."""
+    is chosen as a whole, and only among those that the scheme allows. iob1: people write IOB1; here tags are BIO.
+    unseen: tags that training did not have, for the measurement of other data; not kept in the model file."""
 
     classes: tuple[str, ...]
     scheme: str = "none"
     crf: bool = True
+    iob1: bool = False
+    unseen: tuple[str, ...] = field(default=(), compare=False)
 
     architecture = "many-to-many"
     output = "classes"
@@ -50,12 +54,23 @@ class Tags:
         return {name: number for number, name in enumerate(self.classes)}
 
     @cached_property
+    def _number(self) -> Mapping[str, int]:
+        """Tag -> its number; the unseen ones have -2, -3 and so on."""
+        return {**self.index, **{name: -2 - i for i, name in enumerate(self.unseen)}}
+
+    @property
+    def written(self) -> str:
+        """The scheme in which people write the tags."""
+        return "iob1" if self.iob1 else self.scheme
+
+    @cached_property
     def allowed(self) -> paths.Allowed:
         """Which tags may follow each other."""
         return paths.constraints(self.classes, self.scheme)
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
-        """[T] numbers; a tag that training did not know asks nothing (-1), as there is no right answer to it.
+        """[T] numbers. A tag that training did not know has no right answer: -1, or, where it is in `unseen`, a number
+        of its own below -1. None (not given) is -1.
 
         Raises DataError where there are not as many tags as steps.
         """
@@ -66,7 +81,24 @@ class Tags:
                 line=place.line if place else None,
                 expected="one tag a step",
             )
-        return np.array([self.index.get(tag, -1) for tag in y], dtype=np.int64)
+        numbers = self._number
+        ids = (IGNORE_INDEX if tag is None else numbers.get(tag, IGNORE_INDEX) for tag in self._inside(y))
+        return np.fromiter(ids, np.int64, steps)
+
+    def _inside(self, y: Sequence[str | None]) -> Sequence[str | None]:
+        """Tags as people write them in the scheme of the classes."""
+        return _as_bio(y, self.classes) if self.iob1 else y
+
+    def unseen_in(self, y: Sequence[str | None]) -> list[str]:
+        """The tags among these, as people write them, that training did not have."""
+        pairs = zip(y, self._inside(y), strict=True)
+        return [tag for tag, inside in pairs if tag is not None and inside not in self.index]
+
+    def meeting(self, y: Iterable[Sequence[str | None]]) -> Tags:
+        """The same for the measurement of data with these tags, whose unseen ones are told apart."""
+        inside = (tag for row in y for tag in self._inside(row))
+        names = dict.fromkeys(tag for tag in inside if tag is not None and tag not in self.index)
+        return replace(self, unseen=tuple(names))
 
     def settle(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
@@ -99,18 +131,19 @@ class Tags:
     def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
         """The tags, separated by spaces; in the record tokens, tags, their probabilities, and spans where marked."""
         path = self.path(answer, weights)
-        tags = [self.classes[i] for i in path]
+        inside = [self.classes[i] for i in path]
+        tags = self._outside(inside)
         probabilities = self.probabilities(answer, weights)
         words = [step for step in steps if isinstance(step, str)]  # numbers have no words
         record: dict[str, Any] = {
             "tokens": words,
-            "tags": tags,
+            "tags": list(tags),
             "probabilities": [float(row[i]) for row, i in zip(probabilities, path, strict=True)],
         }
         if self.scheme != "none":
             record["spans"] = [
                 {"type": kind, "start": start, "end": end, "text": " ".join(words[start:end])}
-                for kind, start, end in spans.spans(tags)
+                for kind, start, end in spans.spans(inside)
             ]
         return Answer(" ".join(tags), record)
 
@@ -121,17 +154,32 @@ class Tags:
     def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """loss (nats a step), accuracy; where tags mark spans, span_precision, span_recall and span_f1, by type too.
+        """loss (nats a step), accuracy; where tags mark spans, span_precision, span_recall and span_f1, by type too;
+        unseen: the fraction of steps whose tag training did not have, where there are any.
 
-        Steps whose tag training did not know count as wrong, and as a span of the type "?" that was missed.
+        Unseen tags count as wrong, and their spans as missed. Steps without a given tag do not count. The loss is that
+        of the sequences (without a CRF the steps) whose tags are all known; None if there are none.
         """
-        guessed = [self.path(answer, weights) for answer in answers]
-        right = sum(int((np.array(g) == t).sum()) for g, t in zip(guessed, y, strict=True))
-        steps = sum(len(t) for t in y)
-        found: dict[str, Any] = {"loss": self._loss(y, answers, weights), "accuracy": right / max(1, steps)}
+        pairs = [
+            (self._names(t.tolist(), t), self._names(self.path(a, weights), t))
+            for t, a in zip(y, answers, strict=True)
+        ]
+        steps = sum(int((t != IGNORE_INDEX).sum()) for t in y)
+        right = sum(
+            gold == said
+            for t, (true, told) in zip(y, pairs, strict=True)
+            for number, gold, said in zip(t.tolist(), true, told, strict=True)
+            if number != IGNORE_INDEX
+        )
+        found: dict[str, Any] = {
+            "loss": self._loss(y, answers, weights),
+            "accuracy": right / steps if steps else None,
+        }
+        unseen = sum(int((t < IGNORE_INDEX).sum()) for t in y)
+        if unseen:
+            found["unseen"] = unseen / steps
         if self.scheme != "none":
-            names = [[[self._name(int(i)) for i in row] for row in side] for side in (y, guessed)]
-            tally = spans.tally(names[0], names[1])
+            tally = spans.tally([gold for gold, _ in pairs], [said for _, said in pairs])
             found |= {
                 "span_precision": tally.overall.precision,
                 "span_recall": tally.overall.recall,
@@ -140,13 +188,21 @@ class Tags:
             }
         return found
 
+    def _names(self, numbers: Iterable[int], given: NDArray[np.int64]) -> Sequence[str]:
+        """The tags of numbers as people write them; `O` where no tag is given."""
+        rows = zip(numbers, given.tolist(), strict=True)
+        return self._outside(["O" if asked == IGNORE_INDEX else self._name(int(n)) for n, asked in rows])
+
     def _name(self, number: int) -> str:
-        return self.classes[number] if number >= 0 else "I-?"
+        return self.classes[number] if number >= 0 else self.unseen[-2 - number]
+
+    def _outside(self, tags: Sequence[str]) -> Sequence[str]:
+        """Tags of the classes as people write them."""
+        return spans.convert_known(tags, "iob1", style_of(self.classes)) if self.iob1 else tags
 
     def _loss(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> float:
-        """Nats a step, over the sequences (without a CRF the steps) whose tags are all known."""
+    ) -> float | None:
         nats, steps = 0.0, 0
         for truth, answer in zip(y, answers, strict=True):
             known = truth >= 0
@@ -158,44 +214,59 @@ class Tags:
                 nats += paths.log_partition(answer, scores) - paths.path_score(answer, truth, scores)
             else:
                 nats -= float(answer[known, truth[known]].sum(dtype=np.float64))
-        return nats / max(1, steps)
+        return nats / steps if steps else None
 
     def describe(self) -> str:
         """For people."""
-        marks = "" if self.scheme == "none" else f", marking spans ({self.scheme})"
+        marks = "" if self.scheme == "none" else f", marking spans ({self.written})"
         names = ", ".join(self.classes[:8]) + (" ..." if self.n_y > 8 else "")
         return f"{self.n_y} tags{marks}: {names}"
 
     def to_json(self) -> dict[str, Any]:
         """What `tags` reads."""
-        return {"classes": list(self.classes), "scheme": self.scheme, "crf": self.crf}
+        iob1 = {"iob1": True} if self.iob1 else {}
+        return {"classes": list(self.classes), "scheme": self.scheme, "crf": self.crf, **iob1}
 
 
 def tags(value: Mapping[str, Any]) -> Tags:
     """What `to_json` gave; raises DataError where it is damaged."""
     classes, scheme, crf = (value.get(key) for key in ("classes", "scheme", "crf"))
+    iob1 = value.get("iob1", False)
     if (
-        set(value) != {"classes", "scheme", "crf"}
+        set(value) - {"iob1"} != {"classes", "scheme", "crf"}
         or not isinstance(classes, list)
         or not all(isinstance(name, str) for name in classes)
         or not isinstance(scheme, str)
         or type(crf) is not bool
+        or type(iob1) is not bool
     ):
         raise DataError("the model's tags are damaged", expected="classes, scheme, crf")
-    return Tags(tuple(classes), scheme, crf)
+    return Tags(tuple(classes), scheme, crf, iob1)
+
+
+def can_measure(output: Any, y: NDArray[Any]) -> bool:
+    """Whether the loss of an encoded y counts: with a CRF every tag must be known, else one of them."""
+    return bool((y >= 0).all() if output.crf else (y >= 0).any()) or not len(y)
 
 
 def learn_tags(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Tags:
-    """The tags of some examples, and the scheme by which they mark spans."""
-    counts: Counter[str] = Counter()
-    sequences: list[tuple[str, ...]] = []
-    for example in examples:
-        names = tuple(str(tag) for tag in example.y or ())
-        counts.update(names)
-        sequences.append(names)
+    """The tags of some examples, and the scheme by which they mark spans. IOB1 becomes BIO."""
+    sequences = [tuple(None if tag is None else str(tag) for tag in one.y or ()) for one in examples]
+    scheme = spans.detect_scheme([tag or "O" for tag in row] for row in sequences)
+    counts = Counter(tag for row in sequences for tag in row if tag is not None)
+    if scheme == "iob1":
+        styled = tuple(counts)
+        counts = Counter(tag for row in sequences for tag in _as_bio(row, styled) if tag is not None)
     if len(counts) < 2:
         one = next(iter(counts), None)
         what = "no tags" if one is None else f"only one tag, {one!r:.80}"
         raise DataError(what, expected="two tags or more", hint="--columns y=NAME")
     classes = tuple(sorted(counts, key=lambda name: (-counts[name], name)))
-    return Tags(classes, spans.detect_scheme(sequences), model.crf is not False)
+    iob1 = scheme == "iob1"
+    return Tags(classes, "bio" if iob1 else scheme, model.crf is not False, iob1)
+
+
+def _as_bio(y: Sequence[str | None], names: Sequence[str]) -> tuple[str | None, ...]:
+    """Tags in BIO, written as `names` are; what is no tag of a span, or not given, stays."""
+    known = spans.convert_known([tag or "O" for tag in y], "bio", style_of(names))
+    return tuple(None if tag is None else new for tag, new in zip(y, known, strict=True))

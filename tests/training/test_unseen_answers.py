@@ -1,0 +1,80 @@
+"""A validation part whose answers training does not know is refused or told; its loss of nothing is never the best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.small_models import refused, run
+from unrolled.core.config import DataConfig, ModelConfig, TrainConfig
+from unrolled.core.types import Batch, Example, Place
+from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.architectures import build
+from unrolled.tasks.outputs import ctc
+from unrolled.training.loop import Plan, Problem, begin, train
+
+FIXED = ("--threads", "1", "--epochs", "1", "--hidden", "8")
+
+
+def write(path: Path, tags: list[str]) -> Path:
+    """Sentences of three words, each with one of these tags in the middle."""
+    path.write_text("".join(f"in\tO\nplace{i % 5}\t{tag}\nwas\tO\n\n" for i, tag in enumerate(tags)))
+    return path
+
+
+@pytest.mark.parametrize("crf", ["--crf", "--no-crf"])
+def test_validation_in_which_no_tag_is_known(tmp_path: Path, crf: str):
+    data = write(tmp_path / "train.conll", ["B-LOC", "O"] * 20)
+    other = tmp_path / "valid.conll"
+    other.write_text("a\tB-NEW\n\nb\tB-OTHER\n\n" * 5)
+    told = refused(run("train", "tag", data, "--valid", other, "--out", tmp_path / "m", crf, *FIXED))
+    assert told == (
+        f"{other}:1: not one of the 10 validation sequences can be measured: training does not know 'B-NEW', "
+        "'B-OTHER'; expected answers that the training part has; try other files"
+    )
+    assert not (tmp_path / "m").exists()
+
+
+def test_validation_that_is_known_in_part_is_told(tmp_path: Path):
+    data = write(tmp_path / "train.conll", ["B-LOC", "O"] * 20)
+    other = write(tmp_path / "valid.conll", ["B-NEW"] * 4 + ["B-LOC"] * 2)
+    done = run("train", "tag", data, "--valid", other, "--out", tmp_path / "m", *FIXED)
+    told = "of the validation part training does not know 'B-NEW': 4 of 6 sequences are not used"
+    assert done.code == 0 and told in done.err.splitlines()
+    metrics = run("evaluate", tmp_path / "m", other).lines
+    assert any(line.split() == ["unseen", "0.2222"] for line in metrics)  # 4 of 18 steps
+
+
+def test_transcripts_in_another_case_cannot_be_measured():
+    said = [
+        Example("x", text, Place(Path("t.csv"), i)) for i, text in enumerate(["go on", "stop it, now"], 2)
+    ]
+    output = ctc.learn_transcript(said, DataConfig(), ModelConfig())
+    assert ctc.unseen_in(output, "STOP IT!") == ["S", "T", "O", "P", "I", "!"]
+    measured = {
+        text: ctc.can_measure(output, output.encode(text, 99)) for text in ("stop", "STOP IT", "Stop it", "")
+    }
+    assert measured == {"stop": True, "STOP IT": False, "Stop it": True, "": True}
+
+
+def test_a_validation_of_nothing_keeps_the_last_weights_not_the_first():
+    spec = NetworkSpec(n_x=3, n_y=3, n_a=4, embedding=2)
+    ids, lengths = np.array([[0, 1, 2]]), np.array([3])
+    fresh, places = np.array([False]), np.array([0])
+    asked, nothing = (Batch(ids, y, lengths, fresh, places) for y in (ids, np.full_like(ids, -1)))
+    problem = Problem(lambda _: [asked], lambda _: [nothing], lambda _: Place(Path("t"), 1))
+    config = TrainConfig(lr=0.1, dropout=0.0, input_dropout=0.0)
+    progress = begin(build(spec, seed=0), config)
+    seen: list[dict[str, float]] = []
+
+    class Listener:
+        def step(self, progress: object, loss: float, share: float) -> None: ...
+
+        def validated(self, progress: object, metrics: object, share: float) -> None:
+            seen.append(dict(metrics))  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    train(problem, progress, Plan(None, 4, 4, 9, 1, "auto", 0.0), config, Listener())  # pyright: ignore[reportArgumentType]
+    assert len(seen) == 4 and all("loss" not in metrics for metrics in seen)
+    assert progress.best == {}
