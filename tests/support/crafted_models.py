@@ -58,7 +58,7 @@ def make(folder: Path) -> None:
     os.chdir(folder)
     Path("text.txt").write_text("the cat sat .\na dog ran .\n" * 60)
     Path("lines").write_text("the cat sat\na dog\n")
-    Path("pairs.csv").write_text("source,target\n" + "the cat,die idee\\na dog,es ist gut\\n" * 20)
+    Path("pairs.csv").write_text("source,target\n" + "the cat,die idee\na dog,es ist gut\n" * 20)
     write_reviews(Path("reviews.csv"), 40)
     write_conll(Path("tags.conll"), 30)
     write_series(Path("series.csv"), 120)

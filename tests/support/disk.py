@@ -13,12 +13,15 @@ import itertools
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-CHANGING = ("open", "write", "fsync", "fchmod", "replace", "unlink", "ftruncate", "close")
+CHANGING = (
+    *("open", "write", "pwrite", "fsync", "fchmod", "replace", "unlink", "ftruncate", "mkdir", "close"),
+)
 
 
 @contextlib.contextmanager
@@ -35,14 +38,19 @@ def replaced(make: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> I
 
 
 @contextlib.contextmanager
-def failing(number: int, code: int, told: list[str]) -> Iterator[None]:
-    """The call with this number fails with errno `code`; its name is appended to `told`. Closing never fails."""
+def failing(number: int, code: int, told: list[str], aloud: bool = False) -> Iterator[None]:
+    """The call with this number fails with errno `code`; its name is appended to `told`. Closing never fails.
+
+    aloud: "FAULT" goes to stderr too, for whoever waits in another process.
+    """
     calls = itertools.count()
 
     def make(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             if name != "close" and next(calls) == number:
                 told.append(name)
+                if aloud:
+                    print("FAULT", name, file=sys.stderr, flush=True)
                 raise OSError(code, os.strerror(code))
             return original(*arguments, **options)
 
