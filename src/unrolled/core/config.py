@@ -111,7 +111,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(
             "not TOML: nested too deeply", file=path, expected="lines like hidden = 200"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, a number of too many digits
         line = re.search(r"at line (\d+)", str(error))
         raise UsageError(
             f"not TOML: {error}",

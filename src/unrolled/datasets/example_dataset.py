@@ -5,6 +5,7 @@ An input kind and an output kind know how to learn and to encode their data; thi
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,7 @@ from unrolled.tasks.presets import find
 
 SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
 NAMED = 8  # unseen names that are told
+LONGEST = 200_000  # steps of a sequence that is read as a whole
 _SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
 
 
@@ -102,10 +104,11 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     lost: list[int] = []
     window = config.training.window if input_kind.cut else None
     counts: list[int] = []  # rows of each example
-    read = cut(rows(opened(data, given, input_kind, lost), given, asked), window, counts)
+    longest = math.inf if input_kind.cut else LONGEST  # of those that are read as a whole
+    read = cut(rows(opened(data, given, input_kind, lost), given, asked, longest), window, counts)
     write_examples(folder / "train", read, targets=asked.targets, room=room, opening=again)
     if valid is not None:
-        read = cut(rows(opened(valid, given, input_kind), given, asked), window, [])
+        read = cut(rows(opened(valid, given, input_kind), given, asked, longest), window, [])
         write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
     for part in (data, valid):
         require_unchanged(part and part.again, part.sha256 if part else "")
@@ -141,10 +144,14 @@ def _distinct(names: Iterable[str]) -> Iterator[str]:
             yield name
 
 
-def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[Row]:
-    """The examples as a network reads them."""
+def rows(examples: Iterable[Example], given: Input, asked: Output, longest: float = LONGEST) -> Iterator[Row]:
+    """The examples as a network reads them. Raises DataError, naming the row, for one of more steps than `longest`."""
     for example in examples:
         x, y = given.encode(example.x, example.place), example.y
+        if len(x) > longest:
+            what, expected = f"a sequence of {len(x):,} steps", f"at most {longest:,}"
+            place, hint = example.place, "cutting it into shorter ones"
+            raise DataError(what, file=place.file, line=place.line, expected=expected, hint=hint)
         if example.source and asked.targets == "each" and y:
             y = tuple(
                 y[min(t, len(y) - 1)] for t in range(len(x))

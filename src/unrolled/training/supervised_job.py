@@ -11,6 +11,7 @@ import numpy as np
 
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.system import memory_left
 from unrolled.core.types import Batch, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Ready, prepare
@@ -24,6 +25,7 @@ from unrolled.tasks.inputs import INPUTS, Input
 from unrolled.tasks.outputs import Output, find_output
 from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
+from unrolled.training.budget import estimate_bytes
 from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem
 
@@ -104,6 +106,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
         zoneout=training.zoneout,
         **_decoder(config, asked),
     )
+    _refuse_longest(spec, config, part)
     if asked.targets == "each" and spec.steps(2) != 2:
         raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
     vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).brief
@@ -192,6 +195,19 @@ def _measurable(config: Config, part: Examples, name: str, ready: Ready) -> tupl
     return part.select(np.array(kept, np.int64)), (
         f"{why}: {lost:,} of {len(part):,} sequences are not used",
     )
+
+
+def _refuse_longest(spec: NetworkSpec, config: Config, part: Examples) -> None:
+    """Raise DataError, naming the row, where the longest one alone takes more memory than there is: no smaller batch
+    helps there."""
+    number = int(part.lengths.argmax())
+    steps = int(part.lengths[number])
+    needed, left = estimate_bytes(spec, config.training, steps), memory_left()
+    if needed > left and needed > 2 * estimate_bytes(spec, config.training, 1):
+        place = part.place(number)
+        there = f"and {left / 2**20:,.0f} MB can be had"
+        what = f"a sequence of {steps:,} steps takes about {needed / 2**20:,.0f} MB to train on, {there}"
+        raise DataError(what, file=place.file, line=place.line, hint="cutting it into shorter ones")
 
 
 def _vary(config: Config, given: Input, targets: Targets) -> Vary | None:

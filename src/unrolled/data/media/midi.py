@@ -18,9 +18,11 @@ from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, need
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import DRUMS, Note, Tune
+from unrolled.data.midi_size import count_events
 
 LARGEST = 2 << 20  # bytes; the messages of a file take 300 times as much memory
 MOST_NOTES = 100_000
+MOST_EVENTS = 200_000  # more take seconds to parse
 LONGEST = 24 * 60 * 60  # seconds
 MOST_BEATS = 100_000  # quarter notes
 _DRUM_CHANNEL = 9  # counted from 0
@@ -46,6 +48,10 @@ def parse_midi(content: bytes, path: Path) -> Tune:
         raise DataError("the file is too large", file=path, expected=f"at most {LARGEST >> 20} MB of MIDI")
     if content[:4] != b"MThd":
         raise DataError("is no MIDI file", file=path, expected="MThd as its first bytes")
+    if count_events(content, MOST_EVENTS) > MOST_EVENTS:
+        raise DataError(
+            f"more than {MOST_EVENTS:,} events", file=path, expected="fewer", hint="cutting it into pieces"
+        )
     file = _parsed(content, path)
     if file.ticks_per_beat < 1:
         what = f"its time is in {file.ticks_per_beat} ticks a quarter note (frames of film, or damaged)"

@@ -32,6 +32,10 @@ from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples, regular_files
 
 _DEFLATE = 1032  # bytes at most that one compressed byte becomes (zlib's technical notes)
+_LARGE, _DENSE = (
+    1 << 30,
+    100,
+)  # bytes of an array that are looked at twice: how far real numbers are compressed
 _HEADER = re.compile(
     r"\{'descr': *'([<>|=][a-zA-Z]\d*)', *'fortran_order': *(True|False), *'shape': *\(([\d, ]*)\),? *\}\s*"
 )
@@ -145,6 +149,12 @@ def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArr
     most = info.compress_size * (_DEFLATE if info.compress_type == zipfile.ZIP_DEFLATED else 1)
     if info.file_size > most + _DEFLATE:
         raise _error(path, f"{info.filename} claims {info.file_size:,} bytes", f"{most:,} at most")
+    if info.file_size > _LARGE and info.file_size > _DENSE * info.compress_size:
+        times = info.file_size // max(1, info.compress_size)
+        what = f"{info.filename} unpacks to {info.file_size:,} bytes, {times:,} times its size"
+        raise _error(
+            path, what, f"at most {_DENSE} times", "np.savez, which does not compress, or several files"
+        )
     with archive.open(info) as entry:
         dtype, shape, order, header = _header(path, info.filename, entry.read)
         size = math.prod(shape) * dtype.itemsize
