@@ -96,7 +96,8 @@ class Example:
 
     x: a text, the tokens of a sentence, numbers [T_x, n_x], a tune, or a file (a sound).  y: a class, a text, a tag a
     token, reals, numbers a step [T_x, n_y], or the tune itself; None where nothing is known.  place: where it begins.
-    id: the person's own name for it, passed through.  source: the file that x was opened from.
+    id: the person's own name for it, passed through.  source: the file that x was opened from.  weight: how much it
+    counts in training, compared with the other examples; above 0.
     """
 
     x: Any
@@ -104,6 +105,7 @@ class Example:
     place: Place
     id: str | None = None
     source: Path | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ class Batch:
     y: the targets in the form of the output kind; for `next` [batch, T_x] ids, -1 where nothing is asked (padding).
     lengths: [batch] true lengths.  carry: [batch] 1 where the row goes on from the step before, 0 where its
     state starts from zeros.  places: [batch] index of the row's first token in the store, for messages.
+    weights: [batch] the factor of each row's loss in training, 1 on average over the training part; None: all are 1.
     """
 
     x: NDArray[Any]
@@ -140,6 +143,7 @@ class Batch:
     lengths: Integers
     carry: NDArray[np.bool_]
     places: Integers
+    weights: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

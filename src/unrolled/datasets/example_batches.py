@@ -7,6 +7,7 @@ length and cut into batches, and the batches are shuffled again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -39,6 +40,7 @@ class ExampleEpoch(Sequence[Batch]):
         vary: Vary | None = None,
     ) -> None:
         self._examples, self._key, self._rare, self._vary = examples, (seed, epoch), rare, vary
+        self._weights = examples.weights
         count = len(examples)
         order = permuted((*self._key, _ORDER), count, np.arange(count))
         lengths, asked = examples.lengths, examples.y_lengths
@@ -65,6 +67,8 @@ class ExampleEpoch(Sequence[Batch]):
         rows = self._batches[index]
         self._examples.expect(np.concatenate(self._batches[index : index + 2]))
         batch = assemble(self._examples, rows, self._varied)
+        if self._weights is not None:
+            batch = replace(batch, weights=self._weights[rows])
         if self._rare.any():
             words = batch.x.reshape(*batch.x.shape[:2], -1)[:, :, 0]  # [batch, T], a view, no affixes
             positions = np.arange(words.size).reshape(words.shape)

@@ -125,7 +125,7 @@ def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[R
             y = tuple(
                 y[min(t, len(y) - 1)] for t in range(len(x))
             )  # resampled, there may be a frame more or less
-        yield Row(x, asked.encode(y, len(x), example.place), example.place, example.source)
+        yield Row(x, asked.encode(y, len(x), example.place), example.place, example.source, example.weight)
 
 
 def opening(given: Input, kind: InputKind) -> Opening | None:

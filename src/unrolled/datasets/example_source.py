@@ -131,11 +131,15 @@ def _sounds(examples: Iterable[Example]) -> str:
     return fingerprint([example.x for example in examples if isinstance(example.x, Path)])
 
 
-def from_lists(x: Sequence[Any], y: Sequence[Any], name: str = "X") -> Labelled:
-    """Sequences in memory, with their y (or None) as the output kind wants it; their number stands for a line."""
+def from_lists(
+    x: Sequence[Any], y: Sequence[Any], name: str = "X", weights: Sequence[float] | None = None
+) -> Labelled:
+    """Sequences in memory, with their y (or None) as the output kind takes it; messages give the number of a sequence
+    as its line. weights: how much each counts in training, None: all alike."""
+    counted = [1.0] * len(x) if weights is None else weights
 
     def examples() -> Iterator[Example]:
-        for number, (one, target) in enumerate(zip(x, y, strict=True), 1):
-            yield Example(one, target, Place(Path(name), number))
+        for number, (one, target, weight) in enumerate(zip(x, y, counted, strict=True), 1):
+            yield Example(one, target, Place(Path(name), number), weight=weight)
 
     return Labelled(examples, fingerprint_examples(examples()))

@@ -7,6 +7,7 @@ offsets      int64 [sequences + 1]: sequence i has the steps offsets[i] to offse
 starts       int64 [sequences]: where they stand in x, -1 for a sequence that is opened again each time
 y_offsets    the same of y, where it has a length of its own
 lines        int32 [sequences]: the line of its file where it begins
+weights      float64 [sequences]: how much it counts in training; not read if all are 1
 index.json   shapes, types, files with their first sequences, files to be opened again; written last
 ```
 """
@@ -36,18 +37,24 @@ _FORMAT = 4
 
 @dataclass(frozen=True)
 class Row:
-    """One sequence on its way to the disk: x [T_x, ...], y as its output encodes it; source: the file that x can be had
-    from again."""
+    """One sequence on its way to the disk: x [T_x, ...], y as its output encodes it.
+
+    source: the file that x can be read from again.  weight: how much the sequence counts in training.
+    """
 
     x: NDArray[Any]
     y: NDArray[Any]
     place: Place
     source: Path | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class Examples:
-    """A data set of sequences, or a view of some of them: `rows` [sequences] numbers of the whole."""
+    """A data set of sequences, or a view of some of them: `rows` [sequences] numbers of the whole.
+
+    all_weights: [sequences of the whole] how much each counts in training; None: all alike.
+    """
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -58,6 +65,7 @@ class Examples:
     files: tuple[tuple[str, int], ...]
     rows: NDArray[np.int64]
     recall: Recall | None = None  # where some are not on disk
+    all_weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,6 +81,14 @@ class Examples:
         if self.targets != "own":
             return self.lengths
         return self.y_offsets[self.rows + 1] - self.y_offsets[self.rows]
+
+    @property
+    def weights(self) -> NDArray[np.float32] | None:
+        """[sequences] how much each counts in training, scaled to a mean of 1; None: all alike."""
+        if self.all_weights is None:
+            return None
+        own = self.all_weights[self.rows]
+        return (own / own.mean()).astype(np.float32)
 
     def select(self, rows: NDArray[np.int64]) -> Examples:
         """The view of some sequences of this view."""
@@ -127,7 +143,8 @@ def write_examples(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.json").unlink(missing_ok=True)
         with ExitStack() as stack:
-            names = ("x", "y", "offsets", "starts", "lines", *(("y_offsets",) if targets == "own" else ()))
+            names = ("x", "y", "offsets", "starts", "lines", "weights")
+            names += ("y_offsets",) if targets == "own" else ()
             out = {name: stack.enter_context((folder / name).open("wb")) for name in names}
             index = _write(out, rows, targets, room)
     except OSError as error:
@@ -141,6 +158,7 @@ def _write(out: dict[str, Any], rows: Iterable[Row], targets: Targets, room: flo
     shapes: dict[str, Any] = {}
     sources: dict[int, str] = {}
     count = steps = asked = kept = taken = 0
+    weighted = False
     starts = [name for name in out if name.endswith("offsets")]
     for name in starts:
         out[name].write(np.zeros(1, np.int64).data)
@@ -161,6 +179,8 @@ def _write(out: dict[str, Any], rows: Iterable[Row], targets: Targets, room: flo
             kept, taken = kept + len(row.x), taken + row.x.nbytes
         out["y"].write(np.ascontiguousarray(row.y).tobytes())
         out["lines"].write(np.array([row.place.line], np.int32).data)
+        out["weights"].write(np.array([row.weight]).data)
+        weighted = weighted or row.weight != 1.0
         count, steps = count + 1, steps + len(row.x)
         asked += len(row.y) if targets == "own" else 0
         for name, total in zip(starts, (steps, asked), strict=False):
@@ -170,7 +190,7 @@ def _write(out: dict[str, Any], rows: Iterable[Row], targets: Targets, room: flo
     for file in out.values():
         file.flush()
         os.fsync(file.fileno())
-    sizes = {"sequences": count, "steps": steps, "kept": kept, "asked": asked}
+    sizes = {"sequences": count, "steps": steps, "kept": kept, "asked": asked, "weighted": weighted}
     return {"format": _FORMAT, **sizes, "files": files, "sources": sources, **shapes}
 
 
@@ -196,6 +216,7 @@ def open_examples(folder: Path, opening: Opening | None = None) -> Examples:
             files=tuple((name, first) for name, first in index["files"]),
             rows=np.arange(count),
             recall=_recall(folder, index, opening),
+            all_weights=_map(folder / "weights", "<f8", (count,)) if index.get("weighted") else None,
         )
     except OSError as error:
         raise storage_error(error, path) from error

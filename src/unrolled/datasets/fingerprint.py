@@ -61,4 +61,6 @@ def fingerprint_examples(examples: Iterable[Example]) -> str:
             digest.update(f"{x.dtype} {x.shape}".encode() + np.ascontiguousarray(x).tobytes())
         listed = None if isinstance(x, np.ndarray) else np.asarray(x).tolist()
         digest.update(repr((listed, example.y)).encode("utf-8", "surrogatepass"))
+        if example.weight != 1.0:
+            digest.update(f" weight {example.weight!r}".encode())
     return digest.hexdigest()

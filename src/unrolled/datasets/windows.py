@@ -102,4 +102,4 @@ def cut(rows: Iterable[Row], window: int | None, counts: list[int]) -> Iterator[
             first = max(0, begin - window // 4)
             y = row.y[first : begin + window].copy()
             y[: begin - first] = np.nan if np.issubdtype(y.dtype, np.floating) else -1
-            yield Row(row.x[first : begin + window], y, row.place)
+            yield Row(row.x[first : begin + window], y, row.place, weight=row.weight)

@@ -14,6 +14,7 @@ A language model is trained as many-to-many, its inputs being its targets one st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -101,7 +102,9 @@ class Network(nn.Module):
         nats, count = loss(self.spec, self.weights(), a, y, lengths, criterion)
         begun = x[:, 0] < 0  # [batch] rows that begin with the vector of zeros
         if criterion.first != 1.0 and bool(begun.any()):
-            more, _ = loss(self.spec, self.weights(), a[begun, :1], y[begun, :1], None, criterion)
+            own = None if criterion.rows is None else criterion.rows[begun]
+            once = replace(criterion, rows=own)
+            more, _ = loss(self.spec, self.weights(), a[begun, :1], y[begun, :1], None, once)
             nats = nats + (criterion.first - 1.0) * (more - more.detach())  # felt, but not told
         return nats, count, state
 

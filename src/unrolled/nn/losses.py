@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
@@ -28,13 +28,14 @@ class Criterion:
     label_smoothing: the share of the target that is spread evenly over all outputs (Szegedy et al.,
     arXiv 1512.00567v3). class_weights: [n_y] or none. ordinal: classes are ordered, and near ones get a share of the
     target (Diaz and Marathe 2019, CVPR: soft labels for ordinal regression). first: how much more than others the
-    answers to x^<1> = 0 weigh.
+    answers to x^<1> = 0 weigh. rows: [batch] the factor of each row's loss, for the batch at hand.
     """
 
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
     ordinal: bool = False
     first: float = 1.0
+    rows: Tensor | None = field(default=None, compare=False)
 
     @property
     def needs_all(self) -> bool:
@@ -53,9 +54,25 @@ def loss(
     lengths: Tensor | None,
     criterion: Criterion = PLAIN,
 ) -> tuple[Tensor, int]:
-    """The sum over all targets, and how many there were: a [batch, T, features] or [batch, features]."""
-    kind = "crf" if spec.crf else spec.output
-    return LOSSES[kind](spec, p, a, y, lengths, criterion)
+    """The sum over all targets, and how many there were: a [batch, T, features] or [batch, features].
+
+    With `criterion.rows` the loss of each row is multiplied by its weight; the number of targets is not.
+    """
+    one_loss = LOSSES["crf" if spec.crf else spec.output]
+    if criterion.rows is None:
+        return one_loss(spec, p, a, y, lengths, criterion)
+    # Rows of one weight together: so every loss, native ones too, computes its plain sum.
+    order = criterion.rows.argsort()
+    values, counts = criterion.rows[order].unique_consecutive(return_counts=True)
+    sizes: list[int] = counts.tolist()
+    ends = [None] * len(sizes) if lengths is None else lengths[order].split(sizes)
+    total, count = a.new_zeros(()), 0
+    for weight, own, asked_of, end in zip(
+        values, a[order].split(sizes), y[order].split(sizes), ends, strict=True
+    ):
+        nats, targets = one_loss(spec, p, own, asked_of, end, criterion)
+        total, count = total + weight * nats, count + targets
+    return total, count
 
 
 def _classes(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -184,9 +184,10 @@ def step(
     network.train()
     x, y = torch.from_numpy(batch.x), torch.from_numpy(batch.y)  # [batch, T_x], ids as int64
     carried = carry(progress.state, batch.carry)
-    nats, count, state = network.loss(
-        x, y, torch.from_numpy(batch.lengths), carried, dropouts, problem.criterion
-    )
+    criterion = problem.criterion
+    if batch.weights is not None:
+        criterion = replace(criterion, rows=torch.from_numpy(batch.weights))
+    nats, count, state = network.loss(x, y, torch.from_numpy(batch.lengths), carried, dropouts, criterion)
     network.zero_grad(set_to_none=True)
     (nats / max(1, count)).backward()
     norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip or math.inf, foreach=True)

@@ -188,7 +188,7 @@ def spaced(path: Path, wanted: Wanted, bad: set[int]) -> Iterator[tuple[Place, s
 
 
 def _is_spaced(cell: Any) -> bool:
-    return type(cell) is str and cell.strip() not in ("", cell)
+    return isinstance(cell, str) and cell.strip() not in ("", cell)
 
 
 def _table(path: Path) -> _Table:

@@ -74,7 +74,7 @@ def counted_unit(data: DataConfig) -> str:
 
 def tokens_of(x: Any, data: DataConfig) -> list[str]:
     """The tokens of an x as training counts them."""
-    tokens = split(x, counted_unit(data)) if type(x) is str else list(x)
+    tokens = split(x, counted_unit(data)) if isinstance(x, str) else list(x)
     return [token.lower() for token in tokens] if data.lower else tokens
 
 
@@ -103,7 +103,7 @@ class TokenSurvey:
     def add(self, example: Example) -> int:
         """Look at one more; its tokens."""
         x: Any = example.x
-        look_at_text(x if type(x) is str else " ".join(x), example.place, self.findings)
+        look_at_text(x if isinstance(x, str) else " ".join(x), example.place, self.findings)
         tokens = tokens_of(x, self.data)
         self.tokens += len(tokens)
         if self.words is not None:

@@ -253,7 +253,7 @@ class TagSurvey:
     def add(self, example: Example, lines: Sequence[int] = ()) -> tuple[str, ...]:
         """Look at one more; its tags as conlleval reads them, without white space around them."""
         x: Any = example.x
-        words = list(x) if type(x) is tuple else [""] * len(example.y or ())
+        words = list(x) if isinstance(x, tuple) else [""] * len(example.y or ())
         raw = tuple(str(tag) for tag in example.y or ())
         tags = tuple(tag.strip() for tag in raw)
 

@@ -272,7 +272,7 @@ class TokenInput:
 
     def steps(self, x: str | tuple[str, ...]) -> list[str]:
         """The tokens of an x, not lower-cased."""
-        return self.reading.split(x) if type(x) is str else list(x)
+        return self.reading.split(x) if isinstance(x, str) else list(x)
 
     def encode(self, x: Any, place: Place | None = None) -> NDArray[np.int32]:
         """[T] ids, or [T, ids] with -1 where a word has fewer features."""
@@ -316,13 +316,13 @@ def learn_reading(
     subwords = None
     with TokenCounter() as counter:
         if unit == SUBWORD:
-            whole = (text if type(text) is str else " ".join(text) for text in texts)
+            whole = (text if isinstance(text, str) else " ".join(text) for text in texts)
             subwords, counts = learn_subwords((text.lower() if lower else text for text in whole), vocab_size)
             counter.add_counts(counts)
         else:
             find_unit(unit)
             for text in texts:
-                tokens = split(text, unit) if type(text) is str else list(text)
+                tokens = split(text, unit) if isinstance(text, str) else list(text)
                 counter.add([token.lower() for token in tokens] if lower else tokens)
         vocabulary, coverage = counter.vocabulary(vocab_size)
     if not len(vocabulary.tokens):
@@ -339,7 +339,7 @@ def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[Token
         for example in examples:
             yield from both_ends(example) if config.shared else (example.x,)  # pyright: ignore[reportReturnType] (texts are x here)
             if config.affixes:
-                counts.update(split(example.x, unit) if type(example.x) is str else list(example.x))
+                counts.update(split(example.x, unit) if isinstance(example.x, str) else list(example.x))
 
     reading, coverage = learn_reading(texts(), unit, config.lower, config.vocab_size)
     affixes = learn_affixes(counts) if config.affixes else None
