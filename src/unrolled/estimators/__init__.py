@@ -1,15 +1,12 @@
 """Estimators with the conventions of scikit-learn, and `load`."""
 
-from unrolled.estimators.language_model import LanguageModel, load
-from unrolled.estimators.supervised import (
-    Classifier,
-    Composer,
-    Recognizer,
-    Regressor,
-    Tagger,
-    Transcriber,
-    Translator,
-)
+from unrolled.estimators.classifiers import Classifier, Recognizer
+from unrolled.estimators.composer import Composer
+from unrolled.estimators.language_model import LanguageModel
+from unrolled.estimators.loading import load
+from unrolled.estimators.regressor import Regressor
+from unrolled.estimators.tagger import Tagger
+from unrolled.estimators.writers import Transcriber, Translator
 
 __all__ = [
     "Classifier",

@@ -1,123 +1,78 @@
-"""`LanguageModel`, the estimator of language models, and `load`, which opens any model file.
-
-`load` opens any model file as its estimator. Using one needs NumPy alone; fitting needs torch.
-"""
+"""The estimator of a language model over texts."""
 
 from __future__ import annotations
 
-import inspect
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from unrolled.core.config import build
-from unrolled.core.errors import UsageError, need, suggest
-from unrolled.core.progress import Silent
+from unrolled.core.errors import UsageError, need
 from unrolled.datasets.text_dataset import from_texts
-from unrolled.estimators.supervised import (
-    Classifier,
-    Composer,
-    Regressor,
-    Tagger,
-    Transcriber,
-    Translator,
-    arguments,
-    from_model,
-)
-from unrolled.inference.open_model import Model, language_model_from_file, trained_from_file
+from unrolled.estimators.base import Estimator, sklearn_tags
+from unrolled.estimators.errors import arguments_named
+from unrolled.estimators.options import TextOptions, default
+from unrolled.estimators.sequences import texts
+from unrolled.inference.open_model import Model, language_model_from_file
 from unrolled.inference.scoring import Wish, predict, samples, score
-from unrolled.models import model_file
+from unrolled.models.model_file import ModelFile
 from unrolled.tasks.outputs.next_token import Scored
 
 
-class LanguageModel:
+@dataclass(kw_only=True, repr=False, eq=False)
+class LanguageModel(Estimator, TextOptions):
     """A language model over texts: each text is a document, state starts from zeros at each.
 
-    The arguments are options of `unrolled train`; those left None are chosen from the data and the budget.
-    `settings` holds any other of them by name, {"clip": 0.5}.
+    The arguments are options of `unrolled train language`; those left None are chosen from the data and the budget.
     """
 
-    def __init__(
-        self,
-        *,
-        unit: str = "char",
-        lower: bool = False,
-        vocab_size: int = 10_000,
-        cell: str = "lstm",
-        activation: str = "tanh",
-        layers: int | None = None,
-        hidden: int | None = None,
-        embedding: int | None = None,
-        tie: bool | None = None,
-        softmax: str = "exact",
-        epochs: int | None = None,
-        minutes: float | None = None,
-        batch_size: int | None = None,
-        window: int | None = None,
-        optimizer: str = "muon",
-        lr: float | None = None,
-        dropout: float | None = None,
-        seed: int = 0,
-        threads: int | None = None,
-        settings: dict[str, Any] | None = None,
-    ) -> None:
-        self.unit, self.lower, self.vocab_size = unit, lower, vocab_size
-        self.cell, self.activation, self.layers, self.hidden = cell, activation, layers, hidden
-        self.embedding, self.tie, self.softmax = embedding, tie, softmax
-        self.epochs, self.minutes, self.batch_size, self.window = epochs, minutes, batch_size, window
-        self.optimizer, self.lr, self.dropout, self.seed, self.threads = optimizer, lr, dropout, seed, threads
-        self.settings = settings
+    unit: str | None = "char"
+    tie: bool | None = default("tie")
+    softmax: str = default("softmax")
+    window: int | None = default("window")
+    first: float | None = default("first")
+    cold: float = default("cold")
+    label_smoothing: float | None = default("label_smoothing")
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments and their values."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+    @arguments_named()
+    def fit(self, X: Any, y: None = None, validation_data: Any = None) -> Self:
+        """Train on texts. validation_data: texts to choose the best weights by, in place of a part that is held out.
 
-    def set_params(self, **params: Any) -> LanguageModel:
-        """Change some of the constructor's arguments. Raises UsageError for an unknown one."""
-        known = self.get_params()
-        for name, value in params.items():
-            if name not in known:
-                raise UsageError(f"LanguageModel has no parameter '{name}'", hint=suggest(name, known))
-            setattr(self, name, value)
-        return self
-
-    def fit(self, X: Sequence[str], y: None = None) -> LanguageModel:
-        """Train on texts. Raises MissingExtra without torch, UsageError and DataError for unusable texts."""
-        if isinstance(X, str):
-            raise UsageError("fit needs a list of texts", hint='.fit(["one text", "another"])')
+        Raises UsageError and DataError for unusable texts (both are ValueErrors), MissingExtra without torch.
+        """
+        found = texts(X, "X")
+        if not found:
+            raise UsageError("X has no texts", expected="a list of texts")
         with need("train", "torch"):
-            from unrolled.training.fit import fit
             from unrolled.training.language_job import request
-        given = {
-            name: value
-            for name, value in self.get_params().items()
-            if name != "settings" and value is not None
-        }
         # Each text ends in <EOS>; what a document is matters only to those who read files with the model later.
-        documents = "blank" if any("\n" in text for text in X) else "line"
-        config = build("language", {"documents": documents}, given, self.settings or {})
-        with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
-            out = Path(folder) / "model"
-            began = time.monotonic()  # a budget of minutes is this call's, however old the process is
-            file = fit(request(config, from_texts(X), None, out, began=began), Silent())
-        self.model_ = language_model_from_file(file, out)
+        documents = "blank" if any("\n" in text for text in found) else "line"
+        config = self._config("language", {"documents": documents})
+        held = None if validation_data is None else from_texts(texts(validation_data, "validation_data"))
+        self._train(lambda out, began: request(config, from_texts(found), held, out, began=began), {})
         return self
 
-    def score_samples(self, X: Sequence[str]) -> list[Scored]:
-        """The score of each text on its own: log-probabilities a token, perplexity, bits a character."""
-        return [score(self._model.engine, self._model.reading, text) for text in X]
+    def _keep(self, file: ModelFile, path: Path) -> None:
+        self.model_ = language_model_from_file(file, path)
 
-    def score(self, X: Sequence[str], y: None = None) -> float:
+    @arguments_named()
+    def score_samples(self, X: Any) -> list[Scored]:
+        """The score of each text on its own: log-probabilities a token, perplexity, bits a character."""
+        model = self._model
+        return [score(model.engine, model.reading, text) for text in texts(X, "X")]
+
+    def score(self, X: Any, y: None = None) -> float:
         """Mean log-probability a token over all texts, their ends counted: higher is better."""
         scored = self.score_samples(X)
         return sum(one.log_probability for one in scored) / sum(len(one.tokens) for one in scored)
 
-    def predict(self, X: Sequence[str]) -> list[str]:
+    @arguments_named()
+    def predict(self, X: Any) -> list[str]:
         """The most probable next token after each text."""
-        return [predict(self._model.engine, self._model.reading, text, 3).text for text in X]
+        model = self._model
+        return [predict(model.engine, model.reading, text, 3).text for text in texts(X, "X")]
 
+    @arguments_named()
     def sample(
         self,
         prompt: str = "",
@@ -129,36 +84,17 @@ class LanguageModel:
         count: int = 1,
         seed: int = 0,
     ) -> list[str]:
-        """`count` texts drawn from the model, the prompt in front."""
-        wish = Wish(prompt, length, temperature, top_k, top_p, count, seed)
-        return list(self.stream(wish))
+        """`count` texts drawn from the model, each beginning with the prompt."""
+        return list(self.stream(Wish(prompt, length, temperature, top_k, top_p, count, seed)))
 
     def stream(self, wish: Wish) -> Iterator[str]:
         """The same, one after the other."""
         return samples(self._model.engine, self._model.reading, wish)
 
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the model file. Raises UsageError where `path` exists and `force` is off."""
-        model_file.save(Path(path), self._model.file, force=force)
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks."""
+        return sklearn_tags(None, required=False)
 
     @property
     def _model(self) -> Model:
-        if "model_" not in vars(self):
-            raise UsageError(
-                "this LanguageModel is not fitted yet", hint=".fit(texts) first, or unrolled.load(path)"
-            )
-        return self.model_
-
-
-def load(
-    path: str | Path, engine: str = "numpy"
-) -> LanguageModel | Classifier | Composer | Regressor | Tagger | Transcriber | Translator:
-    """Open a model file as its estimator, fitted. Raises what `open_language_model` raises."""
-    path = Path(path)
-    file = model_file.load(path)
-    if set(file.learnt) == {"input", "output"}:
-        return from_model(trained_from_file(file, path, engine))
-    model = language_model_from_file(file, path, engine)
-    estimator = LanguageModel(**arguments(LanguageModel, file.config))
-    estimator.model_ = model
-    return estimator
+        return self._fitted()

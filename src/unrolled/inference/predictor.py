@@ -21,6 +21,7 @@ from unrolled.inference.open_model import Trained
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.outputs.sequence import Found, Sequences, size
+from unrolled.tasks.outputs.tags import Tags
 from unrolled.tasks.presets import find
 
 ROWS = 32  # sequences side by side
@@ -103,6 +104,14 @@ def _told(model: Trained, example: Example, found: Found) -> Answer:
     answer = _sequences(model).told(found, model.input.steps(example.x), model.wish)
     unknown = {"unknown": model.input.unknown(example.x)} if model.input.ids else {}
     return replace(answer, record={**answer.record, **unknown})
+
+
+def step_probabilities(model: Trained, example: Example) -> NDArray[np.float64]:
+    """[T_x, n_y] the probability of each tag at each step, over all paths with a CRF; no steps for a blank sequence."""
+    assert isinstance(model.output, Tags)
+    if not isinstance(example.x, Path) and _is_blank(model, example):
+        return np.zeros((0, model.output.n_y))
+    return model.output.probabilities(outcome(model, example.x, example.place), model.file.tensors)
 
 
 def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:

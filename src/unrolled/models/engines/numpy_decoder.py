@@ -44,13 +44,17 @@ class NumpyDecoder:
     the decoder, as in NumpyEngine."""
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
-        self.spec, self._tensors = spec, tensors
+        self.spec, self._tensors, self._bits = spec, tensors, bits
         self.encoder = NumpyEngine(spec.encoder, part_of(spec, tensors, "encoder"))
         self._decoder = NumpyEngine(spec.decoder, part_of(spec, tensors, "decoder"), bits)
         self._attends = spec.attention != "none"
         self._attender = (
             NumpyEngine(spec.attender, part_of(spec, tensors, "attention"), bits) if self._attends else None
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied by what it is made of, as its engines are."""
+        return NumpyDecoder, (self.spec, self._tensors, self._bits)
 
     @property
     def n_y(self) -> int:

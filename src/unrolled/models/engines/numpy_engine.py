@@ -104,6 +104,10 @@ class NumpyEngine:
             for layer in range(spec.layers)
         ]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied by what it is made of: the native layers hold memory addresses of this process."""
+        return NumpyEngine, (self.spec, self._tensors, self._bits, self._threads)
+
     @property
     def n_y(self) -> int:
         """How many outputs a step has."""

@@ -1,0 +1,158 @@
+"""What every estimator does: arguments in and out, training, saving. scikit-learn's conventions, without needing it."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from unrolled.core.config import Config, build, flat_options
+from unrolled.core.errors import Interrupted, NonFiniteError, UsageError, need, suggest
+from unrolled.core.progress import Silent, console_reporter
+from unrolled.estimators.errors import arguments_named
+from unrolled.estimators.options import TrainingOptions, checked
+from unrolled.models import model_file
+from unrolled.models.model_file import ModelFile
+
+if TYPE_CHECKING:
+    from unrolled.training.job import Request
+
+HISTORY = {"step": "step", "epoch": "epoch", "train_loss": "train_loss", "loss": "validation_loss"}
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Estimator(TrainingOptions, ABC):
+    """An estimator: the constructor keeps its arguments, `fit` checks them and trains.
+
+    After `fit`: model_ is the opened model, history_ a list of dicts, one for each validation: step, epoch, train_loss
+    and, where a part was held out, validation_loss.
+    """
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments and their values."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change some of the constructor's arguments. Raises UsageError for an unknown one."""
+        known = self.get_params()
+        for name in params:
+            if name not in known:
+                what = f"{type(self).__name__} has no parameter '{name}'"
+                with arguments_named():
+                    raise UsageError(what, hint=suggest(name, known))
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        """The arguments that differ from their defaults."""
+        parameters = inspect.signature(type(self)).parameters
+        changed = (
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if not _same(value, parameters[name].default)
+        )
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    @arguments_named()
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the model file. Raises UsageError where `path` exists and `force` is False."""
+        model_file.save(Path(path), self._file, force=force)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` has been called, or the model was loaded."""
+        return "model_" in vars(self)
+
+    @property
+    def _file(self) -> ModelFile:
+        return self._fitted().file
+
+    def _fitted(self) -> Any:
+        """The opened model. Raises NotFittedError, which is scikit-learn's where that is installed."""
+        if "model_" not in vars(self):
+            from unrolled.estimators.not_fitted import NotFittedError  # late: it imports scikit-learn
+
+            what = f"this {type(self).__name__} is not fitted yet"
+            raise NotFittedError(what, hint=".fit(...) first, or unrolled.load(path)")
+        return vars(self)["model_"]
+
+    @abstractmethod
+    def _keep(self, file: ModelFile, path: Path) -> None:
+        """Open what was trained."""
+
+    def _options(self) -> dict[str, Any]:
+        """The options among the arguments, as `config.build` takes them."""
+        return checked(self.get_params())
+
+    def _config(self, task: str, defaults: Mapping[str, Any]) -> Config:
+        """The configuration of a task by the arguments. Raises UsageError that names a bad one."""
+        if isinstance(self.verbose, str) or self.verbose not in (0, 1, 2):
+            raise UsageError(f"verbose={self.verbose!r:.80}", expected="0 or 1")
+        return build(task, defaults, self._options())
+
+    def _train(self, make: Callable[[Path, float], Request], notes: Mapping[str, Any]) -> None:
+        """Train in a temporary folder and keep the model. make: the request, given the file to write and when the
+        budget began.  notes: facts for the model file.
+
+        Where Ctrl-C stops the training, or it diverges, the best weights so far are kept, if there are any.
+        """
+        with need("train", "torch"):
+            from unrolled.training.fit import fit
+            from unrolled.training.run_folder import read_metrics
+        with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+            out = Path(folder) / "model"
+            request = make(
+                out, time.monotonic()
+            )  # a budget of minutes is this call's, however old the process is
+            try:
+                file = fit(request, console_reporter() if self.verbose else Silent())
+            except (Interrupted, NonFiniteError) as error:
+                if out.exists():
+                    self._finish(model_file.load(out), notes, [], out)
+                if not isinstance(error, Interrupted):
+                    raise
+                if error.exit_code == 130:
+                    raise KeyboardInterrupt("the estimator has the best weights so far") from error
+                raise SystemExit(error.exit_code) from error
+            self._finish(file, notes, read_metrics(out.with_name("model.run")), out)
+
+    def _finish(
+        self, file: ModelFile, notes: Mapping[str, Any], metrics: list[dict[str, Any]], out: Path
+    ) -> None:
+        """Keep a model and how its losses went."""
+        self._keep(replace(file, notes={**file.notes, **notes}), out)
+        self.history_ = [{HISTORY[k]: v for k, v in one.items() if k in HISTORY} for one in metrics]
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Whether two arguments are the same; arrays never are."""
+    return type(value) is type(other) and bool(value is other or repr(value) == repr(other))
+
+
+def arguments_of(kind: type[Estimator], content: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an estimator of this kind that was trained by this configuration."""
+    names, flat = {one.name for one in fields(kind)}, flat_options(content)
+    if flat.get("class_weights"):
+        flat["class_weight"] = "root"
+    return {name: value for name, value in flat.items() if name in names}
+
+
+def sklearn_tags(kind: str | None, *, several: bool = False, required: bool = True) -> Any:
+    """What scikit-learn asks of an estimator; it is installed where this is called.
+
+    several: whether y may be several numbers for each sequence.  required: whether there must be a y.
+    """
+    from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+
+    return Tags(
+        estimator_type=kind,
+        target_tags=TargetTags(required=required, multi_output=several),
+        classifier_tags=ClassifierTags() if kind == "classifier" else None,
+        regressor_tags=RegressorTags() if kind == "regressor" else None,
+        input_tags=InputTags(two_d_array=True, three_d_array=True, string=True, sparse=False),
+    )

@@ -1,0 +1,189 @@
+"""Classifiers: one class for a text, a series, a recording or a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import UsageError
+from unrolled.estimators.base import sklearn_tags
+from unrolled.estimators.errors import arguments_named
+from unrolled.estimators.labels import classes_of, equal, labels, name_of, type_of
+from unrolled.estimators.options import (
+    ClipOptions,
+    LabelOptions,
+    SoundOptions,
+    TextOptions,
+    checked,
+    default,
+)
+from unrolled.estimators.sequences import FILES, NUMBERS, TOKENS, as_array, items
+from unrolled.estimators.supervised import Supervised, Targets, weighted_mean
+from unrolled.inference.open_model import Trained
+
+WEIGHTS = ("balanced", "root")
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Labels(LabelOptions, Supervised):
+    """One class for a sequence.
+
+    After `fit`: classes_ [classes] the classes, of the type that y had, in the order of np.unique, which is that of the
+    columns of `predict_proba`.
+    """
+
+    def _options(self) -> dict[str, Any]:
+        given = {**self.get_params(), "classes": self._order()}
+        return {**checked(given), "class_weights": self._weighting() == "root"}
+
+    def _order(self) -> str | None:
+        """The argument `classes` as the option has it."""
+        if self.classes is None or isinstance(self.classes, str):
+            return self.classes
+        names = [name_of(one) for one in labels(self.classes, "classes")]
+        if any("," in name for name in names):
+            raise UsageError("classes has a name with a comma", expected="names without commas")
+        return ",".join(names)
+
+    def _targets(self, y: Any, name: str) -> Targets:
+        classes = labels(_column(y, name), name)
+        type_ = type_of(classes[0]) if len(classes) else "str"
+        notes = {} if type_ == "str" else {"y_type": type_}
+        return Targets([name_of(one) for one in classes], notes)
+
+    def _weighting(self) -> Any:
+        """The argument `class_weight`. Raises UsageError for what it cannot be."""
+        if self.class_weight is None or isinstance(self.class_weight, Mapping):
+            return self.class_weight
+        if self.class_weight not in WEIGHTS:
+            expected = "None, 'balanced', 'root' or a dict {class: weight}"
+            raise UsageError(f"class_weight={self.class_weight!r:.80}", expected=expected)
+        return self.class_weight
+
+    def _weights(self, sample_weight: Any, values: Sequence[Any]) -> list[float]:
+        own, weighting = super()._weights(sample_weight, values), self._weighting()
+        if weighting is None or weighting == "root":
+            return own
+        if weighting == "balanced":
+            names, counts = np.unique(values, return_counts=True)
+            by_name = dict(zip(names.tolist(), (len(values) / (len(names) * counts)).tolist(), strict=True))
+        else:
+            by_name = {_known(one, values): weight for one, weight in weighting.items()}
+            if not all(_is_weight(weight) for weight in by_name.values()):
+                expected = "{class: weight}, each a number of at least 0"
+                raise UsageError(f"class_weight={dict(weighting)!r:.80}", expected=expected)
+        return [weight * by_name.get(name, 1.0) for weight, name in zip(own, values, strict=True)]
+
+    def take(self, model: Trained) -> None:
+        super().take(model)
+        self._classes = classes_of(model.output.to_json()["classes"], model.file.notes.get("y_type", "str"))
+        self.classes_ = self._classes.values
+
+    @arguments_named()
+    def predict(self, X: Any) -> NDArray[Any]:
+        """[N] the class of each sequence. An empty or blank one has none: "" among texts, else None."""
+        return self._classes_of(self._records(X))
+
+    def _classes_of(self, records: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
+        return self._classes.of(record["label"] for record in records)
+
+    @arguments_named()
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """[N, classes] calibrated probabilities, in the order of `classes_`; NaN for an empty or blank sequence."""
+        rows = [
+            [record["probabilities"].get(name, np.nan) for name in self._classes.names]
+            for record in self._records(X)
+        ]
+        return np.array(rows, np.float64).reshape(len(rows), len(self.classes_))
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """[N, classes] the logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    @arguments_named()
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The fraction that is right, weighted by sample_weight [N]. Classes compare by value: 1, 1.0 and "1" are the
+        same, and so are 1 and True."""
+        found = self.predict(X)
+        truth = labels(_column(y, "y"), "y")
+        if len(truth) != len(found):
+            raise UsageError(
+                f"X has {len(found):,} sequences and y has {len(truth):,} items", expected="as many y"
+            )
+        right = np.array([equal(one, other) for one, other in zip(truth, found, strict=True)], np.float64)
+        return weighted_mean(right, sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks."""
+        return sklearn_tags("classifier")
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Classifier(Labels, TextOptions, SoundOptions):
+    """One class for a text (or a list of tokens), a series of numbers, or a recording: X are paths (pathlib.Path) then.
+
+    The arguments are options of `unrolled train classify`, `numbers:label` and `audio:label`.
+    """
+
+    affixes: bool | None = default("affixes")
+
+    kinds: ClassVar[Mapping[str, str]] = {TOKENS: "classify", FILES: "audio:label", NUMBERS: "numbers:label"}
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Recognizer(Labels, ClipOptions):
+    """What is done in a clip: X are paths of videos or of folders of pictures, or pictures [T, h, w] or [T, h, w, 3] of
+    bytes. The arguments are options of `unrolled train recognize`."""
+
+    kinds: ClassVar[Mapping[str, str]] = {FILES: "recognize"}
+
+    def _sequences(self, X: Any, name: str) -> tuple[list[Any], str]:
+        listed = items(X, name, "clips")
+        return [
+            Path(one) if isinstance(one, str | Path) else as_array(one, f"{name}:{number}")
+            for number, one in enumerate(listed, 1)
+        ], FILES
+
+    @arguments_named()
+    def decisions(self, X: Any) -> list[list[str]]:
+        """What a model that reads forward alone says after each picture of each clip. Raises UsageError for others."""
+        if self._model.stepwise is None:
+            what = "this model answers once, when it has seen all"
+            raise UsageError(what, hint="bidirectional=False, pooling='last'")
+        return [list(record["steps"]) for record in self._records(X)]
+
+
+def _column(y: Any, name: str) -> Any:
+    """y, or the only column of an array [N, 1], with scikit-learn's warning."""
+    if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1:
+        import warnings
+
+        try:
+            from sklearn.exceptions import DataConversionWarning as Kind
+        except ImportError:
+            Kind = UserWarning
+        text = "A column-vector y was passed when a 1d array was expected. Please change its shape to (n_samples,)."
+        warnings.warn(text, Kind, stacklevel=4)
+        return y[:, 0]
+    return y
+
+
+def _known(one: Any, names: Sequence[str]) -> str:
+    """The name of a class among those of y: 1, 1.0 and True are the same."""
+    alike = [name_of(one), *([name_of(bool(one))] if one in (0, 1) else [])]
+    found = next((name for name in alike if name in names), None)
+    if found is None:
+        known = ", ".join(sorted(set(names))[:12])
+        raise UsageError(f"class_weight has a class that is not in y: {one!r:.80}", expected=known)
+    return found
+
+
+def _is_weight(weight: Any) -> bool:
+    return isinstance(weight, Real) and 0 <= float(weight) < np.inf

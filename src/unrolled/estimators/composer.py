@@ -1,0 +1,95 @@
+"""The composer: tunes, by genre or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from unrolled.core.errors import UsageError
+from unrolled.core.types import Tune
+from unrolled.data.media.midi import read_midi
+from unrolled.estimators.base import sklearn_tags
+from unrolled.estimators.errors import arguments_named
+from unrolled.estimators.options import default
+from unrolled.estimators.sequences import items, missing
+from unrolled.estimators.supervised import Supervised, Targets
+from unrolled.inference.composition import Wish, compose
+
+NOTES = "notes"
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Composer(Supervised):
+    """Tunes: X a list of MIDI files (their paths) or of `core.types.Tune`s, y the genre of each (None: of none).
+
+    The arguments are options of `unrolled train compose`.
+    """
+
+    embedding: int | None = default("embedding")
+    window: int | None = default("window")
+    grid: int | None = default("grid")
+    transpose: int | None = default("transpose")
+    augment: bool | None = default("augment")
+    label_smoothing: float | None = default("label_smoothing")
+
+    kinds: ClassVar[Mapping[str, str]] = {NOTES: "compose"}
+
+    def _sequences(self, X: Any, name: str) -> tuple[list[Any], str]:
+        tunes: list[Tune] = []
+        for number, one in enumerate(items(X, name, "tunes"), 1):
+            if not isinstance(one, str | Path | Tune):
+                raise UsageError(f"{name}:{number}: a {type(one).__name__}", expected="a path or a Tune")
+            tunes.append(one if isinstance(one, Tune) else read_midi(Path(one)))
+        return tunes, NOTES
+
+    def _targets(self, y: Any, name: str) -> Targets:
+        return Targets(items(y, name, "tunes"), {})
+
+    @arguments_named()
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Self:
+        """Train; y: the genre of each tune, None for none; the others as in `Supervised.fit`, validation tunes without
+        genres: (X, None)."""
+        tunes, _ = self._sequences(X, "X")
+        genres = (
+            [None] * len(tunes)
+            if y is None
+            else [_genre(one, f"y:{n}") for n, one in enumerate(items(y, "y"), 1)]
+        )
+        if len(genres) != len(tunes) or not tunes:
+            what = f"X has {len(tunes):,} tunes and y has {len(genres):,} items"
+            raise UsageError(what, expected="a list of tunes, and as many genres or none")
+        own = [replace(one, genre=genre) for one, genre in zip(tunes, genres, strict=True)]
+        if validation_data is not None:
+            held, _ = self._sequences(validation_data[0], "validation_data X")
+            validation_data = held, held
+        return super().fit(own, own, sample_weight, validation_data)
+
+    @arguments_named()
+    def sample(self, wish: Wish | None = None) -> list[Tune]:
+        """New tunes; `data.media.midi.midi_bytes` makes files of them. Raises UsageError for an unknown genre."""
+        return list(compose(self._model, wish or Wish()))
+
+    @arguments_named()
+    def score_samples(self, X: Any) -> list[dict[str, Any]]:
+        """log_probability, perplexity, nats_per_note and the surprise of each note, of each tune."""
+        return self._records(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-probability an event over all tunes: higher is better."""
+        scored = self.score_samples(X)
+        return sum(one["log_probability"] for one in scored) / sum(one["events"] for one in scored)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks."""
+        return sklearn_tags(None)
+
+
+def _genre(one: Any, place: str) -> str | None:
+    """A genre; None for what is missing. Raises UsageError for what is no text."""
+    if missing(one):
+        return None
+    if not isinstance(one, str):
+        raise UsageError(f"{place}: a {type(one).__name__}", expected="a text, or None")
+    return str.__str__(one)

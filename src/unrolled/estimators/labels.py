@@ -1,0 +1,128 @@
+"""Classes and tags as Python values, and the names by which a model knows them.
+
+A model file has classes as texts. An estimator answers with what it was fitted on: texts, whole numbers, reals
+or bools.
+`TYPES` has a name for each type, kept in the notes of the model file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import DataError, UsageError
+from unrolled.data.fields import parse_number
+from unrolled.estimators.sequences import items, missing
+
+# From the name of a class in a model file to its value.
+TYPES: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": ("False", "True").index,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The classes of a model. values: [classes] in the order of np.unique; names: [classes] those of the model in the
+    same order; type: one of TYPES."""
+
+    values: NDArray[Any]
+    names: tuple[str, ...]
+    type: str
+
+    def of(self, names: Iterable[str | None]) -> NDArray[Any]:
+        """[N] the values of names; "" (None, where classes are no texts) for the None of an empty sequence."""
+        index = {name: number for number, name in enumerate(self.names)}
+        found = [None if name is None else index[name] for name in names]
+        if None not in found:
+            return self.values[np.array(found, np.int64)]
+        blank = "" if self.type == "str" else None
+        some = [blank if number is None else self.values[number] for number in found]
+        return np.array(some, str if self.type == "str" else object)
+
+    def names_of(self, values: Iterable[Any]) -> tuple[str, ...]:
+        """The name of each value, which may be of another type: 1.0 and True are 1."""
+        known: dict[Any, str] = dict(zip(self.values.tolist(), self.names, strict=True))
+        return tuple(known.get(one, name_of(one)) for one in values)
+
+
+def classes_of(names: list[str], type_: Any) -> Classes:
+    """The classes of a model by their names. Raises DataError where the file's note of their type is damaged."""
+    try:
+        values = np.array([TYPES[type_](name) for name in names])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            "what the model notes of its classes is damaged", expected=", ".join(TYPES)
+        ) from error
+    values = values.astype(bool) if type_ == "bool" else values
+    order = np.argsort(values, kind="stable")
+    return Classes(values[order], tuple(names[number] for number in order.tolist()), str(type_))
+
+
+def labels(values: Any, name: str) -> NDArray[Any]:
+    """[N] one class each: texts, whole numbers, whole reals or bools. Raises UsageError for what is none, for missing
+    ones, and for texts among numbers."""
+    found = items(values, name, "classes")
+    for number, one in enumerate(found, 1):
+        refuse(one, f"{name}:{number}")
+    return checked(found, name, lambda number: f"{name}:{number + 1}")
+
+
+def checked(found: Sequence[Any], name: str, place: Callable[[int], str]) -> NDArray[Any]:
+    """[N] classes as an array of one type. place: how a message calls an item by its number, from 0."""
+    first: dict[str, int] = {}
+    for number, one in enumerate(found):
+        first.setdefault(type_of(one), number)
+    if "str" in first and len(first) > 1:
+        other = next(number for kind, number in first.items() if kind != "str")
+        what = f"{place(first['str'])} is a text and {place(other)} is a number"
+        raise UsageError(what, expected=f"one type in {name}")
+    if "str" in first:
+        return np.array([str.__str__(one) for one in found], object).astype(str)
+    return np.array(found)
+
+
+def refuse(one: Any, place: str) -> None:
+    """Raise UsageError for what is no class."""
+    if missing(one):
+        what = "None" if one is None else "Input y contains NaN"
+        raise UsageError(f"{place}: missing: {what}", expected="a class")
+    if type_of(one) == "":
+        raise UsageError(f"{place}: a {type(one).__name__}", expected="a text, a whole number or a bool")
+    if isinstance(one, Real) and not isinstance(one, Integral) and float(one) != np.floor(float(one)):
+        what = f"{place}: {one} is a continuous number (Unknown label type: continuous)"
+        raise UsageError(what, expected="classes", hint="Regressor for numbers")
+    if isinstance(one, Real) and not np.isfinite(float(one)):
+        raise UsageError(f"{place}: Input y contains infinity", expected="classes")
+
+
+def type_of(one: Any) -> str:
+    """The type of a class, one of TYPES; "" for what is no class."""
+    if isinstance(one, bool | np.bool_):
+        return "bool"
+    return next(
+        (name for name, kind in (("str", str), ("int", Integral), ("float", Real)) if isinstance(one, kind)),
+        "",
+    )
+
+
+def name_of(one: Any) -> str:
+    """The name of a class for the model: that of 1.0 is that of 1."""
+    if isinstance(one, str):
+        return str.__str__(one)
+    return str(bool(one)) if type_of(one) == "bool" else str(int(one))
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two classes are the same, whatever their types: 1, 1.0, True and "1"."""
+    if isinstance(one, str) == isinstance(other, str):
+        return bool(one == other)
+    text, value = (one, other) if isinstance(one, str) else (other, one)
+    return value is not None and (text == name_of(value) or parse_number(text) == float(value))

@@ -1,0 +1,53 @@
+"""`load`: any model file as its estimator, fitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unrolled.core.errors import UsageError
+from unrolled.estimators.base import arguments_of
+from unrolled.estimators.classifiers import Classifier, Recognizer
+from unrolled.estimators.composer import Composer
+from unrolled.estimators.errors import arguments_named
+from unrolled.estimators.language_model import LanguageModel
+from unrolled.estimators.regressor import Regressor
+from unrolled.estimators.supervised import Supervised
+from unrolled.estimators.tagger import Tagger
+from unrolled.estimators.writers import Transcriber, Translator
+from unrolled.inference.open_model import language_model_from_file, trained_from_file
+from unrolled.models import model_file
+from unrolled.tasks.presets import find
+
+# By the kinds of input and output, or else by the output.
+ESTIMATORS: dict[str, type[Supervised]] = {
+    "notes:next": Composer,
+    "frames:label": Recognizer,
+    "label": Classifier,
+    "number": Regressor,
+    "sequence": Translator,
+    "tags": Tagger,
+    "ctc": Transcriber,
+}
+
+
+@arguments_named()
+def load(path: str | Path, engine: str = "numpy") -> LanguageModel | Supervised:
+    """Open a model file as its estimator, fitted. engine: "numpy", "int8" or "torch".
+
+    Raises UsageError (no such file or engine, or a task without an estimator) and DataError (a damaged file).
+    """
+    path = Path(path)
+    file = model_file.load(path)
+    if set(file.learnt) != {"input", "output"}:
+        model = language_model_from_file(file, path, engine)
+        estimator = LanguageModel(**arguments_of(LanguageModel, file.config))
+        estimator.model_ = model
+        return estimator
+    trained = trained_from_file(file, path, engine)
+    preset = find(file.task)
+    kind = ESTIMATORS.get(preset.kinds) or ESTIMATORS.get(preset.output)
+    if kind is None:
+        raise UsageError(f"there is no estimator for {file.task}", hint="unrolled predict MODEL FILE")
+    learner = kind(**arguments_of(kind, file.config))
+    learner.take(trained)
+    return learner

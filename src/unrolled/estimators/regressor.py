@@ -1,0 +1,119 @@
+"""The regressor: one number or more for a text or a series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.errors import UsageError
+from unrolled.estimators.base import sklearn_tags
+from unrolled.estimators.errors import arguments_named
+from unrolled.estimators.options import TextOptions, default
+from unrolled.estimators.sequences import NUMBERS, TOKENS, Frame, as_array, items, missing
+from unrolled.estimators.supervised import Supervised, Targets
+from unrolled.tasks.metrics import regression
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Regressor(Supervised, TextOptions):
+    """One number or more for a text or a series. y: [N], [N, 1] or [N, n_y]; predictions have the same shape.
+
+    The arguments are options of `unrolled train tokens:number` and `numbers:number`.
+    """
+
+    bidirectional: bool | None = default("bidirectional")
+    pooling: str | None = default("pooling")
+    affixes: bool | None = default("affixes")
+    front: str | None = default("front")
+    front_size: int | None = default("front_size")
+
+    kinds: ClassVar[Mapping[str, str]] = {TOKENS: "tokens:number", NUMBERS: "numbers:number"}
+    fewest: ClassVar[int] = 2
+
+    def _targets(self, y: Any, name: str) -> Targets:
+        numbers = _numbers(y, name)
+        column = numbers.ndim == 2 and numbers.shape[1] == 1
+        return Targets(
+            [tuple(row) for row in _table(numbers).tolist()], {"y_shape": "column"} if column else {}
+        )
+
+    def _shaped(self, rows: list[Any]) -> NDArray[np.float64]:
+        """Rows of numbers as predictions: [N, 1, ...] where y was a column."""
+        found = np.array(rows, np.float64)
+        return found[:, None] if self._model.file.notes.get("y_shape") == "column" else found
+
+    @arguments_named()
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """[N], [N, 1] or [N, n_y], as y was; NaN for an empty or blank sequence."""
+        n_y = self._model.output.n_y
+        blank = np.nan if n_y == 1 else [np.nan] * n_y
+        return self._shaped([blank if one["value"] is None else one["value"] for one in self._records(X)])
+
+    @arguments_named()
+    def predict_interval(self, X: Any) -> NDArray[np.float64]:
+        """[..., 2] for each number of `predict` the ends of an interval that holds a new value in 90% of all cases.
+
+        Raises UsageError for a model that saw no validation part, of which the intervals are made.
+        """
+        model = self._model
+        if not model.output.to_json()["half_width"]:
+            what = "this model has no intervals: it saw no validation part, or too small a one"
+            raise UsageError(what, hint=".fit(X, y, validation_data=(X_valid, y_valid))")
+        n_y = model.output.n_y
+        blank = [np.nan] * 2 if n_y == 1 else [[np.nan] * 2] * n_y
+        return self._shaped([one.get("interval", blank) for one in self._records(X)])
+
+    @arguments_named()
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R2, the mean over the numbers, weighted by sample_weight [N]. Raises UsageError for an empty sequence."""
+        truth = _numbers(y, "y")
+        found = self.predict(X)
+        truth, found = _table(truth), _table(found)
+        if truth.shape != found.shape:
+            what = f"y has the shape {list(truth.shape)}, and the predictions have {list(found.shape)}"
+            raise UsageError(what, expected="as many numbers")
+        empty = np.flatnonzero(np.isnan(found).any(axis=1))
+        if len(empty):
+            raise UsageError(f"X:{empty[0] + 1}: empty, and so without a prediction", expected="sequences")
+        if sample_weight is None:
+            return regression.score(truth, found).mean_r2
+        weights = np.asarray(items(sample_weight, "sample_weight", "numbers"), np.float64)
+        mean = np.average(truth, axis=0, weights=weights)
+        errors = (weights[:, None] * (truth - found) ** 2).sum(axis=0)
+        return float(np.mean(1 - errors / (weights[:, None] * (truth - mean) ** 2).sum(axis=0)))
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks."""
+        return sklearn_tags("regressor", several=True)
+
+
+def _table(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[N, n_y] of [N] or [N, n_y]."""
+    return numbers[:, None] if numbers.ndim == 1 else numbers
+
+
+def _numbers(y: Any, name: str) -> NDArray[np.float64]:
+    """[N] or [N, n_y]. Raises UsageError for what is no finite number."""
+    listed = y.to_numpy() if isinstance(y, Frame) else y
+    listed = items(listed, name, "numbers") if not isinstance(listed, np.ndarray) else as_array(listed, name)
+    for number, one in enumerate(listed, 1):
+        if missing(one) or isinstance(one, str | bytes):
+            what = f"missing ({one}); Input y contains NaN." if missing(one) else f"a {type(one).__name__}"
+            raise UsageError(f"{name}:{number}: {what}", expected="a number")
+    try:
+        numbers = np.asarray(listed, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{name} has values that are no numbers, or rows of different lengths", expected="numbers"
+        ) from None
+    if numbers.ndim > 2:
+        raise UsageError(f"{name} has the shape {list(numbers.shape)}", expected="[N] or [N, n_y]")
+    wrong = np.flatnonzero(~np.isfinite(_table(numbers)).all(axis=1))
+    if len(wrong):
+        what = "NaN" if np.isnan(numbers[wrong[0]]).any() else "infinity"
+        raise UsageError(f"{name}:{wrong[0] + 1}: Input y contains {what}.", expected="finite numbers")
+    return numbers

@@ -1,0 +1,117 @@
+"""Estimators that write a text: `Translator` for a text, `Transcriber` for a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from unrolled.core.types import Example, Place
+from unrolled.estimators.base import sklearn_tags
+from unrolled.estimators.errors import arguments_named
+from unrolled.estimators.options import SoundOptions, TextOptions, default
+from unrolled.estimators.sequences import FILES, NUMBERS, TOKENS, items, texts
+from unrolled.estimators.supervised import Supervised, Targets
+from unrolled.inference import predictor
+from unrolled.inference.open_model import Trained
+from unrolled.models.decoding.beam_search import Search
+from unrolled.tasks.metrics.edit_distance import character_errors, word_errors
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Translator(Supervised, TextOptions):
+    """A text for a text, or for a series of numbers: X and y lists of texts.
+
+    The arguments are options of `unrolled train translate`; unit is "subword" unless another is given.
+    """
+
+    source_unit: str | None = default("source_unit")
+    target_unit: str | None = default("target_unit")
+    shared: bool | None = default("shared")
+    attention: str | None = default("attention")
+    feeding: bool = default("feeding")
+    decoder_layers: int | None = default("decoder_layers")
+    bidirectional: bool | None = default("bidirectional")
+    tie: bool | None = default("tie")
+    softmax: str = default("softmax")
+    label_smoothing: float | None = default("label_smoothing")
+    affixes: bool | None = default("affixes")
+
+    kinds: ClassVar[Mapping[str, str]] = {TOKENS: "translate", NUMBERS: "numbers:sequence"}
+
+    def _targets(self, y: Any, name: str) -> Targets:
+        return Targets(list(texts(y, name)), {})
+
+    def _answers(self, model: Trained, X: Any) -> list[dict[str, Any]]:
+        found, _ = self._sequences(X, "X")
+        examples = [Example(one, None, Place(Path("X"), number)) for number, one in enumerate(found, 1)]
+        parts = (examples[i : i + predictor.ROWS] for i in range(0, len(examples), predictor.ROWS))
+        return [dict(one.record) for part in parts for one in predictor.answers(model, part)]
+
+    @arguments_named()
+    def predict(self, X: Any) -> list[str]:
+        """The text for each sequence; "" for an empty one."""
+        return [str(record["text"]) for record in self._answers(self._model, X)]
+
+    @arguments_named()
+    def predict_nbest(self, X: Any, n: int = 5, *, beam: int | None = None) -> list[list[dict[str, Any]]]:
+        """For each sequence its `n` best texts, best first, each a dict: text, log_probability, score and tokens. Fewer
+        come where fewer can be written. beam: hypotheses kept at each step (default: 4, or n where that is more)."""
+        search = Search(beam=max(4, n) if beam is None else beam, nbest=n)
+        wish = replace(self._model.wish, search=search)
+        answers = self._answers(replace(self._model, wish=wish), X)
+        return [record.get("nbest", [] if not record["text"] else [record]) for record in answers]
+
+    @arguments_named()
+    def score(self, X: Any, y: Any) -> float:
+        """1 less the character error rate: 1 where all is right, below 0 where more is wrong than there is."""
+        return 1 - character_errors(zip(texts(y, "y"), self.predict(X), strict=True)).rate
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks."""
+        return sklearn_tags(None)
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Transcriber(Supervised, SoundOptions):
+    """What is said in a recording: X paths, y texts.
+
+    `predict` takes samples at the model's rate too: floats within -1 to 1, or int16 and the like; [n] or [n, channels].
+    The arguments are options of `unrolled train transcribe`.
+    """
+
+    unit: str | None = default("unit")
+    lower: bool = default("lower")
+    vocab_size: int = default("vocab_size")
+    bidirectional: bool | None = default("bidirectional")
+
+    kinds: ClassVar[Mapping[str, str]] = {FILES: "transcribe"}
+
+    def _sequences(self, X: Any, name: str) -> tuple[list[Any], str]:
+        listed = items(X, name, "recordings")
+        return [Path(one) if isinstance(one, str | Path) else np.asarray(one) for one in listed], FILES
+
+    def _targets(self, y: Any, name: str) -> Targets:
+        return Targets(list(texts(y, name)), {})
+
+    @arguments_named()
+    def predict(self, X: Any) -> list[str]:
+        """The text of each recording."""
+        return [str(record["text"]) for record in self._records(X)]
+
+    @arguments_named()
+    def transcribe(self, X: Any) -> list[dict[str, Any]]:
+        """The text of each with its confidence, and words with their times, as `predict --format jsonl` has it."""
+        return self._records(X)
+
+    @arguments_named()
+    def score(self, X: Any, y: Any) -> float:
+        """The fraction of words that is right: 1 less the word error rate."""
+        return 1.0 - word_errors(zip(texts(y, "y"), self.predict(X), strict=True)).rate
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks."""
+        return sklearn_tags(None)
