@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unrolled.core.config import Config, build, flat_options
 from unrolled.core.errors import Interrupted, NonFiniteError, UsageError, need, suggest
@@ -22,6 +22,7 @@ from unrolled.models.model_file import ModelFile
 if TYPE_CHECKING:
     from unrolled.training.job import Request
 
+Made = TypeVar("Made", bound="Estimator")  # an estimator that a method returns itself
 HISTORY = {"step": "step", "epoch": "epoch", "train_loss": "train_loss", "loss": "validation_loss"}
 
 
@@ -37,7 +38,7 @@ class Estimator(TrainingOptions, ABC):
         """The constructor's arguments and their values."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self: Made, **params: Any) -> Made:
         """Change some of the constructor's arguments. Raises UsageError for an unknown one."""
         known = self.get_params()
         for name in params:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Tune
@@ -48,7 +48,7 @@ class Composer(Supervised):
         return Targets(items(y, name, "tunes"), {})
 
     @arguments_named()
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Composer:
         """Train; y: the genre of each tune, None for none; the others as in `Supervised.fit`, validation tunes without
         genres: (X, None)."""
         tunes, _ = self._sequences(X, "X")
