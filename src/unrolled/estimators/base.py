@@ -106,7 +106,7 @@ class Estimator(TrainingOptions, ABC):
             from unrolled.training.fit import fit
             from unrolled.training.run_folder import read_metrics
         with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
-            out = Path(folder) / "model"
+            out, run = Path(folder) / "model", Path(folder) / "model.run"
             request = make(
                 out, time.monotonic()
             )  # a budget of minutes is this call's, however old the process is
@@ -114,13 +114,13 @@ class Estimator(TrainingOptions, ABC):
                 file = fit(request, console_reporter() if self.verbose else Silent())
             except (Interrupted, NonFiniteError) as error:
                 if out.exists():
-                    self._finish(model_file.load(out), notes, [], out)
+                    self._finish(model_file.load(out), notes, read_metrics(run), out)
                 if not isinstance(error, Interrupted):
                     raise
                 if error.exit_code == 130:
                     raise KeyboardInterrupt("the estimator has the best weights so far") from error
                 raise SystemExit(error.exit_code) from error
-            self._finish(file, notes, read_metrics(out.with_name("model.run")), out)
+            self._finish(file, notes, read_metrics(run), out)
 
     def _finish(
         self, file: ModelFile, notes: Mapping[str, Any], metrics: list[dict[str, Any]], out: Path
