@@ -140,7 +140,7 @@ def test_texts_of_a_subclass_of_str_are_texts(unit: str):
         kind: [Example(kind(text), "yes", Place(Path("X"), 1)) for text in texts]
         for kind in (str, np.str_, Mine)
     }
-    config = DataConfig(unit=unit, affixes=True)
+    config = DataConfig(unit=unit, affixes=unit != "subword")
     plain, about = INPUTS["tokens"].learn(iter(read[str]), config)
     for kind in (np.str_, Mine):
         other, words = INPUTS["tokens"].learn(iter(read[kind]), config)
