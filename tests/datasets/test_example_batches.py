@@ -175,3 +175,19 @@ def test_numbers_are_padded_with_zeros_and_views_are_batched():
     assert batch.x.tolist() == [[[8, 9], [10, 11]], [[0, 1], [0, 0]]]
     assert batch.y.tolist() == [[2.5], [0.5]] and batch.lengths.tolist() == [2, 1]
     assert str(view.place(int(batch.places[0]))) == f"{Path('b')}:4"
+
+
+def test_weights_of_a_view_are_one_on_average_and_follow_their_rows():
+    own = np.array([0.5, 1.0, 4.0, 2.0, 0.25, 3.0])
+    examples = replace(ids([3, 5, 2, 8, 1, 4]), all_weights=own)
+    part = examples.select(np.array([5, 0, 2, 3]))
+    expected = own[[5, 0, 2, 3]] / own[[5, 0, 2, 3]].mean()
+    assert part.weights is not None
+    np.testing.assert_allclose(part.weights, expected, rtol=1e-6)
+    seen: dict[int, float] = {}
+    for batch in ExampleEpoch(part, 2, 0, 0, NONE):
+        assert batch.weights is not None and batch.weights.dtype == np.float32
+        seen |= dict(zip(batch.places.tolist(), batch.weights.tolist(), strict=True))
+    np.testing.assert_allclose([seen[number] for number in range(4)], expected, rtol=1e-6)
+    assert all(batch.weights is None for batch in ExampleEpoch(ids([3, 5]), 2, 0, 0, NONE))
+    assert all(batch.weights is None for batch, _ in in_order(part, 2))  # validation is not weighted

@@ -250,3 +250,16 @@ def test_a_file_that_changed_is_told(tmp_path: Path):
         np.save(tmp_path / "1.npy", np.full(steps, 9, np.int32))
         with pytest.raises(DataError, match=r"1\.npy: is not what it was when training began"):
             found.row(1)
+
+
+def test_weights_are_kept_and_read_only_where_some_differ(tmp_path: Path):
+    def rows(weights: list[float]) -> list[Row]:
+        return [
+            Row(np.arange(2, dtype=np.int32), np.array(0), Place(Path("a.csv"), number), weight=weight)
+            for number, weight in enumerate(weights, 1)
+        ]
+
+    weighted = write_examples(tmp_path / "one", rows([1.0, 0.125, 3.7]), targets="one")
+    assert weighted.all_weights is not None and weighted.all_weights.tolist() == [1.0, 0.125, 3.7]
+    assert open_examples(tmp_path / "one").all_weights is not None
+    assert write_examples(tmp_path / "two", rows([1.0, 1.0]), targets="one").all_weights is None

@@ -12,7 +12,7 @@ import pytest
 import unrolled
 from support.small_models import run, sentences, small
 from unrolled.core.errors import DataError, UsageError
-from unrolled.estimators.language_model import LanguageModel, load
+from unrolled.estimators import LanguageModel, load
 
 TINY = {"unit": "word", "hidden": 8, "epochs": 1, "batch_size": 8, "threads": 1}
 
@@ -31,14 +31,14 @@ def clone(estimator: LanguageModel) -> LanguageModel:
 
 
 def test_parameters_round_trip_and_clones_are_unfitted(fitted: LanguageModel):
-    estimator = LanguageModel(hidden=7, settings={"clip": 0.5})
+    estimator = LanguageModel(hidden=7, clip=0.5)
     assert clone(estimator).get_params() == estimator.get_params()
     assert set(estimator.get_params()) == set(inspect.signature(LanguageModel).parameters)
     assert estimator.set_params(hidden=9, lr=0.1) is estimator
     assert (estimator.hidden, estimator.lr) == (9, 0.1)
     with pytest.raises(UsageError, match="no parameter 'hiden'; try 'hidden'"):
         estimator.set_params(hiden=3)
-    with pytest.raises(UsageError, match=r"not fitted yet; try \.fit\(texts\) first"):
+    with pytest.raises(UsageError, match=r"not fitted yet; try \.fit\(\.\.\.\) first"):
         clone(fitted).predict(["the"])
     assert fitted.get_params() == clone(fitted).get_params() | TINY
 
@@ -92,19 +92,26 @@ def test_save_and_load_are_the_same_model(fitted: LanguageModel, tmp_path: Path)
 def test_a_loaded_model_knows_how_it_was_trained():
     loaded = load(small().word)
     assert (loaded.unit, loaded.hidden, loaded.epochs) == ("word", 24, 4)
-    assert loaded.settings is not None and loaded.settings["documents"] == "line"
     params = clone(loaded).get_params()
-    assert params["cell"] == "lstm" and params["settings"]["clip"] == 1.0
+    assert params["cell"] == "lstm" and params["clip"] == 1.0 and params["first"] == 8.0
 
 
 @pytest.mark.parametrize("texts", ["one text", [], [" ", "\n"]])
 def test_unusable_texts_are_refused(texts: list[str]):
-    with pytest.raises((UsageError, DataError), match=r"fit needs a list of texts|no examples|empty"):
+    with pytest.raises((UsageError, DataError), match=r"expected a list of texts|no examples|empty"):
         LanguageModel(**TINY).fit(texts)  # type: ignore[arg-type] (as above)
 
 
-def test_unknown_settings_are_refused():
-    with pytest.raises(UsageError, match=r"unknown option 'clipp'.*try 'clip'"):
-        LanguageModel(settings={"clipp": 1}).fit(["a"])
+def test_unknown_engines_are_refused():
     with pytest.raises(UsageError, match="unknown engine 'tourch'; expected numpy, int8, torch; try 'torch'"):
         load(small().word, "tourch")
+
+
+def test_validation_texts_and_the_history_of_the_losses():
+    texts = sentences(60)
+    model = LanguageModel(**TINY | {"epochs": 3}).fit(texts, validation_data=sentences(20, seed=7))  # type: ignore[arg-type] (as above)
+    steps = [one["step"] for one in model.history_]
+    assert steps == sorted(steps) and len(steps) >= 3
+    assert all(np.isfinite([one["train_loss"], one["validation_loss"]]).all() for one in model.history_)
+    best = model.model_.file.notes["validation_loss"]
+    assert best == min(one["validation_loss"] for one in model.history_)

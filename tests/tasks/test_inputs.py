@@ -153,3 +153,23 @@ def test_what_is_damaged_is_refused(kind: str, value: dict[str, Any]):
         (DataError, KeyError, TypeError, AttributeError)
     ):  # `labelled.restore` makes one of all
         INPUTS[kind].restore(value)
+
+
+@pytest.mark.parametrize("unit", ["word", "white", "char", "subword"])
+def test_texts_of_a_subclass_of_str_are_texts(unit: str):
+    class Mine(str):
+        """Not exactly a `str`."""
+
+    texts = ["a good day", "one more day", "good"] * 4
+    read = {
+        kind: [Example(kind(text), "yes", Place(Path("X"), 1)) for text in texts]
+        for kind in (str, np.str_, Mine)
+    }
+    config = DataConfig(unit=unit, affixes=unit != "subword")
+    plain, about = INPUTS["tokens"].learn(iter(read[str]), config)
+    for kind in (np.str_, Mine):
+        other, words = INPUTS["tokens"].learn(iter(read[kind]), config)
+        assert other.to_json() == plain.to_json() and words == about
+        np.testing.assert_array_equal(plain.encode(kind("a good one")), plain.encode("a good one"))
+        assert plain.unknown(kind("a good zebra")) == plain.unknown("a good zebra")
+        assert plain.steps(kind("a good day")) == plain.steps("a good day")

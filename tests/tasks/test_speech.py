@@ -19,7 +19,7 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import find_reader
-from unrolled.estimators.supervised import Classifier, Transcriber
+from unrolled.estimators import Classifier, Transcriber
 from unrolled.inference import predictor, streaming_audio
 from unrolled.inference.lm_fusion import rater, searching
 from unrolled.inference.open_model import open_language_model, open_trained
@@ -296,9 +296,9 @@ def test_estimators(tmp_path: Path):
     listener.save(tmp_path / "again")
     assert unrolled.load(tmp_path / "again").predict([path]) == ["cab"]
     paths = [write(tmp_path / f"{i}.wav", sound(text, i)) for i, text in enumerate(("a", "b") * 4)]
-    fitted = Transcriber(epochs=1, hidden=4, threads=1, settings={"bands": 4}).fit(paths, ["a", "b"] * 4)
+    fitted = Transcriber(epochs=1, hidden=4, threads=1, bands=4).fit(paths, ["a", "b"] * 4)
     assert len(fitted.predict(paths)) == 8
-    classes = Classifier(epochs=1, hidden=4, threads=1, settings={"bands": 4}).fit(paths, ["x", "y"] * 4)
+    classes = Classifier(epochs=1, hidden=4, threads=1, bands=4).fit(paths, ["x", "y"] * 4)
     assert set(classes.predict(paths)) <= {"x", "y"}
 
 

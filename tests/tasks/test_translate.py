@@ -352,13 +352,13 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
 def test_the_estimator(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path / "t.csv", 120, 5)
     X, y = [x for x, _ in pairs], [y for _, y in pairs]
-    made = Translator(unit="char", hidden=8, epochs=1, threads=1, settings={"attention": "additive"})
+    made = Translator(unit="char", hidden=8, epochs=1, threads=1, attention="additive")
     score = made.fit(X, y).score(X[:40], y[:40])
     assert score == 1 - character_errors(zip(y[:40], made.predict(X[:40]), strict=True)).rate
     made.save(tmp_path / "m")
     again = unrolled.load(tmp_path / "m")
     assert isinstance(again, Translator) and again.predict(X[:5]) == made.predict(X[:5])
-    assert again.get_params()["settings"]["attention"] == "additive"
+    assert again.attention == "additive"
 
 
 def test_the_doctor_looks_at_pairs(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.config import Config, build, flat_options
@@ -22,6 +22,7 @@ from unrolled.models.model_file import ModelFile
 if TYPE_CHECKING:
     from unrolled.training.job import Request
 
+Made = TypeVar("Made", bound="Estimator")  # an estimator that a method returns itself
 HISTORY = {"step": "step", "epoch": "epoch", "train_loss": "train_loss", "loss": "validation_loss"}
 
 
@@ -37,7 +38,7 @@ class Estimator(TrainingOptions, ABC):
         """The constructor's arguments and their values."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self: Made, **params: Any) -> Made:
         """Change some of the constructor's arguments. Raises UsageError for an unknown one."""
         known = self.get_params()
         for name in params:
@@ -105,20 +106,20 @@ class Estimator(TrainingOptions, ABC):
             from unrolled.training.fit import fit
             from unrolled.training.run_folder import read_metrics
         with temporary_folder() as folder:
-            out = folder / "model"
+            out, run = folder / "model", folder / "model.run"
             # The budget of minutes begins with this call, not with the process.
             request = make(out, time.monotonic())
             try:
                 file = fit(request, console_reporter() if self.verbose else Silent())
             except (Interrupted, NonFiniteError) as error:
                 if out.exists():
-                    self._finish(model_file.load(out), notes, [], out)
+                    self._finish(model_file.load(out), notes, read_metrics(run), out)
                 if not isinstance(error, Interrupted):
                     raise
                 if error.exit_code == 130:
                     raise KeyboardInterrupt("the estimator has the best weights so far") from error
                 raise SystemExit(error.exit_code) from error
-            self._finish(file, notes, read_metrics(out.with_name("model.run")), out)
+            self._finish(file, notes, read_metrics(run), out)
 
     def _finish(
         self, file: ModelFile, notes: Mapping[str, Any], metrics: list[dict[str, Any]], out: Path

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import Tune
+from unrolled.core.types import Example, Place, Tune
 from unrolled.data.media.midi import read_midi
 from unrolled.estimators.base import sklearn_tags
 from unrolled.estimators.errors import arguments_named
 from unrolled.estimators.options import default
 from unrolled.estimators.sequences import items, missing
-from unrolled.estimators.supervised import Supervised, Targets
+from unrolled.estimators.supervised import EVERY, Supervised, Targets
+from unrolled.inference import predictor
 from unrolled.inference.composition import Wish, compose
 
 NOTES = "notes"
@@ -48,7 +49,7 @@ class Composer(Supervised):
         return Targets(items(y, name, "tunes"), {})
 
     @arguments_named()
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Composer:
         """Train; y: the genre of each tune, None for none; the others as in `Supervised.fit`, validation tunes without
         genres: (X, None)."""
         tunes, _ = self._sequences(X, "X")
@@ -74,7 +75,11 @@ class Composer(Supervised):
     @arguments_named()
     def score_samples(self, X: Any) -> list[dict[str, Any]]:
         """log_probability, perplexity, nats_per_note and the surprise of each note, of each tune."""
-        return self._records(X)
+        model = self._model
+        examples = [
+            Example(one, None, Place(Path("X"), n)) for n, one in enumerate(self._sequences(X, "X")[0], 1)
+        ]
+        return [dict(predictor.say(model, example, EVERY).record) for example in examples]
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log-probability an event over all tunes: higher is better."""

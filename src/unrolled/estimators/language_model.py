@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from unrolled.core.errors import UsageError, need
 from unrolled.datasets.text_dataset import from_texts
@@ -35,7 +35,7 @@ class LanguageModel(Estimator, TextOptions):
     label_smoothing: float | None = default("label_smoothing")
 
     @arguments_named()
-    def fit(self, X: Any, y: None = None, validation_data: Any = None) -> Self:
+    def fit(self, X: Any, y: None = None, validation_data: Any = None) -> LanguageModel:
         """Train on texts. validation_data: texts to choose the best weights by, in place of a part that is held out.
 
         Raises UsageError and DataError for unusable texts (both are ValueErrors), MissingExtra without torch.

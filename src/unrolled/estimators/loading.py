@@ -1,4 +1,4 @@
-"""`load`: any model file as its estimator, fitted."""
+"""`load`, which opens any model file as its estimator."""
 
 from __future__ import annotations
 

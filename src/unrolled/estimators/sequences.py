@@ -210,6 +210,8 @@ def _listed(steps: list[Any], place: str) -> tuple[str, ...] | NDArray[Any]:
 def _steps(array: NDArray[Any], place: str) -> tuple[str, ...] | NDArray[Any]:
     """An array of tokens [T_x], or of numbers [T_x] or [T_x, n_x]; whole numbers keep their type, which tells the scale
     of the samples of a recording."""
+    if array.shape == (0,):
+        return ()
     if _holds_text(array):
         return _tokens(list(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array), place)
     if array.dtype.kind == "c":

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from unrolled.inference import predictor
 from unrolled.inference.open_model import Trained, trained_from_file
 from unrolled.models.model_file import ModelFile
 
+Fitted = TypeVar("Fitted", bound="Supervised")
 EVERY = 1 << 30  # of the answers: all
 
 
@@ -44,7 +45,9 @@ class Supervised(Estimator):
     fewest: ClassVar[int] = 1
 
     @arguments_named()
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Self:
+    def fit(
+        self: Fitted, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None
+    ) -> Fitted:
         """Train on sequences and what is asked of each.
 
         sample_weight: [N] how much each sequence counts; those of weight 0 are left out.  validation_data: (X, y) to

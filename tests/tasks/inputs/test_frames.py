@@ -382,13 +382,13 @@ def test_the_recognizer_learns_from_files_and_from_pictures(tmp_path: Path):
 
     train = sorted((home() / "train").rglob("*.*"))[::3]
     y = [path.parent.name for path in train]
-    made = Recognizer(epochs=2, hidden=8, seed=1, threads=1, settings={"frame_size": 16}).fit(train, y)
+    made = Recognizer(epochs=2, hidden=8, seed=1, threads=1, frame_size=16).fit(train, y)
     assert set(made.classes_) == {"open", "close"} and len(made.decisions(train[:2])[0]) > 3
     made.save(tmp_path / "m")
     again = load(tmp_path / "m")
     assert isinstance(again, Recognizer) and again.predict(train).tolist() == made.predict(train).tolist()
     x = [np.random.default_rng(i).integers(0, 256, (4 + i, 20, 20), np.uint8) for i in range(4)]
-    other = Recognizer(epochs=1, hidden=4, bidirectional=True, threads=1, settings={"frame_size": 8})
+    other = Recognizer(epochs=1, hidden=4, bidirectional=True, threads=1, frame_size=8)
     assert other.fit(x, ["a", "b", "a", "b"]).predict_proba(x).shape == (4, 2)
     with pytest.raises(UsageError, match="answers once"):
         other.decisions(x)

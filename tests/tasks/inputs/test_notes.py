@@ -331,7 +331,7 @@ def test_the_doctor_tells_every_file_that_is_dropped_or_changed_with_its_reason(
 def test_the_estimator_composes_and_scores():
     import unrolled
 
-    composer = unrolled.Composer(hidden=8, epochs=1, threads=1, settings={"transpose": 0})
+    composer = unrolled.Composer(hidden=8, epochs=1, threads=1, transpose=0)
     made = [tune("march", number) for number in range(6)]
     composer.fit(made, ["march"] * 6)
     assert len(composer.sample(Wish(count=2, bars=2, genre="march"))) == 2
