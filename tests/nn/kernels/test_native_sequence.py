@@ -325,7 +325,11 @@ def test_gradients_of_gradients_are_those_of_the_equation(cell, name, lengths, r
     ends = None if lengths == [4, 4, 4] else case.ends
     found = []
     for values in (leaves, [t.detach().float().requires_grad_() for t in leaves]):
-        w, x, state = dict(zip(names, values, strict=False)), values[len(names)], tuple(values[len(names) + 1 :])
+        w, x, state = (
+            dict(zip(names, values, strict=False)),
+            values[len(names)],
+            tuple(values[len(names) + 1 :]),
+        )
         x = x.transpose(0, 1)
         if values is leaves:
             a, after = scan(cell, w, x.transpose(0, 1), state, ends, reverse=reverse)
