@@ -30,20 +30,22 @@ X86 = {
 VARIANTS = {"baseline": ""} | (X86 if platform.machine().lower() in ("x86_64", "amd64") else {})
 
 
-def compile_variant(name: str, compiler: list[str], folder: Path) -> None:
+def compile_variant(name: str, compiler: list[str], folder: Path, more_flags: str = "") -> None:
     """Write folder/NAME.so. cpu.cpp asks whether the rest can run, so it is compiled for any CPU.
 
-    Raises OSError or CalledProcessError where that fails.
+    more_flags: for compiling and linking, behind FLAGS, as scripts/sanitize has them. Raises OSError or
+    CalledProcessError where that fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
         parts = {"kernels": VARIANTS[name], "step": VARIANTS[name], "cpu": f"-DUNROLLED_{name.upper()}"}
         for part, more in parts.items():
             made = ["-c", str(SOURCES / f"{part}.cpp"), "-o", f"{scratch}/{part}.o"]
-            subprocess.run([*compiler, *FLAGS.split(), *more.split(), *made], check=True)
+            flags = f"{FLAGS} {more} {more_flags}".split()
+            subprocess.run([*compiler, *flags, *made], check=True)
         # Linked beside and renamed, as a process may have the old one mapped.
         linked = folder / f"{name}.so.new"
         objects = [f"{scratch}/{part}.o" for part in parts]
-        subprocess.run([*compiler, "-shared", *objects, "-o", str(linked)], check=True)
+        subprocess.run([*compiler, *more_flags.split(), "-shared", *objects, "-o", str(linked)], check=True)
         linked.replace(folder / f"{name}.so")
 
 
@@ -115,4 +117,5 @@ class Native(Distribution):
         return True
 
 
-setup(distclass=Native, cmdclass={"build": Build, "build_native": build_native, "bdist_wheel": Wheel})
+if __name__ == "__main__":  # scripts/sanitize imports what compiles
+    setup(distclass=Native, cmdclass={"build": Build, "build_native": build_native, "bdist_wheel": Wheel})

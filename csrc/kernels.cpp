@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "cells.h"
+#include "check.h"
 #include "entropy.h"
 #include "product.h"
 #include "team.h"
@@ -399,16 +400,23 @@ int64_t unrolled_work(int64_t cell, int64_t batch, int64_t units, int64_t thread
 void unrolled_run_forward(const unrolled_forward *call)
 {
     if (!known(call->of.cell) || call->of.steps < 1) return;
+    CHECK(*call);
     run(*call, call->of.threads, CELLS[call->of.cell].forward);
     keep_last(*call);
 }
 
 void unrolled_run_backward(const unrolled_backward *call)
 {
-    if (known(call->of.cell) && call->of.steps > 0) run(*call, call->of.threads, CELLS[call->of.cell].backward);
+    if (!known(call->of.cell) || call->of.steps < 1) return;
+    CHECK(*call);
+    run(*call, call->of.threads, CELLS[call->of.cell].backward);
 }
 
-void unrolled_cross_entropy(const unrolled_entropy *call) { run(*call, call->threads, entropy_of); }
+void unrolled_cross_entropy(const unrolled_entropy *call)
+{
+    CHECK(*call);
+    run(*call, call->threads, entropy_of);
+}
 
 void unrolled_use_threads(void (*run_parallel)(void (*)(void *), void *, unsigned, unsigned), int (*team)(void),
                           int (*me)(void))

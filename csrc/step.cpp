@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "cells.h"
+#include "check.h"
 #include "product.h"
 #include "team.h"
 
@@ -351,6 +352,7 @@ int64_t unrolled_step(unrolled_steps *call)
     for (long layer = 0; layer < call->count; layer++)
         for (long r = 0; call->layers[layer].table && r < call->layers[layer].rows; r++)
             if (call->layers[layer].ids[r] >= call->layers[layer].lines) return 1;
+    CHECK(*call);
     call->back = !call->back;
     run(*call, call->threads, steps_of);
     return 0;

@@ -27,12 +27,13 @@ INLINE V all(float x) { return x - V{}; } // not 0 + x, which has no -0
 INLINE V load(const float *p) { V v; memcpy(&v, p, sizeof v); return v; }
 INLINE void store(float *p, V v) { memcpy(p, &v, sizeof v); }
 
-// The same of the first n lanes only: the others load as zeros and are not stored.
-#if defined(__AVX512F__)
+// The same of the first n lanes only: the others load as zeros and are not stored. A debug build has no masked
+// instructions, as the sanitizers do not see them.
+#if defined(__AVX512F__) && !defined(UNROLLED_DEBUG)
 INLINE __mmask16 lanes(long n) { return (__mmask16)(n >= W ? 0xffff : (1u << n) - 1); }
 INLINE V load(const float *p, long n) { return (V)_mm512_maskz_loadu_ps(lanes(n), p); }
 INLINE void store(float *p, V v, long n) { _mm512_mask_storeu_ps(p, lanes(n), (__m512)v); }
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(__AVX512F__) && !defined(UNROLLED_DEBUG)
 INLINE __m256i lanes(long n) { return (__m256i)(I{0, 1, 2, 3, 4, 5, 6, 7} < (I{} + (int32_t)n)); }
 INLINE V load(const float *p, long n) { return n >= W ? load(p) : (V)_mm256_maskload_ps(p, lanes(n)); }
 INLINE void store(float *p, V v, long n)

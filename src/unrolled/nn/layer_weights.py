@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 # Release 0.1 called the two directions "forward" and "backward". Every module has a method "forward", which hid the
 # sub-module of that name from torch.
@@ -47,9 +48,10 @@ class CellWeights(nn.Module):
         return [f"{kind}_{gate}" for gate in self.gates for kind in ("Wb" if self.bias else "W")]
 
     @property
-    def is_meta(self) -> bool:
-        """Whether the weights have no values yet."""
-        return self.weight(self.names[0]).is_meta
+    def has_values(self) -> bool:
+        """False on the device "meta" and for fake tensors, which have shapes alone."""
+        weight = self.weight(self.names[0])
+        return type(weight) in (Tensor, nn.Parameter) and not weight.is_meta
 
     def weight(self, name: str) -> Tensor:
         """One of the weights; after a parametrization (such as weight_norm) its present value."""
@@ -68,7 +70,11 @@ class CellWeights(nn.Module):
         """Copy `values` into the parameters, rounded to their type."""
         with torch.no_grad():
             for name, value in values.items():
-                self.weight(name).copy_(torch.as_tensor(value, device="cpu"))
+                given = torch.as_tensor(value, device="cpu")
+                if parametrize.is_parametrized(self, name):
+                    setattr(self, name, given.to(self.weight(name)))  # torch sets what the weight is made of
+                else:
+                    self.weight(name).copy_(given)
 
 
 def new_names(state_dict: dict[str, Any], prefix: str) -> None:

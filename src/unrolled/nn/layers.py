@@ -6,9 +6,9 @@
     LSTM        as torch.nn.LSTM
 
 The names in state_dict end with the lecture's names: `layers.0.forward_cell.W_c`, `layers.0.forward_cell.b_c`,
-`layers.0.backward_cell.W_c` ... Instead of packed sequences, `lengths` [batch] are given: padding never changes an
-answer. zoneout: the fraction of units that keep their state at a step, drawn at random while training; in eval mode the
-state is the mean of such draws.
+`layers.0.backward_cell.W_c` ... For sequences of different lengths, `lengths` [batch] or packed sequences are given:
+padding never changes an answer. zoneout: the fraction of units that keep their state at a step, drawn at random while
+training; in eval mode the state is the mean of such draws.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.core.errors import UsageError
 from unrolled.models import cells
 from unrolled.models.cells import Cell
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.input_forms import of_one, of_packed, refuse_lengths
 from unrolled.nn.kernels.tensors import autocasts
 from unrolled.nn.layer_weights import CellWeights, new_names
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, Lengths, deep, is_compiled
@@ -114,9 +116,9 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
 
     def reset_parameters(self) -> None:
         """Draw new initial weights; torch.manual_seed decides which."""
-        seed = int(torch.randint(2**31 - 1, (), device="cpu"))
-        if self._cells(0)[0].is_meta:
+        if not self._cells(0)[0].has_values:
             return
+        seed = int(torch.randint(2**31 - 1, (), device="cpu"))
         first = initialise(self._spec(), seed)
         for layer in range(self.num_layers):
             for direction, own in zip(self._directions, self._cells(layer), strict=True):
@@ -132,20 +134,30 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         """torch's name for n_a."""
         return self.n_a
 
-    def forward(self, x: Any, state: Any = None, lengths: Lengths = None) -> tuple[Tensor, Any]:
+    def forward(self, x: Any, state: Any = None, lengths: Lengths = None) -> tuple[Any, Any]:
         """x [batch, T_x, n_x] -> (a [batch, T_x, directions * n_a], state after each row's last true step).
 
         state, in and out, as torch.nn has it: [num_layers * directions, batch, n_a]; for the LSTM a pair (a, c);
         None is zeros. lengths: [batch], a tensor, an array or a list; None for all T_x; steps past them give zeros.
-        With batch_first=False x and a are [T_x, batch, ...]. Under torch.autocast the layer computes in the type of its
-        weights. Raises UsageError for another shape or type.
+        With batch_first=False x and a are [T_x, batch, ...]. x may also be one sequence, [T_x, n_x], with a state
+        [num_layers * directions, n_a]; or a PackedSequence, for which a is another. Under torch.autocast the layer
+        computes in the type of its weights. Raises UsageError for another shape or type.
         """
         if is_compiled():
-            run = cast(Callable[..., tuple[Tensor, Any]], torch.compiler.disable(self._run))
+            run = cast(Callable[..., tuple[Any, Any]], torch.compiler.disable(self._run))
             return run(x, state, lengths)
         return self._run(x, state, lengths)
 
-    def _run(self, x: Any, state: Any, lengths: Lengths) -> tuple[Tensor, Any]:
+    def _run(self, x: Any, state: Any, lengths: Lengths) -> tuple[Any, Any]:
+        if isinstance(x, PackedSequence):
+            refuse_lengths(lengths)
+            return of_packed(self._run_batch, x, state, self.batch_first)
+        if torch.is_tensor(x) and x.ndim == 2:
+            refuse_lengths(lengths)
+            return of_one(self._run_batch, x, state, self.batch_first)
+        return self._run_batch(x, state, lengths)
+
+    def _run_batch(self, x: Any, state: Any, lengths: Lengths) -> tuple[Tensor, Any]:
         self._check_input(x)
         core = [[own() for own in self._cells(layer)] for layer in range(self.num_layers)]
         kind = core[0][0][f"W_{self.cell.gates[0]}"]
@@ -162,9 +174,8 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         if not torch.is_tensor(x) or x.ndim != 3 or x.shape[-1] != self.n_x:
             found = list(x.shape) if torch.is_tensor(x) else type(x).__name__
             axes = "batch, T_x" if self.batch_first else "T_x, batch"
-            raise UsageError(
-                f"x is {found}", expected=f"[{axes}, {self.n_x}]", hint="lengths= for ragged rows"
-            )
+            hint = "lengths= for rows of different lengths"
+            raise UsageError(f"x is {found}", expected=f"[{axes}, {self.n_x}]", hint=hint)
 
     def _flat(self, state: Any, batch: int, kind: Tensor) -> tuple[Tensor, ...]:
         arrays = (state,) if torch.is_tensor(state) else tuple(state)

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from unrolled.core.errors import UsageError
 from unrolled.models.cells import Cell
+from unrolled.nn.kernels.arguments import check_device, check_shapes
 from unrolled.nn.kernels.dispatch import choose, quickest
-from unrolled.nn.kernels.native_sequence import check_shapes, sequence
+from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.kernels.ragged import on_torch
 from unrolled.nn.kernels.tensors import TensorState, TensorWeights, autocasts, is_recorded, without_autocast
 
@@ -97,6 +98,7 @@ def _scan(
     if library is not None:
         return sequence(library, cell, w, x, state, lengths, taken=taken, reverse=reverse)
     check_shapes(cell, w, x, state)
+    check_device(w, x, state)
     kernel = choose(cell, steps)
     return on_torch(kernel, cell, w, x, state, lengths, taken, reverse=reverse, final=final)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -190,18 +191,22 @@ def running() -> str:
 
 
 def share_threads() -> bool:
-    """Let all libraries share out work among the threads of the OpenMP runtime that torch has loaded: a second pool
-    would fight with it. False where there is none.
+    """Let all libraries run on the threads of the OpenMP runtime that torch has loaded: a second pool would compete
+    with it. False where there is none.
 
-    Looked up among the files that this process has mapped (Linux); elsewhere the kernels run on one thread.
+    The runtime is found among the files that this process has mapped (Linux); elsewhere the kernels run on one thread.
     """
     try:
-        lines = Path("/proc/self/maps").read_text().splitlines()
+        lines = os.fsdecode(Path("/proc/self/maps").read_bytes()).split("\n")
     except OSError:
         return False
-    mapped = {line.rpartition(" ")[2] for line in lines if "libgomp" in line or "libiomp" in line}
+    mapped = {path for path in map(mapped_file, lines) if re.search("libgomp|libiomp", Path(path).name)}
     for path in sorted(mapped, key=lambda path: "torch" not in path):  # torch's own first
-        runtime = ctypes.CDLL(path)  # both speak GCC's dialect
+        try:
+            # Only if it is loaded already; both have the functions of GCC's runtime.
+            runtime = ctypes.CDLL(path, os.RTLD_NOLOAD | os.RTLD_NOW)
+        except OSError:  # such as a file that was replaced since the process mapped it
+            continue
         for each in libraries().values():
             each.functions.unrolled_use_threads(
                 *(ctypes.cast(f, c_void_p) for f in (runtime.GOMP_parallel, runtime.omp_get_num_threads)),
@@ -209,6 +214,12 @@ def share_threads() -> bool:
             )
         return True
     return False
+
+
+def mapped_file(line: str) -> str:
+    """The path at the end of a line of /proc/self/maps, which may contain spaces; empty where there is none."""
+    fields = line.split(maxsplit=5)  # address, permissions, offset, device, inode, path
+    return fields[5].replace("\\012", "\n") if len(fields) == 6 else ""
 
 
 @contextmanager

@@ -17,10 +17,11 @@ def address(what: str, array: NDArray[Any], shape: tuple[int, ...], kind: type =
     """The address of the first element of `array`, for a C function that reads or writes exactly `shape` elements.
 
     what: the name of the array in error messages. Raises UsageError unless the array has this shape and type and is
-    contiguous in C order.
+    contiguous in C order and aligned.
     """
-    if array.shape != shape or array.dtype != kind or not array.flags.c_contiguous:
-        order = "" if array.flags.c_contiguous else ", not contiguous"
+    flags = array.flags
+    if array.shape != shape or array.dtype != kind or not (flags.c_contiguous and flags.aligned):
+        order = "" if flags.c_contiguous and flags.aligned else ", not contiguous or not aligned"
         raise UsageError(
             f"{what} is {array.dtype} {list(array.shape)}{order}",
             expected=f"contiguous {np.dtype(kind).name} {list(shape)}",

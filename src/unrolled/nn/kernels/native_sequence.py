@@ -24,6 +24,7 @@ from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import Cell
 from unrolled.models.native import Library
+from unrolled.nn.kernels.arguments import check_shapes
 from unrolled.nn.kernels.pointers import address
 from unrolled.nn.kernels.ragged import on_torch
 from unrolled.nn.kernels.scratch_memory import scratch
@@ -149,19 +150,6 @@ _PLAIN = (
     Tensor,
     torch.nn.Parameter,
 )  # others, such as fake and distributed tensors, have no memory of this kind
-
-
-def check_shapes(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> None:
-    """Raise UsageError unless the weights and the state have the sizes that belong together and to x."""
-    n_a = w[f"b_{cell.gates[0]}"].shape[0]
-    W = (n_a, n_a + x.shape[2]) if x.ndim == 3 else w[f"W_{cell.gates[0]}"].shape
-    for gate in cell.gates:
-        if w[f"W_{gate}"].shape != W or w[f"b_{gate}"].shape != (n_a,) or W[0] != n_a or W[1] <= n_a:
-            found = f"W_{gate} is {list(w[f'W_{gate}'].shape)} and b_{gate} {list(w[f'b_{gate}'].shape)}"
-            raise UsageError(found, expected=f"{list(W)} and [{n_a}]")
-    wanted = [[x.shape[1], n_a]] * len(cell.state)
-    if len(state) != len(wanted) or any(s.shape != (x.shape[1], n_a) for s in state):
-        raise UsageError(f"the state is {[list(s.shape) for s in state]}", expected=f"{wanted}")
 
 
 def sequence(

@@ -1,0 +1,58 @@
+"""The other inputs that torch.nn's recurrent layers take: packed sequences, and one sequence without a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from unrolled.core.errors import UsageError
+
+Answer = tuple[Tensor, Any]
+
+
+def of_packed(
+    run: Callable[[Tensor, Any, Tensor], Answer], packed: PackedSequence, state: Any, batch_first: bool
+) -> tuple[PackedSequence, Any]:
+    """Run on the padded sequences and their lengths, and pack the outputs as the inputs were."""
+    x, lengths = pad_packed_sequence(packed, batch_first=batch_first)
+    a, after = run(x, state, lengths)
+    if packed.sorted_indices is not None:
+        a = a.index_select(0 if batch_first else 1, packed.sorted_indices)
+        lengths = lengths[packed.sorted_indices.cpu()]
+    made = pack_padded_sequence(a, lengths, batch_first=batch_first)
+    return PackedSequence(
+        made.data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
+    ), after
+
+
+def of_one(run: Callable[[Tensor, Any, None], Answer], x: Tensor, state: Any, batch_first: bool) -> Answer:
+    """Run one sequence, x [T_x, n_x] and state [layers * directions, n_a], as a batch of one."""
+    axis = 0 if batch_first else 1
+    a, after = run(x.unsqueeze(axis), None if state is None else _each(state, _with_batch), None)
+    return a.squeeze(axis), _each(after, _without_batch)
+
+
+def refuse_lengths(lengths: object) -> None:
+    """Raise UsageError where lengths are given for an input that has them, or is one sequence."""
+    if lengths is not None:
+        raise UsageError("lengths are for a batch of padded sequences", hint="lengths=None")
+
+
+def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    return change(state) if torch.is_tensor(state) else tuple(change(array) for array in state)
+
+
+def _with_batch(array: Tensor) -> Tensor:
+    if array.ndim != 2:
+        raise UsageError(
+            f"an array of the state is {list(array.shape)}, and x has no batch", expected="two axes"
+        )
+    return array.unsqueeze(1)
+
+
+def _without_batch(array: Tensor) -> Tensor:
+    return array.squeeze(1)
