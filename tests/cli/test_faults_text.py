@@ -36,11 +36,11 @@ def train(path: Path, *options: object, out: str = "model") -> Done:
             b"fine\nna\xefve\n",
             (),
             "{}:2: byte 0xef at offset 7 is not UTF-8; expected text in UTF-8; "
-            "try iconv -f WINDOWS-1252 -t UTF-8 text.txt",
+            "try --encoding cp1252",
         ),
         (b"ab\ncaf\xc3", (), "{}:2: file ends inside a character at byte 6; expected UTF-8"),
         (b"one\ntwo\0\n", (), "{}:2: NUL character; expected text in UTF-8; try"),
-        ("zwei\n".encode("utf-16-le"), (), "{}:1: NUL character; expected text in UTF-8; try iconv -f UTF-16"),
+        ("zwei\n".encode("utf-16-le"), (), "{}:1: NUL character; expected text in UTF-8; try --encoding utf-16-le"),
         (b"%PDF-1.7\n%\xe2\xe3", (), "{}: this is a PDF; expected plain text; try pdftotext"),
         (b"PK\x03\x04rest", (), "{}: this is a ZIP archive"),
         (b"x" * (1 << 20) + b"yz\n", ("--unit", "word"), "{}:1: line too long; expected at most 1,048,576 characters"),

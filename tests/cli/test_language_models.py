@@ -128,7 +128,7 @@ def test_lines_that_are_no_utf8_are_named():
     for verb in ("score", "predict"):
         done = run(verb, small().word, stdin=b"\xef\xbb\xbfthe cat\nna\xefve\n")
         assert done.code == 2 and done.out.count("\n") == 1
-        assert "error: stdin:2: byte 3 of the line is not UTF-8; try iconv -t utf-8\n" in done.err
+        assert "error: stdin:2: byte 3 of the line is not UTF-8; try --encoding cp1252\n" in done.err
     bom, plain = (
         run("score", small().char, stdin=mark + b"the cat\r\n").out for mark in (b"\xef\xbb\xbf", b"")
     )

@@ -162,7 +162,8 @@ def test_resolve_leaves_no_blank_and_keeps_what_was_asked():
             name for part in ("data", "model", "training") for name, v in flat[part].items() if v is None
         ]
         of_others = {"rate", "normalise", "front_size", *FRAMES, *ONLY, *ONLY_INPUTS}
-        assert set(blanks) <= {"minutes", "threads", "columns", "classes", *of_others}
+        files = {"columns", "classes", "format", "encoding", "quoting"}
+        assert set(blanks) <= {"minutes", "threads", *files, *of_others}
         assert (config.model.embedding, config.training.epochs, config.model.tie) == (0, 3, False)
         assert config.data.documents == ("file" if unit == "char" else "line")
 
