@@ -17,7 +17,8 @@ from unrolled.data.records import bare_lines, no_examples
 def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     """The examples of folders; the class of each is the name of its folder, or its file's without `.txt`.
 
-    Folders and files in the order of their names; hidden ones and blank lines are passed over. Raises UsageError where
+    Folders and files in the order of their names; hidden ones and blank lines are passed over, and so are files that
+    belong to no class, which `wanted.noted` is told. Raises UsageError where
     anything else is asked for than the class of a text, DataError where a folder holds neither or nothing in them, and
     what reading a text raises; up to `skip_bad` texts of which that is a DataError are left out.
     """
@@ -39,6 +40,11 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
             expected = "a folder for each class, or a .txt file for each"
             raise DataError("no texts", file=path, expected=expected)
         texts = [(child, folder.name) for folder in folders for child in _below(folder)]
+        used = set[Path]() if texts else set(lists)
+        for child in entries:
+            if child.is_file() and child not in used and wanted.noted is not None:
+                kind = "a file beside the folders of the classes" if texts else "no .txt file"
+                wanted.noted(Place(child, 1), f"{kind}, passed over")
         for child, name in texts or [(child, child.stem) for child in lists]:
             try:
                 for example in _texts(child, name, wanted.files.encoding, whole=bool(texts)):
