@@ -217,7 +217,7 @@ def from_lists(
     """
     for number, one in enumerate(x, 1):
         if isinstance(one, np.ndarray) and one.dtype.kind == "f" and np.isnan(one).any():
-            raise DataError(f"a number is missing: {name}[{number - 1}] has NaN", expected="finite numbers")
+            raise DataError("a number is missing (NaN)", file=name, line=number, expected="finite numbers")
     counted = [1.0] * len(x) if weights is None else weights
 
     def examples() -> Iterator[Example]:
