@@ -105,7 +105,7 @@ def make_plan(
         measure.kernel,
         seconds,
         frozen=False,
-        validating=validating,
+        validating=validating / measure.seconds,
         ending=ending,
     )
 
