@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.digits import shown
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Answer, State
 from unrolled.inference.open_model import Trained
 from unrolled.models.engines import Engine
-from unrolled.tasks.inputs.numbers import NumberInput
-from unrolled.tasks.outputs.next_numbers import NextNumbers
+from unrolled.tasks.inputs.numbers import NumberInput, filled
+from unrolled.tasks.outputs.next_numbers import NATS, NextNumbers
 
 Array = NDArray[Any]
 
@@ -26,8 +27,8 @@ Array = NDArray[Any]
 class Stream:
     """What is remembered of a series so far.
 
-    steps: how many there were. last: [1, n_x], the last one, as it came. foretold: [1, n_y], what the network answered
-    to it. Both are empty before the first step.
+    steps: how many there were. last: [1, n_x], the last one, with missing numbers filled. foretold: [1, n_y], what the
+    network answered to it. Both are empty before the first step.
     """
 
     state: State
@@ -50,15 +51,18 @@ def begin(model: Trained) -> Stream:
 def read(model: Trained, stream: Stream, chunk: Any) -> tuple[list[Answer], Stream]:
     """The answers to the steps of a chunk, [T, n_x] numbers in the units of the training data, and the stream after it.
 
-    The record of each answer has the number of its `step`. A model of the next step says how surprising the step was
-    (None for the first), whether this is an `anomaly` (None where the usual surprise is not known), and what it expects
-    `next`; any other model says what it says of the series up to this step. Raises DataError for another number of
-    columns, and for values that are not finite.
+    A number that is NaN is missing: it takes the last one before it. The record of each answer has the number of its
+    `step`. A model of the next step says how surprising the step was (None for the first, and where a number is
+    missing), whether this is an `anomaly` (None where the usual surprise is not known), and what it expects `next`; any
+    other model says what it says of the series up to this step. Raises DataError for another number of columns, and for
+    infinite numbers.
     """
+    assert isinstance(model.input, NumberInput)
     engine, rows = _engine(model), np.asarray(chunk, dtype=np.float64)
-    x = model.input.encode(rows)
-    if not len(x):
+    if not len(model.input.encode(rows)):
         return [], stream
+    known = filled(np.concatenate([stream.last, rows]), np.array(model.input.mean))
+    x = model.input.encode(known)[len(stream.last) :]
     found, state = engine.run(x[None], None, stream.state)
     answers: Array = found[0]
     told = (
@@ -73,7 +77,7 @@ def read(model: Trained, stream: Stream, chunk: Any) -> tuple[list[Answer], Stre
         replace(answer, record={"step": number, **answer.record})
         for number, answer in enumerate(told, stream.steps + 1)
     ]
-    return numbered, Stream(state, stream.steps + len(x), rows[-1:], answers[-1:])
+    return numbered, Stream(state, stream.steps + len(x), known[-1:], answers[-1:])
 
 
 def _engine(model: Trained) -> Engine:
@@ -103,5 +107,5 @@ def _surprises(asked: NextNumbers, stream: Stream, rows: Array, answers: Array) 
         known = None if np.isnan(nats) else nats
         anomaly = None if known is None or asked.threshold is None else known > asked.threshold
         record = {"surprise": known, "anomaly": anomaly, "next": values}
-        told.append(Answer("-" if known is None else f"{known:.4g}", record))
+        told.append(Answer("-" if known is None else shown(known, NATS, least=4), record))
     return told
