@@ -216,6 +216,29 @@ def test_resume_of_a_finished_run_changes_nothing(text, finished, capsys):
     assert finished.read_bytes() == model
 
 
+@pytest.mark.parametrize("more", [(), ("--average", "0.9")])
+def test_resume_of_a_finished_run_without_a_validation_part_changes_nothing(more, text, tmp_path, capsys):
+    out = tmp_path / "m"
+    words = [
+        "train",
+        "language",
+        str(text),
+        *SMALL,
+        "--epochs",
+        "1",
+        "--hold-out",
+        "0",
+        *more,
+        "--out",
+        str(out),
+    ]
+    assert main(words) == 0
+    before = marks(out)
+    assert main([*words, "--resume"]) == 0
+    assert "is finished already; left as it is" in capsys.readouterr().err
+    assert marks(out) == before
+
+
 def test_resume_with_nothing_there_starts_afresh_and_says_so(text, tmp_path, capsys):
     words = [
         "train",

@@ -101,7 +101,8 @@ class Example:
     id: the person's own name for it, passed through.  source: the file that x was opened from.  weight: how much it
     counts in training, compared with the other examples; above 0.  times: datetime64[us] [T_x], when the steps were, if
     that is known.  row: the row of the table that it is, by the names of its columns, if it was asked for.
-    fault: why x cannot be read; then x is None.
+    fault: why x cannot be read; then x is None.  series: the number of the series that it is a window of; None where it
+    is no window.
     """
 
     x: Any
@@ -113,6 +114,7 @@ class Example:
     times: NDArray[Any] | None = None
     row: Mapping[str, Any] | None = None
     fault: DataError | None = None
+    series: int | None = None
 
 
 @dataclass(frozen=True)

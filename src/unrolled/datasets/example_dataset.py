@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
-from unrolled.core.hashing import hashed
 from unrolled.core.types import Example, Place
 from unrolled.datasets.audio_checks import error_of_row
 from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
 from unrolled.datasets.fingerprint import require_unchanged
+from unrolled.datasets.hold_out import NOTHING, Parts, drawn, ends, windows_of_series
 from unrolled.datasets.prefetch import AT_ONCE, Opening
 from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.windows import cut
@@ -58,39 +59,37 @@ class Ready:
 def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
     """Learn both ends from the training part and encode all parts into `folder`, or open what is there already.
 
-    Where no validation part is given, `hold_out` of the sequences are, drawn by a fixed rule; none of fewer than 200.
-    Of forecasts and series it is the last, and windows whose y reaches into them are nobody's.
+    Where no validation part is given, `hold_out` of the sequences are held out, drawn by a fixed rule; none of fewer
+    than 200. Of series it is the end of each (`hold_out.ends`).
     """
     preset = find(config.task)
     encoding = [asdict(config.data), asdict(config.model), config.task, config.training.window]
     key = key_of(data.sha256, valid.sha256 if valid else None, encoding)
     sealed = reuse_or_make(folder, key, lambda: _write(data, valid, config, folder))
     content, damaged = sealed.content, sealed.damaged
-    ends = (
+    both = (
         INPUTS[preset.input].restore(content["input"]),
         find_output(preset.key).restore(content["output"]),
         content["about"],
     )
-    again = opening(ends[0], INPUTS[preset.input])
+    again = opening(both[0], INPUTS[preset.input])
     whole, skipped = open_examples(folder / "train", again), tuple(content["skipped"])
     notes = tuple(content["notes"])
     if valid is not None:
         part = open_examples(folder / "valid", again)
-        return Ready(*ends, whole, part, skipped, notes, damaged, tuple(content.get("unseen", ())))
+        return Ready(*both, whole, part, skipped, notes, damaged, tuple(content.get("unseen", ())))
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
-        return Ready(*ends, whole, None, skipped, notes, damaged)
-    kept = np.setdiff1d(np.arange(len(whole)), held)
-    if config.data.horizon:
-        kept = kept[kept <= held[0] - config.data.horizon]
-    return Ready(*ends, whole.select(kept), whole.select(held), skipped, notes, damaged)
+        return Ready(*both, whole, None, skipped, notes, damaged)
+    kept = Parts(held, np.array(content["unused"], dtype=np.int64)).train(len(whole))
+    return Ready(*both, whole.select(kept), whole.select(held), skipped, notes, damaged)
 
 
 def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, Any]:
     preset = find(config.task)
-    count = sum(1 for _ in data.examples())
-    held = np.zeros(0, np.int64) if valid is not None else held_out(count, config)
-    out = set(held.tolist())
+    windows = windows_of_series(data.examples())
+    parts = NOTHING if valid is not None else held_out(windows, config)
+    out = set(parts.held.tolist())
 
     def learnt_from() -> Iterator[Example]:
         return (example for number, example in enumerate(data.examples()) if number not in out)
@@ -113,15 +112,12 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     for part in (data, valid):
         require_unchanged(part and part.again, part.sha256 if part else "")
     unseen = _unseen(output_kind, asked, valid)
-    held = held[~np.isin(held, lost)]
-    held -= np.searchsorted(np.array(lost, np.int64), held)  # those behind a lost one have moved up
-    ends = np.cumsum([0, *counts]).tolist()
-    held = np.array([row for i in held.tolist() for row in range(ends[i], ends[i + 1])], dtype=np.int64)
     return {
         "input": given.to_json(),
         "output": asked.to_json(),
         "about": about,
-        "held": held.tolist(),
+        "held": _rows_of(parts.held, lost, counts),
+        "unused": _rows_of(parts.unused, lost, counts),
         "skipped": [*data.skipped, *(valid.skipped if valid else ())],
         "notes": [*data.notes.lines(), *(valid.notes.lines() if valid else ())],
         "unseen": unseen,
@@ -142,6 +138,15 @@ def _distinct(names: Iterable[str]) -> Iterator[str]:
         if name not in seen:
             seen.add(name)
             yield name
+
+
+def _rows_of(chosen: NDArray[np.int64], lost: Sequence[int], counts: Sequence[int]) -> list[int]:
+    """The rows of some examples. lost: numbers of examples that could not be opened. counts: rows of each other one."""
+    chosen = chosen[~np.isin(chosen, lost)]
+    # Examples after a lost one have moved up.
+    chosen = chosen - np.searchsorted(np.array(lost, np.int64), chosen)
+    starts = np.cumsum([0, *counts]).tolist()
+    return [row for i in chosen.tolist() for row in range(starts[i], starts[i + 1])]
 
 
 def rows(examples: Iterable[Example], given: Input, asked: Output, longest: float = LONGEST) -> Iterator[Row]:
@@ -197,18 +202,19 @@ def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None
                 future.cancel()
 
 
-def held_out(count: int, config: Config) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The numbers of the sequences that are held out for validation, sorted: drawn, the same for every seed; of
-    windows and pieces of series the last."""
-    preset, share = find(config.task), config.data.hold_out
+def held_out(counts: Sequence[int], config: Config) -> Parts:
+    """The examples that are held out for validation, the same for every seed: drawn, or the ends of series.
+
+    counts: how many windows each series has; one for each example that is no window.
+    """
+    preset, share, count = find(config.task), config.data.hold_out, sum(counts)
     pieces = preset.output == "next" and INPUTS[preset.input].reads == "numbers"
     if not share or count < (2 if pieces else SMALLEST):
-        return np.zeros(0, np.int64)
+        return NOTHING
     some = int(count * share) if pieces else max(1, int(count * share))
     if pieces or config.data.horizon:
-        return np.arange(count - some, count)
-    order = np.argsort(hashed((_SPLIT,), np.arange(count)), kind="stable")
-    return np.sort(order[:some])
+        return ends(counts, some, config.data.horizon or 1, _SPLIT)
+    return drawn(count, some, _SPLIT)
 
 
 def restore(task: str, learnt: Mapping[str, Any], file: Path) -> tuple[Input, Output]:

@@ -59,7 +59,7 @@ def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
     DataError where no series has two steps.
     """
     found, file = False, None
-    for one in series:
+    for number, one in enumerate(series):
         file = one.place.file
         x = np.asarray(one.x, dtype=np.float64)
         following = np.concatenate([x[1:], np.full((1, *x.shape[1:]), np.nan)])[: len(x)]
@@ -68,7 +68,8 @@ def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
             first, end = max(0, begin - history), begin + history
             y = following[first:end].copy()
             y[: begin - first] = np.nan
-            yield Example(x[first:end], y, Place(one.place.file, one.place.line + first), one.id)
+            place = Place(one.place.file, one.place.line + first)
+            yield Example(x[first:end], y, place, one.id, series=number)
     if not found:
         raise DataError("no examples: no series has two steps", file=file, expected="longer series")
 
@@ -80,7 +81,7 @@ def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator
     Raises DataError where no series is long enough.
     """
     found, file = False, None
-    for one in series:
+    for number, one in enumerate(series):
         file = one.place.file
         x = np.asarray(one.x, dtype=np.float64)
         asked = np.asarray(one.y, dtype=np.float64) if isinstance(one.y, np.ndarray) else x
@@ -89,9 +90,8 @@ def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator
             if np.isnan(y).any():
                 continue
             found = True
-            yield Example(
-                x[max(0, end - history) : end], y, Place(one.place.file, one.place.line + end), one.id
-            )
+            place = Place(one.place.file, one.place.line + end)
+            yield Example(x[max(0, end - history) : end], y, place, one.id, series=number)
     if not found:
         what = f"no examples: no series is longer than the horizon of {horizon:,} steps, with no number missing there"
         raise DataError(what, file=file, expected="longer series, or a smaller --horizon")

@@ -84,7 +84,7 @@ def make_plan(
     limit = max(1, min(valid_tokens, int(VALIDATING * budget / times / reading)))
     validating = limit * reading + _sampling_seconds(problem, network, clock)
     ending = ENDING + settling * reading
-    left = last_step_by(config.minutes, ending, spent.began) - clock() - times * validating
+    left = deadline(config.minutes, spent.began) - clock() - ending - times * validating
     steps = int(left / measure.seconds)
     if steps < 1:
         steps, times = 1, 1
@@ -105,14 +105,14 @@ def make_plan(
         measure.kernel,
         seconds,
         frozen=False,
-        validating=validating,
-        ending=ending,
+        validating=validating / measure.seconds,
+        ending=ending / measure.seconds,
     )
 
 
-def last_step_by(minutes: float, ending: float, began: float) -> float:
-    """When the last step should be done, where a budget began at `began`; ending: seconds for what follows it."""
-    return began + minutes * 60 * (1 - WASTE) - ending
+def deadline(minutes: float, began: float) -> float:
+    """When a training should end whose budget began at `began`."""
+    return began + minutes * 60 * (1 - WASTE)
 
 
 def _by_epochs(problem: Problem, config: TrainConfig, valid_tokens: int, measure: Measure | None) -> Plan:

@@ -127,8 +127,10 @@ def to_checkpoint(progress: Progress) -> Checkpoint:
 
 
 def best_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The weights that the model of this checkpoint has: the best, else the averaged, else the latest."""
-    for kind in ("best", "average", "weights"):
+    """The weights that the model of this checkpoint has: the best by a validation loss, else the averaged, else the
+    latest (`loop.kept`)."""
+    measured = not checkpoint.counters.get("provisional", False)
+    for kind in (*(("best",) if measured else ()), "average", "weights"):
         begin = f"{kind}."
         found = {
             n.removeprefix(begin): value for n, value in checkpoint.tensors.items() if n.startswith(begin)

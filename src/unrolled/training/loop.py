@@ -57,8 +57,8 @@ class Plan:
 
     A budget of minutes may change the number of steps on the way (`pacing`). changes: pairs of a step and the number of
     steps that holds from there on, in order. frozen: the number may only fall from now on. final: nothing changes any
-    more, because a training ended by this plan. validating, ending: the seconds that a validation, and what follows the
-    last step, are expected to take.
+    more, because a training ended by this plan. validating, ending: how many steps take as long as one validation, and
+    as what follows the last one.
     """
 
     steps: int | None

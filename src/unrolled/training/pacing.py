@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from unrolled.nn.architectures import Network
-from unrolled.training.budget import Spent, last_step_by, make_plan
+from unrolled.training.budget import Spent, deadline, make_plan
 from unrolled.training.job import Job, Request
 from unrolled.training.loop import Plan, Position, Revise, share_done, steps_of, unchanged
 from unrolled.training.run_folder import Run, save_plan
@@ -22,7 +22,7 @@ Clock = Callable[[], float]
 
 SECOND = 0.1  # share of the budget after which the plan is made a second time
 NOISE = 0.02  # share of the budget by which an expected end may be wrong before a plan changes
-LATEST = 0.04  # share of the budget by which the last step may end too late
+LATEST = 0.04  # share of the budget by which a training may end too late
 
 
 def planned(
@@ -58,7 +58,7 @@ def watching(plan: Plan, at: Position, job: Job, request: Request, run: Run, clo
     if minutes is None:
         return unchanged
     now = clock()
-    left = last_step_by(minutes, plan.ending, request.beginning()) - now
+    left = deadline(minutes, request.beginning()) - now
     share = share_done(plan, at, len(job.problem.epoch(at.epoch)))
     end = now + (1 - share) * left
 
@@ -77,7 +77,7 @@ def settle(plan: Plan, run: Run) -> None:
 def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[[Plan], None]) -> Revise:
     """What changes `plan` while it trains, called after each step.
 
-    budget: seconds, for the shares above. end: when the last step should be done, by `clock`. write: saves a plan.
+    budget: seconds, for the shares above. end: when the training should have ended, by `clock`. write: saves a plan.
     """
     begun = clock()
     looked: list[tuple[float, int]] = []  # when the clock was looked at last, and at which step
@@ -95,36 +95,33 @@ def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[
             looked.append((now, at.step))
             return plan
         since, first = looked[-1]
-        step_seconds = (now - since) / (at.step - first)
-        if now + step_seconds > end + LATEST * budget and plan.frozen:
+        done, validated = _validations(plan, at, batches, at.step), _validations(plan, at, batches, first)
+        step_seconds = (now - since) / (at.step - first + (done - validated) * plan.validating)
+        if plan.frozen and now + step_seconds * (1 + plan.validating + plan.ending) > end + LATEST * budget:
             return _changed(plan, at, at.step, write)
         if now < following[0]:
             return plan
-        fitting = _fitting(plan, at, batches, first, now - since, end - now)
+        after = (plan.validations - done) * plan.validating + plan.ending
+        left = (end - now) / max(1e-9, step_seconds) - after
         looked.append((now, at.step))
         following[0] = now + max(0.0, end - now) / 2
-        return _decide(plan, at, batches, fitting, NOISE * budget / step_seconds, write)
+        noise = NOISE * budget / max(1e-9, step_seconds)
+        return _decide(plan, at, batches, at.step + max(0, int(left)), noise, write)
 
     return revise
 
 
-def _fitting(plan: Plan, at: Position, batches: int, first: int, seconds: float, left: float) -> int:
-    """How many steps the training has in all if those to come take as long as those since `first`.
-
-    seconds: since then. left: until the end. Validations are counted apart from steps, as they may be few and long.
-    """
-    each = share_done(plan, at, batches) / at.step * plan.validations  # validations a step
-    # The clock is looked at before the validation that may follow a step.
-    validated, before = int(each * (at.step - 1) + 1e-9), int(each * (first - 1) + 1e-9)
-    stepping = max(0.25 * seconds, seconds - (validated - before) * plan.validating)
-    validating = (plan.validations - validated) * plan.validating
-    return at.step + max(0, int((left - validating) * (at.step - first) / max(1e-9, stepping)))
+def _validations(plan: Plan, at: Position, batches: int, step: int) -> int:
+    """How many validations there were when the clock was looked at after a step: one that may follow it comes later."""
+    return int(share_done(plan, at, batches) / at.step * (step - 1) * plan.validations + 1e-9)
 
 
 def _decide(
     plan: Plan, at: Position, batches: int, fitting: int, noise: float, write: Callable[[Plan], None]
 ) -> Plan:
-    """The plan after a look at the clock. noise: steps by which `fitting` may be wrong."""
+    """The plan after a look at the clock. fitting: how many steps the training has time for in all, at the speed since
+    the look before. noise: steps by which that may be wrong.
+    """
     steps = steps_of(plan, at.step) or 0
     left = steps - at.step
     if plan.epochs is not None:

@@ -13,6 +13,7 @@ from unrolled.analysis.check.cleaning import clean, targets
 from unrolled.analysis.check.findings import REMEMBERED, SHOWN, Note, in_quantiles, places, quantiles
 from unrolled.analysis.check.input_stats import counted_unit
 from unrolled.analysis.check.scan import MOST, Examination, Part, examine
+from unrolled.analysis.check.target_stats import ForecastSurvey
 from unrolled.core.config import Config
 from unrolled.core.digits import shown
 from unrolled.core.errors import UsageError
@@ -21,6 +22,7 @@ from unrolled.data.text.subword import SUBWORD
 from unrolled.data.text.tokenize import find_unit
 from unrolled.datasets.example_dataset import held_out
 from unrolled.datasets.example_source import wanted_of
+from unrolled.datasets.hold_out import NOTHING
 from unrolled.tasks.fill import resolve_data, undecided
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.presets import find
@@ -132,7 +134,9 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
     config, learnt, data = found.config, found.learnt, found.config.data
     y = train.y.report()
     count, every = y.get("windows", train.sequences), y.get("steps", sum(train.lengths))
-    held = 0 if "valid" in found.parts else len(held_out(count, config))
+    counts = train.y.counts if isinstance(train.y, ForecastSurvey) else [1] * count
+    parts = NOTHING if "valid" in found.parts else held_out(counts, config)
+    held = len(parts.held)
     if learnt.words is not None:
         # How many affixes there will be is not counted here; they are more than an embedding has numbers.
         width = min(learnt.words.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
@@ -140,8 +144,7 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
         known = (learnt.numbers, learnt.audio, learnt.frames, learnt.images, learnt.notes, learnt.rolls)
         given = next((one for one in known if one is not None), None)
         width = given.n_x if given is not None else 0
-    # Windows that reach into what is held out are nobody's.
-    kept = max(0, count - held - data.horizon + 1) if data.horizon and held else count - held
+    kept = len(parts.train(count))
     plan: dict[str, Any] = {"sequences": kept, "held_out": held}
     if not width or not kept:
         return plan

@@ -189,6 +189,7 @@ class ForecastSurvey:
     history: int
     numbers: NumberInput | None
     windows: int = 0
+    counts: list[int] = field(default_factory=list[int])  # windows of each series
     steps: int = 0  # of all windows
     file: Path | None = None  # of the last series
     low: F64 = field(default_factory=lambda: np.zeros(0))  # [n_x, horizon] of what is to be forecast
@@ -207,7 +208,8 @@ class ForecastSurvey:
             return
         asked = sliding_window_view(x[first:], self.horizon or 1, axis=0)  # [windows, n_x, horizon]
         pieces = -(-len(asked) // self.history)
-        self.windows += len(asked) if self.horizon else pieces
+        self.counts.append(len(asked) if self.horizon else pieces)
+        self.windows += self.counts[-1]
         self.steps += len(asked) * first if self.horizon else len(x) + (pieces - 1) * self.history
         low, high = np.fmin.reduce(asked, axis=0), np.fmax.reduce(asked, axis=0)  # of what is not missing
         if self.low.shape == low.shape:

@@ -19,7 +19,6 @@ from unrolled.analysis.compare.verdict import Answers, Scoring
 from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
-from unrolled.core.hashing import hashed
 from unrolled.core.types import Example
 from unrolled.data.readers import read_documents
 from unrolled.datasets import example_dataset, example_source, fingerprint, text_dataset
@@ -27,6 +26,7 @@ from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import Ready
 from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Row, write_examples
+from unrolled.datasets.hold_out import drawn, ends, windows_of_series
 from unrolled.datasets.text_dataset import Prepared
 from unrolled.inference import predictor
 from unrolled.inference.open_model import open_language_model, open_trained
@@ -134,27 +134,23 @@ def _named(paths: Sequence[Path]) -> str:
 
 
 def _fifth_named(horizon: int | None) -> str:
-    return f"scored on {'the last fifth of the windows' if horizon else 'a fifth of the data, held out'}"
+    return f"scored on {'the last fifth of the windows of each series' if horizon else 'a fifth of the data, held out'}"
 
 
 def split(whole: Labelled, horizon: int | None) -> tuple[Labelled, Labelled]:
-    """All but a fifth, and that fifth: drawn by a fixed rule; of forecasts the last, so that none was seen before.
+    """All but a fifth, and that fifth: drawn by a fixed rule; of forecasts the end of each series.
 
     Raises DataError where there are too few for that, and what the reader raises.
     """
-    count = sum(1 for _ in whole.examples())
+    windows = windows_of_series(whole.examples())
+    count, out = sum(windows), int(sum(windows) * FIFTH)
     if count < FEWEST:
         raise DataError(f"{count} sequences, of which no fifth can be held out", hint="--test FILE")
-    out = int(count * FIFTH)
-    asked, kept = np.zeros(count, np.bool_), np.ones(count, np.bool_)
-    if horizon:
-        asked[count - out :] = True
-        kept[max(1, count - out - horizon + 1) :] = (
-            False  # windows whose y reaches into the fifth are nobody's
-        )
-    else:
-        asked[np.argsort(hashed((_SPLIT,), np.arange(count)), kind="stable")[:out]] = True
-        kept = ~asked
+    parts = ends(windows, out, horizon, _SPLIT) if horizon else drawn(count, out, _SPLIT)
+    if not len(parts.held):
+        raise DataError("the series are too short to hold out their ends", hint="--test FILE")
+    asked, kept = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    asked[parts.held], kept[parts.train(count)] = True, True
     return _some(whole, kept, "kept"), _some(whole, asked, "held out")
 
 
