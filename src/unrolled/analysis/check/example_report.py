@@ -16,6 +16,7 @@ from unrolled.analysis.check.scan import MOST, Examination, Part, examine
 from unrolled.core.config import Config
 from unrolled.core.digits import shown
 from unrolled.core.errors import UsageError
+from unrolled.core.terminal import escaped
 from unrolled.data.readers import in_parallel
 from unrolled.data.text.subword import SUBWORD
 from unrolled.data.text.tokenize import find_unit
@@ -185,7 +186,7 @@ def in_words(report: Mapping[str, Any]) -> str:
     lines += _fatal(report["all_fatal"], fixed="fix" in report)
     if "fix" in report:
         lines += _fix_in_words(report["fix"])
-    return "\n".join(lines)
+    return escaped("\n".join(lines))
 
 
 def _part_in_words(name: str, part: Mapping[str, Any], noun: str) -> list[str]:
