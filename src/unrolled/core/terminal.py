@@ -10,8 +10,10 @@ from contextlib import contextmanager, suppress
 _CONTROL = [*range(0x20), *range(0x7F, 0xA0)]  # C0, DEL and C1
 _DIRECTION = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # what turns the direction of writing
 _KEPT = "\t\n"
-_TABLE = {code: f"\\x{code:02x}" for code in _CONTROL if chr(code) not in _KEPT}
-_TABLE |= {code: f"\\u{code:04x}" for code in _DIRECTION}
+_TABLE = {
+    **{code: f"\\x{code:02x}" for code in _CONTROL if chr(code) not in _KEPT},
+    **{code: f"\\u{code:04x}" for code in _DIRECTION},
+}
 
 
 def escaped(text: str) -> str:
