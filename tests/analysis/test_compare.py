@@ -202,7 +202,7 @@ def language(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
 def test_words_and_characters_compare_in_bits_a_character(language):
     home, found = language
     characters = len((home / "test.txt").read_text())
-    assert found["scored"] == f"scored on test.txt: 40 lines, {characters:,} characters"
+    assert found["scored"] == f"scored on {home / 'test.txt'}: 40 lines, {characters:,} characters"
     entries = {one["name"]: one for one in found["entries"]}
     assert list(entries) == [
         *("gru, by char", "gru, by word", "every letter alike", "counts of letters"),

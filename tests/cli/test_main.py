@@ -78,6 +78,7 @@ def test_starting_is_light(arguments: tuple[str, ...]):
             "unrolled.cli",
             "unrolled.core.errors",
             "unrolled.core.signals",
+            "unrolled.core.terminal",
             "unrolled.__main__",
         }
 

@@ -320,7 +320,7 @@ def test_two_files_line_by_line(tmp_path: Path) -> None:
     sizes = ("--hidden", 8, "--epochs", 1, "--threads", 1)
     done = run("train", "translate", *files, *valid, *sizes, "--out", out)
     assert done.code == 0, done.err
-    assert "260 sequences" in done.err and "2 for validation" in done.err and "pieces of words" in done.err
+    assert "260 sequences" in done.err and "2 for validation" in done.err and "distinct subwords" in done.err
     found = json.loads(run("evaluate", out, *files, "--json").out)
     assert found["sequences"] == 260
     (tmp_path / "short").write_text("a\n")

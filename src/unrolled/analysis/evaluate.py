@@ -14,6 +14,7 @@ import numpy as np
 from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import one_thread
+from unrolled.core.terminal import escaped
 from unrolled.core.types import Batch
 from unrolled.data.read_request import FileOptions
 from unrolled.data.readers import read_documents
@@ -115,7 +116,7 @@ def in_words(metrics: Mapping[str, Any]) -> str:
     lines = [f"{name:20}{_shown(name, value)}" for name, value in flat.items()]
     for name in metrics.keys() - flat.keys():
         lines += [f"{name} {kind:20}{value:.4f}" for kind, value in metrics[name].items()]
-    return "\n".join(lines)
+    return escaped("\n".join(lines))
 
 
 def _shown(name: str, value: Any) -> str:

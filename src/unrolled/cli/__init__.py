@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import signal
 import sys
 import warnings
@@ -18,6 +19,7 @@ from typing import Any, NoReturn
 
 from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError, suggest
 from unrolled.core.signals import Terminated, unwinding
+from unrolled.core.terminal import escaping_terminal
 from unrolled.core.version import __version__
 
 VERBS = {
@@ -42,6 +44,10 @@ OVERFLOW = r"(overflow|invalid value|divide by zero) encountered"
 
 class Parser(argparse.ArgumentParser):
     """argparse, with errors of ours: one line, and the nearest option where one is unknown."""
+
+    def format_help(self) -> str:
+        """The help without the colours that newer versions of argparse add: stdout shows terminal codes as text."""
+        return re.sub("\x1b\\[[0-9;]*m", "", super().format_help())
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of printing the usage and leaving."""
@@ -73,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_streams()
-    with unwinding(ends=argv is None), warnings.catch_warnings():
+    with unwinding(ends=argv is None), warnings.catch_warnings(), escaping_terminal():
         if arguments[:1] and arguments[0] not in LONG:
             # What NumPy only warns of would be printed as "nan" or "inf".
             warnings.filterwarnings("error", OVERFLOW, RuntimeWarning)
@@ -114,8 +120,8 @@ def _answered(arguments: list[str]) -> int:
         return 3
 
 
-def _run(arguments: list[str]) -> int:
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+def _run(arguments: Sequence[str]) -> int:
+    verb, *rest = arguments or ["--help"]
     if verb == "--debug" and rest:
         verb, rest = rest[0], rest[1:]
     if verb in ("-h", "--help"):

@@ -16,6 +16,7 @@ from unrolled.cli.task_options import add_data, add_layers, check_data, settings
 from unrolled.core.atomic_files import refuse_to_overwrite, temporary_folder, write_atomically
 from unrolled.core.config import Config, add_flags, build, options
 from unrolled.core.errors import Interrupted, UsageError, need, suggest
+from unrolled.core.terminal import escaped
 from unrolled.core.version import __version__
 from unrolled.tasks.fill import resolve_data
 
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(escaped(text), file=sys.stderr, flush=True)
 
 
 def _compared(wish: Wish, out: Path | None, compare: Callable[[Wish, Path], Report]) -> Report:
@@ -211,7 +212,7 @@ def _print(report: Report) -> None:
             table.add_column(title, justify="right" if number else "left")
         for row in rows[1:]:
             table.add_row(*map(Text, row))
-        Console(highlight=False).print(table)
+        Console(highlight=False, color_system=None).print(table)  # stdout shows terminal codes, also rich's
     else:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
@@ -223,7 +224,7 @@ def _print(report: Report) -> None:
         print()
     for entry in report.entries:
         if entry.note and (entry.recurrent or not entry.tries):
-            print(f"{entry.name}: {entry.note}")
+            print(escaped(f"{entry.name}: {entry.note}"))
     print(report.verdict.sentence)
 
 

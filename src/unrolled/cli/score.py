@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if find(file.task).input in ("notes", "rolls"):
         return _tunes(args, file)
     from unrolled.cli.nbest import reorder
+    from unrolled.data.text.tokenize import as_option
     from unrolled.inference.open_model import open_language_model
     from unrolled.inference.scoring import score
     from unrolled.tasks.outputs.next_token import Scored, blank_answer, closing, score_answer
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     _, end = closing(model.reading)
     print(
         f"each line from zeros, closed by {end}; the model reads a {model.reading.documents} as one document, "
-        f"by {model.reading.unit}",
+        f"by {as_option(model.reading.unit)}",
         file=sys.stderr,
     )
 

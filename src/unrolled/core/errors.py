@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from unrolled.core.terminal import escaped
+
 
 class UnrolledError(Exception):
     """An error of ours. `what` is wrong at `file`:`line`; `expected` and `hint` (after "try") are optional."""
@@ -34,7 +36,7 @@ class UnrolledError(Exception):
         place = f"{self.file}:{line} " if self.file is not None else f"line {line} " if line else ""
         expected = "" if self.expected is None else f"; expected {self.expected}"
         hint = "" if self.hint is None else f"; try {self.hint}"
-        return " ".join(f"{place}{self.what}{expected}{hint}".splitlines())
+        return escaped(" ".join(f"{place}{self.what}{expected}{hint}".splitlines()))
 
 
 class DataError(UnrolledError):

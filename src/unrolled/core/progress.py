@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from unrolled.core.terminal import escaped
+
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_SECONDS = 10.0  # without a terminal, at most one line of progress in so many seconds
 
@@ -119,7 +121,7 @@ class Lines:
     def note(self, text: str) -> None:
         """Print the line."""
         self._spoken = time.monotonic()
-        print(text, file=sys.stderr, flush=True)
+        print(escaped(text), file=sys.stderr, flush=True)
 
     def moment(self, now: Moment) -> None:
         """A line now and then."""
@@ -151,7 +153,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Print above the bar. The text is a person's: what looks like markup in it is none."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(escaped(text), markup=False, soft_wrap=True)
 
     def moment(self, now: Moment) -> None:
         """Move the bar."""

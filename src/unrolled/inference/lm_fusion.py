@@ -57,7 +57,7 @@ def rater(model: Model, asked: Transcript) -> Rater:
     contexts = _contexts(model)
     rate = _by_character if model.reading.unit == "char" else _by_word
     if asked.subwords is not None and model.reading.unit == "char":
-        expected = "one of words beside a recogniser of pieces of words"
+        expected = "one of words beside a recogniser of subwords"
         raise UsageError(
             "a language model of characters", expected=expected, hint="train language --unit word"
         )

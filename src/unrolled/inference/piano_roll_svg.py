@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
+from unrolled.core.terminal import escaped
 from unrolled.core.types import DRUMS, Tune
 from unrolled.data.features.note_events import pitch_name
 
@@ -34,7 +35,7 @@ def svg(tune: Tune, title: str = "") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + width + 12:.0f}" height="{TOP + height + 12:.0f}" '
         'font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
-        f'<text x="{LEFT}" y="16" fill="#111827">{escape(title)}</text>',
+        f'<text x="{LEFT}" y="16" fill="#111827">{escape(escaped(title))}</text>',
     ]
     for pitch in range(low, high + 1):
         fill = "#f3f4f6" if pitch % 12 in BLACK else "#ffffff"

@@ -11,6 +11,7 @@ from typing import Any
 from unrolled.core.config import Config
 from unrolled.core.types import Batch
 from unrolled.data.text.rare_to_unk import rare_tokens
+from unrolled.data.text.tokenize import as_option
 from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
 from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
 from unrolled.inference.scoring import Wish, samples
@@ -120,6 +121,6 @@ def _about(prepared: Prepared) -> str:
     reading, coverage = prepared.reading, prepared.coverage
     held = f", {len(prepared.valid):,} held out for validation" if prepared.valid else ", nothing held out"
     return (
-        f"{len(prepared.train):,} tokens ({reading.unit}) in {prepared.train.documents:,} documents"
+        f"{len(prepared.train):,} tokens ({as_option(reading.unit)}) in {prepared.train.documents:,} documents"
         f" (a {reading.documents} each){held}; {coverage.types:,} distinct, {coverage.unknown:.2%} of the text is <UNK>"
     )

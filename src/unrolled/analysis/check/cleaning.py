@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unrolled.analysis.check.written_rows import readable, written
+from unrolled.analysis.check.written_rows import Record, Written, readable, written
 from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Place
+from unrolled.data.column_matching import Found
 from unrolled.data.fields import as_label, as_tokens
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import conll, find_reader, table
@@ -35,6 +36,10 @@ class Plan:
     )  # sequences that were there before, with the same y
     # Tags as they should be: by the line of the sequence, or in CoNLL each by the line of its token.
     tags: dict[Path, dict[int, tuple[str, ...]]] = field(default_factory=dict)
+    correct: Callable[[str], str] = str  # what is set right in texts and labels of tables on request
+    labels: Mapping[str, str] = field(
+        default_factory=dict[str, str]
+    )  # corrected labels and how they are to be written
 
     def retag(self, place: Place, steps: Sequence[int], old: Any, new: Any) -> None:
         """Other tags for a sequence; steps: the lines of its tokens, empty where they have none of their own."""
@@ -51,7 +56,7 @@ class Cleaned:
     """What became of a file: its clean copy, or the reason why there is none, and how much was changed.
 
     rows: in the copy.  bad_rows, copies: left out.  labels: that lost white space around them.  tags: set right.
-    encoding: what it was in, if that was not plain UTF-8.
+    corrected: fields with corrections that were asked for.  encoding: what it was in, if that was not plain UTF-8.
     """
 
     file: Path
@@ -62,6 +67,7 @@ class Cleaned:
     copies: int = 0
     labels: int = 0
     tags: int = 0
+    corrected: int = 0
     encoding: str | None = None
 
     @property
@@ -80,6 +86,7 @@ class Cleaned:
             "copies": self.copies,
             "labels": self.labels,
             "tags": self.tags,
+            "corrected": self.corrected,
         }
         copy = None if self.copy is None else str(self.copy)
         named = {"file": str(self.file), "copy": copy, "reason": self.reason}
@@ -226,8 +233,39 @@ def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], 
             new = new.strip()
             done["labels"] += 1
         done["rows"] += 1
-        put(record.text if new == cells[y] else source.replace(record, y, new))
+        changes = _corrections(cells, found, wanted, plan)
+        done["corrected"] += len(changes)
+        if found.y and y in changes:
+            new = changes.pop(y)
+        if found.y and new != cells[y]:
+            changes[y] = new
+        put(_changed(source, record, changes))
     return _counted(done)
+
+
+def _corrections(cells: Sequence[Any], found: Found, wanted: Wanted, plan: Plan) -> dict[int, Any]:
+    """The fields of a row that are corrected on request: texts, and labels or texts that are y."""
+    changes: dict[int, Any] = {}
+    for column in found.x if wanted.kind == "text" else ():
+        if isinstance(cells[column], str) and plan.correct(cells[column]) != cells[column]:
+            changes[column] = plan.correct(cells[column])
+    for column in found.y if wanted.target in ("label", "text") else ():
+        if isinstance(cells[column], str):
+            plain = cells[column].strip()
+            better = plan.labels.get(plan.correct(plain), plan.correct(plain))
+            if better != plain:
+                changes[column] = better
+    return changes
+
+
+def _changed(source: Written, record: Record, changes: Mapping[int, Any]) -> str:
+    """A row as it is written with other fields."""
+    for column, value in changes.items():
+        cells = list(record.cells or ())
+        text = source.replace(record, column, value)
+        cells[column] = value
+        record = replace(record, text=text, cells=cells)
+    return record.text
 
 
 def _rewrite_sentences(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], None]) -> dict[str, int]:
@@ -266,4 +304,4 @@ def _rewrite_sentences(path: Path, wanted: Wanted, plan: Plan, put: Callable[[st
 
 
 def _counted(done: Counter[str]) -> dict[str, int]:
-    return {name: int(done[name]) for name in ("rows", "bad_rows", "copies", "labels", "tags")}
+    return {name: int(done[name]) for name in ("rows", "bad_rows", "copies", "labels", "tags", "corrected")}

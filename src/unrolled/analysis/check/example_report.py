@@ -10,6 +10,7 @@ from typing import Any
 from unrolled.analysis.check.audio_stats import characters_in_words
 from unrolled.analysis.check.audio_stats import in_words as sounds_in_words
 from unrolled.analysis.check.cleaning import clean, targets
+from unrolled.analysis.check.corrections import plan_corrections
 from unrolled.analysis.check.findings import REMEMBERED, SHOWN, Note, in_quantiles, places, quantiles
 from unrolled.analysis.check.input_stats import counted_unit
 from unrolled.analysis.check.scan import MOST, Examination, Part, examine
@@ -17,6 +18,7 @@ from unrolled.analysis.check.target_stats import ForecastSurvey
 from unrolled.core.config import Config
 from unrolled.core.digits import shown
 from unrolled.core.errors import UsageError
+from unrolled.core.terminal import escaped
 from unrolled.data.readers import in_parallel
 from unrolled.data.text.subword import SUBWORD
 from unrolled.data.text.tokenize import find_unit
@@ -56,8 +58,12 @@ def check(config: Config, parts: Parts) -> dict[str, Any]:
     return _report(examine(undecided(config, resolve_data(config)), parts.named))
 
 
-def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) -> dict[str, Any]:
+def check_and_clean(
+    config: Config, parts: Parts, folder: Path, *, force: bool, correct: Sequence[str] = ()
+) -> dict[str, Any]:
     """The report, with `fix`: what became of each file's clean copy in `folder`, and what these would stop with.
+
+    correct: names of `corrections`, made in the copies of tables besides.
 
     Raises what `check` raises, and UsageError where a copy would go over another file.
     """
@@ -71,6 +77,7 @@ def check_and_clean(config: Config, parts: Parts, folder: Path, *, force: bool) 
     resolved = resolve_data(config)
     copies = targets(every, folder, wanted_of(resolved), force=force)
     found = examine(undecided(config, resolved), parts.named)
+    plan_corrections(found.plan, found.parts["train"].y, correct)
     cleaned = clean(every, copies, found.wanted, found.plan, found.damaged, found.encodings)
     made = {one.file: one.copy for one in cleaned if one.copy is not None}
     now = (tuple(made.get(path, path) for path in part) for part in (parts.train, parts.valid, parts.test))
@@ -188,7 +195,7 @@ def in_words(report: Mapping[str, Any]) -> str:
     lines += _fatal(report["all_fatal"], fixed="fix" in report)
     if "fix" in report:
         lines += _fix_in_words(report["fix"])
-    return "\n".join(lines)
+    return escaped("\n".join(lines))
 
 
 def _part_in_words(name: str, part: Mapping[str, Any], noun: str) -> list[str]:
@@ -370,6 +377,7 @@ def _fix_in_words(fix: Mapping[str, Any]) -> list[str]:
             ("copies", "repeated sequence{} left out"),
             ("labels", "label{} stripped"),
             ("tags", "tag{} set right"),
+            ("corrected", "field{} corrected"),
         )
         done = [f"{row[key]:,} " + text.format("s" * (row[key] != 1)) for key, text in told if row[key]]
         done += [f"{row['encoding']} to UTF-8"] if row["encoding"] else []

@@ -366,7 +366,7 @@ def _beginning(x: Any) -> str:
     if isinstance(x, np.ndarray):
         return f"{len(x):,} steps"
     if isinstance(x, Path):
-        return x.name
+        return str(x)
     return " ".join((x if isinstance(x, str) else " ".join(x[:30])).split())[:60]
 
 

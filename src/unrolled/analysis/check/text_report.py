@@ -14,6 +14,7 @@ from unrolled.analysis.check.findings import SIZES, Findings, in_quantiles, plac
 from unrolled.analysis.check.odd_characters import look_at_text
 from unrolled.core.config import Config
 from unrolled.core.errors import UnrolledError, UsageError
+from unrolled.core.terminal import escaped
 from unrolled.core.types import Document, Place
 from unrolled.data.readers import read_documents
 from unrolled.data.text.spaceless import without_spaces
@@ -192,4 +193,4 @@ def in_words(report: dict[str, Any]) -> str:
         if not report["odd"]:
             lines.append("nothing odd")
     lines.append(f"fatal: {report['fatal']}" if report["fatal"] else "training would start")
-    return "\n".join(lines)
+    return escaped("\n".join(lines))

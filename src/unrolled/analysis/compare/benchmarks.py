@@ -130,7 +130,7 @@ def _parts(config: Config, files: Files) -> tuple[Labelled, Labelled | None, Lab
 
 
 def _named(paths: Sequence[Path]) -> str:
-    return f"scored on {', '.join(path.name for path in paths[:3])}{' ...' if len(paths) > 3 else ''}"
+    return f"scored on {', '.join(str(path) for path in paths[:3])}{' ...' if len(paths) > 3 else ''}"
 
 
 def _fifth_named(horizon: int | None) -> str:

@@ -171,7 +171,7 @@ def model_costs(
     cost = letters.bits if reading.unit == "char" else letters.spelled
     for number, line in enumerate(scored.lines):
         strange = [token for token in split(line, reading.unit) if token not in index]
-        bits[number] += sum(map(cost, strange))
+        bits[number] += sum(cost(reading.bare(token)) for token in strange)
         unknown[number] = len(strange)
     return np.stack([bits, unknown, tokens], axis=1).tolist()
 

@@ -33,7 +33,7 @@ class Subwords:
         try:
             return library.Tokenizer.from_str(self.json)
         except Exception as error:  # the library raises nothing more precise
-            raise DataError("the model's pieces of words are damaged") from error
+            raise DataError("the model's subwords are damaged") from error
 
     @cached_property
     def _decoder(self) -> Any:

@@ -65,6 +65,11 @@ def written(unit: str) -> str:
     return {"word": WORD_JOINERS}.get(unit, unit)
 
 
+def as_option(unit: str) -> str:
+    """The unit of a model as it is asked for: the inverse of `written`."""
+    return {WORD_JOINERS: "word"}.get(unit, unit)
+
+
 @cache
 def _marks() -> frozenset[str]:
     """Combining marks, and the invisible joiners that Persian and Malayalam write inside words."""

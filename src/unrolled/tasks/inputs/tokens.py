@@ -92,7 +92,7 @@ class Reading:
         pieces = value.get("subwords")
         if (unit == SUBWORD) != isinstance(pieces, str):
             raise DataError(
-                "how the model reads text is damaged", expected="the pieces of words with subwords"
+                "how the model reads text is damaged", expected="how words are cut, with subwords"
             )
         if unit != SUBWORD:
             find_unit(unit)
@@ -146,7 +146,7 @@ def encode_text(text: str, vocabulary: Vocabulary, unit: str, lower: bool) -> ND
 
 def describe(vocabulary: Vocabulary, coverage: Coverage, unit: str, lower: bool) -> str:
     """The vocabulary in one line for people."""
-    name = "pieces of words" if unit == SUBWORD else find_unit(unit).name
+    name = "subwords" if unit == SUBWORD else find_unit(unit).name
     name += ", lower-cased" if lower else ""
     if coverage.kept == coverage.types:
         return f"{coverage.types:,} distinct {name}, all kept; {coverage.tokens:,} in all"

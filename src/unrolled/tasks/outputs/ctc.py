@@ -165,7 +165,7 @@ class Transcript:
 
     def describe(self) -> str:
         """For people."""
-        kind = "characters" if self.subwords is None else "pieces of words"
+        kind = "characters" if self.subwords is None else "subwords"
         return f"{len(self.pieces)} {kind}: {' '.join(map(repr, self.pieces[:10]))}" + (
             " ..." if len(self.pieces) > 10 else ""
         )
