@@ -25,7 +25,7 @@ from unrolled.analysis.compare import (
     run_baselines,
     verdict,
 )
-from unrolled.analysis.compare.comparison import nearest
+from unrolled.analysis.compare.equal_size import nearest
 from unrolled.analysis.compare.verdict import Entry, Try
 from unrolled.analysis.evaluate import Measurement, measure
 from unrolled.core.errors import DataError, need

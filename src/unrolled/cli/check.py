@@ -67,7 +67,8 @@ def _stream(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def _labelled(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The report on labelled sequences."""
     from unrolled.analysis.check.corrections import read_names
-    from unrolled.analysis.check.example_report import Parts, check, check_and_clean, in_words
+    from unrolled.analysis.check.example_report import Parts, check, check_and_clean
+    from unrolled.analysis.check.example_text import in_words
 
     correct = read_names(args.correct)
     if correct and args.fix is None:

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.small_models import refused, run
-from unrolled.analysis.check.example_report import Parts, check, check_and_clean, in_words
+from unrolled.analysis.check.example_report import Parts, check, check_and_clean
+from unrolled.analysis.check.example_text import in_words
 from unrolled.analysis.check.findings import Memory
 from unrolled.analysis.check.target_stats import repaired
 from unrolled.core.config import build

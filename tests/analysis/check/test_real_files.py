@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from support.small_models import run
-from unrolled.analysis.check.example_report import Parts, check, check_and_clean, in_words
+from unrolled.analysis.check.example_report import Parts, check, check_and_clean
+from unrolled.analysis.check.example_text import in_words
 from unrolled.core.config import build
 from unrolled.data.text.encoding import plausible_encoding, wrong_encoding
 

@@ -6,7 +6,6 @@ one examination tells everything.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from array import array
 from collections import deque
@@ -17,10 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from unrolled.analysis.check.audio_stats import SoundSurvey, TranscriptSurvey
 from unrolled.analysis.check.cleaning import Plan, encoding, in_encoding, is_written_in_rows, spaced
+from unrolled.analysis.check.duplicates import beginning, content, nearby, shown
 from unrolled.analysis.check.findings import Findings, Memory, Note
 from unrolled.analysis.check.input_stats import (
     ColumnSurvey,
@@ -51,7 +49,6 @@ from unrolled.analysis.check.time_stats import TimeSurvey
 from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
 from unrolled.core.config import Config, fill
 from unrolled.core.errors import DataError
-from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Example, Place
 from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted
@@ -330,47 +327,19 @@ def _look(examination: Examination, part: Part, example: Example, lines: tuple[i
 def _compare(examination: Examination, part: Part, example: Example, y: Any) -> None:
     """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
     example = replace(example, x=content(example.x)) if examination.wanted.kind == "tune" else example
-    x, place = _content(example.x), example.place
+    x, place = content(example.x), example.place
     for name, other in examination.parts.items():
         first = other.memory.find(x)
         if first is not None:
             leak = examination.leaks.setdefault((part.name, name), Note(LISTED))
-            leak.add(place, f"as {_nearby(first, place)}: {_beginning(example.x)}")
+            leak.add(place, f"as {nearby(first, place)}: {beginning(example.x)}")
     first, same = part.memory.add(x, y, place)
     if first is None or part.name != "train":
         return
     if same:
-        examination.copies.add(place, f"as {_nearby(first, place)}: {_beginning(example.x)}")
+        examination.copies.add(place, f"as {nearby(first, place)}: {beginning(example.x)}")
         if examination.wanted.target != "next":  # all rows of a table may be one series
             examination.plan.copies.setdefault(place.file, set()).add(place.line)
     else:
-        detail = f"{_shown(y)}, but not so {_nearby(first, place)}: {_beginning(example.x)}"
+        detail = f"{shown(y)}, but not so {nearby(first, place)}: {beginning(example.x)}"
         examination.conflicts.add(place, detail)
-
-
-def _content(x: Any) -> Any:
-    """What makes a sequence the same as another: of a file its bytes."""
-    if isinstance(x, Path):
-        with open_regular(x) as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    return x.strip() if isinstance(x, str) else x
-
-
-def _nearby(first: Place, place: Place) -> str:
-    """Another place, for people who know this one."""
-    return f"line {first.line}" if first.file == place.file else str(first)
-
-
-def _beginning(x: Any) -> str:
-    """A sequence for people, in one line."""
-    if isinstance(x, np.ndarray):
-        return f"{len(x):,} steps"
-    if isinstance(x, Path):
-        return str(x)
-    return " ".join((x if isinstance(x, str) else " ".join(x[:30])).split())[:60]
-
-
-def _shown(y: Any) -> str:
-    return (
-        repr(y)[:40] if isinstance(y, str) else "its tags" if y and isinstance(y[0], str) else "its numbers"
-    )

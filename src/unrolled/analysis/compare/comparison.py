@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.analysis.compare.benchmarks import Contest, Files, contest
+from unrolled.analysis.compare.equal_size import nearest
 from unrolled.analysis.compare.run_baselines import Rival, attend
 from unrolled.analysis.compare.unit_of_data import with_unit
 from unrolled.analysis.compare.verdict import Answers, Entry, Scoring, Try, Verdict, spoken, verdict
@@ -263,17 +264,6 @@ def _sized(variant: Variant, arena: Contest, target: int) -> Variant:
         )
     settings = {**variant.settings, "hidden": hidden, "parameters": found}
     return replace(variant, config=config(hidden), settings=settings)
-
-
-def nearest(size: Callable[[int], int], target: int) -> int:
-    """The number from 1 up whose size, which grows with it, is nearest to the target; the smaller of equals."""
-    low, high = 1, 2
-    while size(high) < target and high < MOST_UNITS:
-        low, high = high, 2 * high
-    while high - low > 1:
-        half = (low + high) // 2
-        low, high = (half, high) if size(half) < target else (low, half)
-    return min((low, high), key=lambda units: abs(size(units) - target))
 
 
 def _budget(config: Config) -> str:

@@ -1,0 +1,235 @@
+"""The report of `check` on labelled data as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from unrolled.analysis.check.audio_stats import characters_in_words
+from unrolled.analysis.check.audio_stats import in_words as sounds_in_words
+from unrolled.analysis.check.findings import REMEMBERED, SHOWN, in_quantiles, places
+from unrolled.analysis.check.scan import MOST
+from unrolled.core.digits import shown
+from unrolled.core.terminal import escaped
+from unrolled.data.text.tokenize import find_unit
+
+COLUMNS = 12  # shown to a person; the others are in the JSON
+NAMES = 24  # classes or tags, the same
+RARE = 6  # of more of them the rarest are shown too
+
+
+def in_words(report: Mapping[str, Any]) -> str:
+    """The report for people."""
+    noun = find_unit(report["unit"]).name if report["unit"] else "steps"
+    noun = "frames of 10 ms" if report["input"] == "audio" else noun
+    lines: list[str] = []
+    for name, part in report["parts"].items():
+        lines += _part_in_words(name, part, noun)
+    lines += [f"odd: {line}" for line in report["told"]]
+    lines += _x_in_words(report, noun)
+    for name, part in report["parts"].items():
+        if part["sequences"]:
+            lines += _y_in_words(name if len(report["parts"]) > 1 else "", part["y"])
+    lines += _bad_rows(report)
+    lines += _repeated(report)
+    for kind, found in report["odd"].items():
+        lines += [f"odd: {kind}: {found['count']:,}", *places(found)]
+    if (
+        not report["odd"]
+        and not report["told"]
+        and any(part["sequences"] for part in report["parts"].values())
+    ):
+        lines.append("nothing odd")
+    lines += _training_in_words(report) if report["training"]["sequences"] else []
+    lines += _fatal(report["all_fatal"], fixed="fix" in report)
+    if "fix" in report:
+        lines += _fix_in_words(report["fix"])
+    return escaped("\n".join(lines))
+
+
+def _part_in_words(name: str, part: Mapping[str, Any], noun: str) -> list[str]:
+    files = part["files"]
+    many = f"in {len(files)} files" if len(files) > 1 else f"in {files[0]['file']}"
+    if not part["sequences"]:
+        return [f"{name}: nothing that can be read {many}"]
+    spread = in_quantiles(part["steps_a_sequence"])
+    return [
+        f"{name}: {part['sequences']:,} sequences {many}, {part['steps']:,} {noun}",
+        *(f"  {part[key]}" for key in ("times",) if key in part),
+        *(f"  {row['file']}: {_rule(row)}" for row in files if row.get("separator", ",") != ","),
+        f"  length of a sequence: {spread} (shortest to longest)",
+        *sounds_in_words(part),
+    ]
+
+
+def _rule(row: Mapping[str, Any]) -> str:
+    """How a table of text was read, for people."""
+    names = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
+    return f"separated by {names.get(row['separator'], row['separator'])}, {row['quotes']}"
+
+
+def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
+    """The vocabulary, or the columns."""
+    lines: list[str] = []
+    words = report["words"]
+    if words is not None:
+        once = "" if words["seen_once"] is None else f", {words['seen_once']:,} seen once"
+        frequent = " ".join(repr(token) for token in words["most_frequent"])
+        lines.append(f"{words['distinct']:,} distinct {noun}{once}; the most frequent: {frequent}")
+        if report["subwords"]:
+            lines.append("  they are cut into subwords, so nothing is unknown")
+        else:
+            lines.append(f"<UNK> with a vocabulary of {_unknown(words['unknown_share'])}")
+        for name, part in report["parts"].items():
+            if name != "train" and not report["subwords"]:
+                lines.append(f"  in {name}, of train's vocabulary: {_unknown(part['unknown_share'])}")
+    columns = report["parts"]["train"].get("columns", [])
+    if columns:
+        lines.append(f"  {'column':12}{'min':>12}{'mean':>12}{'max':>12}{'deviation':>12}")
+    for row in columns[:COLUMNS]:
+        notes = [f"{row['missing']:,} missing"] * bool(row["missing"])
+        notes += ["never changes"] * row["constant"]
+        notes += [f"{row['far']:,} far off"] * bool(row["far"])
+        notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
+        notes += ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
+        precision = row["deviation"] or 0.0
+        numbers = "".join(
+            f"{_number(row[key], precision):>12}" for key in ("min", "mean", "max", "deviation")
+        )
+        lines.append(f"  {row['column'][:12]:12}{numbers}  {', '.join(notes)}".rstrip())
+    if len(columns) > COLUMNS:
+        lines.append(f"  and {len(columns) - COLUMNS:,} columns more")
+    return lines
+
+
+def _number(value: float | None, precision: float) -> str:
+    return "?" if value is None else shown(value, precision, least=5)
+
+
+def _unknown(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{int(size):,}: {share:.2%}" for size, share in shares.items())
+
+
+def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
+    """Classes, numbers or tags of a part."""
+    of = f" in {name}" if name else ""
+    if "classes" in y:
+        order = " in this order" if y["ordinal"] else ""
+        return [f"{len(y['classes']):,} classes{of}{order}: {_names(y['classes'], sort=not y['ordinal'])}"]
+    if "untranslated" in y:
+        usual = "" if y["usual_ratio"] is None else f"; usually {y['usual_ratio']:.2f} for each of x"
+        return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
+    if "numbers" in y:
+        rows = [
+            ", ".join(f"{key} {_number(row[key], row['deviation'] or 0.0)}" for key in ("min", "mean", "max"))
+            for row in y["numbers"][:NAMES]
+        ]
+        return [f"to be learnt{of}: " + "; ".join(rows)]
+    if "alphabet" in y:
+        return [characters_in_words(y, of)]
+    if "windows" in y:
+        return [f"{y['windows']:,} windows to tell what follows from{of}"]
+    scheme = "none marks spans" if y["scheme"] == "none" else f"marking spans ({y['scheme']})"
+    lines = [f"{len(y['tags']):,} tags{of}, {scheme}: {_names(y['tags'], sort=True)}"]
+    if y["spans"]:
+        spans = ", ".join(f"{kind or 'span'} {count:,}" for kind, count in y["spans"].items())
+        lines.append(f"  spans: {spans}")
+    return lines
+
+
+def _names(shares: Mapping[str, Any], *, sort: bool) -> str:
+    """Each name with its count; of many the first ones and the rarest."""
+    rows = list(shares.items())
+    by_count = sorted(rows, key=lambda row: -row[1]["count"])
+    rows = by_count if sort else rows
+
+    def told(some: Sequence[tuple[str, Any]]) -> str:
+        return ", ".join(f"{name[:40]} {row['count']:,} ({row['share']:.1%})" for name, row in some)
+
+    if len(rows) <= NAMES:
+        return told(rows)
+    return (
+        f"{told(rows[: NAMES - RARE])} and {len(rows) - NAMES + RARE:,} more, of which the rarest are "
+        + told(by_count[-RARE:])
+    )
+
+
+def _bad_rows(report: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for name, part in report["parts"].items():
+        bad, allowed = part["bad_rows"], report["skip_bad"]
+        if bad["count"]:
+            most = bad["count"] > MOST * (bad["count"] + part["sequences"])
+            advice = f"--skip-bad {bad['count']} leaves them out"
+            advice = "so many that --columns, --format or --quoting may be wrong" if most else advice
+            stops = f"training would stop; {advice}"
+            stops = f"left out, as --skip-bad {allowed} allows" if bad["count"] <= allowed else stops
+            lines += [f"bad rows in {name}: {bad['count']:,} ({stops})", *places(bad)]
+    return lines
+
+
+def _repeated(report: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    found = {
+        "the same again in train, x and y": report["duplicates"],
+        "the same x in train with another y": report["conflicts"],
+        **{f"leak: sequences of {kind}": note for kind, note in report["leaks"].items()},
+    }
+    for kind, note in found.items():
+        if note["count"]:
+            lines += [f"{kind}: {note['count']:,} ({note['share']:.1%})", *places(note)]
+    if report["remembered"] and lines and report["remembered"] >= REMEMBERED:
+        lines.append(f"  looked for among the first {report['remembered']:,} only")
+    return lines
+
+
+def _training_in_words(report: Mapping[str, Any]) -> list[str]:
+    plan, baseline = report["training"], report["baseline"]
+    held = f"{plan['held_out']:,} more held out for validation" if plan["held_out"] else "none held out"
+    held = "valid beside them" if "valid" in report["parts"] else held
+    lines = [f"training would see {plan['sequences']:,} sequences, {held}"]
+    if "cell" in plan:
+        both = " in both directions" if plan["bidirectional"] else ""
+        embedding = f", embedding {plan['embedding']}" if plan["embedding"] else ""
+        length = f"{plan['epochs']} epochs" if plan["minutes"] is None else f"{plan['minutes']:g} minutes"
+        lines.append(
+            f"  with {plan['layers']} x {plan['hidden']} {plan['cell']}{both}{embedding}, "
+            f"{plan['batch_size']} sequences a step, {length}"
+        )
+    if baseline is not None:
+        answer = f" {baseline['answer'][:40]!r}" if isinstance(baseline["answer"], str) else ""
+        scores = {"accuracy": ".2%", "exact": ".2%", "rmse": ".5g"}
+        score = next(f"{name} {baseline[name]:{form}}" for name, form in scores.items() if name in baseline)
+        lines.append(f"  and has to beat the {baseline['name']}{answer}: {score} on train")
+    return lines
+
+
+def _fatal(reasons: Iterable[str], *, fixed: bool) -> list[str]:
+    """What training would stop with; fixed: of the files as they are, as there are clean copies."""
+    every = list(reasons)
+    fatal = "fatal without the clean copies" if fixed else "fatal"
+    lines = [f"{fatal}: {reason}" for reason in every[:SHOWN]]
+    if len(every) > SHOWN:
+        lines.append(f"and {len(every) - SHOWN:,} fatal faults more")
+    return lines or ["training would start"]
+
+
+def _fix_in_words(fix: Mapping[str, Any]) -> list[str]:
+    """What became of each file."""
+    lines: list[str] = []
+    for row in fix["files"]:
+        if row["copy"] is None:
+            lines.append(f"no clean copy of {row['file']}: {row['reason']}")
+            continue
+        told = (
+            ("bad_rows", "bad row{} left out"),
+            ("copies", "repeated sequence{} left out"),
+            ("labels", "label{} stripped"),
+            ("tags", "tag{} set right"),
+            ("corrected", "field{} corrected"),
+        )
+        done = [f"{row[key]:,} " + text.format("s" * (row[key] != 1)) for key, text in told if row[key]]
+        done += [f"{row['encoding']} to UTF-8"] if row["encoding"] else []
+        lines.append(f"wrote {row['copy']}: {', '.join(done) or 'nothing was to be changed'}")
+    end = f"training on these would stop: {fix['fatal']}" if fix["fatal"] else "training on these would start"
+    return [*lines, end]
