@@ -88,16 +88,16 @@ def test_series_too_short_to_be_cut_are_drawn_as_wholes():
     assert not len(ends([5], 1, 5, 7).held), "the only series stays in training"
 
 
-def test_examples_are_counted_by_their_series_and_others_one_by_one():
+def test_examples_are_counted_by_their_series_and_others_together():
     steps = np.arange(20.0)[:, None]
     series = [Example(steps[:count], None, Place(Path("a"), 1), "same id") for count in (20, 7, 20)]
     assert windows_of_series(forecasts(series, 2, 6)) == [13, 1, 13]
-    assert windows_of_series(series) == [1, 1, 1]
+    assert windows_of_series(series) == [3]
 
 
 def test_what_is_drawn_is_the_same_for_every_seed():
     one, other = (configure("classify", {"seed": seed}) for seed in (0, 1))
-    held = held_out([1] * 300, one).held
-    assert len(held) == 30 and held.tolist() == held_out([1] * 300, other).held.tolist()
+    held = held_out([300], one).held
+    assert len(held) == 30 and held.tolist() == held_out([300], other).held.tolist()
     assert held.tolist() == drawn(300, 30, 7).held.tolist() == sorted(set(held.tolist()))
-    assert not len(held_out([1] * 199, one).held)
+    assert not len(held_out([199], one).held)

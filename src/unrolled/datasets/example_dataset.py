@@ -205,7 +205,7 @@ def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None
 def held_out(counts: Sequence[int], config: Config) -> Parts:
     """The examples that are held out for validation, the same for every seed: drawn, or the ends of series.
 
-    counts: how many windows each series has; one for each example that is no window.
+    counts: how many windows each series has, or the number of all examples where they are no windows.
     """
     preset, share, count = find(config.task), config.data.hold_out, sum(counts)
     pieces = preset.output == "next" and INPUTS[preset.input].reads == "numbers"

@@ -41,9 +41,8 @@ def drawn(count: int, some: int, key: int) -> Parts:
 
 
 def windows_of_series(examples: Iterable[Example]) -> list[int]:
-    """How many examples in a row come from each series; an example of no series is one of its own."""
-    runs = groupby(enumerate(examples), lambda pair: (pair[1].series, pair[1].series is None and pair[0]))
-    return [sum(1 for _ in run) for _, run in runs]
+    """How many examples in a row come from each series. Those of no series count as one series."""
+    return [sum(1 for _ in run) for _, run in groupby(examples, lambda example: example.series)]
 
 
 def ends(counts: Sequence[int], some: int, horizon: int, key: int) -> Parts:

@@ -132,7 +132,7 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
     config, learnt, data = found.config, found.learnt, found.config.data
     y = train.y.report()
     count, every = y.get("windows", train.sequences), y.get("steps", sum(train.lengths))
-    counts = train.y.counts if isinstance(train.y, ForecastSurvey) else [1] * count
+    counts = train.y.counts if isinstance(train.y, ForecastSurvey) else [count]
     parts = NOTHING if "valid" in found.parts else held_out(counts, config)
     held = len(parts.held)
     if learnt.words is not None:
