@@ -81,7 +81,7 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     held = np.array(content["held"], dtype=np.int64)
     if not len(held):
         return Ready(*both, whole, None, skipped, notes, damaged)
-    kept = Parts(held, np.array(content["unused"], dtype=np.int64)).train(len(whole))
+    kept = Parts(held, np.array(content.get("unused", ()), dtype=np.int64)).train(len(whole))
     return Ready(*both, whole.select(kept), whole.select(held), skipped, notes, damaged)
 
 
