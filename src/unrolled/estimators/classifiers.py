@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -163,8 +164,6 @@ class Recognizer(Labels, ClipOptions):
 def _column(y: Any, name: str) -> Any:
     """y, or the only column of an array [N, 1], with scikit-learn's warning."""
     if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1:
-        import warnings
-
         try:
             from sklearn.exceptions import DataConversionWarning as Kind
         except ImportError:
