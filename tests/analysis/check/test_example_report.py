@@ -19,7 +19,7 @@ from support.small_models import refused, run
 from unrolled.analysis.check.example_report import Parts, check, check_and_clean
 from unrolled.analysis.check.example_text import in_words
 from unrolled.analysis.check.findings import Memory
-from unrolled.analysis.check.target_stats import repaired
+from unrolled.analysis.check.stats.target_stats import repaired
 from unrolled.core.config import build
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Place

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from unrolled.analysis.check.cleaning import Plan
 from unrolled.analysis.check.odd_characters import CYRILLIC, ENTITY, GREEK, INVISIBLE, is_control, is_entity
-from unrolled.analysis.check.target_stats import LabelSurvey, TargetSurvey
+from unrolled.analysis.check.stats.target_stats import LabelSurvey, TargetSurvey
 from unrolled.core.errors import UsageError, suggest
 
 _WORD = re.compile(r"[^\W\d_]{2,}")

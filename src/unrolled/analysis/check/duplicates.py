@@ -12,7 +12,7 @@ from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Place
 
 
-def content(x: Any) -> Any:
+def comparable(x: Any) -> Any:
     """What makes a sequence the same as another: of a file its bytes."""
     if isinstance(x, Path):
         with open_regular(x) as file:
@@ -35,6 +35,7 @@ def beginning(x: Any) -> str:
 
 
 def shown(y: Any) -> str:
+    """A target as a short text."""
     return (
         repr(y)[:40] if isinstance(y, str) else "its tags" if y and isinstance(y[0], str) else "its numbers"
     )

@@ -10,9 +10,9 @@ from typing import Any
 from unrolled.analysis.check.cleaning import clean, targets
 from unrolled.analysis.check.corrections import plan_corrections
 from unrolled.analysis.check.findings import Note, quantiles
-from unrolled.analysis.check.input_stats import counted_unit
 from unrolled.analysis.check.scan import Examination, Part, examine
-from unrolled.analysis.check.target_stats import ForecastSurvey
+from unrolled.analysis.check.stats.input_stats import counted_unit
+from unrolled.analysis.check.stats.target_stats import ForecastSurvey
 from unrolled.core.config import Config
 from unrolled.core.errors import UsageError
 from unrolled.data.readers import in_parallel

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unrolled.analysis.check.audio_stats import characters_in_words
-from unrolled.analysis.check.audio_stats import in_words as sounds_in_words
 from unrolled.analysis.check.findings import REMEMBERED, SHOWN, in_quantiles, places
 from unrolled.analysis.check.scan import MOST
+from unrolled.analysis.check.stats.audio_stats import characters_in_words
+from unrolled.analysis.check.stats.audio_stats import in_words as sounds_in_words
 from unrolled.core.digits import shown
 from unrolled.core.terminal import escaped
 from unrolled.data.text.tokenize import find_unit

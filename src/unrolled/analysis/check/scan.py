@@ -16,18 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from unrolled.analysis.check.audio_stats import SoundSurvey, TranscriptSurvey
 from unrolled.analysis.check.cleaning import Plan, encoding, in_encoding, is_written_in_rows, spaced
-from unrolled.analysis.check.duplicates import beginning, content, nearby, shown
+from unrolled.analysis.check.duplicates import beginning, comparable, nearby, shown
 from unrolled.analysis.check.findings import Findings, Memory, Note
-from unrolled.analysis.check.input_stats import (
-    ColumnSurvey,
-    FrameSurvey,
-    Survey,
-    TokenSurvey,
-    Words,
-    learn_words,
-)
 from unrolled.analysis.check.reading import (
     are_pairs,
     groups,
@@ -37,16 +28,25 @@ from unrolled.analysis.check.reading import (
     table_rules,
 )
 from unrolled.analysis.check.spaces import look_for_spaces
-from unrolled.analysis.check.target_stats import (
+from unrolled.analysis.check.stats.audio_stats import SoundSurvey, TranscriptSurvey
+from unrolled.analysis.check.stats.input_stats import (
+    ColumnSurvey,
+    FrameSurvey,
+    Survey,
+    TokenSurvey,
+    Words,
+    learn_words,
+)
+from unrolled.analysis.check.stats.target_stats import (
     ForecastSurvey,
     LabelSurvey,
     NumberSurvey,
     TagSurvey,
     TargetSurvey,
 )
-from unrolled.analysis.check.text_pair_stats import TextSurvey
-from unrolled.analysis.check.time_stats import TimeSurvey
-from unrolled.analysis.check.tune_stats import GenreSurvey, NoteSurvey, content
+from unrolled.analysis.check.stats.text_pair_stats import TextSurvey
+from unrolled.analysis.check.stats.time_stats import TimeSurvey
+from unrolled.analysis.check.stats.tune_stats import GenreSurvey, NoteSurvey, content
 from unrolled.core.config import Config, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
@@ -327,7 +327,7 @@ def _look(examination: Examination, part: Part, example: Example, lines: tuple[i
 def _compare(examination: Examination, part: Part, example: Example, y: Any) -> None:
     """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
     example = replace(example, x=content(example.x)) if examination.wanted.kind == "tune" else example
-    x, place = content(example.x), example.place
+    x, place = comparable(example.x), example.place
     for name, other in examination.parts.items():
         first = other.memory.find(x)
         if first is not None:

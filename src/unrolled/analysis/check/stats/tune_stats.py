@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.analysis.check.findings import Findings
-from unrolled.analysis.check.target_stats import shares
+from unrolled.analysis.check.stats.target_stats import shares
 from unrolled.core.types import Example, Tune
 from unrolled.data.features.note_events import events_of, quantised
 from unrolled.tasks.inputs.rolls import roll_of
