@@ -429,7 +429,7 @@ def test_series_that_are_none():
         ("text", "not numbers"),
         (np.ones(3), "not numbers"),
         (np.ones((0, 1)), "not numbers"),
-        (np.array([[1.0], [np.nan]]), "missing or not finite"),
+        (np.array([[1.0], [np.inf]]), "not finite"),
     ):
         with pytest.raises(DataError, match=f"data:2: .*{message}"):
             dtw.nearest(examples([good, x], ["a", "b"]), examples([good], ["a"]), 0)

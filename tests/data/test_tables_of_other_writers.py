@@ -109,7 +109,7 @@ def csv_module(tmp_path_factory, table: Table, how: tuple[str, str], style: int)
     mixed = separator == "\t" and any("\t" in cell or "\n" in cell for row in table.rows for cell in row)
     clear = style != csv.QUOTE_MINIMAL or not mixed
     single = separator == "\t" and len(table.names) == 1
-    path = put(tmp_path_factory.mktemp("csv"), name, text, table)
+    path = put(tmp_path_factory.getbasetemp(), name, text, table)
     assert cells(path, table, "auto" if clear and not single else "csv") == list(table.rows)
 
 
@@ -121,7 +121,7 @@ def test_the_csv_module(tmp_path_factory, table, how, style):
 
 def raw(tmp_path_factory, table: Table) -> None:
     lines = [*table.comments, *("\t".join(row) for row in [table.names, *table.rows])]
-    path = put(tmp_path_factory.mktemp("raw"), "a.tsv", table.ending.join(lines) + table.ending, table)
+    path = put(tmp_path_factory.getbasetemp(), "a.tsv", table.ending.join(lines) + table.ending, table)
     # Where every field of a column happens to be in quotes, the file is one that a program quoted.
     consistent = any('"' in cell for row in table.rows for cell in row) and all(
         '"' not in cell or (len(cell) > 1 and cell[0] == cell[-1] == '"')
@@ -143,7 +143,7 @@ def pandas_writes(tmp_path_factory, table: Table, how: tuple[str, str], style: i
     table = quotable(table, style)
     frame = pandas.DataFrame(list(table.rows), columns=list(table.names))
     text = frame.to_csv(sep=separator, index=False, quoting=style, lineterminator=table.ending)
-    path = put(tmp_path_factory.mktemp("pandas"), name, text, table)
+    path = put(tmp_path_factory.getbasetemp(), name, text, table)
     unclear = separator == "\t" and (style == csv.QUOTE_MINIMAL or len(table.names) == 1)
     assert cells(path, table, "csv" if unclear else "auto") == list(table.rows)
 
@@ -158,7 +158,7 @@ def json_lines(tmp_path_factory, table: Table, ascii_only: bool, name: str, left
     rows = [dict(zip(table.names, row, strict=True)) for row in table.rows]
     first = {key: value for i, (key, value) in enumerate(rows[0].items()) if i != left_out or not i}
     lines = [json.dumps(row, ensure_ascii=ascii_only) for row in [first, *rows[1:]]]
-    path = put(tmp_path_factory.mktemp("jsonl"), name, table.ending.join(lines) + table.ending, table)
+    path = put(tmp_path_factory.getbasetemp(), name, table.ending.join(lines) + table.ending, table)
     given = table.encoding if table.encoding == "cp1252" else None
     for number, key in enumerate(table.names):
         whole = len(rows) > 1 and key not in first
@@ -222,7 +222,7 @@ def conll(sentences: list[list[tuple[str, str]]], how: dict[str, Any]) -> str:
 
 def conll_is_read(tmp_path_factory, document: tuple[list[list[tuple[str, str]]], dict[str, Any]]) -> None:
     sentences, how = document
-    path = tmp_path_factory.mktemp("conll") / "a.conll"
+    path = tmp_path_factory.getbasetemp() / "a.conll"
     path.write_bytes(conll(sentences, how).encode(how["encoding"]))
     assert pairs(list(read_conll([path], Wanted(target="tags")))) == sentences
 
@@ -254,7 +254,7 @@ def universal(sentences: list[list[tuple[str, str]]], how: dict[str, Any]) -> st
 
 def universal_is_read(tmp_path_factory, document: tuple[list[list[tuple[str, str]]], dict[str, Any]]) -> None:
     sentences, how = document
-    path = tmp_path_factory.mktemp("conllu") / "a.conllu"
+    path = tmp_path_factory.getbasetemp() / "a.conllu"
     path.write_bytes(universal(sentences, how).encode(how["encoding"]))
     found = list(read_conll([path], Wanted(target="tags")))
     assert pairs(found) == sentences

@@ -57,11 +57,12 @@ def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
         "task": config.task,
         "unit": unit,
         "documents_are": config.data.documents,
-        "passed_over": left_out(paths),
+        "passed_over": (),
         "fatal": None,
     }
     with TokenCounter() as counter:
         try:
+            report["passed_over"] = left_out(paths)
             for tokens in _look(documents, seen, unit, lower):
                 counter.add(tokens)
         except UsageError:
