@@ -192,7 +192,8 @@ def _sample(path: Path, wanted: Wanted) -> list[tuple[int, str]]:
         (marked if line.startswith("#") else sample).append((number, line))
         if max(len(sample), len(marked)) >= SAMPLE:
             break
-    return sample or marked
+    # Tokens like "#" are told from comments that are a key and a value.
+    return sample or [line for line in marked if not _METADATA.match(line[1])] or marked
 
 
 def looks_like(path: Path, wanted: Wanted, tagged: bool) -> bool:
