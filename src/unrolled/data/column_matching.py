@@ -80,6 +80,8 @@ def find_columns(
     else:
         y = _if_there(wanted, names_of, {*x, by})
     taken |= set(y)
+    if wanted.target == "text" and wanted.kind == "text" and asked and not (x and y):
+        raise _no_pair(names_of, bool(x), bool(y))
     if not x and not numbers:
         what, usual = _KINDS[wanted.kind]
         first = names_of.default(usual, taken)
@@ -104,6 +106,14 @@ def find_columns(
         name = names[min(set(x) & {*y, by})]
         raise UsageError(f"column {name!r} is to be x and something else too", expected="other columns")
     return Found(x, y, number, by, time)
+
+
+def _no_pair(names_of: _Names, x: bool, y: bool) -> DataError:
+    """The error for a table of pairs of texts in which a column is not there."""
+    missing = [f"{PAIRS[i][0]} texts" for i, there in enumerate((x, y)) if not there]
+    usual = " and ".join(_join(PAIRS[i]) for i, there in enumerate((x, y)) if not there)
+    hint = f"--columns x=SOURCE,y=TARGET, where none is {usual}"
+    return names_of.absent(f"no column of {' and none of '.join(missing)}", hint)
 
 
 @dataclass(frozen=True)

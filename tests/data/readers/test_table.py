@@ -734,3 +734,11 @@ def test_drug_reviews(data):
             )
     content = file.read_text(encoding="utf-8").split("\n")
     assert all(content[e.place.line - 1].startswith(f"{e.id}\t") for e in examples)
+
+
+def test_a_missing_column_of_a_pair_is_named_as_translate_names_it(tmp_path: Path):
+    pair = Wanted(kind="text", target="text")
+    told = message(put(tmp_path / "a.csv", "source\nx\n"), pair)
+    assert "no column of target texts; expected one of 'source'" in told and "x=SOURCE,y=TARGET" in told
+    told = message(put(tmp_path / "b.csv", "a,b,c\nx,y,1\n"), pair)
+    assert "no column of source texts and none of target texts" in told and "source, src, text" in told
