@@ -77,8 +77,8 @@ def test_names_that_are_wrong(tmp_path: Path):
         assert "is a folder; expected the name of a file" in refused(
             train(tmp_path / "book.txt", out="folder")
         )
-        told = refused(train(tmp_path / "book.txt", out="no/model"), 3)
-        assert told.endswith(f"its folder does not exist; try mkdir -p {tmp_path / 'no'}")
+        told = refused(train(tmp_path / "book.txt", out="no/model"))
+        assert told.endswith(f"there is no such folder; try mkdir -p {tmp_path / 'no'}")
         for verb in ("evaluate", "score", "predict", "sample"):
             more = (tmp_path / "book.txt",) if verb != "sample" else ()
             assert "is a folder, not a model file" in refused(run(verb, tmp_path / "folder", *more))

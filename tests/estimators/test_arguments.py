@@ -216,8 +216,8 @@ def test_the_best_texts_of_a_translator():
     assert [one[0]["text"] for one in translator.predict_nbest(TEXTS[:2], n=1)] == translator.predict(
         TEXTS[:2]
     )
-    with pytest.raises(ValueError, match="the 5 best of a beam of 2"):
-        translator.predict_nbest(TEXTS[:1], n=5, beam=2)
+    (more,) = translator.predict_nbest(TEXTS[:1], n=5, beam=2)  # more answers than the beam keeps open
+    assert 2 <= len({one["text"] for one in more}) == len(more) <= 5
 
 
 def test_validation_data_choose_the_weights(tmp_path: Path):

@@ -40,18 +40,18 @@ class TorchEngine:
         with torch.no_grad():
             answers, after = self.network(self._tensor(x), state, ends)
         if self.spec.architecture != "many-to-many":
-            return require_finite(answers.unsqueeze(1).numpy()), after  # [batch, 1, n_y]
+            return require_finite(answers.unsqueeze(1).numpy(), x), after  # [batch, 1, n_y]
         if ends is not None:
             past = torch.arange(answers.shape[1]) >= self.spec.steps(ends).unsqueeze(1)  # [batch, T_x]
             answers = answers.masked_fill(past.unsqueeze(-1), 0.0)
-        return require_finite(answers.numpy()), after
+        return require_finite(answers.numpy(), x), after
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
         refuse_steps(self.spec)
         with torch.no_grad():
             answers, state = self.network(self._tensor(x).unsqueeze(1), state)  # [rows, 1, n_y]
-        return *best(require_finite(answers[:, 0].numpy()), k), state
+        return *best(require_finite(answers[:, 0].numpy(), x), k), state
 
     def take(self, state: State, rows: Array) -> State:
         """The state of these rows."""

@@ -93,7 +93,7 @@ def resolve_data(config: Config) -> Config:
 
 def undecided(asked: Config, filled: Config) -> Config:
     """`filled`, its unit left blank where none was asked for and words are the task's default: the data decides
-    (`datasets/text_unit.py`)."""
+    (`tasks/text_unit.py`)."""
     open_to_data = asked.data.unit is None and filled.data.unit == FOLLOWS_DATA
     return replace(filled, data=replace(filled.data, unit=None)) if open_to_data else filled
 

@@ -17,7 +17,6 @@ from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Ready, prepare
 from unrolled.datasets.example_source import Labelled, from_files, with_columns
 from unrolled.datasets.example_store import Examples
-from unrolled.datasets.text_unit import decided
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion
 from unrolled.nn.torch_engine import TorchEngine
@@ -25,6 +24,7 @@ from unrolled.tasks.inputs import INPUTS, Input
 from unrolled.tasks.outputs import Output, find_output
 from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
+from unrolled.tasks.text_unit import decided
 from unrolled.training.budget import estimate_bytes
 from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem

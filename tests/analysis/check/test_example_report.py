@@ -578,6 +578,7 @@ def test_a_clean_table_keeps_all_else_as_it_is_written(tmp_path: Path):
             "bad_rows": 2,
             "copies": 1,
             "labels": 2,
+            "corrected": 0,
             "tags": 0,
             "encoding": None,
         }

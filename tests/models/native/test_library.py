@@ -17,8 +17,8 @@ from unrolled.models.native.library import mapped_file
     ("line", "path"),
     [
         ("7f00-7f01 r-xp 00000000 08:01 42      /usr/lib/libgomp.so.1", "/usr/lib/libgomp.so.1"),
-        ("7f00-7f01 r-xp 00000000 08:01 42      /home/a b/c  d/libgomp.so.1", "/home/a b/c  d/libgomp.so.1"),
-        ("7f00-7f01 r-xp 00000000 08:01 42      /home/a\\012b/libgomp.so", "/home/a\nb/libgomp.so"),
+        ("7f00-7f01 r-xp 00000000 08:01 42      /srv/a b/c  d/libgomp.so.1", "/srv/a b/c  d/libgomp.so.1"),
+        ("7f00-7f01 r-xp 00000000 08:01 42      /srv/a\\012b/libgomp.so", "/srv/a\nb/libgomp.so"),
         ("7f00-7f01 rw-p 00000000 00:00 0 ", ""),
         ("7f00-7f01 rw-p 00000000 00:00 0      [stack]", "[stack]"),
         ("", ""),

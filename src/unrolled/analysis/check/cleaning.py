@@ -98,8 +98,8 @@ def encoding(path: Path) -> str | None:
     try:
         with opened(path) as file:
             name, mark = find_encoding(file.read(4))
-    except (OSError, EOFError, zlib.error):
-        return None  # a folder, or damage, which the reader tells
+    except (OSError, EOFError, zlib.error, UsageError):
+        return None  # a folder, or damage, which the reader reports
     told = {"utf-8": "UTF-8 with a byte order mark"}.get(name, name.upper()[:6])  # UTF-16, be it LE or BE
     return told if mark else None
 

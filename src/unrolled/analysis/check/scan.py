@@ -54,7 +54,6 @@ from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted
 from unrolled.data.records import OpenQuote, lines
 from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
-from unrolled.datasets.text_unit import SAMPLE, decided
 from unrolled.tasks.fill import FOLLOWS_DATA
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
 from unrolled.tasks.inputs.frames import FrameInput, learn_frames
@@ -67,6 +66,7 @@ from unrolled.tasks.outputs.label import Label, learn_label
 from unrolled.tasks.outputs.number import Number, learn_number
 from unrolled.tasks.outputs.tags import Tags, learn_tags
 from unrolled.tasks.presets import find
+from unrolled.tasks.text_unit import SAMPLE, decided
 
 LISTED = 1_000  # places of each kind that are kept
 MOST = 0.5  # share of bad rows beyond which something else is wrong, and nobody is told to skip them

@@ -22,8 +22,8 @@ from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import split
 from unrolled.data.text.vocabulary import Vocabulary
 from unrolled.datasets.text_dataset import SMALLEST, left_out
-from unrolled.datasets.text_unit import SAMPLE
 from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.text_unit import SAMPLE
 
 LONG_LINE = 10_000  # characters: longer than any sentence
 REMEMBERED = 2_000_000  # lines whose repetition is looked for

@@ -34,7 +34,6 @@ from unrolled.training.job import Job, Request
 from unrolled.training.run_folder import read_metrics
 
 MARK = "comparison.json"  # by which the folder of a comparison is known
-MOST_UNITS = 65_536
 READING = (
     "columns",
     "classes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unrolled.analysis.compare.comparison import MOST_UNITS
+MOST_UNITS = 65_536
 
 
 def nearest(size: Callable[[int], int], target: int) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 from unrolled.core.config import build
 from unrolled.datasets.example_source import from_files
-from unrolled.datasets.text_unit import decided
 from unrolled.tasks.fill import resolve_data, undecided
+from unrolled.tasks.text_unit import decided
 
 
 def with_unit(

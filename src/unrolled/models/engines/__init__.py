@@ -104,10 +104,12 @@ def refuse_steps(spec: NetworkSpec) -> None:
         raise UsageError("a network that makes one step of several goes in chunks, not step by step")
 
 
-def require_finite(answers: NDArray[Any]) -> NDArray[Any]:
-    """The answers of a network, all of them finite. Raises NonFiniteError: weights or inputs that are finite may still
-    be so large that what is computed of them is not."""
-    if not np.isfinite(answers).all():
+def require_finite(answers: NDArray[Any], x: NDArray[Any] | None = None) -> NDArray[Any]:
+    """The answers of a network to x. Raises NonFiniteError if an answer is not finite although x is.
+
+    Finite weights and inputs can be so large that results overflow. NaN in x gives NaN in its row alone.
+    """
+    if not np.isfinite(answers).all() and (x is None or np.isfinite(x).all()):
         what = "the numbers of the model overflow: its weights, or its inputs, are too large"
         raise NonFiniteError(what, expected="weights as training makes them")
     return answers

@@ -137,7 +137,7 @@ class NumpyEngine:
             answers[row, : len(asked)] = self._outputs(asked)
             for array, value in zip(after, last, strict=True):
                 array[row] = value[0]
-        return require_finite(answers), tuple(after)
+        return require_finite(answers, x), tuple(after)
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
@@ -148,8 +148,8 @@ class NumpyEngine:
             given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
             out, ids, after = self._native.step(state, given, k)
             if self._native.has_head:
-                return out if self._bounded else require_finite(out), ids, after
-            return *best(require_finite(self._outputs(self._beside(out, x))), k), after
+                return out if self._bounded else require_finite(out, x), ids, after
+            return *best(require_finite(self._outputs(self._beside(out, x)), x), k), after
         return self._step_in_numpy(state, x, k)
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -162,7 +162,7 @@ class NumpyEngine:
             last = next(layer.steps(state[at * size : (at + 1) * size], parts))
             x = self.spec.the_cell.output(last)  # [rows, n_a]
             after.extend(last)
-        return *best(require_finite(self._outputs(self._beside(x, given))), k), tuple(after)
+        return *best(require_finite(self._outputs(self._beside(x, given)), given), k), tuple(after)
 
     @cached_property
     def _bounded(self) -> bool:
