@@ -326,7 +326,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = write_text(tmp_path / "text.txt", 5)
     told = refused(run_here("compare", "language", text, "--directions", "one,both"))
-    assert "would see what it is to guess; try --directions one" in told
+    assert "which it is to predict" in told
     told = refused(run_here("compare", "numbers:label", text, "--units", "word,char"))
     assert "--units are for texts" in told
     few = reviews(tmp_path / "few.csv", 8)

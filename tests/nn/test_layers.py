@@ -195,7 +195,7 @@ def test_wrong_types_are_told(made):
         module(x, (state, state) if made is LSTM else state)
     with pytest.raises(UsageError, match=r"lengths are torch\.float32; expected whole numbers"):
         module(x, lengths=torch.tensor([2.5, 1.0]))
-    for lengths in ([1], [[1, 2]], [6, 1], [-1, 1]):
+    for lengths in ([1], torch.tensor([[1, 2]]), [6, 1], [-1, 1]):
         with pytest.raises(UsageError, match="lengths"):
             module(x, lengths=lengths)
 
