@@ -327,7 +327,9 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, monkeypatch):
     text = write_text(tmp_path / "text.txt", 5)
     told = refused(run_here("compare", "language", text, "--directions", "one,both"))
     assert "which it is to predict" in told
-    told = refused(run_here("compare", "numbers:label", text, "--units", "word,char"))
+    table = tmp_path / "numbers.csv"
+    table.write_text("a,label\n" + "1.5,x\n2.5,y\n" * 40)
+    told = refused(run_here("compare", "numbers:label", table, "--units", "word,char"))
     assert "--units are for texts" in told
     few = reviews(tmp_path / "few.csv", 8)
     assert "8 sequences, of which no fifth can be held out" in refused(run_here("compare", "classify", few))
