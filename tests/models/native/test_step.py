@@ -251,6 +251,52 @@ def test_a_state_that_lies_there_is_not_mistaken_for_another(cell, activation, n
         streams[rows] = [after, true]
 
 
+@cells
+@built
+def test_states_and_inputs_of_another_size_are_refused(cell, activation, name, monkeypatch):
+    for kind in ("embedding", "numbers"):
+        spec, tensors = network(cell=cell, activation=activation, **NETWORKS[kind])
+        made, _ = engines(spec, tensors, name, monkeypatch)
+        rng, good = np.random.default_rng(0), made.start(4)
+        x = inputs(spec, rng, 4)
+        for bad in (x[:3], x[:1], x[..., None], np.concatenate([x, x])):
+            with pytest.raises(UsageError, match="x is"):
+                made._native.step(good, bad, None)
+        for change in (lambda s: s[:1], lambda s: s[:, :1], lambda s: s[:, :-1], lambda s: s[0]):
+            with pytest.raises(UsageError, match="an array of the state is|x is"):
+                made._native.step((*good[:-1], change(good[-1])), x, None)
+        with pytest.raises(UsageError, match="the state is"):
+            made._core[0][0].whole.run(
+                x[:2] if kind == "numbers" else rng.random((2, 5), np.float32),
+                tuple(np.zeros((1, 20), np.float32) for _ in spec.the_cell.state),
+            )
+        made.step(good, x)
+
+
+@cells
+@built
+def test_weights_of_another_size_are_refused(cell, activation, name, monkeypatch):
+    spec, tensors = network(cell=cell, activation=activation, embedding=5)
+    monkeypatch.setenv("UNROLLED_KERNEL", name)
+    whole = next(key for key in tensors if ".W_" in key and key.startswith("core"))
+    for changed in (tensors[whole][:-1], tensors[whole][:, :-1], tensors[whole][:, :21]):
+        with pytest.raises((UsageError, ValueError)):
+            made = NumpyEngine(spec, tensors | {whole: changed})
+            made.run(np.array([[3, 1]]))
+
+
+@built
+@pytest.mark.parametrize("bits", [8, 32])
+def test_no_rows_give_no_answers(name, bits, monkeypatch):
+    spec, tensors = network(embedding=5)
+    monkeypatch.setenv("UNROLLED_KERNEL", name)
+    made = NumpyEngine(spec, tensors, bits)
+    answers, state = made.run(np.zeros((0, 4), np.int64))
+    assert answers.shape == (0, 4, 9) and [array.shape for array in state] == [(0, 21)] * 2
+    out, ids, _ = made.step(state, np.zeros(0, np.int64), 3)
+    assert out.shape == ids.shape == (0, 3)
+
+
 @built
 def test_an_id_past_the_vocabulary_is_refused(name, monkeypatch):
     spec, tensors = network(embedding=5)

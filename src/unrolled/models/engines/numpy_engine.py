@@ -179,6 +179,8 @@ class NumpyEngine:
     def _by_steps(self, x: Array, lengths: Array | None, state: State) -> tuple[Array, State]:
         """`run`, row by row in single steps."""
         answers = np.zeros((*x.shape[:2], self.n_y), self._dtype)
+        if not len(x):
+            return answers, state
         ends = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
         last: list[State] = []
         for row, end in enumerate(ends):
