@@ -263,7 +263,7 @@ def test_states_and_inputs_of_another_size_are_refused(cell, activation, name, m
             with pytest.raises(UsageError, match="x is"):
                 made._native.step(good, bad, None)
         for change in (lambda s: s[:1], lambda s: s[:, :1], lambda s: s[:, :-1], lambda s: s[0]):
-            with pytest.raises(UsageError, match="an array of the state is|x is"):
+            with pytest.raises(UsageError, match=r"an array of the state is|x is"):
                 made._native.step((*good[:-1], change(good[-1])), x, None)
         with pytest.raises(UsageError, match="the state is"):
             made._core[0][0].whole.run(
