@@ -27,6 +27,7 @@ from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.input_forms import of_one, of_packed, refuse_lengths
 from unrolled.nn.kernels.tensors import autocasts
+from unrolled.nn.layer_arguments import check_fraction, check_size, one, refuse_projection
 from unrolled.nn.layer_weights import CellWeights, new_names
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, Lengths, deep, is_compiled
 from unrolled.nn.torch_weights import copy_from_torch, copy_to_torch
@@ -67,8 +68,8 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         supported.
         """
         cell = cells.find(self.cell_name, zoneout=zoneout)
-        n_x, n_a = _one("n_x", n_x, "input_size", input_size), _one("n_a", n_a, "hidden_size", hidden_size)
-        _refuse_projection(proj_size)
+        n_x, n_a = one("n_x", n_x, "input_size", input_size), one("n_a", n_a, "hidden_size", hidden_size)
+        refuse_projection(proj_size)
         self._set_up(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, bias, device, dtype)
 
     def _set_up(
@@ -86,8 +87,8 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
     ) -> None:
         super().__init__()
         for name, value in (("n_x", n_x), ("n_a", n_a), ("num_layers", num_layers)):
-            _check_size(name, value)
-        _check_fraction("dropout", dropout)
+            check_size(name, value)
+        check_fraction("dropout", dropout)
         self.cell, self.n_x, self.n_a, self.num_layers = cell, n_x, n_a, num_layers
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
         self.bias, self.zoneout = bias, cell.zoneout
@@ -141,7 +142,8 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         None is zeros. lengths: [batch], a tensor, an array or a list; None for all T_x; steps past them give zeros.
         With batch_first=False x and a are [T_x, batch, ...]. x may also be one sequence, [T_x, n_x], with a state
         [num_layers * directions, n_a]; or a PackedSequence, for which a is another. Under torch.autocast the layer
-        computes in the type of its weights. Raises UsageError for another shape or type.
+        computes in the type of its weights, and a is rounded to the lower type. Raises UsageError for another shape or
+        type.
         """
         if is_compiled():
             run = cast(Callable[..., tuple[Any, Any]], torch.compiler.disable(self._run))
@@ -166,6 +168,10 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         before = None if state is None else self._flat(state, x.shape[0 if self.batch_first else 1], kind)
         first = self.batch_first
         a, after = deep(self.cell, core, x, before, lengths, dropouts=dropouts, batch_first=first)
+        if autocasts(a.device.type) and a.dtype == torch.float32:
+            a = a.to(
+                torch.get_autocast_dtype(a.device.type)
+            )  # as torch.nn's; the state stays exact for the next call
         names = len(self.cell.state)
         stacked = tuple(_stacked(after[k::names]) for k in range(names))  # [layers * directions, batch, n_a]
         return a, stacked[0] if names == 1 else stacked
@@ -244,7 +250,7 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         Raises UsageError if torch's layer computes another function: a GRU, or an LSTM with a projection; and if only
         one of two matrices is frozen that are one matrix here.
         """
-        _refuse_projection(module.proj_size)
+        refuse_projection(module.proj_size)
         if not isinstance(module, cast(type, cls.torch_layer)):
             raise UsageError(
                 f"{type(module).__name__} is not torch's layer for {cls.__name__}",
@@ -320,11 +326,11 @@ class RNN(_Recurrent[nn.RNN]):
         g1 = (
             "tanh"
             if activation is nonlinearity is None
-            else _one("activation", activation, "nonlinearity", nonlinearity)
+            else one("activation", activation, "nonlinearity", nonlinearity)
         )
         cell = cells.find(self.cell_name, g1, zoneout)
-        n_x, n_a = _one("n_x", n_x, "input_size", input_size), _one("n_a", n_a, "hidden_size", hidden_size)
-        _refuse_projection(proj_size)
+        n_x, n_a = one("n_x", n_x, "input_size", input_size), one("n_a", n_a, "hidden_size", hidden_size)
+        refuse_projection(proj_size)
         self._set_up(cell, n_x, n_a, num_layers, batch_first, dropout, bidirectional, bias, device, dtype)
 
     @classmethod
@@ -352,38 +358,6 @@ class LSTM(_Recurrent[nn.LSTM]):
 
     cell_name = "lstm"
     torch_layer = nn.LSTM
-
-
-_Value = TypeVar("_Value", int, str)
-
-
-def _one(ours: str, value: _Value | None, theirs: str, other: _Value | None) -> _Value:
-    """The value of an argument that has two names."""
-    if value is not None and other is not None:
-        raise UsageError(f"{ours} and {theirs} are two names of one argument", expected="one of them")
-    found = other if value is None else value
-    if found is None:
-        raise UsageError(f"{ours} is missing", expected=f"{ours} (or {theirs})")
-    return found
-
-
-def _check_size(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{name} is {value!r}", expected="a whole number, at least 1")
-
-
-def _check_fraction(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-        raise UsageError(f"{name} is {value!r}", expected="a fraction from 0 to 1")
-
-
-def _refuse_projection(proj_size: int) -> None:
-    if proj_size:
-        raise UsageError(
-            f"proj_size is {proj_size}: a projection of the state is not supported",
-            expected="0",
-            hint="a torch.nn.Linear behind the layer",
-        )
 
 
 def _check_type(what: str, found: Tensor, weight: Tensor) -> None:

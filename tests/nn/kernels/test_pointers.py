@@ -134,7 +134,7 @@ def test_no_wrong_array_reaches_a_kernel(name, change, kind, direct, monkeypatch
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("steps", [1, 6])
 @pytest.mark.parametrize("training", [True, False])
-def test_autocast_computes_in_the_type_of_the_weights(made, kind, steps, training):
+def test_autocast_computes_in_the_type_of_the_weights_and_rounds_the_output(made, kind, steps, training):
     layer = made(40, 64, num_layers=2, bidirectional=True).train(training)
     x, lengths = torch.randn(3, steps, 40), [steps, 1, 0]
     expected, after = layer(x, lengths=lengths)
@@ -143,9 +143,11 @@ def test_autocast_computes_in_the_type_of_the_weights(made, kind, steps, trainin
     layer.zero_grad()
     with torch.autocast("cpu", dtype=kind):
         found, state = layer(x, lengths=lengths)
-        found.sum().backward()  # inside, where autocast would change the products of backward too
+        found.float().sum().backward()  # inside, where autocast would change the products of backward too
         again, _ = layer(x.to(kind), state, lengths)
-    assert found.dtype == torch.float32 and torch.equal(found, expected)
+    assert found.dtype == again.dtype == kind and torch.equal(found, expected.to(kind))
+    for one, other in zip(*((s,) if torch.is_tensor(s) else s for s in (state, after)), strict=True):
+        assert one.dtype == torch.float32 and torch.equal(one, other)
     for p, gradient in zip(layer.parameters(), gradients, strict=True):
         # A single step runs on torch's own operations, whose backward obeys autocast where it is active.
         assert float((p.grad - gradient).abs().max()) <= (0.05 if steps == 1 else 0.0)
