@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from support.small_models import refused, run
 from unrolled.core.config import DataConfig, ModelConfig, TrainConfig
@@ -13,7 +14,7 @@ from unrolled.core.types import Batch, Example, Place
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.tasks.outputs import ctc
-from unrolled.training.loop import Plan, Problem, begin, train
+from unrolled.training.loop import Plan, Problem, begin, kept, train
 
 FIXED = ("--threads", "1", "--epochs", "1", "--hidden", "8")
 
@@ -65,7 +66,7 @@ def test_a_validation_of_nothing_keeps_the_last_weights_not_the_first():
     fresh, places = np.array([False]), np.array([0])
     asked, nothing = (Batch(ids, y, lengths, fresh, places) for y in (ids, np.full_like(ids, -1)))
     problem = Problem(lambda _: [asked], lambda _: [nothing], lambda _: Place(Path("t"), 1))
-    config = TrainConfig(lr=0.1, dropout=0.0, input_dropout=0.0)
+    config = TrainConfig(lr=3.0, dropout=0.0, input_dropout=0.0)
     progress = begin(build(spec, seed=0), config)
     seen: list[dict[str, float]] = []
 
@@ -77,4 +78,8 @@ def test_a_validation_of_nothing_keeps_the_last_weights_not_the_first():
 
     train(problem, progress, Plan(None, 4, 4, 9, 1, "auto", 0.0), config, Listener())  # pyright: ignore[reportArgumentType]
     assert len(seen) == 4 and all("loss" not in metrics for metrics in seen)
-    assert progress.best == {}
+    last = dict(progress.network.named_parameters())
+    weights = kept(progress)
+    assert weights.keys() == last.keys()
+    assert all(torch.equal(weights[name], last[name]) for name in last)
+    assert any(not torch.equal(progress.best[name], last[name]) for name in last)  # so the line above can fail
