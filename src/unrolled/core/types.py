@@ -155,6 +155,19 @@ class Batch:
     weights: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """When the steps of a recording or a clip are.
+
+    seconds: from one step to the next; 0 where that is not known.  length: of the whole, in seconds.  loudness: [T] dB
+    of a recording, one every 10 ms; None where there is nothing to hear.
+    """
+
+    seconds: float
+    length: float = 0.0
+    loudness: NDArray[Any] | None = None
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a model says of one item: `text` for people, `record` for JSON lines (full precision), `cells` for a table;

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Floats, Place
+from unrolled.data.file_names import find_file
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTERVAL = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*-\s*([0-9]+(?:\.[0-9]+)?)\s+(\S+)")
@@ -48,6 +50,7 @@ MISSING = frozenset(
         *("?", "-", "--", "."),
     }
 )
+NO_TAG = "O"  # of a moment in no stretch of time
 _LONG = 40  # characters of a value that a message shows
 
 
@@ -132,11 +135,12 @@ def is_empty(cell: object) -> bool:
             return cell is None
 
 
-def as_file(cell: object, column: str, place: Place) -> Path:
-    """A field as the path of a file, relative to that of the table, which must be there. Raises DataError."""
+def as_file(cell: object, column: str, place: Place, *, there: bool = True) -> Path:
+    """A field as the path of a file, relative to that of the table. Raises DataError if it names none, and, if `there`,
+    if there is none: in prediction the code that opens it says so."""
     name = as_text(cell, column, place).strip()
-    path = place.file.parent / name
-    if name and "\0" not in name and path.exists():
+    path = find_file(place.file.parent / name)
+    if name and "\0" not in name and (path.exists() or not there):
         return path
     raise DataError(
         f"no such file: {str(path)[:200]!r}" if name else f"column {column!r} names no file",
@@ -145,6 +149,35 @@ def as_file(cell: object, column: str, place: Place) -> Path:
         expected="a file",
         hint="a path relative to the table" if name else None,
     )
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Tags as stretches of time, (start, end, tag) in seconds; elsewhere is `NO_TAG`. It iterates over the tags."""
+
+    marks: tuple[tuple[float, float, str], ...]
+
+    def __iter__(self) -> Iterator[str]:
+        """The tags that are there, that of elsewhere among them."""
+        return iter((NO_TAG, *(tag for _, _, tag in self.marks)))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return 1 + len(self.marks)
+
+    def at(self, times: Sequence[float]) -> tuple[str, ...]:
+        """The tag at each of these moments; of stretches that overlap the last counts."""
+        tags = [NO_TAG] * len(times)
+        for start, end, tag in self.marks:
+            for i, moment in enumerate(times):
+                if start - 1e-6 <= moment < end - 1e-6:
+                    tags[i] = tag
+        return tuple(tags)
+
+
+def are_intervals(cell: object) -> bool:
+    """Whether a field has tags as stretches of time, and not a tag for each step."""
+    return isinstance(cell, str) and _INTERVAL.match(cell.lstrip()) is not None
 
 
 def as_intervals(text: str, place: Place) -> list[tuple[float, float, str]]:

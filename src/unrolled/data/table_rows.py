@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Floats, Place
 from unrolled.data.column_matching import Found
 from unrolled.data.fields import (
+    Stretches,
+    are_intervals,
     as_file,
+    as_intervals,
     as_label,
     as_measure,
     as_number,
@@ -27,6 +31,7 @@ from unrolled.data.fields import (
     split_words,
     with_decimal_point,
 )
+from unrolled.data.media_fragment import part_of
 from unrolled.data.read_request import Wanted
 from unrolled.data.table_files import ABSENT
 from unrolled.data.time_stamps import as_time, parse_time
@@ -129,10 +134,24 @@ class Rows:
         return tuple(split_words(text)) if self.wanted.target == "tags" and not one_token else text
 
     def file(self, named: Sequence[Named], place: Place) -> Path:
-        """The file of a row, relative to the table; it must be there."""
+        """The file of a row, relative to the table, or the part of it that the columns `start` and `end` cut; for
+        training it must be there."""
         if len(self.found.x) > 1 or self.found.by is not None:
             raise UsageError("a row is one file", file=self.path, expected="one column of x, and none of by")
-        return as_file(*next(named[at] for at in self.found.x), place)
+        file = as_file(*next(named[at] for at in self.found.x), place, there=self.wanted.target is not None)
+        return file if self.wanted.kind == "images" else part_of(file, *self.part(named, place))
+
+    def part(self, named: Sequence[Named], place: Place) -> tuple[float, float]:
+        """The columns `start` and `end`, in seconds, if there are such: which part of its file a row is."""
+        found: list[float] = []
+        for name, usual in (("start", 0.0), ("end", math.inf)):
+            cells = [pair for pair in named if pair[1].strip().casefold() == name and pair[0] is not ABSENT]
+            given = [pair for pair in cells if not is_empty(pair[0])]
+            found.append(as_number(*given[0], place) if given else usual)
+        if not 0 <= found[0] < found[1]:
+            what = f"a part from {found[0]:g} to {found[1]:g} seconds"
+            raise DataError(what, file=place.file, line=place.line, expected="0 <= start < end")
+        return found[0], found[1]
 
     def numbers(self, named: Sequence[Named], place: Place) -> Floats:
         """[T_x, n_x], columns side by side, NaN where one is missing; T_x = 1 if the row is a step or has no lists."""
@@ -160,7 +179,7 @@ class Rows:
 
     def target(
         self, cells: Sequence[Named], place: Place
-    ) -> str | tuple[str, ...] | tuple[float, ...] | Floats | None:
+    ) -> str | tuple[str, ...] | tuple[float, ...] | Floats | Stretches | None:
         """What is asked of a row: y."""
         if not cells:
             return None
@@ -172,6 +191,8 @@ class Rows:
                 return as_text(cell, name, place)
             case "tags" if self.wanted.kind == "audio":  # stretches of time
                 return as_text(cell, name, place)
+            case "tags" if self.wanted.kind == "frames" and are_intervals(cell):
+                return Stretches(tuple(as_intervals(as_text(cell, name, place), place)))
             case "number":
                 return as_reals([cell for cell, _ in cells], [name for _, name in cells], place)
             case "next":  # [1, n_y] of this step

@@ -10,14 +10,12 @@ from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.features.log_mel import HOP, Mel
-from unrolled.data.fields import as_intervals
+from unrolled.data.fields import NO_TAG, as_intervals
 from unrolled.data.media.audio import header
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.text.subword import SUBWORD
 from unrolled.models.frontends import FRONTS
 from unrolled.tasks.outputs.ctc import refuse_infeasible, tidy
-
-NO_TAG = "O"  # of a frame in no stretch of time
 
 
 def audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:

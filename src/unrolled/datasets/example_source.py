@@ -14,6 +14,8 @@ import numpy as np
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.file_names import find_file
+from unrolled.data.media_fragment import whole_of
 from unrolled.data.read_request import FileOptions, Wanted, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
 from unrolled.datasets.audio_checks import audible
@@ -201,8 +203,8 @@ def _named(examples: Iterable[Example]) -> str:
     digest = hashlib.sha256()
     for example in examples:
         name = example.x.strip() if isinstance(example.x, str) else example.x
-        named = example.place.file.parent / name if name and isinstance(name, str) else name
-        if isinstance(named, Path) and named.exists():
+        named = find_file(example.place.file.parent / name) if name and isinstance(name, str) else name
+        if isinstance(named, Path) and whole_of(named)[0].exists():
             digest.update(f"{fingerprint([named])}{example.y!r}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

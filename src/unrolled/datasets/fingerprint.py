@@ -17,6 +17,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Example
 from unrolled.data.folder_files import files_below, is_model
+from unrolled.data.media_fragment import whole_of
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
@@ -32,7 +33,7 @@ def fingerprint(paths: Sequence[Path]) -> str:
             name = str(file.relative_to(path)) if folder else file.name
             digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
             try:
-                with open_regular(file) as stream:
+                with open_regular(whole_of(file)[0]) as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
             except OSError as error:
                 raise opening_error(error, file) from error

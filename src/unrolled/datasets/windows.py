@@ -34,7 +34,7 @@ def remembered(read: Callable[[], Iterator[Example]]) -> Callable[[], Iterator[E
         known.clear()
         room = REMEMBERED
         for example in read():
-            room -= len(example.x)
+            room -= len(example.x) if example.fault is None else 0
             if room >= 0:
                 known.append(example)
             yield example

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import librosa
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from unrolled.data.features.log_mel import Mel
 MEL = Mel(RATE, 40)
 
 
-@pytest.mark.parametrize(("rate", "bands"), [(8000, 40), (16000, 40), (16000, 80), (22050, 64), (8000, 128)])
+@pytest.mark.parametrize(("rate", "bands"), [(8000, 40), (16000, 40), (16000, 80), (44100, 64), (8000, 128)])
 def test_frames_are_librosas(rate: int, bands: int):
     mel, samples = Mel(rate, bands), sound("abca", rate=rate)
     made = log_mel.log_mel(mel, samples)
@@ -27,27 +30,74 @@ def test_frames_are_librosas(rate: int, bands: int):
     before = (size - mel.window) // 2
     padded = np.pad(samples.astype(float), (before, size - mel.window - before))
     power = librosa.feature.melspectrogram(
-        y=padded, sr=rate, n_fft=size, win_length=mel.window, hop_length=mel.hop, window="hann", center=False,
+        y=padded, sr=rate, n_fft=size, win_length=mel.window, hop_length=mel.start(1), window="hann", center=False,
         n_mels=bands, fmin=20, htk=True, norm=None,
     )  # fmt: skip
     assert made.shape == (mel.frames(len(samples)), bands)
     np.testing.assert_allclose(made, np.log(power.T[: len(made)] + log_mel.FLOOR), atol=2e-4)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 700), max_size=8))
-def test_chunks_are_the_whole(sizes: list[int]):
-    samples = np.random.default_rng(0).standard_normal(sum(sizes) + 500).astype(np.float32)
-    usual = normalization.started([0.0] * 40, [1.0] * 40)
-    whole = log_mel.log_mel(MEL, samples)
+ODD_RATES = (1_000, 8_000, 11_025, 12_345, 16_000, 22_050, 44_100, 47_999)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(ODD_RATES), st.lists(st.integers(0, 700), max_size=8))
+def test_chunks_are_the_whole(rate: int, sizes: list[int]):
+    mel = Mel(rate, 8)
+    samples = np.random.default_rng(0).standard_normal(sum(sizes) + 1500).astype(np.float32)
+    usual = normalization.started([0.0] * 8, [1.0] * 8)
+    whole = log_mel.log_mel(mel, samples)
     smooth, _ = normalization.running(usual, whole)
-    rest, state, at, parts = np.zeros(0, np.float32), usual, 0, []
-    for size in [*sizes, 500]:
-        frames, rest = log_mel.frames(MEL, rest, samples[at : at + size])
+    rest, state, at, parts, done = np.zeros(0, np.float32), usual, 0, [], 0
+    for size in [*sizes, 1500]:
+        frames, rest = log_mel.frames(mel, rest, samples[at : at + size], done)
+        done += len(frames)
         made, state = normalization.running(state, frames)
         parts.append(made)
         at += size
     np.testing.assert_allclose(np.concatenate(parts), smooth, atol=1e-5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(ODD_RATES) | st.integers(1_000, 384_000), st.integers(0, 200_000))
+def test_frame_i_begins_at_10_ms_times_i_at_any_rate(rate: int, frame: int):
+    mel = Mel(rate, 8)
+    exact = Fraction(frame * rate, 100)
+    assert abs(mel.start(frame) - exact) <= Fraction(1, 2)
+    if rate % 100 == 0:
+        assert mel.start(frame) == exact
+    end = mel.start(frame) + mel.window
+    assert mel.whole_windows(end) == frame + 1 and mel.whole_windows(end - 1) == frame
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025])
+def test_a_click_after_ten_minutes_is_in_its_frame(rate: int):
+    mel = Mel(rate, 8)
+    samples = np.zeros(610 * rate, np.float32)
+    samples[round(600.1234 * rate)] = 1.0
+    loud = np.flatnonzero(log_mel.log_mel(mel, samples).max(axis=1) > -5) * log_mel.HOP
+    assert len(loud) and np.abs(loud - 600.1234).max() <= log_mel.WINDOW
+
+
+def test_frames_are_those_of_windows_cut_by_hand():
+    for rate in (8000, 16000, 11025):
+        for count in (3, 5000, 30_000):
+            samples = np.random.default_rng(count).standard_normal(count).astype(np.float32)
+            mel = Mel(rate, 40)
+            power = [
+                np.abs(
+                    np.fft.rfft(
+                        samples[math.floor(i * rate / 100 + 0.5) :][: mel.window]
+                        * np.hanning(mel.window + 1)[:-1],
+                        log_mel.filters(mel)[0],
+                    )
+                )
+                ** 2
+                for i in range(max(0, mel.whole_windows(count)))
+            ]
+            if power:
+                expected = np.log(np.array(power) @ log_mel.filters(mel)[1].T + log_mel.FLOOR)
+                np.testing.assert_allclose(log_mel.log_mel(mel, samples), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

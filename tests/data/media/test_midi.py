@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import random
 import struct
 from pathlib import Path
 
 import mido
+import pretty_midi
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from support.small_tunes import tune
 from unrolled.core.errors import DataError, UsageError
@@ -89,7 +93,6 @@ def test_seconds_follow_the_tempos():
         (header() + track(b"\x00\xff\x51\x03\x00\x00\x00" + NOTE + END), "tempo of 0"),
         (header() + track(b"\xff\xff\xff\x7f" + NOTE[1:] + END), "hours"),
         (header() + track(b"\x00\x90\xff\xff" + END), "damaged MIDI file"),
-        (header() + track(b"\x00\xff\x59\x02\x50\x50" + NOTE + END), "damaged MIDI file"),
         (header(division=1) + track(b"\x00\x90\x3c\x40\x87\xff\xff\x00\x80\x3c\x00" + END), "hours"),
     ],
 )
@@ -106,6 +109,123 @@ def test_a_file_too_large_is_not_read(tmp_path, monkeypatch):
         read_midi(tmp_path / "a.mid")
     with pytest.raises(UsageError, match="no such file"):
         read_midi(tmp_path / "b.mid")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"\xff\x59\x02\x50\x50",  # 80 flats
+        b"\xff\x59\x02\x00\xff",  # the mode 255
+        b"\xff\x59\x01\x00",
+        b"\xff\x54\x05\xff\xff\xff\xff\xff",  # SMPTE offset
+        b"\xff\x00\x00",  # sequence number
+        b"\xff\x20\x00",  # channel prefix
+        b"\xff\x21\x03abc",  # port
+        b"\xff\x03\x04\xff\xfe\x80\x81",  # name
+        b"\xff\x51\x02\x07\xa1",  # tempo of two bytes
+        b"\xff\x58\x01\x04",  # meter of one byte
+        b"\xb0\x07\xff",  # loudness 255
+        b"\xe0\xff\xff",  # pitch bend
+        b"\xc0\xff",  # program 255
+    ],
+)
+def test_what_nothing_needs_or_one_bad_byte_does_not_stop_a_tune(event: bytes):
+    found = parse_midi(header() + track(b"\x00" + event + NOTE + END), FILE)
+    assert [(n.start, n.end, n.pitch) for n in found.notes] == [(0, 96, 60)]
+    remarked = (event[-1:] == b"\xff" and event[0] != 0xFF) or event[1] in (0x51, 0x58) or event[0] == 0xE0
+    assert bool(found.remarks) == remarked, found.remarks
+
+
+Notes = list[tuple[int, int, int]]
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> Notes:
+    """Notes (start, end, pitch) of one channel, of which a pitch often begins anew where it ends."""
+    found: Notes = []
+    for pitch in draw(st.lists(st.integers(30, 90), min_size=1, max_size=4, unique=True)):
+        at = 0
+        for gap, length in draw(
+            st.lists(st.tuples(st.sampled_from([0, 0, 7, 120]), st.integers(1, 400)), min_size=1, max_size=6)
+        ):
+            found.append((at + gap, at + gap + length, pitch))
+            at += gap + length
+    return found
+
+
+@pytest.mark.property
+@settings(max_examples=150, deadline=None)
+@given(
+    tracks=st.lists(lines(), min_size=1, max_size=4),
+    programs=st.lists(st.integers(0, 127), min_size=4, max_size=4),
+    before=st.booleans(),
+    first=st.booleans(),
+)
+def test_files_of_mido_come_back(tracks: list[Notes], programs: list[int], before: bool, first: bool):
+    """Random tracks; of a repeated note on comes before off, or behind it; programs in their own track, or in the
+    first."""
+    file = mido.MidiFile(type=1, ticks_per_beat=96)
+    settings_track = mido.MidiTrack()
+    file.tracks.append(settings_track)
+    for channel, notes in enumerate(tracks):
+        program = mido.Message("program_change", channel=channel, program=programs[channel])
+        made = mido.MidiTrack()
+        (settings_track if first else made).append(program)
+        events = [(start, not before, ("note_on", pitch)) for start, _, pitch in notes]
+        events += [(end, before, ("note_off", pitch)) for _, end, pitch in notes]
+        at = 0
+        for tick, _, (kind, pitch) in sorted(events, key=lambda event: event[:2]):
+            made.append(mido.Message(kind, channel=channel, note=pitch, velocity=70, time=tick - at))
+            at = tick
+        file.tracks.append(made)
+    out = io.BytesIO()
+    file.save(file=out)
+    found = parse_midi(out.getvalue(), FILE)
+    assert found.remarks == ()
+    for channel, notes in enumerate(tracks):
+        own = [note for note in found.notes if found.programs[note.voice] == programs[channel]]
+        assert {(n.start, n.end, n.pitch) for n in own} >= set(notes)
+    assert len(found.notes) == sum(map(len, tracks))
+
+
+@pytest.mark.property
+@settings(max_examples=60, deadline=None)
+@given(
+    parts=st.lists(lines(), min_size=1, max_size=4),
+    programs=st.lists(st.integers(0, 127), min_size=4, max_size=4, unique=True),
+    tempo=st.integers(40, 240),
+)
+def test_files_of_pretty_midi_come_back_and_ours_go_there(
+    parts: list[Notes], programs: list[int], tempo: int
+):
+    made = pretty_midi.PrettyMIDI(resolution=96, initial_tempo=tempo)
+    for program, notes in zip(programs, parts, strict=False):
+        instrument = pretty_midi.Instrument(program=program)
+        for start, end, pitch in notes:
+            times = made.tick_to_time(start), made.tick_to_time(end)
+            instrument.notes.append(pretty_midi.Note(70, pitch, *times))
+        made.instruments.append(instrument)
+    out = io.BytesIO()
+    made.write(out)
+    found = parse_midi(out.getvalue(), FILE)
+    expected = {(p, *note) for p, notes in zip(programs, parts, strict=False) for note in notes}
+    assert {(found.programs[n.voice], n.start, n.end, n.pitch) for n in found.notes} == expected
+    assert found.tempos[0][1] == pytest.approx(tempo, rel=1e-5)
+    again = pretty_midi.PrettyMIDI(io.BytesIO(midi_bytes(found)))
+    there = {
+        (i.program, again.time_to_tick(n.start), again.time_to_tick(n.end), n.pitch)
+        for i in again.instruments
+        for n in i.notes
+    }
+    assert there == expected
+
+
+def test_a_program_of_another_track_counts_until_the_track_has_its_own():
+    one = b"\x00\xc0\x28\x00\xc1\x49\x60\xc0\x05" + END
+    first = b"\x00\x90\x3c\x40\x60\x80\x3c\x00\x00\x90\x3e\x40\x60\x80\x3e\x00" + END
+    second = b"\x00\x91\x3c\x40\x60\x81\x3c\x00\x00\xc1\x07\x00\x91\x3e\x40\x60\x81\x3e\x00" + END
+    found = parse_midi(header(tracks=3) + track(one) + track(first) + track(second), FILE)
+    assert [(n.start, found.programs[n.voice]) for n in found.notes] == [(0, 40), (0, 73), (96, 5), (96, 7)]
 
 
 def mutants(count: int, seed: int):

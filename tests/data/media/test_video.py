@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import random
 import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from clips import draw, look, pictures, write
@@ -202,3 +206,128 @@ def test_the_pairs_are_the_same_pictures_in_the_other_order():
         for step in range(5):
             one, other = draw(first, step / 4, how), draw(second, 1 - step / 4, how)
             assert np.array_equal(np.asarray(one), np.asarray(other))
+
+
+CORNERS = np.kron(np.array([[40, 100], [160, 220]], np.uint8), np.ones((24, 32), np.uint8))[..., None]
+
+
+def lasting(packets: list[av.Packet], times: list[int], last: int) -> list[av.Packet]:
+    """Packets that say how long their pictures are seen."""
+    for packet in packets:
+        assert packet.pts is not None and packet.time_base is not None
+        number = times.index(round(packet.pts * packet.time_base * 1000))
+        packet.duration = round(Fraction([*times[1:], last][number] - times[number], 1000) / packet.time_base)
+    return packets
+
+
+def moments(
+    path: Path, times: list[int], last: int, degrees: int = 0, flips: tuple[bool, bool] = (False, False)
+) -> Path:
+    """A video whose pictures have these times in milliseconds; the last is seen until `last`; picture i has level
+    20 + 15 i in its four corners, which are unlike."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.qmin = stream.codec_context.qmax = 2
+        if degrees or any(flips):
+            stream.set_display_rotation(degrees, *flips)
+        for number, time in enumerate(times):
+            made = np.repeat(CORNERS // 4 + 15 * number, 3, axis=2).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(made, "rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(lasting(stream.encode(frame), times, last))
+        container.mux(lasting(stream.encode(), times, last))
+    return path
+
+
+@pytest.mark.property
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    gaps=st.lists(st.integers(15, 900), min_size=1, max_size=9),
+    rate=st.sampled_from([4.0, 10.0, 25.0]),
+    turned=st.sampled_from([0, 90, 180, 270]),
+    flips=st.tuples(st.booleans(), st.booleans()),
+)
+def test_times_rotation_and_mirroring_of_a_phone_s_video(
+    tmp_path: Path, gaps: list[int], rate: float, turned: int, flips: tuple[bool, bool]
+):
+    times = np.cumsum([0, *gaps]).tolist()
+    path = moments(tmp_path / "a.mp4", times[:-1], times[-1], turned, flips)
+    found, about = video.read(str(path), 8, False, rate, 1000)
+    asked = [i / rate for i in range(1000) if i / rate < times[-1] / 1000 - 1e-6]
+    wanted = [max(n for n, time in enumerate(times[:-1]) if time / 1000 <= moment + 1e-6) for moment in asked]
+    assert about["at"] == wanted and about["count"] == len(gaps)
+    seen = np.rot90(np.array([[40, 100], [160, 220]]), turned // 90)
+    seen = seen[:, ::-1] if flips[0] else seen
+    seen = seen[::-1] if flips[1] else seen
+    corners = found[:, 1::5, 1::5, 0][:, :2, :2]
+    expected = np.array([seen // 4 + 15 * number for number in wanted])
+    assert np.abs(corners.astype(int) - expected).max() < 9
+
+
+def test_an_odd_angle_is_refused_by_name(tmp_path: Path):
+    path = moments(tmp_path / "a.mp4", [0, 100], 200, 30)
+    with pytest.raises(DataError, match="turned by an angle that is no quarter"):
+        video.read(str(path), 8, False, 0, 10)
+
+
+@pytest.mark.parametrize(
+    ("delays", "at"), [((100, 100, 2000), [0, 1] + [2] * 20), ((2000, 100, 100), [0] * 20 + [1, 2])]
+)
+def test_every_picture_of_a_gif_is_seen_as_long_as_it_says(
+    tmp_path: Path, delays: tuple[int, ...], at: list[int]
+):
+    shown = [Image.new("L", (9, 9), 80 * number) for number in range(3)]
+    path = tmp_path / "a.gif"
+    shown[0].save(path, save_all=True, append_images=shown[1:], duration=delays)
+    assert video.read(str(path), 8, False, 10.0, 100)[1]["at"] == at
+
+
+def test_what_is_transparent_in_a_gif_is_white(tmp_path: Path):
+    picture = Image.new("P", (16, 16), 0)
+    picture.putpalette([0, 0, 0, 10, 10, 10])
+    picture.paste(1, (0, 0, 8, 16))
+    picture.save(tmp_path / "a.gif", transparency=0)
+    found, _ = video.read(str(tmp_path / "a.gif"), 8, False, 0, 10)
+    assert found[0, 4, 1, 0] < 30 and found[0, 4, 6, 0] == 255
+
+
+def test_pictures_that_an_edit_list_hides_are_neither_shown_nor_missed(tmp_path: Path):
+    whole = ramp(tmp_path / "whole.mp4", 120, 30)
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "cut.mp4"), "w") as made:
+        stream = source.streams.video[0]
+        copy = made.add_stream_from_template(stream)
+        assert stream.time_base is not None
+        begin, end = (round(moment / stream.time_base) for moment in (0.3, 0.6))
+        for packet in source.demux(stream):
+            if packet.dts is not None and packet.pts is not None and packet.pts < end:
+                packet.pts, packet.dts, packet.stream = packet.pts - begin, packet.dts - begin, copy
+                made.mux(packet)
+    _, about = video.read(str(tmp_path / "cut.mp4"), 8, False, 0, 500)
+    assert 7 <= about["count"] <= 12
+
+
+def test_a_damaged_packet_is_refused_with_its_place(tmp_path: Path):
+    path = ramp(tmp_path / "a.mp4", 100, 25)
+    with av.open(str(path)) as source:
+        places = [(packet.pos, packet.size) for packet in source.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    begin, size = places[50]
+    assert begin is not None
+    content[begin : begin + size] = bytes(size)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged.*\(at picture (49|5\d)\)"):
+        video.read(str(path), 8, False, 0, 500)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_many_videos_by_one_process_take_no_more_threads(tmp_path: Path):
+    path = moments(tmp_path / "a.mp4", list(range(0, 1200, 100)), 1200, 90)
+    sandbox.close()
+    counts: list[int] = []
+    for _ in range(6):
+        sandbox.call("unrolled.data.media.video:read", {"path": str(path), **GREY})
+        worker = sandbox._idle.queue[0].pid  # pyright: ignore[reportPrivateUsage]
+        counts.append(len(list(Path(f"/proc/{worker}/task").iterdir())))
+    assert counts[-1] == counts[0] < 10

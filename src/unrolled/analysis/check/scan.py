@@ -50,8 +50,8 @@ from unrolled.analysis.check.stats.tune_stats import GenreSurvey, NoteSurvey, co
 from unrolled.core.config import Config, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data.media.audio import ENDINGS
 from unrolled.data.read_request import Wanted
+from unrolled.data.readers import MEDIA
 from unrolled.data.records import OpenQuote, lines
 from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
 from unrolled.tasks.fill import FOLLOWS_DATA
@@ -288,7 +288,7 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
             examination.fail(str(error))
             if not isinstance(error, OpenQuote):  # a copy has the rows before it
                 examination.damaged[path] = str(error)
-    marks = [None if one.suffix.lower() in (*ENDINGS, ".mid", ".midi") else encoding(one) for one in group]
+    marks = [None if one.suffix.lower() in MEDIA else encoding(one) for one in group]
     for one, mark in zip(group, marks, strict=True):
         if mark is not None and path not in examination.damaged:
             examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(one, 1), mark)

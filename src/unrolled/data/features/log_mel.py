@@ -1,7 +1,10 @@
-"""Log-mel frames: windows of 25 ms, one every 10 ms; the power in bands that are evenly spaced on the mel scale, as a
-logarithm (Davis and Mermelstein 1980).
+"""Log-mel frames: the features that a network reads of a recording.
 
-A window begins where its frame does, so no frame waits for later sound: frames of chunks are those of the whole.
+A window of 25 ms begins every 10 ms. Of each window the power is summed in bands that are evenly spaced on the mel
+scale, and the logarithm is taken (Davis and Mermelstein 1980).
+
+Frame i begins at sample round(i * rate / 100), so 10 ms are exact at every sample rate and time stamps never drift. A
+window begins where its frame begins, so no frame waits for later samples: frames of chunks equal those of the whole.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-WINDOW, HOP = 0.025, 0.010  # seconds
+WINDOW = 0.025  # seconds
+FRAMES = 100  # a second; the one source of time stamps
+HOP = 1 / FRAMES  # seconds
 FLOOR = 1e-6  # of the power in a band: noise of -80 dB and silence are the same
 LOWEST = 20.0  # Hz
 _BLOCK = 4096  # frames whose spectra stand in memory
@@ -34,14 +39,18 @@ class Mel:
         """Samples of a frame."""
         return round(self.rate * WINDOW)
 
-    @property
-    def hop(self) -> int:
-        """Samples from frame to frame."""
-        return round(self.rate * HOP)
+    def start(self, frame: int) -> int:
+        """The sample at which a frame begins; exact integer arithmetic, halves go up."""
+        return (2 * frame * self.rate + FRAMES) // (2 * FRAMES)
+
+    def whole_windows(self, samples: int) -> int:
+        """How many frames lie wholly within so many samples from the beginning."""
+        room = samples - self.window  # the last window begins here or before
+        return 0 if room < 0 else 1 + (2 * FRAMES * room + FRAMES - 1) // (2 * self.rate)
 
     def frames(self, samples: int) -> int:
-        """How many frames so many samples make; a sound shorter than a window makes one."""
-        return 0 if samples < 1 else 1 + max(0, samples - self.window) // self.hop
+        """How many frames so many samples make; a recording shorter than a window makes one."""
+        return 0 if samples < 1 else max(1, self.whole_windows(samples))
 
 
 @cache
@@ -66,24 +75,29 @@ def filters(mel: Mel) -> tuple[int, Array]:
         size *= 2
 
 
-def frames(mel: Mel, rest: Array, samples: Array) -> tuple[NDArray[np.float32], Array]:
-    """Log-mel frames of what is left from before and of new samples -> [T, bands], and what is left now."""
+def frames(mel: Mel, rest: Array, samples: Array, first: int = 0) -> tuple[NDArray[np.float32], Array]:
+    """Log-mel frames of the samples left over from before and of new ones -> [T, bands], and the samples left now.
+
+    first: the number of the frame with which `rest` begins, counted from the beginning of the recording.
+    """
     size, triangles = filters(mel)
     sound = np.concatenate([rest, np.asarray(samples, np.float32)])
-    count = 1 + (len(sound) - mel.window) // mel.hop if len(sound) >= mel.window else 0
+    origin = mel.start(first)
+    count = max(0, mel.whole_windows(origin + len(sound)) - first)
     hann = np.hanning(mel.window + 1)[:-1]  # periodic
     made = np.zeros((count, mel.bands), np.float32)
     for begin in range(0, count, _BLOCK):
         end = min(count, begin + _BLOCK)
-        stretch = sound[begin * mel.hop : (end - 1) * mel.hop + mel.window].astype(np.float64)
-        windows = sliding_window_view(stretch, mel.window)[:: mel.hop] * hann
+        starts = np.array([mel.start(first + frame) - origin for frame in range(begin, end)], np.int64)
+        stretch = sound[starts[0] : starts[-1] + mel.window].astype(np.float64)
+        windows = sliding_window_view(stretch, mel.window)[starts - starts[0]] * hann
         power = np.abs(np.fft.rfft(windows, size)) ** 2  # [T, bins]
         made[begin:end] = np.log(power @ triangles.T + FLOOR)
-    return made, sound[count * mel.hop :]
+    return made, sound[mel.start(first + count) - origin :]
 
 
 def log_mel(mel: Mel, samples: Array) -> NDArray[np.float32]:
-    """[samples] -> [T, bands]; what is shorter than a window is filled up with zeros, of nothing there are 0 frames."""
+    """[samples] -> [T, bands]. A recording shorter than a window is filled up with zeros; none has 0 frames."""
     samples = np.asarray(samples, np.float32)
     if 0 < len(samples) < mel.window:
         samples = np.concatenate([samples, np.zeros(mel.window - len(samples), np.float32)])

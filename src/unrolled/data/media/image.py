@@ -1,8 +1,15 @@
-"""Decode images with Pillow: one file, or a folder as a clip. Runs in the sandbox."""
+"""Decode images with Pillow: one file, or a folder as a clip. Runs in the sandbox.
+
+Metadata is honoured: orientation turns a picture, what is transparent becomes white, 16 bits become 8 by their scale.
+What cannot be honoured is refused by name: values without a scale (floats, 32 bits), several pictures in one file.
+Colour profiles are not applied.
+"""
 
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +20,34 @@ from numpy.typing import NDArray
 from unrolled.core.errors import DataError, need
 from unrolled.core.regular_files import open_regular
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm")
+ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".avif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx"),
+)
+# Pictures that are known but not read: they are named, never left out in silence.
+UNREAD = (
+    ".heic",
+    ".heif",
+    ".psd",
+    ".svg",
+    ".eps",
+    ".ico",
+    ".tga",
+    ".dng",
+    ".cr2",
+    ".nef",
+    ".arw",
+    ".xcf",
+    ".jxl",
+)
 PIXELS = 4096 * 4096  # of a picture in the file
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
+_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "WEBP", "AVIF", "TIFF", "PPM", "JPEG2000")
+_SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
+_KEYED = ("1", "L", "P", "RGB")  # modes in which one colour may stand for what is transparent
+_DEPTHS = {"L;2": 85, "L;4": 17, "1": 255}  # what a pixel of fewer bits is multiplied by when it is read
+_TIFF_INVERTED, _WHITE_IS_ZERO = 262, 0
+_WHITE = (255, 255, 255, 255)
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -58,23 +89,78 @@ def _picture(file: Path, side: int, colour: bool) -> NDArray[np.uint8]:
 
 
 def _opened(file: Path, mode: str, sized: Callable[[int, int], tuple[int, int]]) -> NDArray[np.uint8]:
-    """A picture in this mode, of the size that is made of its own."""
+    """A picture in this mode, as people see it, in the size that `sized` makes of its own."""
     with need("video", "pillow"):
         from PIL import Image
+    if file.suffix.lower() in UNREAD:
+        raise DataError(f"{file.name}: {file.suffix} is not read", expected=", ".join(ENDINGS))
+    # Pillow raises all of these over damaged files.
+    damage = (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        LookupError,
+        EOFError,
+        AttributeError,
+        OverflowError,
+    )
     try:
-        with open_regular(file) as stream, Image.open(stream, formats=_FORMATS) as picture:
-            if picture.width * picture.height > PIXELS:
-                what = f"{file.name}: a picture of {picture.width:,} x {picture.height:,}"
-                raise DataError(what, expected=f"at most {PIXELS:,} pixels", hint="a smaller copy")
-            size = sized(picture.width, picture.height)
+        Image.init()  # registers all formats; AVIF is there only if Pillow was built with it
+        known = [form for form in _FORMATS if form in Image.OPEN]
+        # A stream, not a name: of a name Pillow 13 maps a TIFF into memory, and turns its pixels wrongly.
+        with open_regular(file) as stream, Image.open(stream, formats=known) as picture:
+            _refuse(picture, file)
+            shown = _upright(picture, mode)
+            size = sized(shown.width, shown.height)
             if size[0] * size[1] > PIXELS:
                 raise DataError(f"{file.name}: far wider than high", expected="a picture of a line")
-            small = picture.convert(mode).resize(size, Image.Resampling.BOX)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            small = shown.resize(size, Image.Resampling.BOX)
+    except (*damage, struct.error, zlib.error, ZeroDivisionError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{file.name}: not a readable picture: {error!s:.200}", expected="a whole one"
         ) from error
     return np.asarray(small, np.uint8)
+
+
+def _refuse(picture: Any, file: Path) -> None:
+    """Raise DataError for a picture that is too large, or whose metadata cannot be honoured."""
+    if picture.width * picture.height > PIXELS:
+        what = f"{file.name}: a picture of {picture.width:,} x {picture.height:,}"
+        raise DataError(what, expected=f"at most {PIXELS:,} pixels", hint="a smaller copy")
+    count = getattr(picture, "n_frames", 1)
+    if count > 1 and picture.format != "MPO":  # a camera's MPO has a preview behind its photo
+        what = f"{file.name}: {count:,} pictures in one file"
+        raise DataError(what, expected="one picture", hint="a file for each, or a video")
+    values = {"F": "floats", "I": "32 bits or signed", "LAB": "LAB colours"}.get(picture.mode)
+    if values and not (picture.mode == "I" and picture.format == "PPM"):  # which has 16 bits
+        what = f"{file.name}: its values are {values}, and their scale is not known"
+        raise DataError(what, expected="8 or 16 bits a value", hint="saving it as PNG")
+
+
+def _upright(picture: Any, mode: str) -> Any:
+    """The picture as it is to be seen: turned by its orientation, on white where it is transparent."""
+    from PIL import Image, ImageOps
+
+    scale = _DEPTHS.get(str(picture.tile[0][3])) if picture.tile and picture.format == "PNG" else None
+    inverted = picture.format == "TIFF" and picture.tag_v2.get(_TIFF_INVERTED) == _WHITE_IS_ZERO
+    key = picture.info.get("transparency")
+    turned = ImageOps.exif_transpose(picture)
+    if turned.mode in _SIXTEEN or turned.mode == "I":
+        values = np.asarray(turned).astype(np.int32)
+        levels = (np.clip(values, 0, 65535) * 255 + 32767) // 65535
+        levels = 255 - levels if inverted else levels
+        levels = np.where(values == key, 255, levels) if isinstance(key, int) else levels
+        return Image.fromarray(levels.astype(np.uint8)).convert(mode)
+    if key is not None and turned.mode in _KEYED:
+        if isinstance(key, tuple) and max(key) > 255:  # of 16 bits, of which eight were read
+            turned.info["transparency"] = tuple(part >> 8 for part in key)
+        if isinstance(key, int) and turned.mode in ("1", "L"):
+            turned, turned.info["transparency"] = turned.convert("L"), key * (scale or 1)
+    if turned.has_transparency_data:
+        turned = turned.convert("RGBA")
+        turned = Image.alpha_composite(Image.new("RGBA", turned.size, _WHITE), turned)
+    return turned.convert(mode)
 
 
 def _parts(name: str) -> list[str]:

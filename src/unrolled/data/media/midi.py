@@ -1,14 +1,17 @@
 """Read and write MIDI files with mido, within limits: a damaged file raises DataError soon and in little memory.
 
-A voice is a track's channel with one program; channel 10 is the drum set. Pedals, pitch bends and controllers are left
-out. What was changed beyond that stands in the tune's `remarks`.
+A voice is a channel of a track with one program; channel 10 is the drum set. A program change counts for its channel in
+every track, unless the track has its own. Pedals, pitch bends, controllers and key signatures are left out. What was
+changed beyond that stands in the tune's `remarks`.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +22,7 @@ from unrolled.core.errors import DataError, need
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import DRUMS, Note, Tune
 from unrolled.data.midi_size import count_events
+from unrolled.data.midi_bytes import repaired
 
 LARGEST = 2 << 20  # bytes; the messages of a file take 300 times as much memory
 MOST_NOTES = 100_000
@@ -27,6 +31,7 @@ LONGEST = 24 * 60 * 60  # seconds
 MOST_BEATS = 100_000  # quarter notes
 _DRUM_CHANNEL = 9  # counted from 0
 _USUAL_TEMPO = 120.0
+_STRUCK_AGAIN = "struck again while it sounded: the first ends there"
 
 
 def read_midi(path: Path) -> Tune:
@@ -52,13 +57,14 @@ def parse_midi(content: bytes, path: Path) -> Tune:
         raise DataError(
             f"more than {MOST_EVENTS:,} events", file=path, expected="fewer", hint="cutting it into pieces"
         )
+    content, repairs = repaired(content)
     file = _parsed(content, path)
     if file.ticks_per_beat < 1:
         what = f"its time is in {file.ticks_per_beat} ticks a quarter note (frames of film, or damaged)"
         raise DataError(what, file=path, expected="1 or more ticks a quarter note")
     if file.type == 2:
         raise DataError("holds several tunes (MIDI type 2)", file=path, expected="type 0 or 1")
-    reading = _Reading()
+    reading = _Reading(_channel_programs(file.tracks), counts=repairs)
     for number, track in enumerate(file.tracks):
         reading.add(number, track, path)
     return reading.tune(file.ticks_per_beat, path)
@@ -86,21 +92,39 @@ def _parsed(content: bytes, path: Path) -> Any:
         raise DataError(f"damaged MIDI file: {reason[:80]}", file=path, expected="a whole file") from error
 
 
+def _channel_programs(tracks: Sequence[Any]) -> dict[int, tuple[list[int], list[int]]]:
+    """Of each channel the ticks of its program changes in all tracks, in order, and the programs."""
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for number, track in enumerate(tracks):
+        tick = 0
+        for message in track:
+            tick += int(message.time)
+            if message.type == "program_change":
+                found.setdefault(message.channel, []).append((tick, number, message.program))
+    ordered = {channel: sorted(marks, key=lambda mark: mark[:2]) for channel, marks in found.items()}
+    return {
+        channel: ([tick for tick, _, _ in marks], [program for _, _, program in marks])
+        for channel, marks in ordered.items()
+    }
+
+
 @dataclass
 class _Reading:
-    """What is gathered of a file, track by track; ticks from its beginning."""
+    """What is gathered of a file, track by track; ticks from its beginning. channels: `_channel_programs`."""
 
+    channels: dict[int, tuple[list[int], list[int]]]
     notes: list[Note] = field(default_factory=list)
     keys: list[tuple[int, int, int]] = field(default_factory=list)  # of each voice: track, channel, program
     tempos: dict[int, float] = field(default_factory=dict)
     meters: dict[int, tuple[int, int]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     last: int = 0
 
     def add(self, number: int, track: Any, path: Path) -> None:
         """One track."""
-        tick, programs = 0, dict.fromkeys(range(16), 0)
+        tick, programs = 0, dict[int, int]()
         sounding: dict[tuple[int, int], tuple[int, int, int]] = {}  # channel, pitch -> start, velocity, voice
+        renewed: dict[tuple[int, int], int] = {}  # the tick at which a pitch was struck while it sounded
         for message in track:
             tick += int(message.time)
             match message.type:
@@ -114,13 +138,21 @@ class _Reading:
                     self.meters[tick] = (message.numerator, message.denominator)
                 case "note_on" | "note_off":
                     key = (message.channel, message.note)
-                    struck = message.type == "note_on" and message.velocity
-                    if key in sounding:
-                        self._close(key, sounding.pop(key), tick)
-                        self._count("struck again while it sounded: the first ends there", struck)
-                    if struck:
-                        voice = self._voice((number, message.channel, programs[message.channel]))
+                    if message.type == "note_on" and message.velocity:
+                        if key in sounding:
+                            self._close(key, sounding.pop(key), tick)
+                            renewed[key] = tick
+                            self._count(_STRUCK_AGAIN, True)
+                        program = programs.get(message.channel, self._program(message.channel, tick))
+                        voice = self._voice((number, message.channel, program))
                         sounding[key] = (tick, message.velocity, voice)
+                    elif (
+                        renewed.get(key) == tick
+                    ):  # the end of the note before, behind the next one's beginning
+                        del renewed[key]
+                        self.counts[f"note{{s}} {_STRUCK_AGAIN}"] -= 1
+                    elif key in sounding:
+                        self._close(key, sounding.pop(key), tick)
                 case _:
                     pass
             if len(self.notes) > MOST_NOTES:
@@ -136,6 +168,12 @@ class _Reading:
             self._count("of no length: given one tick", voice != DRUMS)
         self.notes.append(Note(start, max(tick, start + 1), key[1], velocity, voice))
 
+    def _program(self, channel: int, tick: int) -> int:
+        """What the channel plays at this tick, by the changes in all tracks."""
+        ticks, programs = self.channels.get(channel, ([], []))
+        place = bisect_right(ticks, tick)
+        return programs[place - 1] if place else 0
+
     def _voice(self, key: tuple[int, int, int]) -> int:
         if key[1] == _DRUM_CHANNEL:
             return DRUMS
@@ -148,7 +186,7 @@ class _Reading:
 
     def _count(self, kind: str, there: object) -> None:
         if there:
-            self.counts[kind] = self.counts.get(kind, 0) + 1
+            self.counts[f"note{{s}} {kind}"] += 1
 
     def tune(self, beat: int, path: Path) -> Tune:
         """All of it, its notes by time. Raises DataError where there are none, or it takes more than a day."""
@@ -166,7 +204,11 @@ class _Reading:
             programs=tuple(program for _, _, program in self.keys),
             tempos=tempos,
             meters=tuple((tick, *meter) for tick, meter in sorted(self.meters.items())),
-            remarks=tuple(f"{count:,} note{'s' * (count > 1)} {kind}" for kind, count in self.counts.items()),
+            remarks=tuple(
+                f"{count:,} {kind.format(s='s' * (count > 1))}"
+                for kind, count in self.counts.items()
+                if count
+            ),
         )
 
 

@@ -1,8 +1,17 @@
-"""Decode video files with PyAV (FFmpeg): frames of one size at one rate. Runs in the sandbox."""
+"""Decode video files with PyAV (FFmpeg): frames of one size at one rate. Runs in the sandbox.
+
+Metadata is honoured: the time stamp of each picture and how long the last one is seen, the rotation and mirroring of
+the display matrix, edit lists, transparency (which becomes white). A packet that cannot be decoded is an error: without
+its picture all that follow would stand at other places.
+"""
 
 from __future__ import annotations
 
+import gc
+import math
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +23,50 @@ from unrolled.core.regular_files import open_regular, require_regular
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv")
 PIXELS = 4096 * 2304  # of a picture in the file
-SHARE = 0.9  # of the pictures that a file's header promises must be there
+# Videos that are known but not read: they are named, never left out in silence.
+UNREAD = (".rm", ".rmvb", ".vob", ".swf", ".3g2", ".divx", ".dv")
+SHARE = 0.9  # of the packets that a file's header promises must be there
 
 # Formats that are one file by themselves. A playlist under the name of a video would have others opened, or addresses.
 _FORMATS = "mov,mp4,avi,matroska,webm,mpeg,mpegts,mpegvideo,gif,asf,flv,ogg"
 
 Frames = NDArray[np.uint8]
+Matrix = tuple[int, int, int, int]
 
 
-def read(path: str, side: int, colour: bool, rate: float, longest: int) -> tuple[Frames, dict[str, Any]]:
+@dataclass
+class _Count:
+    """What was met in a file so far: packets, those that are not shown among them, and the times of its pictures."""
+
+    packets: int = 0
+    times: list[float] = field(default_factory=list)
+
+
+def read(
+    path: str,
+    side: int,
+    colour: bool,
+    rate: float,
+    longest: int,
+    start: float = 0.0,
+    end: float | None = None,
+) -> tuple[Frames, dict[str, Any]]:
     """The pictures of a video, [T, side, side, channels]: grey, or red, green and blue.
 
     rate: pictures a second, each the one that would be seen at that moment; 0: those of the file as they come.
-    longest: of how many. Beside them `at`: which of the file's own each is, and `count`: how many that has.
+    longest: of how many. start, end: the part in seconds, None: to its end. Beside the pictures `at`: which of the
+    file's own each is, `times`: seconds from `start`, and `count`: how many pictures the file has, up to `end`.
     Raises DataError for what is no video, damaged, too large or too long, MissingExtra without PyAV.
     """
     with need("video", "av"):
         import av
     av.logging.set_level(None)
+    ending = Path(path).suffix.lower()
+    if ending in UNREAD:
+        raise DataError(f"{ending} is not read", expected=", ".join(ENDINGS), hint="ffmpeg -i OLD NEW.mp4")
     if not require_regular(Path(path)).st_size:
         raise DataError("empty file", expected="a video")
+    count = _Count()
     try:
         with (
             open_regular(Path(path)) as file,
@@ -44,53 +77,116 @@ def read(path: str, side: int, colour: bool, rate: float, longest: int) -> tuple
             stream = container.streams.video[0]
             stream.thread_count = 1
             _refuse_size(stream.width, stream.height)
-            form = "rgb24" if colour else "gray"
             pictures: list[Frames] = []
             at: list[int] = []
             times: list[float] = []
-            for number, picture in _sampled(_timed(container, stream, times), rate):
+            matrix: Matrix | None = None
+            part = (start, math.inf if end is None else end)
+            for number, time, picture in _sampled(_timed(container, stream, count), rate, part):
+                matrix = matrix if at else _matrix(picture)
                 if len(pictures) == longest:
                     raise _too_long(longest, rate)
                 if at and at[-1] == number:
                     pictures.append(pictures[-1])
                 else:
-                    small = picture.reformat(width=side, height=side, format=form, interpolation="AREA")
-                    pictures.append(small.to_ndarray().reshape(side, side, -1))
+                    pictures.append(_turned(_small(picture, side, colour), matrix))
                 at.append(number)
-            _refuse_truncated(stream.frames, len(times))
+                times.append(round(time, 6))
+            if end is None:
+                _refuse_truncated(stream.frames, count)
     except av.FFmpegError as error:
-        what = "damaged" if Path(path).suffix.lower() in ENDINGS else "not a video"
+        what = "damaged" if ending in ENDINGS else "not a video"
         what = f"{what}, or of an unknown kind: {(error.strerror or '')[:200].lower()}"
-        raise DataError(what, expected="a whole video") from error
-    return np.stack(pictures), {"at": at, "count": len(times)}
+        where = f" (at picture {len(count.times) + 1:,})" if count.packets else ""
+        hint = "ffmpeg -i OLD NEW.mp4, which leaves damaged pictures out" if count.packets else None
+        raise DataError(what + where, expected="a whole video", hint=hint) from error
+    if not pictures:
+        what = f"no pictures from {start:g} seconds on, in a video of {max(count.times, default=0):.3f}"
+        raise DataError(what, expected="0 <= start < end <= its length")
+    return np.stack(pictures), {"at": at, "times": times, "count": len(count.times)}
 
 
-def _timed(container: Any, stream: Any, times: list[float]) -> Iterator[tuple[float, float, Any]]:
-    """Each picture with its time, noted in `times`, and how long it is seen, in seconds; times never fall."""
+def _timed(container: Any, stream: Any, count: _Count) -> Iterator[tuple[float, float, Any]]:
+    """Each picture with its time, noted in `count`, and how long it is seen, in seconds; times never fall."""
     usual = 1 / float(stream.average_rate or stream.guessed_rate or 25)
     begin, last = None, -usual
-    for picture in container.decode(stream):
-        _refuse_size(picture.width, picture.height)
-        time = picture.time
-        begin = time if begin is None else begin
-        last = last + usual if time is None or begin is None else max(time - begin, last)
-        times.append(last)
-        yield last, usual, picture
+    for packet in container.demux(stream):
+        count.packets += packet.size > 0
+        for picture in packet.decode():
+            _refuse_size(picture.width, picture.height)
+            time = picture.time
+            begin = time if begin is None else begin
+            last = last + usual if time is None or begin is None else max(time - begin, last)
+            count.times.append(last)
+            seen = float(picture.duration * picture.time_base) if picture.duration else 0.0
+            yield last, seen if seen > 0 else usual, picture
 
 
-def _sampled(timed: Iterator[tuple[float, float, Any]], rate: float) -> Iterator[tuple[int, Any]]:
-    """At each moment i / rate the picture that is seen, and its number in the file; all of them at rate 0."""
+def _small(picture: Any, side: int, colour: bool) -> Frames:
+    """A picture of the file, small and on white, [side, side, channels]."""
+    form = "rgb24" if colour else "gray"
+    if any(component.is_alpha for component in picture.format.components):
+        whole = picture.to_ndarray(format="rgba").astype(np.uint16)
+        share = whole[..., 3:]
+        flat = (whole[..., :3] * share + 255 * (255 - share) + 127) // 255
+        picture = type(picture).from_ndarray(flat.astype(np.uint8), "rgb24")
+    small = picture.reformat(width=side, height=side, format=form, interpolation="AREA")
+    return small.to_ndarray().reshape(side, side, -1)
+
+
+def _matrix(picture: Any) -> Matrix | None:
+    """a, b, c, d of the display matrix, which shows the pixel at (x, y) at (a x + c y, b x + d y); None without one.
+
+    To be asked of one picture alone: PyAV ties a picture and its side data into a cycle, which keeps its threads alive
+    until it is collected.
+    """
+    data = picture.side_data.get("DISPLAYMATRIX")
+    content = None if data is None else bytes(data)[:36]
+    del data
+    gc.collect()
+    if content is None:
+        return None
+    a, b, _, c, d, *_ = struct.unpack("=9i", content)
+    return a, b, c, d
+
+
+def _turned(small: Frames, matrix: Matrix | None) -> Frames:
+    """A square picture turned and mirrored. Raises DataError for an angle that is no multiple of 90 degrees."""
+    if matrix is None:
+        return small
+    a, b, c, d = matrix
+    if a and d and not (b or c):
+        swapped, across, down = False, a < 0, d < 0
+    elif b and c and not (a or d):
+        swapped, across, down = True, c < 0, b < 0
+    else:
+        raise DataError("turned by an angle that is no quarter", expected="0, 90, 180 or 270 degrees")
+    small = small.transpose(1, 0, 2) if swapped else small
+    small = small[:, ::-1] if across else small
+    return np.ascontiguousarray(small[::-1] if down else small)
+
+
+def _sampled(
+    timed: Iterator[tuple[float, float, Any]], rate: float, part: tuple[float, float]
+) -> Iterator[tuple[int, float, Any]]:
+    """At each moment i / rate of a part the picture that is seen, its number in the file, and the moment; all pictures
+    of the part at rate 0."""
     given, number, end = 0, -1, 0.0
     held: Any = None
+    start, stop = part
     for number, (time, seen, picture) in enumerate(timed):
-        while rate and held is not None and given / rate < time - 1e-6:
-            yield number - 1, held
+        while rate and held is not None and start + given / rate < min(time, stop) - 1e-6:
+            yield number - 1, given / rate, held
             given += 1
-        if not rate:
-            yield number, picture
+        if time >= stop - 1e-6:
+            return
+        if not rate and time >= start - 1e-6:
+            yield number, time - start, picture
         held, end = picture, time + seen
-    while rate and held is not None and (given / rate < end - 1e-6 or not given):
-        yield number, held
+    while (
+        rate and held is not None and (start + given / rate < min(end, stop) - 1e-6 or not (given or start))
+    ):
+        yield number, given / rate, held
         given += 1
 
 
@@ -100,11 +196,13 @@ def _refuse_size(width: int, height: int) -> None:
         raise DataError(what, expected=f"at most {PIXELS:,} pixels", hint="a smaller copy")
 
 
-def _refuse_truncated(promised: int, count: int) -> None:
-    if not count:
+def _refuse_truncated(promised: int, count: _Count) -> None:
+    """Raise DataError where fewer packets came than the header promises, be they shown or hidden by an edit list."""
+    if not count.times:
         raise DataError("0 pictures", expected="a whole video")
-    if count < SHARE * promised - 2:
-        raise DataError(f"truncated: promises {promised:,} pictures, has {count:,}", expected="a whole video")
+    if count.packets < SHARE * promised - 2:
+        what = f"truncated: promises {promised:,} pictures, has {count.packets:,}"
+        raise DataError(what, expected="a whole video")
 
 
 def _too_long(longest: int, rate: float) -> DataError:

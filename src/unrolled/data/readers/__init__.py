@@ -13,7 +13,7 @@ from pathlib import Path
 
 from unrolled.core.errors import UsageError, suggest
 from unrolled.core.types import Document, Example
-from unrolled.data.media import audio
+from unrolled.data.media import audio, image, video
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import (
     audio_folder,
@@ -58,7 +58,7 @@ FORMATS: dict[str, Format] = {
     "npz": Format((".npz",), npz.read),
     "audio": Format(tuple(audio.ENDINGS), audio_folder.files),
     "video": Format(video_folder.ENDINGS, video_folder.files),
-    "midi": Format((".mid", ".midi"), midi_files.read),
+    "midi": Format(midi_files.ENDINGS, midi_files.read),
     "text": Format((".txt",), documents=text_files.read),
 }
 # Readers of folders, by what x becomes; any other folder holds texts.
@@ -80,6 +80,16 @@ _FOREIGN = {
     **dict.fromkeys((".sqlite", ".db", ".accdb", ".mdb"), "a database"),
     **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub"), "a document of a word processor"),
     **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz"), "an archive"),
+}
+
+# Files that are no text, whatever their bytes look like.
+MEDIA = (*audio.ENDINGS, *video_folder.ENDINGS, *midi_files.ENDINGS)
+# Media that are known but not read, with what to do.
+UNREAD = {
+    **dict.fromkeys(audio.UNREAD, "converting it: ffmpeg -i OLD NEW.flac"),
+    **dict.fromkeys(video.UNREAD, "converting it: ffmpeg -i OLD NEW.mp4"),
+    **dict.fromkeys(image.UNREAD, "saving it as PNG"),
+    **dict.fromkeys(midi_files.UNREAD, "saving it as MIDI"),
 }
 
 open_tunes = midi_files.load
@@ -147,6 +157,8 @@ def find_reader(path: Path, wanted: Wanted | None = None) -> ExampleReader:
         return kind.examples
     refuse_foreign(path)
     ending, known = extension(path), example_extensions()
+    if ending in UNREAD:
+        raise UsageError(f"{ending} is not read", file=path, hint=UNREAD[ending])
     raise UsageError(
         f"cannot tell the format of labelled data by its ending {ending!r}"
         if ending

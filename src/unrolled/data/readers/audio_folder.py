@@ -9,8 +9,9 @@ from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.file_names import extensions_there, find_file, tell_not_used
 from unrolled.data.folder_files import files_below
-from unrolled.data.media.audio import ENDINGS
+from unrolled.data.media.audio import ENDINGS, UNREAD
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples
 
@@ -18,35 +19,45 @@ TRANSCRIPTS = ".trans.txt"
 
 
 def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    """The examples of folders, sounds in the order of their paths; an id is a path within its folder. Columns, which a
-    model may know of the table that it was trained on, are none of theirs.
+    """The examples of folders, recordings in the order of their paths; an id is a path within its folder. Columns are
+    ignored: a model may know them from the table that it was trained on.
 
     Raises UsageError where what is asked for cannot stand in folders, DataError where there is nothing; up to
-    `skip_bad` sounds without a transcript, and transcripts without a sound, are left out.
+    `skip_bad` recordings without a transcript, and transcripts without a recording, are left out. `noted` is told of
+    other files.
     """
     _refuse(wanted)
     bad, found = tolerance(wanted), False
     for path in paths:
-        sounds = [child for child in files_below(path) if child.suffix.lower() in ENDINGS]
-        lists = [child for child in files_below(path) if child.name.endswith(TRANSCRIPTS)]
+        files = list(files_below(path))
+        sounds = [child for child in files if child.suffix.lower() in ENDINGS]
         if not sounds:
-            raise DataError("no sounds", file=path, expected=f"files {', '.join(ENDINGS)}")
-        if wanted.target == "text" and lists:
-            examples = _listed(lists, wanted)
-        else:
-            examples = (_one(sound, path, wanted) for sound in sounds)
-        for example in examples:
+            raise _no_recordings(path, files)
+        lists = (
+            [child for child in files if child.name.endswith(TRANSCRIPTS)] if wanted.target == "text" else []
+        )
+        used = set(lists or sounds)
+        for example in _listed(lists) if lists else (_one(sound, path, wanted) for sound in sounds):
             if isinstance(example, DataError):
                 bad(example)
                 continue
             found = True
+            used |= {example.x, _text_of(example.x)}
             yield example
+        tell_not_used(path, (child for child in files if child not in used), wanted)
     if not found:
-        raise no_examples(paths, "not one sound with what is asked of it", "sounds")
+        raise no_examples(paths, "not one recording with what is asked of it", "recordings")
+
+
+def _no_recordings(folder: Path, files: Sequence[Path]) -> DataError:
+    unread = any(child.suffix.lower() in UNREAD for child in files)
+    hint = "converting them: ffmpeg -i OLD NEW.flac" if unread else None
+    expected = f"files {', '.join(ENDINGS)}, not {extensions_there(files)}"
+    return DataError("no recordings", file=folder, expected=expected, hint=hint)
 
 
 def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    """Sound files themselves; of a transcript beside them (`NAME.txt`) where one is asked for."""
+    """Recordings by themselves, and the transcript beside each (`NAME.txt`) where one is asked for."""
     _refuse(wanted)
     for path in paths:
         example = _one(path, path.parent, wanted)
@@ -63,7 +74,7 @@ def _refuse(wanted: Wanted) -> None:
 
 
 def _one(sound: Path, folder: Path, wanted: Wanted) -> Example | DataError:
-    """A sound, and what its folder or the text beside it says."""
+    """A recording, and what its folder or the text beside it says."""
     place, name = Place(sound, 1), str(sound.relative_to(folder))
     if wanted.target is None:
         return Example(sound, None, place, name)
@@ -73,23 +84,28 @@ def _one(sound: Path, folder: Path, wanted: Wanted) -> Example | DataError:
                 "stands in no class's folder", file=sound, line=1, expected="a folder for each class"
             )
         return Example(sound, sound.relative_to(folder).parts[0], place, name)
-    text = sound.with_suffix(".txt")
+    text = _text_of(sound)
     if not text.is_file():
         return DataError("has no transcript", file=sound, line=1, expected=f"{text.name} beside it")
     said = " ".join(" ".join(line for _, line in bare_lines(text)).split())
     return Example(sound, said, place, name)
 
 
-def _listed(lists: Sequence[Path], wanted: Wanted) -> Iterator[Example | DataError]:
-    """The sounds that LibriSpeech's lists name."""
+def _listed(lists: Sequence[Path]) -> Iterator[Example | DataError]:
+    """The recordings that the lists of LibriSpeech name."""
     for path in lists:
         for number, line in bare_lines(path):
             key, _, text = line.strip().partition(" ")
             if not key:
                 continue
-            every = (path.parent / f"{key}{ending}" for ending in ENDINGS)
+            every = (find_file(path.parent / f"{key}{ending}") for ending in ENDINGS)
             sound = next((one for one in every if one.is_file()), None)
             if sound is None:
                 yield DataError(f"no sound {key[:80]!r}", file=path, line=number, expected="one beside it")
             else:
                 yield Example(sound, text.strip(), Place(path, number), key)
+
+
+def _text_of(sound: Path) -> Path:
+    """Where the transcript of a recording stands."""
+    return find_file(sound.with_suffix(".txt"))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.file_names import extensions_there, tell_not_used
 from unrolled.data.folder_files import entries, files_below
 from unrolled.data.media import image, video
 from unrolled.data.read_request import Wanted, tolerance
-from unrolled.data.records import no_examples
 
 ENDINGS = (*video.ENDINGS, *image.ENDINGS)
 
@@ -19,13 +19,16 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     """The clips of folders in the order of their paths; the class of each is the first folder below the one given, its
     id the path from there.
 
-    A folder with pictures in it is one clip. Raises UsageError where what is asked for cannot stand in folders,
-    DataError where there is no clip; up to `skip_bad` clips that stand in no class's folder are left out.
+    A folder with pictures in it and no clips below it is one clip. Raises UsageError where what is asked for cannot
+    stand in folders, DataError where there is no clip; up to `skip_bad` clips that stand in no class's folder are left
+    out. `noted` is told of files that are no clips, pictures among videos too.
     """
     _refuse(wanted)
-    bad, found = tolerance(wanted), False
+    bad = tolerance(wanted)
     for path in paths:
-        for clip in _pictures(path) if wanted.kind == "images" else _below(path):
+        found = False
+        over: list[Path] = []
+        for clip in _pictures(path, over) if wanted.kind == "images" else _below(path, over.extend):
             inner = path.name if clip == path else clip.relative_to(path).as_posix()
             name, below, _ = inner.partition("/")
             if wanted.target == "label" and not below and not clip.is_dir():
@@ -34,8 +37,15 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
                 continue
             found = True
             yield Example(clip, name if wanted.target == "label" else None, Place(clip, 1), inner)
-    if not found:
-        raise no_examples(paths, "not one clip", f"folders of pictures, or files {', '.join(ENDINGS)}")
+        tell_not_used(path, over, wanted)
+        if not found:
+            raise _no_clips(path)
+
+
+def _no_clips(folder: Path) -> DataError:
+    there = extensions_there(list(files_below(folder)))
+    expected = f"folders of pictures, or files {', '.join(ENDINGS)}, not {there}"
+    return DataError("no examples: not one clip", file=folder, expected=expected)
 
 
 def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
@@ -56,23 +66,36 @@ def _refuse(wanted: Wanted) -> None:
         raise UsageError("clips are for frames", expected=f"files of {wanted.kind}", hint="frames:label")
     if wanted.target not in ("label", None):
         raise UsageError(f"clips in folders have no {wanted.target}", expected="a table")
-    if wanted.x or wanted.y or wanted.id or wanted.by:
+    if wanted.target is not None and (wanted.x or wanted.y or wanted.id or wanted.by):
         raise UsageError("clips in folders have no columns", expected="no --columns")
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder and those below it, each by itself."""
-    return [child for child in files_below(folder) if child.suffix.lower() in image.ENDINGS]
+def _pictures(folder: Path, over: list[Path]) -> Iterator[Path]:
+    """The pictures in a folder and those below it, each by itself; over: gets the other files."""
+    for file in files_below(folder):
+        if file.suffix.lower() in image.ENDINGS:
+            yield file
+        else:
+            over.append(file)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """The clips in a folder: itself where it holds pictures."""
+def _below(folder: Path, over: Callable[[list[Path]], None]) -> Iterator[Path]:
+    """The clips in a folder: itself where it holds pictures and there are no clips below it. over: told the files that
+    are no clips."""
     children = entries(folder)
-    if any(child.suffix.lower() in image.ENDINGS and child.is_file() for child in children):
-        yield folder
-        return
+    pictures = [child for child in children if child.suffix.lower() in image.ENDINGS and child.is_file()]
+    clips = False
     for child in children:
         if child.is_dir():
-            yield from _below(child)
+            for clip in _below(child, over):
+                clips = True
+                yield clip
         elif child.suffix.lower() in video.ENDINGS:
+            clips = True
             yield child
+        elif child not in pictures:
+            over([child])
+    if pictures and clips:
+        over(pictures)
+    elif pictures:
+        yield folder

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
-from unrolled.core.types import Example, Place, Vary
+from unrolled.core.types import Example, Place, Timeline, Vary
 from unrolled.data.features.audio_augment import vary_sounds
 from unrolled.data.features.video_augment import vary_clips, vary_lines
 from unrolled.tasks.inputs import audio, frames, images, notes, numbers, rolls, tokens
@@ -63,9 +63,10 @@ class InputKind:
     functions.
 
     vary: of an input, whether pictures may be mirrored, and whether every step has a y: what training may make of an
-    encoded x and its y instead, by chance; raises UsageError where that cannot be.  opened: of an example whose x is a
-    file, the one with what the file holds; raises DataError.  cut: long sequences are learnt in pieces of `--window`
-    steps.
+    encoded x and its y instead, by chance; raises UsageError where that cannot be.
+    opened: of an example whose x is a file, the one with what the file holds; raises DataError.
+    timeline: of an opened example, when its steps are.
+    cut: long sequences are learnt in pieces of `--window` steps.
     """
 
     reads: Literal["text", "numbers", "audio", "frames", "images", "tune"]
@@ -73,6 +74,7 @@ class InputKind:
     restore: Callable[[Mapping[str, Any]], Input]
     vary: Callable[[Any, bool, bool], Vary] | None = None
     opened: Callable[[Any, Example], Example] | None = None
+    timeline: Callable[[Any, Example], Timeline] | None = None
     cut: bool = False
 
 
@@ -81,11 +83,23 @@ INPUTS: dict[str, InputKind] = {
     "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
     "notes": InputKind("tune", notes.learn_notes, notes.note_input, notes.vary_notes, cut=True),
     "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
-    "audio": InputKind("audio", audio.learn_audio, audio.audio_input, vary_sounds, audio.AudioInput.opened),
+    "audio": InputKind(
+        "audio",
+        audio.learn_audio,
+        audio.audio_input,
+        vary_sounds,
+        audio.AudioInput.opened,
+        audio.AudioInput.timeline,
+    ),
     "images": InputKind(
         "images", images.learn_images, images.image_input, vary_lines, images.ImageInput.opened
     ),
     "frames": InputKind(
-        "frames", frames.learn_frames, frames.frame_input, vary_clips, frames.FrameInput.opened
+        "frames",
+        frames.learn_frames,
+        frames.frame_input,
+        vary_clips,
+        frames.FrameInput.opened,
+        frames.FrameInput.timeline,
     ),
 }

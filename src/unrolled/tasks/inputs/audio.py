@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Place
-from unrolled.data.features import log_mel, normalization
+from unrolled.core.types import Example, Place, Timeline
+from unrolled.data.features import log_mel, loudness, normalization
 from unrolled.data.media import audio
 
 NORMALISATIONS: Mapping[str, Callable[[normalization.Running, NDArray[Any]], NDArray[np.float32]]] = {
@@ -85,8 +85,14 @@ class AudioInput:
         usual = normalization.started(self.mean, self.deviation)
         return NORMALISATIONS[self.normalise](usual, frames)
 
+    def timeline(self, example: Example) -> Timeline:
+        """When the frames of an opened recording are, and how loud each is."""
+        samples = self.samples(example.x)
+        heard = loudness.of_frames(log_mel.log_mel(self.mel, samples))
+        return Timeline(log_mel.HOP, len(samples) / self.rate, heard)
+
     def steps(self, x: Any) -> Any:
-        """A sound has no words."""
+        """A recording has no words."""
         return ()
 
     def unknown(self, x: Any) -> int:
@@ -149,13 +155,11 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
 
 
 def samples_of(x: Any, rate: int) -> NDArray[np.float32]:
-    """A sound at this rate. Raises what reading a file raises; DataError for numbers that are no sound."""
-    if isinstance(x, Path):
-        return audio.read(x, rate)
-    found = np.asarray(x, dtype=np.float64)
-    if found.ndim != 1 or not np.isfinite(found).all():
-        raise DataError("no sound", expected="a file, or finite samples [samples]")
-    return np.clip(found, -1e3, 1e3).astype(np.float32)
+    """A recording at this rate: a file, or samples in memory, which have this rate already (`audio.from_array`).
+
+    Raises what reading a file raises; DataError for an array that is no recording.
+    """
+    return audio.read(x, rate) if isinstance(x, Path) else audio.from_array(x)
 
 
 def _whole(sounds: Iterable[Any], mel: log_mel.Mel) -> Iterator[NDArray[np.float32]]:

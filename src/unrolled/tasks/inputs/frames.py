@@ -5,6 +5,7 @@ An x is the file of a video or a picture, a folder of pictures, or bytes [T, h, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Place
-from unrolled.data import sandbox
+from unrolled.core.types import Example, Place, Timeline
+from unrolled.data import media_fragment, sandbox
 from unrolled.data.features import video_frames
+from unrolled.data.fields import Stretches
 from unrolled.data.media import image
 
 SIDES = (8, 256)
@@ -62,17 +64,34 @@ class FrameInput:
         x = example.x
         if not isinstance(x, Path):
             return example
-        still = x.is_dir() or x.suffix.lower() in image.ENDINGS
         wanted: dict[str, Any] = {"side": self.side, "colour": self.colour, "longest": self.longest}
-        if still:
+        file, start, end = media_fragment.whole_of(x)
+        part = file != x
+        if not _is_video(x):
+            if part:
+                raise _error(
+                    "a part of what is no video", "a video where there are start and end", example.place
+                )
             found, about = sandbox.of(x, example.place, "unrolled.data.media.image:read", wanted)
         else:
-            wanted["rate"] = self.rate
-            found, about = sandbox.of(x, example.place, "unrolled.data.media.video:read", wanted)
+            wanted |= {"rate": self.rate, "start": start, "end": end if math.isfinite(end) else None}
+            found, about = sandbox.of(file, example.place, "unrolled.data.media.video:read", wanted)
         y = example.y
-        if isinstance(y, tuple) and y and isinstance(y[0], str):
+        if isinstance(y, Stretches):
+            y = _timed(y, about, example)
+        elif isinstance(y, tuple) and y and isinstance(y[0], str):
+            if part:
+                raise _error(
+                    "a tag for each picture of a part", "stretches like 0.1-0.52 wave", example.place
+                )
             y = _taken(y, about, example)
         return replace(example, x=found, y=y, source=x)
+
+    def timeline(self, example: Example) -> Timeline:
+        """When the pictures of an opened clip are; not known of a folder, of an array, or without a rate."""
+        video = example.source is not None and _is_video(example.source)
+        seconds = 1 / self.rate if video and self.rate else 0.0
+        return Timeline(seconds, seconds * len(example.x))
 
     def steps(self, x: Any) -> Any:
         """A picture has no words."""
@@ -138,6 +157,19 @@ def learn_frames(examples: Iterable[Example], config: DataConfig) -> tuple[Frame
     words = f"{count:,} clips; pictures of {side} x {side}, {'in colour' if found.colour else 'grey'}, "
     words += f"{rate:g} a second" if rate else "as many as there are"
     return found, words + (", and what changes between them" if found.differences else "")
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a clip is a video, not a picture or a folder of pictures."""
+    path, _, _ = media_fragment.whole_of(path)
+    return not path.is_dir() and path.suffix.lower() not in (*image.ENDINGS, *image.UNREAD)
+
+
+def _timed(y: Stretches, about: Mapping[str, Any], example: Example) -> tuple[str, ...]:
+    """The tag of each picture by when it is seen."""
+    if "times" not in about:
+        raise _error("stretches of time for pictures without times", "a tag for each picture", example.place)
+    return y.at(about["times"])
 
 
 def _taken(y: tuple[Any, ...], about: Mapping[str, Any], example: Example) -> tuple[Any, ...]:

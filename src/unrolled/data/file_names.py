@@ -1,0 +1,39 @@
+"""Names of files as people write them, and what stands in a folder besides the files that are read."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from unrolled.core.types import Place
+from unrolled.data.folder_files import is_model
+from unrolled.data.read_request import Wanted
+
+_SHOWN = 3  # names that a message shows
+
+
+def find_file(path: Path) -> Path:
+    """The file or folder of this name, in whichever Unicode form the disk has it: macOS writes an accent as a character
+    of its own (NFD), others do not (NFC). `path` itself where there is none."""
+    if path.exists() or "\0" in str(path):
+        return path
+    forms = (path.parent / unicodedata.normalize(form, path.name) for form in ("NFC", "NFD"))
+    whole = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+    return next((other for other in (*forms, *whole) if other.exists()), path)
+
+
+def tell_not_used(folder: Path, files: Iterable[Path], wanted: Wanted) -> None:
+    """Tell `wanted.noted` of the files in a folder that are not used, in one line."""
+    names = [file.relative_to(folder).as_posix() for file in files if not is_model(file)]
+    if names and wanted.noted is not None:
+        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        count = f"{len(names):,} files are not used" if len(names) > 1 else "1 file is not used"
+        wanted.noted(Place(folder, 1), f"{count}: {shown}")
+
+
+def extensions_there(files: Sequence[Path]) -> str:
+    """How many files of each extension there are, for an error: `20 .m4a, 1 .txt`."""
+    counts = Counter(file.suffix.lower() or "without an extension" for file in files)
+    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common(_SHOWN)) or "no files"

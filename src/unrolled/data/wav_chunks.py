@@ -1,0 +1,164 @@
+"""The chunks of a WAV file: where its format and its samples stand, whatever else the file holds.
+
+libsndfile stops at metadata that it does not understand, and it does not compare the length that a header claims with
+that of the file. So the chunks are read here, and libsndfile is given the format and the samples alone.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from unrolled.core.errors import DataError
+
+FORMS: dict[bytes, Literal["little", "big"]] = {
+    b"RIFF": "little",
+    b"RIFX": "big",
+    b"RF64": "little",
+    b"BW64": "little",
+}
+_WHOLE = "a whole WAV file"
+_UNKNOWN = 0xFFFFFFFF  # a size that is not known, or in RF64 stands in the chunk ds64
+_MOST_FORMAT = 1 << 16  # bytes of a `fmt ` or `fact` chunk
+_MOST_CHUNKS = 10_000
+# Chunks that writers really use. They tell whether a chunk of odd length has its pad byte.
+_KNOWN = frozenset(
+    b"fmt ,data,fact,LIST,ds64,bext,iXML,axml,JUNK,junk,PAD ,FLLR,cue ,smpl,inst,PEAK,id3 ,ID3 ,cart,DISP,"
+    b"chna,umid,minf,elm1,regn,afsp,slnt,plst,labl,note,_PMX,levl,link,acid,strc,LGWV,SAUR,ResU,wavl".split(
+        b","
+    )
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of a WAV file. order: of its bytes.  fmt, fact: the bodies of these chunks, fact empty where there is
+    none.  begin, size: where the samples stand, in bytes."""
+
+    order: Literal["little", "big"]
+    fmt: bytes
+    fact: bytes
+    begin: int
+    size: int
+
+    @property
+    def channels(self) -> int:
+        """How many channels the format names."""
+        return int.from_bytes(self.fmt[2:4], self.order)
+
+    @property
+    def rate(self) -> int:
+        """The sample rate that the format names."""
+        return int.from_bytes(self.fmt[4:8], self.order)
+
+
+def find_layout(file: BinaryIO, size: int, path: Path) -> Layout:
+    """The parts of a WAV file of so many bytes. Raises DataError: a chunk is missing or cut off, or there are fewer
+    samples than the header claims."""
+    file.seek(0)
+    head = file.read(12)
+    order = FORMS[head[:4]]
+    at, fmt, fact, long_size = 12, b"", b"", 0
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > size:
+            break
+        file.seek(at)
+        name, length = file.read(4), int.from_bytes(file.read(4), order)
+        if name == b"fmt ":
+            fmt = _format(file.read(min(length, _MOST_FORMAT)), length, path)
+        elif name == b"fact":
+            fact = file.read(min(length, _MOST_FORMAT))
+        elif name == b"ds64":
+            long_size = int.from_bytes(file.read(16)[8:], order)
+        elif name == b"data":
+            if not fmt:
+                raise DataError("damaged: data before its format", file=path, expected=_WHOLE)
+            claimed = long_size if long_size and length == _UNKNOWN else length
+            riff = int.from_bytes(head[4:8], order)
+            return Layout(order, fmt, fact, at + 8, _samples(claimed, riff, at + 8, size, path))
+        at = _next_chunk(file, at + 8 + length, length)
+    raise DataError("damaged: no sound in it", file=path, expected=_WHOLE)
+
+
+def _format(body: bytes, length: int, path: Path) -> bytes:
+    if length < 16 or len(body) < 16:
+        raise DataError("damaged: its format is cut off", file=path, expected=_WHOLE)
+    return body
+
+
+def _samples(claimed: int, riff: int, begin: int, size: int, path: Path) -> int:
+    """How many bytes of samples there are. A program that writes into a pipe does not know it, and leaves 0xFFFFFFFF,
+    or 0 in a file that claims to end there: then it is all that follows."""
+    there = size - begin
+    if claimed == _UNKNOWN or (not claimed and riff + 8 <= begin) or (not claimed and riff == _UNKNOWN):
+        return there
+    if claimed > there:
+        raise DataError(
+            f"truncated: claims {claimed:,} bytes of sound, has {there:,}",
+            file=path,
+            expected="a whole file",
+            hint="copying it again, or where a program wrote it into a pipe: ffmpeg -i OLD.wav NEW.wav",
+        )
+    return claimed
+
+
+def _next_chunk(file: BinaryIO, end: int, length: int) -> int:
+    """Where the next chunk begins. Behind one of odd length stands a pad byte, which some writers forget."""
+    if not length % 2:
+        return end
+    file.seek(end)
+    following = file.read(5)
+    return end if following[:4] in _KNOWN and following[1:] not in _KNOWN else end + 1
+
+
+class Samples(io.RawIOBase):
+    """A WAV file with nothing but format and samples, read out of another file."""
+
+    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+        super().__init__()
+        form = next(name for name, order in FORMS.items() if order == layout.order)
+        chunks = _chunk(b"fmt ", layout.fmt, layout.order)
+        if layout.fact:
+            chunks += _chunk(b"fact", layout.fact, layout.order)
+        size = min(layout.size, _UNKNOWN - len(chunks) - 20)
+        head = form + (len(chunks) + 12 + size).to_bytes(4, layout.order) + b"WAVE" + chunks
+        self._head = head + b"data" + size.to_bytes(4, layout.order)
+        self._file, self._begin, self._size, self._at = file, layout.begin, size, 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """The place in this file."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place in this file."""
+        whole = len(self._head) + self._size
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: whole}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: object) -> int:
+        """Fill a buffer with what comes next."""
+        view = memoryview(buffer).cast("B")  # pyright: ignore[reportArgumentType] (typeshed names it Buffer)
+        if self._at < len(self._head):
+            part = self._head[self._at : self._at + len(view)]
+        else:
+            done = self._at - len(self._head)
+            self._file.seek(self._begin + done)
+            part = self._file.read(max(0, min(len(view), self._size - done)))
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def _chunk(name: bytes, body: bytes, order: Literal["little", "big"]) -> bytes:
+    return name + len(body).to_bytes(4, order) + body + b"\0" * (len(body) % 2)
