@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,8 @@ import pytest
 import soundfile
 
 import unrolled
-from support.small_models import apart, refused, run, temporary
+from support.small_models import apart, refused, run
+from support.small_sounds import NETWORK, small
 from support.tolerances import TOLERANCES
 from support.tones import RATE, sound, table, texts, write
 from unrolled.core.errors import DataError, UsageError
@@ -26,60 +25,7 @@ from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.models.decoding.ctc import best_path
 from unrolled.tasks.outputs.ctc import Transcript
 
-NETWORK = ("--bands", 12, "--hidden", 24, "--threads", 1, "--seed", 3)
 CLOSE = TOLERANCES["float32"]["padding"]
-
-
-@dataclass(frozen=True)
-class Tones:
-    """Sounds and models of them: a causal one of texts, one in both directions, one of labels, a language model."""
-
-    folder: Path
-    train: Path
-    test: Path
-    causal: Path
-    both: Path
-    label: Path
-    lm: Path
-
-
-@cache
-def small() -> Tones:
-    folder = temporary()
-    train, test = table(folder, texts(150)), table(folder, texts(30, 1), seed=1)
-    label = table(folder, texts(60, 2), "label", seed=2)
-    said = folder / "said.txt"
-    said.write_text("\n".join(texts(150)) + "\n")
-    commands = [
-        [
-            "train",
-            "transcribe",
-            train,
-            "--out",
-            folder / "causal",
-            *NETWORK,
-            "--epochs",
-            14,
-            "--no-bidirectional",
-        ],
-        ["train", "transcribe", train, "--out", folder / "both", *NETWORK, "--epochs", 2],
-        ["train", "audio:label", label, "--out", folder / "label", *NETWORK, "--epochs", 16],
-        [
-            "train",
-            "language",
-            said,
-            "--out",
-            folder / "lm",
-            "--documents",
-            "line",
-            "--epochs",
-            2,
-            "--hidden",
-            8,
-        ],
-    ]
-    apart(*commands)
-    return Tones(folder, train, test, *(folder / name for name in ("causal", "both", "label", "lm")))
 
 
 def test_what_is_said_is_learnt():
@@ -99,7 +45,8 @@ def test_answers_to_a_file_a_list_a_table_and_a_folder(tmp_path: Path):
     lines = run("predict", data.causal, stdin=("\n".join(map(str, paths)) + "\n\n").encode())
     folder = run("predict", data.causal, tmp_path, "--format", "jsonl")
     assert one.code == lines.code == folder.code == 0, (one, lines, folder)
-    assert one.lines == ["ab"] and lines.lines == ["ab", "cab", "bca", ""]
+    named = [f"{text}\t{path}" for text, path in zip(("ab", "cab", "bca"), paths, strict=True)]
+    assert one.lines == named[:1] and lines.lines == [*named, ""]
     records = [json.loads(line) for line in folder.lines]
     assert [record["id"] for record in records] == ["0.wav", "1.wav", "2.wav"]
     assert [record["text"] for record in records] == ["ab", "cab", "bca"]
@@ -117,7 +64,7 @@ def test_a_sound_that_cannot_be_read_has_a_blank_answer_and_is_told(tmp_path: Pa
     (tmp_path / "b.wav").write_bytes(b"RIFF\x08\x00\x00\x00WAVEdata")
     listed = "\n".join(str(tmp_path / f"{name}.wav") for name in "abc").encode()
     for done in (run("predict", data.causal, tmp_path), run("predict", data.causal, stdin=listed + b"\n")):
-        assert done.code == 5 and done.lines == ["ab", "", "ab"], done
+        assert done.code == 5 and [line.split("\t")[0] for line in done.lines] == ["ab", "", "ab"], done
         assert "b.wav" in done.err and "Traceback" not in done.err
     single = run("predict", data.causal, tmp_path / "b.wav", "--format", "jsonl")
     assert single.code == 5 and "damaged" in single.out + single.err, single
@@ -141,7 +88,7 @@ def test_batches_engines_and_formats_change_nothing(tmp_path: Path):
                 assert len(alone) == steps
                 np.testing.assert_allclose(np.exp(row[:steps]), np.exp(alone), atol=5 * CLOSE)
     same = [write(tmp_path / name, sound("abc", 5)) for name in ("a.wav", "a.flac")]
-    assert len({run("predict", data.causal, path).out for path in same}) == 1
+    assert len({run("predict", data.causal, path).out.split("\t")[0] for path in same}) == 1
 
 
 @pytest.mark.parametrize("rate", [RATE, 11025])
@@ -336,7 +283,7 @@ def test_a_tag_every_10_ms(tmp_path: Path):
     assert done.code == 0, done.err
     found = json.loads(run("evaluate", tmp_path / "m", data, "--json").out)
     assert found["accuracy"] > 0.9
-    said = run("predict", tmp_path / "m", tmp_path / "3.wav").lines[0].split()
+    said = run("predict", tmp_path / "m", tmp_path / "3.wav").lines[0].split("\t")[0].split()
     assert abs(len(said) - soundfile.info(tmp_path / "3.wav").duration * 100) < 4 and set(said) == {
         "O",
         "sound",

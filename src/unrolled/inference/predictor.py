@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.atomic_files import temporary_folder
-from unrolled.core.types import ZERO_INPUT_ID, Answer, Example, Place
+from unrolled.core.types import ZERO_INPUT_ID, Answer, Example, Place, Timeline
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import opened, rows
 from unrolled.datasets.example_source import Labelled
@@ -87,11 +87,15 @@ def say(model: Trained, example: Example, top: int) -> Answer:
     """What the network says of one sequence, be it empty."""
     if model.decoder is not None:
         return _told(model, example, outcome(model, example.x, example.place))
-    steps = model.input.steps(example.x)
+    kind = INPUTS[find(model.file.task).input]
+    example = example if kind.opened is None else kind.opened(model.input, example)
+    steps = model.input.steps(example.x) if kind.timeline is None else kind.timeline(model.input, example)
     answers, weights = outcome(model, example.x, example.place), model.file.tensors
     last = answers[-1:] if model.stepwise is not None else answers
     found = model.output.answer(last, steps, top, weights)
     record = {**found.record}
+    if isinstance(steps, Timeline) and steps.length:
+        record["seconds"] = round(steps.length, 3)
     if model.stepwise is not None:
         every = [model.output.answer(answers[t : t + 1], steps, 1, weights) for t in range(len(answers))]
         record["steps"] = [one.text for one in every]

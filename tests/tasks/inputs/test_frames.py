@@ -325,7 +325,7 @@ def test_a_broken_clip_is_named_and_the_others_have_their_answers(tmp_path: Path
     assert done.code == 5 and len(rows) == 24 and whole.name in done.err
     assert [row["id"] for row in rows if "error" in row] == [f"open/{whole.name}"]
     stopped = run("evaluate", home() / "m", tmp_path / "clips")
-    assert stopped.code == 2 and f"error: {whole}:1: damaged" in stopped.err
+    assert stopped.code == 5 and f"error: {whole}:1: damaged" in stopped.err and "accuracy" in stopped.out
     report = run("check", "recognize", tmp_path / "clips")
     assert report.code == 2 and str(whole) in report.out and "--skip-bad 1" in report.out
     options = ("--epochs", "1", "--skip-bad", "1", *SMALL)

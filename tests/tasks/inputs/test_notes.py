@@ -202,7 +202,7 @@ def test_it_is_learnt_better_than_by_counting_events():
     entropy = -float((counts / counts.sum() * np.log(counts / counts.sum())).sum())
     assert metrics["loss"] < 0.5 * entropy and metrics["notes"] > 100
     told = run("predict", band().model, band().test).lines[0].split("\t")
-    assert len(told) == 4 and float(told[1]) < 4
+    assert len(told) == 5 and float(told[1]) < 4
     record = json.loads(run("predict", band().model, band().test, "--format", "jsonl").lines[0])
     assert sum(n["surprise"] for n in record["notes"]) + record["end"] == pytest.approx(
         -record["log_probability"]
@@ -237,7 +237,9 @@ def test_nonsense_left_out_makes_an_end_no_likelier():
     always = {name: np.zeros_like(value) for name, value in initialise(spec, 0).items()}
     always["head.b_y"] = np.log(p / p.sum()).astype(np.float32)
     player = Player(NumpyEngine(spec, always), notes, Wish())
-    answers, _, _ = player.step(player.start(1), np.array([1]))  # one step has passed, nothing sounds
+    state = player.start(1)
+    for event in (ON + 60, 1, OFF + 60):  # a note of one step, and nothing sounds
+        answers, _, state = player.step(state, np.array([event]))
     p = np.exp(answers[0])
     assert p[0] == pytest.approx(0.06 / 0.99, rel=1e-4) and p[OFF + 60] == 0
     assert p[1] == pytest.approx(1 - p[0], rel=1e-4)

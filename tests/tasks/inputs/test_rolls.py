@@ -160,4 +160,4 @@ def test_rolls_of_files_are_learnt(tmp_path):
         <= 10 * FLOAT32["forward"]
     )
     told = run("predict", model, band().test / "waltz" / "00.mid").out.split("\t")
-    assert len(told) == 4 and float(told[1]) > 0
+    assert len(told) == 5 and float(told[1]) > 0

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.core.types import Answer, Example, Place, Targets, Timeline
+from unrolled.data.features import loudness
 from unrolled.data.features.log_mel import HOP
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
@@ -28,6 +29,8 @@ Floats = NDArray[np.floating[Any]]
 STRANGE = "\ufffd"  # stands for a character that training did not know
 SPACE = "Ġ"  # how pieces of words write it
 MOST = 10_000  # characters
+SILENT = -1e4  # nats: so unlikely is a piece where nothing is heard
+LATE = 0.15  # seconds that a network may answer before or after a piece is heard
 _KEYS = ("pieces", "stride", "lower", "subwords")
 
 
@@ -103,13 +106,14 @@ class Transcript:
 
     def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
         """The text; in the record its probability among all texts, its words with times in seconds and confidence, and
-        the `top` best texts."""
+        the `top` best texts. steps: the `Timeline` of a recording; else times are those of the network's steps."""
+        timeline = steps if isinstance(steps, Timeline) else None
         found = ctc.beam_search(answer, self.search, max(1, top))
         texts = [self.text(one.ids) for one in found]
         record: dict[str, Any] = {
             "text": texts[0],
             "confidence": float(np.exp(ctc.log_probability(answer, found[0].ids))),
-            "words": self._words(answer, found[0].ids),
+            "words": self._words(answer, found[0].ids, timeline),
             "nbest": [
                 {"text": text, "log_prob": one.log_prob, "score": one.score}
                 for text, one in zip(texts, found, strict=True)
@@ -117,22 +121,58 @@ class Transcript:
         }
         return Answer(texts[0], record)
 
-    def _words(self, answer: Floats, ids: Sequence[int]) -> list[dict[str, Any]]:
+    def _words(self, answer: Floats, ids: Sequence[int], timeline: Timeline | None) -> list[dict[str, Any]]:
         """Each word, when it was said, and the geometric mean of its pieces' probabilities."""
-        found: list[dict[str, Any]] = []
-        spans = ctc.align(answer, ids)
         words: list[list[int]] = [[]]  # the places of the pieces of each
         for at, one in enumerate(ids):
             if self.begins[one]:
                 words.append([])
             if len(self.pieces[one - 1]) > self.begins[one]:  # more than the space between
                 words[-1].append(at)
-        for places in filter(None, words):
-            own = [spans[at] for at in places]
-            confidence = float(np.exp(np.mean([mean for _, _, mean in own])))
-            start, end = (round(step * self.seconds, 3) for step in (own[0][0], own[-1][1]))
-            word = self.text(ids[at] for at in places)
-            found.append({"word": word, "start": start, "end": end, "confidence": confidence})
+        words = [places for places in words if places]
+        spans = ctc.align(answer, ids)
+        heard = None if timeline is None else timeline.loudness
+        if heard is None:
+            times = [(spans[own[0]][0] * self.seconds, spans[own[-1]][1] * self.seconds) for own in words]
+        else:
+            times = self._times(answer, ids, words, heard)
+        return [
+            {
+                "word": self.text(ids[at] for at in own),
+                "start": round(start, 3),
+                "end": round(end, 3),
+                "confidence": float(np.exp(np.mean([spans[at][2] for at in own]))),
+            }
+            for own, (start, end) in zip(words, times, strict=True)
+        ]
+
+    def _times(
+        self, answer: Floats, ids: Sequence[int], words: Sequence[Sequence[int]], heard: NDArray[Any]
+    ) -> list[tuple[float, float]]:
+        """When each word was said. The network answers somewhat before or after a piece is heard, so pieces are aligned
+        near what is heard alone, and a word reaches to the pauses around it, or to the quietest moment between it
+        and its neighbour."""
+        places = loudness.stretches(heard)
+        if places:
+            answer = answer.astype(np.float64)
+            moments = (np.arange(len(answer)) + 0.5) * self.seconds + loudness.CENTRE / 2
+            silent = [loudness.distance(places, moment) > LATE for moment in moments.tolist()]
+            answer[silent, 1:] += SILENT
+        spans = ctc.align(answer, ids)
+        own = [(spans[at[0]][0] * self.seconds, spans[at[-1]][1] * self.seconds) for at in words]
+        if not places:
+            return own
+        found: list[tuple[float, float]] = []
+        held = [(loudness.nearest(places, a), loudness.nearest(places, b)) for a, b in own]
+        for number, (first, last) in enumerate(held):
+            start, end = places[first][0], places[last][1]
+            if number and held[number - 1][1] == first:  # no pause before it
+                start = found[-1][1]
+            if number + 1 < len(own) and held[number + 1][0] == last:
+                end = loudness.quietest(
+                    heard, own[number][1] - self.seconds, own[number + 1][0] + self.seconds
+                )
+            found.append((start, max(start, end)))
         return found
 
     def blank(self) -> Answer:
@@ -142,8 +182,9 @@ class Transcript:
     def figures(
         self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """loss (nats a piece, of texts whose pieces are all known; None if there are none), wer, cer, exact (fraction
-        of texts without an error); greedy_wer, of the best path without a search."""
+        """loss (nats a piece, of texts whose pieces are all known; None if there are none), wer with the substitutions,
+        deletions and insertions that it counts and the true words, cer, exact (fraction of texts without an error);
+        greedy_wer, of the best path without a search."""
         nats, pieces = 0.0, 0
         pairs: list[tuple[str, str]] = []
         greedy: list[tuple[str, str]] = []
@@ -155,9 +196,14 @@ class Transcript:
             text = self.text(ids)
             pairs.append((text, self.text(ctc.beam_search(answer, self.search)[0].ids)))
             greedy.append((text, self.text(ctc.best_path(answer))))
+        words = edit_distance.word_errors(pairs)
         return {
             "loss": nats / pieces if pieces else None,
-            "wer": edit_distance.word_errors(pairs).rate,
+            "wer": words.rate,
+            "substitutions": words.substitutions,
+            "deletions": words.deletions,
+            "insertions": words.insertions,
+            "words": words.truth,
             "cer": edit_distance.character_errors(pairs).rate,
             "exact": sum(truth == said for truth, said in pairs) / len(pairs) if pairs else None,
             "greedy_wer": edit_distance.word_errors(greedy).rate,

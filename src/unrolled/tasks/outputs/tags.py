@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import IGNORE_INDEX, Answer, Example, Place, Targets
+from unrolled.core.types import IGNORE_INDEX, Answer, Example, Place, Targets, Timeline
+from unrolled.data.fields import NO_TAG
 from unrolled.data.text.span_tags import style_of
 from unrolled.models.decoding import crf as paths
 from unrolled.tasks.metrics import spans
@@ -129,23 +131,44 @@ class Tags:
             return paths.marginals(answer, self._chain(weights, None))
 
     def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
-        """The tags, separated by spaces; in the record tokens, tags, their probabilities, and spans where marked."""
+        """The tags, separated by spaces; in the record tokens, tags, their probabilities, spans where marked, and of a
+        recording or a clip (steps is its `Timeline`) intervals."""
         path = self.path(answer, weights)
         inside = [self.classes[i] for i in path]
         tags = self._outside(inside)
         probabilities = self.probabilities(answer, weights)
-        words = [step for step in steps if isinstance(step, str)]  # numbers have no words
+        timed = isinstance(steps, Timeline)
+        words = [] if timed else [step for step in steps if isinstance(step, str)]  # numbers have no words
         record: dict[str, Any] = {
             "tokens": words,
             "tags": list(tags),
             "probabilities": [float(row[i]) for row, i in zip(probabilities, path, strict=True)],
         }
+        if timed:
+            record["intervals"] = self._intervals(inside, record["probabilities"], steps)
         if self.scheme != "none":
             record["spans"] = [
                 {"type": kind, "start": start, "end": end, "text": " ".join(words[start:end])}
                 for kind, start, end in spans.spans(inside)
             ]
         return Answer(" ".join(tags), record)
+
+    def _intervals(
+        self, tags: Sequence[str], probabilities: Sequence[float], timeline: Timeline
+    ) -> list[dict[str, Any]]:
+        """Stretches of steps with one tag, `O` left out, or the spans that the tags mark: `first` and `last` step
+        (counted from 0, `last` is one past the end), their times in seconds where these are known, and the geometric
+        mean of the steps' probabilities."""
+        found: list[dict[str, Any]] = []
+        for tag, first, last in spans.spans(tags) if self.scheme != "none" else _runs(tags):
+            one: dict[str, Any] = {"tag": tag, "first": first, "last": last}
+            if timeline.seconds:
+                one |= {
+                    name: round(at * timeline.seconds, 3) for name, at in (("start", first), ("end", last))
+                }
+            logs = np.log(np.maximum(probabilities[first:last], 1e-300))
+            found.append(one | {"confidence": float(np.exp(logs.mean()))})
+        return found
 
     def blank(self) -> Answer:
         """The answer to a blank line."""
@@ -226,6 +249,15 @@ class Tags:
         """What `tags` reads."""
         iob1 = {"iob1": True} if self.iob1 else {}
         return {"classes": list(self.classes), "scheme": self.scheme, "crf": self.crf, **iob1}
+
+
+def _runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    """Steps that follow each other with the same tag, but for `O`: the tag, the first, and one past the last."""
+    at = 0
+    for tag, group in groupby(tags):
+        first, at = at, at + len(list(group))
+        if tag != NO_TAG:
+            yield tag, first, at
 
 
 def tags(value: Mapping[str, Any]) -> Tags:
