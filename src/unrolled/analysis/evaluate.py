@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,11 +27,13 @@ from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.inference.scoring import tally
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Search
+from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.presets import find
 
 ROWS = 16  # short documents side by side
 WINDOW = 128  # steps at a time
+ENDLESS = 1 << 60  # of broken files
 WARM = 256  # tokens that warm a lane up
 
 
@@ -60,8 +62,11 @@ class Measurement:
             raise UsageError(f"--dynamic-lr {self.dynamic_lr}", expected="a finite number above 0")
 
 
-def measure(what: Measurement) -> dict[str, Any]:
-    """The metrics of whatever the model's task is. Raises what reading a model or data raises."""
+def measure(what: Measurement, failed: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """The metrics of whatever the model's task is. Raises what reading a model or data raises.
+
+    failed: told of each recording, clip, picture or tune that cannot be read; without it the first one is raised.
+    """
     if find(model_file.load(what.model).task).stream:
         if what.lm is not None or what.beam is not None:
             raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
@@ -73,9 +78,20 @@ def measure(what: Measurement) -> dict[str, Any]:
     if model.decoder is not None and width is not None:
         model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
     model = searching(model, width, what.lm, what.lm_weight)
-    return predictor.evaluate(
-        model, from_files(what.data, as_written(model.config, what.files, what.columns))
-    )
+    if failed is None or INPUTS[find(model.file.task).input].reads not in (
+        "audio",
+        "frames",
+        "images",
+        "tune",
+    ):
+        return predictor.evaluate(
+            model, from_files(what.data, as_written(model.config, what.files, what.columns))
+        )
+    source = from_files(what.data, as_written(model.config, what.files, what.columns, ENDLESS))
+    metrics = predictor.evaluate(model, source)
+    for line in source.skipped:
+        failed(line)
+    return metrics
 
 
 def evaluate(what: Measurement) -> dict[str, float]:
@@ -130,4 +146,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 SMALL = 1e-3  # a smaller value is shown with its significant digits: 0.0000 would look like zero
-COUNTS = ("tokens", "characters", "sequences", "steps", "missing", "skipped")
+COUNTS = (
+    *("tokens", "characters", "sequences", "steps", "missing", "skipped"),
+    *("substitutions", "deletions", "insertions", "words"),
+)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from unrolled.cli.line_io import add_search_arguments
 from unrolled.cli.task_options import add_engine, add_files
+from unrolled.core.errors import ItemsFailed
 
 DYNAMIC_LR = 0.002
 # A test compares these names with the `figures` of every output kind.
@@ -23,7 +25,8 @@ the figures of each task:
                  anomalies
   sequence       loss (nats per token), perplexity, exact, token_error_rate, cer; with sacrebleu also
                  bleu, chrf, bleu_signature, chrf_signature
-  transcripts    loss (nats per character), wer, cer, exact, greedy_wer (without a search)
+  transcripts    loss (nats per character), wer, substitutions, deletions, insertions, words, cer, exact,
+                 greedy_wer (without a search)
   notes:next     loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, notes
   rolls:next     loss (nats per step), by_piece, without_first, by_piece_without_first, frame_accuracy
   all but language: also sequences, steps, skipped (bad rows), missing (numbers of x); of texts also
@@ -69,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from unrolled.data.read_request import FileOptions
 
     dynamic_lr = DYNAMIC_LR if args.dynamic and args.dynamic_lr is None else args.dynamic_lr
+    failed: list[str] = []
     metrics = measure(
         Measurement(
             args.model,
@@ -81,7 +85,12 @@ def run(args: argparse.Namespace) -> int:
             args.lm,
             args.lm_weight,
             FileOptions(args.file_format, args.encoding, args.quoting),
-        )
+        ),
+        failed.append,
     )
     print(json.dumps(metrics) if args.json else in_words(metrics))
+    for line in failed:
+        print(f"error: {line}", file=sys.stderr)
+    if failed:
+        raise ItemsFailed(f"{len(failed):,} of them are not measured, the first being {failed[0]}")
     return 0

@@ -69,7 +69,13 @@ def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...]
         default="text",
         help='text: one line an answer; jsonl: full precision, and lines {"id": ..., "text": ...} are read as such; '
         "csv: a table of all columns that were read and the answer"
-        + ("; conll: a word and its tag a line" if "conll" in formats else ""),
+        + ("; conll: a word and its tag a line" if "conll" in formats else "")
+        + (
+            "; of recordings and videos srt, vtt, textgrid: a file for each, in the folder --output if there are "
+            "several; ctm, intervals: all together"
+            if "srt" in formats
+            else ""
+        ),
     )
     parser.add_argument(
         "--encoding", metavar="NAME", help="the encoding of FILE without a byte order mark (default UTF-8)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from unrolled.cli.line_io import (
     output,
     read_lines,
 )
+from unrolled.cli.predict_media import READS, TIMED, WITH_TIMES, Failed, with_name, write_times
+from unrolled.cli.predict_media import answers as media_answers
 from unrolled.cli.search_options import add_wish_arguments, wish
 from unrolled.cli.task_options import add_files
-from unrolled.core.errors import DataError, ItemsFailed, UsageError
+from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Answer, Example, Place
 from unrolled.data.fields import split_words
 
@@ -35,10 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a tagger with a tag for each word between spaces, a translator with a text, a language model with the token\n"
         "it holds most probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz as in\n"
         "training (.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence. Only the columns of x are\n"
-        "needed. A row that cannot be read has a blank answer, and the exit code is 5 at the end. A model of sound or\n"
-        "clips takes one of them, a folder of them, a table, or lines that are paths; a broken one has a blank answer."
+        "needed. A row that cannot be read has a blank answer, and the exit code is 5 at the end. A model of\n"
+        "recordings, clips or pictures takes one of them, a folder of them, a table, or lines that are paths; behind\n"
+        "each answer stand a tab and the file. One that is broken or missing has a blank answer."
     )
-    add_line_arguments(parser, ("text", "jsonl", "csv", "conll"))
+    add_line_arguments(parser, ("text", "jsonl", "csv", "conll", *TIMED))
     add_files(parser, "--input-format")
     parser.add_argument(
         "--skip-bad",
@@ -69,42 +72,29 @@ def run(args: argparse.Namespace) -> int:
     wish(args, writes=preset.output == "sequence", attends=file.spec.get("attention", "none") != "none")
     if args.format == "conll" and preset.kinds != "tokens:tags":
         raise UsageError("--format conll is for tags of words", expected="text or jsonl")
+    if args.format in TIMED and preset.kinds not in WITH_TIMES:
+        what = f"--format {args.format} is for words and tags with times"
+        raise UsageError(what, expected="a model of transcribe, audio:tags or frames:tags")
     failed = Failed(args.skip_bad)
     answers = _next_tokens(args, file, failed) if preset.stream else _answers(args, file, failed)
+    if args.format in TIMED:
+        write_times(answers, args)
+    else:
+        _write(answers, args)
+    failed.conclude()
+    return 0
+
+
+def _write(answers: Iterator[tuple[Line, Any]], args: argparse.Namespace) -> None:
     with output(args.output, force=args.force) as write:
         put = table_writer(write) if args.format == "csv" else None
         for line, answer in answers:
             if put is None:
-                write(answer_text(answer, line, args.format))
+                text = answer_text(answer, line, args.format)
+                write(with_name(text, answer) if args.format == "text" else text)
                 continue
             for row in forecast_rows(answer, line) if line.forecast else (answer_row(answer, line),):
                 put(row)
-    if len(failed.names) > failed.allowed:
-        raise ItemsFailed(f"no answer to {len(failed.names):,} of them, the first being {failed.names[0]}")
-    return 0
-
-
-@dataclass
-class Failed:
-    """What has no answer: names, for people, of which `allowed` may be there."""
-
-    allowed: int
-    names: list[str] = field(default_factory=list[str])
-
-    def told(self, error: DataError, name: str | None = None) -> None:
-        """One more, told at once."""
-        print(f"error: {error}", file=sys.stderr)
-        self.names.append(name or f"{error.file}:{error.line}")
-
-    def skipped(self, place: Place, reason: str) -> None:
-        """A row that is left out of its series, as is allowed."""
-        print(f"skipped {place}: {reason}", file=sys.stderr)
-
-    def line(self, error: DataError) -> None:
-        """A line that cannot be read: it stops everything, unless some may be bad."""
-        if len(self.names) >= self.allowed:
-            raise error
-        self.told(error)
 
 
 def _next_tokens(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tuple[Line, Any]]:
@@ -146,19 +136,21 @@ def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tu
 
     path: Path | None = args.file
     reads = INPUTS[find(file.task).input].reads
-    named = reads in ("audio", "frames", "images")  # x is a file
     options = FileOptions(args.file_format, args.encoding, args.quoting)
     config = as_written(model.config, options, args.columns, args.skip_bad)
+    if reads in READS:
+
+        def examples(files: Path) -> Iterator[tuple[Line, Example]]:
+            return from_file(files, model, config, failed, rows=args.format == "csv")
+
+        yield from media_answers(model, args, examples, failed, args.top)
+        return
     if path is not None:
         refuse_foreign(path)
     # JSON lines of texts are lines, blank ones among them; where columns have other names they are a table.
     ending = "" if path is None else extension(path)
     as_lines = ending in (".jsonl", ".ndjson") and args.format == "jsonl" and config.data.columns is None
-    whole = (
-        options.format is not None
-        or ending in example_extensions()
-        or (path is not None and path.is_dir() and (named or reads == "tune"))
-    )
+    whole = options.format is not None or ending in example_extensions()
     if path is not None and not whole and model.output.targets == "each" and not path.is_dir():
         whole = format_of(path, wanted_of(config, asked=False)) is not None
         if whole:
@@ -167,18 +159,10 @@ def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tu
                 file=sys.stderr,
             )
     if path is not None and whole and not (as_lines and model.input.ids):
-        yield from told(_from_file(path, model, config, failed, rows=args.format == "csv"), ROWS)
-        return
-    if named:
-        for line in read_lines(path, args.format, args.encoding, failed.line):
-            example = Example(
-                Path(line.text.strip()), None, Place(Path(str(line.file)), line.number), line.id
-            )
-            yield line, model.output.blank() if line.blank else _answer(model, example, args.top, failed)
+        yield from told(from_file(path, model, config, failed, rows=args.format == "csv"), ROWS)
         return
     if reads != "text":
-        what = {"numbers": "numbers", "tune": "MIDI files"}[reads]
-        raise UsageError(f"this model reads {what}", expected="a FILE: " + ", ".join(example_extensions()))
+        raise UsageError("this model reads numbers", expected="a FILE: " + ", ".join(example_extensions()))
 
     def read() -> Iterator[tuple[Line, Example]]:
         for line in read_lines(path, args.format, args.encoding, failed.line):
@@ -189,7 +173,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tu
     yield from told(read(), ROWS if at_once(path) else 1)
 
 
-def _from_file(
+def from_file(
     path: Path, model: Any, config: Any, failed: Failed, *, rows: bool
 ) -> Iterator[tuple[Line, Example]]:
     """The sequences of a file of labelled data, whose y are not asked for. What was decided on the way is told at the

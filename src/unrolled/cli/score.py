@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from unrolled.cli.line_io import add_line_arguments, answer_text, output, read_lines
@@ -73,25 +74,31 @@ def run(args: argparse.Namespace) -> int:
 
 def _tunes(args: argparse.Namespace, file: Any) -> int:
     """Score each tune of MIDI files, folders or a table."""
-    from dataclasses import replace
-
-    from unrolled.cli.line_io import Line
+    from unrolled.cli.predict import from_file
+    from unrolled.cli.predict_media import Failed, answers, with_name
     from unrolled.core.errors import UsageError
     from unrolled.data.read_request import FileOptions
-    from unrolled.datasets.example_source import as_written, from_files
+    from unrolled.datasets.example_source import as_written
     from unrolled.inference.open_model import trained_from_file
-    from unrolled.inference.predictor import answer
 
     if args.file is None or args.nbest:
         raise UsageError("this model scores tunes", expected="MODEL FILE, a MIDI file, a folder or a table")
-    model = trained_from_file(file, args.model, args.engine)
+    model, failed = trained_from_file(file, args.model, args.engine), Failed()
     config = as_written(model.config, FileOptions(encoding=args.encoding), skip_bad=0)
+
+    def examples(path: Path) -> Any:
+        return from_file(path, model, config, failed, rows=False)
+
     with output(args.output, force=args.force) as write:
-        for example in from_files([args.file], config, asked=False).examples():
-            found = answer(model, example, 1)
-            record: dict[str, Any] = {"file": str(example.place.file), **found.record}
-            shown = [f"{note['surprise']:.2f}" for note in record.get("notes", [])] if args.tokens else []
-            text = "\t".join([found.text, str(example.place.file), *([" ".join(shown)] if shown else [])])
-            line = Line(example.place.file, example.place.line, "", example.id)
-            write(answer_text(replace(found, text=text, record=record), line, args.format))
+        for line, found in answers(model, args, examples, failed, 1):
+            shown = (
+                [f"{note['surprise']:.2f}" for note in found.record.get("notes", [])] if args.tokens else []
+            )
+            text = answer_text(found, line, args.format)
+            write(
+                "\t".join([with_name(text, found), " ".join(shown)][: 1 + bool(shown)])
+                if args.format == "text"
+                else text
+            )
+    failed.conclude()
     return 0

@@ -1,0 +1,193 @@
+"""`unrolled predict` and `unrolled score` of recordings, clips, pictures and tunes: every file has its answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from unrolled.cli.line_io import Line, output, read_lines
+from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
+from unrolled.core.errors import DataError, ItemsFailed, StorageError, UsageError
+from unrolled.core.regular_files import open_regular, require_regular
+from unrolled.core.types import Answer, Example, Place
+from unrolled.data.file_names import find_file
+
+READS = ("audio", "frames", "images", "tune")  # what x is of models that are asked about files
+TIMED = ("srt", "vtt", "ctm", "textgrid", "intervals")  # formats of answers with times
+WITH_TIMES = ("audio:sequence", "audio:tags", "frames:tags")  # tasks with such answers
+_LOOKED_AT = 4096  # bytes of a file that tell whether it is a text
+
+Examples = Callable[[Path], Iterator[tuple[Line, Example]]]
+
+
+@dataclass
+class Failed:
+    """What has no answer: names, for people, of which `allowed` may be there."""
+
+    allowed: int = 0
+    names: list[str] = field(default_factory=list[str])
+
+    def told(self, error: DataError | UsageError | StorageError, name: str | None = None) -> None:
+        """One more, told at once."""
+        print(f"error: {error}", file=sys.stderr)
+        self.names.append(name or f"{error.file}:{error.line}")
+
+    def skipped(self, place: Place, reason: str) -> None:
+        """A row that is left out of its series, as is allowed."""
+        print(f"skipped {place}: {reason}", file=sys.stderr)
+
+    def line(self, error: DataError) -> None:
+        """A line that cannot be read: it stops everything, unless some may be bad."""
+        if len(self.names) >= self.allowed:
+            raise error
+        self.told(error)
+
+    def conclude(self) -> None:
+        """Raise ItemsFailed if more have no answer than are allowed."""
+        if len(self.names) > self.allowed:
+            raise ItemsFailed(f"no answer to {len(self.names):,} of them, the first being {self.names[0]}")
+
+
+def answers(
+    model: Any, args: argparse.Namespace, examples: Examples, failed: Failed, top: int
+) -> Iterator[tuple[Line, Any]]:
+    """The answer to each file: of one, of a folder, of a table, or of lines that are paths. A file that cannot be read
+    has a blank answer, and `failed` is told.
+
+    examples: reads a folder, a table or a file. The record of each answer has the name of its `file`.
+    """
+    path: Path | None = None if args.file is None or str(args.file) == "-" else args.file
+    listed = path is None or (vars(args).get("file_format") is None and not _holds_examples(path))
+    pairs = _lines(path, model, args, failed) if path is None or listed else examples(path)
+    for line, example in pairs:
+        if example is None:
+            yield line, model.output.blank()
+            continue
+        named = _name(example)
+        found = _answer(model, example, top, failed, str(named))
+        yield (line if line.row is not None else replace(line, row={"file": str(named)})), found
+
+
+def with_name(text: str, answer: Answer) -> str:
+    """The text of an answer, and behind a tab the file that it is about."""
+    return f"{text}\t{answer.record['file']}" if "file" in answer.record else text
+
+
+def write_times(answers: Iterator[tuple[Line, Any]], args: argparse.Namespace) -> None:
+    """Write answers with times in the format of the command line: to stdout or one file; of formats that hold a single
+    recording, if several may come, a file for each into the folder `--output`."""
+    from unrolled.inference.time_formats import ENDINGS, FORMATS, JOINED
+
+    made = FORMATS[args.format]
+    single = args.file is not None and args.file.is_file() and _is_media(args.file)
+    if single or args.format in JOINED:
+        with output(args.output, force=args.force) as write:
+            for _, answer in answers:
+                name = str(answer.record.get("file", ""))
+                text = made(answer.record, name).rstrip("\n") if "error" not in answer.record and name else ""
+                if text or args.format != "ctm":
+                    write(with_name(text, answer) if args.format == "intervals" else text)
+        return
+    if args.output is None:
+        what = f"--format {args.format} makes a file for each recording"
+        raise UsageError(what, expected="--output FOLDER", hint="--output subtitles/")
+    args.output.mkdir(parents=True, exist_ok=True)
+    taken: set[Path] = set()
+    for _, answer in answers:
+        if "error" in answer.record or "file" not in answer.record:
+            continue
+        name, number = str(answer.record["file"]), 1
+        ending = ENDINGS.get(args.format, f".{args.format}")
+        path = stem = args.output / Path(name).stem
+        while path in taken:
+            number += 1
+            path = stem.with_name(f"{stem.name}-{number}")
+        taken.add(path)
+        whole = path.with_name(path.name + ending)
+        refuse_to_overwrite(whole, force=args.force)
+        write_atomically(whole, made(answer.record, name).encode())
+
+
+def _is_media(path: Path) -> bool:
+    from unrolled.data.readers import MEDIA, extension
+
+    return extension(path) in MEDIA
+
+
+def _holds_examples(path: Path) -> bool:
+    """Whether a path is a folder, or a file that a reader knows. Raises UsageError for a file that is neither that nor
+    a list of paths."""
+    from unrolled.data.readers import UNREAD, example_extensions, extension, refuse_foreign
+
+    ending = extension(path)
+    require_regular(path, folder=True)
+    refuse_foreign(path)
+    if path.is_dir() or ending in example_extensions():
+        return True
+    expected = ", ".join(example_extensions()) + ", a folder of them, or a list of paths"
+    if ending in UNREAD:
+        raise UsageError(f"{ending} is not read", file=path, expected=expected, hint=UNREAD[ending])
+    with open_regular(path) as stream:
+        head = stream.read(_LOOKED_AT)
+    if b"\0" in head or not _is_text(head):
+        kind = f"of the unknown kind {ending!r}" if ending else "without an extension that tells its kind"
+        raise UsageError(f"a file {kind}, and no text", file=path, expected=expected)
+    return False
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return len(head) == _LOOKED_AT and error.start > _LOOKED_AT - 4  # a character that the end cuts
+    return True
+
+
+def _lines(
+    path: Path | None, model: Any, args: argparse.Namespace, failed: Failed
+) -> Iterator[tuple[Line, Any]]:
+    """The files that lines name, as examples; None for a blank line."""
+    for line in read_lines(path, args.format, args.encoding, failed.told):
+        place = Place(Path(str(line.file)), line.number)
+        x = find_file(Path(line.text.strip()))
+        yield line, None if line.blank else _opened(Example(x, None, place, line.id), model)
+
+
+def _opened(example: Example, model: Any) -> Example:
+    """The example; of a tune with what its file holds, which no model opens by itself."""
+    from unrolled.data.media.midi import read_midi
+    from unrolled.tasks.inputs import INPUTS
+    from unrolled.tasks.presets import find
+
+    if INPUTS[find(model.file.task).input].reads != "tune":
+        return example
+    place = Place(example.x, 1)
+    try:
+        return replace(example, x=read_midi(example.x), place=place)
+    except (DataError, UsageError, StorageError) as error:
+        return Example(None, None, place, fault=DataError(error.what, file=example.x, line=1))
+
+
+def _name(example: Example) -> Path:
+    return example.x if isinstance(example.x, Path) else example.source or example.place.file
+
+
+def _answer(model: Any, example: Example, top: int, failed: Failed, name: str) -> Answer:
+    """The answer to one file, with its name; if it cannot be read a blank one that says why."""
+    from unrolled.inference.predictor import answer
+
+    error: DataError | UsageError | StorageError | None = example.fault
+    if error is None:
+        try:
+            found = answer(model, example, top)
+            return replace(found, record={"file": name, **found.record})
+        except (DataError, UsageError, StorageError) as raised:
+            if not isinstance(example.x, Path):
+                raise
+            error = raised
+    failed.told(error, name)
+    return replace(model.output.blank(), text="", record={"file": name, "error": str(error)})
