@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--genre", metavar="G", help="of tunes: a genre of the training (default: none)")
     parser.add_argument("--key", metavar="K", help="of tunes: only notes of a key, such as 'G major'")
     parser.add_argument("--range", metavar="LOW-HIGH", help="of tunes: only notes from C3-A5, say, or 48-81")
+    parser.add_argument("--tempo", type=float, metavar="X", help="of tunes: quarter notes a minute")
+    parser.add_argument("--meter", metavar="N/M", help="of tunes: a meter of the training, such as 3/4")
+    parser.add_argument("--instrument", metavar="I", help="of tunes: violin, say, or a program from 0 to 127")
     parser.add_argument(
         "--against", nargs="+", type=Path, metavar="F", help="of tunes: what may have been copied from"
     )
@@ -63,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         from unrolled.inference.open_model import trained_from_file
 
         return sample_tunes.run(args, trained_from_file(file, args.model, args.engine))
-    for name in ("genre", "key", "range", "against"):
+    for name in ("genre", "key", "range", "tempo", "meter", "instrument", "against"):
         if getattr(args, name) is not None:
             raise UsageError(f"--{name} is for tunes", expected="a model of the task compose")
     return _texts(args, file)

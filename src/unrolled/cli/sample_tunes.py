@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.core.errors import UsageError, suggest
+from unrolled.data.instruments import program_of
 
 TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace, model: Any) -> int:
     tunes = compose(model, wish)
     args.output.mkdir(parents=True, exist_ok=True)
     for name, tune in zip(names, tunes, strict=True):
-        found = report(tune, grid, known)
+        found = report(tune, grid, known, wish.prompt)
         write_atomically(name.with_suffix(".mid"), midi_bytes(tune))
         title = " ".join(filter(None, (name.name, wish.genre, f"seed {wish.seed}")))
         write_atomically(name.with_suffix(".svg"), svg(tune, title).encode())
@@ -72,6 +73,9 @@ def _wish(args: argparse.Namespace, prompt: Any) -> Any:
         low=low,
         high=high,
         scale=_scale(args.key),
+        tempo=args.tempo,
+        meter=_meter(args.meter),
+        program=None if args.instrument is None else program_of(args.instrument),
         temperature=args.temperature,
         top_k=args.top_k,
         top_p=args.top_p,
@@ -87,6 +91,16 @@ def _length(text: str | None) -> tuple[float | None, float | None]:
     if found is None:
         raise UsageError(f"--length {text}", expected="bars, or seconds with an s: 16, 30s")
     return (None, float(found[1])) if found[2] else (float(found[1]), None)
+
+
+def _meter(text: str | None) -> tuple[int, int] | None:
+    """`3/4`."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d{1,2})\s*/\s*(\d{1,2})\s*", text)
+    if found is None:
+        raise UsageError(f"--meter {text}", expected="a meter such as 3/4")
+    return int(found[1]), int(found[2])
 
 
 def _range(text: str | None) -> tuple[int, int]:

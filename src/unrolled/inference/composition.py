@@ -1,14 +1,14 @@
-"""Compose tunes with a trained model, event by event; only events that make sense at this point are drawn.
+"""New tunes from a trained model, drawn event by event, of which those that make no sense are never drawn.
 
-A `Player` stands before the engine as another engine. Its state is the network's and a `Performance`; what it answers
-are the engine's log-probabilities, with those events out of the question that would make no sense there, or that were
-not wanted. So `models/decoding/sampling.py` draws a tune as it draws a text.
+A `Player` wraps the engine and looks like one. Its state is that of the network and a `Performance`; it answers with
+the log-probabilities of the engine, -inf for events that make no sense there or are not wanted. So `decoding.sampling`
+draws a tune as it draws a text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,16 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import DRUMS, Tune
-from unrolled.data.features.note_events import Performance
+from unrolled.data.features.note_events import (
+    FASTEST,
+    SLOWEST,
+    Event,
+    Performance,
+    nearest_tempo,
+    tempo_of,
+)
 from unrolled.inference.open_model import Trained
-from unrolled.models.decoding.sampling import Settings, stream_all
+from unrolled.models.decoding.sampling import Settings, stream, stream_all
 from unrolled.models.engines import Engine
 from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput
 from unrolled.tasks.inputs.notes import PITCHES as MIDI_PITCHES
@@ -27,16 +34,18 @@ from unrolled.tasks.outputs.next_note import NextNotes
 MOST_EVENTS = 20_000  # of a sample
 AT_ONCE = 64  # events without a wait between them
 BARS = 64  # where no length is asked for
+ATTEMPTS = 20  # of which one has a note
 TINY = 1e-30  # a probability above zero
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What to compose: `count` tunes of a genre (None: none in particular) that go on from `prompt`, at most `bars` or
-    `seconds` long with it, of pitches from `low` to `high` and of `scale`, pitch classes (None: all); drawn as
-    `sampling.Settings` says.
+    """What to compose: `count` tunes of a genre (None: none in particular) that go on from `prompt`.
 
-    Raises UsageError for what can be no wish.
+    bars, seconds: how long a tune is, the prompt included: never longer, and at most a bar (or a tenth) shorter; of
+    neither it ends by itself, at 64 bars at the latest.  low, high: its pitches.  scale: pitch classes, None: all.
+    tempo: quarter notes a minute; meter: (3, 4); program: of all voices but the drums; None: as the model has it.
+    The others are those of `decoding.sampling.Settings`. Raises UsageError for what can be no wish.
     """
 
     count: int = 1
@@ -47,6 +56,9 @@ class Wish:
     low: int = 0
     high: int = 127
     scale: frozenset[int] | None = None
+    tempo: float | None = None
+    meter: tuple[int, int] | None = None
+    program: int | None = None
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
@@ -61,17 +73,26 @@ class Wish:
         ):
             if value is not None and not low <= value < np.inf:
                 raise UsageError(f"{name} {value}", expected=f"at least {low}")
+        slowest, fastest = tempo_of(SLOWEST), tempo_of(FASTEST)
+        if self.tempo is not None and not slowest <= self.tempo <= fastest:
+            raise UsageError(
+                f"tempo {self.tempo:g}", expected=f"{slowest:g} to {fastest:g} quarter notes a minute"
+            )
+        if self.program is not None and not 0 <= self.program < MIDI_PITCHES:
+            raise UsageError(f"program {self.program}", expected="0 to 127")
         if not 0 <= self.low <= self.high < MIDI_PITCHES:
             raise UsageError(f"pitches from {self.low} to {self.high}", expected="0 to 127, low to high")
 
 
 @dataclass(frozen=True)
 class Player:
-    """The engine of one wish: `start`, `run` and `step` as an engine has them, for tunes."""
+    """The engine of one wish: `start`, `run` and `step` as an engine has them, for tunes. prompted: the notes of the
+    prompt."""
 
     engine: Engine
     notes: NoteInput
     wish: Wish
+    prompted: int = 0
 
     def start(self, rows: int) -> Any:
         """Zeros, and nothing played."""
@@ -115,11 +136,12 @@ class Player:
         allowed = np.zeros(self.notes.n_events, dtype=np.bool_)
         for _, pitch in now.sounding:
             allowed[OFF + pitch] = True
-        if self._over(now):
+        room = self._room(now)
+        if room < 1:
             allowed[0] = not now.sounding
             return allowed
-        allowed[0] = not now.sounding and now.step > 0
-        allowed[1:ON] = True
+        allowed[0] = not now.sounding and now.step > 0 and self._may_end(now)
+        allowed[1 : min(ON, 1 + room)] = True  # no wait beyond the length
         if now.since >= AT_ONCE:
             return allowed
         begins = now.step % self.notes.grid in self.notes.onsets
@@ -130,6 +152,15 @@ class Player:
         for i, (kind, value) in enumerate(self.notes.settings, SETTINGS):
             allowed[i] = self._changes(kind, value, now) and (begins or kind != "hit")
         return allowed
+
+    @property
+    def nothing_to_play(self) -> bool:
+        """Whether no pitch is allowed, and the model has no drums."""
+        return not self._pitches.any() and all(kind != "hit" for kind, _ in self.notes.settings)
+
+    def out_of_room(self, now: Performance) -> bool:
+        """Whether a tune that stands here may not go on."""
+        return self._room(now) < 1
 
     @property
     def _pitches(self) -> NDArray[np.bool_]:
@@ -146,21 +177,40 @@ class Player:
             case "voice":
                 return value != now.voice or not now.loud
             case "program":
-                return now.voice != DRUMS and now.programs.get(now.voice) != value
+                wished = self.wish.program
+                asked = wished in (None, value) or ("program", wished) not in self.notes.settings
+                return asked and now.voice != DRUMS and now.programs.get(now.voice) != value
             case "velocity":
                 return now.loud.get(now.voice) != value
             case "hit":
                 return now.voice == DRUMS
             case "meter":
-                return not now.meters or now.meter != divmod(value, 256)
+                return self.wish.meter is None and (not now.meters or now.meter != divmod(value, 256))
+            case "tempo":
+                return self.wish.tempo is None
             case _:
                 return True
 
-    def _over(self, now: Performance) -> bool:
-        """Whether the tune is as long as it may be."""
+    def _room(self, now: Performance) -> int:
+        """How many steps the tune may still last."""
         if self.wish.seconds is not None:
-            return now.seconds >= self.wish.seconds
-        return now.bars >= (BARS if self.wish.bars is None else self.wish.bars)
+            left = (self.wish.seconds - self.seconds(now)) * (self.wish.tempo or now.tempo) / 60
+        else:
+            left = (BARS if self.wish.bars is None else self.wish.bars) - now.bars
+            left *= 4 * now.meter[0] / now.meter[1]
+        return max(0, int(left * self.notes.grid + 1e-6))
+
+    def seconds(self, now: Performance) -> float:
+        """How long the tune is so far. A tempo that is wished for may be one that the model does not know."""
+        return now.seconds if self.wish.tempo is None else now.step / self.notes.grid * 60 / self.wish.tempo
+
+    def _may_end(self, now: Performance) -> bool:
+        """Whether the tune has a note of its own, and is about as long as asked."""
+        if len(now.notes) <= self.prompted:
+            return False
+        if self.wish.seconds is not None:
+            return self.seconds(now) >= 0.9 * self.wish.seconds
+        return self.wish.bars is None or now.bars >= self.wish.bars - 1
 
 
 def notes_of(model: Trained) -> NoteInput:
@@ -175,23 +225,77 @@ def notes_of(model: Trained) -> NoteInput:
 
 
 def compose(model: Trained, wish: Wish) -> Iterator[Tune]:
-    """The tunes. Raises UsageError: an unknown genre, no model of tunes."""
+    """The tunes, each with a note of its own. Raises UsageError: an unknown genre or meter, no model of tunes, a prompt
+    that leaves no room, pitches that the model does not have."""
     notes = notes_of(model)
     if wish.genre is not None and wish.genre not in notes.genres:
         known = ", ".join(notes.genres) or "none: the model was trained without genres"
         raise UsageError(f"unknown genre '{wish.genre}'", expected=known)
-    prompt: list[int] = []
+    prompt = _prompt(notes, wish)
+    begun = _played(notes, prompt)
+    player = Player(model.engine, notes, wish, len(begun.notes))
+    if player.nothing_to_play:
+        raise UsageError(
+            "no pitch of the model is in this key and range", expected="a wider --range, or another --key"
+        )
+    if player.out_of_room(begun):
+        raise UsageError(
+            f"the prompt lasts {begun.bars:.2f} bars, {player.seconds(begun):.1f} seconds",
+            expected="a longer --length",
+        )
+    return _drawn(player, prompt, Settings(wish.temperature, wish.top_k, wish.top_p, (), 0))
+
+
+def _prompt(notes: NoteInput, wish: Wish) -> list[int]:
+    """The ids of the events that a tune begins with: tempo and meter that are wished for, and the prompt."""
+    if wish.meter is not None and ("meter", wish.meter[0] * 256 + wish.meter[1]) not in notes.settings:
+        known = [divmod(value, 256) for kind, value in notes.settings if kind == "meter"]
+        shown = ", ".join(f"{over}/{under}" for over, under in known) or "none"
+        raise UsageError(f"meter {wish.meter[0]}/{wish.meter[1]}", expected=f"one of the training: {shown}")
+    given = wish.prompt or Tune((), notes.grid)
+    if wish.tempo is not None:
+        given = replace(given, tempos=((0, wish.tempo),))
+    if wish.meter is not None:
+        given = replace(given, meters=((0, *wish.meter),))
     if wish.prompt is not None:
-        prompt = notes.numbers(wish.prompt).tolist()[:-1]
-    settings = Settings(wish.temperature, wish.top_k, wish.top_p, (), 0)
-    return _drawn(Player(model.engine, notes, wish), prompt, settings)
+        return notes.numbers(given).tolist()[:-1]
+    asked: list[Event] = []
+    if wish.tempo is not None:
+        asked.append(("tempo", nearest_tempo(wish.tempo)))
+    if wish.meter is not None:
+        asked.append(("meter", wish.meter[0] * 256 + wish.meter[1]))
+    return [number for number in map(notes.number, asked) if number is not None]
+
+
+def _played(notes: NoteInput, numbers: Iterable[int]) -> Performance:
+    performance = notes.performance()
+    for number in numbers:
+        performance.play(notes.event(number))
+    return performance
 
 
 def _drawn(player: Player, prompt: list[int], settings: Settings) -> Iterator[Tune]:
     notes, wish = player.notes, player.wish
     chance = np.random.default_rng(wish.seed)
-    for drawn in stream_all(player, chance, prompt, MOST_EVENTS, settings, wish.count):
-        performance = notes.performance()
-        for number in (*prompt, *drawn):
-            performance.play(notes.event(number))
-        yield performance.tune(wish.genre)
+    for number, drawn in enumerate(stream_all(player, chance, prompt, MOST_EVENTS, settings, wish.count)):
+        found = _played(notes, (*prompt, *drawn)).tune(wish.genre)
+        for attempt in range(1, ATTEMPTS):
+            if len(found.notes) > player.prompted:
+                break
+            again = np.random.default_rng((wish.seed, number, attempt))
+            drawn = stream(player, again, prompt, MOST_EVENTS, settings)
+            found = _played(notes, (*prompt, *drawn)).tune(wish.genre)
+        else:
+            raise UsageError("no note was drawn within this length", expected="a longer --length")
+        yield _dressed(found, wish)
+
+
+def _dressed(tune: Tune, wish: Wish) -> Tune:
+    """The tune with exactly the tempo, meter and instrument that were wished for."""
+    if wish.tempo is not None:
+        tune = replace(tune, tempos=((0, wish.tempo),))
+    if wish.meter is not None:
+        tune = replace(tune, meters=((0, *wish.meter),))
+    if wish.program is not None:
+        tune = replace(tune, programs=(wish.program,) * len(tune.programs))
+    return tune

@@ -33,9 +33,10 @@ def melody_of(tune: Tune, grid: int) -> melody_copying.Melody:
     )
 
 
-def report(tune: Tune, grid: int, known: Known | None = None) -> dict[str, Any]:
+def report(tune: Tune, grid: int, known: Known | None = None, prompt: Tune | None = None) -> dict[str, Any]:
     """notes, bars, seconds; loop_notes, loop_times; with `known` longest_copy (notes), copy_bars, copied_share, and
-    shared_bars: the longest passage that two of them have, so that it is no one's own."""
+    shared_bars: the longest passage that two of them have, so that it belongs to neither. Of a tune that goes on from
+    a prompt, what the prompt has is not counted as copied."""
     performance, melody = Performance(grid), melody_of(tune, grid)
     for event in events_of(quantised(tune, grid)[0]):
         performance.play(event)
@@ -49,6 +50,9 @@ def report(tune: Tune, grid: int, known: Known | None = None) -> dict[str, Any]:
     }
     if known is None:
         return found
+    if prompt is not None:
+        begin = max([0, *(note.end for note in quantised(prompt, grid)[0].notes)])
+        melody = melody[melody[:, 0] >= begin]
     best, second = melody_copying.copied(melody, known.corpus)
     over, under = performance.meter
     bar = 4 * over / under
