@@ -82,4 +82,5 @@ def test_a_validation_of_nothing_keeps_the_last_weights_not_the_first():
     weights = kept(progress)
     assert weights.keys() == last.keys()
     assert all(torch.equal(weights[name], last[name]) for name in last)
-    assert any(not torch.equal(progress.best[name], last[name]) for name in last)  # so the line above can fail
+    # the weights remembered are others, so the line above can fail
+    assert any(not torch.equal(progress.best[name], last[name]) for name in last)
