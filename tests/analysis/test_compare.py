@@ -326,7 +326,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = write_text(tmp_path / "text.txt", 5)
     told = refused(run_here("compare", "language", text, "--directions", "one,both"))
-    assert "which it is to predict" in told
+    assert "which it is to predict; try --directions one" in told
     table = tmp_path / "numbers.csv"
     table.write_text("a,label\n" + "1.5,x\n2.5,y\n" * 40)
     told = refused(run_here("compare", "numbers:label", table, "--units", "word,char"))

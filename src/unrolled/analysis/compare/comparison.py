@@ -123,7 +123,7 @@ class Muted:
 
 
 def variants(wish: Wish) -> list[Variant]:
-    """Every combination of what varies. Raises UsageError for what makes no sense."""
+    """Every combination of what varies. Raises UsageError if a combination is impossible for the task."""
     preset = find(wish.task)
     if preset.kinds == "numbers:next":
         raise UsageError(
@@ -133,16 +133,15 @@ def variants(wish: Wish) -> list[Variant]:
         raise UsageError(f"compare has no {wish.task}", hint="unrolled train, then unrolled evaluate")
     if wish.units != (None,) and (preset.input != "tokens" or preset.output == "tags"):
         raise UsageError("--units are for texts", hint="without --units: here the steps are given")
+    if preset.output == "next" and "both" in wish.directions:
+        what = "a model that reads in both directions would see the next step, which it is to predict"
+        raise UsageError(what, hint="--directions one")
     found: list[Variant] = []
     for unit in wish.units:
         for depth in wish.depths:
             for direction in wish.directions:
                 for cell in wish.cells:
                     found.append(_variant(wish, cell, unit, depth, direction))
-    for one in found:
-        if preset.stream and one.config.model.bidirectional:
-            what = "a language model that reads from both ends would see what it is to guess"
-            raise UsageError(what, hint="--directions one")
     return found
 
 
