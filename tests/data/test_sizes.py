@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.small_models import run
 from unrolled.core.config import build, read_toml
 from unrolled.core.errors import DataError, UsageError
 from unrolled.data.media.midi import parse_midi
@@ -86,6 +87,39 @@ def test_a_row_of_a_million_tokens_is_named(tmp_path: Path):
         example_dataset.prepare(example_source.from_files([path], config), None, config, tmp_path / "data")
     assert str(caught.value).startswith(f"{path}:22: a sequence of 1,000,000 steps; expected at most 200,000")
     assert "batch" not in str(caught.value)
+
+
+def test_a_row_of_a_million_tokens_is_skipped_on_request_and_checked(tmp_path: Path):
+    path, config = tmp_path / "t.csv", resolve_data(build("classify", {"skip_bad": 1}))
+    rows = [("so good", "yes"), ("word " * 300_000, "yes"), *[("bad", "no"), ("fine", "yes")] * 10]
+    path.write_text("text,label\n" + "".join(f"{x},{y}\n" for x, y in rows))
+    for part in (None, example_source.from_files([path], config)):
+        source = example_source.from_files([path], config)
+        ready = example_dataset.prepare(source, part, config, tmp_path / f"data-{part is None}")
+        assert len(ready.train) == 21 and max(ready.train.lengths) == 2
+        assert ready.skipped[0] == f"{path}:3: a sequence of 300,000 steps"
+    checked = run("check", "classify", path)
+    assert checked.code == 2
+    told = checked.out + checked.err
+    assert f"{path}:3: a sequence of 300,000 steps; expected at most 200,000 (a bad row in train)" in told
+    assert "training would see 21 sequences" in told and "try --skip-bad 1" in told
+    assert "training would start" in run("check", "classify", path, "--skip-bad", "1").out
+
+
+def test_a_skipped_row_does_not_shift_the_rows_that_are_held_out(tmp_path: Path):
+    held: list[set[int]] = []
+    for name, odd in (("short", "so good"), ("long", "word " * 200_001)):
+        config = resolve_data(build("classify", {"skip_bad": 1, "hold_out": 0.2}))
+        path = tmp_path / f"{name}.csv"
+        texts = (
+            [f"text {number}" for number in range(60)] + [odd] + [f"more {number}" for number in range(150)]
+        )
+        path.write_text("text,label\n" + "".join(f"{text},{n % 2}\n" for n, text in enumerate(texts)))
+        source = example_source.from_files([path], config)
+        valid = example_dataset.prepare(source, None, config, tmp_path / name).valid
+        assert valid is not None
+        held.append({valid.place(number).line for number in range(len(valid))})
+    assert len(held[0]) == 42 and held[1] == held[0] - {62}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".csv.gz"])

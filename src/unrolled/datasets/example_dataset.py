@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -100,14 +100,16 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     known = data.examples() if output_kind.of_all else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
     again, room = opening(given, input_kind), config.data.cache * 2**20
-    lost: list[int] = []
+    lost, long = list[int](), list[int]()
     window = config.training.window if input_kind.cut else None
     counts: list[int] = []  # rows of each example
-    longest = math.inf if input_kind.cut else LONGEST  # of those that are read as a whole
-    read = cut(rows(opened(data, given, input_kind, lost), given, asked, longest), window, counts)
+    read = opened(data, given, input_kind, lost)
+    read = short_enough(rows(read, given, asked), longest_of(input_kind), data.bad, long)
+    read = cut(read, window, counts)
     write_examples(folder / "train", read, targets=asked.targets, room=room, opening=again)
     if valid is not None:
-        read = cut(rows(opened(valid, given, input_kind), given, asked, longest), window, [])
+        read = rows(opened(valid, given, input_kind), given, asked)
+        read = cut(short_enough(read, longest_of(input_kind), valid.bad, []), window, [])
         write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
     for part in (data, valid):
         require_unchanged(part and part.again, part.sha256 if part else "")
@@ -116,8 +118,8 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
         "input": given.to_json(),
         "output": asked.to_json(),
         "about": about,
-        "held": _rows_of(parts.held, lost, counts),
-        "unused": _rows_of(parts.unused, lost, counts),
+        "held": _rows_of(parts.held, (lost, long), counts),
+        "unused": _rows_of(parts.unused, (lost, long), counts),
         "skipped": [*data.skipped, *(valid.skipped if valid else ())],
         "notes": [*data.notes.lines(), *(valid.notes.lines() if valid else ())],
         "unseen": unseen,
@@ -140,23 +142,54 @@ def _distinct(names: Iterable[str]) -> Iterator[str]:
             yield name
 
 
-def _rows_of(chosen: NDArray[np.int64], lost: Sequence[int], counts: Sequence[int]) -> list[int]:
-    """The rows of some examples. lost: numbers of examples that could not be opened. counts: rows of each other one."""
-    chosen = chosen[~np.isin(chosen, lost)]
-    # Examples after a lost one have moved up.
-    chosen = chosen - np.searchsorted(np.array(lost, np.int64), chosen)
+def _rows_of(
+    chosen: NDArray[np.int64], left_out: Iterable[Sequence[int]], counts: Sequence[int]
+) -> list[int]:
+    """The rows of some examples.
+
+    left_out: the numbers of the examples that each step of reading left out, one step after the other; a step counts
+        those that the step before kept.
+    counts: rows of each example that was kept.
+    """
+    for numbers in left_out:
+        chosen = chosen[~np.isin(chosen, numbers)]
+        # Examples after one that was left out have moved up.
+        chosen = chosen - np.searchsorted(np.array(numbers, np.int64), chosen)
     starts = np.cumsum([0, *counts]).tolist()
     return [row for i in chosen.tolist() for row in range(starts[i], starts[i + 1])]
 
 
-def rows(examples: Iterable[Example], given: Input, asked: Output, longest: float = LONGEST) -> Iterator[Row]:
-    """The examples as a network reads them. Raises DataError, naming the row, for one of more steps than `longest`."""
+def longest_of(kind: InputKind) -> float:
+    """How many steps a sequence may have: training holds a sequence in memory as a whole if it is not cut."""
+    return math.inf if kind.cut else LONGEST
+
+
+def too_long(steps: int, longest: float, place: Place) -> DataError | None:
+    """The error of a sequence with more steps than `longest`."""
+    if steps <= longest:
+        return None
+    what, expected = f"a sequence of {steps:,} steps", f"at most {longest:,}"
+    hint = "cutting it into shorter ones"
+    return DataError(what, file=place.file, line=place.line, expected=expected, hint=hint)
+
+
+def short_enough(
+    read: Iterable[Row], longest: float, bad: Callable[[Place, DataError], None], lost: list[int]
+) -> Iterator[Row]:
+    """The rows of at most `longest` steps. `bad` gets the others, and `lost` their numbers. Raises what `bad` raises."""
+    for number, row in enumerate(read):
+        error = too_long(len(row.x), longest, row.place)
+        if error is None:
+            yield row
+        else:
+            bad(row.place, error)
+            lost.append(number)
+
+
+def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[Row]:
+    """The examples as a network reads them."""
     for example in examples:
         x, y = given.encode(example.x, example.place), example.y
-        if len(x) > longest:
-            what, expected = f"a sequence of {len(x):,} steps", f"at most {longest:,}"
-            place, hint = example.place, "cutting it into shorter ones"
-            raise DataError(what, file=place.file, line=place.line, expected=expected, hint=hint)
         if example.source and asked.targets == "each" and y:
             y = tuple(
                 y[min(t, len(y) - 1)] for t in range(len(x))

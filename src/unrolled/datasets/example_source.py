@@ -34,8 +34,8 @@ def _refuse(place: Place, error: DataError) -> None:
 @dataclass(frozen=True)
 class Labelled:
     """Where examples come from, as often as they are asked for; `sha256` changes when they do. skipped: a line for each
-    bad row that was left out, known when they have been read. bad: takes an example whose file proves broken when it is
-    opened; raises its error where no more may be left out. again: computes `sha256` once more, where they are in files.
+    bad row that was left out, known when they have been read. bad: takes an example that proves unusable after it was read
+    (its file is broken, or it is too long); raises its error if no more may be left out. again: computes `sha256` once more, where they are in files.
     """
 
     examples: Callable[[], Iterator[Example]]
@@ -159,9 +159,8 @@ def from_files(
             return hashlib.sha256((own + _named(read())).encode()).hexdigest()
         return own
 
-    opens = wanted.kind in ("audio", "frames", "images")
     make = _sequences(read, wanted, config, asked=asked)
-    return Labelled(make, digest(), told, bad if opens else _refuse, digest if asked else None, notes)
+    return Labelled(make, digest(), told, bad, digest if asked else None, notes)
 
 
 def _read(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:

@@ -53,8 +53,10 @@ from unrolled.core.types import Example, Place
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import MEDIA
 from unrolled.data.records import OpenQuote, lines
+from unrolled.datasets.example_dataset import longest_of, too_long
 from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
 from unrolled.tasks.fill import FOLLOWS_DATA
+from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
 from unrolled.tasks.inputs.frames import FrameInput, learn_frames
 from unrolled.tasks.inputs.images import ImageInput, learn_images
@@ -69,7 +71,7 @@ from unrolled.tasks.presets import find
 from unrolled.tasks.text_unit import SAMPLE, decided
 
 LISTED = 1_000  # places of each kind that are kept
-MOST = 0.5  # share of bad rows beyond which something else is wrong, and nobody is told to skip them
+MOST = 0.5  # fraction of bad rows above which --skip-bad is not suggested: then something else is wrong
 LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered
 
 Read = Callable[[], Iterator[Example]]
@@ -277,7 +279,7 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
             except DataError as error:
                 skipped(example.place, error.what)
                 continue
-            _look(examination, part, example, lines)
+            _look(examination, part, example, lines, skipped)
         if wanted.target in ("label", "tags") and is_written_in_rows(path, own):
             for place, label in spaced(path, own, plan.bad.get(path, set())):
                 kind = "white space around a label (left out when it is read)"
@@ -303,16 +305,27 @@ def _opened(examination: Examination, example: Example) -> Example:
     return example if given is None else given.opened(example)
 
 
-def _look(examination: Examination, part: Part, example: Example, lines: tuple[int, ...]) -> None:
+def _look(
+    examination: Examination,
+    part: Part,
+    example: Example,
+    lines: tuple[int, ...],
+    skipped: Callable[[Place, str], None],
+) -> None:
     findings, place = examination.findings, example.place
-    part.sequences += 1
     try:
         steps = part.x.add(example)
         part.times.add(example)
         y = part.y.add(example, lines)
     except DataError as error:
+        part.sequences += 1
         examination.fail(str(error))
         return
+    error = too_long(steps, longest_of(INPUTS[find(examination.config.task).input]), place)
+    if error is not None:
+        skipped(place, f"{error.what}; expected {error.expected}")
+        return
+    part.sequences += 1
     part.lengths.append(steps)
     if y != example.y:
         examination.plan.retag(place, lines, example.y, y)
