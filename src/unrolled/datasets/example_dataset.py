@@ -176,7 +176,7 @@ def too_long(steps: int, longest: float, place: Place) -> DataError | None:
 def short_enough(
     read: Iterable[Row], longest: float, bad: Callable[[Place, DataError], None], lost: list[int]
 ) -> Iterator[Row]:
-    """The rows of at most `longest` steps. `bad` gets the others, and `lost` their numbers. Raises what `bad` raises."""
+    """The rows of at most `longest` steps. `bad` gets the others, `lost` their numbers. Raises what `bad` raises."""
     for number, row in enumerate(read):
         error = too_long(len(row.x), longest, row.place)
         if error is None:

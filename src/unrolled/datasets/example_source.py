@@ -33,9 +33,14 @@ def _refuse(place: Place, error: DataError) -> None:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Where examples come from, as often as they are asked for; `sha256` changes when they do. skipped: a line for each
-    bad row that was left out, known when they have been read. bad: takes an example that proves unusable after it was read
-    (its file is broken, or it is too long); raises its error if no more may be left out. again: computes `sha256` once more, where they are in files.
+    """Where examples come from.
+
+    examples: yields the examples, as often as it is called.
+    sha256: changes when the examples do.
+    skipped: a line for each bad row that was left out; complete when the examples have been read.
+    bad: takes an example that proves unusable after it was read (its file is broken, or it is too long). It raises the
+        error if no more examples may be left out.
+    again: computes `sha256` once more, of examples in files.
     """
 
     examples: Callable[[], Iterator[Example]]

@@ -7,6 +7,9 @@ from dataclasses import replace
 from unrolled.core.config import Config, fill, get
 from unrolled.core.errors import UsageError
 from unrolled.data.text.subword import SUBWORD
+from unrolled.models.cells import find as find_cell
+from unrolled.models.frontends import FRONTS
+from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.presets import Preset, find
 
 # Options that only some tasks have a use for, and the outputs or inputs of these tasks.
@@ -17,6 +20,10 @@ ONLY: dict[str, tuple[str, ...]] = {
     "class_weights": ("label",),
     "pooling": ("label", "number"),
     "crf": ("tags",),
+    "tie": ("next", "sequence"),
+    "first": ("next",),
+    "documents": ("next",),
+    "window": ("next",),
     **dict.fromkeys(
         ("source_unit", "target_unit", "shared", "attention", "feeding", "decoder_layers"), ("sequence",)
     ),
@@ -30,6 +37,9 @@ ONLY_INPUTS: dict[str, tuple[str, ...]] = {
     "repeats": ("rolls",),
     "neighbours": ("rolls",),
     "resample": ("numbers",),
+    "first": ("tokens",),
+    "documents": ("tokens",),
+    "window": ("tokens", "notes", "rolls"),
 }
 # The units that an output allows, and why no others; without an entry all.
 UNITS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -77,6 +87,13 @@ def resolve_data(config: Config) -> Config:
         if get(config, name) is not None and preset.input not in ("frames", "images"):
             raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
     _refuse_units(config, preset)
+    find_cell(config.model.cell, config.model.activation)
+    if config.training.augment and INPUTS[preset.input].vary is None:
+        what = f"{config.task} has no use for 'augment': {preset.input} are not varied in training"
+        raise UsageError(what, hint="--no-augment")
+    if preset.output == "tags" and FRONTS.get(config.model.front or "", FRONTS["frames"]).stride > 1:
+        what = f"the front '{config.model.front}' makes one step of several, and each step has its tag"
+        raise UsageError(what, hint="--front none")
     if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
         raise UsageError("a shared vocabulary is of one unit", hint="--unit for both ends")
     config = fill(config, preset.defaults)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.core.config import Config
-from unrolled.core.errors import DataError, UsageError
+from unrolled.core.errors import DataError
 from unrolled.core.system import memory_left
 from unrolled.core.types import Batch, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
@@ -107,8 +107,6 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
         **_decoder(config, asked),
     )
     _refuse_longest(spec, config, part)
-    if asked.targets == "each" and spec.steps(2) != 2:
-        raise UsageError(f"the front '{front}' makes one step of several", hint="--front none")
     vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).brief
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
@@ -211,14 +209,9 @@ def _refuse_longest(spec: NetworkSpec, config: Config, part: Examples) -> None:
 
 
 def _vary(config: Config, given: Input, targets: Targets) -> Vary | None:
-    """How training varies x and y; not unless asked for. Raises UsageError where it cannot."""
-    name = find(config.task).input
-    vary = INPUTS[name].vary
-    if not config.training.augment:
-        return None
-    if vary is None:
-        raise UsageError(f"{name} are not varied in training", hint="--no-augment")
-    return vary(given, config.training.flip, targets == "each")
+    """How training varies x and y, if the configuration asks for it."""
+    vary = INPUTS[find(config.task).input].vary
+    return vary(given, config.training.flip, targets == "each") if config.training.augment and vary else None
 
 
 def _decoder(config: Config, asked: Output) -> dict[str, Any]:
