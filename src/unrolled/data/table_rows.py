@@ -1,4 +1,4 @@
-"""One row of a table to an example: a text, tokens, a file or numbers, and what is asked of it."""
+"""Convert one row of a table to an example: x is a text, tokens, a file or numbers; y is the target."""
 
 from __future__ import annotations
 

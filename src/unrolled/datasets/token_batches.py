@@ -1,4 +1,4 @@
-"""Batches of a stream of text (language models): which tokens stand in which row of which step.
+"""Batches of a stream of text (language models): the tokens of each row of each step.
 
 Order is a pure function of (seed, epoch, index) and takes no memory: documents are visited in a permutation that
 is computed, not stored, so a plan for six million lines is as small as one for sixty.

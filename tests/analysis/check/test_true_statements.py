@@ -26,7 +26,7 @@ def test_rare_classes_are_shown(tmp_path: Path):
     path.write_text("text,label\n" + "\n".join(rows) + "\n")
     (line,) = (line for line in run("check", "classify", path).lines if " classes: " in line)
     assert line.startswith("41 classes: c00 10 (2.5%), c01 10") and line.endswith("zz 1 (0.2%)")
-    assert " and 23 more, of which the rarest are " in line
+    assert " and 23 more, the rarest are " in line
 
 
 @pytest.mark.parametrize("content", ["text,label\n", "", 'text,label\n"open,x\n'])

@@ -149,7 +149,7 @@ def _names(shares: Mapping[str, Any], *, sort: bool) -> str:
     if len(rows) <= NAMES:
         return told(rows)
     return (
-        f"{told(rows[: NAMES - RARE])} and {len(rows) - NAMES + RARE:,} more, of which the rarest are "
+        f"{told(rows[: NAMES - RARE])} and {len(rows) - NAMES + RARE:,} more, the rarest are "
         + told(by_count[-RARE:])
     )
 

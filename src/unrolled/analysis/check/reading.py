@@ -44,7 +44,7 @@ def guessed_encodings(paths: Sequence[Path]) -> dict[Path, str]:
 def readable(
     paths: Sequence[Path], wanted: Wanted, config: Config, encodings: Mapping[Path, str]
 ) -> Iterator[Example]:
-    """What can be read; what is wrong is told when the part is looked at."""
+    """The examples that can be read. Errors are reported later, when the part is examined."""
     for group in groups(paths, wanted):
         with suppress(DataError):
             own = in_encoding(wanted, encodings.get(group[0]))

@@ -1,4 +1,4 @@
-"""What the data doctor says of texts without spaces between words that are to be split at spaces."""
+"""Find texts that have no spaces between words (Chinese, Japanese, Thai) although the unit splits at spaces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPLIT_AT_SPACES = ("word", "white")
 
 
 def look_for_spaces(config: Config, writes: bool, examples: Iterable[Example], findings: Findings) -> None:
-    """Note it, for x and for y, of some examples. writes: y is a text too."""
+    """Add a finding for x, and for y if `writes` is true (y is a text too). Only `examples` are looked at."""
     data = config.data
     reads = find(config.task).input == "tokens"
     units = {

@@ -67,7 +67,7 @@ def _plain(answer: Any) -> Any:
 def attend(rivals: Rivals, file: Path, key: Mapping[str, Any]) -> Iterator[Rival]:
     """Run each, or take what it answered before, where `file` was written under the same key.
 
-    A baseline that fails is told with its reason, and tried again the next time; it stops nobody else.
+    A baseline that fails is reported with its reason and run again the next time. The others still run.
     """
     kept: dict[str, Any] = _read(file, key)
     for name, run in rivals.items():
