@@ -148,9 +148,8 @@ def _names(shares: Mapping[str, Any], *, sort: bool) -> str:
 
     if len(rows) <= NAMES:
         return told(rows)
-    return (
-        f"{told(rows[: NAMES - RARE])} and {len(rows) - NAMES + RARE:,} more, the rarest are "
-        + told(by_count[-RARE:])
+    return f"{told(rows[: NAMES - RARE])} and {len(rows) - NAMES + RARE:,} more, the rarest are " + told(
+        by_count[-RARE:]
     )
 
 

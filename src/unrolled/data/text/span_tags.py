@@ -1,51 +1,75 @@
 """How one tag marks a part of a span: its letter, and the type of the span.
 
-A tag is `O` (outside), a letter and a type with `-` or `_` between (`B-LOC`, `B_LOC`), or a bare letter. Letters: B
-begins, I goes on, E ends, S is a span of one token. BILOU writes L and U for E and S; BMES writes M for I.
+A tag is `O` (outside), or a bare letter, or a letter and a type with a separator between them: `B-LOC`, `B_LOC`,
+`B:LOC`, `LOC-B`. Letters: B begins, I continues, E ends, S is a span of one token. BILOU writes L and U for E and S,
+BMES writes M for I, BMEWO writes W for S. Letters may be in lower case (`b-loc`, `o`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-LETTERS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
-SEPARATORS = "-_"
+LETTERS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+LETTERS |= {letter.lower(): meaning for letter, meaning in LETTERS.items()}
+SEPARATORS = "-_:/|."
 OUTSIDE = ("O", "")
 
 
 def parts(tag: str) -> tuple[str, str] | None:
-    """A tag's letter, one of O B I E S, and its type ("" where it has none); None where it is no tag of a span."""
-    if tag == "O":
+    """The letter of a tag (O, B, I, E or S) and its type ("" without one); None if the tag marks no part of a span."""
+    if tag in ("O", "o"):
         return OUTSIDE
-    letter, kind = LETTERS.get(tag[:1]), tag[1:]
-    if letter is None or (kind and kind[0] not in SEPARATORS):
-        return None
-    return letter, kind[1:]
+    if tag[:1] in LETTERS and (len(tag) == 1 or tag[1] in SEPARATORS):
+        return LETTERS[tag[0]], tag[2:]
+    if _letter_is_last(tag):
+        return LETTERS[tag[-1]], tag[:-2]
+    return None
+
+
+def _letter_is_last(tag: str) -> bool:
+    return len(tag) > 2 and tag[-1] in LETTERS and tag[-2] in SEPARATORS
 
 
 @dataclass(frozen=True)
 class Style:
-    """How tags are written: the letters for I, E and S, and what stands between letter and type."""
+    """How tags are written: the letters for O, B, I, E and S, the separator, and whether the type comes first."""
 
+    outside: str = "O"
+    begin: str = "B"
     inside: str = "I"
     end: str = "E"
     single: str = "S"
     separator: str = "-"
+    type_first: bool = False
 
     def tag(self, letter: str, kind: str) -> str:
         """The tag of a letter (B, I, E or S) and a type."""
-        own = {"I": self.inside, "E": self.end, "S": self.single}.get(letter, letter)
-        return f"{own}{self.separator}{kind}" if kind else own
+        own = {"B": self.begin, "I": self.inside, "E": self.end, "S": self.single}[letter]
+        if not kind:
+            return own
+        return f"{kind}{self.separator}{own}" if self.type_first else f"{own}{self.separator}{kind}"
 
 
 def style_of(tags: Iterable[str]) -> Style:
-    """How these tags are written; where they disagree or do not tell, as BIO and BIOES are."""
-    known = [tag for tag in set(tags) if tag != "O" and parts(tag) is not None]
-    letters, separators = {tag[0] for tag in known}, {tag[1] for tag in known if len(tag) > 1}
-    return Style(
+    """How these tags are written. If they disagree, or show too little, the answer is as in BIO and BIOES."""
+    known = [tag for tag in set(tags) if parts(tag) is not None]
+    typed = [tag for tag in known if len(tag) > 1]
+    first = [tag for tag in typed if not (tag[0] in LETTERS and tag[1] in SEPARATORS)]
+    type_first = bool(typed) and len(first) == len(typed)
+    written = {tag[-1] if type_first and len(tag) > 1 else tag[0] for tag in known}
+    separators = {tag[-2] if type_first else tag[1] for tag in typed}
+    lower = bool(written) and all(letter.islower() for letter in written)
+    letters = {letter.upper() for letter in written}
+    bilou = letters & {"L", "U"} and not letters & {"E", "S"}
+    style = Style(
         inside="M" if "M" in letters and "I" not in letters else "I",
-        end="L" if letters & {"L", "U"} and not letters & {"E", "S"} else "E",
-        single="U" if letters & {"L", "U"} and not letters & {"E", "S"} else "S",
-        separator="_" if separators == {"_"} else "-",
+        end="L" if bilou else "E",
+        single="U" if bilou else "W" if "W" in letters and "S" not in letters else "S",
+        separator=separators.pop() if len(separators) == 1 else "-",
+        type_first=type_first,
     )
+    if not lower:
+        return style
+    cased = {name: getattr(style, name).lower() for name in ("outside", "begin", "inside", "end", "single")}
+    return replace(style, **cased)

@@ -57,7 +57,7 @@ def tags_of(found: Iterable[Span], length: int, scheme: str, style: Style = _PLA
     """
     if scheme not in SCHEMES[:-1]:
         raise UsageError(f"no spans in the tagging scheme '{scheme}'", expected=", ".join(SCHEMES[:-1]))
-    tags, last = ["O"] * length, Span("", 0, 0)
+    tags, last = [style.outside] * length, Span("", 0, 0)
     for span in sorted(found, key=lambda span: span.start):
         if not last.end <= span.start < span.end <= length:
             what = f"span {span.start} to {span.end} after one that ends at {last.end}, in {length} tokens"
@@ -103,7 +103,7 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
                 by_b += after[0] == "B"
                 by_i += after[0] == "I"
             before = after
-    kinds.discard("O")
+    kinds = {tag for tag in kinds if span_tags.parts(tag) != span_tags.OUTSIDE}
     parts = {_parts(tag) for tag in kinds}
     bare = {_parts(tag)[0] for tag in kinds if len(tag) == 1}
     segments = "B" in bare and bare & {"I", "E"}
@@ -238,16 +238,17 @@ def _fault(
 ) -> str | None:
     """What is wrong with a tag between its neighbours, or None."""
     letter, kind = here
-    if (letter == "O" and tag != "O") or (letter in "ES" and scheme != "bioes"):
+    if span_tags.parts(tag) is None or (letter in "ES" and scheme != "bioes"):
         return f"'{tag}' is not a tag of the scheme {scheme}"
-    name = tag[1:] if kind else ""  # as it is written
+    written = style_of([tag])
+    begin, end = written.tag("B", kind), written.tag("E", kind)
     if scheme == "iob1":
         parts = before[0] in "BI" and before[1] == kind
         return f"'{tag}' parts no two spans of its type" if letter == "B" and not parts else None
     if letter in "IE" and not _goes_on(before, here):
-        return f"'{tag}' has no 'B{name}' before it"
+        return f"'{tag}' has no '{begin}' before it"
     if scheme == "bioes" and letter in "BI" and not _goes_on(here, after):
-        return f"'{tag}' is not closed by 'E{name}'"
+        return f"'{tag}' is not closed by '{end}'"
     return None
 
 
