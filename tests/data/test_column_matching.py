@@ -33,6 +33,31 @@ def test_the_two_columns_of_a_translation(tmp_path, header):
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "output,input",
+            "completion,prompt",
+            "answer,question",
+            "translated,original",
+            "target_de,source_en",
+        ),
+        *(
+            "tgt_sentence,src_sentence",
+            "target_text,input_text",
+            "response,instruction",
+            "translated_text,text",
+        ),
+        *("summary,document", "Text (translated),Text", "Zielsprache (target),text", "to_fr,from_en"),
+    ],
+)
+def test_a_translation_written_backwards_is_read_from_source_to_target(tmp_path, header):
+    """The target is the first column; the names say so, whole or in one of their words."""
+    file = put(tmp_path / "a.csv", f"{header}\nother,this\n")
+    assert [(e.x, e.y) for e in read([file], PAIR)] == [("this", "other")]
+
+
+@pytest.mark.parametrize(
     ("header", "row", "expected"),
     [
         ("ds,y", "2024-01-01,1", [1]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,21 @@ from unrolled.data.read_request import Wanted
 PAIRS = (  # of texts that are translated
     ("source", "src", "text", "sentence", "x"),
     ("target", "trg", "tgt", "translation", "y"),
+)
+# Words in the names of such columns (`target_text`, `question`), where no name is one of the usual ones.
+PAIR_WORDS = (
+    frozenset(
+        (
+            *("source", "src", "input", "inputs", "original", "question", "query", "prompt", "instruction"),
+            *("document", "article", "from"),
+        )
+    ),
+    frozenset(
+        (
+            *("target", "trg", "tgt", "translation", "translated", "output", "outputs", "answer", "response"),
+            *("reply", "completion", "summary", "to"),
+        )
+    ),
 )
 TEXT = ("text", "sentence", "review", "comment", "x")  # names of x, where none is asked for, in this order
 SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
@@ -145,6 +161,12 @@ class _Names:
                 return self._once((exact or free)[0], self.names[(exact or free)[0]])
         return None
 
+    def with_word(self, words: Set[str], taken: set[int | None]) -> int | None:
+        """The only column that is not taken and has one of these words in its name; None if there is no such column."""
+        named = (set(re.split(r"[\W_]+", name.casefold())) for name in self.names)
+        found = [i for i, own in enumerate(named) if own & words and i not in taken]
+        return found[0] if len(found) == 1 else None
+
     def _once(self, index: int, name: str) -> int:
         count = self.names.count(self.names[index])
         if count > 1 and not name.isdigit():
@@ -156,14 +178,17 @@ class _Names:
 def _pair(
     names_of: _Names, x: tuple[int, ...], y: tuple[int, ...], taken: set[int | None]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The columns of two texts by their usual names; if there are only two columns besides, in their order."""
+    """The columns of two texts: by their usual names, else by words in their names. If neither column is found and
+    there are only two columns besides `taken`: these, in their order."""
     left = [i for i in range(len(names_of.names)) if i not in taken]
-    if not y:
-        found = names_of.default(PAIRS[1], {*taken, *x})
-        y = (found,) if found is not None else ()
-    if not x:
-        found = names_of.default(PAIRS[0], {*taken, *y})
-        x = (found,) if found is not None else ()
+
+    def known(end: int, others: set[int | None]) -> tuple[int, ...]:
+        found = names_of.default(PAIRS[end], others)
+        found = names_of.with_word(PAIR_WORDS[end], others) if found is None else found
+        return () if found is None else (found,)
+
+    y = y or known(1, {*taken, *x})
+    x = x or known(0, {*taken, *y})
     if len(left) == 2 and not x and not y:
         return (left[0],), (left[1],)
     if len(left) == 2 and not x:

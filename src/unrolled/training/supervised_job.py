@@ -30,6 +30,7 @@ from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem
 
 EVALUATED = 32  # sequences side by side
+SHOWN = 200  # characters of the names of columns
 
 
 def request(
@@ -154,6 +155,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
             *(f"note: {line}" for line in ready.notes),
             *not_learnt,
             *not_measured,
+            *_columns(config.data.columns),
             f"{len(part):,} sequences of {steps:,} steps, {held_words}",
             ready.about,
             asked.describe(),
@@ -206,6 +208,13 @@ def _refuse_longest(spec: NetworkSpec, config: Config, part: Examples) -> None:
         there = f"and {left / 2**20:,.0f} MB can be had"
         what = f"a sequence of {steps:,} steps takes about {needed / 2**20:,.0f} MB to train on, {there}"
         raise DataError(what, file=place.file, line=place.line, hint="cutting it into shorter ones")
+
+
+def _columns(columns: str | None) -> tuple[str, ...]:
+    """A line that names the columns that are read, if they are chosen by their names."""
+    if not columns:
+        return ()
+    return (f"columns: {columns if len(columns) <= SHOWN else columns[:SHOWN] + '...'}",)
 
 
 def _vary(config: Config, given: Input, targets: Targets) -> Vary | None:
