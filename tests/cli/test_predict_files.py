@@ -94,8 +94,9 @@ def test_an_encoding_is_taken_by_name(tmp_path: Path):
     assert told.startswith("unknown encoding 'cp1253x'; expected utf-8") and "try 'cp125" in told
 
 
-def test_json_may_have_a_space_before_its_brace(tmp_path: Path):
-    file = put(tmp_path / "a.jsonl", '{"text":"so good"}\n {"text":"so good"}\n')
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\u3000 "])
+def test_json_may_have_white_space_around_its_braces(tmp_path: Path, blank: str):
+    file = put(tmp_path / "a.jsonl", f'{{"text":"so good"}}\n{blank}{{"text":"so good"}}{blank}\n')
     first, second = run("predict", models()["label"], file, "--format", "jsonl").lines
     assert first == second
     first, second = run("score", small().word, file, "--format", "jsonl").lines

@@ -113,6 +113,8 @@ def test_stray_quotes_never_join_rows(tmp_path):
         ('text,label\nso, "yes, sir"\n', [("so", "yes, sir")]),
         ('text, "label"\ngood, "yes" \n', [("good", "yes")]),
         ('text,label\n"so" , "a ""b""" \n', [("so", 'a "b"')]),
+        ('text,label\ngood,\t"yes"\t\n', [("good", "yes")]),
+        ('text,label\ngood,\u00a0"yes, sir"\n', [("good", "yes, sir")]),
     ],
 )
 def test_spaces_around_quoted_fields_are_left_out(tmp_path, text, expected):

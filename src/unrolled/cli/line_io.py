@@ -156,9 +156,9 @@ def _line(raw: bytes, name: Path, number: int, form: str, encoding: str) -> Line
         raise DataError(what, file=name, line=number, hint="--encoding cp1252") from error
     if "\0" in text:
         raise DataError("NUL character", file=name, line=number, expected="text", hint="--encoding utf-16-le")
-    # JSON may have white space before its brace.
-    record = form == "jsonl" and text.lstrip(" \t").startswith("{")
-    return _from_json(text, name, number) if record else Line(name, number, text)
+    bare = text.strip()  # JSON may have white space around its braces
+    record = form == "jsonl" and bare.startswith("{")
+    return _from_json(bare, name, number) if record else Line(name, number, text)
 
 
 def _blocks(stream: BufferedIOBase, name: Path) -> Iterator[bytes]:

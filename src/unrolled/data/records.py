@@ -93,7 +93,8 @@ def fields(
     """
     out = re.escape(separator)
     quoted = r'"([^"]*+(?:""[^"]*+)*+)"'
-    field = re.compile(rf' *{quoted} *(?={out}|[\r\n]|\Z)|(?!")[^{out}\r\n]*+')
+    blanks = rf"(?:(?!{out})[^\S\r\n])*+"
+    field = re.compile(rf'{blanks}{quoted}{blanks}(?={out}|[\r\n]|\Z)|(?!")[^{out}\r\n]*+')
     held: list[str] = []  # the lines of a row in which a quote is open
     begin = opened = size = 0
     for number, line in numbered:
