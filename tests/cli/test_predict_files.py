@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.small_models import apart, refused, run, small, temporary
-from unrolled.cli.line_io import read_lines
-from unrolled.cli.nbest import groups
+from unrolled.cli.answers.line_io import read_lines
+from unrolled.cli.answers.nbest import groups
 from unrolled.core.errors import DataError
 
 TINY = ("--epochs", "2", "--hidden", "4", "--threads", "1")
@@ -80,7 +80,7 @@ def test_lines_end_as_in_training(tmp_path: Path, content: bytes):
 
 def test_a_line_end_may_be_cut_by_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for size in range(1, 12):
-        monkeypatch.setattr("unrolled.cli.line_io.BLOCK", size)
+        monkeypatch.setattr("unrolled.cli.answers.line_io.BLOCK", size)
         file = put(tmp_path / "a.txt", b"\xef\xbb\xbfa\r\n\r\nb\rc\n\rd\r")
         assert [line.text for line in read_lines(file, "text")] == ["a", "", "b", "c", "", "d"], size
 

@@ -19,7 +19,7 @@ from support.small_models import run
 from unrolled.core.config import build, read_toml
 from unrolled.core.errors import DataError, UsageError
 from unrolled.data.media.midi import parse_midi
-from unrolled.data.midi_size import count_events
+from unrolled.data.media_formats.midi_size import count_events
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import npz, table
 from unrolled.datasets import example_dataset, example_source

@@ -13,8 +13,8 @@ from support.small_models import refused, run
 from support.small_tunes import band, tune
 from unrolled.core.errors import UsageError
 from unrolled.core.types import DRUMS, Note, Tune
-from unrolled.data.instruments import NAMES, program_of
 from unrolled.data.media.midi import midi_bytes, seconds_until
+from unrolled.data.media_formats.instruments import NAMES, program_of
 from unrolled.inference.composition import Wish, compose
 from unrolled.inference.open_model import open_trained
 from unrolled.inference.tune_report import Known, report

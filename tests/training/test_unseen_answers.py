@@ -42,10 +42,27 @@ def test_validation_that_is_known_in_part_is_told(tmp_path: Path):
     data = write(tmp_path / "train.conll", ["B-LOC", "O"] * 20)
     other = write(tmp_path / "valid.conll", ["B-NEW"] * 4 + ["B-LOC"] * 2)
     done = run("train", "tag", data, "--valid", other, "--out", tmp_path / "m", *FIXED)
-    told = "of the validation part training does not know 'B-NEW': 4 of 6 sequences are not used"
+    told = "training does not know 'B-NEW' of the validation part: 4 of its 6 sequences are not used"
     assert done.code == 0 and told in done.err.splitlines()
     metrics = run("evaluate", tmp_path / "m", other).lines
     assert any(line.split() == ["unseen", "0.2222"] for line in metrics)  # 4 of 18 steps
+
+
+def test_translations_of_which_no_token_is_known(tmp_path: Path):
+    rows = [("a b", "eins zwei"), ("b a", "zwei eins"), ("a a", "eins eins")]
+    table = "source,target\n" + "".join(f"{x},{y}\n" for x, y in rows * 5)
+    (tmp_path / "train.csv").write_text(table)
+    (tmp_path / "valid.csv").write_text(table.replace("eins", "EINS").replace("zwei", "ZWEI"))
+    asked = ("train", "translate", tmp_path / "train.csv", "--unit", "word", *FIXED, "--valid")
+    told = refused(run(*asked, tmp_path / "valid.csv", "--out", tmp_path / "m"))
+    assert told.startswith(
+        f"{tmp_path / 'valid.csv'}:2: not one of the 15 validation sequences can be measured"
+    )
+    assert "training does not know 'EINS', 'ZWEI'" in told
+    (tmp_path / "half.csv").write_text(table + "a b,EINS ZWEI\n" + "b b,zwei DREI\n")
+    done = run(*asked, tmp_path / "half.csv", "--out", tmp_path / "m")
+    told = "training does not know 'EINS', 'ZWEI' of the validation part: 1 of its 17 sequences are not used"
+    assert done.code == 0 and told in done.err.splitlines()
 
 
 def test_transcripts_in_another_case_cannot_be_measured():

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from unrolled.cli.line_io import add_search_arguments
+from unrolled.cli.answers.line_io import add_search_arguments
 from unrolled.cli.task_options import add_engine, add_files
 from unrolled.core.errors import ItemsFailed
 

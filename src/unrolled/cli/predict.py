@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from unrolled.cli.csv_answers import answer_row, forecast_rows, table_writer
-from unrolled.cli.line_io import (
+from unrolled.cli.answers.csv_answers import answer_row, forecast_rows, table_writer
+from unrolled.cli.answers.line_io import (
     Line,
     add_line_arguments,
     add_search_arguments,
@@ -20,8 +20,8 @@ from unrolled.cli.line_io import (
     output,
     read_lines,
 )
-from unrolled.cli.predict_media import READS, TIMED, WITH_TIMES, Failed, with_name, write_times
-from unrolled.cli.predict_media import answers as media_answers
+from unrolled.cli.answers.media_answers import READS, TIMED, WITH_TIMES, Failed, with_name, write_times
+from unrolled.cli.answers.media_answers import answers as media_answers
 from unrolled.cli.search_options import add_wish_arguments, wish
 from unrolled.cli.task_options import add_files
 from unrolled.core.errors import DataError, UsageError

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unrolled.cli.line_io import output
+from unrolled.cli.answers.line_io import output
 from unrolled.cli.task_options import add_engine
 from unrolled.core.errors import UsageError
 

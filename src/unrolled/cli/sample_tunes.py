@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.core.errors import UsageError, suggest
-from unrolled.data.instruments import program_of
+from unrolled.data.media_formats.instruments import program_of
 
 TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}

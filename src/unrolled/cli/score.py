@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from unrolled.cli.line_io import add_line_arguments, answer_text, output, read_lines
+from unrolled.cli.answers.line_io import add_line_arguments, answer_text, output, read_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     file = model_file.load(args.model)
     if find(file.task).input in ("notes", "rolls"):
         return _tunes(args, file)
-    from unrolled.cli.nbest import reorder
+    from unrolled.cli.answers.nbest import reorder
     from unrolled.data.text.tokenize import as_option
     from unrolled.inference.open_model import open_language_model
     from unrolled.inference.scoring import score
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _tunes(args: argparse.Namespace, file: Any) -> int:
     """Score each tune of MIDI files, folders or a table."""
+    from unrolled.cli.answers.media_answers import Failed, answers, with_name
     from unrolled.cli.predict import from_file
-    from unrolled.cli.predict_media import Failed, answers, with_name
     from unrolled.core.errors import UsageError
     from unrolled.data.read_request import FileOptions
     from unrolled.datasets.example_source import as_written

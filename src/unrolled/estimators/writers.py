@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from unrolled.inference import predictor
 from unrolled.inference.open_model import Trained
 from unrolled.models.decoding.beam_search import Search
 from unrolled.tasks.metrics.edit_distance import character_errors, word_errors
+from unrolled.tasks.outputs import Output
+from unrolled.tasks.outputs.ctc import Transcript
+from unrolled.tasks.outputs.sequence import Sequences
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -67,8 +70,9 @@ class Translator(Supervised, TextOptions):
 
     @arguments_named()
     def score(self, X: Any, y: Any) -> float:
-        """1 less the character error rate: 1 where all is right, below 0 where more is wrong than there is."""
-        return 1 - character_errors(zip(texts(y, "y"), self.predict(X), strict=True)).rate
+        """1 minus the character error rate: 1 if all is right, below 0 if there are more errors than characters. y is
+        compared as the model writes it: in lower case if `lower` is set, with single spaces."""
+        return 1 - character_errors(_pairs(self._model.output, y, self.predict(X))).rate
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks."""
@@ -109,9 +113,17 @@ class Transcriber(Supervised, SoundOptions):
 
     @arguments_named()
     def score(self, X: Any, y: Any) -> float:
-        """The fraction of words that is right: 1 less the word error rate."""
-        return 1.0 - word_errors(zip(texts(y, "y"), self.predict(X), strict=True)).rate
+        """1 minus the word error rate. y is compared as the model writes it: in lower case if `lower` is set, with
+        single spaces."""
+        return 1.0 - word_errors(_pairs(self._model.output, y, self.predict(X))).rate
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks."""
         return sklearn_tags(None)
+
+
+def _pairs(output: Output, y: Any, answers: Sequence[str]) -> list[tuple[str, str]]:
+    """True text and answer of each sequence, the true one as the model writes it. Raises ValueError if their numbers
+    differ."""
+    written = cast(Sequences | Transcript, output).as_written
+    return list(zip(map(written, texts(y, "y")), answers, strict=True))

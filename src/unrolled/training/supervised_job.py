@@ -191,10 +191,9 @@ def _measurable(config: Config, part: Examples, name: str, ready: Ready) -> tupl
         )
     if not lost and not unseen:
         return part, ()
-    why = f"of the {name} part {why}" if unseen else why
-    return part.select(np.array(kept, np.int64)), (
-        f"{why}: {lost:,} of {len(part):,} sequences are not used",
-    )
+    told = f"training does not know {unseen} of the {name} part" if unseen else why
+    unused = f": {lost:,} of its {len(part):,} sequences are not used" if lost else ""
+    return part.select(np.array(kept, np.int64)), (told + unused,)
 
 
 def _refuse_longest(spec: NetworkSpec, config: Config, part: Examples) -> None:

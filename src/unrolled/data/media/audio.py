@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from unrolled.core.atomic_files import opening_error, storage_error
 from unrolled.core.errors import DataError, UsageError, need
 from unrolled.core.regular_files import open_regular
-from unrolled.data import media_fragment, wav_chunks
+from unrolled.data import media_fragment
+from unrolled.data.media_formats import wav_chunks
 
 LONGEST = 1800.0  # seconds of a file
 RATES = (1_000, 384_000)  # samples a second, lowest and highest

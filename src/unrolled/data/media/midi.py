@@ -21,8 +21,8 @@ from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, need
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import DRUMS, Note, Tune
-from unrolled.data.midi_bytes import repaired
-from unrolled.data.midi_size import count_events
+from unrolled.data.media_formats.midi_repair import repaired
+from unrolled.data.media_formats.midi_size import count_events
 
 LARGEST = 2 << 20  # bytes; the messages of a file take 300 times as much memory
 MOST_NOTES = 100_000

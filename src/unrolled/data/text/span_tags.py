@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-LETTERS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
-LETTERS |= {letter.lower(): meaning for letter, meaning in LETTERS.items()}
+_CAPITALS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+LETTERS = _CAPITALS | {letter.lower(): meaning for letter, meaning in _CAPITALS.items()}
 SEPARATORS = "-_:/|."
 OUTSIDE = ("O", "")
 

@@ -121,7 +121,13 @@ OUTPUTS: dict[str, OutputKind] = {
     "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
     "notes:next": OutputKind("next", next_note.learn_next_notes, next_note.next_notes, brief=next_note.brief),
     "number": OutputKind("number", number.learn_number, number.number),
-    "sequence": OutputKind("text", sequence.learn_sequence, sequence.sequences),
+    "sequence": OutputKind(
+        "text",
+        sequence.learn_sequence,
+        sequence.sequences,
+        unseen_in=sequence.unseen_in,
+        can_measure=sequence.can_measure,
+    ),
     "rolls:next": OutputKind("next", next_roll.learn_next_rolls, next_roll.next_rolls),
     "tags": OutputKind(
         "tags",

@@ -84,9 +84,13 @@ class Transcript:
         pieces = [self.pieces[i - 1] if i > 0 else STRANGE for i in ids]
         return "".join(pieces) if self.subwords is None else self.subwords.join(pieces)
 
+    def as_written(self, text: str) -> str:
+        """A text as this model would write it if every piece were right."""
+        return tidy(text, lower=self.lower)
+
     def split(self, text: str) -> list[str]:
         """A text in pieces, known or not."""
-        said = tidy(text, lower=self.lower)
+        said = self.as_written(text)
         return list(said) if self.subwords is None else self.subwords.split(said)
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:

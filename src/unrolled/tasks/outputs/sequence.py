@@ -106,6 +106,10 @@ class Sequences:
         """[T_y] ids, closed by `<EOS>`."""
         return np.append(self.reading.encode(y).astype(np.int64), EOS)
 
+    def as_written(self, text: str) -> str:
+        """A text as this model would write it if every token were right."""
+        return self.reading.as_written(text)
+
     def limit(self, size: int) -> int:
         """The most ids of an answer to an x of this size."""
         return min(math.ceil(ROOM * self.ratio * max(size, SHORTEST)), 4 * self.longest) + SHORTEST
@@ -206,7 +210,7 @@ class Sequences:
         nats, tokens = sum(one.nats for one in answers), sum(one.tokens for one in answers)
         loss = nats / tokens if tokens else None
         said = [self._best(one) for one in answers]
-        truth = [self.reading.as_written(text) for text in y]
+        truth = [self.as_written(text) for text in y]
         pairs = list(zip(truth, said, strict=True))
         return {
             "loss": loss,
@@ -232,6 +236,19 @@ class Sequences:
             "longest": self.longest,
             "about": self.about,
         }
+
+
+def unseen_in(output: Sequences, y: Any) -> list[str]:
+    """The tokens of a text, each once, if the vocabulary has none of them. A text of which it has some is measured: its
+    other tokens count as `<UNK>`."""
+    text = str(y or "")
+    known = bool((output.reading.encode(text) != UNK).any())
+    return [] if known else list(dict.fromkeys(output.reading.split(text)))
+
+
+def can_measure(output: Sequences, y: NDArray[Any]) -> bool:
+    """Whether the loss of an encoded text means anything: one of its tokens must be known."""
+    return len(y) < 2 or bool((y[:-1] != UNK).any())
 
 
 def size(x: Any) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unrolled.cli.line_io import Line, output, read_lines
+from unrolled.cli.answers.line_io import Line, output, read_lines
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, ItemsFailed, StorageError, UsageError
 from unrolled.core.regular_files import open_regular, require_regular

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from unrolled.cli.line_io import Line
+from unrolled.cli.answers.line_io import Line
 from unrolled.core.errors import DataError
 
 

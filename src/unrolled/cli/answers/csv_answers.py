@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from unrolled.cli.line_io import Line
+from unrolled.cli.answers.line_io import Line
 from unrolled.core.types import Answer
 
 
