@@ -128,11 +128,18 @@ def test_files_of_other_programs_are_named(tmp_path: Path, name: str, told: str)
     )
 
 
+def test_classes_may_be_named_as_numbers_with_a_point(tmp_path: Path):
+    file = put(tmp_path / "t.csv", "text,label\n" + "good,1\nbad,0\n" * 10)
+    asked = ("train", "classify", file, "--out", tmp_path / "m", "--epochs", 1, "--hidden", 4, "--threads", 1)
+    done = run(*asked, "--classes", "1.0,0.0")
+    assert done.code == 0 and "2 classes: 1, 0" in done.err
+
+
 # --- n-best lists
 
 
 def test_lines_of_one_list_need_not_stand_together(tmp_path: Path):
-    file = put(tmp_path / "n.tsv", "1\t1\tgood\n2\t1\tso\n1\t0\tbad\n2\t0\tno\n")
+    file = put(tmp_path / "n.tsv", "1\t1\tgood\n2\t1\tso\n1 \t0\tbad\n 2\t0\tno\n")
     found = [[(one.list, one.text) for one in group] for group in groups(read_lines(file, "text"))]
     assert found == [[("1", "good"), ("1", "bad")], [("2", "so"), ("2", "no")]]
     assert "2 lists reordered" in run("score", small().word, file, "--nbest").err

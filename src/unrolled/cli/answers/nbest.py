@@ -81,4 +81,4 @@ def _hypothesis(line: Line, block: int) -> Hypothesis:
             line=line.number,
             expected="0 or 1, or two columns: list, hypothesis",
         )
-    return Hypothesis(columns[0], columns[-1], None if mark is None else mark == "1", line.id)
+    return Hypothesis(columns[0].strip(), columns[-1], None if mark is None else mark == "1", line.id)

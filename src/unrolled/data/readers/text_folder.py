@@ -35,7 +35,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     for path in paths:
         entries = folder_files.entries(path)
         folders = [child for child in entries if child.is_dir()]
-        lists = [child for child in entries if child.suffix == ".txt" and child.is_file()]
+        lists = [child for child in entries if child.suffix.lower() == ".txt" and child.is_file()]
         if not folders and not lists:
             expected = "a folder for each class, or a .txt file for each"
             raise DataError("no texts", file=path, expected=expected)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Answer, Example, Place, Targets
-from unrolled.data.fields import parse_number
+from unrolled.data.fields import parse_number, whole_number
 from unrolled.tasks.metrics import classification
 
 Floats = NDArray[np.floating[Any]]
@@ -147,7 +147,7 @@ def learn_label(examples: Iterable[Example], data: DataConfig, model: ModelConfi
         counts[name] += 1
         places.setdefault(name, example.place)
     if data.classes:
-        order = [name.strip() for name in data.classes.split(",")]
+        order = [whole_number(name.strip()) for name in data.classes.split(",")]
         if len(order) < 2 or len(set(order)) < len(order) or "" in order:
             raise UsageError(
                 f"--classes {data.classes:.80}", expected="two classes or more, each once: bad,good"
