@@ -92,7 +92,7 @@ def test_seconds_follow_the_tempos():
         (header() + track(b"\x00\x3c\x40" + END), "damaged MIDI file"),
         (header() + track(b"\x00\xff\x51\x03\x00\x00\x00" + NOTE + END), "tempo of 0"),
         (header() + track(b"\xff\xff\xff\x7f" + NOTE[1:] + END), "hours"),
-        (header() + track(b"\x00\x90\xff\xff" + END), "damaged MIDI file"),
+        (header() + track(b"\x00\x90\xff\xff" + END), "no notes"),
         (header(division=1) + track(b"\x00\x90\x3c\x40\x87\xff\xff\x00\x80\x3c\x00" + END), "hours"),
     ],
 )
@@ -151,6 +151,40 @@ def lines(draw: st.DrawFn) -> Notes:
             found.append((at + gap, at + gap + length, pitch))
             at += gap + length
     return found
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"\xf0\x04\x7e\xff\x80\xf7",  # a system exclusive message with bytes above 127
+        b"\xf0\x02\xff\xff",  # one that goes on
+        b"\xf7\x03\xf3\xff\x01",  # an escape
+        b"\xf4",  # not defined
+        b"\xfd",
+        b"\xf1\xff",
+        b"\xf2\x00\x00",
+        b"\xf8",
+    ],
+)
+def test_system_messages_stop_no_tune(event: bytes):
+    found = parse_midi(header() + track(b"\x00" + event + NOTE + b"\x00" + event + END), FILE)
+    assert [(n.start, n.end, n.pitch) for n in found.notes] == [(0, 96, 60)] and found.remarks == ()
+
+
+def test_a_note_of_a_wrong_pitch_is_left_out_and_reported():
+    wrong = b"\x00\x90\xff\x40\x30\x80\xff\x00"
+    found = parse_midi(header() + track(wrong + NOTE + wrong + NOTE + END), FILE)
+    assert [(n.start, n.end, n.pitch) for n in found.notes] == [(48, 144, 60), (192, 288, 60)]
+    assert found.remarks == ("4 note events with a pitch above 127: left out",)
+
+
+def test_all_tracks_are_read_whatever_the_header_counts_or_lies_between():
+    content = track(NOTE + END) + b"XFIH\x00\x00\x00\x03abc" + track(NOTE.replace(b"\x3c", b"\x40") + END)
+    for count, remarks in ((1, ("1 track that the header does not count: read",)), (2, ())):
+        found = parse_midi(header(tracks=count) + content, FILE)
+        assert sorted(n.pitch for n in found.notes) == [60, 64] and found.remarks == remarks
+    with pytest.raises(DataError, match="damaged MIDI file"):
+        parse_midi(header(tracks=3) + content, FILE)
 
 
 @pytest.mark.property
