@@ -101,3 +101,34 @@ def test_a_validation_of_nothing_keeps_the_last_weights_not_the_first():
     assert all(torch.equal(weights[name], last[name]) for name in last)
     # the weights remembered are others, so the line above can fail
     assert any(not torch.equal(progress.best[name], last[name]) for name in last)
+
+
+def test_validation_of_unknown_tokens_is_reported(tmp_path: Path):
+    (tmp_path / "train.txt").write_text("the cat sat\nthe dog ran\n" * 20)
+    (tmp_path / "valid.txt").write_text("eine katze lief\n" * 5)
+    asked = (
+        "train",
+        "language",
+        tmp_path / "train.txt",
+        "--unit",
+        "word",
+        *FIXED,
+        "--force",
+        "--out",
+        tmp_path / "m",
+    )
+    line = "100% of the tokens of the validation part are unknown to training: its loss means little"
+    done = run(*asked, "--valid", tmp_path / "valid.txt")
+    assert done.code == 0 and line in done.err.splitlines()
+    assert "unknown to training" not in run(*asked, "--valid", tmp_path / "train.txt").err
+
+
+@pytest.mark.parametrize("affixes", ["--affixes", "--no-affixes"])
+def test_validation_texts_of_unknown_words_are_reported(tmp_path: Path, affixes: str):
+    (tmp_path / "train.csv").write_text("text,label\n" + "so good,yes\nso bad,no\n" * 10)
+    (tmp_path / "valid.csv").write_text("text,label\n" + "SEHR GUT,yes\nso bad,no\nSEHR SCHLECHT,no\n" * 2)
+    asked = ("train", "classify", tmp_path / "train.csv", affixes, *FIXED, "--force", "--out", tmp_path / "m")
+    done = run(*asked, "--valid", tmp_path / "valid.csv")
+    line = "67% of the tokens of the validation part are unknown to training: its loss means little"
+    assert done.code == 0 and line in done.err.splitlines()
+    assert "unknown to training" not in run(*asked, "--valid", tmp_path / "train.csv").err

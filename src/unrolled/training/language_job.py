@@ -22,6 +22,7 @@ from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.sizes import resolve
 from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem
+from unrolled.training.unknown_tokens import unknown_in_text
 
 VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
 WARM = 256
@@ -109,7 +110,11 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         problem=problem,
         valid_size=0 if held is None else len(held),
         step_size=float(batch_size * window),
-        about=(*((ENCODED_ANEW,) if prepared.damaged else ()), _about(prepared)),
+        about=(
+            *((ENCODED_ANEW,) if prepared.damaged else ()),
+            _about(prepared),
+            *(unknown_in_text(held.ids) if held is not None else ()),
+        ),
         step=f"{batch_size} x {window}",
         unit="nats a token",
         learnt=lambda weights: reading.to_json(),

@@ -28,6 +28,7 @@ from unrolled.tasks.text_unit import decided
 from unrolled.training.budget import estimate_bytes
 from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem
+from unrolled.training.unknown_tokens import unknown_in_examples
 
 EVALUATED = 32  # sequences side by side
 SHOWN = 200  # characters of the names of columns
@@ -155,6 +156,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
             *(f"note: {line}" for line in ready.notes),
             *not_learnt,
             *not_measured,
+            *(unknown_in_examples(held) if held is not None and find(config.task).input == "tokens" else ()),
             *_columns(config.data.columns),
             f"{len(part):,} sequences of {steps:,} steps, {held_words}",
             ready.about,
