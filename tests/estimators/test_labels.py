@@ -283,3 +283,20 @@ def test_weights_that_are_none_are_rejected(given_: dict[str, Any], told: str):
     weight = given_.pop("class_weight", None)
     with pytest.raises(ValueError, match=told), arguments_named():
         unrolled.Classifier(**SMALL, class_weight=weight).fit(TEXTS, FIRST, **given_)
+
+
+@pytest.mark.parametrize(
+    ("y", "other"), [([0, 1], ["True", "False"]), (["a", "b"], [1, 0]), ([True, False], ["x", "y"])]
+)
+def test_score_rejects_classes_of_which_none_is_known(y: list[Any], other: list[Any]):
+    classifier = unrolled.Classifier(**SMALL).fit(TEXTS, (y * 16)[: len(TEXTS)])
+    with pytest.raises(ValueError, match="y has none of the classes of fit"):
+        classifier.score(TEXTS[:2], other)
+
+
+def test_texts_are_scored_as_the_model_writes_them():
+    translator = unrolled.Translator(**SMALL, unit="char", lower=True).fit(TEXTS, TEXTS)
+    shouted = [text.upper() for text in TEXTS]
+    assert translator.score(TEXTS, shouted) == translator.score(TEXTS, TEXTS)
+    with pytest.raises(ValueError, match="X has 32 sequences and y has 3 texts"):
+        translator.score(TEXTS, TEXTS[:3])

@@ -111,13 +111,21 @@ class Labels(LabelOptions, Supervised):
     @arguments_named()
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The fraction that is right, weighted by sample_weight [N]. Classes compare by value: 1, 1.0 and "1" are the
-        same, and so are 1 and True."""
+        same, and so are 1 and True. Raises ValueError if y has none of the classes of `fit`."""
         found = self.predict(X)
         truth = labels(_column(y, "y"), "y")
         if len(truth) != len(found):
             raise UsageError(
                 f"X has {len(found):,} sequences and y has {len(truth):,} items", expected="as many y"
             )
+        if len(truth) and not any(
+            equal(one, other) for one in set(truth.tolist()) for other in self.classes_
+        ):
+            what, known = (
+                f"y has none of the classes of fit, but {truth[0]!r:.40}",
+                map(repr, self.classes_[:8].tolist()),
+            )
+            raise UsageError(what, expected=", ".join(known))
         right = np.array([equal(one, other) for one, other in zip(truth, found, strict=True)], np.float64)
         return weighted_mean(right, sample_weight)
 

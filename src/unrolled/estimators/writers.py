@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from unrolled.core.errors import UsageError
 from unrolled.core.types import Example, Place
 from unrolled.estimators.base import sklearn_tags
 from unrolled.estimators.errors import arguments_named
@@ -123,7 +124,12 @@ class Transcriber(Supervised, SoundOptions):
 
 
 def _pairs(output: Output, y: Any, answers: Sequence[str]) -> list[tuple[str, str]]:
-    """True text and answer of each sequence, the true one as the model writes it. Raises ValueError if their numbers
+    """True text and answer of each sequence, the true one as the model writes it. Raises UsageError if their numbers
     differ."""
+    truth = texts(y, "y")
+    if len(truth) != len(answers):
+        raise UsageError(
+            f"X has {len(answers):,} sequences and y has {len(truth):,} texts", expected="as many y"
+        )
     written = cast(Sequences | Transcript, output).as_written
-    return list(zip(map(written, texts(y, "y")), answers, strict=True))
+    return list(zip(map(written, truth), answers, strict=True))
