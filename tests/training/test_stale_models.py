@@ -116,7 +116,9 @@ def test_a_model_among_its_data_is_resumed(
     for name in ("a.md", "b.md"):
         (data / name).write_text("abc def ghi\n" * 150)
     killed_before_the_model(data, data / "m", monkeypatch)
-    (data / ".DS_Store").write_bytes(b"\0\0")
+    # What editors, file managers and people put into a folder, and what is not read as text, changes no data.
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "notes.md~", ".a.md.swp", "lost.tmp", "cover.png"):
+        (data / name).write_bytes(b"\0\0")
     assert train(data, data / "m", "--resume") == 0
     first = capsys.readouterr().err
     assert "resumed at step" in first

@@ -1,11 +1,13 @@
-"""What is in a folder of data: not hidden files, and not what this package itself wrote there.
+"""What is in a folder of data.
 
-`unrolled train language data --out data/m` puts a model and its run folder among the data. They are no data.
+Hidden files, the files that editors and file managers leave, and the models and run folders of this package are no
+data: `unrolled train language data --out data/m` puts a model and its run folder among the data.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,23 +15,29 @@ from unrolled.core.atomic_files import opening_error
 from unrolled.core.tensor_file import begins_as_ours
 
 RUN = ".run"  # how the name of a run folder ends
+# What editors, file managers and unfinished downloads leave in folders.
+LITTER = re.compile(
+    r"\..*|.*~|~\$.*|#.*#|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r|__MACOSX|\$RECYCLE\.BIN|System Volume Information"
+    r"|.*\.(swp|swo|tmp|crdownload)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def entries(folder: Path) -> list[Path]:
-    """The files and folders right in a folder, sorted by name, without hidden ones and run folders.
+    """The files and folders right in a folder, sorted by name, without `LITTER` and run folders.
 
     Raises UsageError or StorageError where it cannot be read.
     """
     try:
         return sorted(
-            child for child in folder.iterdir() if not (child.name[0] == "." or is_run_folder(child))
+            child for child in folder.iterdir() if not (LITTER.fullmatch(child.name) or is_run_folder(child))
         )
     except OSError as error:
         raise opening_error(error, folder) from error
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All regular files at any depth, sorted by path, without hidden ones and those in hidden folders and run folders.
+    """All regular files at any depth, sorted by path, without `LITTER`, and without those in such and in run folders.
 
     Links to folders are followed, each folder once.
     """

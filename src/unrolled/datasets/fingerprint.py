@@ -7,7 +7,7 @@ fingerprints of its data are the same (training/run_folder.py compares them).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +20,17 @@ from unrolled.data.folder_files import files_below, is_model
 from unrolled.data.media_fragment import whole_of
 
 
-def fingerprint(paths: Sequence[Path]) -> str:
+def fingerprint(paths: Sequence[Path], ignored: Iterable[Path] = ()) -> str:
     """SHA-256 over names and bytes of the files; folders by their files, sorted.
 
-    Hidden files in folders do not count, nor what this package wrote there (models, run folders): both come and go
-    without any change of the data. Raises UsageError, StorageError.
+    Files in folders that are no data do not count (data/folder_files.py): they come and go without any change of the
+    data. The same holds for `ignored`, which the reader does not read. Raises UsageError, StorageError.
     """
+    unread = set(ignored)
     digest = hashlib.sha256()
     for path in paths:
         folder = path.is_dir()
-        for file in (one for one in files_below(path) if not is_model(one)) if folder else [path]:
+        for file in _files_of(path, unread) if folder else [path]:
             name = str(file.relative_to(path)) if folder else file.name
             digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
             try:
@@ -38,6 +39,10 @@ def fingerprint(paths: Sequence[Path]) -> str:
             except OSError as error:
                 raise opening_error(error, file) from error
     return digest.hexdigest()
+
+
+def _files_of(folder: Path, unread: Set[Path]) -> list[Path]:
+    return [file for file in files_below(folder) if file not in unread and not is_model(file)]
 
 
 def require_unchanged(again: Callable[[], str] | None, before: str) -> None:

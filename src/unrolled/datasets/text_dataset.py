@@ -65,10 +65,13 @@ def from_files(paths: Sequence[Path], documents: str, encoding: str | None = Non
     def read() -> Iterator[Document]:
         return read_documents(paths, documents, encoding)
 
+    def digest() -> str:
+        return fingerprint(paths, passed_over(paths))
+
     next(read(), None)  # names what is missing before all the rest is read
-    before = fingerprint(paths)
+    before = digest()
     characters, ends = _size(read())
-    return Source(read, before, characters, ends, lambda: fingerprint(paths), left_out(paths))
+    return Source(read, before, characters, ends, digest, left_out(paths))
 
 
 def left_out(paths: Sequence[Path]) -> tuple[str, ...]:

@@ -60,6 +60,9 @@ def groups(lines: Iterable[Line]) -> Iterator[list[Hypothesis]]:
             block, number = [], number + 1
             continue
         one = _hypothesis(line, number)
+        if named and "\t" not in line.text:
+            expected = "a list, a tab and a hypothesis, as in the lines before"
+            raise DataError("a line without a list", file=line.file, line=line.number, expected=expected)
         if "\t" in line.text:
             named.setdefault(one.list, []).append(one)
         else:
