@@ -129,10 +129,11 @@ def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:
 def in_words(metrics: Mapping[str, Any]) -> str:
     """The metrics as a table for people; those by type stand behind the others."""
     flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
-    lines = [f"{name:20}{_shown(name, value)}" for name, value in flat.items()]
-    for name in metrics.keys() - flat.keys():
-        lines += [f"{name} {kind:20}{value:.4f}" for kind, value in metrics[name].items()]
-    return escaped("\n".join(lines))
+    rows = [(name, _shown(name, value)) for name, value in flat.items()]
+    for name in (name for name in metrics if name not in flat):  # in an order that stays
+        rows += [(f"{name} {kind}", f"{value:.4f}") for kind, value in metrics[name].items()]
+    width = max(19, *(len(name) for name, _ in rows)) + 1
+    return escaped("\n".join(f"{name:{width}}{shown}" for name, shown in rows))
 
 
 def _shown(name: str, value: Any) -> str:

@@ -215,8 +215,8 @@ def _targets(wanted: Wanted) -> Sequence[str]:
         return TRANSCRIPT
     if wanted.target == "next":
         return CLASSES
-    if wanted.target == "tags" and wanted.kind == "audio":
-        return ("tags", *TARGET)
+    if wanted.target == "tags":
+        return ("tags", "tag", *TARGET)
     return (*TARGET, *TRANSCRIPT) if wanted.target is None and wanted.kind == "audio" else TARGET
 
 

@@ -13,6 +13,7 @@ from unrolled.core.digits import shown
 from unrolled.core.terminal import escaped
 from unrolled.data.text.tokenize import find_unit
 
+STATISTICS = ("min", "mean", "max", "deviation")
 COLUMNS = 12  # shown to a person; the others are in the JSON
 NAMES = 24  # classes or tags, the same
 RARE = 6  # of more of them the rarest are shown too
@@ -84,22 +85,34 @@ def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
             if name != "train" and not report["subwords"]:
                 lines.append(f"  in {name}, of train's vocabulary: {_unknown(part['unknown_share'])}")
     columns = report["parts"]["train"].get("columns", [])
-    if columns:
-        lines.append(f"  {'column':12}{'min':>12}{'mean':>12}{'max':>12}{'deviation':>12}")
-    for row in columns[:COLUMNS]:
-        notes = [f"{row['missing']:,} missing"] * bool(row["missing"])
-        notes += ["never changes"] * row["constant"]
-        notes += [f"{row['far']:,} far off"] * bool(row["far"])
-        notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
-        notes += ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
-        precision = row["deviation"] or 0.0
-        numbers = "".join(
-            f"{_number(row[key], precision):>12}" for key in ("min", "mean", "max", "deviation")
-        )
-        lines.append(f"  {row['column'][:12]:12}{numbers}  {', '.join(notes)}".rstrip())
+    lines += _table_of(columns[:COLUMNS]) if columns else []
     if len(columns) > COLUMNS:
         lines.append(f"  and {len(columns) - COLUMNS:,} columns more")
     return lines
+
+
+def _table_of(columns: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The statistics of columns of numbers as a table, with what is odd about each."""
+    table = [("column", *STATISTICS), *map(_statistics, columns)]
+    width = max(12, *(len(cell) + 2 for row in table for cell in row))
+    rows = [f"  {row[0]:{width}}" + "".join(f"{cell:>{width}}" for cell in row[1:]) for row in table]
+    notes = [", ".join(_column_notes(row)) for row in columns]
+    return [rows[0], *(f"{row}  {note}".rstrip() for row, note in zip(rows[1:], notes, strict=True))]
+
+
+def _statistics(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The name of a column of numbers and its statistics, with digits enough for its deviation."""
+    precision = row["deviation"] or 0.0
+    return (row["column"][:12], *(_number(row[key], precision) for key in STATISTICS))
+
+
+def _column_notes(row: Mapping[str, Any]) -> list[str]:
+    """What is odd about a column of numbers."""
+    notes = [f"{row['missing']:,} missing"] * bool(row["missing"])
+    notes += ["never changes"] * row["constant"]
+    notes += [f"{row['far']:,} far off"] * bool(row["far"])
+    notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
+    return notes + ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
 
 
 def _number(value: float | None, precision: float) -> str:
