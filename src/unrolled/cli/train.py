@@ -11,6 +11,7 @@ from unrolled.core.config import add_flags, build
 from unrolled.core.early_checks import check_output
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import address_space_left
+from unrolled.models.cells import find as find_cell
 from unrolled.tasks.fill import resolve_data, undecided
 from unrolled.tasks.presets import TASKS, find
 
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, and write the model; with --test, measure it once."""
     asked = build(args.task, *settings(args))
     config = undecided(asked, resolve_data(asked))
+    find_cell(config.model.cell, config.model.activation)
     if args.out is None and not args.dry_run:
         raise UsageError(
             "where should the model go?", expected="--out MODEL", hint=f"--out {args.data[0].stem}.model"

@@ -7,7 +7,6 @@ from dataclasses import replace
 from unrolled.core.config import Config, fill, get
 from unrolled.core.errors import UsageError
 from unrolled.data.text.subword import SUBWORD
-from unrolled.models.cells import find as find_cell
 from unrolled.models.frontends import FRONTS
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.presets import Preset, find
@@ -87,7 +86,6 @@ def resolve_data(config: Config) -> Config:
         if get(config, name) is not None and preset.input not in ("frames", "images"):
             raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
     _refuse_units(config, preset)
-    find_cell(config.model.cell, config.model.activation)
     if config.training.augment and INPUTS[preset.input].vary is None:
         what = f"{config.task} has no use for 'augment': {preset.input} are not varied in training"
         raise UsageError(what, hint="--no-augment")
