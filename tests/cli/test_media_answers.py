@@ -165,3 +165,11 @@ def test_times_are_written_as_subtitles_annotations_and_tables(tmp_path: Path):
     assert table == ["id,file,prediction", f"a.wav,{one},cab", f"b.wav,{several / 'b.wav'},cab"]
     told = refused(run("predict", small().folder / "label", one, "--format", "srt"))
     assert "--format srt is for words and tags with times" in told
+
+
+def test_evaluate_names_the_files_of_a_folder_that_it_does_not_use(tmp_path: Path):
+    folder = tmp_path / "tunes"
+    shutil.copytree(band().test, folder)
+    (folder / "cover.jpg").write_bytes(b"x")
+    done = run("evaluate", band().model, folder)
+    assert done.code == 0 and "1 file is not used: cover.jpg" in done.err

@@ -241,3 +241,19 @@ def test_missing_numbers_are_told_and_a_bad_cell_costs_its_series_alone(tmp_path
         run("evaluate", models()["ahead"], put(file, text.replace(",3\n", ",\n")), "--json").out
     )
     assert metrics["missing"] > 0
+
+
+def test_train_and_evaluate_name_the_texts_of_a_folder_that_they_do_not_read(tmp_path: Path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("the cat sat\n" * 30)
+    (folder / "b.svg").write_text("the dog ran\n")
+    told = f"note: 1 file is passed over in folders (1 .svg), such as {folder / 'b.rst'}"
+    small_training = ("--epochs", 1, "--hidden", 4, "--threads", 1, "--out", tmp_path / "m", "--force")
+    train = ("train", "language", folder / "a.txt", *small_training)
+    for done in (
+        run("evaluate", small().word, folder),
+        run(*train, "--valid", folder),
+        run(*train, "--test", folder),
+    ):
+        assert done.code == 0 and any(line.startswith(told) for line in done.err.splitlines()), done.err

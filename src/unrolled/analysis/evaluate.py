@@ -19,6 +19,7 @@ from unrolled.core.types import Batch
 from unrolled.data.read_request import FileOptions
 from unrolled.data.readers import read_documents
 from unrolled.datasets.example_source import as_written, from_files
+from unrolled.datasets.text_dataset import left_out
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store, write_store
 from unrolled.inference import predictor
@@ -62,14 +63,21 @@ class Measurement:
             raise UsageError(f"--dynamic-lr {self.dynamic_lr}", expected="a finite number above 0")
 
 
-def measure(what: Measurement, failed: Callable[[str], None] | None = None) -> dict[str, Any]:
+def measure(
+    what: Measurement,
+    failed: Callable[[str], None] | None = None,
+    noted: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
     """The metrics of whatever the model's task is. Raises what reading a model or data raises.
 
-    failed: told of each recording, clip, picture or tune that cannot be read; without it the first one is raised.
+    failed: gets a line for each recording, clip, picture or tune that cannot be read; None: the first one is raised.
+    noted: gets a line for each decision while reading, such as which files of a folder are not used.
     """
     if find(model_file.load(what.model).task).stream:
         if what.lm is not None or what.beam is not None:
             raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
+        for line in left_out(what.data):
+            noted(line)
         return dict(evaluate(what))
     if what.lanes != 1 or what.dynamic_lr is not None:  # of a stream alone
         raise UsageError("lanes and dynamic evaluation are for language models")
@@ -78,19 +86,15 @@ def measure(what: Measurement, failed: Callable[[str], None] | None = None) -> d
     if model.decoder is not None and width is not None:
         model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
     model = searching(model, width, what.lm, what.lm_weight)
-    if failed is None or INPUTS[find(model.file.task).input].reads not in (
-        "audio",
-        "frames",
-        "images",
-        "tune",
-    ):
-        return predictor.evaluate(
-            model, from_files(what.data, as_written(model.config, what.files, what.columns))
-        )
-    source = from_files(what.data, as_written(model.config, what.files, what.columns, ENDLESS))
+    reads_files = INPUTS[find(model.file.task).input].reads in ("audio", "frames", "images", "tune")
+    skips = ENDLESS if failed is not None and reads_files else None
+    source = from_files(what.data, as_written(model.config, what.files, what.columns, skips))
     metrics = predictor.evaluate(model, source)
-    for line in source.skipped:
-        failed(line)
+    for line in source.notes.lines():
+        noted(line)
+    if failed is not None and reads_files:
+        for line in source.skipped:
+            failed(line)
     return metrics
 
 

@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
             FileOptions(args.file_format, args.encoding, args.quoting),
         ),
         failed.append,
+        lambda line: print(f"note: {line}", file=sys.stderr),
     )
     print(json.dumps(metrics) if args.json else in_words(metrics))
     for line in failed:

@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
 
         data = config.data
         files = FileOptions(data.format, data.encoding, data.quoting or "auto")
-        print(in_words(measure(Measurement(args.out, tuple(args.test), files=files))))
+        what = Measurement(args.out, tuple(args.test), files=files)
+        print(in_words(measure(what, noted=lambda line: reporter.note(f"note: {line}"))))
     return 0
 
 

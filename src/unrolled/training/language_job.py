@@ -45,7 +45,8 @@ def request(
 
     def job(config: Config, folder: Path) -> Job:
         made = assemble(config, prepare(data, valid, config.data, folder))
-        return replace(made, about=(*(f"note: {note}" for note in data.notes), *made.about))
+        notes = [*data.notes, *(valid.notes if valid else ())]
+        return replace(made, about=(*(f"note: {note}" for note in notes), *made.about))
 
     return Request(config, fingerprints, job, out, resume, force, began, reading)
 
