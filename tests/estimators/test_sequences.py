@@ -242,3 +242,14 @@ def test_data_frames_are_their_arrays():
     np.testing.assert_array_equal(learner.predict_proba(frames), same.predict_proba(arrays))
     single = unrolled.Classifier(**SMALL).fit([frame["u"].iloc[2:] for frame in frames], ["a", "b"] * 12)
     assert single.predict([frames[0]["u"]]).shape == (1,)
+
+
+def test_a_no_break_space_stays_inside_its_token():
+    """As in CoNLL files, and as on the command line: only spaces, tabs and line ends are between tokens."""
+    rows = [["1\u00a0000", "cats\x0bx", "see"], ["a", "dog", "runs"]] * 8
+    tags = [["NUM", "O", "O"], ["DET", "O", "O"]] * 8
+    tagger = unrolled.Tagger(**SMALL).fit(rows, tags)
+    assert [len(row) for row in tagger.predict(["1\u00a0000 cats\x0bx \t see"])] == [3]
+    assert tagger.score([" ".join(row) for row in rows], [" ".join(row) for row in tags]) == tagger.score(
+        rows, tags
+    )

@@ -26,7 +26,7 @@ from unrolled.cli.search_options import add_wish_arguments, wish
 from unrolled.cli.task_options import add_files
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Answer, Example, Place
-from unrolled.data.fields import split_words
+from unrolled.data.text.tokenize import split_words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

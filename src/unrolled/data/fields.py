@@ -20,13 +20,13 @@ import numpy as np
 from unrolled.core.errors import DataError
 from unrolled.core.types import Floats, Place
 from unrolled.data.file_names import find_file
+from unrolled.data.text.tokenize import split_words
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTERVAL = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*-\s*([0-9]+(?:\.[0-9]+)?)\s+(\S+)")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?")  # 1.234.567,8
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
-_BLANKS = re.compile(r"[ \t\r\n\f\v]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # How people and programs write that a measurement is missing, in lower case.
 MISSING = frozenset(
@@ -94,11 +94,6 @@ def with_decimal_point(text: str) -> str:
 def as_measure(cell: object, column: str, place: Place) -> float:
     """A field as a finite number, NaN if it is missing. Raises DataError naming row, column and value."""
     return math.nan if is_missing(cell) else as_number(cell, column, place)
-
-
-def split_words(text: str) -> list[str]:
-    """The words between spaces, tabs and line ends. A no-break space stays inside its word, as in CoNLL files."""
-    return [word for word in _BLANKS.split(text) if word]
 
 
 def as_number(cell: object, column: str, place: Place) -> float:

@@ -28,12 +28,12 @@ from unrolled.data.fields import (
     as_tokens,
     is_empty,
     is_number,
-    split_words,
     with_decimal_point,
 )
 from unrolled.data.media_fragment import part_of
 from unrolled.data.read_request import Wanted
 from unrolled.data.table_files import ABSENT
+from unrolled.data.text.tokenize import split_words
 from unrolled.data.time_stamps import as_time, parse_time
 
 Named = tuple[object, str]  # a field, and the name of its column

@@ -15,6 +15,7 @@ from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.file_names import find_file
+from unrolled.data.folder_files import files_below
 from unrolled.data.media_fragment import whole_of
 from unrolled.data.read_request import FileOptions, Wanted, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
@@ -159,10 +160,11 @@ def from_files(
         return notes.watched(_read(paths, wanted, config))
 
     def digest() -> str:
-        own = fingerprint(paths)
-        if wanted.kind == "tune" or (wanted.kind in ("audio", "frames", "images") and asked):
+        if wanted.kind in ("audio", "frames", "images") and asked:
+            own = fingerprint([path for path in paths if not path.is_dir()])
             return hashlib.sha256((own + _named(read())).encode()).hexdigest()
-        return own
+        own = fingerprint(paths, _unread(paths, read))
+        return hashlib.sha256((own + _named(read())).encode()).hexdigest() if wanted.kind == "tune" else own
 
     make = _sequences(read, wanted, config, asked=asked)
     return Labelled(make, digest(), told, bad, digest if asked else None, notes)
@@ -199,6 +201,12 @@ def _sequences(
     if kind == "audio" and asked:  # else each has its answer, or an error for one
         return lambda: audible(read(), wanted, config)
     return read
+
+
+def _unread(paths: Sequence[Path], read: Callable[[], Iterator[Example]]) -> set[Path]:
+    """The files in folders that no example comes from: they may change without any change of the data."""
+    below = {file for path in paths if path.is_dir() for file in files_below(path)}
+    return below - {example.place.file for example in read()} if below else below
 
 
 def _named(examples: Iterable[Example]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.text.tokenize import split_words
 from unrolled.datasets.example_source import from_lists
 from unrolled.estimators.base import sklearn_tags
 from unrolled.estimators.errors import arguments_named
@@ -103,7 +104,7 @@ def _rows(y: Any, name: str) -> list[NDArray[Any]]:
     """The tags of each sequence, all of one type: where some are 1 and others True, all are numbers."""
     rows: list[list[Any]] = []
     for number, one in enumerate(items(y, name, "lists of tags"), 1):
-        tags = one.split() if isinstance(one, str) else items(one, f"{name}:{number}", "tags")
+        tags = split_words(one) if isinstance(one, str) else items(one, f"{name}:{number}", "tags")
         for step, tag in enumerate(tags, 1):
             refuse(tag, f"{name}:{number}, step {step}")
         rows.append(tags)

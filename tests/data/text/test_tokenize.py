@@ -43,16 +43,24 @@ def test_words(text, tokens):
     assert split(text, "word") == tokens
 
 
+def between_blanks(text: str) -> list[str]:
+    """What stands between spaces, tabs and line ends: a no-break space is part of its word."""
+    for blank in "\t\r\n":
+        text = text.replace(blank, " ")
+    return [word for word in text.split(" ") if word]
+
+
 @given(TEXT)
 def test_nothing_visible_is_lost(text):
-    assert "".join(split(text, "word")) == "".join(text.split()) == "".join(split(text, "white"))
+    assert "".join(split(text, "word")) == "".join(text.split())
+    assert split(text, "white") == between_blanks(text)
     assert join(split(text, "char"), "char") == text
 
 
 @given(TEXT | st.text(alphabet=JOINER + "a, "))
 def test_joining_inverts_splitting_in_the_units_that_models_write(text):
     assert join(split(text, WORD_JOINERS), WORD_JOINERS) == " ".join(text.split())
-    assert join(split(text, "white"), "white") == " ".join(text.split())
+    assert join(split(text, "white"), "white") == " ".join(between_blanks(text))
     assert [find_unit(WORD_JOINERS).bare(token) for token in split(text, WORD_JOINERS)] == split(text, "word")
 
 

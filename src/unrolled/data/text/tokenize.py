@@ -41,6 +41,11 @@ def split(text: str, unit: str, lower: bool = False) -> list[str]:
     return find_unit(unit).split(text.lower() if lower else text)
 
 
+def split_words(text: str) -> list[str]:
+    """The words between spaces, tabs and line ends."""
+    return _BETWEEN_BLANKS.findall(text)
+
+
 def split_marked(text: str, unit: str, lower: bool = False) -> list[str]:
     """As `split`, but every line end and every END is a token of its own, whatever the unit."""
     return find_unit(unit).split_marked(text.lower() if lower else text)
@@ -162,7 +167,9 @@ def _join_with_joiners(tokens: Iterable[str]) -> str:
     return "".join(parts)
 
 
-_WHITE_MARKED = re.compile(r"[^\s\0]+|[\n\0]")
+# A no-break space stays inside its word, as in CoNLL files.
+_BETWEEN_BLANKS = re.compile(r"[^ \t\r\n]+")
+_WHITE_MARKED = re.compile(r"[^ \t\r\n\0]+|[\n\0]")
 _ATTACH_LEFT = frozenset(".,;:!?)]}%\u2026\u2019\u201d\xbb\u060c\u3002\u3001\uff0c\uff01\uff1f\uff1a\uff1b")
 _ATTACH_RIGHT = frozenset("([{$\xa3\u20ac#@\u201c\u2018\xab\xbf\xa1")
 _ATTACH_BOTH = frozenset("-/_")
@@ -189,7 +196,7 @@ UNITS: dict[str, Unit] = {
         lambda text: _words(text, marked=True),
         _join_words,
     ),
-    "white": Unit("words between white space", str.split, _WHITE_MARKED.findall, " ".join),
+    "white": Unit("words between white space", split_words, _WHITE_MARKED.findall, " ".join),
     "char": Unit("characters", list, list, "".join),
 }
 # What a model keeps instead of a unit above where it writes text. Not offered as an option.
