@@ -261,6 +261,21 @@ def test_a_wav_is_read_whatever_chunks_stand_in_it(tmp_path: Path, data: st.Data
     np.testing.assert_allclose(audio.read(path, 8000), (samples / 32768).mean(axis=1), atol=1e-7)
 
 
+def test_samples_behind_a_size_of_zero_and_padding_between_chunks_are_read(tmp_path: Path):
+    """A recorder that was switched off leaves the size 0; some writers align chunks with zero bytes."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.linspace(-0.5, 0.5, 8000), 8000, subtype="PCM_16")
+    content = path.read_bytes()
+    at = content.index(b"data")
+    whole = audio.read(path, 8000)
+    for changed in (
+        content[: at + 4] + bytes(4) + content[at + 8 :],
+        *(content[:at] + bytes(count) + content[at:] for count in (1, 4, 7, 500)),
+    ):
+        path.write_bytes(changed)
+        np.testing.assert_array_equal(audio.read(path, 8000), whole)
+
+
 @pytest.mark.parametrize("content", ["", "a little", "a chunk"])
 def test_rf64_and_bw64_are_read_under_the_name_of_wav(tmp_path: Path, content: str):
     samples = tones(1, 8000, 1)

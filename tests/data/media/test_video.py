@@ -321,6 +321,41 @@ def test_a_damaged_packet_is_refused_with_its_place(tmp_path: Path):
         video.read(str(path), 8, False, 0, 500)
 
 
+def encoded(path: Path, codec: str, pictures: np.ndarray) -> None:
+    """Twenty pictures a second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=20)
+        stream.width, stream.height, stream.pix_fmt = pictures.shape[2], pictures.shape[1], "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+
+
+def test_a_picture_that_the_decoder_had_to_guess_is_refused(tmp_path: Path):
+    path = tmp_path / "a.mp4"
+    noise = np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), np.uint8)
+    encoded(path, "mpeg4", noise)
+    with av.open(str(path)) as source:
+        places = [(packet.pos, packet.size) for packet in source.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    begin, size = places[12]  # a picture of its own: MPEG-4 writes one in twelve
+    assert begin is not None and size > 60
+    content[begin + size // 2 : begin + size // 2 + 30] = bytes(30)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged.*\(at picture 1\d\)"):
+        video.read(str(path), 8, False, 0, 500)
+
+
+def test_half_of_a_video_whose_header_counts_no_pictures_is_refused(tmp_path: Path):
+    path = tmp_path / "a.webm"
+    encoded(path, "libvpx", np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), np.uint8))
+    content = path.read_bytes()
+    assert len(video.read(str(path), 8, False, 0, 500)[0]) == 60
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"truncated: promises 3\.\d+ seconds, has [012]\."):
+        video.read(str(path), 8, False, 0, 500)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
 def test_many_videos_by_one_process_take_no_more_threads(tmp_path: Path):
     path = moments(tmp_path / "a.mp4", list(range(0, 1200, 100)), 1200, 90)

@@ -40,6 +40,7 @@ class _Count:
 
     packets: int = 0
     times: list[float] = field(default_factory=list)
+    end: float = 0.0  # of the last picture, in seconds
 
 
 def read(
@@ -93,13 +94,13 @@ def read(
                 at.append(number)
                 times.append(round(time, 6))
             if end is None:
-                _refuse_truncated(stream.frames, count)
+                lasting = container.duration if len(container.streams) == 1 else None
+                _refuse_truncated(stream.frames, (lasting or 0) / av.time_base, count)
     except av.FFmpegError as error:
+        reason = (error.strerror or "")[:200].lower()
         what = "damaged" if ending in ENDINGS else "not a video"
-        what = f"{what}, or of an unknown kind: {(error.strerror or '')[:200].lower()}"
-        where = f" (at picture {len(count.times) + 1:,})" if count.packets else ""
-        hint = "ffmpeg -i OLD NEW.mp4, which leaves damaged pictures out" if count.packets else None
-        raise DataError(what + where, expected="a whole video", hint=hint) from error
+        number = len(count.times) + 1 if count.packets else None
+        raise _damaged(f"{what}, or of an unknown kind: {reason}", number) from error
     if not pictures:
         what = f"no pictures from {start:g} seconds on, in a video of {max(count.times, default=0):.3f}"
         raise DataError(what, expected="0 <= start < end <= its length")
@@ -119,7 +120,11 @@ def _timed(container: Any, stream: Any, count: _Count) -> Iterator[tuple[float, 
             last = last + usual if time is None or begin is None else max(time - begin, last)
             count.times.append(last)
             seen = float(picture.duration * picture.time_base) if picture.duration else 0.0
-            yield last, seen if seen > 0 else usual, picture
+            seen = seen if seen > 0 else usual
+            count.end = last + seen
+            if picture.is_corrupt:
+                raise _damaged("damaged: the decoder had to guess a part", len(count.times))
+            yield last, seen, picture
 
 
 def _small(picture: Any, side: int, colour: bool) -> Frames:
@@ -196,12 +201,25 @@ def _refuse_size(width: int, height: int) -> None:
         raise DataError(what, expected=f"at most {PIXELS:,} pixels", hint="a smaller copy")
 
 
-def _refuse_truncated(promised: int, count: _Count) -> None:
-    """Raise DataError where fewer packets came than the header promises, be they shown or hidden by an edit list."""
+def _damaged(what: str, number: int | None) -> DataError:
+    """The error of a picture that cannot be decoded. number: counted from 1; None: not even a packet was read."""
+    if number is None:
+        return DataError(what, expected="a whole video")
+    hint = "ffmpeg -i OLD NEW.mp4, which leaves damaged pictures out"
+    return DataError(f"{what} (at picture {number:,})", expected="a whole video", hint=hint)
+
+
+def _refuse_truncated(promised: int, seconds: float, count: _Count) -> None:
+    """Raise DataError if there is less than the header promises: fewer packets, shown or hidden by an edit list, or a
+    shorter time. 0: it promises nothing."""
     if not count.times:
         raise DataError("0 pictures", expected="a whole video")
     if count.packets < SHARE * promised - 2:
         what = f"truncated: promises {promised:,} pictures, has {count.packets:,}"
+        raise DataError(what, expected="a whole video")
+    usual = count.end / len(count.times)
+    if not promised and count.end < SHARE * seconds - 2 * usual:
+        what = f"truncated: promises {seconds:.2f} seconds, has {count.end:.2f}"
         raise DataError(what, expected="a whole video")
 
 

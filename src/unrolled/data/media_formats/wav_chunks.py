@@ -66,6 +66,9 @@ def find_layout(file: BinaryIO, size: int, path: Path) -> Layout:
             break
         file.seek(at)
         name, length = file.read(4), int.from_bytes(file.read(4), order)
+        if name[:1] == b"\0":  # padding between chunks
+            at = _next_byte(file, at, size)
+            continue
         if name == b"fmt ":
             fmt = _format(file.read(min(length, _MOST_FORMAT)), length, path)
         elif name == b"fact":
@@ -77,6 +80,9 @@ def find_layout(file: BinaryIO, size: int, path: Path) -> Layout:
                 raise DataError("damaged: data before its format", file=path, expected=_WHOLE)
             claimed = long_size if long_size and length == _UNKNOWN else length
             riff = int.from_bytes(head[4:8], order)
+            following = file.read(4)
+            if not claimed and len(following) == 4 and following not in _KNOWN:
+                claimed = _UNKNOWN  # no chunk follows, but samples do
             return Layout(order, fmt, fact, at + 8, _samples(claimed, riff, at + 8, size, path))
         at = _next_chunk(file, at + 8 + length, length)
     raise DataError("damaged: no sound in it", file=path, expected=_WHOLE)
@@ -102,6 +108,14 @@ def _samples(claimed: int, riff: int, begin: int, size: int, path: Path) -> int:
             hint="copying it again, or where a program wrote it into a pipe: ffmpeg -i OLD.wav NEW.wav",
         )
     return claimed
+
+
+def _next_byte(file: BinaryIO, at: int, size: int) -> int:
+    """The place of the next byte that is not zero; `size` if there is none within a megabyte."""
+    file.seek(at)
+    block = file.read(1 << 20)
+    rest = block.lstrip(b"\0")
+    return at + len(block) - len(rest) if rest else size
 
 
 def _next_chunk(file: BinaryIO, end: int, length: int) -> int:
