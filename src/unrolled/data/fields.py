@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTERVAL = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*-\s*([0-9]+(?:\.[0-9]+)?)\s+(\S+)")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?")  # 1.234.567,8
-_WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
+_WHOLE = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # How people and programs write that a measurement is missing, in lower case.
 MISSING = frozenset(
@@ -223,9 +223,12 @@ def as_label(cell: object, column: str, place: Place, expected: str = "a class")
 
 
 def whole_number(name: str) -> str:
-    """`1` for `1.0`, as programs write it once a value of the column was missing; any other name as it is."""
+    """`1` for `1.0` and `1.`, as programs write it once a value of the column was missing, and `0` for `-0`; any other
+    name as it is."""
     match = _WHOLE.fullmatch(name)
-    return name if match is None else match[1]
+    if match is None:
+        return name
+    return match[1] if match[1].strip("+-0") else match[1].lstrip("+-")
 
 
 def as_tokens(cell: object, column: str, place: Place) -> tuple[str, ...]:

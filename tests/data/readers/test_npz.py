@@ -80,7 +80,7 @@ def test_types_and_orders(tmp_path, dtype, order):
 def test_what_is_asked_of_sequences(tmp_path):
     reals = save(tmp_path / "a.npz", x=X, y=[0.5, -1])
     assert targets(reals, NUMBER) == [(0.5,), (-1.0,)] == targets(reals, NONE)
-    assert "1: y holds reals; expected classes" in message(reals, LABEL)
+    assert "1: y holds reals or NaN; expected classes" in message(reals, LABEL)
     several = save(tmp_path / "b.npz", x=X, y=[[1, 2], [3, 4]])
     assert targets(several, NUMBER) == [(1.0, 2.0), (3.0, 4.0)] == targets(several, NONE)
     assert "y of shape (2, 2); expected (2,)" in message(several, LABEL)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.fields import whole_number
 from unrolled.data.file_names import extensions_there, find_file, tell_not_used
 from unrolled.data.folder_files import files_below
 from unrolled.data.media.audio import ENDINGS, UNREAD
@@ -83,7 +84,7 @@ def _one(sound: Path, folder: Path, wanted: Wanted) -> Example | DataError:
             return DataError(
                 "stands in no class's folder", file=sound, line=1, expected="a folder for each class"
             )
-        return Example(sound, sound.relative_to(folder).parts[0], place, name)
+        return Example(sound, whole_number(sound.relative_to(folder).parts[0]), place, name)
     text = _text_of(sound)
     if not text.is_file():
         return DataError("has no transcript", file=sound, line=1, expected=f"{text.name} beside it")

@@ -28,6 +28,7 @@ from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.system import memory_left
 from unrolled.core.types import Example, Floats, Place
+from unrolled.data.fields import whole_number
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples, regular_files
 
@@ -297,9 +298,13 @@ def _texts(values: NDArray[Any], place: Place) -> tuple[str, ...]:
     """Classes or tags as texts; whole numbers among them, reals are none."""
     if values.dtype.kind == "f":
         if not (np.isfinite(values) & (np.floor(values) == values)).all():
-            raise _error(place.file, "y holds reals", "classes: texts or whole numbers", line=place.line)
+            raise _error(
+                place.file, "y holds reals or NaN", "classes: texts or whole numbers", line=place.line
+            )
         return tuple(str(int(value)) for value in values)
-    texts = tuple(str(value) for value in values)
+    if values.dtype.kind == "b":  # as JSON and Parquet have them
+        return tuple("true" if value else "false" for value in values)
+    texts = tuple(whole_number(str(value)) for value in values)
     if not all(texts):
         raise _error(place.file, "y is empty", "a class", line=place.line)
     return texts

@@ -10,6 +10,7 @@ from pathlib import Path
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data import folder_files
+from unrolled.data.fields import whole_number
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples
 
@@ -39,13 +40,13 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         if not folders and not lists:
             expected = "a folder for each class, or a .txt file for each"
             raise DataError("no texts", file=path, expected=expected)
-        texts = [(child, folder.name) for folder in folders for child in _below(folder)]
+        texts = [(child, whole_number(folder.name)) for folder in folders for child in _below(folder)]
         used = set[Path]() if texts else set(lists)
         for child in entries:
             if child.is_file() and child not in used and wanted.noted is not None:
                 kind = "a file beside the folders of the classes" if texts else "no .txt file"
                 wanted.noted(Place(child, 1), f"{kind}, passed over")
-        for child, name in texts or [(child, child.stem) for child in lists]:
+        for child, name in texts or [(child, whole_number(child.stem)) for child in lists]:
             try:
                 for example in _texts(child, name, wanted.files.encoding, whole=bool(texts)):
                     found = True

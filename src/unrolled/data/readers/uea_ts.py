@@ -19,7 +19,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Example, Floats, Place
-from unrolled.data.fields import not_a_number, parse_number
+from unrolled.data.fields import not_a_number, parse_number, whole_number
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples, regular_files
 
@@ -171,6 +171,7 @@ def _example(line: str, header: _Header, place: Place) -> Example:
             shown = " ".join(header.classes[:20]) + " ..." * (len(header.classes) > 20)
             what, expected = f"class {y[:40]!r} is not declared", f"one of {shown} at the end of the line"
             raise _error(what, expected, place, suggest(y[:40], header.classes))
+        y = whole_number(y)
     elif header.target:
         value = parse_number(last)
         if value is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.fields import whole_number
 from unrolled.data.file_names import extensions_there, tell_not_used
 from unrolled.data.folder_files import entries, files_below
 from unrolled.data.media import image, video
@@ -36,7 +37,9 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
                 bad(DataError(what, file=clip, line=1, expected=expected))
                 continue
             found = True
-            yield Example(clip, name if wanted.target == "label" else None, Place(clip, 1), inner)
+            yield Example(
+                clip, whole_number(name) if wanted.target == "label" else None, Place(clip, 1), inner
+            )
         tell_not_used(path, over, wanted)
         if not found:
             raise _no_clips(path)
