@@ -100,7 +100,7 @@ def test_what_is_asked_of_sequences(tmp_path):
     ]
     asked = parse_columns("x=signal,y=kind,id=who", LABEL)
     (first, _) = read([save(tmp_path / "g.npz", signal=X, kind=[True, False], who=["p", "q"])], asked)
-    assert (first.y, first.id) == ("True", "p")
+    assert (first.y, first.id) == ("true", "p")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,8 @@ def learn_label(examples: Iterable[Example], data: DataConfig, model: ModelConfi
         counts[name] += 1
         places.setdefault(name, example.place)
     if data.classes:
-        order = [whole_number(name.strip()) for name in data.classes.split(",")]
+        asked = [name.strip() for name in data.classes.split(",")]
+        order = [name if name in counts else whole_number(name) for name in asked]
         if len(order) < 2 or len(set(order)) < len(order) or "" in order:
             raise UsageError(
                 f"--classes {data.classes:.80}", expected="two classes or more, each once: bad,good"
