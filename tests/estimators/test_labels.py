@@ -265,7 +265,7 @@ def test_a_weight_of_zero_leaves_a_sequence_out():
     [
         (
             {"sample_weight": [1.0] * 3},
-            r"sample_weight has the shape \[3\]; expected one number for each of the 32",
+            r"sample_weight has the shape \[3\] and the type float64; expected one number for each of the 32",
         ),
         ({"sample_weight": [-1.0] * 32}, "sample_weight has a number that is no weight"),
         ({"sample_weight": [0.0] * 32}, "zero weights only"),

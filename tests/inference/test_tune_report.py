@@ -128,6 +128,12 @@ def test_samples_are_files_that_any_player_opens(tmp_path: Path):
     with nothing_new(tmp_path):
         assert "exists already" in refused(run(*command))
     assert run(*command, "--force").out.startswith(f"{new / '1.mid'}: ")
+    (tmp_path / "known").mkdir()
+    whole = sorted(band().train.rglob("*.mid"))[0].read_bytes()
+    (tmp_path / "known" / "a.mid").write_bytes(whole)
+    (tmp_path / "known" / "b.mid").write_bytes(whole[: len(whole) // 2])
+    done = run(*command, "--force", "--against", tmp_path / "known")
+    assert done.code == 0 and f"note: not compared: {tmp_path / 'known' / 'b.mid'}" in done.err
 
 
 def test_prompts_keys_and_ranges_by_the_command_line(tmp_path: Path):

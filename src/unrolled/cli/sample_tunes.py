@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, model: Any) -> int:
     for name in names:
         for ending in (".mid", ".svg"):
             refuse_to_overwrite(name.with_suffix(ending), force=args.force)
-    known = Known(tuple(_against(args.against)), grid) if args.against else None
+    known = Known(_against(args.against), grid) if args.against else None
     tunes = compose(model, wish)
     args.output.mkdir(parents=True, exist_ok=True)
     for name, tune in zip(names, tunes, strict=True):
@@ -135,9 +135,13 @@ def _scale(text: str | None) -> frozenset[int] | None:
     return frozenset((tonic + step) % 12 for step in SCALES[name])
 
 
-def _against(paths: list[Path]) -> Iterator[Any]:
-    """The tunes of files and folders."""
+def _against(paths: list[Path]) -> tuple[Any, ...]:
+    """The tunes of files and folders; a note on stderr for each that cannot be read."""
     from unrolled.core.config import build
     from unrolled.datasets.example_source import from_files
 
-    return (example.x for example in from_files(paths, build("compose"), asked=False).examples())
+    source = from_files(paths, build("compose", {"skip_bad": sys.maxsize}), asked=False)
+    tunes = tuple(example.x for example in source.examples())
+    for line in source.skipped:
+        print(f"note: not compared: {line}", file=sys.stderr)
+    return tunes

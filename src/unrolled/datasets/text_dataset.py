@@ -14,6 +14,7 @@ import numpy as np
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Place
+from unrolled.data.folder_files import is_model
 from unrolled.data.readers import passed_over, read_documents
 from unrolled.data.text.token_counter import Coverage
 from unrolled.data.text.tokenize import written
@@ -76,7 +77,7 @@ def from_files(paths: Sequence[Path], documents: str, encoding: str | None = Non
 
 def left_out(paths: Sequence[Path]) -> tuple[str, ...]:
     """A line about the files of folders that are not read, by their endings; nothing if there are none."""
-    others = list(passed_over(paths))
+    others = [path for path in passed_over(paths) if not is_model(path)]
     if not others:
         return ()
     endings = Counter(path.suffix or "no ending" for path in others)

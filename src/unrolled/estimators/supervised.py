@@ -116,7 +116,7 @@ class Supervised(Estimator):
             return [1.0] * len(values)
         weights = np.asarray(items(sample_weight, "sample_weight", "numbers"))
         if weights.shape != (len(values),) or weights.dtype.kind not in "iuf":
-            what = f"sample_weight has the shape {list(weights.shape)}"
+            what = f"sample_weight has the shape {list(weights.shape)} and the type {weights.dtype}"
             raise UsageError(what, expected=f"one number for each of the {len(values):,} sequences")
         if not np.isfinite(weights).all() or (weights < 0).any() or not (weights > 0).any():
             what = "sample_weight has a number that is no weight, or zero weights only"

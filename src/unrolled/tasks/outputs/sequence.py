@@ -270,15 +270,17 @@ def _drawn(
 
 
 def _joined(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each text once, where it is first, with the probability of all its ways to be cut into tokens."""
+    """Each text once, where it is first, with the probability of all its ways to be cut into tokens. Texts that differ
+    only in white space at their ends are one."""
     found: dict[str, dict[str, Any]] = {}
     for record in records:
-        first = found.get(record["text"])
+        text = record["text"].strip()
+        first = found.get(text)
         if first is None:
-            found[record["text"]] = record
+            found[text] = record
         else:
             both = np.logaddexp(first["log_probability"], record["log_probability"])
-            found[record["text"]] = {**first, "log_probability": float(both)}
+            found[text] = {**first, "log_probability": float(both)}
     return list(found.values())
 
 
