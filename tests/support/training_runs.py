@@ -19,7 +19,17 @@ import torch
 
 from unrolled.core.types import Batch, Place
 
-SMALL = ("--hidden", "16", "--batch-size", "4", "--window", "16", "--threads", "1", "--seed", "3")
+WHOLE = (
+    "--hidden",
+    "16",
+    "--batch-size",
+    "4",
+    "--threads",
+    "1",
+    "--seed",
+    "3",
+)  # sequences are read as a whole
+SMALL = (*WHOLE, "--window", "16")  # texts and tunes are read in windows
 WORDS = "the cat dog sat ran on under a mat log and then it was late so we all went home"
 
 torch.set_num_threads(

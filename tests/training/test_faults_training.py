@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from support.run_folders import begin
-from support.training_runs import SMALL, address_space_of_a_start, marks, run, start, write_text
+from support.training_runs import SMALL, WHOLE, address_space_of_a_start, marks, run, start, write_text
 from unrolled.cli import main
 from unrolled.core import signals
 from unrolled.core.progress import Silent
@@ -375,7 +375,7 @@ def test_a_divergence_leaves_the_best_weights_so_far_as_the_model(
 def test_a_training_with_nothing_left_to_learn_ends_early_and_says_so(tmp_path, capsys):
     out, table = tmp_path / "m", tmp_path / "t.csv"
     table.write_text("text,label\n" + "so good,yes\nbad,no\ngood,yes\nso bad,no\n" * 12)
-    words = ["train", "classify", str(table), *SMALL, "--lr", "0.05", "--epochs", "200", "--out", str(out)]
+    words = ["train", "classify", str(table), *WHOLE, "--lr", "0.05", "--epochs", "200", "--out", str(out)]
     assert main([*words, "--dropout", "0", "--input-dropout", "0"]) == 0
     said = capsys.readouterr().err
     assert "steps in a row with a loss below 0.001\n" in said

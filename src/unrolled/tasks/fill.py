@@ -7,8 +7,6 @@ from dataclasses import replace
 from unrolled.core.config import Config, fill, get
 from unrolled.core.errors import UsageError
 from unrolled.data.text.subword import SUBWORD
-from unrolled.models.frontends import FRONTS
-from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.presets import Preset, find
 
 # Options that only some tasks have a use for, and the outputs or inputs of these tasks.
@@ -86,12 +84,7 @@ def resolve_data(config: Config) -> Config:
         if get(config, name) is not None and preset.input not in ("frames", "images"):
             raise UsageError(f"{config.task} has no use for '{name}'", expected="it with frames")
     _refuse_units(config, preset)
-    if config.training.augment and INPUTS[preset.input].vary is None:
-        what = f"{config.task} has no use for 'augment': {preset.input} are not varied in training"
-        raise UsageError(what, hint="--no-augment")
-    if preset.output == "tags" and FRONTS.get(config.model.front or "", FRONTS["frames"]).stride > 1:
-        what = f"the front '{config.model.front}' makes one step of several, and each step has its tag"
-        raise UsageError(what, hint="--front none")
+    _refuse_front_and_augment(config, preset)
     if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
         raise UsageError("a shared vocabulary is of one unit", hint="--unit for both ends")
     config = fill(config, preset.defaults)
@@ -104,6 +97,20 @@ def resolve_data(config: Config) -> Config:
     config = fill(config, FRAMES) if preset.input == "frames" else config
     config = fill(config, {"pooling": "max"}) if preset.output in ONLY["pooling"] else config
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
+
+
+def _refuse_front_and_augment(config: Config, preset: Preset) -> None:
+    """Raise UsageError for a front end or an augmentation that the task cannot have."""
+    from unrolled.models.frontends import FRONTS
+    from unrolled.tasks.inputs import INPUTS
+
+    if config.training.augment and INPUTS[preset.input].vary is None:
+        what = f"{config.task} has no use for 'augment': {preset.input} are not varied in training"
+        raise UsageError(what, hint="--no-augment")
+    front = FRONTS.get(config.model.front or "")
+    if preset.output == "tags" and front is not None and front.stride > 1:
+        what = f"the front '{config.model.front}' makes one step of several, and each step has its tag"
+        raise UsageError(what, hint="--front none")
 
 
 def undecided(asked: Config, filled: Config) -> Config:

@@ -71,7 +71,7 @@ def read(
     try:
         with (
             open_regular(Path(path)) as file,
-            av.open(file, options={"format_whitelist": _FORMATS}) as container,
+            av.open(file, "r", options={"format_whitelist": _FORMATS}) as container,
         ):
             if not container.streams.video:
                 raise DataError("no pictures in it", expected="a video")
