@@ -17,7 +17,7 @@ from unrolled.core.types import Document, Place
 from unrolled.data.folder_files import is_model
 from unrolled.data.readers import passed_over, read_documents
 from unrolled.data.text.token_counter import Coverage
-from unrolled.data.text.tokenize import written
+from unrolled.data.text.tokenize import of_characters, written
 from unrolled.datasets.fingerprint import fingerprint, require_unchanged
 from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.token_store import Store, open_store, write_store
@@ -161,7 +161,7 @@ def _cut(source: Source, unit: str, documents: str, config: DataConfig) -> int |
     if text < SMALLEST or not config.hold_out:
         return None
     cut = int(text * (1 - config.hold_out))
-    if unit == "char":
+    if of_characters(unit):
         return cut
     # Words are cut at the start of the line that holds this character; one endless line is not cut at all.
     return _line_start(source.documents(), cut, config.lower) or None
@@ -183,7 +183,7 @@ def _line_start(documents: Iterator[Document], character: int, lower: bool) -> i
 
 def _position(whole: Store, cut: int | None, unit: str) -> int:
     """The token with which the part held out begins: of a character's number, or the first of a line."""
-    if cut is None or unit == "char":
+    if cut is None or of_characters(unit):
         return len(whole) if cut is None else cut
     line = int(
         np.searchsorted(whole.all_characters[:-1], cut)

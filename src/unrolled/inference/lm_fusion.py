@@ -55,8 +55,8 @@ def rater(model: Model, asked: Transcript) -> Rater:
     """The rater of a search over what a recogniser may say. Raises UsageError where that is pieces of words and the
     model is of characters, each of which would need a step of its own."""
     contexts = _contexts(model)
-    rate = _by_character if model.reading.unit == "char" else _by_word
-    if asked.subwords is not None and model.reading.unit == "char":
+    rate = _by_character if model.reading.of_characters else _by_word
+    if asked.subwords is not None and model.reading.of_characters:
         expected = "one of words beside a recogniser of subwords"
         raise UsageError(
             "a language model of characters", expected=expected, hint="train language --unit word"
@@ -92,10 +92,10 @@ def _contexts(model: Model) -> Any:
     def context(text: str, look_up: Contexts | None = None) -> tuple[Context, float]:
         if not text or look_up is None:
             return after(model.engine.start(1), -1), 0.0
-        at = len(text) - 1 if model.reading.unit == "char" else text.rstrip(" ").rfind(" ") + 1
+        at = len(text) - 1 if model.reading.of_characters else text.rstrip(" ").rfind(" ") + 1
         before, nats = look_up(text[:at])[0], 0.0
         for token in model.reading.encode(
-            text[at:] if model.reading.unit == "char" else text[at:].strip()
+            text[at:] if model.reading.of_characters else text[at:].strip()
         ).tolist():
             nats += float(before.follows[token])
             before = after(before.state, token)

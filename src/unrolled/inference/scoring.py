@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import ZERO_INPUT_ID, Answer, Batch
+from unrolled.data.text.tokenize import find_unit
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.sampling import Settings, stream_all
 from unrolled.models.engines import Engine
@@ -95,7 +96,7 @@ def samples(engine: Engine, reading: Reading, wish: Wish) -> Iterator[str]:
         raise UsageError("the model knows nothing of the prompt", hint="a prompt of words of its text")
     banned = () if wish.unknown else (UNK,)
     settings = Settings(wish.temperature, wish.top_k, wish.top_p, banned, EOS)
-    length = wish.length or (500 if reading.unit == "char" else 60)
+    length = wish.length or find_unit(reading.unit).sample
     for ids in stream_all(engine, np.random.default_rng(wish.seed), prompt, length, settings, wish.count):
         yield wish.prompt + _continuation(reading, wish.prompt, map(reading.vocabulary.name, ids))
 
@@ -104,7 +105,7 @@ def _continuation(reading: Reading, prompt: str, tokens: Iterable[str]) -> str:
     """What stands behind the prompt: the tokens joined to those of the prompt, without what the prompt itself is."""
     before = reading.split(prompt)
     text = reading.join([*before, *tokens])[len(reading.join(before)) :]
-    return text.removeprefix(" ") if prompt[-1:].isspace() and reading.unit != "char" else text
+    return text.removeprefix(" ") if prompt[-1:].isspace() and not reading.of_characters else text
 
 
 def tally(engine: Engine, batches: Iterable[Batch]) -> Tally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unrolled.core.config import Config, fill
+from unrolled.data.text.tokenize import of_characters
 from unrolled.tasks.presets import find
 
 FIRST = {"line": 8.0}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
@@ -25,7 +26,7 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
     """
     if config.training.minutes is None:
         config = fill(config, {"epochs": 5})
-    words = config.data.unit != "char"
+    words = not of_characters(config.data.unit)
     model, training = config.model, config.training
     hidden = model.hidden or _hidden(training.minutes, tokens, words)
     embedding = max(16, hidden // 2) if words else min(64, types)
@@ -62,7 +63,7 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
             config = FILLERS[name](config, sequences, steps)
     model, training = config.model, config.training
     tokens = preset.input == "tokens"
-    words = tokens and config.data.unit != "char"
+    words = tokens and not of_characters(config.data.unit)
     batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
@@ -120,7 +121,7 @@ def passes(config: Config, steps: int, sequences: int, batch_size: int) -> int:
 def _fill_pairs(config: Config, sequences: int, steps: int) -> Config:
     """What differs for a text for each sequence: it takes more steps, and pairs that are few are learnt by heart unless
     targets are smoothed and weights decay."""
-    model, words = config.model, (config.data.source_unit or config.data.unit) != "char"
+    model, words = config.model, not of_characters(config.data.source_unit or config.data.unit)
     batch_size = config.training.batch_size or int(min(64, max(4, sequences // 25)))
     hidden = model.hidden or (256 if steps > 100_000 else 128)
     blanks = {

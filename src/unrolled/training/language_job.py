@@ -11,7 +11,7 @@ from typing import Any
 from unrolled.core.config import Config
 from unrolled.core.types import Batch
 from unrolled.data.text.rare_to_unk import rare_tokens
-from unrolled.data.text.tokenize import as_option
+from unrolled.data.text.tokenize import as_option, find_unit
 from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
 from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
 from unrolled.inference.scoring import Wish, samples
@@ -100,7 +100,7 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         return evaluation_batches(held.slice(0, min(limit, len(held))), VALIDATION_LANES, window, WARM)
 
     def sample(weights: Mapping[str, Any]) -> str:
-        wish = Wish(length=160 if reading.unit == "char" else 30, temperature=0.8)
+        wish = Wish(length=find_unit(reading.unit).preview, temperature=0.8)
         return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
 
     criterion = Criterion(training.label_smoothing or 0.0, first=training.first or 1.0)

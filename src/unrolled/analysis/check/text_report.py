@@ -19,7 +19,7 @@ from unrolled.core.types import Document, Place
 from unrolled.data.readers import read_documents
 from unrolled.data.text.spaceless import without_spaces
 from unrolled.data.text.token_counter import Coverage, TokenCounter
-from unrolled.data.text.tokenize import split
+from unrolled.data.text.tokenize import of_characters, split
 from unrolled.data.text.vocabulary import Vocabulary
 from unrolled.datasets.text_dataset import SMALLEST, left_out
 from unrolled.tasks.fill import resolve_data
@@ -72,7 +72,7 @@ def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
         if not seen.characters:
             return report
         vocabulary, coverage = counter.vocabulary(max(*SIZES, config.data.vocab_size))
-    if unit != "char" and without_spaces(seen.sample):
+    if not of_characters(unit) and without_spaces(seen.sample):
         once = sum(count == 1 for count in vocabulary.counts)
         told = f"{once:,} of {coverage.types:,} tokens occur once; try --unit char"
         seen.findings.odd("text without spaces between words", Place(paths[0], 1), told)

@@ -21,6 +21,7 @@ from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example
 from unrolled.data.readers import read_documents
+from unrolled.data.text.tokenize import of_characters
 from unrolled.datasets import example_dataset, example_source, fingerprint, text_dataset
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import Ready
@@ -255,7 +256,7 @@ def _text_rivals(train: count_models.Text, scored: count_models.Text, units: Seq
         ),
     }
     for unit in units:
-        if unit != "char":
+        if not of_characters(unit):
             name = "counts of words" if unit == "word" else "counts of words between white space"
             found[f"{unit}_counts"] = partial(
                 rival, name, partial(count_models.word_costs, train, scored, unit)

@@ -168,7 +168,7 @@ def model_costs(
     np.add.at(bits, lines, np.add.reduceat(_token_bits(engine, store), starts))
     np.add.at(tokens, lines, np.diff(store.all_lines).astype(np.float64))
     index = reading.vocabulary.index
-    cost = letters.bits if reading.unit == "char" else letters.spelled
+    cost = letters.bits if reading.of_characters else letters.spelled
     for number, line in enumerate(scored.lines):
         strange = [token for token in split(line, reading.unit) if token not in index]
         bits[number] += sum(cost(reading.bare(token)) for token in strange)

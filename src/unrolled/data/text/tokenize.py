@@ -27,6 +27,8 @@ class Unit:
     """What a token is: how a text is split, split with line ends kept, and joined again.
 
     name: for messages.  bare: a token as it is written in a text, without joiners.
+    characters: whether each token is one character.  sample, preview: how many tokens are drawn for a sample, and for
+    the sample that is shown during training, unless a number is asked for.
     """
 
     name: str
@@ -34,6 +36,9 @@ class Unit:
     split_marked: Callable[[str], list[str]]
     join: Callable[[Iterable[str]], str]
     bare: Callable[[str], str] = str
+    characters: bool = False
+    sample: int = 60
+    preview: int = 30
 
 
 def split(text: str, unit: str, lower: bool = False) -> list[str]:
@@ -63,6 +68,12 @@ def find_unit(unit: str) -> Unit:
     if found is None:
         raise UsageError(f"unknown unit {unit!r}", expected=" or ".join(UNITS), hint=suggest(unit, UNITS))
     return found
+
+
+def of_characters(unit: str | None) -> bool:
+    """Whether each token of this unit is one character; not if it is unknown, or has no tokens between spaces."""
+    known = UNITS.get(unit or "")
+    return known is not None and known.characters
 
 
 def written(unit: str) -> str:
@@ -197,7 +208,7 @@ UNITS: dict[str, Unit] = {
         _join_words,
     ),
     "white": Unit("words between white space", split_words, _WHITE_MARKED.findall, " ".join),
-    "char": Unit("characters", list, list, "".join),
+    "char": Unit("characters", list, list, "".join, characters=True, sample=500, preview=160),
 }
 # What a model keeps instead of a unit above where it writes text. Not offered as an option.
 WRITTEN_UNITS: dict[str, Unit] = {

@@ -22,7 +22,7 @@ from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
 from unrolled.data.text.token_counter import Coverage, TokenCounter
-from unrolled.data.text.tokenize import END, find_unit, join, split, split_marked, written
+from unrolled.data.text.tokenize import END, find_unit, join, of_characters, split, split_marked, written
 from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 from unrolled.data.text.word_features import Affixes
 from unrolled.data.text.word_features import learn as learn_affixes
@@ -41,6 +41,11 @@ class Reading:
     lower: bool
     documents: str
     subwords: Subwords | None = None
+
+    @property
+    def of_characters(self) -> bool:
+        """Whether each token is one character."""
+        return of_characters(self.unit)
 
     def split(self, text: str) -> list[str]:
         """The tokens of a text; not lower-cased, but for subwords."""

@@ -49,7 +49,7 @@ class Scored:
 
 def closing(reading: Reading) -> tuple[int, str]:
     """The token that ends a lone line: <EOS>, or a newline where files are read as one text of characters."""
-    if reading.unit == "char" and reading.documents == "file":
+    if reading.of_characters and reading.documents == "file":
         newline = int(reading.encode("\n")[0])
         if newline != UNK:
             return newline, "a newline"
