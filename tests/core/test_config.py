@@ -24,7 +24,9 @@ from unrolled.core.config import (
     to_json,
 )
 from unrolled.core.errors import UsageError
-from unrolled.tasks.fill import FRAMES, ONLY, ONLY_INPUTS, resolve_data
+from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.inputs import INPUTS
+from unrolled.tasks.outputs import OUTPUTS
 from unrolled.tasks.presets import TASKS, find
 from unrolled.tasks.sizes import resolve
 
@@ -161,7 +163,8 @@ def test_resolve_leaves_no_blank_and_keeps_what_was_asked():
         blanks = [
             name for part in ("data", "model", "training") for name, v in flat[part].items() if v is None
         ]
-        of_others = {"rate", "normalise", "front_size", *FRAMES, *ONLY, *ONLY_INPUTS}
+        kinds = (*INPUTS.values(), *OUTPUTS.values())
+        of_others = {"rate", "normalise", "front_size", *(name for kind in kinds for name in kind.options)}
         files = {"columns", "classes", "format", "encoding", "quoting"}
         assert set(blanks) <= {"minutes", "threads", *files, *of_others}
         assert (config.model.embedding, config.training.epochs, config.model.tie) == (0, 3, False)

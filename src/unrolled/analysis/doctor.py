@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from unrolled.models import native
-from unrolled.models.cells import NUMPY, Cell, advance, find
+from unrolled.models.cells import NUMPY, Cell, advance, find, variants
 from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec
@@ -208,7 +208,7 @@ def _spec(cell: Cell, n_x: int, n_a: int) -> NetworkSpec:
 
 
 def _title(cell: Cell) -> str:
-    return f"rnn {cell.activation}" if cell.name == "rnn" else cell.name
+    return f"{cell.name} {cell.activation}" if len(variants(cell.name)) > 1 else cell.name
 
 
 def _time_kernel(cell: Cell, whole: Callable[[Any, Any, Any], torch.Tensor]) -> float:

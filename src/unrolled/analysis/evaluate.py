@@ -28,7 +28,7 @@ from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.inference.scoring import tally
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Search
-from unrolled.tasks.inputs import INPUTS
+from unrolled.tasks.inputs import input_of
 from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.presets import find
 
@@ -86,7 +86,8 @@ def measure(
     if model.decoder is not None and width is not None:
         model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
     model = searching(model, width, what.lm, what.lm_weight)
-    reads_files = INPUTS[find(model.file.task).input].reads in ("audio", "frames", "images", "tune")
+    content = input_of(model.file.task).content
+    reads_files = content.named or content.parsed
     skips = ENDLESS if failed is not None and reads_files else None
     source = from_files(what.data, as_written(model.config, what.files, what.columns, skips))
     metrics = predictor.evaluate(model, source)

@@ -18,7 +18,6 @@ from unrolled.core.config import Config, add_flags, build, options
 from unrolled.core.errors import Interrupted, UsageError, need, suggest
 from unrolled.core.terminal import escaped
 from unrolled.core.version import __version__
-from unrolled.tasks.fill import resolve_data
 
 if TYPE_CHECKING:
     from unrolled.analysis.compare.comparison import Report, Wish
@@ -73,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare, and print the table and the verdict."""
+    from unrolled.tasks.fill import resolve_data
+
     layers = tuple(settings(args))
     named = {name for layer in layers for name in layer}
     base = resolve_data(build(args.task, *layers))

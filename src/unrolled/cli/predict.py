@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer each line or sequence."""
     from unrolled.models import model_file
+    from unrolled.tasks.outputs import output_of
     from unrolled.tasks.presets import find
 
     if args.top < 1:
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--skip-bad {args.skip_bad}", expected="0 or more")
     file = model_file.load(args.model)
     preset = find(file.task)
-    wish(args, writes=preset.output == "sequence", attends=file.spec.get("attention", "none") != "none")
+    wish(args, writes=output_of(file.task).decoder, attends=file.spec.get("attention", "none") != "none")
     if args.format == "conll" and preset.kinds != "tokens:tags":
         raise UsageError("--format conll is for tags of words", expected="text or jsonl")
     if args.format in TIMED and preset.kinds not in WITH_TIMES:

@@ -59,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
     """Write samples."""
     from unrolled.cli import sample_tunes
     from unrolled.models import model_file
-    from unrolled.tasks.presets import find
+    from unrolled.tasks.inputs import input_of
 
     file = model_file.load(args.model)
-    if find(file.task).input == "notes":
+    if input_of(file.task).composes:
         from unrolled.inference.open_model import trained_from_file
 
         return sample_tunes.run(args, trained_from_file(file, args.model, args.engine))

@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score lines, or reorder lists; or tunes."""
     from unrolled.models import model_file
-    from unrolled.tasks.presets import find
+    from unrolled.tasks.inputs import input_of
 
     file = model_file.load(args.model)
-    if find(file.task).input in ("notes", "rolls"):
+    if input_of(file.task).content.parsed:
         return _tunes(args, file)
     from unrolled.cli.answers.nbest import reorder
     from unrolled.data.text.tokenize import as_option

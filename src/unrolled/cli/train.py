@@ -11,7 +11,6 @@ from unrolled.core.config import add_flags, build
 from unrolled.core.early_checks import check_output
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import address_space_left
-from unrolled.tasks.fill import resolve_data, undecided
 from unrolled.tasks.presets import TASKS, find
 
 TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
@@ -44,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, and write the model; with --test, measure it once."""
     from unrolled.models.cells import find as find_cell
+    from unrolled.tasks.fill import resolve_data, undecided
 
     asked = build(args.task, *settings(args))
     config = undecided(asked, resolve_data(asked))

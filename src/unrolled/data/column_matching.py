@@ -30,24 +30,7 @@ PAIR_WORDS = (
         )
     ),
 )
-TEXT = ("text", "sentence", "review", "comment", "x")  # names of x, where none is asked for, in this order
-SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
-MIDI = ("midi", "file", "path", "x")
-CLIP = ("clip", "video", "frames", "path", "file", "filename", "image", "x")
-IMAGE = ("image", "picture", "path", "file", "filename", "x")
-TRANSCRIPT = ("text", "transcript", "transcription", "sentence", "y")
-TARGET = ("label", "class", "category", "rating", "target", "tag", "tags", "genre", "y")
-# Names of y that hold no measurements: a series whose next values are asked for has no use for them.
-CLASSES = ("label", "class", "category", "tag", "tags", "genre")
 ID = ("id",)
-
-_KINDS = {
-    "text": ("texts", TEXT),
-    "audio": ("sounds", SOUND),
-    "frames": ("clips", CLIP),
-    "images": ("pictures", IMAGE),
-    "tune": ("MIDI files", MIDI),
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,8 @@ def find_columns(
     names_of = _Names(names, file, line)
     x = tuple(map(names_of.position, wanted.x))
     asked = wanted.asked and wanted.target is not None
-    numbers = wanted.kind == "numbers"
+    content, asks = wanted.content, wanted.asks
+    numbers = content.numeric
 
     def single(name: str | None) -> int | None:
         there = name is not None and (asked or _spelt(name, names) is not None)
@@ -89,36 +73,36 @@ def find_columns(
     by = single(wanted.by)
     number = names_of.default(ID, {*x, by}) if wanted.id is None else single(wanted.id)
     taken = {number, by}
-    if wanted.target == "text" and wanted.kind == "text":
+    if wanted.is_pair:
         x, y = _pair(names_of, x, tuple(map(names_of.position, wanted.y)), taken)
-    elif wanted.y and (wanted.target != "next" or numbers) and asked:
+    elif wanted.y and (not asks.ahead or numbers) and asked:
         y = tuple(map(names_of.position, wanted.y))
     else:
         y = _if_there(wanted, names_of, {*x, by})
     taken |= set(y)
-    if wanted.target == "text" and wanted.kind == "text" and asked and not (x and y):
+    if wanted.is_pair and asked and not (x and y):
         raise _no_pair(names_of, bool(x), bool(y))
     if not x and not numbers:
-        what, usual = _KINDS[wanted.kind]
-        first = names_of.default(usual, taken)
+        first = names_of.default(content.columns, taken)
         if first is None:
-            raise names_of.absent(f"no column of {what}", f"--columns x=NAME, where none is {_join(usual)}")
+            hint = f"--columns x=NAME, where none is {_join(content.columns)}"
+            raise names_of.absent(f"no column of {content.noun}", hint)
         x = (first,)
     elif not x:
-        free = taken if wanted.target != "next" else taken - set(y if wanted.y else ())
+        free = taken if not asks.ahead else taken - set(y if wanted.y else ())
         x = tuple(i for i in range(len(names)) if i not in free and i in kinds().numeric)
         if not x:
             raise names_of.absent("no column of numbers beside y, id and by", "--columns x=NAME+NAME")
     time = single(wanted.time)
     if time is None and numbers:
         time = next((i for i in sorted(kinds().times) if i not in {*x, *y, number, by}), None)
-    if wanted.target == "next" and not (numbers and wanted.y and asked):
+    if asks.ahead and not (numbers and wanted.y and asked):
         y = ()
-    elif not y and asked and wanted.target != "next":
+    elif not y and asked and not asks.ahead:
         raise names_of.absent(
             "no column to learn", f"--columns y=NAME, where none is {_join(_targets(wanted))}"
         )
-    if set(x) & ({by} if wanted.target == "next" else {*y, by}):
+    if set(x) & ({by} if asks.ahead else {*y, by}):
         name = names[min(set(x) & {*y, by})]
         raise UsageError(f"column {name!r} is to be x and something else too", expected="other columns")
     return Found(x, y, number, by, time)
@@ -210,14 +194,8 @@ def _if_there(wanted: Wanted, names_of: _Names, taken: set[int | None]) -> tuple
 
 
 def _targets(wanted: Wanted) -> Sequence[str]:
-    """Names of y, where none is asked for, in this order; of a sound it is a transcript or a class."""
-    if wanted.target == "text":
-        return TRANSCRIPT
-    if wanted.target == "next":
-        return CLASSES
-    if wanted.target == "tags":
-        return ("tags", "tag", *TARGET)
-    return (*TARGET, *TRANSCRIPT) if wanted.target is None and wanted.kind == "audio" else TARGET
+    """Names of y, where none is asked for, in this order."""
+    return wanted.content.targets if wanted.target is None else wanted.asks.columns
 
 
 def _spelt(name: str, names: Sequence[str]) -> int | None:

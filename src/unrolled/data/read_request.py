@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Place
+from unrolled.data.kinds import CONTENTS, NOTHING, TARGETS, Content, ContentName, Target, TargetName
 from unrolled.data.text.encoding import check_encoding
 
 ROLES = ("x", "y", "id", "by", "time")  # the keys of --columns
@@ -43,9 +43,8 @@ class Wanted:
     x, y: names of columns, empty if the reader has to find them.  id: the column of the person's own names.  by: in a
     table of one row per step, the column whose value is the same in all rows of a sequence.  time: the column of time
     stamps.
-    kind: what x becomes: a text (or its tokens), numbers [T_x, n_x], a tune, or the file of a sound, clip or picture.
-    target: what y becomes: one class, reals, a tag per step, or a text.  `next`: the series itself is the target; y
-    may name the columns to be forecast.  None (prediction): no y is needed; if there is one, it is passed on.
+    kind, target: what x and y become (kinds.py). target None (prediction): no y is needed; if there is one, it is
+    passed on.
     files: how the files are written.  asked: False in prediction: only x is needed.
     skip_bad: how many bad rows may be left out, in all files together; `skipped` gets each with its reason.
     noted: gets what was decided for a row that is not bad, such as a comment line that was left out.
@@ -59,8 +58,8 @@ class Wanted:
     y: tuple[str, ...] = ()
     id: str | None = None
     by: str | None = None
-    kind: Literal["text", "numbers", "audio", "frames", "images", "tune"] = "text"
-    target: Literal["label", "number", "tags", "next", "text"] | None = None
+    kind: ContentName = "text"
+    target: TargetName | None = None
     skip_bad: int = 0
     skipped: Callable[[Place, str], None] | None = None
     named: Callable[[tuple[str, ...]], None] | None = None
@@ -75,14 +74,29 @@ class Wanted:
         if self.skip_bad < 0:
             raise UsageError(f"{self.skip_bad} bad rows to skip", expected="0 or more")
         inputs = set(self.x)
-        targets = () if self.target == "next" else self.y  # past values of what is forecast may be inputs
+        targets = () if self.asks.ahead else self.y  # past values of what is forecast may be inputs
         for name in (*targets, *(other for other in (self.by, self.time) if other)):
             if name in inputs:
                 raise UsageError(
                     f"column {name!r} is to be x and something else too", expected="other columns"
                 )
-        if len(self.y) > 1 and self.target in ("label", "tags", "text"):
+        if len(self.y) > 1 and self.asks.one_column:
             raise UsageError(f"y has {len(self.y)} columns", expected="one, for several make numbers only")
+
+    @property
+    def content(self) -> Content:
+        """What x becomes."""
+        return CONTENTS[self.kind]
+
+    @property
+    def asks(self) -> Target:
+        """What y becomes; `NOTHING` in prediction."""
+        return NOTHING if self.target is None else TARGETS[self.target]
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether x and y are both texts."""
+        return self.content.words and self.asks.written
 
 
 def parse_columns(text: str, wanted: Wanted | None = None) -> Wanted:

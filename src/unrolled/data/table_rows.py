@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,24 +54,23 @@ class Rows:
     def is_step(self) -> bool:
         """Whether a row is one step of a sequence: with `by`, where a series is its own target, and where `by` was a
         wish that the table cannot fulfil."""
-        one_series = self.wanted.kind == "numbers" and (
-            self.wanted.target == "next" or self.wanted.by is not None
-        )
+        one_series = self.wanted.content.numeric and (self.wanted.asks.ahead or self.wanted.by is not None)
         return self.found.by is not None or one_series
 
     def example(self, cells: Sequence[object], place: Place) -> tuple[str, Example]:
         """One row, and the value of `by`. Raises DataError naming the column."""
         by = self.by(cells, place)
         named = list(zip(self._checked(cells, place), self.names, strict=True))
-        kinds = {"numbers": self.numbers, "audio": self.file, "frames": self.file, "images": self.file}
-        x: Any = kinds.get(self.wanted.kind, self.text)(named, place)
+        content = self.wanted.content
+        read = self.numbers if content.numeric else self.file if content.named else self.text
+        x: Any = read(named, place)
         y = self.target([named[i] for i in self.found.y if cells[i] is not ABSENT], place)
-        if self.wanted.target == "text" and self.wanted.kind == "text" and not (x and y):
+        if self.wanted.is_pair and not (x and y):
             what = "a blank text in this row"
             raise DataError(what, file=place.file, line=place.line, expected="text in both columns")
         known = not isinstance(x, Path)  # how many steps a clip has is known when it is opened
-        if known and self.wanted.target == "tags" and not by and y is not None and len(x) != len(y):
-            steps = "tokens" if self.wanted.kind == "text" else "steps"
+        if known and self.wanted.asks.each and not by and y is not None and len(x) != len(y):
+            steps = "tokens" if content.words else "steps"
             what = f"{len(x):,} {steps} and {len(y):,} tags"
             raise DataError(what, file=place.file, line=place.line, expected="as many")
         key = by or None if self.found.id is None else as_text(*named[self.found.id], place) or None
@@ -97,7 +96,7 @@ class Rows:
 
     def _checked(self, cells: Sequence[object], place: Place) -> list[object]:
         """The fields; decimal commas as points, and numbers that a JSON object lacks as missing."""
-        numbers = self.found.x if self.wanted.kind == "numbers" else ()
+        numbers = self.found.x if self.wanted.content.numeric else ()
         optional = () if self.wanted.asked and self.wanted.target is not None else self.found.y
         read = list(cells)
         for i in self.found:
@@ -131,7 +130,7 @@ class Rows:
             raise DataError(
                 "an empty token", file=place.file, line=place.line, expected="a token in each row"
             )
-        return tuple(split_words(text)) if self.wanted.target == "tags" and not one_token else text
+        return tuple(split_words(text)) if self.wanted.asks.each and not one_token else text
 
     def file(self, named: Sequence[Named], place: Place) -> Path:
         """The file of a row, relative to the table, or the part of it that the columns `start` and `end` cut; for
@@ -139,7 +138,7 @@ class Rows:
         if len(self.found.x) > 1 or self.found.by is not None:
             raise UsageError("a row is one file", file=self.path, expected="one column of x, and none of by")
         file = as_file(*next(named[at] for at in self.found.x), place, there=self.wanted.target is not None)
-        return file if self.wanted.kind == "images" else part_of(file, *self.part(named, place))
+        return part_of(file, *self.part(named, place)) if self.wanted.content.parts else file
 
     def part(self, named: Sequence[Named], place: Place) -> tuple[float, float]:
         """The columns `start` and `end`, in seconds, if there are such: which part of its file a row is."""
@@ -167,7 +166,7 @@ class Rows:
 
     def times(self, named: Sequence[Named], x: Any, place: Place) -> NDArray[Any] | None:
         """[1] when a row was, if it is one step. A column of times that was named must have one in each row."""
-        if self.found.time is None or self.wanted.kind != "numbers" or len(x) != 1:
+        if self.found.time is None or not self.wanted.content.numeric or len(x) != 1:
             return None
         cell, name = named[self.found.time]
         if self.wanted.time is not None:
@@ -177,35 +176,61 @@ class Rows:
             self.wanted.noted(place, f"column {name!r} has no time here; the series is read without times")
         return np.array([np.datetime64("NaT", "us") if time is None else time])
 
-    def target(
-        self, cells: Sequence[Named], place: Place
-    ) -> str | tuple[str, ...] | tuple[float, ...] | Floats | Stretches | None:
+    def target(self, cells: Sequence[Named], place: Place) -> Y:
         """What is asked of a row: y."""
         if not cells:
             return None
-        cell, name = cells[0]
-        match self.wanted.target:
-            case "label":
-                return as_label(cell, name, place)
-            case "text":
-                return as_text(cell, name, place)
-            case "tags" if self.wanted.kind == "audio":  # stretches of time
-                return as_text(cell, name, place)
-            case "tags" if self.wanted.kind == "frames" and are_intervals(cell):
-                return Stretches(tuple(as_intervals(as_text(cell, name, place), place)))
-            case "number":
-                return as_reals([cell for cell, _ in cells], [name for _, name in cells], place)
-            case "next":  # [1, n_y] of this step
-                return np.array([[as_measure(cell, name, place) for cell, name in cells]], dtype=np.float64)
-            case "tags":
-                listed = isinstance(cell, list) or self.wanted.kind != "numbers"
-                if listed and self.found.by is None:
-                    return as_tokens(cell, name, place)
-                return (as_label(cell, name, place, "a tag"),)
-            case _:
-                items = [(v, n) for c, n in cells for v in (c if isinstance(c, list) else [c])]
-        if len(cells) == 1 and not isinstance(cell, list):
-            return None if is_empty(cell) else as_text(cell, name, place).strip()
-        if all(is_number(item) for item, _ in items):
-            return tuple(as_number(item, name, place) for item, name in items)
-        return tuple(as_text(item, name, place) for item, name in items)
+        read = READ_TARGET.get(self.wanted.target or "", _passed_on)
+        return read(self, cells, place)
+
+
+Y = str | tuple[str, ...] | tuple[float, ...] | Floats | Stretches | None
+
+
+def _label(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
+    return as_label(*cells[0], place)
+
+
+def _text(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
+    return as_text(*cells[0], place)
+
+
+def _reals(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
+    return as_reals([cell for cell, _ in cells], [name for _, name in cells], place)
+
+
+def _step(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
+    """[1, n_y] numbers of one step."""
+    return np.array([[as_measure(cell, name, place) for cell, name in cells]], dtype=np.float64)
+
+
+def _tags(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
+    """Tags, one for each step; one tag if the row is a step; or stretches of time."""
+    (cell, name), content = cells[0], rows.wanted.content
+    if content.stretches == "always":
+        return as_text(cell, name, place)
+    if content.stretches == "either" and are_intervals(cell):
+        return Stretches(tuple(as_intervals(as_text(cell, name, place), place)))
+    if (isinstance(cell, list) or not content.numeric) and rows.found.by is None:
+        return as_tokens(cell, name, place)
+    return (as_label(cell, name, place, "a tag"),)
+
+
+def _passed_on(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
+    """y as its fields are, where nothing is asked of it."""
+    cell, name = cells[0]
+    items = [(v, n) for c, n in cells for v in (c if isinstance(c, list) else [c])]
+    if len(cells) == 1 and not isinstance(cell, list):
+        return None if is_empty(cell) else as_text(cell, name, place).strip()
+    if all(is_number(item) for item, _ in items):
+        return tuple(as_number(item, name, place) for item, name in items)
+    return tuple(as_text(item, name, place) for item, name in items)
+
+
+READ_TARGET: dict[str, Callable[[Rows, Sequence[Named], Place], Y]] = {
+    "label": _label,
+    "number": _reals,
+    "tags": _tags,
+    "next": _step,
+    "text": _text,
+}

@@ -38,12 +38,12 @@ def _checked(example: Example, wanted: Wanted, config: Config) -> Example:
     """The example of a sound; its stretches of time become a tag a frame. Raises DataError for what cannot be."""
     told = header(Path(str(example.x)))
     frames = Mel(told.rate, 1).frames(told.samples)
-    if wanted.target == "text" and config.data.unit != SUBWORD:  # of pieces not cut yet it is told later
+    if wanted.asks.written and config.data.unit != SUBWORD:  # of pieces not cut yet it is told later
         front = FRONTS.get(config.model.front or "none")
         stride = front.stride if front else 1
         text = tidy(str(example.y or ""), lower=config.data.lower)
         refuse_infeasible([ord(one) for one in text], -(-frames // stride), HOP * stride, example.place)
-    if wanted.target == "tags":
+    if wanted.asks.each:
         tags = [NO_TAG] * frames
         for begin, end, name in as_intervals(str(example.y or ""), example.place):
             first, last = round(begin / HOP), min(frames, round(end / HOP))

@@ -241,7 +241,7 @@ def held_out(counts: Sequence[int], config: Config) -> Parts:
     counts: how many windows each series has, or the number of all examples where they are no windows.
     """
     preset, share, count = find(config.task), config.data.hold_out, sum(counts)
-    pieces = preset.output == "next" and INPUTS[preset.input].reads == "numbers"
+    pieces = find_output(preset.key).ahead and INPUTS[preset.input].content.numeric
     if not share or count < (2 if pieces else SMALLEST):
         return NOTHING
     some = int(count * share) if pieces else max(1, int(count * share))

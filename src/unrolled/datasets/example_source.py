@@ -61,7 +61,8 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     given = config.data.columns
     preset = find(config.task)
     reads = INPUTS[preset.input].reads
-    by_name = reads == "numbers" or (reads == "text" and find_output(preset.key).target == "text")
+    wanted = Wanted(kind=reads, target=find_output(preset.key).target)
+    by_name = wanted.content.numeric or wanted.is_pair
     if not by_name or not found:
         return config
     if (given and parse_columns(given).x) or any(
@@ -75,14 +76,14 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
 def check_formats(paths: Sequence[Path], config: Config) -> None:
     """Raise UsageError, before anything is read, where the format of a file has no reader or `--columns` is wrong."""
     wanted = wanted_of(config)
-    if not (wanted.target == "text" and wanted.kind == "text" and in_parallel(paths, wanted)):
+    if not (wanted.is_pair and in_parallel(paths, wanted)):
         for path in paths:
             find_reader(path, wanted)
 
 
 def is_ahead(config: Config) -> bool:
     """Whether a series itself tells what is asked of it."""
-    return config.data.horizon is not None or find(config.task).output == "next"
+    return config.data.horizon is not None or find_output(find(config.task).key).ahead
 
 
 def as_written(
@@ -107,14 +108,14 @@ def wanted_of(config: Config, *, asked: bool = True) -> Wanted:
     """What a configuration asks of the readers. asked: False for prediction. Raises UsageError for columns that make no
     sense."""
     preset, data = find(config.task), config.data
-    reads = INPUTS[preset.input].reads
+    reads = INPUTS[preset.input]
     target = "next" if is_ahead(config) else find_output(preset.key).target if asked else None
-    if reads == "tune":
+    if reads.content.parsed:
         target = None  # y is the genre, where there is one
     files = FileOptions(data.format, data.encoding, data.quoting or "auto")
-    wanted = Wanted(kind=reads, target=target, skip_bad=data.skip_bad, files=files, asked=asked)
+    wanted = Wanted(kind=reads.reads, target=target, skip_bad=data.skip_bad, files=files, asked=asked)
     wanted = parse_columns(data.columns, wanted) if data.columns else wanted
-    if wanted.y and reads == "numbers" and preset.output == "next":
+    if wanted.y and wanted.content.numeric and find_output(preset.key).ahead:
         raise UsageError(
             f"{config.task} has no use for y={'+'.join(wanted.y)}: it foretells every number of x",
             hint="numbers:number with --horizon, which forecasts y from x",
@@ -153,18 +154,18 @@ def from_files(
 
     wanted = replace(wanted_of(config, asked=asked), skipped=skip, named=named, noted=notes.add)
     wanted = keep(wanted)
-    if config.data.horizon and wanted.kind != "numbers":
+    if config.data.horizon and not wanted.content.numeric:
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers")
 
     def read() -> Iterator[Example]:
         return notes.watched(_read(paths, wanted, config))
 
     def digest() -> str:
-        if wanted.kind in ("audio", "frames", "images") and asked:
+        if wanted.content.named and asked:
             own = fingerprint([path for path in paths if not path.is_dir()])
             return hashlib.sha256((own + _named(read())).encode()).hexdigest()
         own = fingerprint(paths, _unread(paths, read))
-        return hashlib.sha256((own + _named(read())).encode()).hexdigest() if wanted.kind == "tune" else own
+        return hashlib.sha256((own + _named(read())).encode()).hexdigest() if wanted.content.parsed else own
 
     make = _sequences(read, wanted, config, asked=asked)
     return Labelled(make, digest(), told, bad, digest if asked else None, notes)
@@ -177,7 +178,7 @@ def _read(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Exa
 
 
 def _from_readers(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
-    if wanted.target == "text" and wanted.kind == "text" and in_parallel(paths, wanted):
+    if wanted.is_pair and in_parallel(paths, wanted):
         yield from read_pairs(paths, wanted)
         return
     for reader, group in groupby(paths, lambda path: find_reader(path, wanted)):
@@ -188,8 +189,8 @@ def _sequences(
     read: Callable[[], Iterator[Example]], wanted: Wanted, config: Config, *, asked: bool
 ) -> Callable[[], Iterator[Example]]:
     """What the network is to see of the examples that were read."""
-    data, kind = config.data, wanted.kind
-    if kind == "tune":
+    data, content = config.data, wanted.content
+    if content.parsed:
         return remembered(lambda: tunes(open_tunes(read(), wanted), asked))
     if data.horizon:
         horizon, history = data.horizon, data.history
@@ -198,7 +199,7 @@ def _sequences(
         return lambda: endings(read(), history)
     if is_ahead(config):
         return (lambda: pieces(read(), data.history)) if asked else read
-    if kind == "audio" and asked:  # else each has its answer, or an error for one
+    if content.sound and asked:  # else each has its answer, or an error for one
         return lambda: audible(read(), wanted, config)
     return read
 

@@ -18,7 +18,7 @@ from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, write_examples
 from unrolled.datasets.padding import pad
 from unrolled.inference.open_model import Trained
-from unrolled.tasks.inputs import INPUTS
+from unrolled.tasks.inputs import INPUTS, input_of
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.outputs.sequence import Found, Sequences, size
 from unrolled.tasks.outputs.tags import Tags
@@ -136,7 +136,7 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
         )
         steps = int(part.lengths.sum())
         metrics = asked.figures(y, found, model.file.tensors)
-        words = find(model.file.task).input == "tokens"
+        words = input_of(model.file.task).content.words
         unknown = _unknown_share(part.x, steps) if words else {}
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}
         missing = {"missing": data.notes.missing} if data.notes.missing else {}  # numbers of x

@@ -22,6 +22,8 @@ ARCHITECTURES = ("one-to-one", "many-to-one", "many-to-many", "encoder-decoder")
 ATTENTIONS = ("none", "additive", "multiplicative")
 POOLINGS = ("last", "mean", "max", "attention")
 OUTPUTS = ("classes", "numbers", "bits", "ctc", "features")
+UNNORMALISED = ("numbers", "bits")  # outputs that are no log-probabilities
+WITH_BLANK = ("ctc",)  # outputs with a class for "nothing here"
 SMALLEST_ADAPTIVE = 100  # outputs; below that clusters only cost
 
 
@@ -101,7 +103,7 @@ class NetworkSpec:
             raise UsageError("only keys among keys have neighbours", hint="--neighbours 0")
         if self.crf and (self.architecture != "many-to-many" or self.output != "classes"):
             raise UsageError("a CRF chooses a class at every step", hint="--no-crf")
-        if self.output == "ctc" and (self.architecture != "many-to-many" or self.n_y < 2):
+        if self.output in WITH_BLANK and (self.architecture != "many-to-many" or self.n_y < 2):
             raise UsageError("CTC asks for a class, or none, at every step")
         if self.softmax == "adaptive" and (self.crf or self.output != "classes"):
             raise UsageError("the adaptive softmax is for classes chosen one by one", hint="--softmax exact")
@@ -130,7 +132,7 @@ class NetworkSpec:
     @property
     def normalised(self) -> bool:
         """Whether the outputs are log-probabilities; else numbers, log-odds, or the scores that a CRF adds up."""
-        return self.output not in ("numbers", "bits") and not self.crf
+        return self.output not in UNNORMALISED and not self.crf
 
     @property
     def features(self) -> int:

@@ -12,6 +12,8 @@ from typing import Any
 from unrolled.core.errors import UsageError, suggest
 from unrolled.data.text.subword import SUBWORD
 
+SHOWN_AS = {"ctc": "sequence"}  # outputs that are found in another way, and are one for people
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -31,7 +33,7 @@ class Preset:
     @property
     def kinds(self) -> str:
         """INPUT:OUTPUT; a sequence is one whichever way it is found."""
-        return f"{self.input}:{'sequence' if self.output == 'ctc' else self.output}"
+        return f"{self.input}:{SHOWN_AS.get(self.output, self.output)}"
 
     @property
     def stream(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from unrolled.core.config import Config, fill
 from unrolled.data.text.tokenize import of_characters
+from unrolled.tasks.inputs import input_of
 from unrolled.tasks.presets import find
 
 FIRST = {"line": 8.0}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
@@ -62,12 +63,13 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
         if name in FILLERS:
             config = FILLERS[name](config, sequences, steps)
     model, training = config.model, config.training
-    tokens = preset.input == "tokens"
+    content = input_of(config.task).content
+    tokens = content.words
     words = tokens and not of_characters(config.data.unit)
     batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
-    heard = preset.input == "audio"
+    heard = content.sound
     config = fill(config, {"epochs": passes(config, 3_000 if heard else 1_500, sequences, batch_size)})
     hidden = model.hidden or (128 if tokens or heard or steps > 20_000 else 64)
     return fill(

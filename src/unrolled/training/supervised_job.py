@@ -20,7 +20,7 @@ from unrolled.datasets.example_store import Examples
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion
 from unrolled.nn.torch_engine import TorchEngine
-from unrolled.tasks.inputs import INPUTS, Input
+from unrolled.tasks.inputs import INPUTS, Input, input_of
 from unrolled.tasks.outputs import Output, find_output
 from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
@@ -156,7 +156,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
             *(f"note: {line}" for line in ready.notes),
             *not_learnt,
             *not_measured,
-            *(unknown_in_examples(held) if held is not None and find(config.task).input == "tokens" else ()),
+            *(unknown_in_examples(held) if held is not None and input_of(config.task).content.words else ()),
             *_columns(config.data.columns),
             f"{len(part):,} sequences of {steps:,} steps, {held_words}",
             ready.about,

@@ -229,7 +229,7 @@ def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], 
         elif new_tags is not None:
             new = new_tags[position]
             done["tags"] += new != str(cells[y]).strip()
-        elif found.y and _is_spaced(new) and (wanted.target == "label" or key is not None):
+        elif found.y and _is_spaced(new) and (wanted.asks.one_class or key is not None):
             new = new.strip()
             done["labels"] += 1
         done["rows"] += 1
@@ -246,10 +246,11 @@ def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], 
 def _corrections(cells: Sequence[Any], found: Found, wanted: Wanted, plan: Plan) -> dict[int, Any]:
     """The fields of a row that are corrected on request: texts, and labels or texts that are y."""
     changes: dict[int, Any] = {}
-    for column in found.x if wanted.kind == "text" else ():
+    for column in found.x if wanted.content.words else ():
         if isinstance(cells[column], str) and plan.correct(cells[column]) != cells[column]:
             changes[column] = plan.correct(cells[column])
-    for column in found.y if wanted.target in ("label", "text") else ():
+    named = wanted.asks.one_class or wanted.asks.written
+    for column in found.y if named else ():
         if isinstance(cells[column], str):
             plain = cells[column].strip()
             better = plan.labels.get(plan.correct(plain), plan.correct(plain))

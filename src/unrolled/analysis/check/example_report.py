@@ -21,7 +21,8 @@ from unrolled.datasets.example_dataset import held_out
 from unrolled.datasets.example_source import wanted_of
 from unrolled.datasets.hold_out import NOTHING
 from unrolled.tasks.fill import resolve_data, undecided
-from unrolled.tasks.outputs import find_output
+from unrolled.tasks.inputs import input_of
+from unrolled.tasks.outputs import output_of
 from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
 
@@ -58,12 +59,12 @@ def check_and_clean(
 
     Raises what `check` raises, and UsageError where a copy would go over another file.
     """
-    if find(config.task).input == "audio":
+    if input_of(config.task).content.sound:
         raise UsageError(
             "--fix writes copies of texts, from which sounds would not be found", expected="no --fix"
         )
     every = [path for paths in parts.named.values() for path in paths]
-    if find_output(find(config.task).key).target == "text" and in_parallel(every):
+    if output_of(config.task).asks.written and in_parallel(every):
         raise UsageError("--fix is for tables and CoNLL files", expected="a table of two columns (.tsv .csv)")
     resolved = resolve_data(config)
     copies = targets(every, folder, wanted_of(resolved), force=force)
@@ -83,11 +84,13 @@ def check_and_clean(
 def _report(found: Examination) -> dict[str, Any]:
     data, train = found.config.data, found.parts["train"]
     preset = find(found.config.task)
-    tokens = preset.input == "tokens"
+    reads = input_of(found.config.task)
+    tokens = reads.content.words
     return {
         "task": found.config.task,
         "input": preset.input,
         "output": preset.output,
+        "steps_are": reads.steps_are,
         "unit": counted_unit(data) if tokens else None,
         "subwords": tokens and (data.source_unit or data.unit) == SUBWORD,
         "told": list(found.told),
@@ -96,7 +99,7 @@ def _report(found: Examination) -> dict[str, Any]:
         "all_fatal": found.fatal,
         "skip_bad": data.skip_bad,
         "parts": {name: _part(part) for name, part in found.parts.items()},
-        "words": found.learnt.words.report() if found.learnt.words is not None else None,
+        "words": found.learnt.tokens.report() if found.learnt.tokens is not None else None,
         "duplicates": _shared(found.copies, train),
         "conflicts": _shared(found.conflicts, train),
         "remembered": len(train.memory.first),
@@ -135,9 +138,9 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
     counts = train.y.counts if isinstance(train.y, ForecastSurvey) else [count]
     parts = NOTHING if "valid" in found.parts else held_out(counts, config)
     held = len(parts.held)
-    if learnt.words is not None:
+    if learnt.tokens is not None:
         # How many affixes there will be is not counted here; they are more than an embedding has numbers.
-        width = min(learnt.words.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
+        width = min(learnt.tokens.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
     else:
         known = (learnt.numbers, learnt.audio, learnt.frames, learnt.images, learnt.notes, learnt.rolls)
         given = next((one for one in known if one is not None), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from unrolled.analysis.check.findings import REMEMBERED, SHOWN, in_quantiles, places
@@ -21,8 +21,7 @@ RARE = 6  # of more of them the rarest are shown too
 
 def in_words(report: Mapping[str, Any]) -> str:
     """The report for people."""
-    noun = find_unit(report["unit"]).name if report["unit"] else "steps"
-    noun = "frames of 10 ms" if report["input"] == "audio" else noun
+    noun = find_unit(report["unit"]).name if report["unit"] else report["steps_are"]
     lines: list[str] = []
     for name, part in report["parts"].items():
         lines += _part_in_words(name, part, noun)
@@ -124,30 +123,46 @@ def _unknown(shares: Mapping[str, float]) -> str:
 
 
 def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
-    """Classes, numbers or tags of a part."""
+    """What is to be learnt of a part: each kind of y is told by the field that only its report has."""
     of = f" in {name}" if name else ""
-    if "classes" in y:
-        order = " in this order" if y["ordinal"] else ""
-        return [f"{len(y['classes']):,} classes{of}{order}: {_names(y['classes'], sort=not y['ordinal'])}"]
-    if "untranslated" in y:
-        usual = "" if y["usual_ratio"] is None else f"; usually {y['usual_ratio']:.2f} for each of x"
-        return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
-    if "numbers" in y:
-        rows = [
-            ", ".join(f"{key} {_number(row[key], row['deviation'] or 0.0)}" for key in ("min", "mean", "max"))
-            for row in y["numbers"][:NAMES]
-        ]
-        return [f"to be learnt{of}: " + "; ".join(rows)]
-    if "alphabet" in y:
-        return [characters_in_words(y, of)]
-    if "windows" in y:
-        return [f"{y['windows']:,} windows to tell what follows from{of}"]
+    return next((told(y, of) for field, told in Y_IN_WORDS.items() if field in y), [])
+
+
+def _classes(y: Mapping[str, Any], of: str) -> list[str]:
+    order = " in this order" if y["ordinal"] else ""
+    return [f"{len(y['classes']):,} classes{of}{order}: {_names(y['classes'], sort=not y['ordinal'])}"]
+
+
+def _texts(y: Mapping[str, Any], of: str) -> list[str]:
+    usual = "" if y["usual_ratio"] is None else f"; usually {y['usual_ratio']:.2f} for each of x"
+    return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
+
+
+def _numbers(y: Mapping[str, Any], of: str) -> list[str]:
+    rows = [
+        ", ".join(f"{key} {_number(row[key], row['deviation'] or 0.0)}" for key in ("min", "mean", "max"))
+        for row in y["numbers"][:NAMES]
+    ]
+    return [f"to be learnt{of}: " + "; ".join(rows)]
+
+
+def _tags(y: Mapping[str, Any], of: str) -> list[str]:
     scheme = "none marks spans" if y["scheme"] == "none" else f"marking spans ({y['scheme']})"
     lines = [f"{len(y['tags']):,} tags{of}, {scheme}: {_names(y['tags'], sort=True)}"]
     if y["spans"]:
         spans = ", ".join(f"{kind or 'span'} {count:,}" for kind, count in y["spans"].items())
         lines.append(f"  spans: {spans}")
     return lines
+
+
+Y_IN_WORDS: dict[str, Callable[[Mapping[str, Any], str], list[str]]] = {
+    "classes": _classes,
+    "untranslated": _texts,
+    "numbers": _numbers,
+    "alphabet": lambda y, of: [characters_in_words(y, of)],
+    "windows": lambda y, of: [f"{y['windows']:,} windows to tell what follows from{of}"],
+    "scheme": _tags,
+}
 
 
 def _names(shares: Mapping[str, Any], *, sort: bool) -> str:

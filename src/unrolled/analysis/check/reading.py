@@ -60,7 +60,7 @@ def groups(paths: Sequence[Path], wanted: Wanted) -> list[tuple[Path, ...]]:
 
 def are_pairs(paths: Sequence[Path], wanted: Wanted) -> bool:
     """Whether the files are parallel texts."""
-    return wanted.target == "text" and wanted.kind == "text" and in_parallel(paths, wanted)
+    return wanted.is_pair and in_parallel(paths, wanted)
 
 
 def _read(group: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
@@ -78,8 +78,8 @@ def located(
     if not are_pairs(group, wanted) and find_reader(group[0], wanted) is conll.read:
         return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
     examples = _read(group, wanted)
-    examples = audible(examples, wanted, config) if wanted.kind == "audio" else examples
-    examples = open_tunes(examples, wanted) if wanted.kind == "tune" else examples
+    examples = audible(examples, wanted, config) if wanted.content.sound else examples
+    examples = open_tunes(examples, wanted) if wanted.content.parsed else examples
     examples = resampled(examples, config.data.resample) if config.data.resample else examples
     return ((example, ()) for example in examples)
 

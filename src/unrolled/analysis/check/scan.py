@@ -56,7 +56,7 @@ from unrolled.data.records import OpenQuote, lines
 from unrolled.datasets.example_dataset import longest_of, too_long
 from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
 from unrolled.tasks.fill import FOLLOWS_DATA
-from unrolled.tasks.inputs import INPUTS
+from unrolled.tasks.inputs import input_of
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
 from unrolled.tasks.inputs.frames import FrameInput, learn_frames
 from unrolled.tasks.inputs.images import ImageInput, learn_images
@@ -81,7 +81,7 @@ Read = Callable[[], Iterator[Example]]
 class Learnt:
     """What the training part teaches: of x the words or the means, of y the classes, means or tags; None: nothing."""
 
-    words: Words | None = None
+    tokens: Words | None = None
     numbers: NumberInput | None = None
     frames: FrameInput | None = None
     images: ImageInput | None = None
@@ -150,13 +150,13 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
         config = replace(config, data=replace(config.data, columns=named.data.columns))
     wanted = replace(wanted_of(config), skip_bad=sys.maxsize)
     told: tuple[str, ...] = ()
-    if config.data.unit is None and find(config.task).input == "tokens":
+    if config.data.unit is None and input_of(config.task).content.words:
         filled = fill(config, {"unit": FOLLOWS_DATA})
         config, told = decided(config, filled, readable(parts["train"], wanted, filled, encodings))
     learnt, errors = _learn(config, lambda: readable(parts["train"], wanted, config, encodings))
     examination = Examination(config, wanted, learnt, encodings, told=told)
     some = islice(readable(parts["train"], wanted, config, encodings), SAMPLE)
-    look_for_spaces(config, wanted.target == "text", some, examination.findings)
+    look_for_spaces(config, wanted.asks.written, some, examination.findings)
     for path in dict.fromkeys(every):
         if path in encodings:
             _tell_encoding(examination, path)
@@ -194,7 +194,7 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
             yield replace(example, y=tuple(sys.intern(str(tag).strip()) for tag in example.y or ()))
 
     learners: dict[str, Callable[[], Any]] = {
-        "words": lambda: learn_words(read(), config.data),
+        "tokens": lambda: learn_words(read(), config.data),
         "numbers": lambda: learn_numbers(read(), config.data)[0],
         "frames": lambda: learn_frames(read(), config.data)[0],
         "images": lambda: learn_images(read(), config.data)[0],
@@ -206,7 +206,7 @@ def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
         "notes": lambda: learn_notes(read(), config.data)[0],
         "rolls": lambda: learn_rolls(read(), config.data)[0],
     }
-    names = ["words" if preset.input == "tokens" else preset.input]
+    names = [preset.input]
     names += [preset.output] if not is_ahead(config) and preset.output in learners else []
     found: dict[str, Any] = {}
     errors: list[str] = []
@@ -223,7 +223,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
     config, learnt, findings = examination.config, examination.learnt, examination.findings
     preset = find(config.task)
     x: dict[str, Callable[[], Survey]] = {
-        "tokens": lambda: TokenSurvey(learnt.words, config.data, findings),
+        "tokens": lambda: TokenSurvey(learnt.tokens, config.data, findings),
         "numbers": lambda: ColumnSurvey(learnt.numbers, examination.wanted.x, findings),
         "audio": lambda: SoundSurvey(learnt.audio, findings),
         "frames": lambda: FrameSurvey(learnt.frames, findings),
@@ -238,7 +238,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
         "ctc": lambda: TranscriptSurvey(learnt.ctc, findings, config.data.lower),
         "sequence": lambda: TextSurvey(findings),
     }
-    if examination.wanted.kind == "tune":
+    if examination.wanted.content.parsed:
         return x[preset.input](), GenreSurvey()
     if is_ahead(config):
         return x[preset.input](), ForecastSurvey(
@@ -280,7 +280,7 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
                 skipped(example.place, error.what)
                 continue
             _look(examination, part, example, lines, skipped)
-        if wanted.target in ("label", "tags") and is_written_in_rows(path, own):
+        if (wanted.asks.one_class or wanted.asks.each) and is_written_in_rows(path, own):
             for place, label in spaced(path, own, plan.bad.get(path, set())):
                 kind = "white space around a label (left out when it is read)"
                 examination.findings.odd(kind, place, repr(label[:60]))
@@ -321,7 +321,7 @@ def _look(
         part.sequences += 1
         examination.fail(str(error))
         return
-    error = too_long(steps, longest_of(INPUTS[find(examination.config.task).input]), place)
+    error = too_long(steps, longest_of(input_of(examination.config.task)), place)
     if error is not None:
         skipped(place, f"{error.what}; expected {error.expected}")
         return
@@ -339,7 +339,7 @@ def _look(
 
 def _compare(examination: Examination, part: Part, example: Example, y: Any) -> None:
     """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
-    example = replace(example, x=content(example.x)) if examination.wanted.kind == "tune" else example
+    example = replace(example, x=content(example.x)) if examination.wanted.content.parsed else example
     x, place = comparable(example.x), example.place
     for name, other in examination.parts.items():
         first = other.memory.find(x)
@@ -351,7 +351,7 @@ def _compare(examination: Examination, part: Part, example: Example, y: Any) -> 
         return
     if same:
         examination.copies.add(place, f"as {nearby(first, place)}: {beginning(example.x)}")
-        if examination.wanted.target != "next":  # all rows of a table may be one series
+        if not examination.wanted.asks.ahead:  # all rows of a table may be one series
             examination.plan.copies.setdefault(place.file, set()).add(place.line)
     else:
         detail = f"{shown(y)}, but not so {nearby(first, place)}: {beginning(example.x)}"

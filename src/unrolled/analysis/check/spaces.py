@@ -10,7 +10,7 @@ from unrolled.core.config import Config
 from unrolled.core.types import Example
 from unrolled.data.text.spaceless import without_spaces
 from unrolled.data.text.tokenize import split
-from unrolled.tasks.presets import find
+from unrolled.tasks.inputs import input_of
 
 SPLIT_AT_SPACES = ("word", "white")
 
@@ -18,7 +18,7 @@ SPLIT_AT_SPACES = ("word", "white")
 def look_for_spaces(config: Config, writes: bool, examples: Iterable[Example], findings: Findings) -> None:
     """Add a finding for x, and for y if `writes` is true (y is a text too). Only `examples` are looked at."""
     data = config.data
-    reads = find(config.task).input == "tokens"
+    reads = input_of(config.task).content.words
     units = {
         "x": data.source_unit or data.unit if reads else None,
         "y": data.target_unit or data.unit if writes else None,

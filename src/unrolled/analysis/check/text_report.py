@@ -175,7 +175,7 @@ def _summary(seen: Seen, vocabulary: Vocabulary, coverage: Coverage, config: Con
 def in_words(report: dict[str, Any]) -> str:
     """The report for people."""
     lines: list[str] = [*report["passed_over"]]
-    if "tokens" in report:
+    if report.get("tokens") is not None:
         lines += [
             f"{report['documents']:,} documents (a {report['documents_are']} each), {report['lines']:,} lines "
             f"({report['blank_lines']:,} blank), {report['characters']:,} characters",

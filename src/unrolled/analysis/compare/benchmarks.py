@@ -31,6 +31,7 @@ from unrolled.datasets.hold_out import drawn, ends, windows_of_series
 from unrolled.datasets.text_dataset import Prepared
 from unrolled.inference import predictor
 from unrolled.inference.open_model import open_language_model, open_trained
+from unrolled.tasks.outputs import output_of
 from unrolled.tasks.presets import find
 from unrolled.training import language_job, supervised_job
 from unrolled.training.job import Job
@@ -96,7 +97,9 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
         found = example_dataset.prepare(train, valid, own, folder / "data" / (data.unit or "numbers"))
         for example in gold:  # what cannot be scored is told before anything is trained
             x = found.input.encode(example.x, example.place)
-            if preset.output != "label":  # a class that training never saw is missed, and no error
+            if not output_of(
+                config.task
+            ).asks.one_class:  # a class that training never saw is missed, and no error
                 found.output.encode(example.y, len(x), example.place)
         return found
 
@@ -104,7 +107,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
         variant = replace(variant, data=replace(variant.data, columns=config.data.columns))
         return supervised_job.assemble(variant, ready(variant.data))
 
-    scoring = _scoring(preset.output, gold, ready(config.data).output.to_json())
+    scoring = SCORINGS[preset.output](gold, ready(config.data).output.to_json())
     # The season of columns that are not among x is not known.
     own = example_source.wanted_of(config).y
     horizon = None if own else config.data.horizon
@@ -164,13 +167,24 @@ def _some(whole: Labelled, chosen: Any, name: str) -> Labelled:
     return Labelled(examples, hashlib.sha256(f"{name} of {whole.sha256}".encode()).hexdigest())
 
 
-def _scoring(kind: str, gold: Sequence[Example], known: Mapping[str, Any]) -> Scoring:
-    """known: what was learnt of the output, as its model file has it."""
-    if kind == "label":
-        return verdict.of_labels([str(one.y) for one in gold], known["classes"], ordinal=known["ordinal"])
-    if kind == "tags":
-        return verdict.of_tags([tuple(map(str, one.y or ())) for one in gold], known["scheme"])
+def _score_labels(gold: Sequence[Example], known: Mapping[str, Any]) -> Scoring:
+    return verdict.of_labels([str(one.y) for one in gold], known["classes"], ordinal=known["ordinal"])
+
+
+def _score_tags(gold: Sequence[Example], known: Mapping[str, Any]) -> Scoring:
+    return verdict.of_tags([tuple(map(str, one.y or ())) for one in gold], known["scheme"])
+
+
+def _score_numbers(gold: Sequence[Example], known: Mapping[str, Any]) -> Scoring:
     return verdict.of_numbers(np.array([one.y for one in gold], dtype=np.float64))
+
+
+# By the output; `known` is what was learnt of it, as its model file has it.
+SCORINGS: dict[str, Callable[[Sequence[Example], Mapping[str, Any]], Scoring]] = {
+    "label": _score_labels,
+    "tags": _score_tags,
+    "number": _score_numbers,
+}
 
 
 def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, float | None]:

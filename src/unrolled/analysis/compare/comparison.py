@@ -28,6 +28,8 @@ from unrolled.core.progress import Moment, Reporter
 from unrolled.core.version import __version__
 from unrolled.models.tensor_shapes import parameters
 from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.inputs import input_of
+from unrolled.tasks.outputs import output_of
 from unrolled.tasks.presets import find
 from unrolled.training.fit import fit
 from unrolled.training.job import Job, Request
@@ -129,11 +131,13 @@ def variants(wish: Wish) -> list[Variant]:
         raise UsageError(
             "compare has no numbers:next", hint="numbers:number with --horizon 1, which asks the same"
         )
-    if preset.output == "sequence":
+    if output_of(wish.task).decoder:
         raise UsageError(f"compare has no {wish.task}", hint="unrolled train, then unrolled evaluate")
-    if wish.units != (None,) and (preset.input != "tokens" or preset.output == "tags"):
+    if wish.units != (None,) and not (
+        input_of(wish.task).content.words and not output_of(wish.task).asks.each
+    ):
         raise UsageError("--units are for texts", hint="without --units: here the steps are given")
-    if preset.output == "next" and "both" in wish.directions:
+    if output_of(wish.task).ahead and "both" in wish.directions:
         what = "a model that reads in both directions would see the next step, which it is to predict"
         raise UsageError(what, hint="--directions one")
     found: list[Variant] = []

@@ -160,10 +160,9 @@ def _lines(
 def _opened(example: Example, model: Any) -> Example:
     """The example; of a tune with what its file holds, which no model opens by itself."""
     from unrolled.data.media.midi import read_midi
-    from unrolled.tasks.inputs import INPUTS
-    from unrolled.tasks.presets import find
+    from unrolled.tasks.inputs import input_of
 
-    if INPUTS[find(model.file.task).input].reads != "tune":
+    if not input_of(model.file.task).content.parsed:
         return example
     place = Place(example.x, 1)
     try:

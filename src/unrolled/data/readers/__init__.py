@@ -134,7 +134,8 @@ def format_of(path: Path, wanted: Wanted) -> Format | None:
         return next(kind for kind in FORMATS.values() if kind.examples and f".{name}" in kind.extensions)
     ending = extension(path)
     known = next((kind for kind in FORMATS.values() if ending in kind.extensions and kind.examples), None)
-    if wanted.kind != "text" or wanted.target not in ("tags", None) or not path.is_file():
+    plain = wanted.asks.each or wanted.target is None
+    if not (wanted.content.words and plain and path.is_file()):
         return known
     if known is not None and ending not in (".tsv", ".csv"):
         return known

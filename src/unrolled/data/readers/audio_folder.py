@@ -18,6 +18,8 @@ from unrolled.data.records import bare_lines, no_examples
 
 TRANSCRIPTS = ".trans.txt"
 
+TARGETS = ("label", "text", None)  # that a folder of recordings can have
+
 
 def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     """The examples of folders, recordings in the order of their paths; an id is a path within its folder. Columns are
@@ -34,9 +36,7 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         sounds = [child for child in files if child.suffix.lower() in ENDINGS]
         if not sounds:
             raise _no_recordings(path, files)
-        lists = (
-            [child for child in files if child.name.endswith(TRANSCRIPTS)] if wanted.target == "text" else []
-        )
+        lists = [child for child in files if child.name.endswith(TRANSCRIPTS)] if wanted.asks.written else []
         used = set(lists or sounds)
         for example in _listed(lists) if lists else (_one(sound, path, wanted) for sound in sounds):
             if isinstance(example, DataError):
@@ -68,9 +68,9 @@ def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
 
 
 def _refuse(wanted: Wanted) -> None:
-    if wanted.kind != "audio":
+    if not wanted.content.sound:
         raise UsageError("sounds are for audio", expected=f"files of {wanted.kind}", hint="audio:label")
-    if wanted.target not in ("label", "text", None):
+    if wanted.target not in TARGETS:
         raise UsageError(f"sounds in folders have no {wanted.target}", expected="a table")
 
 
@@ -79,7 +79,7 @@ def _one(sound: Path, folder: Path, wanted: Wanted) -> Example | DataError:
     place, name = Place(sound, 1), str(sound.relative_to(folder))
     if wanted.target is None:
         return Example(sound, None, place, name)
-    if wanted.target == "label":
+    if wanted.asks.one_class:
         if sound.parent == folder:
             return DataError(
                 "stands in no class's folder", file=sound, line=1, expected="a folder for each class"

@@ -40,6 +40,8 @@ _LEFT_OUT = re.compile(
     r"[0-9]+(?:-[0-9]+|\.[0-9]+)"
 )  # a range of words that one token spans, or an empty node
 
+TARGETS = ("tags", "next", None)  # that these files can have
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -105,10 +107,10 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
 
 def sentences(paths: Sequence[Path], wanted: Wanted) -> Iterator[Sentence]:
     """What `read` gives, each with the lines of its tokens."""
-    if wanted.kind != "text":
+    if not wanted.content.words:
         raise UsageError("CoNLL files hold tokens, not numbers", expected="tokens:tags")
-    if wanted.target not in ("tags", "next", None):
-        hint = "a table with columns text and label" if wanted.target == "label" else None
+    if wanted.target not in TARGETS:
+        hint = "a table with columns text and label" if wanted.asks.one_class else None
         what = f"CoNLL files hold a tag for each token, not a {wanted.target}"
         raise UsageError(what, expected="tokens:tags", hint=hint)
     if wanted.by is not None or wanted.id is not None:
@@ -166,7 +168,7 @@ def find_dialect(path: Path, wanted: Wanted) -> Dialect | None:
     if columns > len(UNIVERSAL):
         what, hint = f"{columns} columns", "keeping the columns of token and tag"
         raise DataError(what, file=path, line=place.line, expected="10 at most", hint=hint)
-    if columns == 1 and wanted.target == "tags" and not wanted.y:
+    if columns == 1 and wanted.asks.each and not wanted.y:
         raise DataError(
             "one column: tokens without tags", file=path, line=place.line, expected="token and tag"
         )
@@ -176,9 +178,9 @@ def find_dialect(path: Path, wanted: Wanted) -> Dialect | None:
         y = _column(wanted.y, y, columns, place)
     else:
         y = None  # where nothing is asked a column of tags may be missing
-    if x == y and wanted.target == "tags":
+    if x == y and wanted.asks.each:
         raise UsageError(f"column {x + 1} is to be both token and tag", file=path, expected="two columns")
-    y = None if wanted.target == "next" or x == y else y
+    y = None if wanted.asks.ahead or x == y else y
     rows = (_split(line, tabs) for _, line in sample)
     return Dialect(columns, tabs, x, y, frozenset(row[-1] for row in rows if len(row) == columns))
 

@@ -26,7 +26,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     where there are none, and what reading one raises; up to `skip_bad` damaged ones are left out, or kept with their
     faults where `keep_bad` is set.
     """
-    if wanted.kind != "tune":
+    if not wanted.content.parsed:
         raise UsageError(
             "MIDI files hold tunes", file=paths[0], expected="compose, or another input of notes"
         )

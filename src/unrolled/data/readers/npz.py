@@ -69,7 +69,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     Raises UsageError (no such file, texts asked for), StorageError and DataError: empty file, no sequences, no
     archive, a damaged one, arrays of Python objects, arrays that do not fit each other or memory, NaN or infinity.
     """
-    if wanted.kind != "numbers":
+    if not wanted.content.numeric:
         raise UsageError(".npz files hold numbers, not texts", expected="numbers:label, numbers:number ...")
     if len(wanted.x) > 1 or len(wanted.y) > 1 or wanted.by is not None:
         raise UsageError("several columns, or by, in an .npz file", expected="one array each: x=NAME,y=NAME")
@@ -124,8 +124,8 @@ def _open(path: Path, wanted: Wanted) -> _Arrays:
                 names = ", ".join(map(repr, list(entries)[:20])) or "none"
                 what, hint = f"no array {x_name!r}", suggest(x_name, entries) or "--columns x=NAME"
                 raise _error(path, what, f"one of {names}", hint)
-            y = None if wanted.target == "next" else array(wanted.y[0] if wanted.y else "y")
-            if y is None and wanted.target not in (None, "next"):
+            y = None if wanted.asks.ahead else array(wanted.y[0] if wanted.y else "y")
+            if y is None and wanted.target is not None and not wanted.asks.ahead:
                 hint = suggest(wanted.y[0], entries) if wanted.y else "--columns y=NAME"
                 raise _error(path, "no array to learn", repr(wanted.y[0] if wanted.y else "y"), hint)
             lengths, offsets, number = array("lengths"), array("offsets"), array(wanted.id or "id")
@@ -275,23 +275,18 @@ def _y(
         each = y[steps]
     elif y.shape == (count, steps.stop - steps.start):
         each = y[number]
-    match wanted.target:
-        case "label" if one:
-            return _texts(y[number : number + 1], place)[0]
-        case "number" if one or several:
-            return _reals(y[number].reshape(-1), place)
-        case "tags" if each is not None:
-            return _texts(each, place)
-        case None if one and y.dtype.kind == "U":
-            return str(y[number])
-        case None if (one or several) and y.dtype.kind != "U":
-            return _reals(y[number].reshape(-1), place)
-        case None:
-            return None if each is None else _texts(each, place)
-        case target:
-            known = {"label": f"({count},)", "tags": f"({len(arrays.x)},), a tag a step"}
-            expected = known.get(target, f"({count},) or ({count}, k)")
-            raise _error(arrays.path, f"y of shape {y.shape}", expected)
+    asks, named = wanted.asks, y.dtype.kind == "U"
+    if one and (asks.one_class or (wanted.target is None and named)):
+        return _texts(y[number : number + 1], place)[0] if asks.one_class else str(y[number])
+    if (one or several) and (asks.reals or (wanted.target is None and not named)):
+        return _reals(y[number].reshape(-1), place)
+    if each is not None and (asks.each or wanted.target is None):
+        return _texts(each, place)
+    if wanted.target is None:
+        return None
+    expected = f"({count},)" if asks.one_class else f"({count},) or ({count}, k)"
+    expected = f"({len(arrays.x)},), a tag a step" if asks.each else expected
+    raise _error(arrays.path, f"y of shape {y.shape}", expected)
 
 
 def _texts(values: NDArray[Any], place: Place) -> tuple[str, ...]:

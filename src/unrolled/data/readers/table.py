@@ -70,7 +70,7 @@ def _rows(path: Path, table: Table, wanted: Wanted) -> Rows:
     found = find_columns(table.names, wanted, lambda: find_kinds(path, wanted.files), path, table.line)
     if wanted.named is not None:
         wanted.named(tuple(table.names[i] for i in found.x))
-    numeric = wanted.kind == "numbers" or wanted.target == "number"
+    numeric = wanted.content.numeric or wanted.asks.reals
     kinds = find_kinds(path, wanted.files) if numeric else None
     commas = kinds.commas & {*found.x, *found.y} if kinds is not None else frozenset[int]()
     if wanted.noted is not None:
@@ -181,10 +181,10 @@ def _disagreement(wanted: Wanted, first: Example, step: Example) -> str | None:
     """Why a step does not go with the first one of its sequence; None if it does."""
     if step.fault is not None or first.fault is not None:
         return None
-    if wanted.kind == "numbers" and np.shape(step.x) != np.shape(first.x):
+    if wanted.content.numeric and np.shape(step.x) != np.shape(first.x):
         widths = f"{np.shape(step.x)[1]} numbers here and {np.shape(first.x)[1]}"
         return f"{widths} in line {first.place.line} of the same sequence"
-    if wanted.target in ("label", "number") and step.y != first.y:
+    if wanted.asks.whole and step.y != first.y:
         return f"y is {step.y!r} here and {first.y!r} in line {first.place.line} of the same sequence"
     return None
 
@@ -194,16 +194,16 @@ def _sequence(rows: Rows, steps: list[Example]) -> Example:
     faulty = next((step for step in steps if step.fault is not None), None)
     if faulty is not None:
         return replace(steps[0], x=None, y=None, times=None, fault=faulty.fault)
-    if rows.wanted.kind == "numbers" and rows.wanted.target == "next":
+    if rows.wanted.content.numeric and rows.wanted.asks.ahead:
         return _one(steps)
     x = tuple(str(step.x) for step in steps)
     y = steps[0].y
-    if rows.wanted.target == "tags":
+    if rows.wanted.asks.each:
         y = tuple(str(tag) for step in steps for tag in step.y or ())
     elif any(step.y != y for step in steps):
         texts = [step.y for step in steps if isinstance(step.y, str)]
         y = tuple(texts) if len(texts) == len(steps) else None
-    return replace(_one(steps), y=y) if rows.wanted.kind == "numbers" else replace(steps[0], x=x, y=y)
+    return replace(_one(steps), y=y) if rows.wanted.content.numeric else replace(steps[0], x=x, y=y)
 
 
 def _one(steps: Sequence[Example]) -> Example:

@@ -14,6 +14,8 @@ from unrolled.data.fields import whole_number
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples
 
+TARGETS = ("label", None)  # that a folder of texts can have
+
 
 def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     """The examples of folders; the class of each is the name of its folder, or its file's without `.txt`.
@@ -23,9 +25,9 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     anything else is asked for than the class of a text, DataError where a folder holds neither or nothing in them, and
     what reading a text raises; up to `skip_bad` texts of which that is a DataError are left out.
     """
-    if wanted.kind != "text":
+    if not wanted.content.words:
         raise UsageError("a folder holds texts, not numbers", expected="a table, .ts or .npz")
-    if wanted.target not in ("label", None):
+    if wanted.target not in TARGETS:
         raise UsageError(
             f"a folder tells the class of a text, not {wanted.target}", expected="a table or CoNLL"
         )

@@ -60,9 +60,9 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     dimensions or lengths other than declared or than in the first series, a class that is not declared. Up to
     `skip_bad` bad series are left out.
     """
-    if wanted.kind != "numbers":
+    if not wanted.content.numeric:
         raise UsageError(".ts files hold numbers, not texts", expected="numbers:label or numbers:number")
-    if wanted.target == "tags":
+    if wanted.asks.each:
         raise UsageError(".ts files hold one class for a series, not a tag a step", expected="numbers:label")
     if wanted.x or wanted.y or wanted.id or wanted.by:
         raise UsageError(".ts files have no columns", expected="no --columns")
@@ -99,7 +99,7 @@ def _series(path: Path, wanted: Wanted, bad: Callable[[DataError], bool]) -> Ite
         if header.dimensions is None or (header.equal and header.length is None):
             steps, dimensions = np.shape(example.x)
             header = replace(header, dimensions=dimensions, length=steps if header.equal else None)
-        yield replace(example, y=None) if wanted.target == "next" else example
+        yield replace(example, y=None) if wanted.asks.ahead else example
 
 
 def _headed(header: _Header, line: str, place: Place) -> _Header:
@@ -154,10 +154,10 @@ def _check_target(header: _Header, wanted: Wanted, place: Place) -> None:
     """What is asked of the series must be what the header says they have."""
     if header.target and header.classes is not None:
         raise _error("@classLabel and @targetLabel are both true", "one of them", place)
-    if wanted.target == "label" and header.classes is None:
+    if wanted.asks.one_class and header.classes is None:
         hint = "numbers:number" if header.target else None
         raise _error("series without classes", "@classLabel true and the classes", place, hint)
-    if wanted.target == "number" and not header.target:
+    if wanted.asks.reals and not header.target:
         hint = "numbers:label" if header.classes is not None else None
         raise _error("series without a number to predict", "@targetLabel true", place, hint)
 

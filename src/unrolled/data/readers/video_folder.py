@@ -15,6 +15,9 @@ from unrolled.data.read_request import Wanted, tolerance
 
 ENDINGS = (*video.ENDINGS, *image.ENDINGS)
 
+READS = ("frames", "images")  # what x is of
+TARGETS = ("label", None)  # that a folder of clips can have
+
 
 def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     """The clips of folders in the order of their paths; the class of each is the first folder below the one given, its
@@ -29,17 +32,15 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     for path in paths:
         found = False
         over: list[Path] = []
-        for clip in _pictures(path, over) if wanted.kind == "images" else _below(path, over.extend):
+        for clip in _below(path, over.extend) if wanted.content.folders else _pictures(path, over):
             inner = path.name if clip == path else clip.relative_to(path).as_posix()
             name, below, _ = inner.partition("/")
-            if wanted.target == "label" and not below and not clip.is_dir():
+            if wanted.asks.one_class and not below and not clip.is_dir():
                 what, expected = "stands in no class's folder", "a folder for each class"
                 bad(DataError(what, file=clip, line=1, expected=expected))
                 continue
             found = True
-            yield Example(
-                clip, whole_number(name) if wanted.target == "label" else None, Place(clip, 1), inner
-            )
+            yield Example(clip, whole_number(name) if wanted.asks.one_class else None, Place(clip, 1), inner)
         tell_not_used(path, over, wanted)
         if not found:
             raise _no_clips(path)
@@ -63,11 +64,11 @@ def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
 
 
 def _refuse(wanted: Wanted) -> None:
-    if wanted.kind == "images" and wanted.target is not None:
-        raise UsageError(f"pictures in folders have no {wanted.target}", expected="a table")
-    if wanted.kind not in ("frames", "images"):
+    if wanted.kind not in READS:
         raise UsageError("clips are for frames", expected=f"files of {wanted.kind}", hint="frames:label")
-    if wanted.target not in ("label", None):
+    if not wanted.content.folders and wanted.target is not None:
+        raise UsageError(f"pictures in folders have no {wanted.target}", expected="a table")
+    if wanted.target not in TARGETS:
         raise UsageError(f"clips in folders have no {wanted.target}", expected="a table")
     if wanted.target is not None and (wanted.x or wanted.y or wanted.id or wanted.by):
         raise UsageError("clips in folders have no columns", expected="no --columns")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
 
+KEYS = {"tokens", "counts"}  # of a vocabulary as JSON
 UNK, EOS = 0, 1
 SPECIAL = ("<UNK>", "<EOS>")
 
@@ -70,7 +71,7 @@ class Vocabulary:
     @staticmethod
     def from_json(value: object) -> Vocabulary:
         """A vocabulary from what `to_json` gave; raises DataError that says what is wrong with it."""
-        if not isinstance(value, dict) or set(value) != {"tokens", "counts"}:
+        if not isinstance(value, dict) or set(value) != KEYS:
             raise DataError("vocabulary is damaged", expected="an object with tokens and counts")
         tokens, counts = value["tokens"], value["counts"]
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):

@@ -11,9 +11,26 @@ from unrolled.models.cells.lstm import LSTM
 from unrolled.models.cells.ops import NUMPY, Array, Cell, Ops, Weights, advance, columns, grouped
 from unrolled.models.cells.rnn import RNN, RNN_RELU
 
-__all__ = ["CELLS", "NUMPY", "Array", "Cell", "Ops", "Weights", "advance", "columns", "find", "grouped"]
+__all__ = [
+    "CELLS",
+    "NUMPY",
+    "Array",
+    "Cell",
+    "Ops",
+    "Weights",
+    "advance",
+    "columns",
+    "find",
+    "grouped",
+    "variants",
+]
 
 CELLS: dict[str, Cell] = {"rnn": RNN, "gru-simple": GRU_SIMPLE, "gru": GRU, "lstm": LSTM}
+
+
+def variants(name: str) -> dict[str, Cell]:
+    """The cells called `name` by their activation; empty if there is none."""
+    return {cell.activation: cell for cell in (*CELLS.values(), RNN_RELU) if cell.name == name}
 
 
 def find(name: str, activation: str = "tanh", zoneout: float = 0.0) -> Cell:
@@ -22,13 +39,13 @@ def find(name: str, activation: str = "tanh", zoneout: float = 0.0) -> Cell:
     Raises UsageError for an unknown name, for relu with a cell whose equation fixes tanh, and for a zoneout that is
     no share below 1.
     """
-    variants = {(cell.name, cell.activation): cell for cell in (*CELLS.values(), RNN_RELU)}
-    if name not in CELLS:
+    known = variants(name)
+    if not known:
         raise UsageError(f"unknown cell '{name}'", expected=", ".join(CELLS), hint=suggest(name, CELLS))
-    if (name, activation) not in variants:
+    if activation not in known:
         what = f"the cell '{name}' has no activation '{activation}'"
-        raise UsageError(what, expected=" or ".join(a for n, a in variants if n == name))
+        raise UsageError(what, expected=" or ".join(known))
     if not 0.0 <= zoneout < 1.0:
         raise UsageError(f"zoneout is {zoneout}", expected="0 or more, below 1")
-    cell = variants[name, activation]
+    cell = known[activation]
     return replace(cell, zoneout=zoneout) if zoneout else cell

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig
+from unrolled.core.config import Config, DataConfig
 from unrolled.core.types import Example, Place, Timeline, Vary
 from unrolled.data.features.audio_augment import vary_sounds
 from unrolled.data.features.video_augment import vary_clips, vary_lines
+from unrolled.data.kinds import CONTENTS, Content, ContentName
 from unrolled.tasks.inputs import audio, frames, images, notes, numbers, rolls, tokens
+from unrolled.tasks.presets import find
 
 
 @runtime_checkable
@@ -67,22 +69,59 @@ class InputKind:
     opened: of an example whose x is a file, the one with what the file holds; raises DataError.
     timeline: of an opened example, when its steps are.
     cut: long sequences are learnt in pieces of `--window` steps.
+    steps_are: what a step is, for messages.  composes: whether `sample` writes tunes.
+    options: those that only some inputs have a use for, and this one has.  fill: the defaults of such options.
     """
 
-    reads: Literal["text", "numbers", "audio", "frames", "images", "tune"]
+    reads: ContentName
     learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
     restore: Callable[[Mapping[str, Any]], Input]
     vary: Callable[[Any, bool, bool], Vary] | None = None
     opened: Callable[[Any, Example], Example] | None = None
     timeline: Callable[[Any, Example], Timeline] | None = None
     cut: bool = False
+    steps_are: str = "steps"
+    composes: bool = False
+    options: frozenset[str] = frozenset()
+    fill: Callable[[Config], Config] = lambda config: config
+
+    @property
+    def content(self) -> Content:
+        """What a reader must find as x."""
+        return CONTENTS[self.reads]
 
 
+PICTURES = frozenset(("front", "frame_size", "frame_rate", "colour", "differences", "longest"))
 INPUTS: dict[str, InputKind] = {
-    "rolls": InputKind("tune", rolls.learn_rolls, rolls.roll_input, rolls.vary_rolls, cut=True),
-    "tokens": InputKind("text", tokens.learn_tokens, tokens.token_input),
-    "notes": InputKind("tune", notes.learn_notes, notes.note_input, notes.vary_notes, cut=True),
-    "numbers": InputKind("numbers", numbers.learn_numbers, numbers.number_input),
+    "rolls": InputKind(
+        "tune",
+        rolls.learn_rolls,
+        rolls.roll_input,
+        rolls.vary_rolls,
+        cut=True,
+        options=frozenset(("grid", "transpose", "repeats", "neighbours", "window")),
+    ),
+    "tokens": InputKind(
+        "text",
+        tokens.learn_tokens,
+        tokens.token_input,
+        options=frozenset(("first", "documents", "window")),
+    ),
+    "notes": InputKind(
+        "tune",
+        notes.learn_notes,
+        notes.note_input,
+        notes.vary_notes,
+        cut=True,
+        composes=True,
+        options=frozenset(("grid", "transpose", "window")),
+    ),
+    "numbers": InputKind(
+        "numbers",
+        numbers.learn_numbers,
+        numbers.number_input,
+        options=frozenset(("resample", "front")),
+    ),
     "audio": InputKind(
         "audio",
         audio.learn_audio,
@@ -90,9 +129,17 @@ INPUTS: dict[str, InputKind] = {
         vary_sounds,
         audio.AudioInput.opened,
         audio.AudioInput.timeline,
+        steps_are="frames of 10 ms",
+        options=frozenset(("front",)),
+        fill=audio.fill_audio,
     ),
     "images": InputKind(
-        "images", images.learn_images, images.image_input, vary_lines, images.ImageInput.opened
+        "images",
+        images.learn_images,
+        images.image_input,
+        vary_lines,
+        images.ImageInput.opened,
+        options=PICTURES,
     ),
     "frames": InputKind(
         "frames",
@@ -101,5 +148,12 @@ INPUTS: dict[str, InputKind] = {
         vary_clips,
         frames.FrameInput.opened,
         frames.FrameInput.timeline,
+        options=PICTURES,
+        fill=frames.fill_frames,
     ),
 }
+
+
+def input_of(task: str) -> InputKind:
+    """The input kind of a task. Raises UsageError for an unknown task."""
+    return INPUTS[find(task).input]

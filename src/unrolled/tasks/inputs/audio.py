@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig
+from unrolled.core.config import Config, DataConfig, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place, Timeline
 from unrolled.data.features import log_mel, loudness, normalization
@@ -123,6 +123,11 @@ def audio_input(value: Mapping[str, Any]) -> AudioInput:
     return AudioInput(
         value["rate"], value["bands"], value["normalise"], tuple(value["mean"]), tuple(value["deviation"])
     )
+
+
+def fill_audio(config: Config) -> Config:
+    """The configuration with the default normalisation: a model that reads forward alone cannot wait for the end."""
+    return fill(config, {"normalise": "utterance" if config.model.bidirectional else "running"})
 
 
 def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioInput, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig
+from unrolled.core.config import Config, DataConfig, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place, Timeline
 from unrolled.data import media_fragment, sandbox
@@ -24,6 +24,8 @@ from unrolled.data.media import image
 
 SIDES = (8, 256)
 SIDE, LONGEST = 48, 600  # where nothing is asked for
+
+DEFAULTS = {"frame_size": 48, "frame_rate": 10.0, "colour": False, "differences": False, "longest": 600}
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,11 @@ def frame_input(value: Mapping[str, Any]) -> FrameInput:
     if set(value) != set(_TYPES) or any(type(value[name]) not in kinds for name, kinds in _TYPES.items()):
         raise _damaged()
     return FrameInput(**value)
+
+
+def fill_frames(config: Config) -> Config:
+    """The configuration with the defaults for clips."""
+    return fill(config, DEFAULTS)
 
 
 def learn_frames(examples: Iterable[Example], config: DataConfig) -> tuple[FrameInput, str]:

@@ -111,7 +111,7 @@ def learn(
     """The `vocab_size` most frequent tokens of the documents, and how much of them these cover. One pass."""
     find_unit(unit)
     with TokenCounter() as counter:
-        if unit == "char":
+        if of_characters(unit):
             counter.add_counts(_count_characters(documents, lower))
         else:
             for batch in _batches(documents):
@@ -127,7 +127,7 @@ def encode(
     Raises DataError where a text contains a NUL character.
     """
     find_unit(unit)
-    characters = _characters(vocabulary) if unit == "char" else None
+    characters = _characters(vocabulary) if of_characters(unit) else None
     words = vocabulary.index | {"\n": _LINE_END, END: EOS}
     begun = _Begun(line=False, document=False)
     for batch in _batches(documents):

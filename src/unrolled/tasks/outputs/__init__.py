@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.data.kinds import TARGETS, Target, TargetName
+from unrolled.data.text.subword import SUBWORD
 from unrolled.tasks.outputs import (
     ctc,
     label,
@@ -21,6 +23,7 @@ from unrolled.tasks.outputs import (
     sequence,
     tags,
 )
+from unrolled.tasks.presets import find
 
 Floats = NDArray[np.floating[Any]]
 Weights = Mapping[str, Any]
@@ -95,9 +98,12 @@ class OutputKind:
     and a y, the names in it that training did not have.  meeting: of an output and many y, the output that tells their
     unseen names apart, to measure with.  can_measure: of an output and an encoded y, whether its loss means anything
     (None: always).
+    decoder: whether an encoder-decoder writes it.
+    options: those that only some outputs have a use for, and this one has.  units: those of text that it allows, None:
+    all; why_units: why no others.
     """
 
-    target: Literal["label", "number", "tags", "next", "text"]
+    target: TargetName
     learn: Callable[[Iterable[Example], DataConfig, ModelConfig], Output]
     restore: Callable[[Mapping[str, Any]], Output]
     of_all: bool = False
@@ -105,8 +111,30 @@ class OutputKind:
     unseen_in: Callable[[Any, Any], Iterable[str]] | None = None
     meeting: Callable[[Any, Iterable[Any]], Any] | None = None
     can_measure: Callable[[Any, NDArray[Any]], bool] | None = None
+    decoder: bool = False
+    options: frozenset[str] = frozenset()
+    units: tuple[str, ...] | None = None
+    why_units: str = ""
+
+    @property
+    def asks(self) -> Target:
+        """What a reader must find as y."""
+        return TARGETS[self.target]
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the next step is asked for: then a model must not read backward."""
+        return self.asks.ahead
 
 
+NEXT = OutputKind(
+    "next",
+    next_numbers.learn_next_numbers,
+    next_numbers.next_numbers,
+    options=frozenset(("tie", "first", "documents", "window")),
+    units=("word", "white", "char"),
+    why_units="it scores whole tokens",
+)
 # By the name of the output, or by INPUT:OUTPUT where an input has its own.
 OUTPUTS: dict[str, OutputKind] = {
     "ctc": OutputKind(
@@ -116,19 +144,35 @@ OUTPUTS: dict[str, OutputKind] = {
         of_all=True,
         unseen_in=ctc.unseen_in,
         can_measure=ctc.can_measure,
+        units=("char", SUBWORD),
+        why_units="it writes characters or subwords",
     ),
-    "label": OutputKind("label", label.learn_label, label.label, of_all=True),
-    "next": OutputKind("next", next_numbers.learn_next_numbers, next_numbers.next_numbers),
-    "notes:next": OutputKind("next", next_note.learn_next_notes, next_note.next_notes, brief=next_note.brief),
-    "number": OutputKind("number", number.learn_number, number.number),
+    "label": OutputKind(
+        "label",
+        label.learn_label,
+        label.label,
+        of_all=True,
+        options=frozenset(("classes", "ordinal", "class_weights", "pooling")),
+    ),
+    "next": NEXT,
+    "notes:next": replace(
+        NEXT, learn=next_note.learn_next_notes, restore=next_note.next_notes, brief=next_note.brief
+    ),
+    "number": OutputKind(
+        "number", number.learn_number, number.number, options=frozenset(("horizon", "pooling"))
+    ),
     "sequence": OutputKind(
         "text",
         sequence.learn_sequence,
         sequence.sequences,
         unseen_in=sequence.unseen_in,
         can_measure=sequence.can_measure,
+        decoder=True,
+        options=frozenset(
+            ("source_unit", "target_unit", "shared", "attention", "feeding", "decoder_layers", "tie")
+        ),
     ),
-    "rolls:next": OutputKind("next", next_roll.learn_next_rolls, next_roll.next_rolls),
+    "rolls:next": replace(NEXT, learn=next_roll.learn_next_rolls, restore=next_roll.next_rolls),
     "tags": OutputKind(
         "tags",
         tags.learn_tags,
@@ -137,6 +181,9 @@ OUTPUTS: dict[str, OutputKind] = {
         unseen_in=tags.Tags.unseen_in,
         meeting=tags.Tags.meeting,
         can_measure=tags.can_measure,
+        options=frozenset(("crf",)),
+        units=("white",),
+        why_units="each token has its tag, as the data has them",
     ),
 }
 
@@ -144,3 +191,8 @@ OUTPUTS: dict[str, OutputKind] = {
 def find_output(key: str) -> OutputKind:
     """The output kind of a preset's key: one of its input's own, or the common one."""
     return OUTPUTS.get(key) or OUTPUTS[key.partition(":")[2]]
+
+
+def output_of(task: str) -> OutputKind:
+    """The output kind of a task. Raises UsageError for an unknown task."""
+    return find_output(find(task).key)
