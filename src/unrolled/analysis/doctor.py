@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from unrolled.models import native
-from unrolled.models.cells import NUMPY, Cell, advance, find, variants
+from unrolled.models.cells import NUMPY, Cell, advance, every, variants
 from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import shapes
 from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.kernels.reference import Kernel, reference
-from unrolled.nn.kernels.torch_kernels import KERNELS
+from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
 from unrolled.nn.scan import scan
 from unrolled.nn.torch_engine import TorchEngine
 
@@ -31,7 +31,6 @@ Array = NDArray[Any]
 
 TOLERANCE = 1e-10  # float64: about a million roundings
 SINGLE = 1e-5  # float32, which the native kernels compute in: about a hundred
-VARIANTS = (("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh"))
 ENGINES: dict[str, Callable[[NetworkSpec, dict[str, Array]], Engine]] = {
     "numpy": NumpyEngine,
     "torch": TorchEngine,
@@ -60,29 +59,31 @@ class Row:
 
 
 def run() -> Iterator[Row]:
-    """Every cell on every kernel and every engine."""
-    for name, activation in VARIANTS:
-        cell = find(name, activation)
-        for where, kernel in (("reference loop", reference), ("training kernel", KERNELS[name])):
-            yield _check_kernel(cell, where, kernel)
-        for library in native.libraries().values():
+    """Every cell, those of other packages too, on every kernel and every engine that computes it."""
+    for cell in every():
+        yield _check_kernel(cell, "reference loop", reference)
+        if cell.groups:
+            yield _check_kernel(cell, "training kernel", KERNELS.get(cell.name, hoisted))
+        for library in native.libraries().values() if native.knows(cell) else ():
             yield _check_native(cell, library)
         yield _check_scan(cell)
         for where, engine in ENGINES.items():
             yield _check_engine(cell, where, engine)
-        if native.library() is not None:  # whose steps the engine takes in float32
+        if native.library() is not None and native.knows(cell):  # whose steps the engine takes in float32
             yield _check_engine(cell, "float32 numpy", NumpyEngine, np.float32, SINGLE)
 
 
 def report() -> int:
     """Print the table on stdout; 0 where all passed, else 4."""
-    failed = 0
-    print(f"{'cell':12} {'where':20} {'values':>9} {'gradients':>9} {'us a step':>9}")
+    failed, width = 0, max(12, *(len(_title(cell)) for cell in every()))
+    print(f"{'cell':{width}} {'where':20} {'values':>9} {'gradients':>9} {'us a step':>9}")
     for row in run():
         gradient = "" if row.gradient is None else f"{row.gradient:.1e}"
         failed += not row.passed
         mark = "" if row.passed else f"  FAILED (at most {row.tolerance:g})"
-        print(f"{row.cell:12} {row.where:20} {row.forward:9.1e} {gradient:>9} {row.microseconds:9.1f}{mark}")
+        print(
+            f"{row.cell:{width}} {row.where:20} {row.forward:9.1e} {gradient:>9} {row.microseconds:9.1f}{mark}"
+        )
     print(f"whole sequences in float32 run on: {_kernels()}")
     print("all cells compute their equations" if not failed else f"{failed} do not compute their equation")
     return 4 if failed else 0

@@ -206,6 +206,17 @@ def _find(name: str, path: Path | None = None) -> tuple[str, Any, Any]:
     return known[key]
 
 
+def is_choice(metadata: Mapping[str, Any], value: object) -> bool:
+    """Whether a value is one of an option's choices, or of the kinds that other packages bring."""
+    if value in metadata["choices"]:
+        return True
+    if metadata["group"] is None:
+        return False
+    from unrolled.core import extensions
+
+    return value in extensions.found(metadata["group"])
+
+
 def _parse(name: str, value: Any, plain: Any, spec: Any, path: Path | None = None) -> Any:
     if value is None and spec.default is None:
         return None
@@ -215,7 +226,7 @@ def _parse(name: str, value: Any, plain: Any, spec: Any, path: Path | None = Non
     except (ValueError, TypeError, OverflowError):
         raise UsageError(f"{name} = {value!r:.80}", file=path, expected=wanted) from None
     choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
-    if choices and parsed not in choices:
+    if choices and not is_choice(spec.metadata, parsed):
         raise UsageError(
             f"{name} = '{parsed!s:.80}'",
             file=path,

@@ -17,9 +17,14 @@ def option(
     choices: tuple[str, ...] | None = None,
     low: int | float | None = None,
     high: int | float | None = None,
+    group: str | None = None,
 ) -> Any:
-    """A field of a configuration: its default, its help, and what values it takes (`low`, `high` inclusive)."""
-    return field(default=default, metadata={"help": text, "choices": choices, "low": low, "high": high})
+    """A field of a configuration: its default, its help, and what values it takes (`low`, `high` inclusive).
+
+    group: the entry points whose names are choices too, see extensions.py.
+    """
+    metadata = {"help": text, "choices": choices, "low": low, "high": high, "group": group}
+    return field(default=default, metadata=metadata)
 
 
 UNITS = ("word", "white", "char", "subword")
@@ -119,7 +124,9 @@ class DataConfig:
 class ModelConfig:
     """The recurrent network."""
 
-    cell: str = option("lstm", "the recurrent cell", choices=("lstm", "gru", "gru-simple", "rnn"))
+    cell: str = option(
+        "lstm", "the recurrent cell", choices=("lstm", "gru", "gru-simple", "rnn"), group="unrolled.cells"
+    )
     activation: str = option("tanh", "g1 of the basic RNN", choices=("tanh", "relu"))
     bidirectional: bool | None = option(
         None, "read in both directions (default for labels and tags; not for language models)"

@@ -8,14 +8,14 @@ No pickle: opening a file runs nothing of it. Files of format 1 open in every la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unrolled.core import tensor_file
+from unrolled.core import extensions, tensor_file
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.tensor_file import Array
@@ -77,7 +77,37 @@ def load(path: Path) -> ModelFile:
             there = "is not as a model file has it" if key in document else "is missing"
             raise tensor_file.damaged(f"header: '{key[:80]}' {there}", path)
     del document["format"]
+    require_packages(document["notes"].get("packages"), path)
     return ModelFile(**document, tensors=tensors)
+
+
+def packages_of(kinds: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The packages that bring these kinds, by "GROUP NAME"; kinds of this package are left out.
+
+    kinds: group of entry points and name.
+    """
+    found = {f"{group} {name}": extensions.package_of(group, name) for group, name in kinds}
+    return {key: package for key, package in found.items() if package is not None}
+
+
+def require_packages(needed: object, file: Path) -> None:
+    """Raise MissingExtra if a package is not installed that brings a kind that a model needs.
+
+    needed: what `packages_of` gave when the model was written, None: nothing. Raises DataError if it is damaged.
+    """
+    if needed is None:
+        return
+    if not isinstance(needed, dict) or not all(isinstance(package, str) for package in needed.values()):
+        raise DataError("the list of packages that the model needs is damaged", file=file)
+    for key, package in needed.items():
+        group, _, name = str(key).partition(" ")
+        if group not in extensions.GROUPS:
+            raise DataError(
+                f"the model needs a kind of '{group[:80]}'",
+                file=file,
+                expected=" or ".join(extensions.GROUPS),
+            )
+        extensions.require(group, name, package)
 
 
 def expect_tensors(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:

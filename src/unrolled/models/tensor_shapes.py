@@ -23,12 +23,12 @@ def cutoffs(n_y: int) -> tuple[int, int, int]:
 def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor, in the order of the model file.
 
-    `embedding.E` [n_x, n_e]; `front.W` and so on, see fronts/; `core.<layer>.<direction>.W_c` [n_a, n_a + n_x of the
-    layer], `.b_c` [n_a] and so on; `head.W_ya` [n_y, features], `head.b_y` [n_y]; tied: E in the place of W_ya, after
-    `head.P` [n_e, features] where the sizes differ; `pool.W_a` [features, features], `pool.b_a`, `pool.v` for attention
-    pooling; `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the most
-    frequent outputs and one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size] for
-    each cluster; `head.W_n` and so on of neighbours, see pitch_context.py.
+    `embedding.E` [n_x, n_e]; `front.W` and so on, see fronts/; `core.<layer>.<direction>.W_c` and so on: the
+    weights of the cell (`Cell.shapes`); `head.W_ya` [n_y, features], `head.b_y` [n_y]; tied: E in the place of W_ya,
+    after `head.P` [n_e, features] where the sizes differ; `pool.W_a` [features, features], `pool.b_a`, `pool.v` for
+    attention pooling; `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the
+    most frequent outputs and one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size]
+    for each cluster; `head.W_n` and so on of neighbours, see pitch_context.py.
     Of an encoder-decoder see `_paired_shapes`.
     """
     if spec.architecture == "encoder-decoder":
@@ -41,10 +41,8 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
         found |= {f"front.{name}": shape for name, shape in sizes.items()}
     for layer in range(spec.layers):
         for direction in spec.directions:
-            for gate in spec.the_cell.gates:
-                name = f"core.{layer}.{direction}"
-                found[f"{name}.W_{gate}"] = (spec.n_a, spec.n_a + spec.inputs(layer))
-                found[f"{name}.b_{gate}"] = (spec.n_a,)
+            own = spec.the_cell.shapes(spec.inputs(layer), spec.n_a)
+            found |= {f"core.{layer}.{direction}.{name}": shape for name, shape in own.items()}
     return found | _pool_shapes(spec) | _head_shapes(spec)
 
 

@@ -64,12 +64,9 @@ def _neighbours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[dict[str, Tensor]]]:
     """The recurrent weights: [layer][direction] -> W_c, b_c and so on."""
-    gates = spec.the_cell.gates
+    names = spec.the_cell.names
     return [
-        [
-            {f"{k}_{gate}": p[f"{prefix}.{layer}.{direction}.{k}_{gate}"] for gate in gates for k in "Wb"}
-            for direction in spec.directions
-        ]
+        [{name: p[f"{prefix}.{layer}.{direction}.{name}"] for name in names} for direction in spec.directions]
         for layer in range(spec.layers)
     ]
 

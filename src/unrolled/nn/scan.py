@@ -83,17 +83,17 @@ def _scan(
     as dispatch.py has it. Under torch.autocast it runs in the type of the weights: half precision would add up its
     errors over the steps, and the native kernels have float32 alone."""
     if autocasts(x.device.type):
-        kind = w[f"b_{cell.gates[0]}"].dtype
+        kind = next(iter(w.values())).dtype
         x = x.to(kind) if x.is_floating_point() else x
         state = None if state is None else tuple(s.to(kind) for s in state)
         with without_autocast(x.device.type):
             return _scan(cell, w, x, state, lengths, reverse, final, taken)
     steps, batch = x.shape[:2]
     if state is None or not steps:
-        b = w[f"b_{cell.gates[0]}"]
-        state = state or (b.new_zeros(batch, len(b)),) * len(cell.state)
+        n_a = cell.units(w)
+        state = state or (next(iter(w.values())).new_zeros(batch, n_a),) * len(cell.state)
         if not steps:
-            return state[0].new_zeros(0, batch, len(b)), state
+            return state[0].new_zeros(0, batch, n_a), state
     library = quickest(cell, w, x, state)
     if library is not None:
         return sequence(library, cell, w, x, state, lengths, taken=taken, reverse=reverse)
@@ -176,14 +176,16 @@ def kept(like: Tensor, share: float) -> Tensor:
 def _zone(cell: Cell, w: TensorWeights, x: Tensor, share: float) -> TensorState | None:
     if not share:
         return None
-    b = w[f"b_{cell.gates[0]}"]
-    like = b.new_empty(*x.shape[:2], len(b))  # [T, batch, n_a]
+    like = next(iter(w.values())).new_empty(*x.shape[:2], cell.units(w))  # [T, batch, n_a]
     return tuple(kept(like, share) for _ in cell.state)
 
 
 def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
     if not share:
         return w
+    if not cell.gates:
+        what = f"the cell '{cell.name}' has no recurrent matrices to drop weights of"
+        raise UsageError(what, hint="--weight-dropout 0")
     dropped = dict(w)
     for gate in cell.gates:
         W, n_a = w[f"W_{gate}"], w[f"b_{gate}"].shape[0]

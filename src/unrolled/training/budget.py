@@ -230,7 +230,7 @@ def estimate_bytes(spec: NetworkSpec, config: TrainConfig, tokens: float) -> int
     On top of what the process holds already: Python, NumPy, torch.
     """
     weights = 4 * parameters(spec) * (8 + bool(config.average))
-    gates = len(spec.the_cell.gates) * len(spec.directions) * spec.layers
+    gates = (len(spec.the_cell.gates) or len(spec.the_cell.names)) * len(spec.directions) * spec.layers
     # Gates and their gradients, inputs and states of each layer; logits, their softmax and gradient.
     step = int(4 * tokens * (4 * gates * spec.n_a + 3 * spec.n_y))
     return BASE_BYTES + weights + step

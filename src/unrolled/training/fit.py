@@ -216,11 +216,13 @@ def _writer(
 
     def write(chosen: Mapping[str, torch.Tensor]) -> model_file.ModelFile:
         at, weights = progress.at, arrays(chosen)
+        packages = model_file.packages_of([("unrolled.cells", job.spec.cell)])
         notes = {
             "steps": at.step,
             "run": run,
             "validation_loss": None if at.provisional else at.best_loss,
             **job.notes,
+            **({"packages": packages} if packages else {}),
             "versions": {
                 "unrolled": __version__,
                 "torch": torch.__version__,

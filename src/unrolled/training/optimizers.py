@@ -110,11 +110,11 @@ def _sgd(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ..
 
 
 def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
-    """Muon for the recurrent matrices, a cell a group; AdamW for embedding, output layer and biases."""
-    cells: dict[str, list[Tensor]] = {}
+    """Muon for the matrices of cells, those of one cell and one shape in a group; AdamW for all other weights."""
+    cells: dict[tuple[str, torch.Size], list[Tensor]] = {}
     for name, weight in weights.items():
         if _in_a_cell(name) and weight.ndim == 2:
-            cells.setdefault(name.rpartition(".")[0], []).append(weight)
+            cells.setdefault((name.rpartition(".")[0], weight.shape), []).append(weight)
     others = {name: weight for name, weight in weights.items() if not (_in_a_cell(name) and weight.ndim == 2)}
     muon = Muon(list(cells.values()), config.lr or 0.0, weight_decay=config.weight_decay or 0.0)
     return muon, *_adamw(others, config)

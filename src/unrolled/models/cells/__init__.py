@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from unrolled.core import extensions
 from unrolled.core.errors import UsageError, suggest
 from unrolled.models.cells.gru import GRU
 from unrolled.models.cells.gru_simple import GRU_SIMPLE
 from unrolled.models.cells.lstm import LSTM
-from unrolled.models.cells.ops import NUMPY, Array, Cell, Ops, Weights, advance, columns, grouped
+from unrolled.models.cells.ops import NUMPY, Array, Cell, Ops, Weights, advance, columns, gate_shapes, grouped
 from unrolled.models.cells.rnn import RNN, RNN_RELU
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Weights",
     "advance",
     "columns",
+    "every",
     "find",
+    "gate_shapes",
     "grouped",
     "variants",
 ]
@@ -28,9 +31,29 @@ __all__ = [
 CELLS: dict[str, Cell] = {"rnn": RNN, "gru-simple": GRU_SIMPLE, "gru": GRU, "lstm": LSTM}
 
 
+def every() -> tuple[Cell, ...]:
+    """All cells, one for each activation; those of other packages too. Raises UsageError as `find`."""
+    names = dict.fromkeys((*CELLS, *extensions.found("unrolled.cells")))
+    return tuple(cell for name in names for cell in variants(name).values())
+
+
 def variants(name: str) -> dict[str, Cell]:
-    """The cells called `name` by their activation; empty if there is none."""
+    """The cells called `name` by their activation; empty if there is none. A cell of another package is loaded when its
+    name is asked for first."""
+    if name not in CELLS:
+        _load(name)
     return {cell.activation: cell for cell in (*CELLS.values(), RNN_RELU) if cell.name == name}
+
+
+def _load(name: str) -> None:
+    found = extensions.load("unrolled.cells", name)
+    if found is None:
+        return
+    if not isinstance(found, Cell) or found.name != name:
+        raise UsageError(
+            f"the entry point '{name}' of unrolled.cells is {found!r:.80}", expected=f"a Cell called '{name}'"
+        )
+    CELLS[name] = found
 
 
 def find(name: str, activation: str = "tanh", zoneout: float = 0.0) -> Cell:

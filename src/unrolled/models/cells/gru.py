@@ -17,7 +17,7 @@ from functools import partial
 from typing import NoReturn
 
 from unrolled.core.errors import UsageError
-from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, initialise
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, gate_shapes, initialise
 
 
 def step(ops: Ops, w: Weights, state: tuple[Array, ...], x_t: Array) -> tuple[Array, ...]:
@@ -52,6 +52,7 @@ GRU = Cell(
     name="gru",
     groups=(("r", "u"), ("c",)),
     state=("c",),
+    shapes=partial(gate_shapes, gates=("r", "u", "c")),
     step=step,
     output=first,
     # The update gate begins mostly shut, as in gru_simple.py.

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NoReturn
 
 from unrolled.core.errors import UsageError
-from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, initialise
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, gate_shapes, initialise
 
 
 def step(ops: Ops, w: Weights, state: tuple[Array, ...], x_t: Array) -> tuple[Array, ...]:
@@ -46,6 +46,7 @@ GRU_SIMPLE = Cell(
     name="gru-simple",
     groups=(("c", "u"),),
     state=("c",),
+    shapes=partial(gate_shapes, gates=("c", "u")),
     step=step,
     output=first,
     # The update gate begins mostly shut, sigmoid(-1) = 0.27: the cell keeps what it has (as a forget gate that

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, initialise, pack, unpack
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, gate_shapes, initialise, pack, unpack
 
 GATES = ("u", "f", "c", "o")  # torch's order
 
@@ -35,6 +35,7 @@ LSTM = Cell(
     name="lstm",
     groups=(GATES,),
     state=("a", "c"),
+    shapes=partial(gate_shapes, gates=GATES),
     step=step,
     output=first,
     # The forget gate begins open, sigmoid(1) = 0.73, so that the memory lasts from the first step of training

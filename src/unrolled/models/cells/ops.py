@@ -1,4 +1,4 @@
-"""What a cell is, and the six operations in which its equation is written.
+"""What a cell is, and the operations in which its equation is written.
 
 An equation is written once and runs on NumPy (`NUMPY`, here) and on torch (`TORCH`, in nn/kernels/reference.py).
 Each is an instance of `Ops`. Addition, subtraction and element-wise multiplication are Python's own operators.
@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unrolled.core.errors import UsageError
 
 Array = Any  # a NumPy array or a torch tensor: what an equation is computed on
 Weights = Mapping[str, Array]  # W_c [n_a, n_a + n_x] over [a_prev, x_t], b_c [n_a]; and so for each gate
@@ -25,37 +27,53 @@ class Ops:
     """affine(w, "u", a_prev, x_t) is W_u[a_prev, x_t] + b_u, [batch, n_a].
 
     x_t: [batch, n_x] numbers, or [batch] ids, each a one-hot vector (-1 is the vector of zeros): then a column of
-    W_u is looked up and no vector is made. concat joins arrays along the first axis.
+    W_u is looked up and no vector is made. input(W_x, x_t) is W_x x_t, [batch, n_a], for either form of x_t.
+    concat joins arrays along the first axis. mean(z) is the mean over the last axis, which stays as an axis of 1.
     """
 
     affine: Affine
+    input: Callable[[Array, Array], Array]
     sigmoid: Callable[[Array], Array]
     tanh: Callable[[Array], Array]
     relu: Callable[[Array], Array]
     concat: Callable[[list[Array]], Array]
+    sqrt: Callable[[Array], Array]
+    mean: Callable[[Array], Array]
+
+
+Shapes = Callable[[int, int], dict[str, tuple[int, ...]]]
+
+
+def no_torch(*_: Any) -> NoReturn:
+    """Raise UsageError: torch.nn has no such layer. For the `to_torch` and `from_torch` of a cell."""
+    raise UsageError("torch.nn has no layer of this cell", expected="an LSTM, or a basic RNN")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A recurrent cell: its equation and what others need to know of it.
+    """A recurrent cell: its equation, and the parameters that the equation needs.
 
-    groups: the gates (and the candidate) by the left operand of their product: those of one group multiply the
-    same vector and may be computed at once. state: the names of the state's arrays, each [batch, n_a].
-    step(ops, w, state, x_t) -> state is the equation; output(state) is a_t.
-    initialise(rng, n_x, n_a) -> weights in float64.
+    state: the names of the state's arrays, each [batch, n_a].
+    shapes(n_x, n_a) -> the name and shape of each weight; one axis of some weight is n_a, and one grows with n_x.
+    initialise(rng, n_x, n_a) -> these weights, in float64.
+    step(ops, w, state, x_t) -> state is the equation; output(state) is a_t [batch, n_a].
+    groups: for a cell whose weights are W_g [n_a, n_a + n_x] and b_g [n_a] for each gate g: the gates (and the
+        candidate) by the left operand of their product. Gates of one group multiply the same vector, so they may be
+        computed at once. Empty: another cell; it runs step by step.
     to_torch(ops, w) -> weight_ih, weight_hh, bias_ih, bias_hh as torch.nn packs them, and from_torch(t, n_a) back;
-    both raise UsageError, with the reason, where torch computes another function.
-    zoneout: the share of each array of the state that stays as it was, at every step; see `advance`.
+        both raise UsageError, with the reason, if torch computes another function.
+    zoneout: the fraction of each array of the state that stays as it was, at every step; see `advance`.
     """
 
     name: str
-    groups: tuple[tuple[str, ...], ...]
     state: tuple[str, ...]
+    shapes: Shapes
+    initialise: Callable[[np.random.Generator, int, int], dict[str, NDArray[np.float64]]]
     step: Callable[[Ops, Weights, tuple[Array, ...], Array], tuple[Array, ...]]
     output: Callable[[tuple[Array, ...]], Array]
-    initialise: Callable[[np.random.Generator, int, int], dict[str, NDArray[np.float64]]]
-    to_torch: Callable[[Ops, Weights], dict[str, Array]]
-    from_torch: Callable[[Mapping[str, Array], int], dict[str, Array]]
+    groups: tuple[tuple[str, ...], ...] = ()
+    to_torch: Callable[[Ops, Weights], dict[str, Array]] = no_torch
+    from_torch: Callable[[Mapping[str, Array], int], dict[str, Array]] = no_torch
     activation: str = "tanh"
     zoneout: float = 0.0
 
@@ -63,6 +81,49 @@ class Cell:
     def gates(self) -> tuple[str, ...]:
         """The letters of all gates and candidates, in the order of their groups."""
         return tuple(gate for group in self.groups for gate in group)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the weights, in the order of the model file."""
+        return tuple(self.shapes(1, 1))
+
+    def units(self, w: Weights) -> int:
+        """n_a, by the sizes of the weights."""
+        name, axis = self._unit_axis
+        return int(w[name].shape[axis])
+
+    def inputs(self, w: Weights) -> int:
+        """n_x, by the sizes of the weights."""
+        name, axis = self._input_axis
+        return int(w[name].shape[axis]) - self.shapes(0, self.units(w))[name][axis]
+
+    @cached_property
+    def _unit_axis(self) -> tuple[str, int]:
+        return _axis(self, (3, 5), (3, 7), lambda before, after: (before, after) == (5, 7))
+
+    @cached_property
+    def _input_axis(self) -> tuple[str, int]:
+        return _axis(self, (3, 5), (4, 5), lambda before, after: after == before + 1)
+
+
+def _axis(
+    cell: Cell, before: tuple[int, int], after: tuple[int, int], found: Callable[[int, int], bool]
+) -> tuple[str, int]:
+    """The first weight and axis whose size is as asked, for two pairs of n_x and n_a."""
+    first, second = cell.shapes(*before), cell.shapes(*after)
+    for name, shape in first.items():
+        for axis, sizes in enumerate(zip(shape, second[name], strict=True)):
+            if found(*sizes):
+                return name, axis
+    raise UsageError(f"the shapes of the cell '{cell.name}' do not show its sizes", expected="n_a and n_x")
+
+
+def gate_shapes(n_x: int, n_a: int, gates: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """W_g [n_a, n_a + n_x] over [a_prev, x_t] and b_g [n_a] for each gate g."""
+    found: dict[str, tuple[int, ...]] = {}
+    for gate in gates:
+        found |= {f"W_{gate}": (n_a, n_a + n_x), f"b_{gate}": (n_a,)}
+    return found
 
 
 def advance(
@@ -171,8 +232,11 @@ def _sigmoid(z: Array) -> Array:
 
 NUMPY = Ops(
     affine=_affine,
+    input=columns,
     sigmoid=_sigmoid,
     tanh=np.tanh,
     relu=lambda z: np.where(z.real > 0, z, 0 * z),
     concat=lambda arrays: np.concatenate(arrays, axis=0),
+    sqrt=np.sqrt,
+    mean=lambda z: z.mean(-1, keepdims=True),
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 
-from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, initialise, pack, unpack
+from unrolled.models.cells.ops import Array, Cell, Ops, Weights, first, gate_shapes, initialise, pack, unpack
 
 GATES = ("a",)
 
@@ -31,6 +31,7 @@ def rnn(activation: str) -> Cell:
         name="rnn",
         groups=(GATES,),
         state=("a",),
+        shapes=partial(gate_shapes, gates=GATES),
         step=partial(step, attrgetter(activation)),
         output=first,
         initialise=partial(initialise, gates=GATES, biases={}),

@@ -31,10 +31,12 @@ LARGE = 1e12  # a million products of two such numbers are far from the largest 
 class Layer:
     """One layer in one direction, for each group of gates: W_x [n_x, gates * n_a], W_a [n_a, gates * n_a], b.
 
+    w: the weights as the cell has them; those of a cell without groups are used as they are.
     whole: the same on the native kernels, where they are to run.
     """
 
     cell: Cell
+    w: Mapping[str, Array]
     W_x: tuple[Array, ...]
     W_a: tuple[Array, ...]
     b: tuple[Array, ...]
@@ -51,11 +53,19 @@ class Layer:
         return a, after
 
     def inputs(self, x: Array) -> tuple[Array, ...]:
-        """The input's part of all gates: [..., n_x] or ids [...] -> for each group [..., gates * n_a]."""
+        """The input's part of all gates: [..., n_x] or ids [...] -> for each group [..., gates * n_a]; x itself for a
+        cell without groups."""
+        if not self.cell.groups:
+            return (x,)
         return tuple(columns(W.T, x) + b for W, b in zip(self.W_x, self.b, strict=True))
 
     def steps(self, state: State, parts: tuple[Array, ...]) -> Iterator[State]:
-        """The states after each step; parts: for each group [T, rows, gates * n_a]."""
+        """The states after each step; parts: `inputs` of T steps, [T, rows, ...] each."""
+        if not self.cell.groups:
+            for x_t in parts[0]:
+                state = advance(self.cell, NUMPY, self.w, state, x_t)
+                yield state
+            return
         ops = grouped(NUMPY, self.cell, lambda i, left, x_t: left @ self.W_a[i] + x_t[i])
         for x_t in zip(*parts, strict=True):
             state = advance(self.cell, ops, {}, state, x_t)
@@ -70,6 +80,7 @@ def _layer(
     ]  # [gates * n_a, n_a + n_x]
     return Layer(
         cell,
+        {name: tensors[f"{prefix}.{name}"] for name in cell.names},
         tuple(np.ascontiguousarray(W[:, n_a:].T) for W in stacked),
         tuple(np.ascontiguousarray(W[:, :n_a].T) for W in stacked),
         tuple(np.concatenate([tensors[f"{prefix}.b_{gate}"] for gate in group]) for group in cell.groups),

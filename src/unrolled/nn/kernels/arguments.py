@@ -17,12 +17,11 @@ def check_shapes(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) ->
     """Raise UsageError unless the weights and the state have the sizes that belong together and to x."""
     if x.ndim != (3 if x.is_floating_point() else 2):
         raise UsageError(f"x is {x.dtype} {list(x.shape)}", expected="[T, batch, n_x], or ids [T, batch]")
-    n_a = w[f"b_{cell.gates[0]}"].shape[0]
-    W = (n_a, n_a + x.shape[2]) if x.ndim == 3 else w[f"W_{cell.gates[0]}"].shape
-    for gate in cell.gates:
-        if w[f"W_{gate}"].shape != W or w[f"b_{gate}"].shape != (n_a,) or W[0] != n_a or W[1] <= n_a:
-            found = f"W_{gate} is {list(w[f'W_{gate}'].shape)} and b_{gate} {list(w[f'b_{gate}'].shape)}"
-            raise UsageError(found, expected=f"{list(W)} and [{n_a}]")
+    n_a = cell.units(w)
+    n_x = x.shape[2] if x.ndim == 3 else cell.inputs(w)
+    for name, shape in cell.shapes(max(1, n_x), n_a).items():
+        if w[name].shape != shape:
+            raise UsageError(f"{name} is {list(w[name].shape)}", expected=f"{list(shape)}")
     wanted = [[x.shape[1], n_a]] * len(cell.state)
     if len(state) != len(wanted) or any(s.shape != (x.shape[1], n_a) for s in state):
         raise UsageError(f"the state is {[list(s.shape) for s in state]}", expected=f"{wanted}")

@@ -31,6 +31,8 @@ from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
 def choose(cell: Cell, steps: int) -> Kernel:
     """The kernel for a sequence of so many steps where `quickest` has none. Raises UsageError where UNROLLED_KERNEL
     names none."""
+    if not cell.groups:
+        return reference
     if is_transformed():  # torch.func does not support torch's own layers under every transform
         return hoisted
     forced = None if is_recorded() else native.forced()
@@ -38,13 +40,13 @@ def choose(cell: Cell, steps: int) -> Kernel:
         # At a single step the others only restack the weights, and oneDNN packs them anew at every call:
         # four times the time of the step itself.
         return reference
-    return KERNELS[cell.name]
+    return KERNELS.get(cell.name, hoisted)
 
 
 def rivals(cell: Cell) -> tuple[str, ...]:
     """What may be quicker for this cell than what runs by itself, as UNROLLED_KERNEL would name it: torch's own layer,
     where it has one. Nothing where a kernel is forced."""
-    has_a_layer = KERNELS[cell.name] is not hoisted and not cell.zoneout
+    has_a_layer = KERNELS.get(cell.name, hoisted) is not hoisted and not cell.zoneout
     return ("torch",) if has_a_layer and native.forced() is None and native.library() is not None else ()
 
 

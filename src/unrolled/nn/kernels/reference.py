@@ -29,7 +29,14 @@ def _affine(w: TensorWeights, gate: str, a_prev: Tensor, x_t: Tensor) -> Tensor:
 
 
 TORCH = Ops(
-    affine=_affine, sigmoid=torch.sigmoid, tanh=torch.tanh, relu=torch.relu, concat=partial(torch.cat, dim=0)
+    affine=_affine,
+    input=columns,
+    sigmoid=torch.sigmoid,
+    tanh=torch.tanh,
+    relu=torch.relu,
+    concat=partial(torch.cat, dim=0),
+    sqrt=torch.sqrt,
+    mean=partial(torch.mean, dim=-1, keepdim=True),
 )
 
 
