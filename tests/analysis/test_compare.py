@@ -292,7 +292,7 @@ def test_a_training_that_diverges_is_told_and_stops_nothing(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--cells", "lstm,grue"), "--cells lstm,grue; expected lstm, gru, gru-simple, rnn; try 'gru'"),
+        (("--cells", "lstm,grue"), "unknown cell 'grue'; expected rnn, gru-simple, gru, lstm; try 'gru'"),
         (("--cells", "lstm,lstm"), "--cells lstm,lstm; expected each once"),
         (("--cells", "lstm", "--cell", "gru"), "--cells lstm and the option cell; expected one of them"),
         (("--units", "word,letter"), "--units word,letter; expected word, white, char"),

@@ -147,7 +147,7 @@ def test_a_learning_rate_beyond_reason_is_stopped_with_file_and_line(tmp_path: P
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--cell", "lstn"), "cell = 'lstn'; expected lstm, gru, gru-simple, rnn; try 'lstm'"),
+        (("--cell", "lstn"), "unknown cell 'lstn'; expected rnn, gru-simple, gru, lstm; try 'lstm'"),
         (("--activation", "relu"), "the cell 'lstm' has no activation 'relu'; expected tanh"),
         (
             ("--bidirectional",),

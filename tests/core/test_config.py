@@ -108,7 +108,7 @@ def test_json_and_text_forms_come_back_the_same(data: st.DataObject):
         ("hidden = true", "hidden = True; expected a whole number"),
         ("lr = nan", "lr = nan; expected a number"),
         ("lower = 'perhaps'", "lower = 'perhaps'; expected true or false"),
-        ("cell = 'lstn'", "cell = 'lstn'; expected lstm, gru, gru-simple, rnn; try 'lstm'"),
+        ("pooling = 'meen'", "pooling = 'meen'; expected last, mean, max, attention; try 'mean'"),
         ("dropout = 1.5", "dropout = 1.5; expected a number from 0 to 0.95"),
         ("epochs = 0", "epochs = 0; expected a whole number of at least 1"),
     ],

@@ -76,7 +76,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"lower": "yes"}, "lower='yes'; expected True or False"),
     ({"lower": None}, "lower=None; expected True or False"),
     ({"cell": 3}, "cell=3; expected a text"),
-    ({"cell": "lstn"}, "cell = 'lstn'; expected lstm, gru.*; try 'lstm'"),
+    ({"cell": "lstn"}, "unknown cell 'lstn'; expected rnn, gru.*; try 'lstm'"),
     ({"seed": -1}, "seed = -1"),
     ({"verbose": "no"}, "verbose='no'; expected 0 or 1"),
     ({"deterministic": True, "minutes": 1.0}, "a budget of minutes is measured.*; try epochs$"),

@@ -132,7 +132,10 @@ def test_trained_killed_resumed_opened_and_streamed(name: str, installed: Path, 
         in absent.stderr
     )
     assert "pip install other-cells" in absent.stderr
-    assert f"cell = '{name}'" in unrolled(None, *words, "--out", tmp_path / "n").stderr
+    assert (
+        f"unknown cell '{name}'; expected rnn, gru-simple, gru, lstm"
+        in unrolled(None, *words, "--out", tmp_path / "n").stderr
+    )
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -17,6 +17,7 @@ import grimp
 import pytest
 
 from support.paths import PACKAGE, ROOT
+from unrolled.core import extensions
 from unrolled.core.version import __version__
 
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
@@ -165,8 +166,8 @@ def test_files_that_texts_name_exist():
 
 
 def test_names_in_modules_that_texts_mention_exist():
-    """`module.name` in a docstring or page: a module of that name has it. Names of tensors look alike."""
-    tensors = re.compile(r"(layers|core)\.\d|crf\.T|attention\.W_k|data\.bad")
+    """`module.name` in a docstring or page: a module of that name has it. Names of tensors and groups look alike."""
+    tensors = re.compile(r"(layers|core)\.\d|crf\.T|attention\.W_k|data\.bad|" + "|".join(extensions.GROUPS))
     known: dict[str, set[str]] = {}
     for name, path in modules().items():
         found = known.setdefault(name.rpartition(".")[2], set())

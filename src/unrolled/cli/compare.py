@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from unrolled.cli.task_options import add_data, add_layers, check_data, settings
 from unrolled.core.atomic_files import refuse_to_overwrite, temporary_folder, write_atomically
-from unrolled.core.config import Config, add_flags, build, is_choice, options
+from unrolled.core.config import Config, add_flags, build, options
 from unrolled.core.errors import Interrupted, UsageError, need, suggest
 from unrolled.core.terminal import escaped
 from unrolled.core.version import __version__
@@ -150,7 +150,7 @@ def _listed(name: str, text: str | None, base: Config, named: Collection[str]) -
         raise UsageError(f"--{name} {text} and the option {option}", expected="one of them")
     words = [word.strip() for word in text.split(",")]
     for word in words:
-        if choices and word not in choices and not (spec["choices"] and is_choice(spec, word)):
+        if choices and word not in choices and spec["group"] is None:
             raise UsageError(f"--{name} {text}", expected=", ".join(choices), hint=suggest(word, choices))
         numeral = word.isascii() and word.isdigit()
         if not choices and not (numeral and spec["low"] <= int(word) <= spec["high"]):

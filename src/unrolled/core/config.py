@@ -207,14 +207,9 @@ def _find(name: str, path: Path | None = None) -> tuple[str, Any, Any]:
 
 
 def is_choice(metadata: Mapping[str, Any], value: object) -> bool:
-    """Whether a value is one of an option's choices, or of the kinds that other packages bring."""
-    if value in metadata["choices"]:
-        return True
-    if metadata["group"] is None:
-        return False
-    from unrolled.core import extensions
-
-    return value in extensions.found(metadata["group"])
+    """Whether a value is one of an option's choices. The registry of a kind that other packages may bring checks the
+    name later, when it is looked up there."""
+    return metadata["group"] is not None or value in metadata["choices"]
 
 
 def _parse(name: str, value: Any, plain: Any, spec: Any, path: Path | None = None) -> Any:

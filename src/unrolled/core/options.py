@@ -21,7 +21,7 @@ def option(
 ) -> Any:
     """A field of a configuration: its default, its help, and what values it takes (`low`, `high` inclusive).
 
-    group: the entry points whose names are choices too, see extensions.py.
+    group: the entry points of other packages whose names may be chosen too, see extensions.py.
     """
     metadata = {"help": text, "choices": choices, "low": low, "high": high, "group": group}
     return field(default=default, metadata=metadata)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.digits import shown
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Answer, State
 from unrolled.inference.open_model import Trained
 from unrolled.models.engines import Engine
+from unrolled.tasks.digits import shown
 from unrolled.tasks.inputs.numbers import NumberInput, filled
 from unrolled.tasks.outputs.next_numbers import NATS, NextNumbers
 

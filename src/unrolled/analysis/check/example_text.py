@@ -9,9 +9,9 @@ from unrolled.analysis.check.findings import REMEMBERED, SHOWN, in_quantiles, pl
 from unrolled.analysis.check.scan import MOST
 from unrolled.analysis.check.stats.audio_stats import characters_in_words
 from unrolled.analysis.check.stats.audio_stats import in_words as sounds_in_words
-from unrolled.core.digits import shown
 from unrolled.core.terminal import escaped
 from unrolled.data.text.tokenize import find_unit
+from unrolled.tasks.digits import shown
 
 STATISTICS = ("min", "mean", "max", "deviation")
 COLUMNS = 12  # shown to a person; the others are in the JSON

@@ -25,6 +25,7 @@ __all__ = [
     "find",
     "gate_shapes",
     "grouped",
+    "require",
     "variants",
 ]
 
@@ -56,15 +57,21 @@ def _load(name: str) -> None:
     CELLS[name] = found
 
 
+def require(name: str) -> None:
+    """Raise UsageError, with the names there are, if there is no cell called `name`."""
+    if not variants(name):
+        known = dict.fromkeys((*CELLS, *extensions.found("unrolled.cells")))
+        raise UsageError(f"unknown cell '{name}'", expected=", ".join(known), hint=suggest(name, known))
+
+
 def find(name: str, activation: str = "tanh", zoneout: float = 0.0) -> Cell:
     """The cell called `name`; `activation` is g1 of the basic RNN, tanh or relu; zoneout: see `advance`.
 
     Raises UsageError for an unknown name, for relu with a cell whose equation fixes tanh, and for a zoneout that is
     no share below 1.
     """
+    require(name)
     known = variants(name)
-    if not known:
-        raise UsageError(f"unknown cell '{name}'", expected=", ".join(CELLS), hint=suggest(name, CELLS))
     if activation not in known:
         what = f"the cell '{name}' has no activation '{activation}'"
         raise UsageError(what, expected=" or ".join(known))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
-from unrolled.core.digits import shown
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.tasks.digits import shown
 from unrolled.tasks.inputs.numbers import learn_numbers
 from unrolled.tasks.metrics import regression
 
