@@ -91,6 +91,15 @@ def test_a_busy_start_is_made_up_for_after_a_tenth_of_the_budget():
     assert len(machine.written) == len(plan.changes) <= 2
 
 
+@pytest.mark.parametrize("slower", [2.0, 6.0])
+@pytest.mark.parametrize("until", [12.0, 25.0, 40.0])
+def test_a_start_that_is_busy_for_longer_is_made_up_for_too(slower: float, until: float):
+    """The plan of the second look is made from the slow machine; the training must not end when half is left."""
+    machine = Machine(lambda now: 0.475 * (slower if now < until else 1.0))
+    machine.work(replace(PLAN, steps=int(95 / 0.475 / slower)), Position())
+    assert 90 < machine.now < 104
+
+
 @pytest.mark.parametrize("slower", [1.5, 2.0, 4.0])
 @pytest.mark.parametrize("when", [0.0, 5.0, 12.0, 30.0, 60.0, 90.0])
 def test_a_machine_that_becomes_slower_ends_in_time(slower, when):

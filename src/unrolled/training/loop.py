@@ -56,9 +56,9 @@ class Plan:
     kernel: what whole sequences run on, as UNROLLED_KERNEL would name it. seconds: what it is expected to take.
 
     A budget of minutes may change the number of steps on the way (`pacing`). changes: pairs of a step and the number of
-    steps that holds from there on, in order. frozen: the number may only fall from now on. final: nothing changes any
-    more, because a training ended by this plan. validating, ending: how many steps take as long as one validation, and
-    as what follows the last one.
+    steps that holds from there on, in order. frozen: the number changes from now on only if the speed of the machine
+    does. final: nothing changes any more, because a training ended by this plan. validating, ending: how many steps
+    take as long as one validation, and as what follows the last one.
     """
 
     steps: int | None

@@ -1,13 +1,16 @@
 """Keeps a training with a budget of minutes to its time, on a machine whose speed changes.
 
 The first plan is made from a few measured steps. It may be made a second time, after a tenth of the budget, from the
-speed of the training itself: then it is frozen. From there on the number of steps only falls, where the machine has
-become so slow that the training would end too late. Each change is written into the run folder before it takes
+speed of the training itself: then it is frozen. Later looks at the clock change the number of steps only if the machine
+has changed its speed: it falls if the training would end too late, and it grows if the training would end much too
+early. The clock is looked at when half of the time that was left has passed, or half of the steps have been done. Each
+change is written into the run folder before it takes
 effect, with the step at which it does (`Plan.changes`), so a resumed run trains by the same plan to the bit.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -22,6 +25,8 @@ Clock = Callable[[], float]
 
 SECOND = 0.1  # share of the budget after which the plan is made a second time
 NOISE = 0.02  # share of the budget by which an expected end may be wrong before a plan changes
+GROWS = 0.25  # a frozen plan grows if so many more of the steps that are left fit into the time,
+MUCH = 0.05  # and if these take so large a share of the budget
 LATEST = 0.04  # share of the budget by which a training may end too late
 
 
@@ -83,6 +88,7 @@ def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[
     looked: list[tuple[float, int]] = []  # when the clock was looked at last, and at which step
     half = begun + max(0.0, end - begun) / 2
     following = [half if plan.frozen else min(half, begun + SECOND * budget)]
+    middle = [math.inf]  # the step at which half of those that were left at the last look have been done
     settling_in = (
         begun + following[0]
     ) / 2  # what the plan is made from a second time comes after this moment
@@ -93,22 +99,37 @@ def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[
         now = clock()
         if not looked or (not plan.frozen and now < settling_in):
             looked.append((now, at.step))
+            middle[0] = _middle(plan, at, batches)
             return plan
         since, first = looked[-1]
         done, validated = _validations(plan, at, batches, at.step), _validations(plan, at, batches, first)
         step_seconds = (now - since) / (at.step - first + (done - validated) * plan.validating)
         if plan.frozen and now + step_seconds * (1 + plan.validating + plan.ending) > end + LATEST * budget:
             return _changed(plan, at, at.step, write)
-        if now < following[0]:
+        if now < following[0] and at.step < middle[0]:
             return plan
         after = (plan.validations - done) * plan.validating + plan.ending
         left = (end - now) / max(1e-9, step_seconds) - after
         looked.append((now, at.step))
         following[0] = now + max(0.0, end - now) / 2
         noise = NOISE * budget / max(1e-9, step_seconds)
-        return _decide(plan, at, batches, at.step + max(0, int(left)), noise, write)
+        plan = _decide(plan, at, batches, at.step + max(0, int(left)), noise, write)
+        middle[0] = _middle(plan, at, batches)
+        return plan
 
     return revise
+
+
+def _left(plan: Plan, at: Position, batches: int) -> int:
+    """How many steps are left by the plan, or by the epochs that were asked for."""
+    left = (steps_of(plan, at.step) or 0) - at.step
+    if plan.epochs is None:
+        return left
+    return min(left, plan.epochs * batches - at.epoch * batches - at.index)
+
+
+def _middle(plan: Plan, at: Position, batches: int) -> float:
+    return at.step + _left(plan, at, batches) / 2
 
 
 def _validations(plan: Plan, at: Position, batches: int, step: int) -> int:
@@ -122,11 +143,9 @@ def _decide(
     """The plan after a look at the clock. fitting: how many steps the training has time for in all, at the speed since
     the look before. noise: steps by which that may be wrong.
     """
-    steps = steps_of(plan, at.step) or 0
-    left = steps - at.step
-    if plan.epochs is not None:
-        left = min(left, plan.epochs * batches - at.epoch * batches - at.index)
-    if left > fitting - at.step + noise or (not plan.frozen and fitting > steps + noise):
+    steps, left = steps_of(plan, at.step) or 0, _left(plan, at, batches)
+    more = max(noise * MUCH / NOISE, GROWS * (steps - at.step)) if plan.frozen else noise
+    if left > fitting - at.step + noise or fitting - steps > more:
         return _changed(plan, at, fitting, write)
     if not plan.frozen:
         plan = replace(plan, frozen=True)
