@@ -11,12 +11,44 @@ The name is that of the kind, as options and model files have it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
 
 from unrolled.core.errors import MissingExtra, UsageError
 
+T = TypeVar("T")
 GROUPS = ("unrolled.cells", "unrolled.inputs", "unrolled.outputs", "unrolled.readers")
+
+
+class Registry(dict[str, T]):
+    """The kinds of a group by their names. One of another package is loaded when its name is looked up first.
+
+    kind: the class of the kinds. Raises KeyError for an unknown name, UsageError for an entry point that is no `kind`.
+    """
+
+    def __init__(self, group: str, kind: type[T], own: Mapping[str, T]) -> None:
+        super().__init__(own)
+        self.group, self.kind = group, kind
+
+    def __missing__(self, name: str) -> T:
+        loaded = load(self.group, name)
+        if loaded is None:
+            raise KeyError(name)
+        if not isinstance(loaded, self.kind):
+            what = f"the entry point '{name}' of {self.group} is {loaded!r:.80}"
+            raise UsageError(what, expected=f"{self.kind.__name__} of {self.kind.__module__}")
+        self[name] = loaded
+        return loaded
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all kinds, those of other packages too."""
+        return tuple(dict.fromkeys((*self, *found(self.group))))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a kind of this name; it is not loaded."""
+        return name in self or name in found(self.group)
 
 
 @cache

@@ -69,6 +69,7 @@ class DataConfig:
         None,
         "the format of the files of labelled data (default: by the extension of the name, else by the content)",
         choices=FORMATS,
+        group="unrolled.readers",
     )
     encoding: str | None = option(
         None, "the encoding of text files without a byte order mark, such as cp1252 (default UTF-8)"

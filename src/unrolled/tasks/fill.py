@@ -8,7 +8,7 @@ from dataclasses import replace
 from unrolled.core.config import Config, fill, get
 from unrolled.core.errors import UsageError
 from unrolled.data.text.subword import SUBWORD
-from unrolled.models.cells import require as require_cell
+from unrolled.models.cells import variants
 from unrolled.models.frontends import FRONTS
 from unrolled.tasks.inputs import INPUTS, InputKind, input_of
 from unrolled.tasks.outputs import OUTPUTS, OutputKind, output_of
@@ -31,7 +31,7 @@ def resolve_data(config: Config) -> Config:
     if config.model.bidirectional and answers.ahead:
         what = "a model that reads in both directions would see the next step, which it is to predict"
         raise UsageError(what, hint="--no-bidirectional")
-    require_cell(config.model.cell)
+    variants(config.model.cell)  # an unknown cell is an error
     _refuse_options(config, reads.options, {name: kind.options for name, kind in INPUTS.items()})
     _refuse_options(config, answers.options, {name: kind.options for name, kind in OUTPUTS.items()})
     if config.data.resample and answers.asks.each:

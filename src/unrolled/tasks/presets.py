@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from unrolled.core import extensions
 from unrolled.core.errors import UsageError, suggest
 from unrolled.data.text.subword import SUBWORD
 
@@ -176,5 +177,21 @@ def find(task: str) -> Preset:
     """The preset of a task's name, or of INPUT:OUTPUT. Raises UsageError naming the known ones."""
     known = {**TASKS, **{preset.kinds: preset for preset in TASKS.values()}, **COMBINATIONS}
     if task not in known:
+        made = _of_other_packages(task, known.values())
+        if made is not None:
+            return made
         raise UsageError(f"unknown task '{task}'", expected=", ".join(known), hint=suggest(task, known))
     return known[task]
+
+
+def _of_other_packages(task: str, known: Iterable[Preset]) -> Preset | None:
+    """INPUT:OUTPUT of which at least one is a kind of another package; None for any other name."""
+    given, colon, asked = task.partition(":")
+    others = extensions.found("unrolled.inputs"), extensions.found("unrolled.outputs")
+    if not colon or not (given in others[0] or asked in others[1]):
+        return None
+    inputs = {*others[0], *(preset.input for preset in known)}
+    outputs = {*others[1], *(preset.output for preset in known)}
+    if given not in inputs or asked not in outputs:
+        return None
+    return Preset(given, asked, "of its kinds", f"{asked} for {given}", {})

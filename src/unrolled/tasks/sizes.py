@@ -63,13 +63,13 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
         if name in FILLERS:
             config = FILLERS[name](config, sequences, steps)
     model, training = config.model, config.training
-    content = input_of(config.task).content
-    tokens = content.words
+    kind = input_of(config.task)
+    tokens = kind.embeds
     words = tokens and not of_characters(config.data.unit)
     batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
-    heard = content.sound
+    heard = kind.content.sound
     config = fill(config, {"epochs": passes(config, 3_000 if heard else 1_500, sequences, batch_size)})
     hidden = model.hidden or (128 if tokens or heard or steps > 20_000 else 64)
     return fill(

@@ -26,6 +26,7 @@ from unrolled.models import model_file, native
 from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.presets import find
 from unrolled.training.budget import make_plan, refuse_too_large
 from unrolled.training.checkpointing import RunKeeper, arrays, best_tensors, listening, restore
 from unrolled.training.job import Job, Request
@@ -209,6 +210,16 @@ def _diverged(
     return NonFiniteError(f"{error.what}; {what}", file=error.file, line=error.line, hint=error.hint)
 
 
+def _kinds_of(job: Job) -> tuple[tuple[str, str], ...]:
+    """The kinds that a model needs: groups of entry points and names."""
+    preset = find(job.config.task)
+    return (
+        ("unrolled.cells", job.spec.cell),
+        ("unrolled.inputs", preset.input),
+        ("unrolled.outputs", preset.output),
+    )
+
+
 def _writer(
     out: Path, job: Job, progress: Progress, run: str
 ) -> Callable[[Mapping[str, torch.Tensor]], model_file.ModelFile]:
@@ -216,7 +227,7 @@ def _writer(
 
     def write(chosen: Mapping[str, torch.Tensor]) -> model_file.ModelFile:
         at, weights = progress.at, arrays(chosen)
-        packages = model_file.packages_of([("unrolled.cells", job.spec.cell)])
+        packages = model_file.packages_of(_kinds_of(job))
         notes = {
             "steps": at.step,
             "run": run,

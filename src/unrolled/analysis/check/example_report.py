@@ -142,7 +142,15 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
         # How many affixes there will be is not counted here; they are more than an embedding has numbers.
         width = min(learnt.tokens.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
     else:
-        known = (learnt.numbers, learnt.audio, learnt.frames, learnt.images, learnt.notes, learnt.rolls)
+        known = (
+            learnt.numbers,
+            learnt.audio,
+            learnt.frames,
+            learnt.images,
+            learnt.notes,
+            learnt.rolls,
+            learnt.input,
+        )
         given = next((one for one in known if one is not None), None)
         width = given.n_x if given is not None else 0
     kept = len(parts.train(count))

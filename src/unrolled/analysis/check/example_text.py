@@ -162,6 +162,7 @@ Y_IN_WORDS: dict[str, Callable[[Mapping[str, Any], str], list[str]]] = {
     "alphabet": lambda y, of: [characters_in_words(y, of)],
     "windows": lambda y, of: [f"{y['windows']:,} windows to tell what follows from{of}"],
     "scheme": _tags,
+    "about": lambda y, of: [f"to be learnt{of}: {y['about']}"],
 }
 
 

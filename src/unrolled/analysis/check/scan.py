@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -19,6 +19,7 @@ from typing import Any
 from unrolled.analysis.check.cleaning import Plan, encoding, in_encoding, is_written_in_rows, spaced
 from unrolled.analysis.check.duplicates import beginning, comparable, nearby, shown
 from unrolled.analysis.check.findings import Findings, Memory, Note
+from unrolled.analysis.check.learnt import Learnt, learn
 from unrolled.analysis.check.reading import (
     are_pairs,
     groups,
@@ -34,9 +35,8 @@ from unrolled.analysis.check.stats.input_stats import (
     FrameSurvey,
     Survey,
     TokenSurvey,
-    Words,
-    learn_words,
 )
+from unrolled.analysis.check.stats.plain_stats import PlainSurvey, PlainTargetSurvey
 from unrolled.analysis.check.stats.target_stats import (
     ForecastSurvey,
     LabelSurvey,
@@ -57,41 +57,12 @@ from unrolled.datasets.example_dataset import longest_of, too_long
 from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
 from unrolled.tasks.fill import FOLLOWS_DATA
 from unrolled.tasks.inputs import input_of
-from unrolled.tasks.inputs.audio import AudioInput, learn_audio
-from unrolled.tasks.inputs.frames import FrameInput, learn_frames
-from unrolled.tasks.inputs.images import ImageInput, learn_images
-from unrolled.tasks.inputs.notes import NoteInput, learn_notes
-from unrolled.tasks.inputs.numbers import NumberInput, learn_numbers
-from unrolled.tasks.inputs.rolls import RollInput, learn_rolls
-from unrolled.tasks.outputs.ctc import Transcript, learn_transcript
-from unrolled.tasks.outputs.label import Label, learn_label
-from unrolled.tasks.outputs.number import Number, learn_number
-from unrolled.tasks.outputs.tags import Tags, learn_tags
 from unrolled.tasks.presets import find
 from unrolled.tasks.text_unit import SAMPLE, decided
 
 LISTED = 1_000  # places of each kind that are kept
 MOST = 0.5  # fraction of bad rows above which --skip-bad is not suggested: then something else is wrong
 LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered
-
-Read = Callable[[], Iterator[Example]]
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What the training part teaches: of x the words or the means, of y the classes, means or tags; None: nothing."""
-
-    tokens: Words | None = None
-    numbers: NumberInput | None = None
-    frames: FrameInput | None = None
-    images: ImageInput | None = None
-    label: Label | None = None
-    number: Number | None = None
-    tags: Tags | None = None
-    audio: AudioInput | None = None
-    ctc: Transcript | None = None
-    notes: NoteInput | None = None
-    rolls: RollInput | None = None
 
 
 @dataclass
@@ -153,7 +124,7 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     if config.data.unit is None and input_of(config.task).content.words:
         filled = fill(config, {"unit": FOLLOWS_DATA})
         config, told = decided(config, filled, readable(parts["train"], wanted, filled, encodings))
-    learnt, errors = _learn(config, lambda: readable(parts["train"], wanted, config, encodings))
+    learnt, errors = learn(config, lambda: readable(parts["train"], wanted, config, encodings))
     examination = Examination(config, wanted, learnt, encodings, told=told)
     some = islice(readable(parts["train"], wanted, config, encodings), SAMPLE)
     look_for_spaces(config, wanted.asks.written, some, examination.findings)
@@ -184,40 +155,6 @@ def _tell_encoding(examination: Examination, path: Path) -> None:
         examination.findings.odd("not UTF-8 (--encoding NAME, or --fix for a copy in UTF-8)", place, guess)
 
 
-def _learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
-    """What the training part teaches, and what training would say where it does not."""
-    preset = find(config.task)
-
-    def tagged() -> Iterator[Example]:
-        # Each tag once in memory; white space around one would hide the scheme of all others.
-        for example in read():
-            yield replace(example, y=tuple(sys.intern(str(tag).strip()) for tag in example.y or ()))
-
-    learners: dict[str, Callable[[], Any]] = {
-        "tokens": lambda: learn_words(read(), config.data),
-        "numbers": lambda: learn_numbers(read(), config.data)[0],
-        "frames": lambda: learn_frames(read(), config.data)[0],
-        "images": lambda: learn_images(read(), config.data)[0],
-        "label": lambda: learn_label(read(), config.data, config.model),
-        "number": lambda: learn_number(read(), config.data, config.model),
-        "tags": lambda: learn_tags(tagged(), config.data, config.model),
-        "audio": lambda: learn_audio(read(), config.data)[0],
-        "ctc": lambda: learn_transcript(read(), config.data, config.model),
-        "notes": lambda: learn_notes(read(), config.data)[0],
-        "rolls": lambda: learn_rolls(read(), config.data)[0],
-    }
-    names = [preset.input]
-    names += [preset.output] if not is_ahead(config) and preset.output in learners else []
-    found: dict[str, Any] = {}
-    errors: list[str] = []
-    for name in names:
-        try:
-            found[name] = learners[name]()
-        except DataError as error:
-            errors.append(str(error))
-    return Learnt(**found), errors
-
-
 def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
     """What is gathered of a part."""
     config, learnt, findings = examination.config, examination.learnt, examination.findings
@@ -241,10 +178,11 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
     if examination.wanted.content.parsed:
         return x[preset.input](), GenreSurvey()
     if is_ahead(config):
-        return x[preset.input](), ForecastSurvey(
+        return x.get(preset.input, lambda: PlainSurvey(learnt.input))(), ForecastSurvey(
             config.data.horizon or 0, config.data.history, learnt.numbers
         )
-    return x[preset.input](), y[preset.output]()
+    survey = x.get(preset.input, lambda: PlainSurvey(learnt.input))
+    return survey(), y.get(preset.output, lambda: PlainTargetSurvey(learnt.output))()
 
 
 def _look_at_part(examination: Examination, name: str, paths: Sequence[Path]) -> None:

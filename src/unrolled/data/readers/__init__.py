@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from unrolled.core.errors import UsageError, suggest
+from unrolled.core.extensions import Registry
 from unrolled.core.types import Document, Example
 from unrolled.data.media import audio, image, video
 from unrolled.data.read_request import Wanted
@@ -47,7 +48,7 @@ class Format:
     looks_like: Callable[[Path, Wanted, bool], bool] | None = None
 
 
-FORMATS: dict[str, Format] = {
+_OWN: dict[str, Format] = {
     "table": Format((".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"), table.read),
     "conll": Format(
         (".conll", ".conllu", ".conllx", ".iob", ".iob2", ".bio", ".annotated"),
@@ -61,6 +62,7 @@ FORMATS: dict[str, Format] = {
     "midi": Format(midi_files.ENDINGS, midi_files.read),
     "text": Format((".txt",), documents=text_files.read),
 }
+FORMATS: Registry[Format] = Registry("unrolled.readers", Format, _OWN)
 # Readers of folders, by what x becomes; any other folder holds texts.
 FOLDERS: dict[str, ExampleReader] = {
     "audio": audio_folder.folders,
@@ -96,6 +98,11 @@ open_tunes = midi_files.load
 read_pairs = parallel_text.read
 
 
+def formats() -> Iterator[Format]:
+    """All formats, those of other packages too."""
+    return (FORMATS[name] for name in FORMATS.names())
+
+
 def extension(path: Path) -> str:
     """The extension of a file in lower case, without `.gz`."""
     return Path(path.name.lower().removesuffix(".gz")).suffix
@@ -103,7 +110,7 @@ def extension(path: Path) -> str:
 
 def example_extensions() -> tuple[str, ...]:
     """The extensions of all formats that hold labelled sequences."""
-    return tuple(ending for kind in FORMATS.values() if kind.examples for ending in kind.extensions)
+    return tuple(ending for kind in formats() if kind.examples for ending in kind.extensions)
 
 
 def in_parallel(paths: Sequence[Path], wanted: Wanted | None = None) -> bool:
@@ -131,18 +138,23 @@ def format_of(path: Path, wanted: Wanted) -> Format | None:
     unknown. None: none of these."""
     name = wanted.files.format
     if name is not None:
-        return next(kind for kind in FORMATS.values() if kind.examples and f".{name}" in kind.extensions)
+        own = FORMATS[name] if FORMATS.has(name) else None
+        named = (kind for kind in formats() if kind.examples and f".{name}" in kind.extensions)
+        found = own or next(named, None)
+        if found is None or found.examples is None:
+            raise UsageError(
+                f"unknown format '{name}'", expected=", ".join(COMMON), hint=suggest(name, FORMATS.names())
+            )
+        return found
     ending = extension(path)
-    known = next((kind for kind in FORMATS.values() if ending in kind.extensions and kind.examples), None)
+    known = next((kind for kind in formats() if ending in kind.extensions and kind.examples), None)
     plain = wanted.asks.each or wanted.target is None
     if not (wanted.content.words and plain and path.is_file()):
         return known
     if known is not None and ending not in (".tsv", ".csv"):
         return known
     certain = known is not None or wanted.target is None
-    similar = (
-        kind for kind in FORMATS.values() if kind.looks_like and kind.looks_like(path, wanted, certain)
-    )
+    similar = (kind for kind in formats() if kind.looks_like and kind.looks_like(path, wanted, certain))
     return next(similar, known)
 
 
@@ -181,7 +193,7 @@ def read_documents(
 
     A folder stands for all its files that have a reader of documents, at any depth.
     """
-    readers = {e: kind.documents for kind in FORMATS.values() if kind.documents for e in kind.extensions}
+    readers = {e: kind.documents for kind in formats() if kind.documents for e in kind.extensions}
     files, _ = text_files.expand(paths, tuple(readers))
     groups = [(reader, list(group)) for reader, group in groupby(files, lambda f: readers.get(extension(f)))]
     if all(reader in (None, text_files.read) for reader, _ in groups):
@@ -196,5 +208,5 @@ def read_documents(
 
 def passed_over(paths: Sequence[Path]) -> tuple[Path, ...]:
     """The files in folders that `read_documents` leaves out, except hidden and empty ones."""
-    readers = [e for kind in FORMATS.values() if kind.documents for e in kind.extensions]
+    readers = [e for kind in formats() if kind.documents for e in kind.extensions]
     return text_files.expand(paths, tuple(readers))[1]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig
+from unrolled.core.extensions import Registry
 from unrolled.core.types import Example, Place, Timeline, Vary
 from unrolled.data.features.audio_augment import vary_sounds
 from unrolled.data.features.video_augment import vary_clips, vary_lines
@@ -69,6 +70,7 @@ class InputKind:
     opened: of an example whose x is a file, the one with what the file holds; raises DataError.
     timeline: of an opened example, when its steps are.
     cut: long sequences are learnt in pieces of `--window` steps.
+    embeds: whether x becomes ids, which get an embedding.
     steps_are: what a step is, for messages.  composes: whether `sample` writes tunes.
     options: those that only some inputs have a use for, and this one has.  fill: the defaults of such options.
     """
@@ -80,6 +82,7 @@ class InputKind:
     opened: Callable[[Any, Example], Example] | None = None
     timeline: Callable[[Any, Example], Timeline] | None = None
     cut: bool = False
+    embeds: bool = False
     steps_are: str = "steps"
     composes: bool = False
     options: frozenset[str] = frozenset()
@@ -92,7 +95,7 @@ class InputKind:
 
 
 PICTURES = frozenset(("front", "frame_size", "frame_rate", "colour", "differences", "longest"))
-INPUTS: dict[str, InputKind] = {
+_OWN: dict[str, InputKind] = {
     "rolls": InputKind(
         "tune",
         rolls.learn_rolls,
@@ -105,6 +108,7 @@ INPUTS: dict[str, InputKind] = {
         "text",
         tokens.learn_tokens,
         tokens.token_input,
+        embeds=True,
         options=frozenset(("first", "documents", "window")),
     ),
     "notes": InputKind(
@@ -152,6 +156,8 @@ INPUTS: dict[str, InputKind] = {
         fill=frames.fill_frames,
     ),
 }
+
+INPUTS: Registry[InputKind] = Registry("unrolled.inputs", InputKind, _OWN)
 
 
 def input_of(task: str) -> InputKind:

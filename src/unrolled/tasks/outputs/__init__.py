@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.extensions import Registry
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.kinds import TARGETS, Target, TargetName
 from unrolled.data.text.subword import SUBWORD
@@ -136,7 +137,7 @@ NEXT = OutputKind(
     why_units="it scores whole tokens",
 )
 # By the name of the output, or by INPUT:OUTPUT where an input has its own.
-OUTPUTS: dict[str, OutputKind] = {
+_OWN: dict[str, OutputKind] = {
     "ctc": OutputKind(
         "text",
         ctc.learn_transcript,
@@ -187,10 +188,12 @@ OUTPUTS: dict[str, OutputKind] = {
     ),
 }
 
+OUTPUTS: Registry[OutputKind] = Registry("unrolled.outputs", OutputKind, _OWN)
+
 
 def find_output(key: str) -> OutputKind:
     """The output kind of a preset's key: one of its input's own, or the common one."""
-    return OUTPUTS.get(key) or OUTPUTS[key.partition(":")[2]]
+    return OUTPUTS[key] if OUTPUTS.has(key) else OUTPUTS[key.partition(":")[2]]
 
 
 def output_of(task: str) -> OutputKind:
