@@ -21,7 +21,7 @@ LEFT, RIGHT = MARGIN, 600  # the sides of the boxes
 # One colour for each package: its box, and the lines to the packages that it imports.
 COLOURS = (
     *("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#b07aa1"),
-    *("#d37295", "#9c755f", "#8c8c00", "#499894", "#79706e", "#333333"),
+    *("#d37295", "#9c755f", "#8c8c00", "#499894", "#79706e", "#333333", "#a0522d"),
 )
 
 

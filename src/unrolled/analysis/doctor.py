@@ -61,16 +61,21 @@ class Row:
 def run() -> Iterator[Row]:
     """Every cell, those of other packages too, on every kernel and every engine that computes it."""
     for cell in every():
-        yield _check_kernel(cell, "reference loop", reference)
-        if cell.groups:
-            yield _check_kernel(cell, "training kernel", KERNELS.get(cell.name, hoisted))
-        for library in native.libraries().values() if native.knows(cell) else ():
-            yield _check_native(cell, library)
-        yield _check_scan(cell)
-        for where, engine in ENGINES.items():
-            yield _check_engine(cell, where, engine)
-        if native.library() is not None and native.knows(cell):  # whose steps the engine takes in float32
-            yield _check_engine(cell, "float32 numpy", NumpyEngine, np.float32, SINGLE)
+        yield from check(cell)
+
+
+def check(cell: Cell) -> Iterator[Row]:
+    """One cell, which `CELLS` knows, on every kernel and every engine that computes it."""
+    yield _check_kernel(cell, "reference loop", reference)
+    if cell.groups:
+        yield _check_kernel(cell, "training kernel", KERNELS.get(cell.name, hoisted))
+    for library in native.libraries().values() if native.knows(cell) else ():
+        yield _check_native(cell, library)
+    yield _check_scan(cell)
+    for where, engine in ENGINES.items():
+        yield _check_engine(cell, where, engine)
+    if native.library() is not None and native.knows(cell):  # whose steps the engine takes in float32
+        yield _check_engine(cell, "float32 numpy", NumpyEngine, np.float32, SINGLE)
 
 
 def report() -> int:

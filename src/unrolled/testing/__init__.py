@@ -1,0 +1,5 @@
+"""Check cells, readers, inputs and outputs of your own packages; a failed check is an AssertionError."""
+
+from unrolled.testing.kind_checks import check_cell, check_input, check_output, check_reader
+
+__all__ = ["check_cell", "check_input", "check_output", "check_reader"]

@@ -1,0 +1,194 @@
+"""Checks for kinds of your own: cells, readers, inputs and outputs. Each raises AssertionError that says what is wrong.
+
+from unrolled.testing import check_cell
+
+def test_my_cell():
+    check_cell(MY_CELL)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.analysis import doctor
+from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.errors import DataError
+from unrolled.core.types import Example
+from unrolled.data.read_request import Wanted
+from unrolled.data.readers import ExampleReader
+from unrolled.models.cells import CELLS, NUMPY, Cell, advance
+from unrolled.tasks.inputs import Input, InputKind
+from unrolled.tasks.outputs import Output, OutputKind
+
+SIZES = ((1, 1), (3, 5), (5, 3))  # n_x and n_a
+
+
+def check_cell(cell: Cell) -> None:
+    """Check a cell in float64 against its own equation.
+
+    Checked are shapes, first values, ids as one-hot vectors, and rows of a batch, which must not see each other; on
+    NumPy and torch also values, gradients, padding, and single steps, which must equal whole sequences.
+    """
+    rng = np.random.default_rng(0)
+    for n_x, n_a in SIZES:
+        w, shapes = cell.initialise(rng, n_x, n_a), cell.shapes(n_x, n_a)
+        _expect(
+            {name: value.shape for name, value in w.items()} == shapes,
+            "initialise and `shapes` differ",
+        )
+        _expect(
+            all(np.isfinite(value).all() for value in w.values()),
+            "initialise gives numbers that are not finite",
+        )
+        _expect((cell.units(w), cell.inputs(w)) == (n_a, n_x), "the shapes do not tell n_a and n_x")
+        state = tuple(rng.standard_normal((4, n_a)) for _ in cell.state)
+        ids = rng.integers(-1, n_x, 4)
+        vectors = np.where((ids >= 0)[:, None], np.eye(n_x)[ids], 0.0)
+        after = advance(cell, NUMPY, w, state, ids)
+        _expect(all(array.shape == (4, n_a) for array in after), "step gives a state of another shape")
+        _expect(
+            _close(after, advance(cell, NUMPY, w, state, vectors)), "ids and their one-hot vectors differ"
+        )
+        alone = advance(cell, NUMPY, w, tuple(array[1:2] for array in state), ids[1:2])
+        _expect(
+            _close(tuple(array[1:2] for array in after), alone), "a row of a batch differs from the row alone"
+        )
+    known = CELLS.get(cell.name)
+    CELLS[cell.name] = cell
+    try:
+        for row in doctor.check(cell):
+            differs = (
+                f"{row.where}: values differ by {row.forward:.1e}, gradients by {row.gradient or 0.0:.1e}"
+            )
+            _expect(row.passed, f"{differs}; at most {row.tolerance:.0e}")
+    finally:
+        CELLS.pop(cell.name)
+        CELLS.update({} if known is None else {cell.name: known})
+
+
+def check_reader(read: ExampleReader, paths: Sequence[Path], wanted: Wanted) -> list[Example]:
+    """Check a reader of labelled sequences on files of its format, which must be good; the examples.
+
+    Each call gives the same examples. Places are lines of the files. In prediction y is not needed. A file without
+    examples and one that is not there end in an error of this package.
+    """
+    found = list(read(paths, wanted))
+    _expect(bool(found), "no examples")
+    again = list(read(paths, wanted))
+    _expect(
+        [repr(one) for one in again] == [repr(one) for one in found], "a second call gives other examples"
+    )
+    for one in found:
+        _expect(one.place.line >= 1, f"{one.place}: lines are counted from 1")
+        _expect(one.fault is None, f"{one.place}: {one.fault}")
+        _expect(wanted.target is None or one.y is not None, f"{one.place}: no y")
+    asked = [one.x for one in read(paths, Wanted(kind=wanted.kind, asked=False))]
+    _expect(repr(asked) == repr([one.x for one in found]), "in prediction x is different")
+    return found
+
+
+def check_input(kind: InputKind, examples: Sequence[Example], config: DataConfig | None = None) -> Input:
+    """Check an input kind on examples: shapes and types of encoded x, and the way through JSON; what is learnt."""
+    given, about = kind.learn(iter(examples), config or DataConfig())
+    _expect(bool(about) and "\n" not in about, "`learn` gives no line for people")
+    again = kind.restore(_through_json(given.to_json()))
+    for one in examples:
+        x = given.encode(one.x, one.place)
+        _expect(
+            np.array_equal(x, again.encode(one.x, one.place)),
+            f"{one.place}: encoded in another way after JSON",
+        )
+        if given.ids:
+            _expect(
+                np.issubdtype(x.dtype, np.integer) and x.ndim == 1 + given.multi_hot,
+                f"{one.place}: no ids [T_x]",
+            )
+            _expect(
+                bool((x < given.n_x).all() and (x >= -1).all()),
+                f"{one.place}: ids outside -1 to {given.n_x - 1}",
+            )
+        else:
+            _expect(
+                x.ndim == 2 and x.shape[1] == given.n_x,
+                f"{one.place}: {list(x.shape)}, expected [T_x, {given.n_x}]",
+            )
+            _expect(bool(np.isfinite(x).all()), f"{one.place}: numbers that are not finite")
+        _expect(len(given.steps(one.x)) == len(x), f"{one.place}: `steps` and `encode` differ in length")
+    _refuses_damage(kind.restore, given.to_json())
+    return given
+
+
+def check_output(
+    kind: OutputKind,
+    examples: Sequence[Example],
+    config: DataConfig | None = None,
+    model: ModelConfig | None = None,
+    steps: Callable[[Example], int] = lambda one: len(one.y) if isinstance(one.y, tuple) else 1,
+) -> Output:
+    """Check an output kind on examples: encoded y, answers, figures, and the way through JSON; what is learnt.
+
+    steps: how many steps the x of an example has. Outputs that a decoder writes have no answers to check here.
+    """
+    asked = kind.learn(iter(examples), config or DataConfig(), model or ModelConfig())
+    again = kind.restore(_through_json(asked.to_json()))
+    _expect(bool(asked.describe()), "`describe` says nothing")
+    encoded = [asked.encode(one.y, steps(one), one.place) for one in examples]
+    for one, y in zip(examples, encoded, strict=True):
+        _expect(
+            np.array_equal(y, again.encode(one.y, steps(one), one.place), equal_nan=True),
+            f"{one.place}: other y after JSON",
+        )
+    _refuses_damage(kind.restore, asked.to_json())
+    if kind.decoder:
+        return asked
+    weights = _crf(asked.n_y) if asked.crf else {}
+    answers = list(_answers(asked, [steps(one) for one in examples]))
+    for one, answer in zip(examples, answers, strict=True):
+        told = asked.answer(answer, ["x"] * len(answer), 3, weights)
+        _expect(bool(told.text), f"{one.place}: an answer without text")
+        _through_json(dict(told.record))
+    _through_json(asked.figures(encoded, answers, weights))
+    _through_json(dict(asked.blank().record))
+    return asked
+
+
+def _answers(asked: Output, lengths: Sequence[int]) -> Iterator[Any]:
+    """Log-probabilities as a network might give them, [T or 1, n_y]."""
+    rng = np.random.default_rng(0)
+    for length in lengths:
+        z = rng.standard_normal((1 if asked.targets == "one" else length, asked.n_y))
+        yield z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+
+
+def _crf(n: int) -> dict[str, Any]:
+    """The scores of a CRF to which all paths are alike."""
+    return {"crf.T": np.zeros((n, n)), "crf.begin": np.zeros(n), "crf.end": np.zeros(n)}
+
+
+def _expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise AssertionError(what)
+
+
+def _close(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+    return all(np.allclose(a, b, rtol=0, atol=1e-12) for a, b in zip(ours, theirs, strict=True))
+
+
+def _through_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+def _refuses_damage(restore: Callable[[Any], object], good: dict[str, Any]) -> None:
+    """Each field that is gone, and one too many, must end in a DataError."""
+    damaged = [{key: value for key, value in good.items() if key != gone} for gone in good]
+    for value in (*damaged, {**good, "one too many": 1}):
+        try:
+            restore(value)
+        except DataError:
+            continue
+        raise AssertionError(f"`restore` takes {sorted(value)}, where {sorted(good)} are the fields")
