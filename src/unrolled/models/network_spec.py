@@ -120,6 +120,8 @@ class NetworkSpec:
         elif self.tie and not (self.embedding and self.n_x == self.n_y and self.softmax == "exact"):
             what = "tied weights need an embedding, as many inputs as outputs and the exact softmax"
             raise UsageError(what, hint="--set model.tie=false")
+        if self.tie and not self.normalised:
+            raise UsageError("tied weights are for classes chosen one by one", hint="--set model.tie=false")
         if self.softmax == "adaptive" and self.n_y < SMALLEST_ADAPTIVE:
             what = f"the adaptive softmax is for many outputs; here are {self.n_y}"
             raise UsageError(what, expected=f"at least {SMALLEST_ADAPTIVE}", hint="--softmax exact")
