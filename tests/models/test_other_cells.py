@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -212,9 +213,19 @@ def test_compare_takes_them(installed: Path, tmp_path: Path):
 
 
 def test_a_wrong_entry_point_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("unrolled.core.extensions.load", lambda group, name: "no cell")
-    with pytest.raises(UsageError, match=r"the entry point 'other' of unrolled.cells is 'no cell'"):
+    points = {
+        "other": EntryPoint("other", "string:digits", "unrolled.cells"),
+        "gone": EntryPoint("gone", "no_such_module:CELL", "unrolled.cells"),
+    }
+    monkeypatch.setattr("unrolled.core.extensions.found", lambda group: points)
+    with pytest.raises(
+        UsageError, match=r"the entry point 'other' of unrolled.cells is '0123456789'; expected Cell"
+    ):
         find("other")
+    with pytest.raises(
+        UsageError, match="'gone' of the package an unknown package cannot be imported: No module"
+    ):
+        find("gone")
     assert "other" not in CELLS
 
 
