@@ -361,7 +361,7 @@ def wrong_arguments(make: Make) -> None:
         try:
             with warnings.catch_warnings(action="ignore"):
                 make(**{"input_size": N_X, "hidden_size": N_A} | wrong)(inputs())
-        except Exception as error:
+        except Exception as error:  # torch and this package raise different classes; a message must be there
             assert str(error)
         else:
             raise AssertionError(f"{wrong} was accepted")
@@ -550,7 +550,7 @@ def passes(check: Callable[[Make], None], make: Make) -> str | None:
     try:
         with warnings.catch_warnings(action="ignore"):
             check(make)
-    except Exception as error:
+    except Exception as error:  # whatever a check raises is a row of the table
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return None
 

@@ -57,6 +57,7 @@ def test_repr_shows_what_was_changed(name: str):
     kind = getattr(unrolled, name)
     assert repr(kind()) == f"{name}()"
     assert repr(kind(hidden=8, cell="gru", lr=0.5)) == f"{name}(cell='gru', hidden=8, lr=0.5)"
+    # `repr` promises an expression that makes the estimator again, so it is evaluated.
     assert eval(repr(kind(epochs=3)), {name: kind}).get_params() == kind(epochs=3).get_params()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from support import other_cells
+from support.installed import unrolled
 from support.paths import ROOT
 from support.training_runs import write_text
 from unrolled.core.errors import UsageError
@@ -26,16 +27,6 @@ OTHERS = {
     "gru-normalised": other_cells.NORMALISED,
     "mingru": other_cells.MINIMAL,
 }
-
-
-def unrolled(
-    installed: Path | None, *arguments: str | Path, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """`unrolled ...` in a process of its own, with the other package on its path or without it."""
-    found = [ROOT / "src", *([installed] if installed else [])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, found)), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "unrolled", *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from support import other_kinds
-from support.paths import ROOT
+from support.installed import unrolled
 
 SMALL = ("--hidden", "8", "--epochs", "30", "--threads", "1", "--optimizer", "adamw", "--lr", "0.02")
-
-
-def unrolled(
-    installed: Path | None, *arguments: str | Path, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """`unrolled ...` in a process of its own, with the other package on its path or without it."""
-    found = [ROOT / "src", *([installed] if installed else [])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, found)), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "unrolled", *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""New tunes from a trained model, drawn event by event, of which those that make no sense are never drawn.
+"""Compose new tunes with a trained model: events are drawn one by one, and impossible events are never drawn.
 
 A `Player` wraps the engine and looks like one. Its state is that of the network and a `Performance`; it answers with
 the log-probabilities of the engine, -inf for events that make no sense there or are not wanted. So `decoding.sampling`

@@ -1,5 +1,5 @@
-"""A recording as it comes: a model that reads forward answers each chunk, and says of all chunks what it says of the
-whole.
+"""Answer a recording chunk by chunk, for models that read forward. All chunks together give the answer to the whole
+recording.
 
 What it remembers between chunks is an `Ear`: samples that fill no window yet, frames that fill no step yet, the running
 mean, and the network's state.

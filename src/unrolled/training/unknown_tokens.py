@@ -1,4 +1,4 @@
-"""Report a validation part of which most tokens are unknown: it is in another language, case or encoding."""
+"""Report a validation part if most of its tokens are unknown: it may be in another language, case or encoding."""
 
 from __future__ import annotations
 

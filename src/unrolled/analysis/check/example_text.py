@@ -123,7 +123,7 @@ def _unknown(shares: Mapping[str, float]) -> str:
 
 
 def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
-    """What is to be learnt of a part: each kind of y is told by the field that only its report has."""
+    """Lines about y of a part. One field of the report shows which kind of y it is."""
     of = f" in {name}" if name else ""
     return next((told(y, of) for field, told in Y_IN_WORDS.items() if field in y), [])
 

@@ -26,7 +26,7 @@ Examples = Callable[[Path], Iterator[tuple[Line, Example]]]
 
 @dataclass
 class Failed:
-    """What has no answer: names, for people, of which `allowed` may be there."""
+    """The names of items without an answer. Up to `allowed` of them are accepted."""
 
     allowed: int = 0
     names: list[str] = field(default_factory=list[str])
@@ -56,7 +56,7 @@ def answers(
     model: Any, args: argparse.Namespace, examples: Examples, failed: Failed, top: int
 ) -> Iterator[tuple[Line, Any]]:
     """The answer to each file: of one, of a folder, of a table, or of lines that are paths. A file that cannot be read
-    has a blank answer, and `failed` is told.
+    has a blank answer and is reported to `failed`.
 
     examples: reads a folder, a table or a file. The record of each answer has the name of its `file`.
     """

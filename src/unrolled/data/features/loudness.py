@@ -14,7 +14,7 @@ CONTRAST = 12.0  # dB between noise and the loudest part: with less no silence c
 SHARE, LEAST = 0.25, 6.0  # of that contrast, and dB, above the noise: there sound begins
 DEEPEST = 40.0  # dB below the loudest part: what is quieter counts as silence, however quiet the noise is
 PAUSE, BURST = 0.10, 0.03  # seconds: a shorter gap is no pause, a shorter sound is a click
-CENTRE = WINDOW / 2  # seconds from the beginning of a frame to what it hears best
+CENTRE = WINDOW / 2  # seconds from the start of a frame to its centre, where its window is largest
 
 Stretch = tuple[float, float]
 

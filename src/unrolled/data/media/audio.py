@@ -90,8 +90,8 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself: samples a second, channels, how many samples each has (counted where the file does
-    not say it), and its format."""
+    """The properties of an audio file: sample rate, channels, samples per channel (counted if the header does not give
+    the number), and format."""
 
     rate: int
     channels: int

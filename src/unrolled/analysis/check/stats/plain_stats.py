@@ -38,7 +38,7 @@ class PlainTargetSurvey:
         return example.y
 
     def report(self) -> dict[str, Any]:
-        """What the output says of itself."""
+        """The description of the output."""
         return {} if self.asked is None else {"about": self.asked.describe()}
 
     def conclude(self) -> None:
