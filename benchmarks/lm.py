@@ -69,11 +69,11 @@ def plain(job: Job) -> nn.Module:
 
 def network(job: Job) -> Any:
     """unrolled's network."""
-    from unrolled.models.network_spec import NetworkSpec
+    from unrolled.models.network_spec import Classes, CoreSpec, Embedding, NetworkSpec
     from unrolled.nn.architectures import build
 
     layers, units = job["size"]
-    spec = NetworkSpec(n_x=WORDS, n_y=WORDS, n_a=units, layers=layers, embedding=units)
+    spec = NetworkSpec(Embedding(WORDS, units), CoreSpec(units, layers=layers), Classes(WORDS))
     return build(spec, seed=0)
 
 

@@ -25,7 +25,7 @@ from turns import Contender, Job, add_turns, compete, ratio, serve
 from unrolled.models import native
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import CoreSpec, NetworkSpec, Reals, Vectors
 
 UNITS = "128,200,256,512,650"
 
@@ -33,7 +33,7 @@ UNITS = "128,200,256,512,650"
 def network(job: Job) -> tuple[NetworkSpec, dict[str, Any]]:
     """A layer of the job's cell and size; its output layer, which a network has to have, is one output."""
     n = job["units"]
-    spec = NetworkSpec(n_x=n, n_y=1, n_a=n, cell=job["cell"], ids=False, output="numbers")
+    spec = NetworkSpec(Vectors(n), CoreSpec(n, job["cell"]), Reals(1))
     return spec, {name: value.astype(np.float32) for name, value in initialise(spec, 0).items()}
 
 
@@ -115,7 +115,7 @@ def native_steps(bits: int) -> Contender:
             native.share_threads()
         spec, tensors = network(job)
         made = dataclasses.replace(native.steps(library, spec, tensors, bits, threads), head=None)
-        x, arrays = np.zeros((1, job["units"]), np.float32), len(spec.the_cell.state)
+        x, arrays = np.zeros((1, job["units"]), np.float32), len(spec.core.the_cell.state)
         carried = [tuple(np.zeros((1, job["units"]), np.float32) for _ in range(arrays))]
 
         def step() -> None:

@@ -29,7 +29,7 @@ from unrolled.datasets.example_dataset import prepare
 from unrolled.datasets.example_source import Labelled, from_files
 from unrolled.datasets.example_store import Examples
 from unrolled.models.frontends import FRONTS
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import Classes, CoreSpec, FrontSpec, NetworkSpec, Vectors
 from unrolled.nn.frontends import front
 from unrolled.tasks.fill import resolve_data
 
@@ -77,7 +77,7 @@ def bag_answers(p: Mapping[str, Tensor], part: Examples, n_y: int, n_x: int, siz
 
 
 def _spec(n_x: int, n_y: int, size: int) -> NetworkSpec:
-    return NetworkSpec(n_x=n_x, n_y=n_y, n_a=size, ids=False, front="frames", front_size=size)
+    return NetworkSpec(Vectors(n_x, FrontSpec("frames", size)), CoreSpec(size), Classes(n_y))
 
 
 def _bag(spec: NetworkSpec, p: Mapping[str, Tensor], x: Any, lengths: Any) -> Tensor:

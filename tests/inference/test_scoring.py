@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.networks import spec_of
 from unrolled.data.text.tokenize import split, written
 from unrolled.data.text.vocabulary import Vocabulary
 from unrolled.inference.scoring import Wish, predict, samples, score
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.tasks.inputs.tokens import Reading
 
 TEXT = 'At 10:30 it costs 3.14, "the cat" (said) the dog; well-known cats cost 8,2.'
@@ -21,7 +21,7 @@ def model(unit: str) -> tuple[NumpyEngine, Reading]:
     """A language model over the tokens of TEXT."""
     tokens = tuple(dict.fromkeys(split(TEXT, unit)))
     reading = Reading(Vocabulary(tokens, (1,) * len(tokens)), unit, False, "line")
-    spec = NetworkSpec(n_x=len(reading.vocabulary), n_y=len(reading.vocabulary), n_a=8, embedding=4)
+    spec = spec_of(n_x=len(reading.vocabulary), n_y=len(reading.vocabulary), n_a=8, embedding=4)
     return NumpyEngine(spec, initialise(spec, seed=1)), reading
 
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import oracle
+from support.networks import spec_of
 from support.tolerances import TOLERANCES
 from unrolled.core.errors import UsageError
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.torch_engine import TorchEngine
 
 
@@ -47,7 +47,7 @@ LENGTHS = np.array([7, 4, 0, 6])
 
 
 def network(dtype="float64", seed=0, n_x=9, **more):
-    spec = NetworkSpec(n_x=n_x, n_y=n_x, n_a=6, **more)
+    spec = spec_of(n_x=n_x, n_y=n_x, n_a=6, **more)
     rng = np.random.default_rng(seed)
     tensors = initialise(spec, seed)
     moved = {k: (v + 0.2 * rng.standard_normal(v.shape)).astype(dtype) for k, v in tensors.items()}
@@ -55,8 +55,8 @@ def network(dtype="float64", seed=0, n_x=9, **more):
 
 
 def expected(spec, tensors, ids):
-    name = f"{spec.cell}-{spec.activation}"
-    return oracle.language_model(name, tensors, spec.layers, spec.directions, ids)
+    name = f"{spec.core.cell}-{spec.core.activation}"
+    return oracle.language_model(name, tensors, spec.core.layers, spec.core.directions, ids)
 
 
 @cells
@@ -158,7 +158,7 @@ def test_from_many_to_one(engine):
     spec, tensors = network(embedding=5, bidirectional=True, architecture="many-to-one")
     log_probs, _ = engine(spec, tensors).run(X, LENGTHS)
     assert log_probs.shape == (4, 1, 9)
-    core = [[{k: tensors[f"core.0.{d}.{k}"] for k in map("".join, leaves())} for d in spec.directions]]
+    core = [[{k: tensors[f"core.0.{d}.{k}"] for k in map("".join, leaves())} for d in spec.core.directions]]
     for row, length in enumerate(LENGTHS):
         xs = [tensors["embedding.E"][i] if i >= 0 else np.zeros(5) for i in X[row, :length]]
         a = oracle.network("lstm-tanh", core, xs)[0] if length else None
@@ -173,7 +173,7 @@ def leaves():
 
 @engines
 def test_numbers_and_one_to_one(engine):
-    spec = NetworkSpec(n_x=3, n_y=4, n_a=6, ids=False, architecture="one-to-one", cell="gru")
+    spec = spec_of(n_x=3, n_y=4, n_a=6, ids=False, architecture="one-to-one", cell="gru")
     tensors = {k: v.astype(np.float64) for k, v in initialise(spec, 1).items()}
     x = np.random.default_rng(0).standard_normal((2, 1, 3))
     log_probs, _ = engine(spec, tensors).run(x)
@@ -206,9 +206,9 @@ def test_the_numpy_engine_needs_no_torch():
         "import sys; sys.modules['torch'] = None\n"
         "from unrolled.models.engines.numpy_engine import NumpyEngine\n"
         "from unrolled.models.initial_weights import initialise\n"
-        "from unrolled.models.network_spec import NetworkSpec\n"
+        "from unrolled.models.network_spec import Classes, CoreSpec, NetworkSpec, OneHot\n"
         "import numpy as np\n"
-        "spec = NetworkSpec(n_x=9, n_y=9, n_a=6)\n"
+        "spec = NetworkSpec(OneHot(9), CoreSpec(6), Classes(9))\n"
         "print(NumpyEngine(spec, initialise(spec, 0)).run(np.array([[1, 2]]))[0].shape)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from support.networks import spec_of
 from support.tolerances import FLOAT32
 from unrolled.core.errors import UsageError
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.pitch_context import AROUND, run
 from unrolled.nn.architectures import build
 from unrolled.nn.torch_engine import TorchEngine
 
 N_Y, ROWS, SIZE = 40, 2, 3
-SPEC = NetworkSpec(n_x=ROWS * N_Y + 5, n_y=N_Y, n_a=6, ids=False, output="bits", neighbours=SIZE)
+SPEC = spec_of(n_x=ROWS * N_Y + 5, n_y=N_Y, n_a=6, ids=False, output="bits", neighbours=SIZE)
 
 
 def steps(count: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def steps(count: int) -> np.ndarray:
 
 def test_the_formula_by_hand():
     p = {name: value.astype(np.float64) for name, value in initialise(SPEC, 0).items()}
-    a, x = np.random.default_rng(0).random((4, SPEC.n_a)), steps(4)
+    a, x = np.random.default_rng(0).random((4, SPEC.core.n_a)), steps(4)
     found = run(p, N_Y, a, x)
     for t in range(4):
         for k in range(N_Y):
@@ -54,7 +54,7 @@ def test_engines_agree_in_sequences_and_steps():
 def test_what_neighbours_say_moves_with_them():
     tensors = {name: torch.tensor(value) for name, value in initialise(SPEC, 0).items()}
     p = {name: value.numpy() for name, value in tensors.items()}
-    x, a = np.zeros((3, SPEC.n_x), np.float32), np.ones((3, SPEC.n_a), np.float32)
+    x, a = np.zeros((3, SPEC.n_x), np.float32), np.ones((3, SPEC.core.n_a), np.float32)
     x[:, [15, 19, 22, N_Y + 20]] = 1  # far from both ends, beyond which there is nothing
     moved = np.roll(x, 2, axis=1)
     assert np.allclose(run(p, N_Y, a, x)[:, 2:-4], run(p, N_Y, a, moved)[:, 4:-2], atol=1e-6)
@@ -70,7 +70,7 @@ def test_gradients_reach_all_of_it():
 
 
 def test_only_keys_among_keys_have_neighbours():
-    for wrong in ({"output": "numbers"}, {"n_y": 99}, {"front": "time", "front_size": 4}):
+    for wrong in ({"n_y": 99}, {"front": "time", "front_size": 4}):
         fine = {"n_x": 85, "n_y": 40, "n_a": 4, "ids": False, "output": "bits", "neighbours": 2}
         with pytest.raises(UsageError, match="neighbours"):
-            NetworkSpec(**{**fine, **wrong})
+            spec_of(fine, wrong)

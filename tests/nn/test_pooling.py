@@ -8,14 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.networks import spec_of
 from support.tolerances import FLOAT64
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.embedding_and_head import POOLS, pool
 
 
-def spec_of(pooling: str, both: bool) -> NetworkSpec:
-    return NetworkSpec(
+def pooled(pooling: str, both: bool) -> NetworkSpec:
+    return spec_of(
         n_x=3,
         n_y=2,
         n_a=4,
@@ -38,8 +39,10 @@ def by_equation(pooling: str, spec: NetworkSpec, p: dict[str, torch.Tensor], a: 
     """Of one sequence a [T, features], without padding."""
     if not len(a):
         return np.zeros(a.shape[1])
+    if pooling == "first":
+        return a[0]
     if pooling == "last":
-        return np.concatenate([a[-1, : spec.n_a], a[0, spec.n_a :]])
+        return np.concatenate([a[-1, : spec.core.n_a], a[0, spec.core.n_a :]])
     if pooling == "mean":
         return a.mean(axis=0)
     if pooling == "max":
@@ -56,9 +59,9 @@ def by_equation(pooling: str, spec: NetworkSpec, p: dict[str, torch.Tensor], a: 
 def test_each_row_is_pooled_by_its_equation_whatever_pads_it(
     pooling: str, both: bool, lengths: list[int], seed: int
 ):
-    spec = spec_of(pooling, both)
+    spec = pooled(pooling, both)
     p, chance = parameters(spec), np.random.default_rng(seed)
-    steps, features = max(1, *lengths), spec.n_a * (2 if both else 1)
+    steps, features = max(1, *lengths), spec.core.n_a * (2 if both else 1)
     a = np.zeros((len(lengths), steps, features))  # as the scan leaves it: zeros past each length
     for row, length in enumerate(lengths):
         a[row, :length] = chance.normal(size=(length, features))
@@ -70,7 +73,7 @@ def test_each_row_is_pooled_by_its_equation_whatever_pads_it(
 
 @pytest.mark.parametrize("pooling", POOLS)
 def test_gradients_reach_true_steps_only_and_are_right(pooling: str):
-    spec = spec_of(pooling, both=False)
+    spec = pooled(pooling, both=False)
     p = {name: value.requires_grad_() for name, value in parameters(spec).items() if name.startswith("pool")}
     a = torch.randn(3, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     lengths = torch.tensor([5, 2, 3])

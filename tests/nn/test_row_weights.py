@@ -8,30 +8,31 @@ import numpy as np
 import pytest
 import torch
 
+from support.networks import spec_of
 from support.tolerances import FLOAT64
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import Bits, Ctc, NetworkSpec, Reals
 from unrolled.nn.architectures import Network, build
 from unrolled.nn.losses import Criterion
 
 TORCH = torch.float64
-CLASSES = NetworkSpec(n_x=6, n_y=4, n_a=5, embedding=3)
-SERIES = NetworkSpec(n_x=3, n_y=4, n_a=5, ids=False)
+CLASSES = {"n_x": 6, "n_y": 4, "n_a": 5, "embedding": 3}
+SERIES = {"n_x": 3, "n_y": 4, "n_a": 5, "ids": False}
 SPECS = {
-    "classes of one answer": replace(SERIES, architecture="many-to-one"),
-    "classes of each step": CLASSES,
-    "numbers of one answer": replace(SERIES, architecture="many-to-one", output="numbers", n_y=2),
-    "numbers of each step": replace(SERIES, output="numbers", n_y=2),
-    "bits": replace(SERIES, output="bits", n_y=3),
-    "a CRF": replace(SERIES, crf=True),
-    "CTC": replace(SERIES, output="ctc"),
-    "an encoder-decoder": replace(
+    "classes of one answer": spec_of(SERIES, architecture="many-to-one"),
+    "classes of each step": spec_of(CLASSES),
+    "numbers of one answer": spec_of(SERIES, architecture="many-to-one", output="numbers", n_y=2),
+    "numbers of each step": spec_of(SERIES, output="numbers", n_y=2),
+    "bits": spec_of(SERIES, output="bits", n_y=3),
+    "a CRF": spec_of(SERIES, crf=True),
+    "CTC": spec_of(SERIES, output="ctc"),
+    "an encoder-decoder": spec_of(
         CLASSES,
         architecture="encoder-decoder",
         decoder_layers=1,
         attention="multiplicative",
         target_embedding=3,
     ),
-    "an adaptive softmax": replace(CLASSES, n_x=300, n_y=300, softmax="adaptive"),
+    "an adaptive softmax": spec_of(CLASSES, n_x=300, n_y=300, softmax="adaptive"),
 }
 CRITERIA = {
     "plain": Criterion(),
@@ -49,17 +50,17 @@ def batch(spec: NetworkSpec, rows: int = 6) -> tuple[torch.Tensor, torch.Tensor,
     steps = int(lengths.max())
     x = (
         torch.tensor(chance.integers(0, spec.n_x, (rows, steps)))
-        if spec.ids
+        if spec.input.ids
         else torch.tensor(chance.normal(size=(rows, steps, spec.n_x)))
     )
     past = torch.arange(steps) >= lengths[:, None]
-    one = spec.architecture == "many-to-one"
-    if spec.output in ("numbers", "bits"):
+    one = spec.head.pooling is not None
+    if isinstance(spec.head, Reals | Bits):
         y = torch.tensor(chance.integers(0, 2, (rows, steps, spec.n_y)).astype(float))
         y = y[:, 0] if one else y.masked_fill(past[..., None], torch.nan)
         return x, y, lengths
-    y = torch.tensor(chance.integers(1, spec.n_y, (rows, 2 if spec.output == "ctc" else steps)))
-    if spec.output == "ctc":
+    y = torch.tensor(chance.integers(1, spec.n_y, (rows, 2 if isinstance(spec.head, Ctc) else steps)))
+    if isinstance(spec.head, Ctc):
         y[:, 1] = torch.where(y[:, 0] == 1, 2, 1)  # two classes that differ fit into two steps
         return x, y, lengths
     return x, y[:, 0] if one else y.masked_fill(past, -1), lengths

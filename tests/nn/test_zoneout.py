@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import oracle
+from support.networks import spec_of
 from support.tolerances import FLOAT32, FLOAT64
 from unrolled.core.errors import DataError, UsageError
 from unrolled.models import native
 from unrolled.models.cells import find
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec, from_json
+from unrolled.models.spec_json import from_json, to_json
 from unrolled.nn.kernels import native_sequence
 from unrolled.nn.kernels.dispatch import rivals
 from unrolled.nn.kernels.reference import reference
@@ -219,27 +220,29 @@ def test_without_draws_the_state_is_their_mean(cell):
 @pytest.mark.parametrize("more", [{}, {"layers": 2}, {"bidirectional": True}], ids=str)
 def test_engines_take_the_mean(cell, activation, kernel, more, monkeypatch):
     monkeypatch.setenv("UNROLLED_KERNEL", kernel)
-    spec = NetworkSpec(9, 9, 21, cell=cell, activation=activation, zoneout=0.3, embedding=5, **more)
+    spec = spec_of(more, n_x=9, n_y=9, n_a=21, cell=cell, activation=activation, zoneout=0.3, embedding=5)
     rng = np.random.default_rng(0)
     tensors = {k: (v + 0.2 * rng.standard_normal(v.shape)) for k, v in initialise(spec, 0).items()}
     single = {k: v.astype(np.float32) for k, v in tensors.items()}
     ids = rng.integers(-1, 9, (3, 7))
     true, _ = NumpyEngine(spec, {k: v.astype(np.float64) for k, v in single.items()}).run(ids)
-    without, _ = NumpyEngine(dataclasses.replace(spec, zoneout=0.0), tensors).run(ids)
+    without, _ = NumpyEngine(
+        dataclasses.replace(spec, core=dataclasses.replace(spec.core, zoneout=0.0)), tensors
+    ).run(ids)
     assert np.abs(true - without).max() > 0.01
     core = {
         k.rpartition(".")[2]: torch.tensor(v).double() for k, v in single.items() if k.startswith("core.0.f")
     }
     if not more:
         x = torch.tensor(np.where(ids[..., None] < 0, 0.0, single["embedding.E"][ids])).double()
-        shares, zeros = [[np.full(21, 0.7)] * len(spec.the_cell.state)] * 7, torch.zeros(21).double()
-        out, _ = by_oracle(spec.the_cell, core, x[1], [zeros] * len(spec.the_cell.state), shares)
+        shares, zeros = [[np.full(21, 0.7)] * len(spec.core.the_cell.state)] * 7, torch.zeros(21).double()
+        out, _ = by_oracle(spec.core.the_cell, core, x[1], [zeros] * len(spec.core.the_cell.state), shares)
         z = np.array(out) @ single["head.W_ya"].T + single["head.b_y"]
         assert np.abs(true[1] - (z - np.log(np.exp(z).sum(1, keepdims=True)))).max() <= FLOAT32["oracle"]
     for engine in (NumpyEngine(spec, single), TorchEngine(spec, single)):
         found, last = engine.run(ids)
         assert np.abs(np.asarray(found) - true).max() <= 2 * FLOAT32["oracle"]
-        if not spec.bidirectional:
+        if not spec.core.bidirectional:
             state = engine.start(3)
             for t in range(7):
                 out, _, state = engine.step(state, ids[:, t])
@@ -268,18 +271,17 @@ def test_what_is_no_share_is_told(share):
     with pytest.raises(UsageError, match=f"zoneout is {share}; expected 0 or more, below 1"):
         LSTM(3, 4, zoneout=share)
     with pytest.raises(UsageError, match="zoneout is"):
-        NetworkSpec(3, 3, 4, zoneout=share)
+        spec_of(n_x=3, n_y=3, n_a=4, zoneout=share)
 
 
-def test_the_description_of_a_network_keeps_it_and_may_lack_it():
-    spec = NetworkSpec(9, 9, 4, zoneout=0.25)
-    assert from_json(spec.to_json()) == spec
-    older = spec.to_json()
-    del older["zoneout"]
-    assert from_json(older) == dataclasses.replace(spec, zoneout=0.0)
+def test_the_description_of_a_network_keeps_it():
+    spec = spec_of(n_x=9, n_y=9, n_a=4, zoneout=0.25)
+    assert from_json(to_json(spec)) == spec
     for wrong in ("0.1", 1.5, True, None):
+        content = to_json(spec)
+        content["core"] = {**to_json(spec)["core"], "zoneout": wrong}
         with pytest.raises(DataError, match="zoneout"):
-            from_json(spec.to_json() | {"zoneout": wrong})
+            from_json(content)
 
 
 def test_torchs_own_layers_are_no_rivals():

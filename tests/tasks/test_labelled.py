@@ -213,8 +213,8 @@ def test_what_does_not_fit_a_model_is_one_line(tmp_path: Path):
 
 
 def test_words_never_seen_are_read_by_what_they_look_like():
-    assert opened("names").spec.multi_hot  # affixes: on for tags
-    assert not opened("label").spec.multi_hot
+    assert opened("names").spec.input.several  # affixes: on for tags
+    assert not opened("label").spec.input.several
     assert opened("label").input.unknown(" ".join((*GOOD, "xyzzy"))) == 1
 
 

@@ -29,6 +29,7 @@ from unrolled.inference import predictor
 from unrolled.inference.open_model import open_trained
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import Hypothesis
+from unrolled.models.network_spec import DecoderSpec
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.inputs.tokens import Reading, learn_reading
@@ -252,7 +253,8 @@ def test_what_is_learnt_of_y() -> None:
     pairs = [Example("one two", "eins zwei", PLACE), Example("three", "drei", PLACE)]
     found = OUTPUTS["sequence"].learn(pairs, DataConfig(unit="word"), ModelConfig())
     assert found.encode("zwei eins neun", 3).tolist()[-2:] == [0, 1]  # <UNK>, <EOS>
-    assert found.n_y == 5 and found.targets == "own" and found.architecture == "encoder-decoder"
+    assert found.n_y == 5 and found.targets == "own"
+    assert found.head(configure("translate", {"layers": 3})) == DecoderSpec(n_y=5, layers=3)
     assert "3 distinct words" in found.describe()
     assert size("one two") == 7
     shared = OUTPUTS["sequence"].learn(pairs, DataConfig(unit="word", shared=True), ModelConfig())

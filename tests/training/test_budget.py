@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from support.networks import spec_of
 from support.training_runs import write_text
 from unrolled.core import system
 from unrolled.core.config import Config
@@ -20,7 +21,6 @@ from unrolled.core.errors import UsageError
 from unrolled.core.progress import Silent
 from unrolled.datasets.text_dataset import Prepared, from_files, prepare
 from unrolled.models import native
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import Network, build
 from unrolled.tasks.fill import resolve_data
@@ -172,7 +172,8 @@ def test_the_quicker_kernel_is_frozen_in_the_plan(
     assert tried == [(1, own), (1, "torch")]
     assert plan.kernel == ("torch" if quicker == "torch" else own)
     assert native.running() == own  # what was tried is not what stays
-    gru = build(replace(network.spec, cell="gru"), seed=0)  # torch has no layer that computes the lecture's
+    core = replace(network.spec.core, cell="gru")
+    gru = build(replace(network.spec, core=core), seed=0)  # torch has no layer that computes the lecture's
     tried.clear()
     measure_speed(problem, gru, config.training, 10.0)
     assert tried == [(1, own)]
@@ -185,7 +186,7 @@ def test_a_dry_run_tells_the_parameters_and_leaves_nothing(text: Path, tmp_path:
     found = dry_run(asked, Silent())
     vocabulary = len(set(text.read_text())) + 2
     embedding = min(64, vocabulary)
-    spec = NetworkSpec(n_x=vocabulary, n_y=vocabulary, n_a=16, embedding=embedding)
+    spec = spec_of(n_x=vocabulary, n_y=vocabulary, n_a=16, embedding=embedding)
     by_hand = vocabulary * embedding + 4 * (16 * (16 + embedding) + 16) + vocabulary * 16 + vocabulary
     assert found["parameters"] == by_hand == parameters(spec)
     assert 50 << 20 < found["memory_bytes"] < 8 << 30
@@ -205,12 +206,13 @@ def test_too_large_a_network_is_refused_before_it_is_built(text: Path, tmp_path:
 
 def test_the_estimate_grows_with_what_it_depends_on():
     training = configure("language", {"batch_size": 8, "window": 32}).training
-    spec = NetworkSpec(n_x=100, n_y=100, n_a=64, embedding=16)
+    sizes = {"n_x": 100, "n_y": 100, "n_a": 64, "embedding": 16}
+    spec = spec_of(sizes)
     base = estimate_bytes(spec, training, 256)
     larger = (
-        (replace(spec, n_a=128), training, 256),
-        (replace(spec, layers=2), training, 256),
-        (replace(spec, n_y=5000), training, 256),
+        (spec_of(sizes, n_a=128), training, 256),
+        (spec_of(sizes, layers=2), training, 256),
+        (spec_of(sizes, n_y=5000), training, 256),
         (spec, training, 512),
         (spec, replace(training, average=0.99), 256),
     )

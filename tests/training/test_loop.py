@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.networks import spec_of
 from support.training_runs import batch_of, place, write_text
 from unrolled.core.config import TrainConfig
 from unrolled.core.config import build as configure
@@ -21,7 +22,6 @@ from unrolled.core.progress import Silent
 from unrolled.core.types import Batch
 from unrolled.datasets.text_dataset import from_files, prepare
 from unrolled.models import native
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import Network, build
 from unrolled.nn.embedding_and_head import NO_DROPOUTS
 from unrolled.nn.losses import PLAIN as EXACT
@@ -31,7 +31,7 @@ from unrolled.training import fit, loop
 from unrolled.training.language_job import assemble, request
 from unrolled.training.loop import Plan, Position, Problem, Progress, begin, carry, step
 
-SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5)
+SPEC = spec_of(n_x=7, n_y=7, n_a=8, embedding=5)
 CONFIG = TrainConfig(lr=0.01, optimizer="adamw", average=0.0, dropout=0.0)
 PLAN = Plan(
     steps=12, epochs=None, validations=4, validation_tokens=10, threads=1, kernel="torch", seconds=0.0

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import crash
+from support.networks import spec_of
 from support.training_runs import batch_of, place, write_text
 from unrolled.core.config import TrainConfig
 from unrolled.core.config import build as configure
@@ -20,7 +21,6 @@ from unrolled.core.errors import Interrupted
 from unrolled.core.progress import Moment, Silent
 from unrolled.core.types import Batch
 from unrolled.datasets.text_dataset import from_files
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.training import budget, loop
 from unrolled.training.budget import Measure
@@ -168,7 +168,7 @@ def test_the_steps_of_a_plan_hold_from_where_they_were_decided():
 # --- resumed to the bit
 
 
-SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5)
+SPEC = spec_of(n_x=7, n_y=7, n_a=8, embedding=5)
 CONFIG = TrainConfig(lr=0.02, average=0.9, dropout=0.2)
 
 

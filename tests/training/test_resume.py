@@ -17,12 +17,12 @@ import torch
 import crash
 from clips import write_actions
 from support import tones
+from support.networks import spec_of
 from support.small_tasks import write_conll, write_reviews
 from support.small_tunes import write_tunes
 from support.training_runs import SMALL, WHOLE, batch_of, marks, place, run, start, write_text
 from unrolled.core.config import TrainConfig
 from unrolled.core.errors import Interrupted
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.training import loop
 from unrolled.training.checkpointing import flatten, restore, to_checkpoint, unflatten
@@ -30,7 +30,7 @@ from unrolled.training.loop import Plan, Problem, Progress, begin
 from unrolled.training.run_folder import Checkpoint, open_run, read_checkpoint, save_checkpoint
 
 KILLS = 3
-SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5, layers=2)
+SPEC = spec_of(n_x=7, n_y=7, n_a=8, embedding=5, layers=2)
 PLAN = Plan(steps=14, epochs=None, validations=7, validation_tokens=9, threads=1, kernel="torch", seconds=0.0)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from support.networks import spec_of
 from support.small_models import refused, run
 from unrolled.core.config import DataConfig, ModelConfig, TrainConfig
 from unrolled.core.types import Batch, Example, Place
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.tasks.outputs import ctc
 from unrolled.training.loop import Plan, Problem, begin, kept, train
@@ -78,7 +78,7 @@ def test_transcripts_in_another_case_cannot_be_measured():
 
 
 def test_a_validation_of_nothing_keeps_the_last_weights_not_the_first():
-    spec = NetworkSpec(n_x=3, n_y=3, n_a=4, embedding=2)
+    spec = spec_of(n_x=3, n_y=3, n_a=4, embedding=2)
     ids, lengths = np.array([[0, 1, 2]]), np.array([3])
     fresh, places = np.array([False]), np.array([0])
     asked, nothing = (Batch(ids, y, lengths, fresh, places) for y in (ids, np.full_like(ids, -1)))

@@ -19,7 +19,7 @@ from unrolled.models import native
 from unrolled.models.cells import NUMPY, Cell, advance, every, variants
 from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import Classes, CoreSpec, NetworkSpec, Vectors
 from unrolled.models.tensor_shapes import shapes
 from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.kernels.reference import Kernel, reference
@@ -210,7 +210,7 @@ def _check_engine(
 
 
 def _spec(cell: Cell, n_x: int, n_a: int) -> NetworkSpec:
-    return NetworkSpec(n_x=n_x, n_y=n_a, n_a=n_a, cell=cell.name, activation=cell.activation, ids=False)
+    return NetworkSpec(Vectors(n_x), CoreSpec(n_a, cell.name, cell.activation), Classes(n_a))
 
 
 def _title(cell: Cell) -> str:

@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer each line or sequence."""
     from unrolled.models import model_file
+    from unrolled.models.spec_json import from_json
     from unrolled.tasks.outputs import output_of
     from unrolled.tasks.presets import find
 
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--skip-bad {args.skip_bad}", expected="0 or more")
     file = model_file.load(args.model)
     preset = find(file.task)
-    wish(args, writes=output_of(file.task).decoder, attends=file.spec.get("attention", "none") != "none")
+    wish(args, writes=output_of(file.task).decoder, attends=from_json(file.spec, args.model).attends)
     if args.format == "conll" and preset.kinds != "tokens:tags":
         raise UsageError("--format conll is for tags of words", expected="text or jsonl")
     if args.format in TIMED and preset.kinds not in WITH_TIMES:
@@ -124,7 +125,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tu
     model = trained_from_file(file, args.model, args.engine)
     writes = model.decoder is not None
     model = searching(model, None if writes else args.beam, args.lm, args.lm_weight)
-    model = replace(model, wish=wish(args, writes=writes, attends=model.spec.attention != "none"))
+    model = replace(model, wish=wish(args, writes=writes, attends=model.spec.attends))
 
     def told(pairs: Iterator[tuple[Line, Example]], together: int) -> Iterator[tuple[Line, Any]]:
         if model.decoder is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from unrolled.models.engines import Decoder, Engine
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.model_file import ModelFile
-from unrolled.models.network_spec import NetworkSpec
-from unrolled.models.network_spec import from_json as spec_from_json
+from unrolled.models.network_spec import DecoderSpec, NetworkSpec, at_every_step
+from unrolled.models.spec_json import from_json as spec_from_json
 from unrolled.models.tensor_shapes import shapes
 from unrolled.tasks.inputs import Input
 from unrolled.tasks.inputs.tokens import Reading
@@ -50,7 +50,7 @@ def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy")
     spec = spec_from_json(file.spec, path)
     model_file.expect_tensors(file, shapes(spec), path)
     labelled = set(file.learnt) == {"input", "output"}
-    if labelled or spec.bidirectional or spec.architecture != "many-to-many" or not spec.ids:
+    if labelled or not spec.reads_forward or not spec.input.ids:
         raise DataError(f"is no language model (its task is '{file.task[:80]}')", file=path)
     try:
         reading = Reading.from_json(file.learnt)
@@ -143,23 +143,24 @@ def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Tra
     model_file.expect_tensors(file, shapes(spec), path)
     given, asked = restore(file.task, file.learnt, path)
     try:
-        config_from_json({**file.config, "task": file.task})
+        config = config_from_json({**file.config, "task": file.task})
     except UsageError as error:
         what = f"the configuration in the model is wrong: {error.what}"
         raise DataError(what, file=path, expected=error.expected) from error
-    told = (given.n_x, given.ids, given.multi_hot, asked.n_y, asked.output, asked.architecture, asked.crf)
-    built = (spec.n_x, spec.ids, spec.multi_hot, spec.n_y, spec.output, spec.architecture, spec.crf)
-    if told != built:
+    head, one_answer = asked.head(config), spec.head.pooling is not None
+    learnt = (given.n_x, given.ids, given.multi_hot, asked.n_y, type(head), head.pooling is not None)
+    built = (spec.n_x, spec.input.ids, spec.input.several, spec.n_y, type(spec.head), one_answer)
+    if learnt != built:
         raise DataError(
             "what the model learnt of its data does not fit its network",
             file=path,
             hint="another copy of the file",
         )
-    if spec.architecture == "encoder-decoder":
+    if isinstance(spec.head, DecoderSpec):
         decoder = find_decoder(engine)(spec, file.tensors)
         return Trained(file, spec, given, asked, decoder.encoder, decoder=decoder)
     build = find_engine(engine)
     stepwise = None
-    if spec.architecture == "many-to-one" and spec.pooling == "last" and not spec.bidirectional:
-        stepwise = build(replace(spec, architecture="many-to-many"), file.tensors)
+    if spec.head.pooling == "last" and not spec.core.bidirectional:
+        stepwise = build(at_every_step(spec), file.tensors)
     return Trained(file, spec, given, asked, build(spec, file.tensors), stepwise)

@@ -8,7 +8,7 @@ mean, and the network's state.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from unrolled.inference.open_model import Trained
 from unrolled.models.decoding.ctc import best_path
 from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.frontends import FRONTS
+from unrolled.models.network_spec import without_head
 from unrolled.tasks.inputs.audio import AudioInput
 from unrolled.tasks.outputs.ctc import Transcript
 from unrolled.tasks.outputs.label import Label
@@ -54,15 +54,12 @@ def begin(model: Trained, rate: int | None = None) -> Ear:
     given, spec = model.input, model.spec
     if not isinstance(given, AudioInput):
         raise UsageError("this model does not read recordings", expected="one of audio")
-    if spec.bidirectional or given.normalise != "running":
+    if spec.core.bidirectional or given.normalise != "running":
         what = "this model hears the whole before it answers"
         raise UsageError(what, expected="one trained with --no-bidirectional", hint="Transcriber.predict")
     engine = model.engine
-    if spec.architecture == "many-to-one":
-        every = replace(
-            spec, architecture="many-to-many", output="features", n_y=spec.features, pooling="last"
-        )
-        engine = NumpyEngine(every, model.file.tensors)
+    if spec.head.pooling is not None:
+        engine = NumpyEngine(without_head(spec), model.file.tensors)
     usual = normalization.started(given.mean, given.deviation)
     nothing = np.zeros((0, given.bands), np.float32)
     resample = resampler(rate or given.rate, given.rate)
@@ -141,7 +138,7 @@ class _Pool:
     """The features of all steps so far as one vector, as the model pools them; its memory does not grow."""
 
     def __init__(self, model: Trained) -> None:
-        self._kind, self._tensors = model.spec.pooling, model.file.tensors
+        self._kind, self._tensors = model.spec.head.pooling, model.file.tensors
         self._weight, self._top = 0.0, -np.inf  # the sum of the steps' weights, less the highest score
         self.value: Array | None = None  # [1, features]
 
@@ -173,4 +170,4 @@ class _Pool:
 
 def _stride(model: Trained) -> int:
     """Frames that make a step."""
-    return FRONTS[model.spec.front].stride if model.spec.front in FRONTS else 1
+    return 1 if model.spec.front is None else model.spec.front.front.stride

@@ -16,6 +16,7 @@ from unrolled.core.errors import UsageError
 from unrolled.core.types import Answer, State
 from unrolled.inference.open_model import Trained
 from unrolled.models.engines import Engine
+from unrolled.models.network_spec import Crf
 from unrolled.tasks.digits import shown
 from unrolled.tasks.inputs.numbers import NumberInput, filled
 from unrolled.tasks.outputs.next_numbers import NATS, NextNumbers
@@ -82,15 +83,13 @@ def read(model: Trained, stream: Stream, chunk: Any) -> tuple[list[Answer], Stre
 
 def _engine(model: Trained) -> Engine:
     """The engine that answers at every step. Raises UsageError where there is none."""
-    every = model.spec.architecture == "many-to-many" and not model.spec.bidirectional and not model.spec.crf
-    engine = model.engine if every else model.stepwise
+    path = isinstance(model.spec.head, Crf)
+    engine = model.engine if model.spec.reads_forward and not path else model.stepwise
     if engine is None or model.spec.steps(2) != 2:
         options = (
-            "--no-bidirectional"
-            if model.spec.architecture == "many-to-many"
-            else "--no-bidirectional --pooling last"
+            "--no-bidirectional" if model.spec.head.pooling is None else "--no-bidirectional --pooling last"
         )
-        options += " --no-crf" if model.spec.crf else ""
+        options += " --no-crf" if path else ""
         raise UsageError(
             "this model reads the whole series before it answers", expected=f"one trained with {options}"
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.models.frontends import FRONTS
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import Classes, DecoderSpec, NetworkSpec
 from unrolled.models.tensor_shapes import network_parts, shapes
 
 
@@ -22,24 +21,27 @@ def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
 
 def _first_values(spec: NetworkSpec, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
     found: dict[str, NDArray[np.float64]] = {}
-    if spec.architecture == "encoder-decoder":
+    tied = isinstance(spec.head, Classes | DecoderSpec) and spec.head.layer == "tied"
+    if isinstance(spec.head, DecoderSpec):
         for prefix, one in network_parts(spec).items():
             found |= {f"{prefix}.{name}": value for name, value in _first_values(one, rng).items()}
-        if spec.tie and not spec.feeding:
-            found["decoder.embedding.E"] *= spec.target_embedding**-0.5
+        if tied and not spec.head.feeding:
+            found["decoder.embedding.E"] *= spec.head.embedding**-0.5
     for name, shape in shapes(spec).items():
         part, _, rest = name.partition(".")
         if name in found:
             continue
         if part == "core":
             prefix = name.rpartition(".")[0]
-            weights = spec.the_cell.initialise(rng, spec.inputs(int(rest.partition(".")[0])), spec.n_a)
+            weights = spec.core.the_cell.initialise(
+                rng, spec.inputs(int(rest.partition(".")[0])), spec.core.n_a
+            )
             found |= {f"{prefix}.{leaf}": value for leaf, value in weights.items()}
-        elif part == "front":
-            first = FRONTS[spec.front].initialise(spec.front_sizes, rng)
+        elif part == "front" and spec.front is not None:
+            first = spec.front.front.initialise(spec.front_sizes, rng)
             found |= {f"front.{leaf}": value for leaf, value in first.items()}
         elif name.endswith("embedding.E"):
-            found[name] = rng.standard_normal(shape) * (shape[1] ** -0.5 if spec.tie else 1.0)
+            found[name] = rng.standard_normal(shape) * (shape[1] ** -0.5 if tied else 1.0)
         else:
             zeros = part == "crf" or name.rpartition(".")[2].startswith("b_")
             bound = 0.0 if zeros else shape[-1] ** -0.5

@@ -2,8 +2,9 @@
 
 A safetensors file (core/tensor_file.py describes its bytes). Its document holds the task, the description of the
 network, the configuration of the training, what was learned from the data (the vocabulary) and notes (metrics,
-versions). A file with an unknown key is refused, so a new key raises the format version.
-No pickle: opening a file runs nothing of it. Files of format 1 open in every later release.
+versions). A file with an unknown key is rejected, so a new key raises the format version.
+No pickle: opening a file runs nothing of it. Files of all formats open in every later release. A network of format 1 is
+translated when its file is read (format_1.py).
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from unrolled.core import extensions, tensor_file
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.tensor_file import Array
+from unrolled.models.format_1 import network_of_format_1
+from unrolled.models.spec_json import to_json
 
 KIND = "model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DTYPE = np.dtype(np.float32)  # of every weight
 
 
@@ -76,6 +79,8 @@ def load(path: Path) -> ModelFile:
         if type(document.get(key)) is not expected.get(key):
             there = "is not as a model file has it" if key in document else "is missing"
             raise tensor_file.damaged(f"header: '{key[:80]}' {there}", path)
+    if document["format"] == 1:
+        document["spec"] = to_json(network_of_format_1(document["spec"], path))
     del document["format"]
     require_packages(document["notes"].get("packages"), path)
     return ModelFile(**document, tensors=tensors)

@@ -1,130 +1,135 @@
-"""The description of a network: its cell, sizes, input and head.
+"""The description of a network without its weights: three records for its input, its recurrent core and its head.
 
-Shared by the torch half, which trains it, and the NumPy engine, which runs it. A network is
-embedding (or bare one-hot vectors, or numbers) -> front, where there is one -> core: recurrent layers, each in one or
-two directions -> head. An encoder-decoder is two or three of these, and what lies between them: see
-`NetworkSpec.encoder`.
+    NetworkSpec(Embedding(n_x=10_000, size=64), CoreSpec(n_a=128), Classes(n_y=5, pooling="last"))
+
+* The input says what a step of x is: a token (`OneHot`, `Embedding`) or numbers (`Vectors`).
+* The core is a stack of recurrent layers of one cell.
+* The head says what an answer is: `Classes`, `Crf`, `Ctc`, `Reals`, `Bits`, or `Features` for a network that is a
+  part of another one. The head of an encoder-decoder is a `DecoderSpec`.
+
+The torch half trains a network from this description, and the NumPy engine runs it. Every record raises UsageError for
+sizes and names that are not allowed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeVar
 
-from unrolled.core.errors import DataError, UsageError
+from unrolled.core.errors import UsageError
 from unrolled.models import cells
 from unrolled.models.cells import Cell
-from unrolled.models.frontends import FRONTS, Sizes
+from unrolled.models.frontends import FRONTS, Front, Sizes
 
-SOFTMAXES = ("exact", "adaptive")
-ARCHITECTURES = ("one-to-one", "many-to-one", "many-to-many", "encoder-decoder")
-ATTENTIONS = ("none", "additive", "multiplicative")
-POOLINGS = ("last", "mean", "max", "attention")
-OUTPUTS = ("classes", "numbers", "bits", "ctc", "features")
-UNNORMALISED = ("numbers", "bits")  # outputs that are no log-probabilities
-WITH_BLANK = ("ctc",)  # outputs with a class for "nothing here"
-SMALLEST_ADAPTIVE = 100  # outputs; below that clusters only cost
+POOLINGS = ("first", "last", "mean", "max", "attention")
+SOFTMAXES = {"exact": "full", "adaptive": "adaptive"}  # by the option: the output layer
+OUTPUT_LAYERS = ("full", "tied", "adaptive")
+ATTENTIONS = ("additive", "multiplicative")
+SMALLEST_ADAPTIVE = 100  # outputs; with fewer, clusters cost more than they save
+MOST = 2**31 - 1  # checked before anything of this size is made: a model file may claim anything
+MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True)
-class NetworkSpec:
-    """A network without its weights.
+class OneHot:
+    """Tokens as one-hot vectors. n_x: number of tokens. A step is one id."""
 
-    n_a units a layer and direction. n_x: with `ids`, the number of tokens; else the numbers in a step's vector.
-    embedding: size of the embedding, 0 for bare one-hot vectors (or for numbers). n_y outputs.
-    multi_hot: a step is several ids (a word and its affixes), whose embeddings are added up: x [batch, T_x, ids].
-    tie: one matrix for embedding and head (Press and Wolf, arXiv 1608.05859v3). softmax: exact or adaptive.
-    architecture: which steps are asked for an output. output: classes, of which one is true; numbers; bits, each of
-    which may be true; ctc: classes whose sequence is asked for, class 0 being none (Graves et al. 2006); or features,
-    what a head would see (a network that is part of another).
-    pooling: what many-to-one sees of all steps. crf: classes are chosen as a whole path (Lafferty et al. 2001).
-    front: what numbers go through before the core (fronts/), or none; front_size: how many numbers a step it makes.
-    zoneout: the share of the state that stays as it was at every step (cells.advance).
-    neighbours: units of what each output is told by its neighbours among the inputs (pitch_context.py), 0 for none.
-    Of an encoder-decoder: attention; feeding: whether what attention gave is read at the next step (Luong et al.,
-    arXiv 1508.04025v5); decoder_layers; target_embedding: size of the embedding of y; shared: one embedding for both
-    ends; tie: one matrix for the embedding of y and the head.
-    Raises UsageError for what makes no sense.
+    n_x: int
+    ids: ClassVar[bool] = True
+    several: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _within("n_x", self.n_x, 1)
+
+    @property
+    def width(self) -> int:
+        """How many numbers the next part of the network is given at a step."""
+        return self.n_x
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Tokens as learnt vectors. n_x: number of tokens; size: numbers in a vector.
+
+    several: a step is several ids (a word and its affixes), whose vectors are added up: x [batch, T_x, ids].
     """
 
     n_x: int
-    n_y: int
+    size: int
+    several: bool = False
+    ids: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _within("n_x", self.n_x, 1)
+        _within("embedding", self.size, 1)
+
+    @property
+    def width(self) -> int:
+        """How many numbers the next part of the network is given at a step."""
+        return self.size
+
+
+@dataclass(frozen=True)
+class FrontSpec:
+    """A layer before the core that makes steps of numbers from steps of numbers. kind: one of FRONTS; size: numbers per
+    step that it makes."""
+
+    kind: str
+    size: int
+
+    def __post_init__(self) -> None:
+        _known("front", self.kind, tuple(FRONTS))
+        _within("front_size", self.size, 1)
+
+    @property
+    def front(self) -> Front:
+        """The functions of this kind."""
+        return FRONTS[self.kind]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Numbers. n_x: numbers in a step; front: the layer between them and the core, if there is one."""
+
+    n_x: int
+    front: FrontSpec | None = None
+    ids: ClassVar[bool] = False
+    several: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _within("n_x", self.n_x, 1)
+
+    @property
+    def width(self) -> int:
+        """How many numbers the core is given at a step."""
+        return self.n_x if self.front is None else self.front.size
+
+
+Lengths = TypeVar("Lengths")
+InputSpec = OneHot | Embedding | Vectors
+
+
+@dataclass(frozen=True)
+class CoreSpec:
+    """The recurrent layers. n_a: units per layer and direction; cell: one of models/cells; activation: g1 of its
+    equation; zoneout: the fraction of the state that each step keeps (`cells.advance`)."""
+
     n_a: int
     cell: str = "lstm"
     activation: str = "tanh"
     layers: int = 1
     bidirectional: bool = False
-    ids: bool = True
-    embedding: int = 0
-    tie: bool = False
-    softmax: str = "exact"
-    architecture: str = "many-to-many"
-    multi_hot: bool = False
-    output: str = "classes"
-    pooling: str = "last"
-    crf: bool = False
-    front: str = "none"
-    front_size: int = 0
-    neighbours: int = 0
-    attention: str = "none"
-    feeding: bool = False
-    decoder_layers: int = 0
-    target_embedding: int = 0
-    shared: bool = False
     zoneout: float = 0.0
 
     def __post_init__(self) -> None:
         _ = self.the_cell
-        for name in ("n_x", "n_y", "n_a", "layers"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}", expected="at least 1")
-        for name, most in _MOST.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise UsageError(
-                    f"{getattr(self, name):,} {name.replace('_', ' ')}", expected=f"0 to {most:,}"
-                )
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise UsageError(f"unknown {name} '{getattr(self, name)}'", expected=", ".join(known))
-        if self.embedding < 0 or (self.embedding and not self.ids):
-            raise UsageError("an embedding is for tokens", expected="embedding 0 for numbers")
-        if self.multi_hot and not self.embedding:
-            raise UsageError(
-                "several ids a step are added up in an embedding", expected="an embedding above 0"
-            )
-        if self.front == "none" and self.front_size:
-            raise UsageError(f"front_size is {self.front_size} without a front", hint="--front time")
-        if self.front != "none" and (self.ids or self.front_size < 1):
-            raise UsageError(f"the front '{self.front}' is for numbers", hint="--front none")
-        if self.neighbours and (
-            self.output != "bits" or self.ids or self.front != "none" or self.n_x < self.n_y
-        ):
-            raise UsageError("only keys among keys have neighbours", hint="--neighbours 0")
-        if self.crf and (self.architecture != "many-to-many" or self.output != "classes"):
-            raise UsageError("a CRF chooses a class at every step", hint="--no-crf")
-        if self.output in WITH_BLANK and (self.architecture != "many-to-many" or self.n_y < 2):
-            raise UsageError("CTC asks for a class, or none, at every step")
-        if self.softmax == "adaptive" and (self.crf or self.output != "classes"):
-            raise UsageError("the adaptive softmax is for classes chosen one by one", hint="--softmax exact")
-        if self.architecture == "encoder-decoder":
-            _refuse_senseless(self)
-        elif (
-            self.attention != "none"
-            or self.feeding
-            or self.decoder_layers
-            or self.target_embedding
-            or self.shared
-        ):
-            raise UsageError("attention and a decoder are for an encoder-decoder", hint="translate")
-        elif self.tie and not (self.embedding and self.n_x == self.n_y and self.softmax == "exact"):
-            what = "tied weights need an embedding, as many inputs as outputs and the exact softmax"
-            raise UsageError(what, hint="--set model.tie=false")
-        if self.tie and not self.normalised:
-            raise UsageError("tied weights are for classes chosen one by one", hint="--set model.tie=false")
-        if self.softmax == "adaptive" and self.n_y < SMALLEST_ADAPTIVE:
-            what = f"the adaptive softmax is for many outputs; here are {self.n_y}"
-            raise UsageError(what, expected=f"at least {SMALLEST_ADAPTIVE}", hint="--softmax exact")
+        _within("n_a", self.n_a, 1)
+        _within("layers", self.layers, 1, MOST_LAYERS)
+
+    @property
+    def the_cell(self) -> Cell:
+        """The cell of all layers."""
+        return cells.find(self.cell, self.activation, self.zoneout)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -132,135 +137,316 @@ class NetworkSpec:
         return ("forward", "backward") if self.bidirectional else ("forward",)
 
     @property
-    def normalised(self) -> bool:
-        """Whether the outputs are log-probabilities; else numbers, log-odds, or the scores that a CRF adds up."""
-        return self.output not in UNNORMALISED and not self.crf
-
-    @property
     def features(self) -> int:
-        """How many numbers the head sees at a step: n_a of each direction."""
+        """How many numbers the core makes of a step: n_a for each direction."""
         return self.n_a * len(self.directions)
 
-    @property
-    def encoder(self) -> NetworkSpec:
-        """Of an encoder-decoder the network that reads x; its tensors are called `encoder.` and their own names."""
-        return replace(
-            self,
-            n_y=self.features,
-            architecture="many-to-many",
-            output="features",
-            **dict.fromkeys(("tie", "feeding", "shared"), False),
-            **dict.fromkeys(("decoder_layers", "target_embedding"), 0),
-            attention="none",
-            softmax="exact",
-        )
+
+@dataclass(frozen=True)
+class Classes:
+    """One of n_y classes; an answer is n_y log-probabilities.
+
+    layer: the output layer. full: a matrix of its own. tied: the matrix of the embedding (Press and Wolf,
+    arXiv 1608.05859v3). adaptive: clusters of rare classes (Grave et al., arXiv 1609.04309v3).
+    pooling: which features the one answer to a sequence is made of; None: there is an answer at every step.
+    """
+
+    n_y: int
+    layer: str = "full"
+    pooling: str | None = None
+    loss_unit: ClassVar[str] = "nats"
+    enough: ClassVar[float] = 1e-3
+
+    def __post_init__(self) -> None:
+        _within("n_y", self.n_y, 1)
+        _known("output layer", self.layer, OUTPUT_LAYERS)
+        _known_pooling(self.pooling)
+        if self.layer == "adaptive" and self.n_y < SMALLEST_ADAPTIVE:
+            what = f"the adaptive softmax is for many outputs; here are {self.n_y}"
+            raise UsageError(what, expected=f"at least {SMALLEST_ADAPTIVE}", hint="--softmax exact")
+
+
+@dataclass(frozen=True)
+class Crf:
+    """One of n_y classes at every step, chosen as a whole path by a CRF (Lafferty et al. 2001); an answer is n_y
+    scores."""
+
+    n_y: int
+    pooling: ClassVar[None] = None
+    loss_unit: ClassVar[str] = "nats"
+    enough: ClassVar[float] = 1e-3
+
+    def __post_init__(self) -> None:
+        _within("n_y", self.n_y, 1)
+
+
+@dataclass(frozen=True)
+class Ctc:
+    """A sequence of classes by CTC (Graves et al. 2006): at every step n_y log-probabilities. Class 0 is the blank."""
+
+    n_y: int
+    pooling: ClassVar[None] = None
+    loss_unit: ClassVar[str] = "nats"
+    enough: ClassVar[float] = 1e-3
+
+    def __post_init__(self) -> None:
+        _within("the number of classes with the blank", self.n_y, 2)
+
+
+@dataclass(frozen=True)
+class Reals:
+    """n_y numbers. pooling: as in `Classes`."""
+
+    n_y: int
+    pooling: str | None = None
+    loss_unit: ClassVar[str] = "half squared deviations"
+    enough: ClassVar[float] = 1e-8
+
+    def __post_init__(self) -> None:
+        _within("n_y", self.n_y, 1)
+        _known_pooling(self.pooling)
+
+
+@dataclass(frozen=True)
+class Bits:
+    """n_y bits at every step, each of which may be 1; an answer is n_y log-odds. neighbours: units of the layer that
+    shows each output its neighbours among the inputs (pitch_context.py), 0 for none."""
+
+    n_y: int
+    neighbours: int = 0
+    pooling: ClassVar[None] = None
+    loss_unit: ClassVar[str] = "nats"
+    enough: ClassVar[float] = 1e-3
+
+    def __post_init__(self) -> None:
+        _within("n_y", self.n_y, 1)
+        _within("neighbours", self.neighbours, 0)
+
+
+@dataclass(frozen=True)
+class Features:
+    """No output layer: the answers at every step are the features of the core. For a network inside another one."""
+
+    pooling: ClassVar[None] = None
+    loss_unit: ClassVar[str] = "none"
+    enough: ClassVar[float] = 0.0
+
+
+@dataclass(frozen=True)
+class AttentionSpec:
+    """How the decoder looks at x: additive (Bahdanau et al., arXiv 1409.0473v7) or multiplicative (Luong et al.,
+    arXiv 1508.04025v5). feeding: the decoder's next step also reads what attention gave."""
+
+    kind: str
+    feeding: bool = False
+
+    def __post_init__(self) -> None:
+        _known("attention", self.kind, ATTENTIONS)
+
+
+@dataclass(frozen=True)
+class DecoderSpec:
+    """The head of an encoder-decoder: a second core writes a sequence of n_y classes of its own length.
+
+    layers: of the decoder; its cell and n_a are those of the encoder.  embedding: size of the embedding of y, 0 for
+    one-hot vectors.  layer: the output layer, as in `Classes`; tied: to the embedding of y.  shared: x and y have one
+    embedding.  attention: None: only the last state of the encoder crosses.
+    """
+
+    n_y: int
+    layers: int
+    embedding: int = 0
+    layer: str = "full"
+    shared: bool = False
+    attention: AttentionSpec | None = None
+    pooling: ClassVar[None] = None
+    loss_unit: ClassVar[str] = "nats"
+    enough: ClassVar[float] = 1e-3
+
+    def __post_init__(self) -> None:
+        _within("decoder_layers", self.layers, 1, MOST_LAYERS)
+        _within("target_embedding", self.embedding, 0)
+        _ = Classes(self.n_y, self.layer)
+        if self.feeding and not self.embedding:
+            raise UsageError("input feeding needs an embedding", hint="--embedding 64")
 
     @property
-    def decoder(self) -> NetworkSpec:
-        """The network that writes y, called `decoder.`: a language model, or without a head where attention has it.
-        With feeding it reads numbers: an embedding, and behind it what attention gave."""
-        attends, n_e = self.attention != "none", self.target_embedding
-        return NetworkSpec(
-            n_x=n_e + self.n_a if self.feeding else self.n_y,
-            n_y=self.n_a if attends else self.n_y,
-            n_a=self.n_a,
-            cell=self.cell,
-            activation=self.activation,
-            layers=self.decoder_layers,
-            ids=not self.feeding,
-            embedding=0 if self.feeding else n_e,
-            softmax="exact" if attends else self.softmax,
-            output="features" if attends else "classes",
-            zoneout=self.zoneout,
-        )
+    def feeding(self) -> bool:
+        """Whether a step reads what attention gave at the step before."""
+        return self.attention is not None and self.attention.feeding
 
     @property
-    def attender(self) -> NetworkSpec:
-        """What answers with attention, called `attention.`: the equation of the basic RNN over a of the decoder and the
-        context beside it, a~ = tanh(W_a[a, context] + b_a), and the head."""
-        return NetworkSpec(self.features, self.n_y, self.n_a, cell="rnn", ids=False, softmax=self.softmax)
+    def attends_by_product(self) -> bool:
+        """Whether the score of a step of x is a plain product."""
+        return self.attention is not None and self.attention.kind == "multiplicative"
+
+
+def output_layer(softmax: str, tied: bool = False) -> str:
+    """The kind of output layer of the options `softmax` and `tie`. Raises UsageError if they exclude each other."""
+    if tied and softmax != "exact":
+        raise UsageError("tied weights need the exact softmax", hint="--softmax exact")
+    if softmax not in SOFTMAXES:
+        raise UsageError(f"unknown softmax '{softmax}'", expected=", ".join(SOFTMAXES))
+    return "tied" if tied else SOFTMAXES[softmax]
+
+
+def refuse_adaptive(softmax: str) -> None:
+    """Raise UsageError for an adaptive softmax."""
+    if output_layer(softmax) == "adaptive":
+        raise UsageError("the adaptive softmax is for classes chosen one by one", hint="--softmax exact")
+
+
+HeadSpec = Classes | Crf | Ctc | Reals | Bits | Features | DecoderSpec
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network without its weights. Raises UsageError if the sizes of the three records do not fit together."""
+
+    input: InputSpec
+    core: CoreSpec
+    head: HeadSpec
+
+    def __post_init__(self) -> None:
+        match self.head:
+            case DecoderSpec():
+                _check_decoder(self.input, self.core, self.head)
+            case Bits(neighbours=neighbours) if neighbours:
+                bare = isinstance(self.input, Vectors) and self.input.front is None
+                if not bare or self.input.n_x < self.head.n_y:
+                    raise UsageError("only keys among keys have neighbours", hint="--neighbours 0")
+            case Classes(layer="tied"):
+                if not isinstance(self.input, Embedding) or self.input.n_x != self.head.n_y:
+                    what = "tied weights need an embedding, and as many inputs as outputs"
+                    raise UsageError(what, hint="--set model.tie=false")
+            case _:
+                pass
 
     @property
-    def writer(self) -> tuple[str, NetworkSpec]:
-        """The part of an encoder-decoder that has its head, and that part's name."""
-        return ("decoder", self.decoder) if self.attention == "none" else ("attention", self.attender)
+    def n_x(self) -> int:
+        """Tokens, or numbers per step, of x."""
+        return self.input.n_x
 
     @property
-    def the_cell(self) -> Cell:
-        """The cell of this network."""
-        return cells.find(self.cell, self.activation, self.zoneout)
+    def n_y(self) -> int:
+        """Outputs per answer."""
+        return self.core.features if isinstance(self.head, Features) else self.head.n_y
 
-    def inputs(self, layer: int) -> int:
-        """The size of x_t as layer `layer` sees it."""
-        return self.features if layer else self.front_size or self.embedding or self.n_x
+    @property
+    def front(self) -> FrontSpec | None:
+        """The layer before the core, if there is one."""
+        return self.input.front if isinstance(self.input, Vectors) else None
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the answers are log-probabilities."""
+        return isinstance(self.head, Classes | Ctc | DecoderSpec)
+
+    @property
+    def attends(self) -> bool:
+        """Whether there is an attention between two cores."""
+        return isinstance(self.head, DecoderSpec) and self.head.attention is not None
+
+    @property
+    def reads_forward(self) -> bool:
+        """Whether there is an answer at every step that depends on no later step."""
+        return self.head.pooling is None and not self.core.bidirectional
 
     @property
     def front_sizes(self) -> Sizes:
-        """What the front is told."""
-        return Sizes(self.n_x, self.front_size, causal=not self.bidirectional)
+        """The sizes that the functions of the front are given."""
+        size = 0 if self.front is None else self.front.size
+        return Sizes(self.n_x, size, causal=not self.core.bidirectional)
 
     @property
     def past(self) -> int:
-        """How many numbers of a state are the front's: one more array [batch, past] behind those of the core."""
-        return FRONTS[self.front].past(self.front_sizes) if self.front in FRONTS else 0
+        """Numbers of the state that belong to the front: one more array [batch, past] after those of the core."""
+        return 0 if self.front is None else self.front.front.past(self.front_sizes)
 
-    def steps(self, lengths: Any) -> Any:
-        """How many steps the core makes of so many of x."""
-        return FRONTS[self.front].steps(lengths) if self.front in FRONTS else lengths
+    def steps(self, lengths: Lengths) -> Lengths:
+        """How many steps the core makes of `lengths` steps of x: an int, or an array or a tensor of them."""
+        return lengths if self.front is None else self.front.front.steps(lengths)
 
-    def to_json(self) -> dict[str, Any]:
-        """As a plain dict."""
-        return asdict(self)
-
-
-def from_json(record: Mapping[str, Any], file: object = None) -> NetworkSpec:
-    """The inverse of `to_json`. Raises DataError, naming `file`, for what is missing, unknown or senseless."""
-    known = {field.name: str(field.type) for field in fields(NetworkSpec)}
-    for name in (known.keys() ^ record.keys()) - LATER:
-        word = "lacks" if name in known else "has an unknown"
-        raise DataError(f"the description of the network {word} '{name[:80]}'", file=file)
-    types = {"int": int, "str": str, "bool": bool, "float": float}
-    for name, value in record.items():
-        if type(value) is not types[known[name]]:
-            what = f"the description of the network has {value!r:.80} as '{name}'"
-            raise DataError(what, file=file, expected=f"{known[name]}")
-    try:
-        return NetworkSpec(**record)
-    except UsageError as error:
-        what = f"the description of the network is wrong: {error.what}"
-        raise DataError(what, file=file, expected=error.expected) from error
+    def inputs(self, layer: int) -> int:
+        """The size of x_t as layer `layer` of the core sees it."""
+        return self.core.features if layer else self.input.width
 
 
-def _refuse_senseless(spec: NetworkSpec) -> None:
-    """Raise UsageError for an encoder-decoder that cannot be."""
-    if spec.front != "none":
+def at_every_step(spec: NetworkSpec) -> NetworkSpec:
+    """The same network with an answer at every step in the place of one answer per sequence."""
+    if isinstance(spec.head, Classes | Reals):
+        return replace(spec, head=replace(spec.head, pooling=None))
+    return spec
+
+
+def without_head(spec: NetworkSpec) -> NetworkSpec:
+    """The same network up to its head: its answers are the features at every step."""
+    return replace(spec, head=Features())
+
+
+def encoder_of(spec: NetworkSpec) -> NetworkSpec:
+    """The part of an encoder-decoder that reads x. Its tensors are called `encoder.` and their own names."""
+    return without_head(spec)
+
+
+def decoder_of(spec: NetworkSpec) -> NetworkSpec:
+    """The part of an encoder-decoder that writes y, called `decoder.`: a language model; with attention it has no head.
+    With feeding a step reads numbers: the embedding of y, and after it what attention gave."""
+    own, n_a = decoder_spec(spec), spec.core.n_a
+    given: InputSpec = OneHot(own.n_y) if not own.embedding else Embedding(own.n_y, own.embedding)
+    if own.feeding:
+        given = Vectors(own.embedding + n_a)
+    core = replace(spec.core, layers=own.layers, bidirectional=False)
+    # A tied layer of the decoder borrows the embedding by its name in the whole network: see tensor_shapes.
+    layer = "full" if own.layer == "tied" else own.layer
+    return NetworkSpec(given, core, Features() if own.attention else Classes(own.n_y, layer))
+
+
+def attender_of(spec: NetworkSpec) -> NetworkSpec:
+    """The part of an encoder-decoder that answers with attention, called `attention.`: the equation of the basic RNN
+    over a of the decoder and the context, a~ = tanh(W_a[a, context] + b_a), and the head."""
+    own = decoder_spec(spec)
+    layer = "full" if own.layer == "tied" else own.layer
+    core = CoreSpec(spec.core.n_a, cell="rnn")
+    return NetworkSpec(Vectors(spec.core.features), core, Classes(own.n_y, layer))
+
+
+def writer_of(spec: NetworkSpec) -> tuple[str, NetworkSpec]:
+    """The part of an encoder-decoder that has its head, and that part's name."""
+    if decoder_spec(spec).attention is None:
+        return "decoder", decoder_of(spec)
+    return "attention", attender_of(spec)
+
+
+def decoder_spec(spec: NetworkSpec) -> DecoderSpec:
+    """The head of an encoder-decoder."""
+    assert isinstance(spec.head, DecoderSpec)
+    return spec.head
+
+
+def _check_decoder(given: InputSpec, core: CoreSpec, own: DecoderSpec) -> None:
+    if isinstance(given, Vectors) and given.front is not None:
         raise UsageError("an encoder-decoder has no front", hint="--front none")
-    if spec.output != "classes" or spec.crf:
-        raise UsageError("an encoder-decoder answers with classes, one after the other", hint="--no-crf")
-    if spec.feeding and (spec.attention == "none" or not spec.target_embedding):
-        raise UsageError("input feeding needs attention and an embedding", hint="--attention multiplicative")
-    if spec.tie and not (spec.target_embedding == spec.n_a and spec.softmax == "exact"):
-        what = f"tied weights need an embedding of {spec.n_a}, as many as units, and the exact softmax"
+    if own.layer == "tied" and own.embedding != core.n_a:
+        what = f"tied weights need an embedding of {core.n_a}, as many as units"
         raise UsageError(what, hint="--no-tie")
-    same = spec.n_x == spec.n_y and spec.embedding == spec.target_embedding > 0
-    if spec.shared and not (spec.ids and same and not spec.multi_hot):
+    same = isinstance(given, Embedding) and (given.n_x, given.size) == (own.n_y, own.embedding)
+    if own.shared and (not same or given.several):
         raise UsageError("a shared embedding needs one vocabulary for both ends", hint="--no-shared")
-    _ = spec.encoder, spec.decoder, spec.attender  # which refuse what else is senseless
 
 
-MOST_LAYERS = 1000
-_SIZES = ("n_x", "n_y", "n_a", "embedding", "front_size", "neighbours", "target_embedding")
-# Checked before anything of these sizes is made: what a model file claims may be anything.
-_MOST = dict.fromkeys(_SIZES, 2**31 - 1) | dict.fromkeys(("layers", "decoder_layers"), MOST_LAYERS)
-_CHOICES = {
-    "attention": ATTENTIONS,
-    "softmax": SOFTMAXES,
-    "architecture": ARCHITECTURES,
-    "output": OUTPUTS,
-    "pooling": POOLINGS,
-    "front": ("none", *FRONTS),
-}
-LATER = {  # fields that the first model files did not have
-    *("multi_hot", "output", "pooling", "crf", "front", "front_size", "neighbours"),
-    *("attention", "feeding", "decoder_layers", "target_embedding", "shared", "zoneout"),
-}
+def _within(name: str, value: int, least: int, most: int = MOST) -> None:
+    if value < least:
+        raise UsageError(f"{name} is {value}", expected=f"at least {least}")
+    if value > most:
+        raise UsageError(f"{value:,} {name.replace('_', ' ')}", expected=f"{least:,} to {most:,}")
+
+
+def _known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"unknown {name} '{value}'", expected=", ".join(known))
+
+
+def _known_pooling(value: str | None) -> None:
+    if value is not None:
+        _known("pooling", value, POOLINGS)

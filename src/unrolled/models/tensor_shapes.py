@@ -8,8 +8,20 @@ from itertools import pairwise
 from typing import TypeVar
 
 from unrolled.models import pitch_context
-from unrolled.models.frontends import FRONTS
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import (
+    Bits,
+    Classes,
+    Crf,
+    DecoderSpec,
+    Embedding,
+    Features,
+    NetworkSpec,
+    attender_of,
+    decoder_of,
+    decoder_spec,
+    encoder_of,
+    writer_of,
+)
 
 
 def cutoffs(n_y: int) -> tuple[int, int, int]:
@@ -23,63 +35,67 @@ def cutoffs(n_y: int) -> tuple[int, int, int]:
 def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor, in the order of the model file.
 
-    `embedding.E` [n_x, n_e]; `front.W` and so on, see fronts/; `core.<layer>.<direction>.W_c` and so on: the
-    weights of the cell (`Cell.shapes`); `head.W_ya` [n_y, features], `head.b_y` [n_y]; tied: E in the place of W_ya,
-    after `head.P` [n_e, features] where the sizes differ; `pool.W_a` [features, features], `pool.b_a`, `pool.v` for
-    attention pooling; `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y]; adaptive: `head.W_ya` for the
-    most frequent outputs and one row a cluster, then `head.tail.0.P` [size, features], `head.tail.0.W` [outputs, size]
-    for each cluster; `head.W_n` and so on of neighbours, see pitch_context.py.
-    Of an encoder-decoder see `_paired_shapes`.
+    * `embedding.E` [n_x, n_e].
+    * `front.W` and so on: see frontends/.
+    * `core.<layer>.<direction>.W_c` and so on: the weights of the cell (`Cell.shapes`).
+    * `pool.W_a` [features, features], `pool.b_a`, `pool.v`: attention pooling.
+    * The head: see `_head_shapes`. An encoder-decoder: see `_paired_shapes`.
     """
-    if spec.architecture == "encoder-decoder":
+    if isinstance(spec.head, DecoderSpec):
         return _paired_shapes(spec)
     found: dict[str, tuple[int, ...]] = {}
-    if spec.embedding:
-        found["embedding.E"] = (spec.n_x, spec.embedding)
-    if spec.front in FRONTS:
-        sizes = FRONTS[spec.front].shapes(spec.front_sizes)
+    if isinstance(spec.input, Embedding):
+        found["embedding.E"] = (spec.n_x, spec.input.size)
+    if spec.front is not None:
+        sizes = spec.front.front.shapes(spec.front_sizes)
         found |= {f"front.{name}": shape for name, shape in sizes.items()}
-    for layer in range(spec.layers):
-        for direction in spec.directions:
-            own = spec.the_cell.shapes(spec.inputs(layer), spec.n_a)
+    for layer in range(spec.core.layers):
+        for direction in spec.core.directions:
+            own = spec.core.the_cell.shapes(spec.inputs(layer), spec.core.n_a)
             found |= {f"core.{layer}.{direction}.{name}": shape for name, shape in own.items()}
     return found | _pool_shapes(spec) | _head_shapes(spec)
 
 
 def _paired_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    """The tensors of an encoder-decoder: those of its parts after `encoder.`, `decoder.` and `attention.`, less what is
-    tied or shared; with feeding `decoder.embedding.E` [n_y, n_e]; `bridge.<layer>.W_a` [n_a, features], `.b_a` (and
-    the same of c): the decoder's first state from the encoder's last; the keys and scores of attention:
-    multiplicative `attention.W_k` [n_a, features]; additive that, `.W_q` [n_a, n_a], `.b_k`, `.v` [n_a].
+    """The tensors of an encoder-decoder.
+
+    * Those of its parts, after `encoder.`, `decoder.` and `attention.`, without those that are tied or shared.
+    * With feeding, `decoder.embedding.E` [n_y, n_e].
+    * The bridge makes the decoder's first state from the encoder's last one: `bridge.<layer>.W_a` [n_a, features],
+      `bridge.<layer>.b_a`, and the same for c.
+    * The keys and scores of attention. Multiplicative: `attention.W_k` [n_a, features]. Additive: also
+      `.W_q` [n_a, n_a], `.b_k` and `.v` [n_a].
     """
+    own = decoder_spec(spec)
     found: dict[str, tuple[int, ...]] = {}
     for prefix, part in network_parts(spec).items():
         found |= {f"{prefix}.{name}": shape for name, shape in shapes(part).items()}
-    if spec.feeding:
-        found["decoder.embedding.E"] = (spec.n_y, spec.target_embedding)
+    if own.feeding:
+        found["decoder.embedding.E"] = (own.n_y, own.embedding)
     for name in _borrowed(spec):
         del found[name]
-    n, features = spec.n_a, spec.features
-    for layer in range(spec.decoder_layers):
-        for name in spec.the_cell.state:
+    n, features = spec.core.n_a, spec.core.features
+    for layer in range(own.layers):
+        for name in spec.core.the_cell.state:
             found |= {f"bridge.{layer}.W_{name}": (n, features), f"bridge.{layer}.b_{name}": (n,)}
-    if spec.attention != "none":
+    if own.attention is not None:
         found["attention.W_k"] = (n, features)
-    if spec.attention == "additive":
-        found |= {"attention.W_q": (n, n), "attention.b_k": (n,), "attention.v": (n,)}
+        if own.attention.kind == "additive":
+            found |= {"attention.W_q": (n, n), "attention.b_k": (n,), "attention.v": (n,)}
     return found
 
 
 def network_parts(spec: NetworkSpec) -> dict[str, NetworkSpec]:
     """The networks that an encoder-decoder is made of, by the prefix of their tensors."""
-    attender = {} if spec.attention == "none" else {"attention": spec.attender}
-    return {"encoder": spec.encoder, "decoder": spec.decoder, **attender}
+    attender = {} if decoder_spec(spec).attention is None else {"attention": attender_of(spec)}
+    return {"encoder": encoder_of(spec), "decoder": decoder_of(spec), **attender}
 
 
 def _borrowed(spec: NetworkSpec) -> tuple[str, ...]:
     """The tensors in whose place `decoder.embedding.E` stands."""
-    tied = (f"{spec.writer[0]}.head.W_ya",) if spec.tie else ()
-    return (*tied, *(("encoder.embedding.E",) if spec.shared else ()))
+    own = decoder_spec(spec)
+    tied = (f"{writer_of(spec)[0]}.head.W_ya",) if own.layer == "tied" else ()
+    return (*tied, *(("encoder.embedding.E",) if own.shared else ()))
 
 
 Tensor = TypeVar("Tensor")
@@ -93,32 +109,49 @@ def part_of(spec: NetworkSpec, tensors: Mapping[str, Tensor], prefix: str) -> di
 
 
 def _pool_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    if spec.architecture != "many-to-one" or spec.pooling != "attention":
+    if spec.head.pooling != "attention":
         return {}
-    n = spec.features
+    n = spec.core.features
     return {"pool.W_a": (n, n), "pool.b_a": (n,), "pool.v": (n,)}
 
 
 def _head_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    found: dict[str, tuple[int, ...]]
-    if spec.output == "features":
-        return {}
-    if spec.tie:
-        projection = {"head.P": (spec.embedding, spec.features)} if spec.embedding != spec.features else {}
-        return projection | {"head.b_y": (spec.n_y,)}
-    if spec.softmax == "exact":
-        found = {"head.W_ya": (spec.n_y, spec.features), "head.b_y": (spec.n_y,)}
-        if spec.neighbours:
-            told = pitch_context.shapes(spec.n_x, spec.n_y, spec.features, spec.neighbours)
-            return found | {f"head.{name}": shape for name, shape in told.items()}
-        path = {"crf.T": (spec.n_y, spec.n_y), "crf.begin": (spec.n_y,), "crf.end": (spec.n_y,)}
-        return found | (path if spec.crf else {})
-    ends = cutoffs(spec.n_y)
+    """The tensors of the output layer.
+
+    * `head.W_ya` [n_y, features], `head.b_y` [n_y].
+    * Tied: `embedding.E` takes the place of W_ya, after `head.P` [n_e, features] if the sizes differ.
+    * Adaptive: W_ya and b_y have the most frequent outputs and one row per cluster. Each cluster has
+      `head.tail.<i>.P` [size, features], `head.tail.<i>.W` [outputs, size].
+    * CRF: also `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y].
+    * Neighbours: also `head.W_n` and so on, see pitch_context.py.
+    """
+    n_y, features = spec.n_y, spec.core.features
+    full: dict[str, tuple[int, ...]] = {"head.W_ya": (n_y, features), "head.b_y": (n_y,)}
+    match spec.head:
+        case Features():
+            return {}
+        case Classes(layer="tied"):
+            size = spec.input.width
+            projection = {} if size == features else {"head.P": (size, features)}
+            return projection | {"head.b_y": (n_y,)}
+        case Classes(layer="adaptive"):
+            return _adaptive_shapes(n_y, features)
+        case Crf():
+            return full | {"crf.T": (n_y, n_y), "crf.begin": (n_y,), "crf.end": (n_y,)}
+        case Bits(neighbours=neighbours) if neighbours:
+            told = pitch_context.shapes(spec.n_x, n_y, features, neighbours)
+            return full | {f"head.{name}": shape for name, shape in told.items()}
+        case _:
+            return full
+
+
+def _adaptive_shapes(n_y: int, features: int) -> dict[str, tuple[int, ...]]:
+    ends = cutoffs(n_y)
     first = ends[0] + len(ends) - 1
-    found = {"head.W_ya": (first, spec.features), "head.b_y": (first,)}
+    found: dict[str, tuple[int, ...]] = {"head.W_ya": (first, features), "head.b_y": (first,)}
     for i, (begin, end) in enumerate(pairwise(ends)):
-        size = max(1, spec.features // 4 ** (i + 1))  # rarer outputs have fewer dimensions
-        found[f"head.tail.{i}.P"] = (size, spec.features)
+        size = max(1, features // 4 ** (i + 1))  # rarer outputs have fewer dimensions
+        found[f"head.tail.{i}.P"] = (size, features)
         found[f"head.tail.{i}.W"] = (end - begin, size)
     return found
 
@@ -128,16 +161,16 @@ def state_names(spec: NetworkSpec) -> tuple[str, ...]:
     front keeps what came before, at the end `front` [batch, past]."""
     core = tuple(
         f"{layer}.{direction}.{name}"
-        for layer in range(spec.layers)
-        for direction in spec.directions
-        for name in spec.the_cell.state
+        for layer in range(spec.core.layers)
+        for direction in spec.core.directions
+        for name in spec.core.the_cell.state
     )
     return (*core, "front") if spec.past else core
 
 
 def state_sizes(spec: NetworkSpec) -> tuple[int, ...]:
     """How many numbers a row each array of `state_names` has."""
-    return tuple(spec.past if name == "front" else spec.n_a for name in state_names(spec))
+    return tuple(spec.past if name == "front" else spec.core.n_a for name in state_names(spec))
 
 
 def parameters(spec: NetworkSpec) -> int:

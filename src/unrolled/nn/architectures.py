@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import Bits, DecoderSpec, NetworkSpec, writer_of
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import decode, encode
 from unrolled.nn.embedding_and_head import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
@@ -62,7 +62,7 @@ class Network(nn.Module):
         final: bool = True,
     ) -> Features:
         """What the head would see: [batch, T_x, features], or [batch, features] from many to one; and the state."""
-        return FORMS[self.spec.architecture](self, x, state, lengths, dropouts, final)
+        return _form(self.spec)(self, x, state, lengths, dropouts, final)
 
     def forward(
         self,
@@ -90,10 +90,10 @@ class Network(nn.Module):
         [batch, n_y] (NaN asks nothing); of an encoder-decoder [batch, T_y] classes, a sequence of its own length. The
         state is exact for rows of full length; that of a row which ended is not to be carried on.
         """
-        if self.spec.architecture == "encoder-decoder":
+        if isinstance(self.spec.head, DecoderSpec):
             return *encoder_decoder(self, x, y, lengths, dropouts, criterion), ()
         ends = lengths
-        if not self.spec.bidirectional and self.spec.architecture == "many-to-many":
+        if self.spec.reads_forward:
             # Padding stands on the right and cannot change an earlier answer of a network that reads forward,
             # nothing is asked of it, and a row that ended carries no state on: so the dense path will do.
             ends = None
@@ -131,17 +131,21 @@ def many_to_many(
     spec, p = network.spec, network.weights()
     embedded = embed(spec, p, x, dropouts)
     before, kept = state, ()
-    if spec.front != "none":
+    if spec.front is not None:
         before = None if state is None else state[: len(state) - (spec.past > 0)]
-        embedded, past = front(spec, p, embedded, lengths, state[-1] if state and spec.past else None)
+        embedded, past = front(
+            spec, spec.front, p, embedded, lengths, state[-1] if state and spec.past else None
+        )
         lengths, kept = None if lengths is None else spec.steps(lengths), (past,) if spec.past else ()
-    a, state = deep(spec.the_cell, core(spec, p), embedded, before, lengths, dropouts=dropouts, final=final)
+    a, state = deep(
+        spec.core.the_cell, core(spec, p), embedded, before, lengths, dropouts=dropouts, final=final
+    )
     dropped = drop(a, dropouts.layer, dropouts.variational)
-    if dropouts.layer and spec.ids and not spec.multi_hot and bool((x[:, 0] < 0).any()):
+    if dropouts.layer and spec.input.ids and not spec.input.several and bool((x[:, 0] < 0).any()):
         # The answer to zeros is one distribution, always from the same features: noise would only blur it.
         known = (x.T.contiguous() >= 0).T.unsqueeze(-1)  # [batch, T, 1], time-major as a is
         dropped = torch.where(known, dropped, a)
-    if spec.neighbours:
+    if isinstance(spec.head, Bits) and spec.head.neighbours:
         dropped = torch.cat([dropped, embedded], dim=-1)
     return dropped, (*state, *kept)
 
@@ -198,15 +202,20 @@ def encoder_decoder(
     before = torch.cat(
         [torch.full_like(y[:, :1], ZERO_INPUT_ID), y[:, :-1]], dim=1
     )  # padding comes last, and asks nothing
-    made = decode(spec, p, before, memory, state, state[0].new_zeros(len(x), spec.n_a), dropouts)
-    prefix, writer = spec.writer
+    made = decode(spec, p, before, memory, state, state[0].new_zeros(len(x), spec.core.n_a), dropouts)
+    prefix, writer = writer_of(spec)
     return loss(writer, part_of(spec, p, prefix), made.features, y, None, criterion)
 
 
-FORMS: dict[
-    str,
-    Callable[
-        [Network, Tensor, TensorState | None, Tensor | None, Dropouts, bool],
-        Features,
-    ],
-] = {"one-to-one": one_to_one, "many-to-one": many_to_one, "many-to-many": many_to_many}
+Form = Callable[
+    [Network, Tensor, TensorState | None, Tensor | None, Dropouts, bool],
+    Features,
+]
+
+
+def _form(spec: NetworkSpec) -> Form:
+    """How features are made of x; an encoder-decoder has none without y."""
+    assert not isinstance(spec.head, DecoderSpec)
+    if spec.head.pooling is None:
+        return many_to_many
+    return one_to_one if spec.head.pooling == "first" else many_to_one

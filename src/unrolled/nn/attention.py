@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import NetworkSpec, decoder_of, decoder_spec, encoder_of
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.embedding_and_head import Parameters, core, embed
 from unrolled.nn.kernels.tensors import TensorState
@@ -47,9 +47,11 @@ def encode(
 ) -> tuple[Memory | None, TensorState]:
     """Read x: the memory (None without attention) and the decoder's first state, [batch, n_a] each."""
     own = part_of(spec, p, "encoder")
-    embedded = embed(spec.encoder, own, x, dropouts)
-    values, after = deep(spec.the_cell, core(spec.encoder, own), embedded, None, lengths, dropouts=dropouts)
-    if spec.attention == "none":
+    embedded = embed(encoder_of(spec), own, x, dropouts)
+    values, after = deep(
+        spec.core.the_cell, core(encoder_of(spec), own), embedded, None, lengths, dropouts=dropouts
+    )
+    if decoder_spec(spec).attention is None:
         return None, _bridge(spec, p, after)
     values = drop(values, dropouts.layer, dropouts.variational)
     keys = F.linear(values, p["attention.W_k"], p.get("attention.b_k"))
@@ -59,10 +61,11 @@ def encode(
 
 def _bridge(spec: NetworkSpec, p: Parameters, after: TensorState) -> TensorState:
     """The decoder's first state: of each of its layers from that of the encoder's, counted from the top."""
-    names, ways = spec.the_cell.state, len(spec.directions)
+    names, ways = spec.core.the_cell.state, len(spec.core.directions)
+    layers = decoder_spec(spec).layers
     found: list[Tensor] = []
-    for layer in range(spec.decoder_layers):
-        first = max(0, spec.layers - spec.decoder_layers + layer) * ways * len(names)
+    for layer in range(layers):
+        first = max(0, spec.core.layers - layers + layer) * ways * len(names)
         for number, name in enumerate(names):
             last = torch.cat([after[first + way * len(names) + number] for way in range(ways)], dim=-1)
             found.append(F.linear(last, p[f"bridge.{layer}.W_{name}"], p[f"bridge.{layer}.b_{name}"]))
@@ -83,10 +86,10 @@ def decode(
     fed: [batch, n_a] what attention gave at the step before them; read where the network feeds.
     """
     own = part_of(spec, p, "decoder")
-    if spec.feeding:
+    if decoder_spec(spec).feeding:
         return _step_by_step(spec, p, ids, memory, state, fed, dropouts)
-    embedded = embed(spec.decoder, own, ids, dropouts)
-    a, state = deep(spec.the_cell, core(spec.decoder, own), embedded, state, None, dropouts=dropouts)
+    embedded = embed(decoder_of(spec), own, ids, dropouts)
+    a, state = deep(spec.core.the_cell, core(decoder_of(spec), own), embedded, state, None, dropouts=dropouts)
     if memory is None:
         return Decoded(drop(a, dropouts.layer, dropouts.variational), state, None)
     context, weights = attend(spec, p, memory, a)
@@ -103,15 +106,15 @@ def _step_by_step(
     dropouts: Dropouts,
 ) -> Decoded:
     assert memory is not None  # feeding needs attention
-    weights_of, n_e = core(spec.decoder, part_of(spec, p, "decoder")), spec.target_embedding
+    weights_of, n_e = core(decoder_of(spec), part_of(spec, p, "decoder")), decoder_spec(spec).embedding
     embedded = F.embedding(ids.clamp_min(0), p["decoder.embedding.E"]) * (ids >= 0).unsqueeze(-1)
     embedded = drop(embedded, dropouts.input, dropouts.variational)
     features: list[Tensor] = []
     weights: list[Tensor] = []
     for e_t in embedded.split(1, dim=1):  # [batch, 1, n_e]
         given = torch.cat([e_t, fed.unsqueeze(1)], dim=-1)  # [batch, 1, n_e + n_a]
-        assert given.shape[-1] == n_e + spec.n_a
-        a, state = deep(spec.the_cell, weights_of, given, state, None, dropouts=dropouts)
+        assert given.shape[-1] == n_e + spec.core.n_a
+        a, state = deep(spec.core.the_cell, weights_of, given, state, None, dropouts=dropouts)
         context, shares = attend(spec, p, memory, a)
         fed = join(p, a, context).squeeze(1)
         features.append(fed)
@@ -122,7 +125,7 @@ def _step_by_step(
 
 def attend(spec: NetworkSpec, p: Parameters, memory: Memory, a: Tensor) -> tuple[Tensor, Tensor]:
     """a [batch, T_y, n_a] -> what the memory holds for it [batch, T_y, features], and weights [batch, T_y, T_x]."""
-    if spec.attention == "multiplicative":
+    if decoder_spec(spec).attends_by_product:
         scores = a @ memory.keys.transpose(1, 2)  # [batch, T_y, T_x]
     else:
         query = F.linear(a, p["attention.W_q"]).unsqueeze(2)  # [batch, T_y, 1, n_a]

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled.models import pitch_context
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import (
+    Bits,
+    Classes,
+    Embedding,
+    Features,
+    NetworkSpec,
+    OneHot,
+    Vectors,
+)
 from unrolled.models.tensor_shapes import cutoffs
 from unrolled.nn.kernels.tensors import columns
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, drop
@@ -64,10 +72,13 @@ def _neighbours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[dict[str, Tensor]]]:
     """The recurrent weights: [layer][direction] -> W_c, b_c and so on."""
-    names = spec.the_cell.names
+    names = spec.core.the_cell.names
     return [
-        [{name: p[f"{prefix}.{layer}.{direction}.{name}"] for name in names} for direction in spec.directions]
-        for layer in range(spec.layers)
+        [
+            {name: p[f"{prefix}.{layer}.{direction}.{name}"] for name in names}
+            for direction in spec.core.directions
+        ]
+        for layer in range(spec.core.layers)
     ]
 
 
@@ -82,41 +93,49 @@ def embed(spec: NetworkSpec, p: Parameters, x: Tensor, dropouts: Dropouts = NO_D
 
 
 def _embedded(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
-    if not spec.embedding:
-        return x if spec.ids or x.is_floating_point() else x.to(p["head.b_y"].dtype)  # pictures come as bytes
-    if spec.multi_hot:
-        ids = x.transpose(0, 1).reshape(-1, x.shape[2])  # [T * batch, ids]
-        there = (ids >= 0).to(p["embedding.E"].dtype)
-        added = F.embedding_bag(ids.clamp_min(0), p["embedding.E"], mode="sum", per_sample_weights=there)
-        return added.view(x.shape[1], x.shape[0], spec.embedding).transpose(0, 1)
-    # Looked up time-major, in which form the kernels take it; the transposed view is batch-first.
-    return columns(p["embedding.E"].T, x.T).transpose(0, 1)
+    match spec.input:
+        case OneHot():
+            return x
+        case Vectors():
+            return x if x.is_floating_point() else x.to(p["head.b_y"].dtype)  # pictures come as bytes
+        case Embedding(several=True):
+            ids = x.transpose(0, 1).reshape(-1, x.shape[2])  # [T * batch, ids]
+            there = (ids >= 0).to(p["embedding.E"].dtype)
+            added = F.embedding_bag(ids.clamp_min(0), p["embedding.E"], mode="sum", per_sample_weights=there)
+            return added.view(x.shape[1], x.shape[0], spec.input.size).transpose(0, 1)
+        case Embedding():
+            # Looked up time-major, in which form the kernels take it; the transposed view is batch-first.
+            return columns(p["embedding.E"].T, x.T).transpose(0, 1)
 
 
 def head(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
     """W_ya a + b_y: [..., features] -> [..., n_y]; adaptive: frequent outputs and one column a cluster. With
     neighbours x stands behind a, [..., features + n_x]."""
-    if spec.neighbours:
-        a, x = a.split([spec.features, spec.n_x], dim=-1)
-        return F.linear(*factors(spec, p, a)) + beside(spec, p, a, x)
-    return F.linear(*factors(spec, p, a))
+    match spec.head:
+        case Bits(neighbours=neighbours) if neighbours:
+            a, x = a.split([spec.core.features, spec.n_x], dim=-1)
+            return F.linear(*factors(spec, p, a)) + beside(spec, neighbours, p, a, x)
+        case _:
+            return F.linear(*factors(spec, p, a))
 
 
-def beside(spec: NetworkSpec, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
+def beside(spec: NetworkSpec, neighbours: int, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
     """`pitch_context.run` on torch: a [..., features], x [..., n_x] -> [..., n_y]."""
     count = pitch_context.rows(spec.n_x, spec.n_y)
     said = x[..., : count * spec.n_y].reshape(-1, count, spec.n_y)
-    weights = p["head.W_n"].view(spec.neighbours, count, -1)
+    weights = p["head.W_n"].view(neighbours, count, -1)
     given = F.conv1d(said, weights, padding=pitch_context.AROUND)  # [N, size, n_y]
-    heard = F.linear(a, p["head.W_u"], p["head.b_n"]).reshape(-1, spec.neighbours, 1)
+    heard = F.linear(a, p["head.W_u"], p["head.b_n"]).reshape(-1, neighbours, 1)
     return (p["head.v"] @ F.relu(given + heard)).view(*x.shape[:-1], spec.n_y)
 
 
 def factors(spec: NetworkSpec, p: Parameters, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What `head` multiplies and adds: a, W, b. Tied weights project a, [..., n_e], where the sizes differ."""
-    if not spec.tie:
-        return a, p["head.W_ya"], p["head.b_y"]
-    return F.linear(a, p["head.P"]) if "head.P" in p else a, p["embedding.E"], p["head.b_y"]
+    match spec.head:
+        case Classes(layer="tied"):
+            return F.linear(a, p["head.P"]) if "head.P" in p else a, p["embedding.E"], p["head.b_y"]
+        case _:
+            return a, p["head.W_ya"], p["head.b_y"]
 
 
 def tail(p: Parameters, cluster: int, a: Tensor) -> Tensor:
@@ -129,13 +148,16 @@ def pool(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor
 
     last: forward's last step and backward's first; a row of length 0 gives zeros whatever the pooling.
     """
-    return POOLS[spec.pooling](spec, p, a, lengths)
+    pooling = spec.head.pooling
+    assert pooling is not None
+    return POOLS[pooling](spec, p, a, lengths)
 
 
 def _last(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
-    at = (lengths.long() - 1).clamp_min(0).view(-1, 1, 1).expand(-1, 1, spec.n_a)  # [batch, 1, n_a]
-    last = a[..., : spec.n_a].gather(1, at).squeeze(1)  # [batch, n_a]
-    return torch.cat([last, a[:, 0, spec.n_a :]], dim=-1)
+    n_a = spec.core.n_a
+    at = (lengths.long() - 1).clamp_min(0).view(-1, 1, 1).expand(-1, 1, n_a)  # [batch, 1, n_a]
+    last = a[..., :n_a].gather(1, at).squeeze(1)  # [batch, n_a]
+    return torch.cat([last, a[:, 0, n_a:]], dim=-1)
 
 
 def _mean(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
@@ -161,6 +183,7 @@ def _past(a: Tensor, lengths: Tensor) -> Tensor:
 
 
 POOLS: dict[str, Callable[[NetworkSpec, Parameters, Tensor, Tensor], Tensor]] = {
+    "first": lambda spec, p, a, lengths: a[:, 0],  # zeros for a row of length 0
     "last": _last,
     "mean": _mean,
     "max": _max,
@@ -171,14 +194,19 @@ POOLS: dict[str, Callable[[NetworkSpec, Parameters, Tensor, Tensor], Tensor]] = 
 def outputs(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
     """What the network answers, [..., features] -> [..., n_y]: log softmax, for the adaptive one too (all outputs in
     full); where the network is not normalised the numbers or scores themselves."""
-    if spec.output == "features":
-        return a
-    if not spec.normalised:
-        return head(spec, p, a)
-    first = F.log_softmax(head(spec, p, a), dim=-1)
-    if spec.softmax == "exact":
-        return first
-    ends = cutoffs(spec.n_y)
+    match spec.head:
+        case Features():
+            return a
+        case Classes(layer="adaptive"):
+            return _adaptive(spec, p, a)
+        case _:
+            scores = head(spec, p, a)
+            return F.log_softmax(scores, dim=-1) if spec.normalised else scores
+
+
+def _adaptive(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
+    """The log-probabilities of all outputs: those of a cluster are its own plus those within it."""
+    first, ends = F.log_softmax(head(spec, p, a), dim=-1), cutoffs(spec.n_y)
     parts = [first[..., : ends[0]]]
     for i in range(len(ends) - 1):
         parts.append(F.log_softmax(tail(p, i, a), dim=-1) + first[..., ends[0] + i, None])

@@ -24,7 +24,7 @@ from unrolled.core.errors import UsageError
 from unrolled.models import cells
 from unrolled.models.cells import Cell
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import CoreSpec, NetworkSpec, Reals, Vectors
 from unrolled.nn.input_forms import of_one, of_packed, refuse_lengths
 from unrolled.nn.kernels.tensors import autocasts
 from unrolled.nn.layer_arguments import check_fraction, check_size, one, refuse_projection
@@ -92,7 +92,7 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         self.cell, self.n_x, self.n_a, self.num_layers = cell, n_x, n_a, num_layers
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
         self.bias, self.zoneout = bias, cell.zoneout
-        self._directions = self._spec().directions
+        self._directions = self._spec().core.directions
         self.layers = nn.ModuleList()
         for layer in range(num_layers):
             width = self._spec().inputs(layer)
@@ -104,16 +104,8 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         self.reset_parameters()
 
     def _spec(self) -> NetworkSpec:
-        return NetworkSpec(
-            n_x=self.n_x,
-            n_y=1,
-            n_a=self.n_a,
-            cell=self.cell.name,
-            activation=self.cell.activation,
-            layers=self.num_layers,
-            bidirectional=self.bidirectional,
-            ids=False,
-        )
+        core = CoreSpec(self.n_a, self.cell.name, self.cell.activation, self.num_layers, self.bidirectional)
+        return NetworkSpec(Vectors(self.n_x), core, Reals(1))
 
     def reset_parameters(self) -> None:
         """Draw new initial weights; torch.manual_seed decides which."""

@@ -12,7 +12,15 @@ from torch.nn import functional as F
 
 from unrolled.core.errors import UsageError
 from unrolled.models import native
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import (
+    Bits,
+    Classes,
+    Crf,
+    Ctc,
+    HeadSpec,
+    NetworkSpec,
+    Reals,
+)
 from unrolled.models.tensor_shapes import cutoffs
 from unrolled.nn.crf_loss import crf_nll
 from unrolled.nn.embedding_and_head import Parameters, factors, head, tail
@@ -58,7 +66,7 @@ def loss(
 
     With `criterion.rows` the loss of each row is multiplied by its weight; the number of targets is not.
     """
-    one_loss = LOSSES["crf" if spec.crf else spec.output]
+    one_loss = LOSSES[type(spec.head)]
     if criterion.rows is None:
         return one_loss(spec, p, a, y, lengths, criterion)
     # Rows of one weight together: so every loss, native ones too, computes its plain sum.
@@ -139,9 +147,9 @@ def _bits(
 
 
 LOSSES: dict[
-    str,
+    type[HeadSpec],
     Callable[[NetworkSpec, Parameters, Tensor, Tensor, Tensor | None, Criterion], tuple[Tensor, int]],
-] = {"classes": _classes, "numbers": _numbers, "bits": _bits, "crf": _path, "ctc": _alignments}
+] = {Classes: _classes, Reals: _numbers, Bits: _bits, Crf: _path, Ctc: _alignments}
 
 
 def asked(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,7 +173,8 @@ def cross_entropy(
 
     UsageError for a criterion that needs all outputs with the adaptive softmax, which never computes them.
     """
-    if spec.softmax == "exact" and not (criterion.class_weights or criterion.ordinal):
+    adaptive = isinstance(spec.head, Classes) and spec.head.layer == "adaptive"
+    if not adaptive and not (criterion.class_weights or criterion.ordinal):
         a, W, b = factors(spec, p, a)
         library = native.library()
         if library is not None and native_softmax.fits(a, W, b, y):
@@ -175,7 +184,7 @@ def cross_entropy(
         share = criterion.label_smoothing
         return nats + share * _above_the_mean(a, W, b, y) if share else nats
     logits = head(spec, p, a)  # [N, n_y]: one product
-    if spec.softmax == "adaptive":
+    if adaptive:
         if criterion.needs_all:
             what = "label smoothing, class weights and ordered classes need all outputs"
             raise UsageError(what, hint="--softmax exact")

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unrolled.models.engines import best, require_finite
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import NetworkSpec, encoder_of, writer_of
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import Memory, decode, encode
 from unrolled.nn.embedding_and_head import outputs
@@ -36,8 +36,8 @@ class TorchDecoder:
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
         self.spec, self._p = spec, {name: torch.tensor(value) for name, value in tensors.items()}
         self._dtype = next(iter(self._p.values())).dtype
-        self.encoder = TorchEngine(spec.encoder, part_of(spec, tensors, "encoder"))
-        prefix, self._writer = spec.writer
+        self.encoder = TorchEngine(encoder_of(spec), part_of(spec, tensors, "encoder"))
+        prefix, self._writer = writer_of(spec)
         self._head = part_of(spec, self._p, prefix)
 
     @property
@@ -48,11 +48,11 @@ class TorchDecoder:
     @torch.no_grad()
     def begin(self, x: Array, lengths: Array) -> Any:
         """Read whole sequences; see Decoder."""
-        given = torch.as_tensor(np.asarray(x, np.int64 if self.spec.ids else None))
-        given = given if self.spec.ids else given.to(self._dtype)
+        given = torch.as_tensor(np.asarray(x, np.int64 if self.spec.input.ids else None))
+        given = given if self.spec.input.ids else given.to(self._dtype)
         ends = torch.as_tensor(np.asarray(lengths, np.int64))
         memory, arrays = encode(self.spec, self._p, given, ends)
-        return _State(arrays, torch.zeros(len(x), self.spec.n_a, dtype=self._dtype), memory, ends)
+        return _State(arrays, torch.zeros(len(x), self.spec.core.n_a, dtype=self._dtype), memory, ends)
 
     @torch.no_grad()
     def step(self, state: Any, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], Any]:

@@ -39,7 +39,7 @@ class TorchEngine:
         ends = None if lengths is None else torch.as_tensor(np.asarray(lengths, np.int64))
         with torch.no_grad():
             answers, after = self.network(self._tensor(x), state, ends)
-        if self.spec.architecture != "many-to-many":
+        if self.spec.head.pooling is not None:
             return require_finite(answers.unsqueeze(1).numpy(), x), after  # [batch, 1, n_y]
         if ends is not None:
             past = torch.arange(answers.shape[1]) >= self.spec.steps(ends).unsqueeze(1)  # [batch, T_x]
@@ -66,6 +66,6 @@ class TorchEngine:
         return tuple(torch.where(rows, array, torch.zeros_like(array)) for array in state)
 
     def _tensor(self, x: Array) -> torch.Tensor:
-        if self.spec.ids:
+        if self.spec.input.ids:
             return torch.as_tensor(np.asarray(x, np.int64))
         return torch.as_tensor(np.asarray(x), dtype=self._dtype)

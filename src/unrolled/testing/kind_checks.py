@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from unrolled.analysis import doctor
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import ExampleReader
 from unrolled.models.cells import CELLS, NUMPY, Cell, advance
+from unrolled.models.network_spec import Crf
 from unrolled.tasks.inputs import Input, InputKind
 from unrolled.tasks.outputs import Output, OutputKind
 
@@ -134,7 +135,8 @@ def check_output(
 
     steps: how many steps the x of an example has. Outputs that a decoder writes have no answers to check here.
     """
-    asked = kind.learn(iter(examples), config or DataConfig(), model or ModelConfig())
+    data, model = config or DataConfig(), model or ModelConfig()
+    asked = kind.learn(iter(examples), data, model)
     again = kind.restore(_through_json(asked.to_json()))
     _expect(bool(asked.describe()), "`describe` says nothing")
     encoded = [asked.encode(one.y, steps(one), one.place) for one in examples]
@@ -146,7 +148,7 @@ def check_output(
     _refuses_damage(kind.restore, asked.to_json())
     if kind.decoder:
         return asked
-    weights = _crf(asked.n_y) if asked.crf else {}
+    weights = _crf(asked.n_y) if isinstance(asked.head(Config("", data, model)), Crf) else {}
     answers = list(_answers(asked, [steps(one) for one in examples]))
     for one, answer in zip(examples, answers, strict=True):
         told = asked.answer(answer, ["x"] * len(answer), 3, weights)

@@ -147,7 +147,7 @@ def measure_speed(
     batches, assembling = _strata(epoch), _assembling_seconds(epoch, clock)
     counts = [config.threads] if config.threads else sorted({cores(), 1}, reverse=True)
     trials = [(count, native.running()) for count in counts]
-    trials += [(0, name) for name in rivals(network.spec.the_cell)]  # 0: as many as were quickest
+    trials += [(0, name) for name in rivals(network.spec.core.the_cell)]  # 0: as many as were quickest
     best: Measure | None = None
     for number, (count, kernel) in enumerate(trials):
         left = until - clock()
@@ -230,7 +230,11 @@ def estimate_bytes(spec: NetworkSpec, config: TrainConfig, tokens: float) -> int
     On top of what the process holds already: Python, NumPy, torch.
     """
     weights = 4 * parameters(spec) * (8 + bool(config.average))
-    gates = (len(spec.the_cell.gates) or len(spec.the_cell.names)) * len(spec.directions) * spec.layers
+    gates = (
+        (len(spec.core.the_cell.gates) or len(spec.core.the_cell.names))
+        * len(spec.core.directions)
+        * spec.core.layers
+    )
     # Gates and their gradients, inputs and states of each layer; logits, their softmax and gradient.
-    step = int(4 * tokens * (4 * gates * spec.n_a + 3 * spec.n_y))
+    step = int(4 * tokens * (4 * gates * spec.core.n_a + 3 * spec.n_y))
     return BASE_BYTES + weights + step

@@ -23,6 +23,16 @@ from unrolled.core.progress import Reporter, counted, duration
 from unrolled.core.system import peak_bytes, tune
 from unrolled.core.version import __version__
 from unrolled.models import model_file, native
+from unrolled.models.network_spec import (
+    Bits,
+    Classes,
+    DecoderSpec,
+    Embedding,
+    NetworkSpec,
+    OneHot,
+    Vectors,
+)
+from unrolled.models.spec_json import to_json as spec_to_json
 from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
@@ -164,25 +174,34 @@ def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, Any]:
     }
 
 
+def _in_words(spec: NetworkSpec) -> str:
+    """A network for people: `1 x 128 lstm, both directions, embedding 64`."""
+    core = spec.core
+    found = [f"{core.layers} x {core.n_a} {core.cell}", *(["both directions"] if core.bidirectional else [])]
+    match spec.input:
+        case OneHot():
+            found.append("one-hot input")
+        case Embedding(size=size):
+            found.append(f"embedding {size}")
+        case Vectors(n_x=n_x, front=front):
+            found.append(f"{n_x} inputs")
+            found += [f"a convolution of {front.size} in front"] if front else []
+    match spec.head:
+        case Bits(neighbours=neighbours) if neighbours:
+            found.append(f"{neighbours} units for neighbours")
+        case Classes(layer="tied") | DecoderSpec(layer="tied"):
+            found.append("tied")
+        case _:
+            pass
+    return ", ".join(found)
+
+
 def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
     """Say what is about to happen."""
     spec, training = job.spec, job.config.training
     for line in job.about:
         reporter.note(line)
-    ends = (
-        f"embedding {spec.embedding}"
-        if spec.embedding
-        else "one-hot input"
-        if spec.ids
-        else f"{spec.n_x} inputs"
-    )
-    ends += f", a convolution of {spec.front_size} in front" if spec.front != "none" else ""
-    ends += f", {spec.neighbours} units for neighbours" if spec.neighbours else ""
-    ways = ", both directions" if spec.bidirectional else ""
-    reporter.note(
-        f"{spec.layers} x {spec.n_a} {spec.cell}{ways}, {ends}{', tied' if spec.tie else ''}, "
-        f"dropout {training.dropout:g}: {parameters(spec):,} parameters"
-    )
+    reporter.note(f"{_in_words(spec)}, dropout {training.dropout:g}: {parameters(spec):,} parameters")
     size = counted(plan.steps, "step") if plan.steps else counted(plan.epochs or 0, "epoch")
     time = f", about {duration(plan.seconds)}" if plan.seconds else ""
     reporter.note(f"{size} of {job.step} on {counted(plan.threads, 'thread')}{time}")
@@ -214,7 +233,7 @@ def _kinds_of(job: Job) -> tuple[tuple[str, str], ...]:
     """The kinds that a model needs: groups of entry points and names."""
     preset = find(job.config.task)
     return (
-        ("unrolled.cells", job.spec.cell),
+        ("unrolled.cells", job.spec.core.cell),
         ("unrolled.inputs", preset.input),
         ("unrolled.outputs", preset.output),
     )
@@ -242,7 +261,7 @@ def _writer(
         }
         learnt = job.learnt(weights)
         model = model_file.ModelFile(
-            job.config.task, job.spec.to_json(), learnt, to_json(job.config), notes, weights
+            job.config.task, spec_to_json(job.spec), learnt, to_json(job.config), notes, weights
         )
         model_file.save(out, model, force=True)
         return model

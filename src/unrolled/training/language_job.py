@@ -16,12 +16,12 @@ from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
 from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
 from unrolled.inference.scoring import Wish, samples
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.losses import Criterion
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.sizes import resolve
 from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem
+from unrolled.training.network_of_config import language_network
 from unrolled.training.unknown_tokens import unknown_in_text
 
 VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
@@ -76,19 +76,8 @@ def assemble(config: Config, prepared: Prepared) -> Job:
     """The job of a prepared text."""
     reading, store, held = prepared.reading, prepared.train, prepared.valid
     config = resolve(config, len(store), len(reading.vocabulary))
-    model, training = config.model, config.training
-    spec = NetworkSpec(
-        n_x=len(reading.vocabulary),
-        n_y=len(reading.vocabulary),
-        n_a=model.hidden or 1,
-        cell=model.cell,
-        activation=model.activation,
-        layers=model.layers or 1,
-        embedding=model.embedding or 0,
-        tie=bool(model.tie),
-        softmax=model.softmax,
-        zoneout=training.zoneout,
-    )
+    training = config.training
+    spec = language_network(config, len(reading.vocabulary))
     batch_size, window = training.batch_size or 1, training.window or 1
 
     def epoch(number: int) -> Sequence[Batch]:

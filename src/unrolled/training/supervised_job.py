@@ -17,17 +17,18 @@ from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Ready, prepare
 from unrolled.datasets.example_source import Labelled, from_files, with_columns
 from unrolled.datasets.example_store import Examples
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import DecoderSpec, NetworkSpec
 from unrolled.nn.losses import Criterion
 from unrolled.nn.torch_engine import TorchEngine
 from unrolled.tasks.inputs import INPUTS, Input, input_of
-from unrolled.tasks.outputs import Output, find_output
+from unrolled.tasks.outputs import find_output
 from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
 from unrolled.tasks.text_unit import decided
 from unrolled.training.budget import estimate_bytes
 from unrolled.training.job import ENCODED_ANEW, Job, Request
 from unrolled.training.loop import Problem
+from unrolled.training.network_of_config import labelled_network
 from unrolled.training.unknown_tokens import unknown_in_examples
 
 EVALUATED = 32  # sequences side by side
@@ -85,29 +86,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
     steps = int(part.lengths.sum())
     config = resolve_examples(config, len(part), steps, given.n_x)
     model, training = config.model, config.training
-    front = model.front or "none"
-    spec = NetworkSpec(
-        n_x=given.n_x,
-        n_y=asked.n_y,
-        n_a=model.hidden or 1,
-        cell=model.cell,
-        activation=model.activation,
-        layers=model.layers or 1,
-        bidirectional=bool(model.bidirectional),
-        ids=given.ids,
-        embedding=model.embedding or 0,
-        softmax=model.softmax,
-        architecture=asked.architecture,
-        multi_hot=given.multi_hot,
-        output=asked.output,
-        pooling=model.pooling or "last",
-        crf=asked.crf,
-        front=front,
-        neighbours=model.neighbours or 0,
-        front_size=0 if front == "none" else model.front_size or 1,
-        zoneout=training.zoneout,
-        **_decoder(config, asked),
-    )
+    spec = labelled_network(config, given, asked)
     _refuse_longest(spec, config, part)
     vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).brief
     batch_size = training.batch_size or 1
@@ -125,7 +104,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
 
     def learnt(weights: Mapping[str, Any]) -> Mapping[str, Any]:
         settled = asked
-        if held is not None and spec.architecture != "encoder-decoder":
+        if held is not None and not isinstance(spec.head, DecoderSpec):
             engine = TorchEngine(spec, weights)
             y: list[Any] = []
             answers: list[Any] = []
@@ -140,7 +119,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
 
     criterion = Criterion(training.label_smoothing or 0.0, _weights(config, part, asked.n_y), model.ordinal)
     problem = Problem(
-        epoch, validation if held is not None else None, part.place, criterion, enough=ENOUGH[asked.output]
+        epoch, validation if held is not None else None, part.place, criterion, enough=spec.head.enough
     )
     held_words = "nothing held out" if held is None else f"{len(held):,} for validation"
     return Job(
@@ -163,10 +142,10 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
             asked.describe(),
         ),
         step=f"{batch_size} sequences",
-        unit=LOSS_UNITS[asked.output],
+        unit=spec.head.loss_unit,
         learnt=learnt,
         notes={"train_sequences": len(part), "train_steps": steps},
-        settling=0 if spec.architecture == "encoder-decoder" else held_steps,
+        settling=0 if isinstance(spec.head, DecoderSpec) else held_steps,
     )
 
 
@@ -222,29 +201,6 @@ def _vary(config: Config, given: Input, targets: Targets) -> Vary | None:
     """How training varies x and y, if the configuration asks for it."""
     vary = INPUTS[find(config.task).input].vary
     return vary(given, config.training.flip, targets == "each") if config.training.augment and vary else None
-
-
-def _decoder(config: Config, asked: Output) -> dict[str, Any]:
-    """What a network has besides where it is an encoder-decoder."""
-    model = config.model
-    if asked.architecture != "encoder-decoder":
-        return {}
-    embedding = (model.hidden or 1) if model.tie else min(asked.n_y, model.embedding or 0)
-    embedding = (model.embedding or 0) if config.data.shared else embedding
-    return {
-        "tie": bool(model.tie),
-        "attention": model.attention or "none",
-        "feeding": model.feeding,
-        "decoder_layers": model.decoder_layers or model.layers or 1,
-        "target_embedding": embedding,
-        "shared": bool(config.data.shared),
-    }
-
-
-# The mean loss below which a batch has nothing left to teach: right answers have a probability of 0.999, and numbers
-# are off by a ten thousandth of their deviation.
-ENOUGH = {"classes": 1e-3, "numbers": 1e-8, "bits": 1e-3, "ctc": 1e-3}
-LOSS_UNITS = {"classes": "nats", "numbers": "half squared deviations", "bits": "nats", "ctc": "nats"}
 
 
 def _weights(config: Config, part: Examples, n_y: int) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.networks import spec_of
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
@@ -25,7 +26,6 @@ from unrolled.models.decoding.ctc import (
 )
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.nn.losses import loss
 from unrolled.tasks.outputs import OUTPUTS
@@ -70,7 +70,7 @@ def test_probability_beam_and_loss_are_sums_over_all_alignments(steps, classes):
 
 
 def spec_and_head(classes, features=3):
-    spec = NetworkSpec(n_x=2, n_y=classes, n_a=features, ids=False, output="ctc")
+    spec = spec_of(n_x=2, n_y=classes, n_a=features, ids=False, output="ctc")
     rng = np.random.default_rng(3)
     W, b = rng.standard_normal((classes, features)), rng.standard_normal(classes)
     return spec, {"head.W_ya": torch.tensor(W), "head.b_y": torch.tensor(b)}
@@ -288,7 +288,7 @@ def test_metrics_count_words_and_characters():
 
 
 def test_the_network_learns_two_texts_and_both_halves_say_them():
-    spec = NetworkSpec(n_x=2, n_y=3, n_a=8, ids=False, output="ctc")
+    spec = spec_of(n_x=2, n_y=3, n_a=8, ids=False, output="ctc")
     net = build(spec, initialise(spec, 0))
     x = torch.zeros(2, 8, 2)
     x[0, :4, 0] = x[0, 4:, 1] = x[1, :4, 1] = x[1, 4:, 0] = 1.0

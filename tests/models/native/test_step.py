@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.networks import spec_of
 from support.tolerances import FLOAT32
 from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import NUMPY, find
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
 
 VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
 cells = pytest.mark.parametrize(("cell", "activation"), VARIANTS)
@@ -34,16 +34,16 @@ NETWORKS = {
 
 
 def network(seed=0, n_a=21, **more):
-    spec = NetworkSpec(**{"n_x": 9, "n_y": 9, "n_a": n_a} | more)
+    spec = spec_of({"n_x": 9, "n_y": 9, "n_a": n_a}, more)
     rng = np.random.default_rng(seed)
     first = initialise(spec, seed)
     return spec, {k: (v + 0.2 * rng.standard_normal(v.shape)).astype(np.float32) for k, v in first.items()}
 
 
 def inputs(spec, rng, rows):
-    if not spec.ids:
+    if not spec.input.ids:
         return rng.standard_normal((rows, spec.n_x)).astype(np.float32)
-    return rng.integers(-1, spec.n_x, (rows, 3) if spec.multi_hot else rows)
+    return rng.integers(-1, spec.n_x, (rows, 3) if spec.input.several else rows)
 
 
 def engines(spec, tensors, name, monkeypatch, bits=32):
@@ -92,8 +92,8 @@ def test_a_row_has_the_same_bits_in_any_company(cell, activation, name, rows, se
     steps = native.steps(native.libraries()[name], spec, tensors, bits)
     rng = np.random.default_rng(seed)
     x = rng.integers(-1, 9, rows)
-    arrays = 2 * len(spec.the_cell.state)
-    state = tuple(rng.standard_normal((rows, spec.n_a)).astype(np.float32) for _ in range(arrays))
+    arrays = 2 * len(spec.core.the_cell.state)
+    state = tuple(rng.standard_normal((rows, spec.core.n_a)).astype(np.float32) for _ in range(arrays))
     together, _, after = steps.step(state, x, None)
     for row in range(rows):
         alone, _, last = steps.step(tuple(s[row : row + 1] for s in state), x[row : row + 1], None)
@@ -165,7 +165,7 @@ def test_int8_is_exact_but_for_its_rounding(cell, activation, name, monkeypatch)
     out, _, after = made.step(state, x)
     expected = find(cell, activation).step(ops, w, state, x)
     assert np.abs(after[0] - expected[0]).max() <= 3 * FLOAT32["oracle"] * max(1, np.abs(expected[0]).max())
-    a = spec.the_cell.output(after)
+    a = spec.core.the_cell.output(after)
     logits = int8_product(tensors["head.W_ya"], a) + tensors["head.b_y"]
     true = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     assert np.abs(out - true).max() <= 1e-4
@@ -268,7 +268,7 @@ def test_states_and_inputs_of_another_size_are_refused(cell, activation, name, m
         with pytest.raises(UsageError, match="the state is"):
             made._core[0][0].whole.run(
                 x[:2] if kind == "numbers" else rng.random((2, 5), np.float32),
-                tuple(np.zeros((1, 20), np.float32) for _ in spec.the_cell.state),
+                tuple(np.zeros((1, 20), np.float32) for _ in spec.core.the_cell.state),
             )
         made.step(good, x)
 

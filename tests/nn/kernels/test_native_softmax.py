@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from support.networks import spec_of
 from support.tolerances import FLOAT32
 from unrolled.models import native
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.embedding_and_head import head
 from unrolled.nn.kernels import native_sequence, native_softmax
 from unrolled.nn.losses import cross_entropy
@@ -112,7 +112,7 @@ def test_a_target_that_is_no_output_is_refused(name):
     "more", [{}, {"tie": True}, {"tie": True, "embedding": 6}], ids=["plain", "tied", "projected"]
 )
 def test_the_loss_of_a_network_is_the_same_with_and_without(name, more, monkeypatch):
-    spec = NetworkSpec(**{"n_x": 19, "n_y": 19, "n_a": 8, "embedding": 8} | more)
+    spec = spec_of({"n_x": 19, "n_y": 19, "n_a": 8, "embedding": 8}, more)
     p = {k: torch.tensor(v, dtype=torch.float32, requires_grad=True) for k, v in initialise(spec, 0).items()}
     p = {k: v for k, v in p.items() if not k.startswith("core")}
     a, y = torch.randn(7, 8), torch.randint(19, (7,))

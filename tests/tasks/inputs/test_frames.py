@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clips import write_actions, write_changes
+from support.networks import spec_of
 from support.small_models import apart, run, temporary
 from support.tolerances import FLOAT32, TOLERANCES
 from unrolled.core.config import DataConfig
@@ -210,7 +211,7 @@ def test_the_convolution_is_a_loop_over_places(side: int, channels: int):
 
 
 def a_network(**more: object) -> tuple[NetworkSpec, dict[str, np.ndarray]]:
-    spec = NetworkSpec(n_x=128, n_y=3, n_a=5, ids=False, front="frames", front_size=6, **more)
+    spec = spec_of(n_x=128, n_y=3, n_a=5, ids=False, front="frames", front_size=6, **more)
     return spec, {name: value.astype(np.float64) for name, value in initialise(spec, 0).items()}
 
 
@@ -266,7 +267,7 @@ def test_gradients_are_those_of_differences():
 
 def test_a_front_of_pictures_wants_pictures():
     with pytest.raises(UsageError, match="5 numbers"):
-        initialise(NetworkSpec(n_x=5, n_y=2, n_a=4, ids=False, front="frames", front_size=4), 0)
+        initialise(spec_of(n_x=5, n_y=2, n_a=4, ids=False, front="frames", front_size=4), 0)
 
 
 # ---- from clips to answers

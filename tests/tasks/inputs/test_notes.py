@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.networks import spec_of
 from support.small_models import refused, run
 from support.small_tunes import band, tune
 from support.tolerances import FLOAT32
@@ -37,7 +38,6 @@ from unrolled.inference.open_model import open_trained
 from unrolled.inference.predictor import outcome
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
 
 PLACE = Place(Path("made"), 1)
@@ -233,7 +233,7 @@ def test_nonsense_left_out_makes_an_end_no_likelier():
     notes = learnt("march")
     p = np.full(notes.n_events, 1e-9)
     p[OFF + 60], p[0], p[1] = 0.9, 0.06, 0.03
-    spec = NetworkSpec(notes.n_x, notes.n_events, 2, embedding=2, multi_hot=notes.multi_hot)
+    spec = spec_of(notes.n_x, notes.n_events, 2, embedding=2, multi_hot=notes.multi_hot)
     always = {name: np.zeros_like(value) for name, value in initialise(spec, 0).items()}
     always["head.b_y"] = np.log(p / p.sum()).astype(np.float32)
     player = Player(NumpyEngine(spec, always), notes, Wish())

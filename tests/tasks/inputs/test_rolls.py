@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from support.networks import spec_of
 from support.small_models import run
 from support.small_tunes import band, tune
 from support.tolerances import FLOAT32
@@ -17,7 +18,6 @@ from unrolled.core.types import Example, Note, Place, Tune
 from unrolled.datasets.example_source import from_files
 from unrolled.inference import predictor
 from unrolled.inference.open_model import open_trained
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.tasks.inputs.rolls import (
     ALIKE,
@@ -103,7 +103,7 @@ def test_what_followed_when_the_last_steps_were_heard_before():
 
 
 def test_the_loss_of_bits_is_that_of_each_by_hand():
-    spec = NetworkSpec(n_x=88, n_y=88, n_a=5, ids=False, output="bits")
+    spec = spec_of(n_x=88, n_y=88, n_a=5, ids=False, output="bits")
     network, chance = build(spec, seed=1), np.random.default_rng(0)
     x = torch.tensor(chance.integers(0, 2, (2, 7, 88)), dtype=torch.float32)
     y = torch.tensor(chance.integers(0, 2, (2, 7, 88)), dtype=torch.float64)

@@ -98,7 +98,7 @@ class Decoder(Protocol):
 
 def refuse_steps(spec: NetworkSpec) -> None:
     """Raise UsageError for a network that cannot go step by step."""
-    if spec.bidirectional or spec.architecture != "many-to-many":
+    if not spec.reads_forward:
         raise UsageError("a network that reads backward or answers once cannot go step by step")
     if spec.steps(2) != 2:
         raise UsageError("a network that makes one step of several goes in chunks, not step by step")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.models.engines.numpy_engine import NumpyEngine
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import NetworkSpec, attender_of, decoder_of, decoder_spec, encoder_of
 from unrolled.models.tensor_shapes import part_of
 
 Array = NDArray[Any]
@@ -45,11 +45,14 @@ class NumpyDecoder:
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
         self.spec, self._tensors, self._bits = spec, tensors, bits
-        self.encoder = NumpyEngine(spec.encoder, part_of(spec, tensors, "encoder"))
-        self._decoder = NumpyEngine(spec.decoder, part_of(spec, tensors, "decoder"), bits)
-        self._attends = spec.attention != "none"
+        self._own = decoder_spec(spec)
+        self.encoder = NumpyEngine(encoder_of(spec), part_of(spec, tensors, "encoder"))
+        self._decoder = NumpyEngine(decoder_of(spec), part_of(spec, tensors, "decoder"), bits)
+        self._attends = self._own.attention is not None
         self._attender = (
-            NumpyEngine(spec.attender, part_of(spec, tensors, "attention"), bits) if self._attends else None
+            NumpyEngine(attender_of(spec), part_of(spec, tensors, "attention"), bits)
+            if self._attends
+            else None
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -71,15 +74,16 @@ class NumpyDecoder:
             own = values[row, :length].copy()
             keys = own @ self._tensors["attention.W_k"].T
             memories.append(_Memory(own, keys + self._tensors.get("attention.b_k", 0)))
-        fed = np.zeros((rows, self.spec.n_a), arrays[0].dtype)
+        fed = np.zeros((rows, self.spec.core.n_a), arrays[0].dtype)
         return _State(arrays, fed, np.arange(rows), tuple(memories))
 
     def _bridge(self, after: tuple[Array, ...]) -> tuple[Array, ...]:
         """The decoder's first state: of each of its layers from that of the encoder's, counted from the top."""
-        names, ways = self.spec.the_cell.state, len(self.spec.directions)
+        core, names = self.spec.core, self.spec.core.the_cell.state
+        ways = len(core.directions)
         found: list[Array] = []
-        for layer in range(self.spec.decoder_layers):
-            first = max(0, self.spec.layers - self.spec.decoder_layers + layer) * ways * len(names)
+        for layer in range(self._own.layers):
+            first = max(0, core.layers - self._own.layers + layer) * ways * len(names)
             for number, name in enumerate(names):
                 last = np.concatenate(
                     [after[first + way * len(names) + number] for way in range(ways)], axis=1
@@ -96,7 +100,7 @@ class NumpyDecoder:
             out, ids, arrays = self._decoder.step(state.arrays, x, k)
             return out, ids, replace(state, arrays=arrays)
         given = x
-        if self.spec.feeding:
+        if self._own.feeding:
             embedded = np.where(x[:, None] >= 0, self._tensors["decoder.embedding.E"][x], 0)
             given = np.concatenate([embedded, state.fed], axis=1).astype(state.fed.dtype)
         a, _, arrays = self._decoder.step(state.arrays, given)  # [rows, n_a]
@@ -106,7 +110,7 @@ class NumpyDecoder:
 
     def _attend(self, state: _State, a: Array) -> tuple[Array, tuple[Array, ...]]:
         """[rows, features] what each row's sequence holds for it, and the weights [T_x] of each."""
-        context = np.zeros((len(a), self.spec.features), a.dtype)
+        context = np.zeros((len(a), self.spec.core.features), a.dtype)
         weights: list[Array] = [a[0, :0]] * len(a)
         for sequence, rows in _groups(state.sequences):
             memory = state.memories[sequence]
@@ -121,7 +125,7 @@ class NumpyDecoder:
     def _scores(self, a: Array, keys: Array) -> Array:
         """[rows, T_x] how well a of the decoder fits each step of x: a . keys (Luong et al., arXiv 1508.04025v5), or
         v . tanh(W_q a + keys) (Bahdanau et al., arXiv 1409.0473v7)."""
-        if self.spec.attention == "multiplicative":
+        if self._own.attends_by_product:
             return a @ keys.T
         query = a @ self._tensors["attention.W_q"].T
         return np.tanh(query[:, None] + keys) @ self._tensors["attention.v"]

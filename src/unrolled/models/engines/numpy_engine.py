@@ -19,8 +19,15 @@ from unrolled.core.types import State
 from unrolled.models import native, pitch_context
 from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
 from unrolled.models.engines import best, refuse_steps, require_finite
-from unrolled.models.frontends import FRONTS
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import (
+    Bits,
+    Classes,
+    Embedding,
+    Features,
+    NetworkSpec,
+    OneHot,
+    Vectors,
+)
 from unrolled.models.tensor_shapes import cutoffs, state_sizes
 
 Array = NDArray[Any]
@@ -103,17 +110,17 @@ class NumpyEngine:
         self.spec, self._tensors, self._bits = spec, tensors, bits
         self._threads = threads if threads > 1 and native.share_threads() else 1
         self._dtype = next(iter(tensors.values())).dtype
-        single = self._dtype == np.float32 and native.knows(spec.the_cell)
+        single = self._dtype == np.float32 and native.knows(spec.core.the_cell)
         self._library = native.library() if single else None
         if bits == 8 and (self._library is None or not self._streams):
             what = "int8 is for single steps of native kernels, of a network that reads forward"
             raise UsageError(what, hint="--engine numpy")
         self._core = [
             [
-                _layer(spec.the_cell, spec.n_a, tensors, f"core.{layer}.{d}", self._library)
-                for d in spec.directions
+                _layer(spec.core.the_cell, spec.core.n_a, tensors, f"core.{layer}.{d}", self._library)
+                for d in spec.core.directions
             ]
-            for layer in range(spec.layers)
+            for layer in range(spec.core.layers)
         ]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -136,12 +143,12 @@ class NumpyEngine:
         state = self.start(rows) if state is None else state
         if self._bits == 8:
             return self._by_steps(x, lengths, state)
-        many = self.spec.architecture == "many-to-many"
+        many, first = self.spec.head.pooling is None, self.spec.head.pooling == "first"
         answers = np.zeros((rows, self.spec.steps(steps) if many else 1, self.n_y), self._dtype)
         after = [array.copy() for array in state]
         for row in range(rows):
             length = steps if lengths is None else int(lengths[row])
-            length = min(length, 1) if self.spec.architecture == "one-to-one" else length
+            length = min(length, 1) if first else length
             before = tuple(array[row : row + 1] for array in state)
             a, last = self._row(x[row, :length], before)  # [length, features]
             asked = a if many else self._pool(a)
@@ -153,10 +160,10 @@ class NumpyEngine:
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step of all rows; see Engine."""
         refuse_steps(self.spec)
-        if self.spec.front != "none":
+        if self.spec.front is not None:
             return self._step_by_rows(state, x, k)
         if self._native is not None:
-            given = x if self.spec.ids and not self.spec.multi_hot else self._embed(x)
+            given = x if self.spec.input.ids and not self.spec.input.several else self._embed(x)
             out, ids, after = self._native.step(state, given, k)
             if self._native.has_head:
                 return out if self._bounded else require_finite(out, x), ids, after
@@ -166,26 +173,25 @@ class NumpyEngine:
     @np.errstate(over="ignore", invalid="ignore")
     def _step_in_numpy(self, state: State, x: Array, k: int | None) -> tuple[Array, NDArray[np.int64], State]:
         """A step where no native kernel does it."""
-        size, given, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
+        size, given, after = len(self.spec.core.the_cell.state), self._embed(x), list[Array]()
         x = given
         for at, (layer,) in enumerate(self._core):
             parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]
             last = next(layer.steps(state[at * size : (at + 1) * size], parts))
-            x = self.spec.the_cell.output(last)  # [rows, n_a]
+            x = self.spec.core.the_cell.output(last)  # [rows, n_a]
             after.extend(last)
         return *best(require_finite(self._outputs(self._beside(x, given)), given), k), tuple(after)
 
     @cached_property
     def _bounded(self) -> bool:
         """Whether nothing can overflow: inputs are tokens, the state is bounded and no weight is large."""
-        fixed = self.spec.ids and self.spec.activation != "relu"
+        fixed = self.spec.input.ids and self.spec.core.activation != "relu"
         return fixed and all(np.abs(tensor).max() < LARGE for tensor in self._tensors.values())
 
     @property
     def _streams(self) -> bool:
         """Whether it goes by the native single steps."""
-        forward = not self.spec.bidirectional and self.spec.architecture == "many-to-many"
-        return forward and self.spec.front == "none"
+        return self.spec.reads_forward and self.spec.front is None
 
     def _by_steps(self, x: Array, lengths: Array | None, state: State) -> tuple[Array, State]:
         """`run`, row by row in single steps."""
@@ -223,7 +229,7 @@ class NumpyEngine:
 
     def _row(self, x: Array, state: State) -> tuple[Array, State]:
         """One sequence: [T] ids or [T, n_x] -> [T, features] and the state, its arrays [1, n_a]."""
-        size, given, after = len(self.spec.the_cell.state), self._embed(x), list[Array]()
+        size, given, after = len(self.spec.core.the_cell.state), self._embed(x), list[Array]()
         x, past = self._front(given, state[-1:] if self.spec.past else ())
         for directions in self._core:
             outputs: list[Array] = []
@@ -237,60 +243,70 @@ class NumpyEngine:
 
     def _beside(self, a: Array, x: Array) -> Array:
         """What the head sees: a, and x behind it where neighbours are asked."""
-        return np.concatenate([a, np.asarray(x, self._dtype)], axis=1) if self.spec.neighbours else a
+        neighbours = isinstance(self.spec.head, Bits) and self.spec.head.neighbours
+        return np.concatenate([a, np.asarray(x, self._dtype)], axis=1) if neighbours else a
 
     def _front(self, x: Array, past: State) -> tuple[Array, State]:
         """What stands before the core, [T, n_x] -> [T_out, size]; its past is one array [1, past], or none."""
-        if self.spec.front == "none":
+        if self.spec.front is None:
             return x, ()
         before = past[0][0] if past else np.zeros(0, self._dtype)
-        x, after = FRONTS[self.spec.front].run(self.spec.front_sizes, self._front_tensors, x, before)
+        x, after = self.spec.front.front.run(self.spec.front_sizes, self._front_tensors, x, before)
         return x, (after[None],) if past else ()
 
     @cached_property
     def _front_tensors(self) -> Mapping[str, Array]:
-        names = FRONTS[self.spec.front].shapes(self.spec.front_sizes)
-        return {name: self._tensors[f"front.{name}"] for name in names}
+        begin = "front."
+        own = self._tensors.items()
+        return {name.removeprefix(begin): tensor for name, tensor in own if name.startswith(begin)}
 
     def _pool(self, a: Array) -> Array:
         """[T, features] -> [1, features], as `embedding_and_head.pool` does; zeros of an empty sequence."""
         if not len(a):
-            return np.zeros((1, self.spec.features), self._dtype)
-        return POOLS[self.spec.pooling](self.spec, self._tensors, a)
+            return np.zeros((1, self.spec.core.features), self._dtype)
+        pooling = self.spec.head.pooling
+        assert pooling is not None
+        return POOLS[pooling](self.spec, self._tensors, a)
 
     def _embed(self, x: Array) -> Array:
-        if not self.spec.ids:
-            return np.asarray(x, self._dtype)
-        if not self.spec.embedding:
-            return x
-        embedded = columns(
-            self._tensors["embedding.E"].T, x
-        )  # [T, n_e], or [T, ids, n_e] of several ids a step
-        return embedded.sum(axis=-2) if self.spec.multi_hot else embedded
+        match self.spec.input:
+            case Vectors():
+                return np.asarray(x, self._dtype)
+            case OneHot():
+                return x
+            case Embedding(several=several):
+                # [T, n_e], or [T, ids, n_e] for several ids a step
+                embedded = columns(self._tensors["embedding.E"].T, x)
+                return embedded.sum(axis=-2) if several else embedded
 
     @np.errstate(over="ignore", invalid="ignore")
     def _outputs(self, a: Array) -> Array:
         """[T, features] -> [T, n_y]"""
-        p = self._tensors
-        if self.spec.output == "features":
-            return a
-        if self.spec.neighbours:
-            a, x = np.split(a, [self.spec.features], axis=1)
-            return a @ p["head.W_ya"].T + p["head.b_y"] + pitch_context.run(p, self.spec.n_y, a, x)
-        if not self.spec.normalised:
-            return a @ p["head.W_ya"].T + p["head.b_y"]
-        if self.spec.tie:
-            a = a @ p["head.P"].T if "head.P" in p else a
-            return _log_softmax(a @ p["embedding.E"].T + p["head.b_y"])
-        first = _log_softmax(a @ p["head.W_ya"].T + p["head.b_y"])
-        if self.spec.softmax == "exact":
-            return first
-        ends = cutoffs(self.spec.n_y)
-        parts = [first[:, : ends[0]]]
-        for i in range(len(ends) - 1):
-            within = _log_softmax(a @ p[f"head.tail.{i}.P"].T @ p[f"head.tail.{i}.W"].T)
-            parts.append(within + first[:, ends[0] + i, None])
-        return np.concatenate(parts, axis=1)
+        p, features = self._tensors, self.spec.core.features
+        match self.spec.head:
+            case Features():
+                return a
+            case Classes(layer="tied"):
+                a = a @ p["head.P"].T if "head.P" in p else a
+                return _log_softmax(a @ p["embedding.E"].T + p["head.b_y"])
+            case Classes(layer="adaptive"):
+                return _adaptive(p, self.n_y, a)
+            case Bits(neighbours=neighbours) if neighbours:
+                a, x = np.split(a, [features], axis=1)
+                return a @ p["head.W_ya"].T + p["head.b_y"] + pitch_context.run(p, self.n_y, a, x)
+            case _:
+                scores = a @ p["head.W_ya"].T + p["head.b_y"]
+                return _log_softmax(scores) if self.spec.normalised else scores
+
+
+def _adaptive(p: Mapping[str, Array], n_y: int, a: Array) -> Array:
+    """The log-probabilities of all outputs: those of a cluster are its own plus those within it."""
+    first, ends = _log_softmax(a @ p["head.W_ya"].T + p["head.b_y"]), cutoffs(n_y)
+    parts = [first[:, : ends[0]]]
+    for i in range(len(ends) - 1):
+        within = _log_softmax(a @ p[f"head.tail.{i}.P"].T @ p[f"head.tail.{i}.W"].T)
+        parts.append(within + first[:, ends[0] + i, None])
+    return np.concatenate(parts, axis=1)
 
 
 def _log_softmax(z: Array) -> Array:
@@ -299,7 +315,8 @@ def _log_softmax(z: Array) -> Array:
 
 
 def _last(spec: NetworkSpec, p: Mapping[str, Array], a: Array) -> Array:
-    return np.concatenate([a[-1:, : spec.n_a], a[:1, spec.n_a :]], axis=1)
+    n_a = spec.core.n_a
+    return np.concatenate([a[-1:, :n_a], a[:1, n_a:]], axis=1)
 
 
 def _attention(spec: NetworkSpec, p: Mapping[str, Array], a: Array) -> Array:
@@ -308,6 +325,7 @@ def _attention(spec: NetworkSpec, p: Mapping[str, Array], a: Array) -> Array:
 
 
 POOLS: dict[str, Callable[[NetworkSpec, Mapping[str, Array], Array], Array]] = {
+    "first": lambda spec, p, a: a[:1],
     "last": _last,
     "mean": lambda spec, p, a: a.mean(axis=0, keepdims=True),
     "max": lambda spec, p, a: a.max(axis=0, keepdims=True),

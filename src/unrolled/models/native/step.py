@@ -21,7 +21,7 @@ from unrolled.core.errors import UsageError
 from unrolled.models.native.library import Head, Layer, Library, Step
 from unrolled.models.native.pointers import address
 from unrolled.models.native.weight_layout import interleave
-from unrolled.models.network_spec import NetworkSpec
+from unrolled.models.network_spec import Bits, Classes, Embedding, Features, NetworkSpec
 
 Array = NDArray[Any]
 
@@ -150,8 +150,8 @@ class Steps:
             kind = "ids" if ids else "numbers"
             raise UsageError(f"x is {x.dtype} {list(x.shape)}", expected=f"{kind} {list(size)}")
         for array in state:
-            if array.shape != (rows, self.spec.n_a):
-                expected = f"[{rows}, {self.spec.n_a}]"
+            if array.shape != (rows, self.spec.core.n_a):
+                expected = f"[{rows}, {self.spec.core.n_a}]"
                 raise UsageError(f"an array of the state is {list(array.shape)}", expected=expected)
         return x
 
@@ -167,30 +167,30 @@ class Steps:
     def _buffers(self, own: _Own, rows: int, k: int) -> _Buffers:
         if len(own.buffers) >= MOST_SIZES:
             own.buffers.clear()
-        spec, names = self.spec, len(self.spec.the_cell.state)
+        spec, core, names = self.spec, self.spec.core, len(self.spec.core.the_cell.state)
         if self.layers[0].table is not None:
             given = own.array("given", rows, kind=np.int64)
         else:
             given = own.array("given", rows, self.layers[0].n_x)
-        state = own.array("state", spec.layers * names, rows, spec.n_a)
+        state = own.array("state", core.layers * names, rows, core.n_a)
         y, best = own.array("y", rows, spec.n_y if self.head else 0), own.array("best", rows, k)
         every = np.broadcast_to(np.arange(spec.n_y), (rows, spec.n_y))
         ids = own.array("ids", rows, k, kind=np.int64) if k else every
-        widest = max(*(layer.n_x for layer in self.layers), spec.n_a)
-        floats = int(self.library.functions.unrolled_step_work(rows, spec.n_a, widest, self.threads))
+        widest = max(*(layer.n_x for layer in self.layers), core.n_a)
+        floats = int(self.library.functions.unrolled_step_work(rows, core.n_a, widest, self.threads))
         work = own.array("work", floats)
         at_work = address("work", work, (floats,))
-        layers = (Layer * spec.layers)()
+        layers = (Layer * core.layers)()
         for i, (layer, weights) in enumerate(zip(layers, self.layers, strict=True)):
-            of, lanes = spec.the_cell, len(weights.b)
-            layer.cell, layer.rows, layer.units = self.library.code(of), rows, spec.n_a
-            layer.inputs, layer.bits, layer.zoneout = weights.n_x, self.bits, spec.zoneout
-            rows_of = [len(group) * spec.n_a for group in of.groups]
-            layer.W_a = self._two_packed("W_a", weights.W_a, rows_of, spec.n_a)
+            of, lanes = core.the_cell, len(weights.b)
+            layer.cell, layer.rows, layer.units = self.library.code(of), rows, core.n_a
+            layer.inputs, layer.bits, layer.zoneout = weights.n_x, self.bits, core.zoneout
+            rows_of = [len(group) * core.n_a for group in of.groups]
+            layer.W_a = self._two_packed("W_a", weights.W_a, rows_of, core.n_a)
             layer.W_x = self._two_packed("W_x", weights.W_x, rows_of, weights.n_x)
-            layer.b = address("b", weights.b, (len(of.gates) * spec.n_a,))
+            layer.b = address("b", weights.b, (len(of.gates) * core.n_a,))
             layer.state = _two(
-                [address("the state", s, (rows, spec.n_a)) for s in state[i * names :][:names]]
+                [address("the state", s, (rows, core.n_a)) for s in state[i * names :][:names]]
             )
             layer.work = at_work
             if weights.table is not None:
@@ -203,14 +203,14 @@ class Steps:
                 layer.x = address("a", state[(i - 1) * names], (rows, weights.n_x))
         head = None
         if self.head is not None:
-            head = Head(rows, spec.n_a, spec.n_y, self.bits, spec.normalised, k)
-            head.W = self._packed("the head", self.head.W, spec.n_y, spec.n_a)
+            head = Head(rows, core.n_a, spec.n_y, self.bits, spec.normalised, k)
+            head.W = self._packed("the head", self.head.W, spec.n_y, core.n_a)
             head.b = address("b_y", self.head.b, (spec.n_y,))
-            head.x, head.y = address("a", state[-names], (rows, spec.n_a)), address("y", y, (rows, spec.n_y))
+            head.x, head.y = address("a", state[-names], (rows, core.n_a)), address("y", y, (rows, spec.n_y))
             head.best = address("best", best, (rows, k))
             head.ids = address("best ids", ids, (rows, k), np.int64) if k else None
             head.work = at_work
-        call = Step(ctypes.addressof(layers), spec.layers, None, self.threads)
+        call = Step(ctypes.addressof(layers), core.layers, None, self.threads)
         if head is not None:
             call.head = ctypes.addressof(head)
         kept = (call, layers, head, work)
@@ -237,16 +237,16 @@ def steps(
     """Pack a network that reads forward and answers at every step, in float32. threads: see Steps; at most as many, as
     each is to have some work."""
     layers: list[_LayerWeights] = []
-    for layer in range(spec.layers):
+    for layer in range(spec.core.layers):
         Ws, bs = (  # of each group of gates, [lanes, n_a + n_x] and [lanes]
             interleave(
                 library,
-                spec.the_cell,
-                [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in spec.the_cell.gates],
+                spec.core.the_cell,
+                [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in spec.core.the_cell.gates],
             )
             for kind in "Wb"
         )
-        cut = slice(spec.n_a), slice(spec.n_a, None)
+        cut = slice(spec.core.n_a), slice(spec.core.n_a, None)
         W_a, W_x = ([np.ascontiguousarray(W[:, part]) for W in Ws] for part in cut)
         table, done = _table(spec, tensors, np.concatenate(W_x)) if layer == 0 else (None, False)
         layers.append(
@@ -258,24 +258,38 @@ def steps(
                 table,
             )
         )
-    head = None
-    computed = spec.output != "features" and spec.softmax == "exact" and not spec.neighbours
-    if computed and "head.P" not in tensors:
-        W_y = np.ascontiguousarray(tensors["embedding.E" if spec.tie else "head.W_ya"], np.float32)
-        head = _HeadWeights(
-            _packed(library, W_y, bits), np.ascontiguousarray(tensors["head.b_y"], np.float32)
-        )
+    head = _head_weights(library, spec, tensors, bits)
     read = sum(part.nbytes for layer in layers for part in (*layer.W_a, *layer.W_x))
     read += head.W.nbytes if head else 0
     return Steps(library, spec, bits, tuple(layers), head, max(1, min(threads, read // WORTH_A_THREAD)))
 
 
+def _head_weights(
+    library: Library, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int
+) -> _HeadWeights | None:
+    """The packed output layer; None if there is none, or none that the library computes."""
+    name = "head.W_ya"
+    match spec.head:
+        case Features() | Classes(layer="adaptive"):
+            return None
+        case Bits(neighbours=neighbours) if neighbours:
+            return None
+        case Classes(layer="tied"):
+            if "head.P" in tensors:
+                return None
+            name = "embedding.E"
+        case _:
+            pass
+    packed = _packed(library, np.ascontiguousarray(tensors[name], np.float32), bits)
+    return _HeadWeights(packed, np.ascontiguousarray(tensors["head.b_y"], np.float32))
+
+
 def _table(spec: NetworkSpec, tensors: Mapping[str, Array], W_x: Array) -> tuple[Array | None, bool]:
     """What ids pick, and whether it is W_x x itself, or the embeddings, where that is too large. None for several ids
     at a step and for numbers."""
-    if not spec.ids or spec.multi_hot:
+    if not spec.input.ids or spec.input.several:
         return None, False
-    if not spec.embedding:
+    if not isinstance(spec.input, Embedding):
         return np.ascontiguousarray(W_x.T), True
     E = np.ascontiguousarray(tensors["embedding.E"], np.float32)  # [n_x, n_e]
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is an error of the step

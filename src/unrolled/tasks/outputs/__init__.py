@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.extensions import Registry
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.kinds import TARGETS, Target, TargetName
 from unrolled.data.text.subword import SUBWORD
+from unrolled.models.network_spec import HeadSpec
 from unrolled.tasks.outputs import (
     ctc,
     label,
@@ -43,19 +44,9 @@ class Output(Protocol):
         """How many numbers the network answers with, a step."""
         ...
 
-    @property
-    def architecture(self) -> str:
-        """Which of the lecture's architectures it asks for."""
-        ...
-
-    @property
-    def output(self) -> str:
-        """`classes`, `numbers`, `bits` that are each 0 or 1, or `ctc`."""
-        ...
-
-    @property
-    def crf(self) -> bool:
-        """Whether classes are chosen as a whole path."""
+    def head(self, config: Config) -> HeadSpec:
+        """The output layer of the network: its kind says which loss is learnt and whether there is one answer per
+        sequence. Raises UsageError for options that exclude each other."""
         ...
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place, Targets, Timeline
 from unrolled.data.features import loudness
@@ -22,6 +22,7 @@ from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
 from unrolled.models.decoding import ctc
 from unrolled.models.frontends import FRONTS
+from unrolled.models.network_spec import Ctc, refuse_adaptive
 from unrolled.tasks.metrics import edit_distance
 
 Floats = NDArray[np.floating[Any]]
@@ -48,9 +49,6 @@ class Transcript:
     subwords: Subwords | None = None
     search: ctc.Search = field(default=ctc.Search(), compare=False)
 
-    architecture = "many-to-many"
-    output = "ctc"
-    crf = False
     targets: ClassVar[Targets] = "own"
 
     def __post_init__(self) -> None:
@@ -92,6 +90,11 @@ class Transcript:
         """A text in pieces, known or not."""
         said = self.as_written(text)
         return list(said) if self.subwords is None else self.subwords.split(said)
+
+    def head(self, config: Config) -> Ctc:
+        """The output layer; see `Output`."""
+        refuse_adaptive(config.model.softmax)
+        return Ctc(self.n_y)
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[T_y] classes, -1 for a piece that training did not know.

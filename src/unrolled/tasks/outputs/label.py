@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.fields import parse_number, whole_number
+from unrolled.models.network_spec import Classes, output_layer
 from unrolled.tasks.metrics import classification
 
 Floats = NDArray[np.floating[Any]]
@@ -29,10 +30,7 @@ class Label:
     ordinal: bool = False
     temperature: float = 1.0
 
-    architecture = "many-to-one"
-    output = "classes"
     targets: ClassVar[Targets] = "one"
-    crf = False
 
     def __post_init__(self) -> None:
         if len(self.index) != len(self.classes) or len(self.classes) < 2:
@@ -49,6 +47,10 @@ class Label:
     def index(self) -> Mapping[str, int]:
         """Class -> its number."""
         return {name: number for number, name in enumerate(self.classes)}
+
+    def head(self, config: Config) -> Classes:
+        """The output layer; see `Output`."""
+        return Classes(self.n_y, output_layer(config.model.softmax), config.model.pooling or "last")
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[] the class's number; raises DataError for one that training did not know."""

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.types import Answer, Example, Place, Targets
 from unrolled.data.features.note_events import name_of, pitch_name
+from unrolled.models.network_spec import Classes, output_layer
 from unrolled.tasks.inputs.notes import OFF, ON, NoteInput, learn_notes, note_input
 
 Floats = NDArray[np.floating[Any]]
@@ -25,15 +26,16 @@ class NextNotes:
 
     notes: NoteInput
 
-    architecture = "many-to-many"
-    output = "classes"
     targets: ClassVar[Targets] = "each"
-    crf = False
 
     @property
     def n_y(self) -> int:
         """One output an event."""
         return self.notes.n_events
+
+    def head(self, config: Config) -> Classes:
+        """The output layer; see `Output`."""
+        return Classes(self.n_y, output_layer(config.model.softmax))
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[T] the ids of a tune's events."""

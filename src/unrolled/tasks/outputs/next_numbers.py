@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.models.network_spec import Reals, refuse_adaptive
 from unrolled.tasks.digits import shown
 from unrolled.tasks.inputs.numbers import learn_numbers
 from unrolled.tasks.metrics import regression
@@ -36,10 +37,7 @@ class NextNumbers:
     error: tuple[float, ...]
     threshold: float | None = None
 
-    architecture = "many-to-many"
-    output = "numbers"
     targets: ClassVar[Targets] = "each"
-    crf = False
 
     def __post_init__(self) -> None:
         parts = (self.mean, self.deviation, self.error, (self.threshold or 0.0,))
@@ -56,6 +54,11 @@ class NextNumbers:
     def n_y(self) -> int:
         """How many numbers a step."""
         return len(self.mean)
+
+    def head(self, config: Config) -> Reals:
+        """The output layer; see `Output`."""
+        refuse_adaptive(config.model.softmax)
+        return Reals(self.n_y)
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> F64:
         """[steps, n_y] standardised; NaN where nothing is asked. Raises DataError for another shape, or infinity."""

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.models.network_spec import Bits, refuse_adaptive
 from unrolled.tasks.inputs.rolls import KEYS, RollInput, checked, learn_rolls, roll_input
 
 Floats = NDArray[np.floating[Any]]
@@ -24,10 +25,12 @@ class NextRolls:
     rolls: RollInput
 
     n_y = KEYS
-    architecture = "many-to-many"
-    output = "bits"
     targets: ClassVar[Targets] = "each"
-    crf = False
+
+    def head(self, config: Config) -> Bits:
+        """The output layer; see `Output`."""
+        refuse_adaptive(config.model.softmax)
+        return Bits(self.n_y, config.model.neighbours or 0)
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.float32]:
         """[T, 88] the keys of each step."""

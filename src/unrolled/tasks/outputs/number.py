@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.models.network_spec import Reals, refuse_adaptive
 from unrolled.tasks.digits import shown
 from unrolled.tasks.metrics import regression
 
@@ -28,10 +29,7 @@ class Number:
     deviation: tuple[float, ...]
     half_width: tuple[float, ...] = ()
 
-    architecture = "many-to-one"
-    output = "numbers"
     targets: ClassVar[Targets] = "one"
-    crf = False
 
     def __post_init__(self) -> None:
         numbers = [*self.mean, *self.deviation, *self.half_width]
@@ -43,6 +41,11 @@ class Number:
     def n_y(self) -> int:
         """How many numbers."""
         return len(self.mean)
+
+    def head(self, config: Config) -> Reals:
+        """The output layer; see `Output`."""
+        refuse_adaptive(config.model.softmax)
+        return Reals(self.n_y, config.model.pooling or "last")
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.float64]:
         """[n_y] standardised."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Answer, Example, Integers, Place, Targets
 from unrolled.data.text.token_counter import Coverage
@@ -23,6 +23,7 @@ from unrolled.models.decoding.beam_search import Hypothesis, Search, search
 from unrolled.models.decoding.forced_decoding import follow
 from unrolled.models.decoding.sampling import Settings, sample_rows
 from unrolled.models.engines import Decoder
+from unrolled.models.network_spec import AttentionSpec, DecoderSpec, output_layer
 from unrolled.tasks.inputs.tokens import Reading, both_ends, describe, learn_reading
 from unrolled.tasks.metrics.bleu import score
 from unrolled.tasks.metrics.edit_distance import character_errors, total
@@ -88,10 +89,7 @@ class Sequences:
     longest: int
     about: str = ""
 
-    architecture = "encoder-decoder"
-    output = "classes"
     targets: ClassVar[Targets] = "own"
-    crf = False
 
     def __post_init__(self) -> None:
         if not (0 < self.ratio < math.inf and self.longest > 0):
@@ -101,6 +99,23 @@ class Sequences:
     def n_y(self) -> int:
         """How many tokens it can write, `<UNK>` and `<EOS>` among them."""
         return len(self.reading.vocabulary)
+
+    def head(self, config: Config) -> DecoderSpec:
+        """The decoder and its attention; see `Output`."""
+        model, embedding = config.model, config.model.embedding or 0
+        if not config.data.shared:
+            embedding = (model.hidden or 1) if model.tie else min(self.n_y, embedding)
+        kind = model.attention or "none"
+        if kind == "none" and model.feeding:
+            raise UsageError("input feeding needs attention", hint="--attention multiplicative")
+        return DecoderSpec(
+            self.n_y,
+            model.decoder_layers or model.layers or 1,
+            embedding,
+            output_layer(model.softmax, tied=bool(model.tie)),
+            bool(config.data.shared),
+            None if kind == "none" else AttentionSpec(kind, model.feeding),
+        )
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[T_y] ids, closed by `<EOS>`."""

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import IGNORE_INDEX, Answer, Example, Place, Targets, Timeline
 from unrolled.data.fields import NO_TAG
 from unrolled.data.text.span_tags import style_of
 from unrolled.models.decoding import crf as paths
+from unrolled.models.network_spec import Classes, Crf, output_layer, refuse_adaptive
 from unrolled.tasks.metrics import spans
 
 Floats = NDArray[np.floating[Any]]
@@ -35,8 +36,6 @@ class Tags:
     iob1: bool = False
     unseen: tuple[str, ...] = field(default=(), compare=False)
 
-    architecture = "many-to-many"
-    output = "classes"
     targets: ClassVar[Targets] = "each"
 
     def __post_init__(self) -> None:
@@ -69,6 +68,13 @@ class Tags:
     def allowed(self) -> paths.Allowed:
         """Which tags may follow each other."""
         return paths.constraints(self.classes, self.scheme)
+
+    def head(self, config: Config) -> Classes | Crf:
+        """The output layer, with a CRF or without one; see `Output`."""
+        if not self.crf:
+            return Classes(self.n_y, output_layer(config.model.softmax))
+        refuse_adaptive(config.model.softmax)
+        return Crf(self.n_y)
 
     def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[T] numbers. A tag that training did not know has no right answer: -1, or, where it is in `unseen`, a number
