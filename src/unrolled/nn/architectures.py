@@ -133,9 +133,7 @@ def many_to_many(
     before, kept = state, ()
     if spec.front is not None:
         before = None if state is None else state[: len(state) - (spec.past > 0)]
-        embedded, past = front(
-            spec, spec.front, p, embedded, lengths, state[-1] if state and spec.past else None
-        )
+        embedded, past = front(spec, p, embedded, lengths, state[-1] if state and spec.past else None)
         lengths, kept = None if lengths is None else spec.steps(lengths), (past,) if spec.past else ()
     a, state = deep(
         spec.core.the_cell, core(spec, p), embedded, before, lengths, dropouts=dropouts, final=final

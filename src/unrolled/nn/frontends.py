@@ -14,21 +14,22 @@ from unrolled.models.frontends.image_conv import DARK, layers
 from unrolled.models.frontends.image_conv import STRIDE as EVERY
 from unrolled.models.frontends.image_conv import WIDTH as AROUND
 from unrolled.models.frontends.time_conv import STRIDE, WIDTH, left
-from unrolled.models.network_spec import FrontSpec, NetworkSpec
+from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.embedding_and_head import Parameters
 
 
 def front(
-    spec: NetworkSpec, kind: FrontSpec, p: Parameters, x: Tensor, lengths: Tensor | None, past: Tensor | None
+    spec: NetworkSpec, p: Parameters, x: Tensor, lengths: Tensor | None, past: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """What the front makes of x [batch, T, n_x] -> [batch, T_out, size], and its past [batch, past].
 
     What lies past a row's length is taken for zeros. None for lengths: all T; for past: zeros.
     """
+    assert spec.front is not None
     if lengths is not None:
         beyond = torch.arange(x.shape[1], device=x.device) >= lengths.unsqueeze(1)  # [batch, T]
         x = x.masked_fill(beyond.unsqueeze(2), 0.0)
-    return RUN[kind.kind](spec.front_sizes, p, x, lengths, past)
+    return RUN[spec.front.kind](spec.front_sizes, p, x, lengths, past)
 
 
 def _time(

@@ -233,7 +233,7 @@ def test_nonsense_left_out_makes_an_end_no_likelier():
     notes = learnt("march")
     p = np.full(notes.n_events, 1e-9)
     p[OFF + 60], p[0], p[1] = 0.9, 0.06, 0.03
-    spec = spec_of(notes.n_x, notes.n_events, 2, embedding=2, multi_hot=notes.multi_hot)
+    spec = spec_of(n_x=notes.n_x, n_y=notes.n_events, n_a=2, embedding=2, multi_hot=notes.multi_hot)
     always = {name: np.zeros_like(value) for name, value in initialise(spec, 0).items()}
     always["head.b_y"] = np.log(p / p.sum()).astype(np.float32)
     player = Player(NumpyEngine(spec, always), notes, Wish())
