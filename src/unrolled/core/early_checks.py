@@ -1,4 +1,4 @@
-"""What can be rejected before anything is read and before NumPy or torch is imported: paths of inputs and outputs."""
+"""Reject wrong paths of inputs and outputs before anything is read and before NumPy or torch is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pseudo-random numbers and permutations as pure functions of a key."""
+"""Random numbers and permutations as pure functions of a key (seed, epoch, index)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the columns of a table hold, decided from many rows: numbers, time stamps or text, and decimal commas.
+"""Decide from many rows what each column of a table holds: numbers, time stamps or text, and decimal commas.
 
 A column holds numbers if at least half of its fields that are not missing are numbers. Fields that contradict that are
 errors where they are read, with their line. All rows are looked at where a column has nothing else to go by.

@@ -1,4 +1,4 @@
-"""Names of files as people write them, and what stands in a folder besides the files that are read."""
+"""Match names of files as people write them (NFC and NFD), and name the extensions in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells that a file is still the same: for results about a file that are kept in memory."""
+"""Detect whether a file has changed since a result about it was kept in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a folder of data.
+"""List the data files of a folder: which are read, and which are ignored and reported.
 
 Hidden files, the files that editors and file managers leave, and the models and run folders of this package are no
 data: `unrolled train language data --out data/m` puts a model and its run folder among the data.

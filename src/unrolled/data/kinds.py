@@ -1,4 +1,4 @@
-"""What x and y of a labelled sequence may be, and what differs for readers. A new kind is one more entry."""
+"""The kinds of content of x and of y, and what differs between them for readers. A new kind is one more entry."""
 
 from __future__ import annotations
 

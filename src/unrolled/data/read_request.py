@@ -1,4 +1,4 @@
-"""What a reader is asked for: columns, what x and y become, how files are written, how many bad rows may be skipped.
+"""The request to a reader: columns, what x and y become, how files are written, how many bad rows may be skipped.
 
 `--columns x=text,y=label,id=key` names columns; `+` joins several columns into one x: `x=ax+ay+az`. A column is found
 by its name, or by its 1-based number if no column has that name (`x=2`). A name that contains `,`, `+` or `=` can only

@@ -1,4 +1,4 @@
-"""What was decided while data was read, and a person should know: comments left out, missing numbers, odd times."""
+"""Notes about decisions made while data was read: comments left out, missing numbers, odd times."""
 
 from __future__ import annotations
 

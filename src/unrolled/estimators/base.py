@@ -1,4 +1,4 @@
-"""What every estimator does: arguments in and out, training, saving. scikit-learn's conventions, without needing it."""
+"""The base of every estimator: its arguments, training, saving. scikit-learn's conventions, without needing it."""
 
 from __future__ import annotations
 

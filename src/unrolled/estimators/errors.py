@@ -1,4 +1,4 @@
-"""Errors in the terms of Python: messages name arguments where those of the command line name flags."""
+"""Errors for Python users: a message names the argument, not the flag of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scikit-learn's users pass as X: lists, arrays, Series, DataFrames and generators, read into plain sequences.
+"""Read what users of scikit-learn pass as X into plain sequences: lists, arrays, Series, DataFrames and generators.
 
 A sequence is a text, a list of tokens, an array of numbers [T_x, n_x] (or [T_x]: one number a step), or a file.
 Anything else is rejected with an error that names the argument and the item, counted from 1 as in `X:2`.

@@ -1,4 +1,4 @@
-"""What the estimators of labelled sequences share: X, y, weights and validation data into a training, and answers.
+"""The shared base of the estimators of labelled sequences: from X, y and sample weights to a training, and to answers.
 
 X is a list of texts, of token lists, or of arrays [T_x, n_x], of any lengths; see `sequences`. Using an estimator needs
 NumPy alone; fitting needs torch.

@@ -1,4 +1,4 @@
-"""Words and tags with times as subtitles (SRT, WebVTT), annotations (TextGrid of Praat) and lines to score (CTM)."""
+"""Write words and tags with times as subtitles (SRT, WebVTT), annotations (TextGrid of Praat) and CTM lines."""
 
 from __future__ import annotations
 

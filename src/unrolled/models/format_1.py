@@ -1,4 +1,4 @@
-"""The description of a network in model files of format 1: a flat list of fields, many of which exclude each other."""
+"""Translate the description of a network in model files of format 1, a flat list of fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weights of one cell as a module of torch, and the names that they had before."""
+"""The weights of one cell as a module of torch; state dicts with the names of earlier releases load too."""
 
 from __future__ import annotations
 

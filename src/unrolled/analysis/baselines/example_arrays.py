@@ -1,4 +1,4 @@
-"""What baselines read from examples: texts, tokens, series, labels, tags and numbers, each checked."""
+"""Turn examples into what baselines read: texts, tokens, series, labels, tags and numbers, each checked."""
 
 from __future__ import annotations
 

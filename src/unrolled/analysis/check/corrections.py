@@ -1,4 +1,4 @@
-"""What `check --fix --correct` sets right in texts and labels: case, HTML entities, control characters, scripts."""
+"""Correct texts and labels (`check --fix --correct`): case, HTML entities, control characters, scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of `check` on labelled data, as JSON values and as text, and clean copies."""
+"""The report of `check` on labelled data as JSON values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `check` learns of the training part, before it looks at every sequence."""
+"""Learn the classes and the vocabulary of the training part for `check`, before it looks at every sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the data doctor reads labelled sequences: file by file, each in its own encoding, with the lines of its steps."""
+"""Read labelled sequences for `check`: file by file, each in its own encoding, with the line of every step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a table of text as they are written: for copies in which only what changes is written anew."""
+"""The rows of a table as text, so that a clean copy changes only the cells that are corrected."""
 
 from __future__ import annotations
 

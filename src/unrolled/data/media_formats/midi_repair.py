@@ -1,4 +1,4 @@
-"""Repairs of the bytes of a MIDI file before it is parsed, in place: what nothing here needs must not stop a tune.
+"""Repair the bytes of a MIDI file before it is parsed: damage in parts that are not needed must not reject the tune.
 
 mido refuses a whole file over a key signature that cannot be, or one data byte above 127. Players read such files.
 """

@@ -1,4 +1,4 @@
-"""What a cell is, and the operations in which its equation is written.
+"""The record `Cell`, and the operations in which the equation of a cell is written.
 
 An equation is written once and runs on NumPy (`NUMPY`, here) and on torch (`TORCH`, in nn/kernels/reference.py).
 Each is an instance of `Ops`. Addition, subtraction and element-wise multiplication are Python's own operators.

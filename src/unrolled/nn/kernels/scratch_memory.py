@@ -1,4 +1,4 @@
-"""Memory that a thread keeps from call to call: to allocate it anew takes longer than many a call."""
+"""Memory that a thread reuses from call to call, because allocating it again often takes longer than the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all kernels share: the types of their arguments, the input's product, and which mode torch runs in."""
+"""Shared by all kernels: the types of their arguments, the product of weights and input, and the mode of torch."""
 
 from __future__ import annotations
 

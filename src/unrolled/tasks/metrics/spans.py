@@ -1,4 +1,4 @@
-"""Spans in tags (names, chunks): found in BIO, BIOES and IOB1 tags, compared and counted.
+"""Spans in tags (names, chunks): find them in BIO, BIOES and IOB1 tags, and compute precision, recall and F1.
 
 `data/text/span_tags.py` says what a tag looks like. BIO, also called IOB2: B- begins a span, I- goes on with it.
 BIOES, also IOBES, BILOU and BMES: E- ends a span of several tokens and S- is a span of one. IOB1 (Ramshaw and Marcus,

@@ -1,4 +1,4 @@
-"""What `check` tells of kinds that it knows nothing special about: those of other packages."""
+"""The report of `check` on kinds of other packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the data doctor says about the time stamps of series: their range, their usual step, and where they are odd."""
+"""Report the time stamps of series in `check`: their range, their usual step, and where they are odd."""
 
 from __future__ import annotations
 
