@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from results import finish, parser, record
-from unrolled.core.tensor_file import Array
+from unrolled.core.types import Array
 from unrolled.models import model_file
 from unrolled.training import run_folder
 from unrolled.training.run_folder import CHECKPOINT, CONFIG, METRICS, PLAN, differences, without_times

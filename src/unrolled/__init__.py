@@ -7,7 +7,7 @@ Importing this package imports neither NumPy nor torch: the parts come when they
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unrolled.core.version import __version__
 
@@ -48,7 +48,7 @@ _HOMES = {name: "unrolled.estimators" for name in __all__} | {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'unrolled' has no attribute '{name}'")
     home = import_module(_HOMES[name])

@@ -13,6 +13,7 @@ from unrolled.cli import parser_of
 from unrolled.cli.train import settings
 from unrolled.core.config import (
     Config,
+    Option,
     TrainConfig,
     build,
     fill,
@@ -61,24 +62,24 @@ def test_flags_that_are_absent_leave_defaults_and_booleans_go_both_ways():
 
 def test_every_option_has_a_flag_a_help_and_a_valid_default():
     shown = parser_of("train").format_help()
-    for name, (section, _, spec) in options().items():
+    for name, option in options().items():
         assert f"--{name.replace('_', '-')}" in shown
-        assert spec.metadata["help"]
-        if spec.default is not None:
-            built = build("language", {name: str(spec.default)})
-            assert getattr(getattr(built, section), name) == spec.default
+        assert option.help
+        if option.default is not None:
+            built = build("language", {name: str(option.default)})
+            assert getattr(getattr(built, option.section), name) == option.default
     assert shown.count("(default chosen for you)") > 3
 
 
-def values(spec: Any, plain: Any) -> st.SearchStrategy[Any]:
-    low, high = spec.metadata["low"] or 0, spec.metadata["high"]
-    if spec.metadata["choices"]:
-        return st.sampled_from(spec.metadata["choices"])
-    if plain is bool:
+def values(option: Option) -> st.SearchStrategy[Any]:
+    low, high = option.low or 0, option.high
+    if option.choices:
+        return st.sampled_from(option.choices)
+    if option.plain is bool:
         return st.booleans()
-    if plain is int:
+    if option.plain is int:
         return st.integers(low, high or 10**6)
-    if plain is str:
+    if option.plain is str:
         return st.text("abc=,+", min_size=1)
     return st.floats(low, high or 1e6, allow_subnormal=False)
 
@@ -86,7 +87,7 @@ def values(spec: Any, plain: Any) -> st.SearchStrategy[Any]:
 @given(st.data())
 def test_json_and_text_forms_come_back_the_same(data: st.DataObject):
     names = data.draw(st.lists(st.sampled_from(sorted(options())), unique=True))
-    flat = {name: data.draw(values(options()[name][2], options()[name][1]), name) for name in names}
+    flat = {name: data.draw(values(options()[name]), name) for name in names}
     config = build("language", flat)
     assert from_json(to_json(config)) == config
     assert build("language", {name: f"{value}" for name, value in flat.items()}) == config

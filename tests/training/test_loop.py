@@ -195,8 +195,10 @@ def test_windows_with_carried_state_have_the_loss_of_one_long_sequence():
 
 
 def test_carry_keeps_some_rows_and_starts_the_others_from_zeros():
-    state = (torch.ones(3, 2), (torch.full((3, 2), 2.0),))
-    a, (c,) = carry(state, np.array([True, False, True]))
+    state = (torch.ones(3, 2), torch.full((3, 2), 2.0))
+    carried = carry(state, np.array([True, False, True]))
+    assert carried is not None
+    a, c = carried
     assert a.tolist() == [[1, 1], [0, 0], [1, 1]]
     assert c.tolist() == [[2, 2], [0, 0], [2, 2]]
     assert carry(state, np.zeros(3, dtype=bool)) is None

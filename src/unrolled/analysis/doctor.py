@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from unrolled.core.types import Array
 from unrolled.models import native
 from unrolled.models.cells import NUMPY, Cell, advance, every, variants
 from unrolled.models.engines import Engine
@@ -23,11 +22,10 @@ from unrolled.models.network_spec import Classes, CoreSpec, NetworkSpec, Vectors
 from unrolled.models.tensor_shapes import shapes
 from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.kernels.reference import Kernel, reference
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights
 from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
 from unrolled.nn.scan import scan
 from unrolled.nn.torch_engine import TorchEngine
-
-Array = NDArray[Any]
 
 TOLERANCE = 1e-10  # float64: about a million roundings
 SINGLE = 1e-5  # float32, which the native kernels compute in: about a hundred
@@ -38,6 +36,9 @@ ENGINES: dict[str, Callable[[NetworkSpec, dict[str, Array]], Engine]] = {
 BATCH, STEPS, N_X, N_A = 3, 7, 5, 6  # small, ragged, no two alike
 DIRECTIONS = 3  # random ones, in which gradients are compared: a wrong one is wrong in each
 TIMED_A, TIMED_STEPS = 200, 50
+
+Whole = Callable[[TensorWeights, torch.Tensor, TensorState], torch.Tensor]  # a of every step, [batch, T, n_a]
+Direction = tuple[dict[str, Array], Array, tuple[Array, ...]]  # of w, of x, of the state
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def equation(cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...]
 
 
 def slope(
-    cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...], towards: Array, v: Any
+    cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...], towards: Array, v: Direction
 ) -> float:
     """The derivative of sum(a * towards) in the direction v = (of w, of x, of state), by a complex step."""
     h = 1e-30
@@ -130,21 +131,21 @@ def _problem(cell: Cell) -> tuple[dict[str, Array], Array, tuple[Array, ...], np
 
 
 def _check_kernel(cell: Cell, where: str, kernel: Kernel) -> Row:
-    def whole(w: Any, x: torch.Tensor, state: Any) -> torch.Tensor:
+    def whole(w: TensorWeights, x: torch.Tensor, state: TensorState) -> torch.Tensor:
         return kernel(cell, w, x.transpose(0, 1), state)[0].transpose(0, 1)
 
     return _check_values_and_gradients(cell, where, whole)
 
 
 def _check_native(cell: Cell, library: native.Library) -> Row:
-    def whole(w: Any, x: torch.Tensor, state: Any) -> torch.Tensor:
+    def whole(w: TensorWeights, x: torch.Tensor, state: TensorState) -> torch.Tensor:
         return sequence(library, cell, w, x.transpose(0, 1), state)[0].transpose(0, 1)
 
     return _check_values_and_gradients(cell, f"native {library.name}", whole, torch.float32, SINGLE)
 
 
 def _check_scan(cell: Cell) -> Row:
-    def whole(w: Any, x: torch.Tensor, state: Any) -> torch.Tensor:
+    def whole(w: TensorWeights, x: torch.Tensor, state: TensorState) -> torch.Tensor:
         return scan(cell, w, x, state)[0]
 
     return _check_values_and_gradients(cell, "scan", whole)
@@ -153,7 +154,7 @@ def _check_scan(cell: Cell) -> Row:
 def _check_values_and_gradients(
     cell: Cell,
     where: str,
-    whole: Callable[[Any, Any, Any], torch.Tensor],
+    whole: Whole,
     dtype: torch.dtype = torch.float64,
     tolerance: float = TOLERANCE,
 ) -> Row:
@@ -187,7 +188,7 @@ def _check_engine(
     cell: Cell,
     where: str,
     engine: Callable[[NetworkSpec, dict[str, Array]], Engine],
-    dtype: type[np.floating[Any]] = np.float64,
+    dtype: type[np.float32] | type[np.float64] = np.float64,
     tolerance: float = TOLERANCE,
 ) -> Row:
     """Values of `run` and of `step`, through a head whose matrix is the identity: logits are a, then log softmax."""
@@ -217,7 +218,7 @@ def _title(cell: Cell) -> str:
     return f"{cell.name} {cell.activation}" if len(variants(cell.name)) > 1 else cell.name
 
 
-def _time_kernel(cell: Cell, whole: Callable[[Any, Any, Any], torch.Tensor]) -> float:
+def _time_kernel(cell: Cell, whole: Whole) -> float:
     w = {
         name.rpartition(".")[2]: torch.tensor(value)
         for name, value in _timed(cell).items()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from unrolled.core.errors import UsageError, need
 from unrolled.core.system import one_thread
 from unrolled.core.terminal import escaped
 from unrolled.core.types import Batch
+from unrolled.core.values.json_values import as_number, as_object
 from unrolled.data.read_request import FileOptions
 from unrolled.data.readers import read_documents
 from unrolled.datasets.example_source import as_written, from_files
@@ -67,7 +67,7 @@ def measure(
     what: Measurement,
     failed: Callable[[str], None] | None = None,
     noted: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The metrics of whatever the model's task is. Raises what reading a model or data raises.
 
     failed: gets a line for each recording, clip, picture or tune that cannot be read; None: the first one is raised.
@@ -131,24 +131,25 @@ def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:
     return evaluation_batches(store, 1 if documents == "file" else ROWS, WINDOW, longest)
 
 
-def in_words(metrics: Mapping[str, Any]) -> str:
+def in_words(metrics: Mapping[str, object]) -> str:
     """The metrics as a table for people; those by type stand behind the others."""
     flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
     rows = [(name, _shown(name, value)) for name, value in flat.items()]
     for name in (name for name in metrics if name not in flat):  # in an order that stays
-        rows += [(f"{name} {kind}", f"{value:.4f}") for kind, value in metrics[name].items()]
+        rows += [(f"{name} {kind}", f"{value:.4f}") for kind, value in as_object(metrics[name]).items()]
     width = max(19, *(len(name) for name, _ in rows)) + 1
     return escaped("\n".join(f"{name:{width}}{shown}" for name, shown in rows))
 
 
-def _shown(name: str, value: Any) -> str:
+def _shown(name: str, value: object) -> str:
     if value is None:
         return "not measured"
     if isinstance(value, str):
         return value
+    number = as_number(value)
     if name in COUNTS:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if 0 < abs(value) < SMALL else f"{value:.4f}"
+        return f"{number:,.0f}"
+    return f"{number:.3g}" if 0 < abs(number) < SMALL else f"{number:.4f}"
 
 
 SMALL = 1e-3  # a smaller value is shown with its significant digits: 0.0000 would look like zero

@@ -12,10 +12,10 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError, suggest
 from unrolled.core.signals import Terminated, unwinding
@@ -143,7 +143,7 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return 0
     _check_inputs(parsed)
-    run: Any = import_module(f".{verb}", __name__).run
+    run: Callable[[argparse.Namespace], int] = import_module(f".{verb}", __name__).run
     code = run(parsed)
     sys.stdout.flush()
     return code

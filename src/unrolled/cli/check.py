@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from unrolled.cli.task_options import add_data, add_layers, settings
 from unrolled.core.config import add_flags, build
 from unrolled.core.errors import UsageError
+from unrolled.core.values.json_values import as_object
 from unrolled.tasks.presets import find
 
 
@@ -47,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
     report, words = _stream(args) if find(args.task).stream else _labelled(args)
     print(json.dumps(report, ensure_ascii=False) if args.json else words)
     fix = report.get("fix")
-    return 2 if (report if fix is None else fix)["fatal"] else 0
+    return 2 if (report if fix is None else as_object(fix))["fatal"] else 0
 
 
-def _stream(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _stream(args: argparse.Namespace) -> tuple[Mapping[str, object], str]:
     """The report on a text for language models."""
     from unrolled.analysis.check.text_report import check, in_words
 
@@ -64,7 +65,7 @@ def _stream(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return report, in_words(report)
 
 
-def _labelled(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _labelled(args: argparse.Namespace) -> tuple[Mapping[str, object], str]:
     """The report on labelled sequences."""
     from unrolled.analysis.check.corrections import read_names
     from unrolled.analysis.check.example_report import Parts, check, check_and_clean

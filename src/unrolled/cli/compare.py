@@ -6,11 +6,12 @@ import argparse
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from unrolled.cli.task_options import add_data, add_layers, check_data, settings
 from unrolled.core.atomic_files import refuse_to_overwrite, temporary_folder, write_atomically
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from unrolled.analysis.compare.comparison import Report, Wish
     from unrolled.analysis.compare.verdict import Entry, Try
 
+T = TypeVar("T", int, str)
+Listed = tuple[int | str | None, ...]
 SEEDS = (0, 1, 2)
 # Each list, the option of `train` whose values it holds, and what it reads.
 LISTS = {
@@ -89,11 +92,11 @@ def run(args: argparse.Namespace) -> int:
         task=args.task,
         settings=layers,
         files=Files(tuple(args.data), tuple(args.valid), tuple(args.test)),
-        cells=lists["cells"],
-        units=lists["units"],
-        depths=lists["depths"],
-        directions=lists["directions"],
-        seeds=lists["seeds"],
+        cells=tuple(map(str, lists["cells"])),
+        units=_each(str, lists["units"]),
+        depths=_each(int, lists["depths"]),
+        directions=_each(str, lists["directions"]),
+        seeds=tuple(int(seed or 0) for seed in lists["seeds"]),
         target=args.parameters,
         baselines=not args.no_baselines,
         force=args.force,
@@ -137,28 +140,34 @@ def _refuse_senseless(args: argparse.Namespace, named: Collection[str]) -> None:
                 raise UsageError("there is no such folder", file=path.parent, hint=f"mkdir -p {path.parent}")
 
 
-def _listed(name: str, text: str | None, base: Config, named: Collection[str]) -> tuple[Any, ...]:
+def _listed(name: str, text: str | None, base: Config, named: Collection[str]) -> Listed:
     """The values of a list, or of the option of train that it varies. named: options given. Raises UsageError."""
     option, _ = LISTS[name]
-    spec = options()[option][2].metadata
-    choices = ("one", "both") if name == "directions" else spec["choices"]
+    spec = options()[option]
+    choices = ("one", "both") if name == "directions" else spec.choices
     if text is None:
-        every = {"cells": choices, "seeds": SEEDS}
-        alone = {"cells": (base.model.cell,), "seeds": (base.training.seed,)}
+        every: dict[str, Listed] = {"cells": choices or (), "seeds": SEEDS}
+        alone: dict[str, Listed] = {"cells": (base.model.cell,), "seeds": (base.training.seed,)}
         return (alone if option in named else every).get(name, (None,))
     if option in named:
         raise UsageError(f"--{name} {text} and the option {option}", expected="one of them")
+    low, high = spec.low or 0, math.inf if spec.high is None else spec.high
     words = [word.strip() for word in text.split(",")]
     for word in words:
-        if choices and word not in choices and spec["group"] is None:
+        if choices and word not in choices and spec.group is None:
             raise UsageError(f"--{name} {text}", expected=", ".join(choices), hint=suggest(word, choices))
         numeral = word.isascii() and word.isdigit()
-        if not choices and not (numeral and spec["low"] <= int(word) <= spec["high"]):
-            limits = f"whole numbers from {spec['low']} to {spec['high']}, separated by commas"
+        if not choices and not (numeral and low <= int(word) <= high):
+            limits = f"whole numbers from {spec.low} to {spec.high}, separated by commas"
             raise UsageError(f"--{name} {text}", expected=limits)
     if len(set(words)) < len(words):
         raise UsageError(f"--{name} {text}", expected="each once")
     return tuple(words) if choices else tuple(map(int, words))
+
+
+def _each(kind: type[T], values: Listed) -> tuple[T | None, ...]:
+    """The values as this type; None stays."""
+    return tuple(None if value is None else kind(value) for value in values)
 
 
 def _metrics(report: Report) -> list[str]:
@@ -244,7 +253,7 @@ def _as_json(report: Report) -> str:
     return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
 
 
-def _record(entry: Entry, metric: str) -> dict[str, Any]:
+def _record(entry: Entry, metric: str) -> dict[str, object]:
     values = entry.values(metric)
     spread = {"mean": entry.mean(metric), "low": min(values), "high": max(values)} if values else {}
     return {
@@ -257,7 +266,7 @@ def _record(entry: Entry, metric: str) -> dict[str, Any]:
     }
 
 
-def _run_record(one: Try) -> dict[str, Any]:
+def _run_record(one: Try) -> dict[str, object]:
     return {
         "seed": one.seed,
         **one.scores,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unrolled.cli.answers.csv_answers import answer_row, forecast_rows, table_writer
 from unrolled.cli.answers.line_io import (
@@ -27,6 +27,11 @@ from unrolled.cli.task_options import add_files
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Answer, Example, Place
 from unrolled.data.text.tokenize import split_words
+
+if TYPE_CHECKING:
+    from unrolled.core.config import Config
+    from unrolled.inference.open_model import Trained
+    from unrolled.models.model_file import ModelFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write(answers: Iterator[tuple[Line, Any]], args: argparse.Namespace) -> None:
+def _write(answers: Iterator[tuple[Line, Answer]], args: argparse.Namespace) -> None:
     with output(args.output, force=args.force) as write:
         put = table_writer(write) if args.format == "csv" else None
         for line, answer in answers:
@@ -99,7 +104,7 @@ def _write(answers: Iterator[tuple[Line, Any]], args: argparse.Namespace) -> Non
                 put(row)
 
 
-def _next_tokens(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tuple[Line, Any]]:
+def _next_tokens(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Iterator[tuple[Line, Answer]]:
     """A language model's answers."""
     from unrolled.inference.open_model import language_model_from_file
     from unrolled.inference.scoring import predict
@@ -110,7 +115,7 @@ def _next_tokens(args: argparse.Namespace, file: Any, failed: Failed) -> Iterato
         yield line, blank if line.blank else predict(model.engine, model.reading, line.text, args.top)
 
 
-def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tuple[Line, Any]]:
+def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Iterator[tuple[Line, Answer]]:
     """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format. failed:
     told what cannot be read; its answer is blank."""
     from unrolled.data.read_request import FileOptions
@@ -127,7 +132,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tu
     model = searching(model, None if writes else args.beam, args.lm, args.lm_weight)
     model = replace(model, wish=wish(args, writes=writes, attends=model.spec.attends))
 
-    def told(pairs: Iterator[tuple[Line, Example]], together: int) -> Iterator[tuple[Line, Any]]:
+    def told(pairs: Iterator[tuple[Line, Example]], together: int) -> Iterator[tuple[Line, Answer]]:
         if model.decoder is None:
             yield from ((line, _answer(model, example, args.top, failed)) for line, example in pairs)
             return
@@ -168,7 +173,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tu
 
     def read() -> Iterator[tuple[Line, Example]]:
         for line in read_lines(path, args.format, args.encoding, failed.line):
-            words: Any = tuple(split_words(line.text)) if model.output.targets == "each" else line.text
+            words = tuple(split_words(line.text)) if model.output.targets == "each" else line.text
             yield line, Example(words, None, Place(Path(str(line.file)), line.number), None)
 
     # What comes through a pipe is answered line by line, as somebody may wait for each.
@@ -176,7 +181,7 @@ def _answers(args: argparse.Namespace, file: Any, failed: Failed) -> Iterator[tu
 
 
 def from_file(
-    path: Path, model: Any, config: Any, failed: Failed, *, rows: bool
+    path: Path, model: Trained, config: Config, failed: Failed, *, rows: bool
 ) -> Iterator[tuple[Line, Example]]:
     """The sequences of a file of labelled data, whose y are not asked for. What was decided on the way is told at the
     end. rows: the lines have all fields of their rows."""
@@ -207,7 +212,7 @@ def from_file(
         print(f"note: {notes.missing:,} of {notes.numbers:,} numbers are missing: {what}", file=sys.stderr)
 
 
-def _answer(model: Any, example: Example, top: int, failed: Failed) -> Any:
+def _answer(model: Trained, example: Example, top: int, failed: Failed) -> Answer:
     """The answer to one sequence; if it cannot be read a blank one that says why, and `failed` is told."""
     from unrolled.inference.predictor import answer
 
@@ -219,7 +224,7 @@ def _answer(model: Any, example: Example, top: int, failed: Failed) -> Any:
         return _faulty(model, replace(example, fault=error), failed)
 
 
-def _faulty(model: Any, example: Example, failed: Failed) -> Any:
+def _faulty(model: Trained, example: Example, failed: Failed) -> Answer:
     assert example.fault is not None
     failed.told(example.fault, str(example.x) if isinstance(example.x, Path) else None)
     return replace(model.output.blank(), text="", record={"error": str(example.fault)})

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unrolled.cli.answers.line_io import output
 from unrolled.cli.task_options import add_engine
 from unrolled.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from unrolled.models.model_file import ModelFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     return _texts(args, file)
 
 
-def _texts(args: argparse.Namespace, file: Any) -> int:
+def _texts(args: argparse.Namespace, file: ModelFile) -> int:
     """Samples of a language model."""
     from unrolled.inference.open_model import language_model_from_file
     from unrolled.inference.scoring import Wish, samples

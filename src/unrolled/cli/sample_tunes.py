@@ -7,16 +7,23 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unrolled.core.errors import UsageError, suggest
 from unrolled.data.media_formats.instruments import program_of
+
+if TYPE_CHECKING:
+    from unrolled.core.types import Tune
+    from unrolled.inference.composition import Wish
+    from unrolled.inference.open_model import Trained
+    from unrolled.inference.tune_report import TuneReport
+
 
 TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
 
-def run(args: argparse.Namespace, model: Any) -> int:
+def run(args: argparse.Namespace, model: Trained) -> int:
     """Compose, write a folder of files, and say what was written."""
     from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
     from unrolled.data.media.midi import midi_bytes, read_midi
@@ -40,17 +47,18 @@ def run(args: argparse.Namespace, model: Any) -> int:
         write_atomically(name.with_suffix(".mid"), midi_bytes(tune))
         title = " ".join(filter(None, (name.name, wish.genre, f"seed {wish.seed}")))
         write_atomically(name.with_suffix(".svg"), svg(tune, title).encode())
-        record = {"file": str(name.with_suffix(".mid")), "genre": wish.genre, **found}
-        print(json.dumps(record) if args.format == "jsonl" else in_words(record), flush=True)
+        file = str(name.with_suffix(".mid"))
+        record = {"file": file, "genre": wish.genre, **found}
+        print(json.dumps(record) if args.format == "jsonl" else in_words(file, found), flush=True)
     return 0
 
 
-def in_words(record: dict[str, Any]) -> str:
+def in_words(file: str, record: TuneReport) -> str:
     """A line for people."""
-    line = f"{record['file']}: {record['notes']} notes, {record['bars']:g} bars, {record['seconds']:.0f} s"
+    line = f"{file}: {record['notes']} notes, {record['bars']:g} bars, {record['seconds']:.0f} s"
     if record["loop_times"] > 3:
         line += f"; {record['loop_notes']} notes {record['loop_times']} times in a row"
-    if "longest_copy" not in record:
+    if "longest_copy" not in record or "copy_bars" not in record or "copied_share" not in record:
         return line
     many = "nowhere" if not record["longest_copy"] else f"{record['copy_bars']:.1f} bars"
     return (
@@ -59,7 +67,7 @@ def in_words(record: dict[str, Any]) -> str:
     )
 
 
-def _wish(args: argparse.Namespace, prompt: Any) -> Any:
+def _wish(args: argparse.Namespace, prompt: Tune | None) -> Wish:
     from unrolled.inference.composition import Wish
 
     bars, seconds = _length(args.length)
@@ -135,13 +143,15 @@ def _scale(text: str | None) -> frozenset[int] | None:
     return frozenset((tonic + step) % 12 for step in SCALES[name])
 
 
-def _against(paths: list[Path]) -> tuple[Any, ...]:
+def _against(paths: list[Path]) -> tuple[Tune, ...]:
     """The tunes of files and folders; a note on stderr for each that cannot be read."""
     from unrolled.core.config import build
     from unrolled.datasets.example_source import from_files
 
     source = from_files(paths, build("compose", {"skip_bad": sys.maxsize}), asked=False)
-    tunes = tuple(example.x for example in source.examples())
+    from unrolled.core.values.example_values import as_tune
+
+    tunes = tuple(as_tune(example.x) for example in source.examples())
     for line in source.skipped:
         print(f"note: not compared: {line}", file=sys.stderr)
     return tunes

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unrolled.cli.answers.line_io import add_line_arguments, answer_text, output, read_lines
+from unrolled.core.values.json_values import as_list, as_number, as_object
+
+if TYPE_CHECKING:
+    from unrolled.cli.answers.line_io import Line
+    from unrolled.core.types import Example
+    from unrolled.models.model_file import ModelFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tunes(args: argparse.Namespace, file: Any) -> int:
+def _tunes(args: argparse.Namespace, file: ModelFile) -> int:
     """Score each tune of MIDI files, folders or a table."""
     from unrolled.cli.answers.media_answers import Failed, answers, with_name
     from unrolled.cli.predict import from_file
@@ -86,14 +93,13 @@ def _tunes(args: argparse.Namespace, file: Any) -> int:
     model, failed = trained_from_file(file, args.model, args.engine), Failed()
     config = as_written(model.config, FileOptions(encoding=args.encoding), skip_bad=0)
 
-    def examples(path: Path) -> Any:
+    def examples(path: Path) -> Iterator[tuple[Line, Example]]:
         return from_file(path, model, config, failed, rows=False)
 
     with output(args.output, force=args.force) as write:
         for line, found in answers(model, args, examples, failed, 1):
-            shown = (
-                [f"{note['surprise']:.2f}" for note in found.record.get("notes", [])] if args.tokens else []
-            )
+            notes = map(as_object, as_list(found.record.get("notes", [])) if args.tokens else [])
+            shown = [f"{as_number(note['surprise']):.2f}" for note in notes]
             text = answer_text(found, line, args.format)
             write(
                 "\t".join([with_name(text, found), " ".join(shown)][: 1 + bool(shown)])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
+T = TypeVar("T")
 NAMES = (
     *("nbest", "length_penalty", "temperature", "seed"),
     *("scores", "alignment", "copy_unknown", "dictionary"),
 )
+
+if TYPE_CHECKING:
+    from unrolled.tasks.outputs.sequence import Search, Wish
 
 
 def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +50,7 @@ def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="of the chance (default 0)")
 
 
-def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Any:
+def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Wish:
     """The wish of a command line. Raises UsageError where the model has no use for one, or attends to nothing."""
     from unrolled.core.errors import UsageError
     from unrolled.data.records import bare_lines
@@ -74,7 +78,7 @@ def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Any:
     )
 
 
-def _search(args: argparse.Namespace) -> Any:
+def _search(args: argparse.Namespace) -> Search:
     from unrolled.tasks.outputs.sequence import Search
 
     usual = Search()
@@ -86,5 +90,5 @@ def _search(args: argparse.Namespace) -> Any:
     )
 
 
-def _or(value: Any, otherwise: Any) -> Any:
+def _or(value: T | None, otherwise: T) -> T:
     return otherwise if value is None else value

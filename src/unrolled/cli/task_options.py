@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from unrolled.core.config import Config, options, read_settings, read_toml
 from unrolled.core.early_checks import check_inputs
@@ -55,7 +55,7 @@ def add_layers(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings(args: argparse.Namespace) -> list[dict[str, Any]]:
+def settings(args: argparse.Namespace) -> list[Mapping[str, object]]:
     """The option layers of a command line, weakest first: TOML, --set, flags."""
     flags = {name: value for name, value in vars(args).items() if name in options()}
     return [read_toml(args.config) if args.config else {}, dict(read_settings(args.set)), flags]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from unrolled.cli.task_options import add_data, add_layers, check_data, settings
 from unrolled.core.config import add_flags, build
 from unrolled.core.early_checks import check_output
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import address_space_left
+from unrolled.core.values.json_values import as_number
 from unrolled.tasks.presets import TASKS, find
 
 TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_plan(plan: dict[str, Any]) -> None:
+def _print_plan(plan: Mapping[str, object]) -> None:
     print(f"parameters {plan['parameters']:,}")
-    print(f"memory     {plan['memory_bytes'] / 2**20:,.0f} MB")
+    print(f"memory     {as_number(plan['memory_bytes']) / 2**20:,.0f} MB")
     print(f"time       {plan['seconds']:,.0f} s")

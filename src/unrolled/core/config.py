@@ -9,11 +9,11 @@ import argparse
 import math
 import re
 import tomllib
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, fields, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import UsageError, suggest
@@ -26,6 +26,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "ModelConfig",
+    "Option",
     "TrainConfig",
     "add_flags",
     "build",
@@ -42,15 +43,51 @@ __all__ = [
 TOML_LIMIT = 1 << 14  # bytes of a configuration: there are about fifty options
 
 
+Plain = type[int] | type[float] | type[str] | type[bool]
+Value = int | float | str | bool
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option: its section, its name, its type without None, and what `options.option` was told about it."""
+
+    section: str
+    name: str
+    plain: Plain
+    default: Value | None
+    help: str
+    choices: tuple[str, ...] | None
+    low: int | float | None
+    high: int | float | None
+    group: str | None
+
+    def is_choice(self, value: object) -> bool:
+        """Whether a value is one of the choices. The registry of a kind that other packages may bring checks the name
+        later, when it is looked up there."""
+        return self.group is not None or self.choices is None or value in self.choices
+
+
 @cache
-def options() -> dict[str, tuple[str, Any, Any]]:
-    """Each option's section, plain type (int, float, str, bool) and dataclass field, by its name."""
-    found: dict[str, tuple[str, Any, Any]] = {}
+def options() -> dict[str, Option]:
+    """Each option by its name."""
+    found: dict[str, Option] = {}
     for section, kind in SECTIONS.items():
         hints = get_type_hints(kind)
         for spec in fields(kind):
             plain = next((t for t in get_args(hints[spec.name]) if t is not type(None)), hints[spec.name])
-            found[spec.name] = (section, plain, spec)
+            about, usual = spec.metadata, spec.default
+            assert usual is not MISSING  # `options.option` gives each a default
+            found[spec.name] = Option(
+                section,
+                spec.name,
+                plain,
+                usual,
+                help=about["help"],
+                choices=about["choices"],
+                low=about["low"],
+                high=about["high"],
+                group=about["group"],
+            )
     return found
 
 
@@ -60,42 +97,48 @@ def add_flags(parser: argparse.ArgumentParser, shown: Collection[str] = tuple(SE
     shown: the sections that `--help` lists; the flags of the others are taken all the same.
     """
     groups = {name: parser.add_argument_group(name) for name in SECTIONS}
-    for name, (section, plain, spec) in options().items():
-        flag = "--" + name.replace("_", "-")
-        text = _flag_help(plain, spec) if section in shown else argparse.SUPPRESS
-        if plain is bool:
-            groups[section].add_argument(
+    for name, option in options().items():
+        flag, group = "--" + name.replace("_", "-"), groups[option.section]
+        text = _flag_help(option) if option.section in shown else argparse.SUPPRESS
+        if option.plain is bool:
+            group.add_argument(
                 flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
             )
         else:
-            choices = spec.metadata["choices"]
-            metavar = "|".join(choices) if choices else {int: "N", float: "X", str: "NAME"}[plain]
-            groups[section].add_argument(flag, default=argparse.SUPPRESS, metavar=metavar, help=text)
+            metavar = {int: "N", float: "X", str: "NAME"}[option.plain]
+            metavar = "|".join(option.choices) if option.choices else metavar
+            group.add_argument(flag, default=argparse.SUPPRESS, metavar=metavar, help=text)
 
 
-def _flag_help(plain: Any, spec: Any) -> str:
+def _flag_help(option: Option) -> str:
     """The help of a flag, with its default where the text does not tell it."""
-    text: str = spec.metadata["help"]
-    if "default" in text or plain is bool:
+    text = option.help
+    if "default" in text or option.plain is bool:
         return text.replace("%", "%%")
-    default = "chosen for you" if spec.default is None else f"{spec.default:{'g' if plain is float else ''}}"
+    default = option.default
+    default = "chosen for you" if default is None else f"{default:{'g' if option.plain is float else ''}}"
     return f"{text} (default {default})".replace("%", "%%")
 
 
-def build(task: str, *layers: Mapping[str, Any]) -> Config:
+def build(task: str, *layers: Mapping[str, object]) -> Config:
     """A configuration from flat option -> value mappings, later ones winning; values may be text.
 
     Raises UsageError for an unknown option (with the nearest known one) or a value out of its range.
     """
-    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    sections: dict[str, dict[str, Value | None]] = {name: {} for name in SECTIONS}
     for layer in layers:
         for name, value in layer.items():
-            section, plain, spec = _find(name)
-            sections[section][spec.name] = _parse(spec.name, value, plain, spec)
-    return Config(task, **{name: SECTIONS[name](**values) for name, values in sections.items()})
+            option = _find(name)
+            sections[option.section][option.name] = _parse(option, value)
+    return Config(
+        task,
+        replace(DataConfig(), **sections["data"]),
+        replace(ModelConfig(), **sections["model"]),
+        replace(TrainConfig(), **sections["training"]),
+    )
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Value | None]:
     """A TOML file as flat option -> value; options stand in their section's table or at the top."""
     try:
         with open_regular(path) as file:
@@ -119,7 +162,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             line=int(line[1]) if line else None,
             expected="lines like hidden = 200",
         ) from error
-    flat: dict[str, Any] = {}
+    flat: dict[str, Value | None] = {}
     for key, value in content.items():
         if isinstance(value, dict):
             if key not in SECTIONS:
@@ -130,13 +173,14 @@ def read_toml(path: Path) -> dict[str, Any]:
                     hint=suggest(key, SECTIONS),
                 )
             for name, inner in value.items():
-                home, plain, spec = _find(name, path)
-                if home != key:
-                    raise UsageError(f"[{key}] has no option '{name}'", file=path, expected=f"it in [{home}]")
-                flat[spec.name] = _parse(spec.name, inner, plain, spec, path)
+                option = _find(name, path)
+                if option.section != key:
+                    expected = f"it in [{option.section}]"
+                    raise UsageError(f"[{key}] has no option '{name}'", file=path, expected=expected)
+                flat[option.name] = _parse(option, inner, path)
         else:
-            _, plain, spec = _find(key, path)
-            flat[spec.name] = _parse(spec.name, value, plain, spec, path)
+            option = _find(key, path)
+            flat[option.name] = _parse(option, value, path)
     return flat
 
 
@@ -149,51 +193,53 @@ def read_settings(pairs: list[str]) -> dict[str, str]:
             raise UsageError(f"--set {pair}", expected="key=value", hint="--set hidden=200")
         section, dot, name = key.strip().rpartition(".")
         name = name.replace("-", "_")
-        home = _find(name)[0]
+        home = _find(name).section
         if dot and section != home:
             raise UsageError(f"'{name}' is not in '{section}'", expected=f"{home}.{name}")
         settings[name] = value.strip()
     return settings
 
 
-def to_json(config: Config) -> dict[str, Any]:
+def to_json(config: Config) -> dict[str, object]:
     """A configuration as plain JSON values, the inverse of `from_json`."""
     return asdict(config)
 
 
-def from_json(content: Mapping[str, Any]) -> Config:
+def from_json(content: Mapping[str, object]) -> Config:
     """The configuration that `to_json` wrote."""
     return build(str(content["task"]), flat_options(content))
 
 
-def flat_options(content: Mapping[str, Any]) -> dict[str, Any]:
+def flat_options(content: Mapping[str, object]) -> dict[str, object]:
     """Option -> value, blanks left out, of what `to_json` wrote; empty where sections are missing.
 
     Raises UsageError where a section is none.
     """
-    sections = [content.get(section, {}) for section in SECTIONS]
-    for name, part in zip(SECTIONS, sections, strict=True):
+    flat: dict[str, object] = {}
+    for section in SECTIONS:
+        part = content.get(section, {})
         if not isinstance(part, Mapping):
-            raise UsageError(f"[{name}] is {part!r:.80}", expected="options and their values")
-    return {name: value for part in sections for name, value in part.items() if value is not None}
+            raise UsageError(f"[{section}] is {part!r:.80}", expected="options and their values")
+        flat |= {name: value for name, value in part.items() if value is not None}
+    return flat
 
 
-def get(config: Config, name: str) -> Any:
+def get(config: Config, name: str) -> Value | None:
     """The value of an option by its bare name."""
-    return getattr(getattr(config, _find(name)[0]), name)
+    return getattr(getattr(config, _find(name).section), name)
 
 
-def fill(config: Config, values: Mapping[str, Any]) -> Config:
+def fill(config: Config, values: Mapping[str, object]) -> Config:
     """The configuration with those of its blanks (None) filled that `values` names."""
     for name, value in values.items():
-        section = _find(name)[0]
+        section = _find(name).section
         part = getattr(config, section)
         if getattr(part, name) is None:
             config = replace(config, **{section: replace(part, **{name: value})})
     return config
 
 
-def _find(name: str, path: Path | None = None) -> tuple[str, Any, Any]:
+def _find(name: str, path: Path | None = None) -> Option:
     known = options()
     key = name.replace("-", "_")
     if key not in known:
@@ -206,35 +252,32 @@ def _find(name: str, path: Path | None = None) -> tuple[str, Any, Any]:
     return known[key]
 
 
-def is_choice(metadata: Mapping[str, Any], value: object) -> bool:
-    """Whether a value is one of an option's choices. The registry of a kind that other packages may bring checks the
-    name later, when it is looked up there."""
-    return metadata["group"] is not None or value in metadata["choices"]
-
-
-def _parse(name: str, value: Any, plain: Any, spec: Any, path: Path | None = None) -> Any:
-    if value is None and spec.default is None:
+def _parse(option: Option, value: object, path: Path | None = None) -> Value | None:
+    """The value of an option, from a flag's text or from TOML or JSON; UsageError if it is out of range."""
+    if value is None and option.default is None:
         return None
-    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[plain]
+    name, low, high = option.name, option.low, option.high
+    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[option.plain]
     try:
-        parsed = _plain(value, plain)
+        parsed = _plain(value, option.plain)
     except (ValueError, TypeError, OverflowError):
         raise UsageError(f"{name} = {value!r:.80}", file=path, expected=wanted) from None
-    choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
-    if choices and not is_choice(spec.metadata, parsed):
+    if option.choices and not option.is_choice(parsed):
         raise UsageError(
             f"{name} = '{parsed!s:.80}'",
             file=path,
-            expected=_listed(choices),
-            hint=suggest(str(parsed), choices),
+            expected=_listed(option.choices),
+            hint=suggest(str(parsed), option.choices),
         )
+    if isinstance(parsed, str):
+        return parsed
     if (low is not None and parsed < low) or (high is not None and parsed > high):
         limits = f"{wanted} from {low} to {high}" if high is not None else f"{wanted} of at least {low}"
         raise UsageError(f"{name} = {value}", file=path, expected=limits)
     return parsed
 
 
-def _plain(value: Any, plain: Any) -> Any:
+def _plain(value: object, plain: Plain) -> Value:
     """`value` (text from a flag, or TOML's own type) as a `plain`; ValueError where it is none."""
     text = str(value).strip()
     if plain is str:
@@ -247,5 +290,5 @@ def _plain(value: Any, plain: Any) -> Any:
     return plain(number)
 
 
-def _listed(words: Any) -> str:
+def _listed(words: Iterable[str]) -> str:
     return ", ".join(words)

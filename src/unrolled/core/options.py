@@ -7,18 +7,20 @@ finished configuration has no blanks. Nothing here imports NumPy or torch: `unro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 def option(
-    default: Any,
+    default: Value,
     text: str,
     *,
     choices: tuple[str, ...] | None = None,
     low: int | float | None = None,
     high: int | float | None = None,
     group: str | None = None,
-) -> Any:
+) -> Value:
     """A field of a configuration: its default, its help, and what values it takes (`low`, `high` inclusive).
 
     group: the entry points of other packages whose names may be chosen too, see extensions.py.
@@ -260,4 +262,8 @@ class Config:
     training: TrainConfig = TrainConfig()
 
 
-SECTIONS: dict[str, type[Any]] = {"data": DataConfig, "model": ModelConfig, "training": TrainConfig}
+SECTIONS: dict[str, type[DataConfig] | type[ModelConfig] | type[TrainConfig]] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "training": TrainConfig,
+}

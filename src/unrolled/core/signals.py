@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 QUICKLY = 2.0  # seconds within which further signals mean the same as the first
 
@@ -74,11 +73,9 @@ def handled(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before: dict[int, Any] = {}
     with _ordered():
-        for number in numbers:
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, handler)
+        taken = [n for n in numbers if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, handler) for number in taken}
         try:
             yield
         finally:

@@ -16,16 +16,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, NonFiniteError, UsageError
 from unrolled.core.regular_files import open_regular
-
-Array = NDArray[Any]
+from unrolled.core.types import Array
+from unrolled.core.values.json_values import as_object, as_plain
 
 HEADER_LIMIT = 32 << 20  # bytes: a vocabulary of about 1.5 million words
 VALUE_LIMIT = 4_000_000  # commas in a header, so about as many values: each costs up to 60 bytes of memory
@@ -84,7 +83,7 @@ class Entry:
     """One tensor's place in the file: `start` and `stop` are bytes after the header."""
 
     name: str
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
     start: int
     stop: int
@@ -98,7 +97,7 @@ def canonical(document: object) -> str:
     return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def parse(data: bytes) -> Any:
+def parse(data: bytes) -> object:
     """The JSON of `data`; ValueError for duplicate keys, NaN, endless numbers, deep nesting or too many values."""
     marks = np.frombuffer(data.replace(rb"\\", b"").replace(rb"\"", b""), np.uint8)
     in_string = np.bitwise_xor.accumulate((marks == ord('"')).view(np.uint8))
@@ -115,7 +114,7 @@ def parse(data: bytes) -> Any:
 
 
 def pack(
-    kind: str, version: int, document: Mapping[str, Any], tensors: Mapping[str, Array]
+    kind: str, version: int, document: Mapping[str, object], tensors: Mapping[str, Array]
 ) -> list[bytes | memoryview]:
     """The pieces of a file, to be written one after the other; the tensors' bytes are not copied.
 
@@ -125,7 +124,7 @@ def pack(
     arrays = {name: _storable(name, tensors[name]) for name in names}
     views = {name: array.reshape(-1).view(np.uint8).data for name, array in arrays.items()}
     hashes = {name: hashlib.sha256(view).hexdigest() for name, view in views.items()}
-    entries: dict[str, Any] = {}
+    entries: dict[str, object] = {}
     stop = 0
     for name, array in arrays.items():
         start, stop = stop, stop + array.nbytes
@@ -151,7 +150,7 @@ def pack(
     return [len(raw).to_bytes(8, "little"), raw, *views.values()]
 
 
-def read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Array]]:
+def read(path: Path, kind: str, version: int) -> tuple[dict[str, object], dict[str, Array]]:
     """The document (without `kind` and `sha256`) and the tensors (read-only) of a file `pack` wrote, verified.
 
     `version` is the newest format of this `kind` that the caller knows. Raises DataError naming the damaged
@@ -168,7 +167,8 @@ def read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str,
             data = stream.read(size)  # after all checks: as large as the file is
     except OSError as error:
         raise opening_error(error, path) from error
-    tensors = {entry.name: _tensor(entry, data, document["sha256"][entry.name], path) for entry in entries}
+    hashes = as_object(document["sha256"])  # `_entries` has checked that there is one for each
+    tensors = {entry.name: _tensor(entry, data, hashes[entry.name], path) for entry in entries}
     return {key: value for key, value in document.items() if key not in ("kind", "sha256")}, tensors
 
 
@@ -235,22 +235,22 @@ def _verified_header(raw: bytes, file: Path) -> bytes:
     return raw
 
 
-def _documents(raw: bytes, file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _documents(raw: bytes, file: Path) -> tuple[dict[str, object], dict[str, object]]:
     """The header without `__metadata__`, and the document within."""
     try:
-        header = parse(raw)
-        metadata = header.pop("__metadata__")
+        header = as_object(parse(raw))
+        metadata = as_object(header.pop("__metadata__"))
         if metadata.keys() != {"header_sha256", "unrolled"}:
             raise ValueError("__metadata__ holds other keys than header_sha256 and unrolled")
-        document = parse(metadata["unrolled"].encode())
-        if type(document) is not dict:
+        document = parse(as_plain(str, metadata["unrolled"]).encode())
+        if not isinstance(document, dict):
             raise ValueError("its document is no JSON object")
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise damaged(f"header is not as unrolled writes it: {error}", file) from error
     return header, document
 
 
-def _expect_kind(document: dict[str, Any], kind: str, version: int, file: Path) -> None:
+def _expect_kind(document: dict[str, object], kind: str, version: int, file: Path) -> None:
     found, format_ = document.get("kind"), document.get("format")
     if found != kind:
         raise DataError(f"header says this is a {found!s:.40}, not a {kind}", file=file, expected=f"a {kind}")
@@ -261,7 +261,7 @@ def _expect_kind(document: dict[str, Any], kind: str, version: int, file: Path) 
         raise DataError(what, file=file, hint="pip install --upgrade unrolled")
 
 
-def _entries(header: dict[str, Any], document: dict[str, Any], size: int, file: Path) -> list[Entry]:
+def _entries(header: dict[str, object], document: dict[str, object], size: int, file: Path) -> list[Entry]:
     """The tensors in the order of their bytes, which must fill the `size` bytes after the header exactly."""
     hashes = document.get("sha256")
     if type(hashes) is not dict or hashes.keys() != header.keys():
@@ -283,7 +283,7 @@ def _entries(header: dict[str, Any], document: dict[str, Any], size: int, file: 
     return entries
 
 
-def _entry(name: str, fields: Any, file: Path) -> Entry:
+def _entry(name: str, fields: object, file: Path) -> Entry:
     """One tensor's line of the header, every field checked."""
     if not NAME.fullmatch(name) or len(name) > NAME_LIMIT:
         raise damaged(f"header names a tensor {name[:80]!r}", file)
@@ -303,11 +303,11 @@ def _entry(name: str, fields: Any, file: Path) -> Entry:
     return Entry(name, dtype, tuple(shape), start, stop)
 
 
-def _are_integers(values: Any, least: int) -> bool:
+def _are_integers(values: object, least: int) -> bool:
     return type(values) is list and all(type(value) is int and value >= least for value in values)
 
 
-def _tensor(entry: Entry, data: bytes, sha256: Any, file: Path) -> Array:
+def _tensor(entry: Entry, data: bytes, sha256: object, file: Path) -> Array:
     view = memoryview(data)[entry.start : entry.stop]
     if len(view) < entry.stop - entry.start:
         raise damaged(f"truncated: tensor '{entry.name}' lost bytes while it was read", file)
@@ -321,7 +321,7 @@ def _tensor(entry: Entry, data: bytes, sha256: Any, file: Path) -> Array:
     return array
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]

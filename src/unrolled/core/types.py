@@ -16,19 +16,20 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
 
+Array = NDArray[Any]  # numbers of any type; a narrower type says more
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
-State = tuple[
-    Any, ...
-]  # (a,) for rnn, (c,) for the GRUs, (a, c) for the LSTM; each [batch, n_a]; per layer and direction
+# The state of a network: (a,) for rnn, (c,) for the GRUs, (a, c) for the LSTM, per layer and direction; each
+# [batch, n_a], a NumPy array or, in an engine that runs on torch, a tensor.
+State = tuple[Any, ...]
 
 ZERO_INPUT_ID = -1  # the id of the vector of zeros, the lecture's x^<1> = 0
 IGNORE_INDEX = -1  # a target that is ignored by the loss and by every metric
 
 # What is asked of a sequence: one y, a y a step, or a sequence y with a length of its own, T_y.
 Targets = Literal["one", "each", "own"]
-Pair = tuple[NDArray[Any], NDArray[Any]]  # an encoded x, and its y
-Vary = Callable[[NDArray[Any], NDArray[Any], np.random.Generator], Pair]  # what training makes of a pair
+Pair = tuple[Array, Array]  # an encoded x, and its y
+Vary = Callable[[Array, Array, np.random.Generator], Pair]  # what training makes of a pair
 
 
 @dataclass(frozen=True)
@@ -105,14 +106,14 @@ class Example:
     is no window.
     """
 
-    x: Any
-    y: Any
+    x: object
+    y: object
     place: Place
     id: str | None = None
     source: Path | None = None
     weight: float = 1.0
-    times: NDArray[Any] | None = None
-    row: Mapping[str, Any] | None = None
+    times: Array | None = None
+    row: Mapping[str, object] | None = None
     fault: DataError | None = None
     series: int | None = None
 
@@ -147,8 +148,8 @@ class Batch:
     weights: [batch] the factor of each row's loss in training, 1 on average over the training part; None: all are 1.
     """
 
-    x: NDArray[Any]
-    y: NDArray[Any]
+    x: Array
+    y: Array
     lengths: Integers
     carry: NDArray[np.bool_]
     places: Integers
@@ -165,7 +166,7 @@ class Timeline:
 
     seconds: float
     length: float = 0.0
-    loudness: NDArray[Any] | None = None
+    loudness: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -174,5 +175,5 @@ class Answer:
     without any, a table has the text."""
 
     text: str
-    record: Mapping[str, Any]
-    cells: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    record: Mapping[str, object]
+    cells: Mapping[str, object] = field(default_factory=dict[str, object])

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, LifoQueue
-from typing import Any, BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from unrolled.core.errors import DataError, MissingExtra, UnrolledError
 from unrolled.core.regular_files import require_regular
 from unrolled.core.types import Place
+from unrolled.core.values.json_values import as_list_of, as_object
 
 SECONDS = 60.0  # of wall time, and of CPU time, that a file may take
 GRACE = 2.0  # seconds after which a subprocess ends itself where nobody else did
@@ -45,7 +46,7 @@ MEMORY = 1 << 30  # bytes that one may take beyond what the process has mapped w
 MOST = 1 << 30  # bytes of an answer
 ERRORS: dict[str, type[UnrolledError]] = {"DataError": DataError, "MissingExtra": MissingExtra}
 
-Answer = tuple[NDArray[np.uint8], dict[str, Any]]
+Answer = tuple[NDArray[np.uint8], dict[str, object]]
 _idle: LifoQueue[subprocess.Popen[bytes]] = LifoQueue()
 
 
@@ -57,7 +58,7 @@ class Limits:
     memory: int = MEMORY
 
 
-def call(function: str, arguments: Mapping[str, Any], limits: Limits | None = None) -> Answer:
+def call(function: str, arguments: Mapping[str, object], limits: Limits | None = None) -> Answer:
     """What `module:function(**arguments)` answers in a process apart: an array of bytes, and a dict.
 
     Raises the DataError or MissingExtra that it raised (its file is left for the caller to name), and DataError where
@@ -73,11 +74,13 @@ def call(function: str, arguments: Mapping[str, Any], limits: Limits | None = No
     _idle.put(worker)
     head, body = answer
     if "error" in head:
-        raise ERRORS[head["error"]](head["what"], expected=head["expected"], hint=head["hint"])
-    return np.frombuffer(body, np.uint8).reshape(head["shape"]), head["about"]
+        expected, hint = (None if head[key] is None else str(head[key]) for key in ("expected", "hint"))
+        raise ERRORS[str(head["error"])](str(head["what"]), expected=expected, hint=hint)
+    shape = as_list_of(int, head["shape"])
+    return np.frombuffer(body, np.uint8).reshape(shape), as_object(head["about"])
 
 
-def of(path: Path, place: Place, function: str, arguments: Mapping[str, Any]) -> Answer:
+def of(path: Path, place: Place, function: str, arguments: Mapping[str, object]) -> Answer:
     """`call` with the path of a person's file, and its errors as those of the place that names it. Raises besides
     UsageError where it is not there, and StorageError."""
     require_regular(path, folder=True)
@@ -134,8 +137,8 @@ def close() -> None:
 
 
 def _ask(
-    worker: subprocess.Popen[bytes], question: Mapping[str, Any], limits: Limits
-) -> tuple[dict[str, Any], bytes]:
+    worker: subprocess.Popen[bytes], question: Mapping[str, object], limits: Limits
+) -> tuple[dict[str, object], bytes]:
     until = time.monotonic() + limits.seconds
     assert worker.stdin is not None and worker.stdout is not None
     try:
@@ -152,7 +155,7 @@ def _ask(
         raise DataError(f"its decoder ended with exit code {code}") from None
 
 
-def _receive(pipe: Any, size: int, until: float, limits: Limits) -> bytes:
+def _receive(pipe: IO[bytes], size: int, until: float, limits: Limits) -> bytes:
     parts = bytearray()
     while len(parts) < size:
         ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
@@ -185,7 +188,7 @@ def serve(given: BinaryIO, answers: BinaryIO) -> None:
             with _watched(question["seconds"]):
                 array, about = function(**question["arguments"])
             body = np.ascontiguousarray(array).tobytes()
-            head: dict[str, Any] = {"shape": list(array.shape), "about": about}
+            head: dict[str, object] = {"shape": list(array.shape), "about": about}
         except UnrolledError as error:
             kind = "MissingExtra" if isinstance(error, MissingExtra) else "DataError"
             head = _told(kind, error.what, error.expected, error.hint)
@@ -202,7 +205,7 @@ def serve(given: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
-def _told(kind: str, what: str, expected: str | None = None, hint: str | None = None) -> dict[str, Any]:
+def _told(kind: str, what: str, expected: str | None = None, hint: str | None = None) -> dict[str, object]:
     return {"error": kind, "what": what, "expected": expected, "hint": hint}
 
 

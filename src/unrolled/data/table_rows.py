@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, UsageError
-from unrolled.core.types import Example, Floats, Place
+from unrolled.core.types import Array, Example, Floats, Place
+from unrolled.core.values.example_values import length
 from unrolled.data.column_matching import Found
 from unrolled.data.fields import (
     Stretches,
@@ -63,7 +62,7 @@ class Rows:
         named = list(zip(self._checked(cells, place), self.names, strict=True))
         content = self.wanted.content
         read = self.numbers if content.numeric else self.file if content.named else self.text
-        x: Any = read(named, place)
+        x: object = read(named, place)
         y = self.target([named[i] for i in self.found.y if cells[i] is not ABSENT], place)
         if self.wanted.is_pair and not (x and y):
             what = "a blank text in this row"
@@ -164,9 +163,9 @@ class Rows:
                 raise DataError(what, file=place.file, line=place.line, expected=f"{len(parts[0]):,}")
         return np.concatenate(parts, axis=1)  # [T_x, n] each
 
-    def times(self, named: Sequence[Named], x: Any, place: Place) -> NDArray[Any] | None:
+    def times(self, named: Sequence[Named], x: object, place: Place) -> Array | None:
         """[1] when a row was, if it is one step. A column of times that was named must have one in each row."""
-        if self.found.time is None or not self.wanted.content.numeric or len(x) != 1:
+        if self.found.time is None or not self.wanted.content.numeric or length(x) != 1:
             return None
         cell, name = named[self.found.time]
         if self.wanted.time is not None:

@@ -9,15 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, UsageError
-from unrolled.core.types import Place
+from unrolled.core.types import Array, Place
 
-Times = NDArray[Any]  # datetime64[us]
+Times = Array  # datetime64[us]
 
 LONGEST = 50_000_000  # steps of a grid: beyond that the step is a mistake
 GAP = 1.5  # usual steps between two time stamps: beyond that something is missing
@@ -149,7 +148,7 @@ def oddities(times: Times) -> Oddities:
 
 
 def resample(
-    parts: Sequence[NDArray[Any]], times: Times, step: int, place: Place
+    parts: Sequence[Array], times: Times, step: int, place: Place
 ) -> tuple[list[NDArray[np.float64]], Times]:
     """Numbers [T, n] on a regular grid of `step` microseconds: the mean of what falls into each step, else NaN.
 

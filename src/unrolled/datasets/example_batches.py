@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.hashing import hashed, permuted
-from unrolled.core.types import IGNORE_INDEX, ZERO_INPUT_ID, Batch, Pair, Targets, Vary
+from unrolled.core.types import IGNORE_INDEX, ZERO_INPUT_ID, Array, Batch, Integers, Pair, Targets, Vary
 from unrolled.data.text.rare_to_unk import replace_rare
 from unrolled.datasets.example_store import Examples
 from unrolled.datasets.padding import pad
@@ -75,14 +75,16 @@ class ExampleEpoch(Sequence[Batch]):
             replace_rare(words, self._rare, (*self._key, _RARE, index), positions)
         return batch
 
-    def _varied(self, x: NDArray[Any], y: NDArray[Any], row: int) -> Pair:
+    def _varied(self, x: Array, y: Array, row: int) -> Pair:
         """The x and y that are trained on."""
         if self._vary is None:
             return x, y
         return self._vary(x, y, np.random.default_rng((*self._key, _VARIED, row)))
 
 
-def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> Iterator[tuple[Batch, Any]]:
+def in_order(
+    examples: Examples, batch_size: int, limit: int | None = None
+) -> Iterator[tuple[Batch, Integers]]:
     """Every sequence (at most `limit`) once, by length, and its number: (batch, numbers)."""
     order = np.argsort(examples.lengths, kind="stable")[:limit]
     for start in range(0, len(order), batch_size):
@@ -94,7 +96,7 @@ def in_order(examples: Examples, batch_size: int, limit: int | None = None) -> I
 def assemble(
     examples: Examples,
     rows: NDArray[np.int64],
-    varied: Callable[[NDArray[Any], NDArray[Any], int], Pair] | None = None,
+    varied: Callable[[Array, Array, int], Pair] | None = None,
 ) -> Batch:
     """The batch of some sequences, padded on the right: -1 for ids and classes, 0 for numbers and pictures, NaN for
     numbers that are asked. varied: what is made of each x and y, given its number."""
@@ -110,7 +112,7 @@ def assemble(
     return Batch(x=x, y=y, lengths=lengths, carry=np.zeros(len(rows), dtype=np.bool_), places=rows)
 
 
-def _targets(own: list[NDArray[Any]], targets: Targets, steps: int) -> NDArray[Any]:
+def _targets(own: list[Array], targets: Targets, steps: int) -> Array:
     """[rows, ...], a y a row; or [rows, T, ...], T the steps or the longest y, padded with what asks nothing."""
     if targets == "one":
         return np.stack(own)

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import as_sequence
+from unrolled.core.values.json_values import as_list_of, as_object, as_plain
 from unrolled.datasets.audio_checks import error_of_row
 from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
@@ -68,24 +69,26 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
     sealed = reuse_or_make(folder, key, lambda: _write(data, valid, config, folder))
     content, damaged = sealed.content, sealed.damaged
     both = (
-        INPUTS[preset.input].restore(content["input"]),
-        find_output(preset.key).restore(content["output"]),
-        content["about"],
+        INPUTS[preset.input].restore(as_object(content["input"])),
+        find_output(preset.key).restore(as_object(content["output"])),
+        as_plain(str, content["about"]),
     )
     again = opening(both[0], INPUTS[preset.input])
-    whole, skipped = open_examples(folder / "train", again), tuple(content["skipped"])
-    notes = tuple(content["notes"])
+    whole = open_examples(folder / "train", again)
+    skipped, notes = (tuple(as_list_of(str, content[key])) for key in ("skipped", "notes"))
     if valid is not None:
         part = open_examples(folder / "valid", again)
-        return Ready(*both, whole, part, skipped, notes, damaged, tuple(content.get("unseen", ())))
-    held = np.array(content["held"], dtype=np.int64)
+        return Ready(
+            *both, whole, part, skipped, notes, damaged, tuple(as_list_of(str, content.get("unseen", [])))
+        )
+    held = np.array(as_list_of(int, content["held"]), dtype=np.int64)
     if not len(held):
         return Ready(*both, whole, None, skipped, notes, damaged)
-    kept = Parts(held, np.array(content.get("unused", ()), dtype=np.int64)).train(len(whole))
+    kept = Parts(held, np.array(as_list_of(int, content.get("unused", [])), dtype=np.int64)).train(len(whole))
     return Ready(*both, whole.select(kept), whole.select(held), skipped, notes, damaged)
 
 
-def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, Any]:
+def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, object]:
     preset = find(config.task)
     windows = windows_of_series(data.examples())
     parts = NOTHING if valid is not None else held_out(windows, config)
@@ -191,9 +194,9 @@ def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[R
     for example in examples:
         x, y = given.encode(example.x, example.place), example.y
         if example.source and asked.targets == "each" and y:
-            y = tuple(
-                y[min(t, len(y) - 1)] for t in range(len(x))
-            )  # resampled, there may be a frame more or less
+            tags = as_sequence(y)
+            # Resampled, there may be a frame more or less.
+            y = tuple(tags[min(t, len(tags) - 1)] for t in range(len(x)))
         yield Row(x, asked.encode(y, len(x), example.place), example.place, example.source, example.weight)
 
 
@@ -250,7 +253,7 @@ def held_out(counts: Sequence[int], config: Config) -> Parts:
     return drawn(count, some, _SPLIT)
 
 
-def restore(task: str, learnt: Mapping[str, Any], file: Path) -> tuple[Input, Output]:
+def restore(task: str, learnt: Mapping[str, object], file: Path) -> tuple[Input, Output]:
     """Both ends of a model file. Raises DataError, naming the file, where they are damaged."""
     try:
         preset = find(task)
@@ -260,8 +263,8 @@ def restore(task: str, learnt: Mapping[str, Any], file: Path) -> tuple[Input, Ou
             )
         if set(learnt) != {"input", "output"}:
             raise DataError("what the model learnt of its data is damaged", expected="input, output")
-        given = INPUTS[preset.input].restore(learnt["input"])
-        return given, find_output(preset.key).restore(learnt["output"])
+        given = INPUTS[preset.input].restore(as_object(learnt["input"]))
+        return given, find_output(preset.key).restore(as_object(learnt["output"]))
     except (DataError, UsageError) as error:
         raise DataError(error.what, file=file, expected=error.expected) from error
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -223,7 +222,7 @@ def _named(examples: Iterable[Example]) -> str:
 
 
 def from_lists(
-    x: Sequence[Any], y: Sequence[Any], name: str = "X", weights: Sequence[float] | None = None
+    x: Sequence[object], y: Sequence[object], name: str = "X", weights: Sequence[float] | None = None
 ) -> Labelled:
     """Sequences in memory, with their y (or None) as the output kind takes it; messages give the number of a sequence
     as its line. weights: how much each counts in training, None: all alike.

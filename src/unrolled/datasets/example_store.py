@@ -18,18 +18,18 @@ import json
 import math
 import os
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from io import BufferedWriter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.errors import DataError
-from unrolled.core.types import Place, Targets
+from unrolled.core.types import Array, Place, Targets
 from unrolled.datasets.fingerprint import fingerprint
 from unrolled.datasets.prefetch import Opening, Recall
 
@@ -43,8 +43,8 @@ class Row:
     source: the file that x can be read from again.  weight: how much the sequence counts in training.
     """
 
-    x: NDArray[Any]
-    y: NDArray[Any]
+    x: Array
+    y: Array
     place: Place
     source: Path | None = None
     weight: float = 1.0
@@ -57,8 +57,8 @@ class Examples:
     all_weights: [sequences of the whole] how much each counts in training; None: all alike.
     """
 
-    x: NDArray[Any]
-    y: NDArray[Any]
+    x: Array
+    y: Array
     targets: Targets
     all_offsets: NDArray[np.int64]
     y_offsets: NDArray[np.int64]  # [sequences + 1] where y has a length of its own; else none
@@ -95,14 +95,14 @@ class Examples:
         """The view of some sequences of this view."""
         return replace(self, rows=self.rows[rows])
 
-    def row(self, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def row(self, number: int) -> tuple[Array, Array]:
         """x and y of one sequence."""
         at = int(self.rows[number])
         start, stop = self.all_offsets[at : at + 2].tolist()
         x = self.x[start:stop] if self.recall is None else self._recalled(self.recall, at, stop - start)
         return x, self.asked(number)
 
-    def asked(self, number: int) -> NDArray[Any]:
+    def asked(self, number: int) -> Array:
         """y of one sequence, for which no file is opened."""
         at = int(self.rows[number])
         if self.targets == "one":
@@ -115,7 +115,7 @@ class Examples:
         if self.recall is not None:
             self.recall.expect([(int(self.rows[number]), self.place(number)) for number in numbers.tolist()])
 
-    def _recalled(self, recall: Recall, at: int, steps: int) -> NDArray[Any]:
+    def _recalled(self, recall: Recall, at: int, steps: int) -> Array:
         start = int(recall.starts[at])
         return self.x[start : start + steps] if start >= 0 else recall.take(at, self._place(at), steps)
 
@@ -154,9 +154,11 @@ def write_examples(
     return open_examples(folder, opening)
 
 
-def _write(out: dict[str, Any], rows: Iterable[Row], targets: Targets, room: float) -> dict[str, Any]:
+def _write(
+    out: Mapping[str, BufferedWriter], rows: Iterable[Row], targets: Targets, room: float
+) -> dict[str, object]:
     files: list[tuple[str, int]] = []
-    shapes: dict[str, Any] = {}
+    shapes: dict[str, object] = {}
     sources: dict[int, tuple[str, str]] = {}
     count = steps = asked = kept = taken = 0
     weighted = False
@@ -216,7 +218,7 @@ def open_examples(folder: Path, opening: Opening | None = None) -> Examples:
             all_lines=_map(folder / "lines", "<i4", (count,)),
             files=tuple((name, first) for name, first in index["files"]),
             rows=np.arange(count),
-            recall=_recall(folder, index, opening),
+            recall=_recall(folder, count, index["sources"], opening),
             all_weights=_map(folder / "weights", "<f8", (count,)) if index.get("weighted") else None,
         )
     except OSError as error:
@@ -225,10 +227,12 @@ def open_examples(folder: Path, opening: Opening | None = None) -> Examples:
         raise DataError("damaged data set", file=path, hint="removing this folder") from error
 
 
-def _recall(folder: Path, index: dict[str, Any], opening: Opening | None) -> Recall | None:
+def _recall(
+    folder: Path, count: int, named: Mapping[str, Sequence[str]], opening: Opening | None
+) -> Recall | None:
     """None where all is kept; ValueError where sequences are neither kept nor to be had."""
-    starts = _map(folder / "starts", "<i8", (index["sequences"],))
-    sources = {int(number): (Path(name), str(sha256)) for number, (name, sha256) in index["sources"].items()}
+    starts = _map(folder / "starts", "<i8", (count,))
+    sources = {int(number): (Path(name), str(sha256)) for number, (name, sha256) in named.items()}
     if set(np.flatnonzero(starts < 0).tolist()) != set(sources):
         raise ValueError("sequences without a source")
     if not sources:
@@ -246,7 +250,7 @@ def _offsets(path: Path, count: int, total: int) -> NDArray[np.int64]:
     return offsets
 
 
-def _map(path: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def _map(path: Path, kind: str, shape: tuple[int, ...]) -> Array:
     """A file as a read-only array; ValueError where its size is another."""
     dtype = np.dtype(kind)
     if path.stat().st_size != int(np.prod(shape)) * dtype.itemsize:

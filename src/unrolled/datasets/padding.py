@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from unrolled.core.types import Array
 
 
-def pad(rows: Sequence[NDArray[Any]], fill: float, steps: int = 1, dtype: Any = None) -> NDArray[Any]:
+def pad(rows: Sequence[Array], fill: float, steps: int = 1, dtype: type[np.generic] | None = None) -> Array:
     """[rows, T, ...] of rows [T_i, ...], filled on the right; T is the longest T_i, at least `steps`.
 
     dtype: of the result; None for that of the rows.  There must be at least one row.

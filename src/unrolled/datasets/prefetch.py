@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
-from unrolled.core.types import Place
+from unrolled.core.types import Array, Place
 from unrolled.datasets.fingerprint import fingerprint
 
 AT_ONCE = 2  # files opened side by side
 
-Opening = Callable[
-    [Path, Place], NDArray[Any]
-]  # a file, and where it was named: x [T, ...] as the network reads it
+Opening = Callable[[Path, Place], Array]  # a file, and where it was named: x [T, ...] as the network reads it
 
 
 class Recall:
@@ -34,7 +31,7 @@ class Recall:
         self.starts = starts
         self._sources, self._opening = sources, opening
         self._pool = ThreadPoolExecutor(AT_ONCE)
-        self._waiting: dict[int, Future[NDArray[Any]]] = {}
+        self._waiting: dict[int, Future[Array]] = {}
 
     def expect(self, wanted: Sequence[tuple[int, Place]]) -> None:
         """Begin to open what will be taken soon, in this order; what is waiting and not among it is forgotten."""
@@ -45,7 +42,7 @@ class Recall:
             if self.starts[number] < 0 and number not in self._waiting:
                 self._waiting[number] = self._pool.submit(self._open, number, place)
 
-    def take(self, number: int, place: Place, steps: int) -> NDArray[Any]:
+    def take(self, number: int, place: Place, steps: int) -> Array:
         """x of a sequence, [steps, ...]. Raises DataError where its file is not what it was, and what opening it
         raises."""
         future = self._waiting.pop(number, None)
@@ -55,7 +52,7 @@ class Recall:
             raise DataError(what, file=self._sources[number][0], expected="files that stay as they are")
         return x
 
-    def _open(self, number: int, place: Place) -> NDArray[Any]:
+    def _open(self, number: int, place: Place) -> Array:
         path, sha256 = self._sources[number]
         x = self._opening(path, place)
         if fingerprint([path]) != sha256:

@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unrolled.core.atomic_files import storage_error, write_atomically
+from unrolled.core.values.json_values import as_object
 from unrolled.core.version import __version__
 
 SEAL = "prepared.json"
@@ -24,17 +24,17 @@ PARTS = ("train", "valid")  # the folders of encoded data beside the seal
 class Sealed:
     """What the maker of a folder keeps beside its data; damaged: whether data were there that could not be used."""
 
-    content: dict[str, Any]
+    content: dict[str, object]
     damaged: bool
 
 
-def key_of(data: str, valid: str | None, config: Any) -> dict[str, Any]:
+def key_of(data: str, valid: str | None, config: object) -> dict[str, object]:
     """What must be the same for encoded data to be used again, as JSON: the files' fingerprints, the configuration, and
     the release, since another one may encode otherwise."""
     return json.loads(json.dumps({"release": __version__, "data": data, "valid": valid, "config": config}))
 
 
-def reuse_or_make(folder: Path, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> Sealed:
+def reuse_or_make(folder: Path, key: dict[str, object], make: Callable[[], dict[str, object]]) -> Sealed:
     """The data in `folder`; where they are damaged or others, those that `make` writes into its parts.
 
     `make` returns what is to be kept beside the data, as JSON. Raises StorageError where the disk refuses, and what
@@ -44,19 +44,19 @@ def reuse_or_make(folder: Path, key: dict[str, Any], make: Callable[[], dict[str
     same = before is not None and before["key"] == key
     try:
         if before is not None and same and before["files"] == _digests(folder):
-            return Sealed(before["content"], damaged=False)
+            return Sealed(as_object(before["content"]), damaged=False)
         damaged = same or (before is None and (folder / SEAL).exists())
         (folder / SEAL).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks whole
         folder.mkdir(parents=True, exist_ok=True)
         content = json.loads(json.dumps(make()))
-        record = {"key": key, "content": content, "files": _digests(folder)}
+        record: dict[str, object] = {"key": key, "content": content, "files": _digests(folder)}
     except OSError as error:
         raise storage_error(error, folder) from error
     write_atomically(folder / SEAL, json.dumps({**record, "sha256": _digest(record)}).encode())
     return Sealed(content, damaged)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> dict[str, object] | None:
     """The seal, where it is as it was written."""
     try:
         record = json.loads(path.read_bytes())
@@ -75,5 +75,5 @@ def _digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def _digest(record: dict[str, Any]) -> str:
+def _digest(record: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Place
+from unrolled.core.values.json_values import as_object, as_plain
 from unrolled.data.folder_files import is_model
 from unrolled.data.readers import passed_over, read_documents
 from unrolled.data.text.token_counter import Coverage
@@ -111,16 +111,25 @@ def prepare(source: Source, valid: Source | None, config: DataConfig, folder: Pa
     sealed = reuse_or_make(folder, key, lambda: _write(source, valid, config, folder))
     content, damaged = sealed.content, sealed.damaged
     whole = open_store(folder / "train")
-    reading, coverage = Reading.from_json(content["reading"]), Coverage(**content["coverage"])
+    reading, coverage = (
+        Reading.from_json(as_object(content["reading"])),
+        _coverage(as_object(content["coverage"])),
+    )
     if valid is not None:
         return Prepared(reading, coverage, whole, open_store(folder / "valid"), damaged)
-    cut = _position(whole, content["cut"], reading.unit)
+    cut = _position(whole, None if content["cut"] is None else as_plain(int, content["cut"]), reading.unit)
     if cut >= len(whole):
         return Prepared(reading, coverage, whole, None, damaged)
     return Prepared(reading, coverage, whole.slice(0, cut), whole.slice(cut, len(whole)), damaged)
 
 
-def _write(source: Source, valid: Source | None, config: DataConfig, folder: Path) -> dict[str, Any]:
+def _coverage(value: Mapping[str, object]) -> Coverage:
+    """What `_write` kept of the coverage."""
+    types, tokens, kept, known = (as_plain(int, value[key]) for key in ("types", "tokens", "kept", "known"))
+    return Coverage(types, tokens, kept, known)
+
+
+def _write(source: Source, valid: Source | None, config: DataConfig, folder: Path) -> dict[str, object]:
     """Learn and encode; what `prepare` must know to open it again."""
     unit, documents = written(config.unit or "char"), config.documents or "file"
     cut = _cut(source, unit, documents, config) if valid is None else None

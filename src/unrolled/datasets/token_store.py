@@ -21,14 +21,13 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.errors import DataError
-from unrolled.core.types import Encoded, Place
+from unrolled.core.types import Array, Encoded, Place
 
 _FORMAT = 1
 
@@ -42,7 +41,7 @@ class Store:
     """
 
     folder: Path
-    ids: NDArray[Any]
+    ids: Array
     begin: int
     sha256: str
     files: tuple[tuple[str, int], ...]  # (name, position of its first token)
@@ -156,7 +155,7 @@ def write_store(folder: Path, encoded: Iterable[Encoded], vocabulary_size: int) 
 class _Writer:
     """The open files of a data set being written."""
 
-    def __init__(self, folder: Path, dtype: np.dtype[Any], files: ExitStack) -> None:
+    def __init__(self, folder: Path, dtype: np.dtype[np.generic], files: ExitStack) -> None:
         self._dtype = dtype
         # Two digests, so that the whole does not depend on how the documents were parcelled out.
         self._of_ids, self._of_ends = hashlib.sha256(dtype.str.encode()), hashlib.sha256()
@@ -166,7 +165,7 @@ class _Writer:
         self._files: list[tuple[str, int]] = []
         self._put("offsets", [0], np.int64)
 
-    def _put(self, name: str, values: Any, dtype: Any) -> memoryview:
+    def _put(self, name: str, values: ArrayLike, dtype: DTypeLike) -> memoryview:
         data = np.ascontiguousarray(values, dtype=dtype).data.cast("B")
         self._out[name].write(data)
         return data
@@ -184,7 +183,7 @@ class _Writer:
         self._lines += len(part.lines)
         self._characters += part.n_characters
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> dict[str, object]:
         """End the tables and sync them, since the index vouches for them; its content."""
         if not self._documents:
             raise DataError("no examples", expected="at least one document")
@@ -204,12 +203,12 @@ class _Writer:
         }
 
 
-def _dtype(vocabulary_size: int) -> np.dtype[Any]:
+def _dtype(vocabulary_size: int) -> np.dtype[np.generic]:
     small = next((kind for kind in ("<u1", "<u2") if vocabulary_size <= np.iinfo(kind).max + 1), "<i4")
     return np.dtype(small)
 
 
-def _map(path: Path, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+def _map(path: Path, dtype: np.dtype[np.generic], count: int) -> Array:
     """A file as a read-only array [count]; ValueError where its size is another."""
     if path.stat().st_size != count * dtype.itemsize:
         raise ValueError(f"{path.name} has {path.stat().st_size} bytes")

@@ -9,6 +9,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import length
 from unrolled.data.time_stamps import parse_step, resample
 from unrolled.datasets.example_store import Row
 
@@ -34,7 +35,7 @@ def remembered(read: Callable[[], Iterator[Example]]) -> Callable[[], Iterator[E
         known.clear()
         room = REMEMBERED
         for example in read():
-            room -= len(example.x) if example.fault is None else 0
+            room -= length(example.x) if example.fault is None else 0
             if room >= 0:
                 known.append(example)
             yield example

@@ -13,6 +13,7 @@ from unrolled.core.config import build
 from unrolled.core.errors import UsageError
 from unrolled.core.progress import Reporter
 from unrolled.core.types import ZERO_INPUT_ID
+from unrolled.core.values.json_values import as_number
 from unrolled.datasets.text_dataset import from_files, prepare
 from unrolled.datasets.token_store import Store
 from unrolled.demo.tagger import demo_tagger
@@ -83,6 +84,7 @@ def _losses(model: Model, train: Store) -> None:
     if loss is None:
         print("\nThe text is too short to hold a part of it out, so how well it is learnt was not measured.")
         return
+    loss = as_number(loss)
     print("\nHow well does it guess the next character of text it has not seen? (nats, lower is better)")
     print(f"  every character equally likely  {math.log(len(model.reading.vocabulary)):.3f}")
     print(f"  characters by how often they occur  {-float((p * np.log(p)).sum()):.3f}")

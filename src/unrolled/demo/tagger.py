@@ -12,6 +12,8 @@ from pathlib import Path
 from unrolled.core.config import build
 from unrolled.core.progress import Reporter
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import elements, length
+from unrolled.core.values.json_values import as_list, as_list_of, as_number
 from unrolled.datasets.example_source import Labelled, from_lists
 from unrolled.demo.sentence_maker import NAME, make
 from unrolled.inference.open_model import Trained, open_trained
@@ -43,8 +45,8 @@ def demo_tagger(folder: Path, reporter: Reporter) -> None:
     print(f"\nOn {TEST:,} new sentences with names that were not in the training:\n")
     print(f"  {'':24}{'words right':>12}{'every word a 0':>16}")
     test = _labelled(make(1, TEST, "test"))
-    others = sum(tag != NAME for one in test.examples() for tag in one.y or ())
-    steps = sum(len(one.y or ()) for one in test.examples())
+    others = sum(tag != NAME for one in test.examples() for tag in elements(one.y))
+    steps = sum(length(one.y or ()) for one in test.examples())
     for name, model in (("forward", forward), ("both directions", both)):
         print(f"  {name:24}{evaluate(model, test)['accuracy']:12.1%}{others / steps:16.1%}")
     model, words = folder / "tagger", "We met Ada Byron in the park."
@@ -66,14 +68,14 @@ def _labelled(examples: Sequence[Example]) -> Labelled:
 
 
 def _tags(model: Trained, sentence: str) -> list[str]:
-    return list(answer(model, _example(sentence), 2).record["tags"])
+    return as_list_of(str, answer(model, _example(sentence), 2).record["tags"])
 
 
 def _first_name(model: Trained, sentence: str) -> float:
     """The probability that the first word is part of a name."""
     record = answer(model, _example(sentence), 2).record
-    probability = float(record["probabilities"][0])
-    return probability if record["tags"][0] == NAME else 1 - probability
+    probability = as_number(as_list(record["probabilities"])[0])
+    return probability if as_list(record["tags"])[0] == NAME else 1 - probability
 
 
 def _example(sentence: str) -> Example:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.config import Config, build, flat_options
@@ -20,6 +20,9 @@ from unrolled.models import model_file
 from unrolled.models.model_file import ModelFile
 
 if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+    from unrolled.inference.open_model import Model, Trained
     from unrolled.training.job import Request
 
 Made = TypeVar("Made", bound="Estimator")  # an estimator that a method returns itself
@@ -34,11 +37,11 @@ class Estimator(TrainingOptions, ABC):
     and, where a part was held out, validation_loss.
     """
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """The constructor's arguments and their values."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
-    def set_params(self: Made, **params: Any) -> Made:
+    def set_params(self: Made, **params: object) -> Made:
         """Change some of the constructor's arguments. Raises UsageError for an unknown one."""
         known = self.get_params()
         for name in params:
@@ -71,32 +74,36 @@ class Estimator(TrainingOptions, ABC):
 
     @property
     def _file(self) -> ModelFile:
-        return self._fitted().file
+        return self._model.file
 
-    def _fitted(self) -> Any:
-        """The opened model. Raises NotFittedError, which is scikit-learn's where that is installed."""
+    @property
+    @abstractmethod
+    def _model(self) -> Model | Trained:
+        """The opened model. Raises NotFittedError before `fit`."""
+
+    def _require_fitted(self) -> None:
+        """Raise NotFittedError, which is scikit-learn's where that is installed, before `fit`."""
         if "model_" not in vars(self):
             from unrolled.estimators.not_fitted import NotFittedError  # late: it imports scikit-learn
 
             what = f"this {type(self).__name__} is not fitted yet"
             raise NotFittedError(what, hint=".fit(...) first, or unrolled.load(path)")
-        return vars(self)["model_"]
 
     @abstractmethod
     def _keep(self, file: ModelFile, path: Path) -> None:
         """Open what was trained."""
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, object]:
         """The options among the arguments, as `config.build` takes them."""
         return checked(self.get_params())
 
-    def _config(self, task: str, defaults: Mapping[str, Any]) -> Config:
+    def _config(self, task: str, defaults: Mapping[str, object]) -> Config:
         """The configuration of a task by the arguments. Raises UsageError that names a bad one."""
         if isinstance(self.verbose, str) or self.verbose not in (0, 1, 2):
             raise UsageError(f"verbose={self.verbose!r:.80}", expected="0 or 1")
         return build(task, defaults, self._options())
 
-    def _train(self, make: Callable[[Path, float], Request], notes: Mapping[str, Any]) -> None:
+    def _train(self, make: Callable[[Path, float], Request], notes: Mapping[str, object]) -> None:
         """Train in a temporary folder and keep the model. make: the request, given the file to write and when the
         budget began.  notes: facts for the model file.
 
@@ -122,19 +129,19 @@ class Estimator(TrainingOptions, ABC):
             self._finish(file, notes, read_metrics(run), out)
 
     def _finish(
-        self, file: ModelFile, notes: Mapping[str, Any], metrics: list[dict[str, Any]], out: Path
+        self, file: ModelFile, notes: Mapping[str, object], metrics: Sequence[Mapping[str, object]], out: Path
     ) -> None:
         """Keep a model and how its losses went."""
         self._keep(replace(file, notes={**file.notes, **notes}), out)
         self.history_ = [{HISTORY[k]: v for k, v in one.items() if k in HISTORY} for one in metrics]
 
 
-def _same(value: Any, other: Any) -> bool:
+def _same(value: object, other: object) -> bool:
     """Whether two arguments are the same; arrays never are."""
     return type(value) is type(other) and bool(value is other or repr(value) == repr(other))
 
 
-def arguments_of(kind: type[Estimator], content: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_of(kind: type[Estimator], content: Mapping[str, object]) -> dict[str, object]:
     """The arguments of an estimator of this kind that was trained by this configuration."""
     names, flat = {one.name for one in fields(kind)}, flat_options(content)
     if flat.get("class_weights"):
@@ -142,7 +149,7 @@ def arguments_of(kind: type[Estimator], content: Mapping[str, Any]) -> dict[str,
     return {name: value for name, value in flat.items() if name in names}
 
 
-def sklearn_tags(kind: str | None, *, several: bool = False, required: bool = True) -> Any:
+def sklearn_tags(kind: str | None, *, several: bool = False, required: bool = True) -> Tags:
     """What scikit-learn asks of an estimator; it is installed where this is called.
 
     several: whether y may be several numbers for each sequence.  required: whether there must be a y.

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
+from unrolled.core.types import Array
+from unrolled.core.values.json_values import as_list_of, as_object
 from unrolled.estimators.base import sklearn_tags
 from unrolled.estimators.errors import arguments_named
 from unrolled.estimators.labels import classes_of, equal, labels, name_of, type_of
@@ -28,6 +30,9 @@ from unrolled.estimators.sequences import FILES, NUMBERS, TOKENS, as_array, item
 from unrolled.estimators.supervised import Supervised, Targets, weighted_mean
 from unrolled.inference.open_model import Trained
 
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
 WEIGHTS = ("balanced", "root")
 
 
@@ -39,7 +44,7 @@ class Labels(LabelOptions, Supervised):
     columns of `predict_proba`.
     """
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, object]:
         given = {**self.get_params(), "classes": self._order()}
         return {**checked(given), "class_weights": self._weighting() == "root"}
 
@@ -52,64 +57,68 @@ class Labels(LabelOptions, Supervised):
             raise UsageError("classes has a name with a comma", expected="names without commas")
         return ",".join(names)
 
-    def _targets(self, y: Any, name: str) -> Targets:
+    def _targets(self, y: object, name: str) -> Targets:
         classes = labels(_column(y, name), name)
         type_ = type_of(classes[0]) if len(classes) else "str"
         notes = {} if type_ == "str" else {"y_type": type_}
         return Targets([name_of(one) for one in classes], notes)
 
-    def _weighting(self) -> Any:
+    def _weighting(self) -> str | Mapping[object, object] | None:
         """The argument `class_weight`. Raises UsageError for what it cannot be."""
         if self.class_weight is None or isinstance(self.class_weight, Mapping):
             return self.class_weight
-        if self.class_weight not in WEIGHTS:
-            expected = "None, 'balanced', 'root' or a dict {class: weight}"
-            raise UsageError(f"class_weight={self.class_weight!r:.80}", expected=expected)
-        return self.class_weight
+        if isinstance(self.class_weight, str) and self.class_weight in WEIGHTS:
+            return self.class_weight
+        expected = "None, 'balanced', 'root' or a dict {class: weight}"
+        raise UsageError(f"class_weight={self.class_weight!r:.80}", expected=expected)
 
-    def _weights(self, sample_weight: Any, values: Sequence[Any]) -> list[float]:
+    def _weights(self, sample_weight: object, values: Sequence[object]) -> list[float]:
         own, weighting = super()._weights(sample_weight, values), self._weighting()
         if weighting is None or weighting == "root":
             return own
-        if weighting == "balanced":
-            names, counts = np.unique(values, return_counts=True)
+        if isinstance(weighting, str):
+            names, counts = np.unique(np.asarray(values), return_counts=True)
             by_name = dict(zip(names.tolist(), (len(values) / (len(names) * counts)).tolist(), strict=True))
         else:
-            by_name = {_known(one, values): weight for one, weight in weighting.items()}
-            if not all(_is_weight(weight) for weight in by_name.values()):
+            given = {_known(one, values): weight for one, weight in weighting.items()}
+            by_name = {name: float(weight) for name, weight in given.items() if _is_weight(weight)}
+            if len(by_name) < len(given):
                 expected = "{class: weight}, each a number of at least 0"
                 raise UsageError(f"class_weight={dict(weighting)!r:.80}", expected=expected)
-        return [weight * by_name.get(name, 1.0) for weight, name in zip(own, values, strict=True)]
+        return [weight * by_name.get(str(name), 1.0) for weight, name in zip(own, values, strict=True)]
 
     def take(self, model: Trained) -> None:
         super().take(model)
-        self._classes = classes_of(model.output.to_json()["classes"], model.file.notes.get("y_type", "str"))
+        names = as_list_of(str, model.output.to_json()["classes"])
+        self._classes = classes_of(names, model.file.notes.get("y_type", "str"))
         self.classes_ = self._classes.values
 
     @arguments_named()
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: object) -> Array:
         """[N] the class of each sequence. An empty or blank one has none: "" among texts, else None."""
         return self._classes_of(self._records(X))
 
-    def _classes_of(self, records: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
-        return self._classes.of(record["label"] for record in records)
+    def _classes_of(self, records: Sequence[Mapping[str, object]]) -> Array:
+        return self._classes.of(
+            None if record["label"] is None else str(record["label"]) for record in records
+        )
 
     @arguments_named()
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: object) -> NDArray[np.float64]:
         """[N, classes] calibrated probabilities, in the order of `classes_`; NaN for an empty or blank sequence."""
         rows = [
-            [record["probabilities"].get(name, np.nan) for name in self._classes.names]
+            [as_object(record["probabilities"]).get(name, np.nan) for name in self._classes.names]
             for record in self._records(X)
         ]
         return np.array(rows, np.float64).reshape(len(rows), len(self.classes_))
 
-    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_log_proba(self, X: object) -> NDArray[np.float64]:
         """[N, classes] the logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     @arguments_named()
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: object, y: object, sample_weight: object = None) -> float:
         """The fraction that is right, weighted by sample_weight [N]. Classes compare by value: 1, 1.0 and "1" are the
         same, and so are 1 and True. Raises ValueError if y has none of the classes of `fit`."""
         found = self.predict(X)
@@ -129,7 +138,7 @@ class Labels(LabelOptions, Supervised):
         right = np.array([equal(one, other) for one, other in zip(truth, found, strict=True)], np.float64)
         return weighted_mean(right, sample_weight)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """What scikit-learn asks."""
         return sklearn_tags("classifier")
 
@@ -153,7 +162,7 @@ class Recognizer(Labels, ClipOptions):
 
     kinds: ClassVar[Mapping[str, str]] = {FILES: "recognize"}
 
-    def _sequences(self, X: Any, name: str) -> tuple[list[Any], str]:
+    def _sequences(self, X: object, name: str) -> tuple[Sequence[object], str]:
         listed = items(X, name, "clips")
         return [
             Path(one) if isinstance(one, str | Path) else as_array(one, f"{name}:{number}")
@@ -161,15 +170,15 @@ class Recognizer(Labels, ClipOptions):
         ], FILES
 
     @arguments_named()
-    def decisions(self, X: Any) -> list[list[str]]:
+    def decisions(self, X: object) -> list[list[str]]:
         """What a model that reads forward alone says after each picture of each clip. Raises UsageError for others."""
         if self._model.stepwise is None:
             what = "this model answers once, when it has seen all"
             raise UsageError(what, hint="bidirectional=False, pooling='last'")
-        return [list(record["steps"]) for record in self._records(X)]
+        return [as_list_of(str, record["steps"]) for record in self._records(X)]
 
 
-def _column(y: Any, name: str) -> Any:
+def _column(y: object, name: str) -> object:
     """y, or the only column of an array [N, 1], with scikit-learn's warning."""
     if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1:
         try:
@@ -182,15 +191,15 @@ def _column(y: Any, name: str) -> Any:
     return y
 
 
-def _known(one: Any, names: Sequence[str]) -> str:
+def _known(one: object, names: Sequence[object]) -> str:
     """The name of a class among those of y: 1, 1.0 and True are the same."""
     alike = [name_of(one), *([name_of(bool(one))] if one in (0, 1) else [])]
     found = next((name for name in alike if name in names), None)
     if found is None:
-        known = ", ".join(sorted(set(names))[:12])
+        known = ", ".join(sorted(set(map(str, names)))[:12])
         raise UsageError(f"class_weight has a class that is not in y: {one!r:.80}", expected=known)
     return found
 
 
-def _is_weight(weight: Any) -> bool:
+def _is_weight(weight: object) -> TypeGuard[Real]:
     return isinstance(weight, Real) and 0 <= float(weight) < np.inf

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Example, Place, Tune
+from unrolled.core.values.example_values import as_sequence
 from unrolled.data.media.midi import read_midi
 from unrolled.estimators.base import sklearn_tags
 from unrolled.estimators.errors import arguments_named
@@ -17,6 +18,9 @@ from unrolled.estimators.sequences import items, missing
 from unrolled.estimators.supervised import EVERY, Supervised, Targets
 from unrolled.inference import predictor
 from unrolled.inference.composition import Wish, compose
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 NOTES = "notes"
 
@@ -37,7 +41,7 @@ class Composer(Supervised):
 
     kinds: ClassVar[Mapping[str, str]] = {NOTES: "compose"}
 
-    def _sequences(self, X: Any, name: str) -> tuple[list[Any], str]:
+    def _sequences(self, X: object, name: str) -> tuple[Sequence[Tune], str]:
         tunes: list[Tune] = []
         for number, one in enumerate(items(X, name, "tunes"), 1):
             if not isinstance(one, str | Path | Tune):
@@ -45,11 +49,13 @@ class Composer(Supervised):
             tunes.append(one if isinstance(one, Tune) else read_midi(Path(one)))
         return tunes, NOTES
 
-    def _targets(self, y: Any, name: str) -> Targets:
+    def _targets(self, y: object, name: str) -> Targets:
         return Targets(items(y, name, "tunes"), {})
 
     @arguments_named()
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Composer:
+    def fit(
+        self, X: object, y: object = None, sample_weight: object = None, validation_data: object = None
+    ) -> Composer:
         """Train; y: the genre of each tune, None for none; the others as in `Supervised.fit`, validation tunes without
         genres: (X, None)."""
         tunes, _ = self._sequences(X, "X")
@@ -63,7 +69,7 @@ class Composer(Supervised):
             raise UsageError(what, expected="a list of tunes, and as many genres or none")
         own = [replace(one, genre=genre) for one, genre in zip(tunes, genres, strict=True)]
         if validation_data is not None:
-            held, _ = self._sequences(validation_data[0], "validation_data X")
+            held, _ = self._sequences(as_sequence(validation_data)[0], "validation_data X")
             validation_data = held, held
         return super().fit(own, own, sample_weight, validation_data)
 
@@ -73,25 +79,25 @@ class Composer(Supervised):
         return list(compose(self._model, wish or Wish()))
 
     @arguments_named()
-    def score_samples(self, X: Any) -> list[dict[str, Any]]:
-        """log_probability, perplexity, nats_per_note and the surprise of each note, of each tune."""
+    def score_samples(self, X: object) -> list[dict[str, Any]]:
+        """log_probability, perplexity, nats_per_note and the surprise of each note, of each tune, as JSON has them."""
         model = self._model
         examples = [
             Example(one, None, Place(Path("X"), n)) for n, one in enumerate(self._sequences(X, "X")[0], 1)
         ]
         return [dict(predictor.say(model, example, EVERY).record) for example in examples]
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: object, y: object = None) -> float:
         """Mean log-probability an event over all tunes: higher is better."""
         scored = self.score_samples(X)
         return sum(one["log_probability"] for one in scored) / sum(one["events"] for one in scored)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """What scikit-learn asks."""
         return sklearn_tags(None)
 
 
-def _genre(one: Any, place: str) -> str | None:
+def _genre(one: object, place: str) -> str | None:
     """A genre; None for what is missing. Raises UsageError for what is no text."""
     if missing(one):
         return None

@@ -72,7 +72,7 @@ def _argument(found: re.Match[str]) -> str:
         return f"{name.removeprefix('no_')}=False{after}"
     if value is None:
         return name
-    choices = known[name][2].metadata["choices"] if name in known else ("numpy", "int8", "torch")
+    choices = known[name].choices if name in known else ("numpy", "int8", "torch")
     if re.fullmatch(r"-?\d[\d.]*", value):
         return f"{name}={value}"
     return f"{name}='{value}'" if choices and value in choices else f"{name}{after}"

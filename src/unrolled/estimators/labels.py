@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import SupportsInt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.types import Array
 from unrolled.data.fields import parse_number
 from unrolled.estimators.sequences import items, missing
 
 # From the name of a class in a model file to its value.
-TYPES: dict[str, Callable[[str], Any]] = {
+TYPES: dict[str, Callable[[str], object]] = {
     "str": str,
     "int": int,
     "float": float,
@@ -33,11 +33,11 @@ class Classes:
     """The classes of a model. values: [classes] in the order of np.unique; names: [classes] those of the model in the
     same order; type: one of TYPES."""
 
-    values: NDArray[Any]
+    values: Array
     names: tuple[str, ...]
     type: str
 
-    def of(self, names: Iterable[str | None]) -> NDArray[Any]:
+    def of(self, names: Iterable[str | None]) -> Array:
         """[N] the values of names; "" (None, where classes are no texts) for the None of an empty sequence."""
         index = {name: number for number, name in enumerate(self.names)}
         found = [None if name is None else index[name] for name in names]
@@ -47,16 +47,16 @@ class Classes:
         some = [blank if number is None else self.values[number] for number in found]
         return np.array(some, str if self.type == "str" else object)
 
-    def names_of(self, values: Iterable[Any]) -> tuple[str, ...]:
+    def names_of(self, values: Iterable[object]) -> tuple[str, ...]:
         """The name of each value, which may be of another type: 1.0 and True are 1."""
-        known: dict[Any, str] = dict(zip(self.values.tolist(), self.names, strict=True))
+        known: dict[object, str] = dict(zip(self.values.tolist(), self.names, strict=True))
         return tuple(known.get(one, name_of(one)) for one in values)
 
 
-def classes_of(names: list[str], type_: Any) -> Classes:
+def classes_of(names: list[str], type_: object) -> Classes:
     """The classes of a model by their names. Raises DataError where the file's note of their type is damaged."""
     try:
-        values = np.array([TYPES[type_](name) for name in names])
+        values = np.array([TYPES[str(type_)](name) for name in names])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             "what the model notes of its classes is damaged", expected=", ".join(TYPES)
@@ -66,7 +66,7 @@ def classes_of(names: list[str], type_: Any) -> Classes:
     return Classes(values[order], tuple(names[number] for number in order.tolist()), str(type_))
 
 
-def labels(values: Any, name: str) -> NDArray[Any]:
+def labels(values: object, name: str) -> Array:
     """[N] one class each: texts, whole numbers, whole reals or bools. Raises UsageError for what is none, for missing
     ones, and for texts among numbers."""
     found = items(values, name, "classes")
@@ -75,7 +75,7 @@ def labels(values: Any, name: str) -> NDArray[Any]:
     return checked(found, name, lambda number: f"{name}:{number + 1}")
 
 
-def checked(found: Sequence[Any], name: str, place: Callable[[int], str]) -> NDArray[Any]:
+def checked(found: Sequence[object], name: str, place: Callable[[int], str]) -> Array:
     """[N] classes as an array of one type. place: how a message calls an item by its number, from 0."""
     first: dict[str, int] = {}
     for number, one in enumerate(found):
@@ -85,11 +85,11 @@ def checked(found: Sequence[Any], name: str, place: Callable[[int], str]) -> NDA
         what = f"{place(first['str'])} is a text and {place(other)} is a number"
         raise UsageError(what, expected=f"one type in {name}")
     if "str" in first:
-        return np.array([str.__str__(one) for one in found], object).astype(str)
+        return np.array([str.__str__(one) for one in found if isinstance(one, str)], object).astype(str)
     return np.array(found)
 
 
-def refuse(one: Any, place: str) -> None:
+def refuse(one: object, place: str) -> None:
     """Raise UsageError for what is no class."""
     if missing(one):
         what = "None" if one is None else "Input y contains NaN"
@@ -103,7 +103,7 @@ def refuse(one: Any, place: str) -> None:
         raise UsageError(f"{place}: Input y contains infinity", expected="classes")
 
 
-def type_of(one: Any) -> str:
+def type_of(one: object) -> str:
     """The type of a class, one of TYPES; "" for what is no class."""
     if isinstance(one, bool | np.bool_):
         return "bool"
@@ -113,16 +113,27 @@ def type_of(one: Any) -> str:
     )
 
 
-def name_of(one: Any) -> str:
+def name_of(one: object) -> str:
     """The name of a class for the model: that of 1.0 is that of 1."""
     if isinstance(one, str):
         return str.__str__(one)
-    return str(bool(one)) if type_of(one) == "bool" else str(int(one))
+    if type_of(one) == "bool":
+        return str(bool(one))
+    assert isinstance(one, SupportsInt)  # `refuse` lets nothing else through
+    return str(int(one))
 
 
-def equal(one: Any, other: Any) -> bool:
+def equal(one: object, other: object) -> bool:
     """Whether two classes are the same, whatever their types: 1, 1.0, True and "1"."""
-    if isinstance(one, str) == isinstance(other, str):
-        return bool(one == other)
-    text, value = (one, other) if isinstance(one, str) else (other, one)
-    return value is not None and (text == name_of(value) or parse_number(text) == float(value))
+    if isinstance(one, str) and not isinstance(other, str):
+        return _names(one, other)
+    if isinstance(other, str) and not isinstance(one, str):
+        return _names(other, one)
+    return bool(one == other)
+
+
+def _names(text: str, value: object) -> bool:
+    """Whether a text is a number or a bool as it is written."""
+    if not isinstance(value, Real | np.bool_):
+        return False
+    return text == name_of(value) or parse_number(text) == float(value)

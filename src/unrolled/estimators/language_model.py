@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unrolled.core.errors import UsageError, need
 from unrolled.datasets.text_dataset import from_texts
@@ -17,6 +17,9 @@ from unrolled.inference.open_model import Model, language_model_from_file
 from unrolled.inference.scoring import Wish, predict, samples, score
 from unrolled.models.model_file import ModelFile
 from unrolled.tasks.outputs.next_token import Scored
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -35,7 +38,7 @@ class LanguageModel(Estimator, TextOptions):
     label_smoothing: float | None = default("label_smoothing")
 
     @arguments_named()
-    def fit(self, X: Any, y: None = None, validation_data: Any = None) -> LanguageModel:
+    def fit(self, X: object, y: None = None, validation_data: object = None) -> LanguageModel:
         """Train on texts. validation_data: texts to choose the best weights by, in place of a part that is held out.
 
         Raises UsageError and DataError for unusable texts (both are ValueErrors), MissingExtra without torch.
@@ -56,18 +59,18 @@ class LanguageModel(Estimator, TextOptions):
         self.model_ = language_model_from_file(file, path)
 
     @arguments_named()
-    def score_samples(self, X: Any) -> list[Scored]:
+    def score_samples(self, X: object) -> list[Scored]:
         """The score of each text on its own: log-probabilities a token, perplexity, bits a character."""
         model = self._model
         return [score(model.engine, model.reading, text) for text in texts(X, "X")]
 
-    def score(self, X: Any, y: None = None) -> float:
+    def score(self, X: object, y: None = None) -> float:
         """Mean log-probability a token over all texts, their ends counted: higher is better."""
         scored = self.score_samples(X)
         return sum(one.log_probability for one in scored) / sum(len(one.tokens) for one in scored)
 
     @arguments_named()
-    def predict(self, X: Any) -> list[str]:
+    def predict(self, X: object) -> list[str]:
         """The most probable next token after each text."""
         model = self._model
         return [predict(model.engine, model.reading, text, 3).text for text in texts(X, "X")]
@@ -91,10 +94,11 @@ class LanguageModel(Estimator, TextOptions):
         """The same, one after the other."""
         return samples(self._model.engine, self._model.reading, wish)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """What scikit-learn asks."""
         return sklearn_tags(None, required=False)
 
     @property
     def _model(self) -> Model:
-        return self._fitted()
+        self._require_fitted()
+        return self.model_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from unrolled.core.errors import UsageError
@@ -40,7 +41,7 @@ def load(path: str | Path, engine: str = "numpy") -> LanguageModel | Supervised:
     file = model_file.load(path)
     if set(file.learnt) != {"input", "output"}:
         model = language_model_from_file(file, path, engine)
-        estimator = LanguageModel(**arguments_of(LanguageModel, file.config))
+        estimator = replace(LanguageModel(), **arguments_of(LanguageModel, file.config))
         estimator.model_ = model
         return estimator
     trained = trained_from_file(file, path, engine)
@@ -48,6 +49,6 @@ def load(path: str | Path, engine: str = "numpy") -> LanguageModel | Supervised:
     kind = ESTIMATORS.get(preset.kinds) or ESTIMATORS.get(preset.output)
     if kind is None:
         raise UsageError(f"there is no estimator for {file.task}", hint="unrolled predict MODEL FILE")
-    learner = kind(**arguments_of(kind, file.config))
+    learner = replace(kind(), **arguments_of(kind, file.config))
     learner.take(trained)
     return learner

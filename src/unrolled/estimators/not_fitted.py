@@ -8,6 +8,7 @@ from unrolled.core.errors import UsageError
 
 
 def _base() -> Any:
+    """The class of scikit-learn, which has no types, or the built-in one that it derives from."""
     try:
         from sklearn.exceptions import NotFittedError as Base
     except ImportError:

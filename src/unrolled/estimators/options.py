@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, SupportsFloat, SupportsInt
 
 import numpy as np
 
-from unrolled.core.config import options
+from unrolled.core.config import Plain, Value, options
 from unrolled.core.errors import UsageError
 
 
 def default(name: str) -> Any:
-    """The default of an option of `unrolled train`; None: chosen from the task, the data and the budget."""
-    return options()[name][2].default
+    """The default of an option of `unrolled train`; None: chosen from the task, the data and the budget.
+
+    `Any`: the field that it is given to names the type, and a test compares the two.
+    """
+    return options()[name].default
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -78,9 +81,9 @@ class LabelOptions:
     bidirectional: bool | None = default("bidirectional")
     pooling: str | None = default("pooling")
     label_smoothing: float | None = default("label_smoothing")
-    classes: Any = None
+    classes: object = None
     ordinal: bool = default("ordinal")
-    class_weight: Any = None
+    class_weight: object = None
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -110,23 +113,31 @@ class ClipOptions:
     flip: bool = default("flip")
 
 
-def checked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def checked(arguments: Mapping[str, object]) -> dict[str, object]:
     """Those arguments that are options and not None, as plain Python values. Raises UsageError for one of a wrong type,
     naming it; `config.build` checks choices and ranges."""
     known = options()
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, value in arguments.items():
-        if name not in known or (value is None and known[name][2].default is None):
+        if name not in known or (value is None and known[name].default is None):
             continue
-        _, plain, _ = known[name]
+        plain = known[name].plain
         if not _is(value, plain):
             expected = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}[plain]
             raise UsageError(f"{name}={value!r:.80}", expected=expected)
-        found[name] = str.__str__(value) if isinstance(value, str) else plain(value)
+        found[name] = _of_python(value, plain)
     return found
 
 
-def _is(value: Any, plain: type[Any]) -> bool:
+def _of_python(value: object, plain: Plain) -> Value:
+    """A value, be it NumPy's, as the type that Python has."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    assert isinstance(value, SupportsInt) and isinstance(value, SupportsFloat)
+    return plain(value)
+
+
+def _is(value: object, plain: Plain) -> bool:
     """Whether a value may stand for an option of this type; True and False are no numbers here."""
     truth = isinstance(value, bool | np.bool_)
     if plain is bool or truth:

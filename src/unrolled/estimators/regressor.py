@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from unrolled.estimators.options import TextOptions, default
 from unrolled.estimators.sequences import NUMBERS, TOKENS, Frame, as_array, items, missing
 from unrolled.estimators.supervised import Supervised, Targets
 from unrolled.tasks.metrics import regression
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -34,27 +37,27 @@ class Regressor(Supervised, TextOptions):
     kinds: ClassVar[Mapping[str, str]] = {TOKENS: "tokens:number", NUMBERS: "numbers:number"}
     fewest: ClassVar[int] = 2
 
-    def _targets(self, y: Any, name: str) -> Targets:
+    def _targets(self, y: object, name: str) -> Targets:
         numbers = _numbers(y, name)
         column = numbers.ndim == 2 and numbers.shape[1] == 1
         return Targets(
             [tuple(row) for row in _table(numbers).tolist()], {"y_shape": "column"} if column else {}
         )
 
-    def _shaped(self, rows: list[Any]) -> NDArray[np.float64]:
+    def _shaped(self, rows: list[object]) -> NDArray[np.float64]:
         """Rows of numbers as predictions: [N, 1, ...] where y was a column."""
         found = np.array(rows, np.float64)
         return found[:, None] if self._model.file.notes.get("y_shape") == "column" else found
 
     @arguments_named()
-    def predict(self, X: Any) -> NDArray[np.float64]:
+    def predict(self, X: object) -> NDArray[np.float64]:
         """[N], [N, 1] or [N, n_y], as y was; NaN for an empty or blank sequence."""
         n_y = self._model.output.n_y
         blank = np.nan if n_y == 1 else [np.nan] * n_y
         return self._shaped([blank if one["value"] is None else one["value"] for one in self._records(X)])
 
     @arguments_named()
-    def predict_interval(self, X: Any) -> NDArray[np.float64]:
+    def predict_interval(self, X: object) -> NDArray[np.float64]:
         """[..., 2] for each number of `predict` the ends of an interval that holds a new value in 90% of all cases.
 
         Raises UsageError for a model that saw no validation part, of which the intervals are made.
@@ -68,7 +71,7 @@ class Regressor(Supervised, TextOptions):
         return self._shaped([one.get("interval", blank) for one in self._records(X)])
 
     @arguments_named()
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: object, y: object, sample_weight: object = None) -> float:
         """R2, the mean over the numbers, weighted by sample_weight [N]. Raises UsageError for an empty sequence."""
         truth = _numbers(y, "y")
         found = self.predict(X)
@@ -86,7 +89,7 @@ class Regressor(Supervised, TextOptions):
         errors = (weights[:, None] * (truth - found) ** 2).sum(axis=0)
         return float(np.mean(1 - errors / (weights[:, None] * (truth - mean) ** 2).sum(axis=0)))
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """What scikit-learn asks."""
         return sklearn_tags("regressor", several=True)
 
@@ -96,7 +99,7 @@ def _table(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     return numbers[:, None] if numbers.ndim == 1 else numbers
 
 
-def _numbers(y: Any, name: str) -> NDArray[np.float64]:
+def _numbers(y: object, name: str) -> NDArray[np.float64]:
     """[N] or [N, n_y]. Raises UsageError for what is no finite number."""
     listed = y.to_numpy() if isinstance(y, Frame) else y
     listed = items(listed, name, "numbers") if not isinstance(listed, np.ndarray) else as_array(listed, name)

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Number
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
+from unrolled.core.types import Array
 
 TOKENS, NUMBERS, FILES = "tokens", "numbers", "files"  # what sequences may be
 
@@ -25,19 +25,19 @@ class Frame(Protocol):
     """A DataFrame, of whichever library."""
 
     @property
-    def columns(self) -> Any: ...
+    def columns(self) -> Iterable[object]: ...
 
-    def to_numpy(self) -> Any: ...
+    def to_numpy(self) -> object: ...
 
 
 @runtime_checkable
 class HasArray(Protocol):
     """What NumPy makes an array of: a Series, a tensor."""
 
-    def __array__(self, dtype: Any = None) -> Any: ...
+    def __array__(self, dtype: object = None) -> object: ...
 
 
-def items(values: Any, name: str, wanted: str = "sequences") -> list[Any]:
+def items(values: object, name: str, wanted: str = "sequences") -> list[object]:
     """The items of an argument, in their order; rows of an array. Raises UsageError for what is no list of `wanted`."""
     expected = f"a list of {wanted}"
     _refuse_sparse(values, name)
@@ -63,7 +63,7 @@ def items(values: Any, name: str, wanted: str = "sequences") -> list[Any]:
             raise UsageError(f"{name} is a {type(values).__name__}", expected=expected)
 
 
-def as_array(values: Any, name: str) -> NDArray[Any]:
+def as_array(values: object, name: str) -> Array:
     """An array of whatever has one. Raises UsageError for complex and masked ones, and for a single value."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise UsageError(f"{name} has masked values", expected="no missing values")
@@ -82,14 +82,14 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def _refuse_sparse(values: Any, name: str) -> None:
+def _refuse_sparse(values: object, name: str) -> None:
     sparse = sys.modules.get("scipy.sparse")
     if sparse is not None and sparse.issparse(values):
         what = f"{name} is a sparse matrix, and sparse data are not supported"
         raise UsageError(what, expected="a dense array", hint=f"{name}.toarray()")
 
 
-def _rows(frame: Frame, name: str) -> list[Any]:
+def _rows(frame: Frame, name: str) -> list[object]:
     """The cells of a DataFrame of one column, or the rows of one with numbers alone."""
     names = [str(column) for column in frame.columns]
     array = as_array(frame.to_numpy(), name)
@@ -102,14 +102,14 @@ def _rows(frame: Frame, name: str) -> list[Any]:
     return list(array)
 
 
-def _holds_text(array: NDArray[Any]) -> bool:
+def _holds_text(array: Array) -> bool:
     """Whether any cell is a text."""
     return array.dtype.kind == "U" or (
         array.dtype.kind == "O" and any(isinstance(cell, str) for cell in array.flat)
     )
 
 
-def missing(value: Any) -> bool:
+def missing(value: object) -> bool:
     """Whether a value stands for "nothing is known": None, NaN, pandas' NA and NaT."""
     if value is None:
         return True
@@ -119,7 +119,7 @@ def missing(value: Any) -> bool:
     return pandas is not None and (value is pandas.NA or value is pandas.NaT)
 
 
-def texts(values: Any, name: str) -> list[str]:
+def texts(values: object, name: str) -> list[str]:
     """A list of texts, as plain `str`. Raises UsageError for any item that is none."""
     found: list[str] = []
     for number, one in enumerate(items(values, name, "texts"), 1):
@@ -130,7 +130,7 @@ def texts(values: Any, name: str) -> list[str]:
     return found
 
 
-def sequences(values: Any, name: str) -> tuple[list[Any], str]:
+def sequences(values: object, name: str) -> tuple[Sequence[object], str]:
     """The sequences of an argument, and what they are: tokens (texts too), numbers or files; "" where all are empty.
 
     Texts come as `str`, tokens as tuples, numbers as arrays [T_x, n_x], files as paths. Raises UsageError for anything
@@ -149,7 +149,7 @@ def sequences(values: Any, name: str) -> tuple[list[Any], str]:
     return found, kind
 
 
-def _kind(one: Any) -> str:
+def _kind(one: object) -> str:
     """What a sequence is; "" for an empty list, which may be of any kind."""
     match one:
         case Path():
@@ -162,7 +162,7 @@ def _kind(one: Any) -> str:
             return ""
 
 
-def sequence(one: Any, place: str) -> str | tuple[str, ...] | NDArray[Any] | Path:
+def sequence(one: object, place: str) -> str | tuple[str, ...] | Array | Path:
     """One sequence; see `sequences`."""
     expected = "a text, a list of tokens, or an array of numbers"
     match one:
@@ -189,7 +189,7 @@ def sequence(one: Any, place: str) -> str | tuple[str, ...] | NDArray[Any] | Pat
             raise UsageError(f"{place}: a {type(one).__name__}", expected=expected)
 
 
-def _listed(steps: list[Any], place: str) -> tuple[str, ...] | NDArray[Any]:
+def _listed(steps: list[object], place: str) -> tuple[str, ...] | Array:
     """A list of tokens, or of numbers."""
     if not steps:
         return ()
@@ -207,7 +207,7 @@ def _listed(steps: list[Any], place: str) -> tuple[str, ...] | NDArray[Any]:
     return _steps(array, place)
 
 
-def _steps(array: NDArray[Any], place: str) -> tuple[str, ...] | NDArray[Any]:
+def _steps(array: Array, place: str) -> tuple[str, ...] | Array:
     """An array of tokens [T_x], or of numbers [T_x] or [T_x, n_x]; whole numbers keep their type, which tells the scale
     of the samples of a recording."""
     if array.shape == (0,):
@@ -234,10 +234,12 @@ def _steps(array: NDArray[Any], place: str) -> tuple[str, ...] | NDArray[Any]:
     return numbers
 
 
-def _tokens(steps: Sequence[Any], place: str) -> tuple[str, ...]:
+def _tokens(steps: Sequence[object], place: str) -> tuple[str, ...]:
     """Tokens as plain `str`."""
+    found: list[str] = []
     for number, step in enumerate(steps, 1):
         if not isinstance(step, str):
             what = f"missing ({step})" if missing(step) else f"a {type(step).__name__}"
             raise UsageError(f"{place}: token {number} is {what}", expected="a text")
-    return tuple(str.__str__(step) for step in steps)
+        found.append(str.__str__(step))
+    return tuple(found)

@@ -10,13 +10,13 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from unrolled.core.config import Config
 from unrolled.core.errors import UsageError, need
-from unrolled.core.types import Example, Place
+from unrolled.core.types import Array, Example, Place
 from unrolled.datasets.example_source import Labelled, from_lists
 from unrolled.estimators.base import Estimator
 from unrolled.estimators.errors import arguments_named
@@ -33,8 +33,8 @@ EVERY = 1 << 30  # of the answers: all
 class Targets:
     """The y of sequences: what is asked of each, as an example has it; notes for the model file about its type."""
 
-    values: list[Any]
-    notes: Mapping[str, Any]
+    values: list[object]
+    notes: Mapping[str, object]
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -46,7 +46,11 @@ class Supervised(Estimator):
 
     @arguments_named()
     def fit(
-        self: Fitted, X: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None
+        self: Fitted,
+        X: object,
+        y: object = None,
+        sample_weight: object = None,
+        validation_data: object = None,
     ) -> Fitted:
         """Train on sequences and what is asked of each.
 
@@ -69,13 +73,13 @@ class Supervised(Estimator):
         return self
 
     def _train_on(
-        self, config: Any, data: Labelled, valid: Labelled | None, notes: Mapping[str, Any]
+        self, config: Config, data: Labelled, valid: Labelled | None, notes: Mapping[str, object]
     ) -> None:
         with need("train", "torch"):
             from unrolled.training.supervised_job import request
         self._train(lambda out, began: request(config, data, valid, out, began=began), notes)
 
-    def _validation(self, given: Any) -> Labelled:
+    def _validation(self, given: object) -> Labelled:
         if not isinstance(given, tuple | list) or len(given) != 2:
             raise UsageError("validation_data is no pair", expected="(X, y)")
         found, _ = self._sequences(given[0], "validation_data X")
@@ -91,11 +95,11 @@ class Supervised(Estimator):
             raise UsageError(what, expected=" or ".join(self.kinds))
         return self.kinds[kind]
 
-    def _sequences(self, X: Any, name: str) -> tuple[list[Any], str]:
+    def _sequences(self, X: object, name: str) -> tuple[Sequence[object], str]:
         """X as examples have it, and what kind of input it is."""
         return sequences(X, name)
 
-    def _asked(self, y: Any, name: str, count: int) -> Targets:
+    def _asked(self, y: object, name: str, count: int) -> Targets:
         """y as examples have it. Raises UsageError where there are not as many as sequences."""
         if y is None:
             what = f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -107,10 +111,10 @@ class Supervised(Estimator):
         return found
 
     @abstractmethod
-    def _targets(self, y: Any, name: str) -> Targets:
+    def _targets(self, y: object, name: str) -> Targets:
         """y, item by item."""
 
-    def _weights(self, sample_weight: Any, values: Sequence[Any]) -> list[float]:
+    def _weights(self, sample_weight: object, values: Sequence[object]) -> list[float]:
         """[N] how much each sequence counts. Raises UsageError for what is no weight."""
         if sample_weight is None:
             return [1.0] * len(values)
@@ -132,9 +136,10 @@ class Supervised(Estimator):
 
     @property
     def _model(self) -> Trained:
-        return self._fitted()
+        self._require_fitted()
+        return self.model_
 
-    def _records(self, X: Any) -> list[dict[str, Any]]:
+    def _records(self, X: object) -> list[dict[str, object]]:
         """The answer to each sequence, as `predict --format jsonl` has it; a blank one gets a blank answer."""
         model = self._model
         found, kind = self._sequences(X, "X")
@@ -145,7 +150,7 @@ class Supervised(Estimator):
         return [dict(predictor.answer(model, example, EVERY).record) for example in examples]
 
 
-def weighted_mean(values: NDArray[Any], sample_weight: Any) -> float:
+def weighted_mean(values: Array, sample_weight: object) -> float:
     """The mean of [N] values, by weights [N] where there are any."""
     if sample_weight is None:
         return float(np.mean(values))

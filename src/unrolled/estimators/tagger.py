@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import Example, Place
+from unrolled.core.types import Array, Example, Place
+from unrolled.core.values.json_values import as_list, as_list_of, as_number, as_object, as_plain
 from unrolled.data.text.tokenize import split_words
 from unrolled.datasets.example_source import from_lists
 from unrolled.estimators.base import sklearn_tags
@@ -22,6 +23,19 @@ from unrolled.estimators.sequences import NUMBERS, TOKENS, items
 from unrolled.estimators.supervised import Supervised, Targets
 from unrolled.inference import predictor
 from unrolled.inference.open_model import Trained
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+
+class Span(TypedDict):
+    """A span that tags mark: from step `start`, counted from 0, to before step `end`."""
+
+    type: str
+    start: int
+    end: int
+    text: str
+    probability: float
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -39,7 +53,7 @@ class Tagger(Supervised, TextOptions):
 
     kinds: ClassVar[Mapping[str, str]] = {TOKENS: "tag", NUMBERS: "numbers:tags"}
 
-    def _targets(self, y: Any, name: str) -> Targets:
+    def _targets(self, y: object, name: str) -> Targets:
         rows = _rows(y, name)
         type_ = next((type_of(tags[0]) for tags in rows if len(tags)), "str")
         notes = {} if type_ == "str" else {"y_type": type_}
@@ -47,26 +61,27 @@ class Tagger(Supervised, TextOptions):
 
     def take(self, model: Trained) -> None:
         super().take(model)
-        self._classes = classes_of(model.output.to_json()["classes"], model.file.notes.get("y_type", "str"))
+        names = as_list_of(str, model.output.to_json()["classes"])
+        self._classes = classes_of(names, model.file.notes.get("y_type", "str"))
         self.classes_ = self._classes.values
 
     @arguments_named()
-    def predict(self, X: Any) -> list[list[Any]]:
+    def predict(self, X: object) -> list[list[object]]:
         """The tags of each sequence, of the type that y had; none for an empty one."""
-        return [self._classes.of(record["tags"]).tolist() for record in self._records(X)]
+        return [self._classes.of(as_list_of(str, record["tags"])).tolist() for record in self._records(X)]
 
     @arguments_named()
-    def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
+    def predict_proba(self, X: object) -> list[NDArray[np.float64]]:
         """For each sequence [T_x, tags] the probability of each tag at each step, in the order of `classes_`."""
         model = self._model
         found, _ = self._sequences(X, "X")
-        own = {name: number for number, name in enumerate(model.output.to_json()["classes"])}
+        own = {name: number for number, name in enumerate(as_list_of(str, model.output.to_json()["classes"]))}
         order = [own[name] for name in self._classes.names]
         examples = [Example(one, None, Place(Path("X"), number)) for number, one in enumerate(found, 1)]
         return [predictor.step_probabilities(model, example)[:, order] for example in examples]
 
     @arguments_named()
-    def predict_spans(self, X: Any) -> list[list[dict[str, Any]]]:
+    def predict_spans(self, X: object) -> list[list[Span]]:
         """For each sequence its spans: type, start and end (steps from 0, the end not included), text, and probability:
         the lowest of its tags. Raises UsageError where the tags of training mark no spans."""
         records = self._records(X)
@@ -74,18 +89,10 @@ class Tagger(Supervised, TextOptions):
             raise UsageError(
                 "the tags of this model mark no spans", expected="tags such as B-PER, I-PER and O"
             )
-        return [
-            [
-                {**span, "probability": min(one["probabilities"][span["start"] : span["end"]])}
-                for span in one["spans"]
-            ]
-            if one["tags"]
-            else []
-            for one in records
-        ]
+        return [_spans(one) if one["tags"] else [] for one in records]
 
     @arguments_named()
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: object, y: object) -> float:
         """Span F1 where tags mark spans, else the fraction of tags that is right."""
         model = self._model
         found, _ = self._sequences(X, "X")
@@ -93,16 +100,28 @@ class Tagger(Supervised, TextOptions):
         if len(asked) != len(found):
             raise UsageError(f"X has {len(found):,} sequences and y has {len(asked):,}", expected="as many y")
         metrics = predictor.evaluate(model, from_lists(found, asked))
-        return float(metrics.get("span_f1", metrics["accuracy"]))
+        return float(as_number(metrics.get("span_f1", metrics["accuracy"])))
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """What scikit-learn asks."""
         return sklearn_tags(None)
 
 
-def _rows(y: Any, name: str) -> list[NDArray[Any]]:
+def _spans(record: Mapping[str, object]) -> list[Span]:
+    """The spans of an answer, each as probable as the least probable of its tags."""
+    probabilities = [as_number(one) for one in as_list(record["probabilities"])]
+    found: list[Span] = []
+    for one in map(as_object, as_list(record["spans"])):
+        start, end = as_plain(int, one["start"]), as_plain(int, one["end"])
+        kind, text = as_plain(str, one["type"]), as_plain(str, one["text"])
+        lowest = min(probabilities[start:end])
+        found.append({"type": kind, "start": start, "end": end, "text": text, "probability": lowest})
+    return found
+
+
+def _rows(y: object, name: str) -> list[Array]:
     """The tags of each sequence, all of one type: where some are 1 and others True, all are numbers."""
-    rows: list[list[Any]] = []
+    rows: list[Sequence[object]] = []
     for number, one in enumerate(items(y, name, "lists of tags"), 1):
         tags = split_words(one) if isinstance(one, str) else items(one, f"{name}:{number}", "tags")
         for step, tag in enumerate(tags, 1):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.json_values import as_list, as_object
 from unrolled.estimators.base import sklearn_tags
 from unrolled.estimators.errors import arguments_named
 from unrolled.estimators.options import SoundOptions, TextOptions, default
@@ -23,6 +24,9 @@ from unrolled.tasks.metrics.edit_distance import character_errors, word_errors
 from unrolled.tasks.outputs import Output
 from unrolled.tasks.outputs.ctc import Transcript
 from unrolled.tasks.outputs.sequence import Sequences
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -46,36 +50,39 @@ class Translator(Supervised, TextOptions):
 
     kinds: ClassVar[Mapping[str, str]] = {TOKENS: "translate", NUMBERS: "numbers:sequence"}
 
-    def _targets(self, y: Any, name: str) -> Targets:
+    def _targets(self, y: object, name: str) -> Targets:
         return Targets(list(texts(y, name)), {})
 
-    def _answers(self, model: Trained, X: Any) -> list[dict[str, Any]]:
+    def _answers(self, model: Trained, X: object) -> list[dict[str, object]]:
         found, _ = self._sequences(X, "X")
         examples = [Example(one, None, Place(Path("X"), number)) for number, one in enumerate(found, 1)]
         parts = (examples[i : i + predictor.ROWS] for i in range(0, len(examples), predictor.ROWS))
         return [dict(one.record) for part in parts for one in predictor.answers(model, part)]
 
     @arguments_named()
-    def predict(self, X: Any) -> list[str]:
+    def predict(self, X: object) -> list[str]:
         """The text for each sequence; "" for an empty one."""
         return [str(record["text"]) for record in self._answers(self._model, X)]
 
     @arguments_named()
-    def predict_nbest(self, X: Any, n: int = 5, *, beam: int | None = None) -> list[list[dict[str, Any]]]:
+    def predict_nbest(self, X: object, n: int = 5, *, beam: int | None = None) -> list[list[dict[str, Any]]]:
         """For each sequence its `n` best texts, best first, each a dict: text, log_probability, score and tokens. Fewer
         come where fewer can be written. beam: hypotheses kept at each step (default: 4, or n where that is more)."""
         search = Search(beam=max(4, n) if beam is None else beam, nbest=n)
         wish = replace(self._model.wish, search=search)
         answers = self._answers(replace(self._model, wish=wish), X)
-        return [record.get("nbest", [] if not record["text"] else [record]) for record in answers]
+        return [
+            list(map(as_object, as_list(record.get("nbest", [record] if record["text"] else []))))
+            for record in answers
+        ]
 
     @arguments_named()
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: object, y: object) -> float:
         """1 minus the character error rate: 1 if all is right, below 0 if there are more errors than characters. y is
         compared as the model writes it: in lower case if `lower` is set, with single spaces."""
         return 1 - character_errors(_pairs(self._model.output, y, self.predict(X))).rate
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """What scikit-learn asks."""
         return sklearn_tags(None)
 
@@ -95,35 +102,35 @@ class Transcriber(Supervised, SoundOptions):
 
     kinds: ClassVar[Mapping[str, str]] = {FILES: "transcribe"}
 
-    def _sequences(self, X: Any, name: str) -> tuple[list[Any], str]:
+    def _sequences(self, X: object, name: str) -> tuple[Sequence[object], str]:
         listed = items(X, name, "recordings")
         return [Path(one) if isinstance(one, str | Path) else np.asarray(one) for one in listed], FILES
 
-    def _targets(self, y: Any, name: str) -> Targets:
+    def _targets(self, y: object, name: str) -> Targets:
         return Targets(list(texts(y, name)), {})
 
     @arguments_named()
-    def predict(self, X: Any) -> list[str]:
+    def predict(self, X: object) -> list[str]:
         """The text of each recording."""
         return [str(record["text"]) for record in self._records(X)]
 
     @arguments_named()
-    def transcribe(self, X: Any) -> list[dict[str, Any]]:
+    def transcribe(self, X: object) -> list[dict[str, Any]]:
         """The text of each with its confidence, and words with their times, as `predict --format jsonl` has it."""
         return self._records(X)
 
     @arguments_named()
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: object, y: object) -> float:
         """1 minus the word error rate. y is compared as the model writes it: in lower case if `lower` is set, with
         single spaces."""
         return 1.0 - word_errors(_pairs(self._model.output, y, self.predict(X))).rate
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """What scikit-learn asks."""
         return sklearn_tags(None)
 
 
-def _pairs(output: Output, y: Any, answers: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs(output: Output, y: object, answers: Sequence[str]) -> list[tuple[str, str]]:
     """True text and answer of each sequence, the true one as the model writes it. Raises UsageError if their numbers
     differ."""
     truth = texts(y, "y")

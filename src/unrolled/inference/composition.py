@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import DRUMS, Tune
+from unrolled.core.types import DRUMS, Array, State, Tune
 from unrolled.data.features.note_events import (
     FASTEST,
     SLOWEST,
@@ -84,6 +83,9 @@ class Wish:
             raise UsageError(f"pitches from {self.low} to {self.high}", expected="0 to 127, low to high")
 
 
+Played = tuple[State, Performance]  # the state of the network, and what it has played so far
+
+
 @dataclass(frozen=True)
 class Player:
     """The engine of one wish: `start`, `run` and `step` as an engine has them, for tunes. prompted: the notes of the
@@ -94,11 +96,11 @@ class Player:
     wish: Wish
     prompted: int = 0
 
-    def start(self, rows: int) -> Any:
+    def start(self, rows: int) -> Played:
         """Zeros, and nothing played."""
         return self.engine.start(rows), self.notes.performance()
 
-    def run(self, x: NDArray[Any], lengths: NDArray[Any], state: Any = None) -> tuple[NDArray[Any], Any]:
+    def run(self, x: Array, lengths: Array, state: Played | None = None) -> tuple[Array, Played]:
         """The events of a prompt [1, T], the first of them x^<1>."""
         network, before = self.start(1) if state is None else state
         performance = before.fork()
@@ -110,9 +112,7 @@ class Player:
         answers[0, -1] = self._sensible(answers[0, -1], performance)
         return answers, (network, performance)
 
-    def step(
-        self, state: Any, x: NDArray[Any], k: int | None = None
-    ) -> tuple[NDArray[Any], NDArray[np.int64], Any]:
+    def step(self, state: Played, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], Played]:
         """One event [1]."""
         network, before = state
         performance = before.fork()
@@ -120,7 +120,7 @@ class Player:
         answers, ids, network = self.engine.step(network, self.notes.dressed(x, self.wish.genre), None)
         return self._sensible(answers[0], performance)[None], ids, (network, performance)
 
-    def _sensible(self, log_probs: NDArray[Any], now: Performance) -> NDArray[Any]:
+    def _sensible(self, log_probs: Array, now: Performance) -> Array:
         """[n_y] with -inf for what makes no sense now: an end before every note has ended, the end of a note that does
         not sound, a note that sounds already, or one where in training none begin, a setting that stands; and past the
         length all but ends. What is out of the question makes an end no likelier: the others share it."""

@@ -8,19 +8,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import State
+from unrolled.core.types import Array, State
 from unrolled.data.text.vocabulary import EOS
 from unrolled.inference.open_model import Model, Trained, open_language_model
 from unrolled.models.decoding.ctc import Ids, Rater, Search
 from unrolled.tasks.outputs.ctc import Transcript
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +57,7 @@ def rater(model: Model, asked: Transcript) -> Rater:
         raise UsageError(
             "a language model of characters", expected=expected, hint="train language --unit word"
         )
-    start = contexts("")[0]
+    start = contexts("", None)[0]
 
     def rated(prefixes: Sequence[Ids]) -> tuple[Array, Array]:
         if prefixes[0] == ():  # another sound
@@ -80,7 +76,7 @@ def rater(model: Model, asked: Transcript) -> Rater:
     return rated
 
 
-def _contexts(model: Model) -> Any:
+def _contexts(model: Model) -> Callable[[str, Contexts | None], tuple[Context, float]]:
     """A function from a text to its context, made from that of the text without its last token, and the nats of that
     token: a character, or a word with the space behind it."""
     step = model.engine.step
@@ -89,7 +85,7 @@ def _contexts(model: Model) -> Any:
         follows, _, state = step(state, np.array([token]))
         return Context(state, follows[0].astype(np.float64))
 
-    def context(text: str, look_up: Contexts | None = None) -> tuple[Context, float]:
+    def context(text: str, look_up: Contexts | None) -> tuple[Context, float]:
         if not text or look_up is None:
             return after(model.engine.start(1), -1), 0.0
         at = len(text) - 1 if model.reading.of_characters else text.rstrip(" ").rfind(" ") + 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unrolled.core.config import Config
 from unrolled.core.config import from_json as config_from_json
 from unrolled.core.errors import DataError, UnrolledError, UsageError, need, suggest
+from unrolled.core.types import Array
 from unrolled.datasets.example_dataset import restore
 from unrolled.models import model_file
 from unrolled.models.engines import Decoder, Engine
@@ -66,45 +66,45 @@ def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy")
     return Model(file, spec, reading, find_engine(engine)(spec, file.tensors))
 
 
-def find_engine(name: str) -> Callable[[NetworkSpec, Any], Engine]:
+def find_engine(name: str) -> Callable[[NetworkSpec, Mapping[str, Array]], Engine]:
     """The engine of a name. Raises UsageError for an unknown one, MissingExtra where torch is not installed."""
     if name not in ENGINES:
         raise UsageError(f"unknown engine '{name}'", expected=", ".join(ENGINES), hint=suggest(name, ENGINES))
     return ENGINES[name]
 
 
-def find_decoder(name: str) -> Callable[[NetworkSpec, Any], Decoder]:
+def find_decoder(name: str) -> Callable[[NetworkSpec, Mapping[str, Array]], Decoder]:
     """The engine of an encoder-decoder, by its name. Raises as `find_engine`."""
     find_engine(name)
     return DECODERS[name]
 
 
-def _torch(spec: NetworkSpec, tensors: Any) -> Engine:
+def _torch(spec: NetworkSpec, tensors: Mapping[str, Array]) -> Engine:
     with need("train", "torch"):
         from unrolled.nn.torch_engine import TorchEngine
     return TorchEngine(spec, tensors)
 
 
-def _int8(spec: NetworkSpec, tensors: Any) -> Engine:
+def _int8(spec: NetworkSpec, tensors: Mapping[str, Array]) -> Engine:
     return NumpyEngine(spec, tensors, bits=8)
 
 
-def _torch_decoder(spec: NetworkSpec, tensors: Any) -> Decoder:
+def _torch_decoder(spec: NetworkSpec, tensors: Mapping[str, Array]) -> Decoder:
     with need("train", "torch"):
         from unrolled.nn.torch_decoder import TorchDecoder
     return TorchDecoder(spec, tensors)
 
 
-def _int8_decoder(spec: NetworkSpec, tensors: Any) -> Decoder:
+def _int8_decoder(spec: NetworkSpec, tensors: Mapping[str, Array]) -> Decoder:
     return NumpyDecoder(spec, tensors, bits=8)
 
 
-ENGINES: dict[str, Callable[[NetworkSpec, Any], Engine]] = {
+ENGINES: dict[str, Callable[[NetworkSpec, Mapping[str, Array]], Engine]] = {
     "numpy": NumpyEngine,
     "int8": _int8,
     "torch": _torch,
 }
-DECODERS: dict[str, Callable[[NetworkSpec, Any], Decoder]] = {
+DECODERS: dict[str, Callable[[NetworkSpec, Mapping[str, Array]], Decoder]] = {
     "numpy": NumpyDecoder,
     "int8": _int8_decoder,
     "torch": _torch_decoder,

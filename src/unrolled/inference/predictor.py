@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.atomic_files import temporary_folder
-from unrolled.core.types import ZERO_INPUT_ID, Answer, Example, Place, Timeline
+from unrolled.core.types import ZERO_INPUT_ID, Answer, Array, Example, Floats, Place, Timeline
+from unrolled.core.values.example_values import elements, length
 from unrolled.datasets.example_batches import in_order
 from unrolled.datasets.example_dataset import opened, rows
 from unrolled.datasets.example_source import Labelled
@@ -27,11 +27,9 @@ from unrolled.tasks.presets import find
 ROWS = 32  # sequences side by side
 
 
-def outcome(model: Trained, x: Any, place: Any = None) -> Any:
+def outcome(model: Trained, x: object, place: Place | None = None) -> Floats:
     """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one; of a `stepwise` model what it
-    would have answered after each step, [T, n_y]; of a decoder `Found`."""
-    if model.decoder is not None:
-        return written(model, [(x, place)])[0]
+    would have answered after each step, [T, n_y]. A decoder answers to `written`."""
     encoded = model.input.encode(x, place)
     padded = pad([encoded], ZERO_INPUT_ID if model.input.ids else 0)
     if model.stepwise is not None and len(encoded):
@@ -40,7 +38,7 @@ def outcome(model: Trained, x: Any, place: Any = None) -> Any:
     return answers[0, : answered(model, len(encoded))]
 
 
-def written(model: Trained, several: Sequence[tuple[Any, Place | None]]) -> list[Found]:
+def written(model: Trained, several: Sequence[tuple[object, Place | None]]) -> list[Found]:
     """What a decoder writes for several sequences, each with its place, side by side."""
     assert model.decoder is not None
     encoded = [model.input.encode(x, place) for x, place in several]
@@ -70,7 +68,9 @@ def answer(model: Trained, example: Example, top: int) -> Answer:
 
 
 def _is_blank(model: Trained, example: Example) -> bool:
-    return not len(example.x) or (model.input.ids and not "".join(model.input.steps(example.x)).strip())
+    if not length(example.x):
+        return True
+    return model.input.ids and not "".join(map(str, elements(model.input.steps(example.x)))).strip()
 
 
 def answers(model: Trained, examples: Sequence[Example]) -> list[Answer]:
@@ -86,7 +86,7 @@ def answers(model: Trained, examples: Sequence[Example]) -> list[Answer]:
 def say(model: Trained, example: Example, top: int) -> Answer:
     """What the network says of one sequence, be it empty."""
     if model.decoder is not None:
-        return _told(model, example, outcome(model, example.x, example.place))
+        return _told(model, example, written(model, [(example.x, example.place)])[0])
     kind = INPUTS[find(model.file.task).input]
     example = example if kind.opened is None else kind.opened(model.input, example)
     steps = model.input.steps(example.x) if kind.timeline is None else kind.timeline(model.input, example)
@@ -119,7 +119,7 @@ def step_probabilities(model: Trained, example: Example) -> NDArray[np.float64]:
     return model.output.probabilities(outcome(model, example.x, example.place), model.file.tensors)
 
 
-def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
+def evaluate(model: Trained, data: Labelled) -> dict[str, object]:
     """The metrics of the output over all examples, each of which must have its y."""
     meeting = find_output(find(model.file.task).key).meeting
     asked = (
@@ -143,14 +143,14 @@ def evaluate(model: Trained, data: Labelled) -> dict[str, Any]:
         return {**metrics, **unknown, "sequences": len(part), "steps": steps, **missing, **skipped}
 
 
-def _answers(model: Trained, part: Examples) -> list[Any]:
+def _answers(model: Trained, part: Examples) -> list[Floats]:
     """What the network answers to each sequence of a part."""
-    answers: list[Any] = [None] * len(part)
+    answers: list[Floats] = [np.zeros(0)] * len(part)
     brief = find_output(find(model.file.task).key).brief
     for batch, numbers in in_order(part, ROWS):
         found, _ = model.engine.run(batch.x, batch.lengths)
-        for row, number, length in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
-            answers[number] = brief(part.asked(number), row[: answered(model, length)].copy())
+        for row, number, steps in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
+            answers[number] = brief(part.asked(number), row[: answered(model, steps)].copy())
     return answers
 
 
@@ -170,6 +170,6 @@ def _searched(model: Trained, part: Examples, data: Labelled) -> list[Found]:
     return answers
 
 
-def _unknown_share(x: NDArray[Any], steps: int) -> dict[str, float]:
+def _unknown_share(x: Array, steps: int) -> dict[str, float]:
     words = x.reshape(len(x), -1)[:, 0] if len(x) else x
     return {"unknown": float((words == 0).sum()) / max(1, steps)}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import ZERO_INPUT_ID, Answer, Batch
+from unrolled.core.types import ZERO_INPUT_ID, Answer, Array, Batch
 from unrolled.data.text.tokenize import find_unit
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.sampling import Settings, stream_all
@@ -30,7 +29,7 @@ def score(engine: Engine, reading: Reading, text: str) -> Scored:
     return Scored(names, values, ids == UNK, len(text) + 1)
 
 
-def walk(engine: Engine, ids: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+def walk(engine: Engine, ids: Array) -> Iterator[NDArray[np.float64]]:
     """Log-probabilities of `ids` [T_y] from zeros, `CHUNK` steps at a time."""
     x = np.append(ZERO_INPUT_ID, ids[:-1])  # [T_y]: each input is the output before it
     for begin, log_probs in run(engine, x):
@@ -38,7 +37,7 @@ def walk(engine: Engine, ids: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
         yield np.take_along_axis(log_probs, y, axis=1)[:, 0].astype(np.float64)
 
 
-def run(engine: Engine, x: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def run(engine: Engine, x: Array) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Carry one sequence of inputs [T_x] through the engine: (first step, log-probabilities [steps, n_y])."""
     state = None
     for begin in range(0, len(x), CHUNK):

@@ -7,15 +7,13 @@ mean, and the network's state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import Answer, State, Timeline
+from unrolled.core.types import Answer, Array, Floats, State, Timeline
 from unrolled.data.features import log_mel, loudness, normalization
 from unrolled.data.media.audio import resampler
 from unrolled.inference.open_model import Trained
@@ -27,8 +25,6 @@ from unrolled.tasks.inputs.audio import AudioInput
 from unrolled.tasks.outputs.ctc import Transcript
 from unrolled.tasks.outputs.label import Label
 
-Array = NDArray[Any]
-
 
 @dataclass(frozen=True, eq=False)
 class Ear:
@@ -38,7 +34,7 @@ class Ear:
     engine: answers each step, [T, n_y]; of a model with one answer it gives the features that are pooled.
     """
 
-    resample: Any
+    resample: Callable[[Floats, bool], Floats]
     rest: Array  # samples
     usual: normalization.Running
     frames: Array  # [T, bands], fewer than make a step
@@ -91,7 +87,7 @@ def hear(model: Trained, ear: Ear, samples: Array, *, last: bool = False) -> tup
 
 def transcribe(
     model: Trained, chunks: Iterable[Array], rate: int | None = None, top: int = 1
-) -> Iterator[Any]:
+) -> Iterator[object]:
     """An Answer after each chunk: the text so far by the best path, and at the end, of all, by the search."""
     asked = model.output
     if not isinstance(asked, Transcript):
@@ -108,7 +104,9 @@ def transcribe(
     yield Answer(found.text, {**found.record, "final": True})
 
 
-def classify(model: Trained, chunks: Iterable[Array], rate: int | None = None, top: int = 5) -> Iterator[Any]:
+def classify(
+    model: Trained, chunks: Iterable[Array], rate: int | None = None, top: int = 5
+) -> Iterator[object]:
     """An Answer after each chunk: the class of all that was heard so far, blank before the first step; the last one is
     that of the whole. In the record also `seconds`, how much was heard."""
     if not isinstance(model.output, Label):

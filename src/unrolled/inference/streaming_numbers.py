@@ -7,21 +7,17 @@ remembered between chunks is a `Stream`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import Answer, State
+from unrolled.core.types import Answer, Array, State
 from unrolled.inference.open_model import Trained
 from unrolled.models.engines import Engine
 from unrolled.models.network_spec import Crf
 from unrolled.tasks.digits import shown
 from unrolled.tasks.inputs.numbers import NumberInput, filled
 from unrolled.tasks.outputs.next_numbers import NATS, NextNumbers
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +45,7 @@ def begin(model: Trained) -> Stream:
     return Stream(_engine(model).start(1), 0, nothing, np.zeros((0, model.spec.n_y), np.float32))
 
 
-def read(model: Trained, stream: Stream, chunk: Any) -> tuple[list[Answer], Stream]:
+def read(model: Trained, stream: Stream, chunk: object) -> tuple[list[Answer], Stream]:
     """The answers to the steps of a chunk, [T, n_x] numbers in the units of the training data, and the stream after it.
 
     A number that is NaN is missing: it takes the last one before it. The record of each answer has the number of its

@@ -6,9 +6,9 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unrolled.core.errors import UsageError
+from unrolled.core.values.json_values import as_list, as_number, as_object, as_plain
 
 PAUSE = 0.8  # seconds between two words that end a subtitle
 LONGEST, WIDEST = 6.0, 84  # seconds and characters of a subtitle
@@ -24,20 +24,26 @@ class Cue:
     confidence: float = 1.0
 
 
-def cues_of(record: Mapping[str, Any]) -> list[Cue]:
+def cues_of(record: Mapping[str, object]) -> list[Cue]:
     """The words of an answer, or its tags as intervals. Raises UsageError where the answer has no times."""
     if "words" in record:
-        return [Cue(w["start"], w["end"], w["word"], w["confidence"]) for w in record["words"]]
-    found = record.get("intervals")
+        return [_cue(as_object(word), "word") for word in as_list(record["words"])]
+    found = None if record.get("intervals") is None else list(map(as_object, as_list(record["intervals"])))
     if found is None or any("start" not in one for one in found):
         raise UsageError(
             "these answers have no times",
             expected="words of a recording, or tags of a recording or a video read at a rate",
         )
-    return [Cue(one["start"], one["end"], one["tag"], one["confidence"]) for one in found]
+    return [_cue(one, "tag") for one in found]
 
 
-def srt(record: Mapping[str, Any], name: str) -> str:
+def _cue(one: Mapping[str, object], text: str) -> Cue:
+    """A word or a tag with its times. text: the name of the field that says it."""
+    start, end, confidence = (as_number(one[name]) for name in ("start", "end", "confidence"))
+    return Cue(start, end, as_plain(str, one[text]), confidence)
+
+
+def srt(record: Mapping[str, object], name: str) -> str:
     """Numbered subtitles: `00:00:01,500 --> 00:00:02,750`."""
     blocks = [
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
@@ -46,7 +52,7 @@ def srt(record: Mapping[str, Any], name: str) -> str:
     return "\n".join(blocks)
 
 
-def vtt(record: Mapping[str, Any], name: str) -> str:
+def vtt(record: Mapping[str, object], name: str) -> str:
     """WebVTT: `00:00:01.500 --> 00:00:02.750`."""
     blocks = [
         f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}\n"
@@ -55,7 +61,7 @@ def vtt(record: Mapping[str, Any], name: str) -> str:
     return "\n".join(["WEBVTT\n", *blocks])
 
 
-def ctm(record: Mapping[str, Any], name: str) -> str:
+def ctm(record: Mapping[str, object], name: str) -> str:
     """A line for each word: recording, channel, start, duration, word, confidence (NIST)."""
     stem = "_".join(Path(name).stem.split())
     lines = (
@@ -65,10 +71,10 @@ def ctm(record: Mapping[str, Any], name: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def textgrid(record: Mapping[str, Any], name: str) -> str:
+def textgrid(record: Mapping[str, object], name: str) -> str:
     """One tier of intervals without gaps, in Praat's long text format."""
     cues = cues_of(record)
-    end = round(max([float(record.get("seconds", 0.0)), *(cue.end for cue in cues)]), 3)
+    end = round(max([float(as_number(record.get("seconds", 0.0))), *(cue.end for cue in cues)]), 3)
     tier = "words" if "words" in record else "tags"
     intervals = _filled(cues, end)
     lines = [
@@ -88,13 +94,13 @@ def textgrid(record: Mapping[str, Any], name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def intervals(record: Mapping[str, Any], name: str) -> str:
+def intervals(record: Mapping[str, object], name: str) -> str:
     """The stretches of tags as tables of training have them: `0.1-0.52 speech; 1-1.3 cough`."""
     return "; ".join(f"{_number(cue.start)}-{_number(cue.end)} {cue.text}" for cue in cues_of(record)) + "\n"
 
 
 # By the name of the format: from the record of an answer and the name of its file to the text of a file.
-FORMATS: dict[str, Callable[[Mapping[str, Any], str], str]] = {
+FORMATS: dict[str, Callable[[Mapping[str, object], str], str]] = {
     "srt": srt,
     "vtt": vtt,
     "ctm": ctm,
@@ -105,7 +111,7 @@ JOINED = ("ctm", "intervals")  # several recordings go into one file
 ENDINGS = {"textgrid": ".TextGrid"}  # of files, where it is not the name of the format
 
 
-def _subtitles(record: Mapping[str, Any]) -> list[Cue]:
+def _subtitles(record: Mapping[str, object]) -> list[Cue]:
     """Words together until a pause, or until there are enough; tags one by one."""
     cues = cues_of(record)
     if "words" not in record:

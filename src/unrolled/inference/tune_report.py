@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from unrolled.core.types import DRUMS, Tune
 from unrolled.data.features.note_events import Performance, events_of, quantised
@@ -33,7 +33,21 @@ def melody_of(tune: Tune, grid: int) -> melody_copying.Melody:
     )
 
 
-def report(tune: Tune, grid: int, known: Known | None = None, prompt: Tune | None = None) -> dict[str, Any]:
+class TuneReport(TypedDict):
+    """What `report` tells of a tune; the last four of one that is compared with known tunes."""
+
+    notes: int
+    bars: float
+    seconds: float
+    loop_notes: int
+    loop_times: int
+    longest_copy: NotRequired[int]
+    copy_bars: NotRequired[float]
+    shared_bars: NotRequired[float]
+    copied_share: NotRequired[float]
+
+
+def report(tune: Tune, grid: int, known: Known | None = None, prompt: Tune | None = None) -> TuneReport:
     """notes, bars, seconds; loop_notes, loop_times; with `known` longest_copy (notes), copy_bars, copied_share, and
     shared_bars: the longest passage that two of them have, so that it belongs to neither. Of a tune that goes on from
     a prompt, what the prompt has is not counted as copied."""
@@ -41,7 +55,7 @@ def report(tune: Tune, grid: int, known: Known | None = None, prompt: Tune | Non
     for event in events_of(quantised(tune, grid)[0]):
         performance.play(event)
     period, times = melody_copying.loop(melody)
-    found: dict[str, Any] = {
+    found: TuneReport = {
         "notes": len(tune.notes),
         "bars": round(performance.bars, 2),
         "seconds": round(performance.seconds, 2),
@@ -56,9 +70,8 @@ def report(tune: Tune, grid: int, known: Known | None = None, prompt: Tune | Non
     best, second = melody_copying.copied(melody, known.corpus)
     over, under = performance.meter
     bar = 4 * over / under
-    return found | {
-        "longest_copy": int(best.max(initial=0)),
-        "copy_bars": float(melody_copying.beats(melody, best, grid).max(initial=0)) / bar,
-        "shared_bars": float(melody_copying.beats(melody, second, grid).max(initial=0)) / bar,
-        "copied_share": melody_copying.share(best),
-    }
+    found["longest_copy"] = int(best.max(initial=0))
+    found["copy_bars"] = float(melody_copying.beats(melody, best, grid).max(initial=0)) / bar
+    found["shared_bars"] = float(melody_copying.beats(melody, second, grid).max(initial=0)) / bar
+    found["copied_share"] = melody_copying.share(best)
+    return found

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.core import extensions, tensor_file
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, UsageError
-from unrolled.core.tensor_file import Array
+from unrolled.core.types import Array
+from unrolled.core.values.json_values import as_object, as_plain
 from unrolled.models.format_1 import network_of_format_1
 from unrolled.models.spec_json import to_json
 
@@ -38,10 +38,10 @@ class ModelFile:
     """
 
     task: str
-    spec: Mapping[str, Any]
-    learnt: Mapping[str, Any]
-    config: Mapping[str, Any]
-    notes: Mapping[str, Any]
+    spec: Mapping[str, object]
+    learnt: Mapping[str, object]
+    config: Mapping[str, object]
+    notes: Mapping[str, object]
     tensors: Mapping[str, Array]
 
 
@@ -79,11 +79,11 @@ def load(path: Path) -> ModelFile:
         if type(document.get(key)) is not expected.get(key):
             there = "is not as a model file has it" if key in document else "is missing"
             raise tensor_file.damaged(f"header: '{key[:80]}' {there}", path)
+    spec, learnt, config, notes = (as_object(document[key]) for key in ("spec", "learnt", "config", "notes"))
     if document["format"] == 1:
-        document["spec"] = to_json(network_of_format_1(document["spec"], path))
-    del document["format"]
-    require_packages(document["notes"].get("packages"), path)
-    return ModelFile(**document, tensors=tensors)
+        spec = to_json(network_of_format_1(spec, path))
+    require_packages(notes.get("packages"), path)
+    return ModelFile(as_plain(str, document["task"]), spec, learnt, config, notes, tensors)
 
 
 def packages_of(kinds: Iterable[tuple[str, str]]) -> dict[str, str]:

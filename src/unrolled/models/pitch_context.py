@@ -12,13 +12,11 @@ the keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from unrolled.core.types import Array
 
 AROUND = 13  # outputs on either side: of piano keys an octave and a semitone
 

@@ -15,13 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unrolled.core.types import ZERO_INPUT_ID
+from unrolled.core.types import ZERO_INPUT_ID, Array
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import Bits, DecoderSpec, NetworkSpec, writer_of
 from unrolled.models.tensor_shapes import part_of
@@ -109,9 +107,7 @@ class Network(nn.Module):
         return nats, count, state
 
 
-def build(
-    spec: NetworkSpec, tensors: Mapping[str, NDArray[Any]] | None = None, seed: int | None = None
-) -> Network:
+def build(spec: NetworkSpec, tensors: Mapping[str, Array] | None = None, seed: int | None = None) -> Network:
     """A network on `tensors` (copied), or on first values from `seed`; without one, from torch's own generator."""
     if tensors is None:
         seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from unrolled.core.errors import DataError
+from unrolled.core.types import Array
 from unrolled.models.decoding import crf
 
 
@@ -48,11 +49,11 @@ def crf_nll(
     return _NLL.apply(torch.is_grad_enabled(), tags, lengths, *scores)
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
+def _array(tensor: Tensor) -> Array:
     return tensor.detach().cpu().numpy()
 
 
-def _gold(tags: NDArray[Any], lengths: NDArray[Any], n_y: int) -> _Gold:
+def _gold(tags: Array, lengths: Array, n_y: int) -> _Gold:
     inside = np.arange(tags.shape[1]) < lengths[:, None]  # [batch, T]
     rows, steps = inside.nonzero()
     found = tags[rows, steps].astype(np.int64)
@@ -64,7 +65,10 @@ def _gold(tags: NDArray[Any], lengths: NDArray[Any], n_y: int) -> _Gold:
 
 
 class _NLL(torch.autograd.Function):
-    """The loss forward; backward only scales the gradients that forward found."""
+    """The loss forward; backward only scales the gradients that forward found.
+
+    `Any`: torch lets a function keep what it likes in its context.
+    """
 
     @staticmethod
     def forward(

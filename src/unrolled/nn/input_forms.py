@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from unrolled.core.errors import UsageError
 
-Answer = tuple[Tensor, Any]
+States = Tensor | tuple[Tensor, ...]  # torch.nn's: one tensor, for the LSTM two
+Answer = tuple[Tensor, States]
 
 
 def of_packed(
-    run: Callable[[Tensor, Any, Tensor], Answer], packed: PackedSequence, state: Any, batch_first: bool
-) -> tuple[PackedSequence, Any]:
+    run: Callable[[Tensor, States | None, Tensor], Answer],
+    packed: PackedSequence,
+    state: States | None,
+    batch_first: bool,
+) -> tuple[PackedSequence, States]:
     """Run on the padded sequences and their lengths, and pack the outputs as the inputs were."""
     x, lengths = pad_packed_sequence(packed, batch_first=batch_first)
     a, after = run(x, state, lengths)
@@ -29,7 +31,9 @@ def of_packed(
     ), after
 
 
-def of_one(run: Callable[[Tensor, Any, None], Answer], x: Tensor, state: Any, batch_first: bool) -> Answer:
+def of_one(
+    run: Callable[[Tensor, States | None, None], Answer], x: Tensor, state: States | None, batch_first: bool
+) -> Answer:
     """Run one sequence, x [T_x, n_x] and state [layers * directions, n_a], as a batch of one."""
     axis = 0 if batch_first else 1
     a, after = run(x.unsqueeze(axis), None if state is None else _each(state, _with_batch), None)
@@ -42,8 +46,8 @@ def refuse_lengths(lengths: object) -> None:
         raise UsageError("lengths are for a batch of padded sequences", hint="lengths=None")
 
 
-def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    return change(state) if torch.is_tensor(state) else tuple(change(array) for array in state)
+def _each(state: States, change: Callable[[Tensor], Tensor]) -> States:
+    return change(state) if isinstance(state, Tensor) else tuple(change(array) for array in state)
 
 
 def _with_batch(array: Tensor) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+from unrolled.core.types import Array
 
 # Release 0.1 called the two directions "forward" and "backward". Every module has a method "forward", which hid the
 # sub-module of that name from torch.
@@ -66,7 +66,7 @@ class CellWeights(nn.Module):
             found |= {f"b_{gate}": b for gate, b in zip(self.gates, zeros, strict=True)}
         return found
 
-    def set(self, values: Mapping[str, NDArray[Any]]) -> None:
+    def set(self, values: Mapping[str, Array]) -> None:
         """Copy `values` into the parameters, rounded to their type."""
         with torch.no_grad():
             for name, value in values.items():
@@ -77,7 +77,7 @@ class CellWeights(nn.Module):
                     self.weight(name).copy_(given)
 
 
-def new_names(state_dict: dict[str, Any], prefix: str) -> None:
+def new_names(state_dict: dict[str, object], prefix: str) -> None:
     """Rename what release 0.1 called otherwise, in place; prefix: of the layer in `state_dict`."""
     for name in [name for name in state_dict if name.startswith(prefix)]:
         rest = _OLD.sub(r"layers.\1.\2_cell.", name[len(prefix) :])

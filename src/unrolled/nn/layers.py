@@ -25,7 +25,7 @@ from unrolled.models import cells
 from unrolled.models.cells import Cell
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import CoreSpec, NetworkSpec, Reals, Vectors
-from unrolled.nn.input_forms import of_one, of_packed, refuse_lengths
+from unrolled.nn.input_forms import States, of_one, of_packed, refuse_lengths
 from unrolled.nn.kernels.tensors import autocasts
 from unrolled.nn.layer_arguments import check_fraction, check_size, one, refuse_projection
 from unrolled.nn.layer_weights import CellWeights, new_names
@@ -127,7 +127,9 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         """torch's name for n_a."""
         return self.n_a
 
-    def forward(self, x: Any, state: Any = None, lengths: Lengths = None) -> tuple[Any, Any]:
+    def forward(
+        self, x: Tensor | PackedSequence, state: States | None = None, lengths: Lengths = None
+    ) -> tuple[Tensor | PackedSequence, States]:
         """x [batch, T_x, n_x] -> (a [batch, T_x, directions * n_a], state after each row's last true step).
 
         state, in and out, as torch.nn has it: [num_layers * directions, batch, n_a]; for the LSTM a pair (a, c);
@@ -138,11 +140,15 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         type.
         """
         if is_compiled():
-            run = cast(Callable[..., tuple[Any, Any]], torch.compiler.disable(self._run))
+            run = cast(
+                Callable[..., tuple[Tensor | PackedSequence, States]], torch.compiler.disable(self._run)
+            )
             return run(x, state, lengths)
         return self._run(x, state, lengths)
 
-    def _run(self, x: Any, state: Any, lengths: Lengths) -> tuple[Any, Any]:
+    def _run(
+        self, x: object, state: States | None, lengths: Lengths
+    ) -> tuple[Tensor | PackedSequence, States]:
         if isinstance(x, PackedSequence):
             refuse_lengths(lengths)
             return of_packed(self._run_batch, x, state, self.batch_first)
@@ -151,8 +157,8 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
             return of_one(self._run_batch, x, state, self.batch_first)
         return self._run_batch(x, state, lengths)
 
-    def _run_batch(self, x: Any, state: Any, lengths: Lengths) -> tuple[Tensor, Any]:
-        self._check_input(x)
+    def _run_batch(self, given: object, state: States | None, lengths: Lengths) -> tuple[Tensor, States]:
+        x = self._checked(given)
         core = [[own() for own in self._cells(layer)] for layer in range(self.num_layers)]
         kind = core[0][0][f"W_{self.cell.gates[0]}"]
         _check_type("x", x, kind)
@@ -168,14 +174,15 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         stacked = tuple(_stacked(after[k::names]) for k in range(names))  # [layers * directions, batch, n_a]
         return a, stacked[0] if names == 1 else stacked
 
-    def _check_input(self, x: Any) -> None:
+    def _checked(self, x: object) -> Tensor:
         if not torch.is_tensor(x) or x.ndim != 3 or x.shape[-1] != self.n_x:
             found = list(x.shape) if torch.is_tensor(x) else type(x).__name__
             axes = "batch, T_x" if self.batch_first else "T_x, batch"
             hint = "lengths= for rows of different lengths"
             raise UsageError(f"x is {found}", expected=f"[{axes}, {self.n_x}]", hint=hint)
+        return x
 
-    def _flat(self, state: Any, batch: int, kind: Tensor) -> tuple[Tensor, ...]:
+    def _flat(self, state: States, batch: int, kind: Tensor) -> tuple[Tensor, ...]:
         arrays = (state,) if torch.is_tensor(state) else tuple(state)
         shape = [self.num_layers * len(self._directions), batch, self.n_a]
         found = [list(array.shape) for array in arrays]
@@ -209,10 +216,10 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         parts += [f"zoneout={self.zoneout}"] if self.zoneout else []
         return ", ".join(parts)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Everything but the cell, whose functions pickle may not know: it is found again by name."""
         cell = self.cell
-        return self.__dict__ | {"cell": (cell.name, cell.activation, cell.zoneout)}
+        return {**self.__dict__, "cell": (cell.name, cell.activation, cell.zoneout)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The inverse of __getstate__."""
@@ -220,9 +227,9 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
 
     def _load_from_state_dict(
         self,
-        state_dict: dict[str, Any],
+        state_dict: dict[str, object],
         prefix: str,
-        local_metadata: dict[str, Any],
+        local_metadata: dict[str, object],
         strict: bool,
         missing_keys: list[str],
         unexpected_keys: list[str],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unrolled.core.types import Array
 from unrolled.models.engines import best, require_finite
 from unrolled.models.network_spec import NetworkSpec, encoder_of, writer_of
 from unrolled.models.tensor_shapes import part_of
@@ -17,8 +17,6 @@ from unrolled.nn.attention import Memory, decode, encode
 from unrolled.nn.embedding_and_head import outputs
 from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.torch_engine import TorchEngine
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +44,7 @@ class TorchDecoder:
         return self.spec.n_y
 
     @torch.no_grad()
-    def begin(self, x: Array, lengths: Array) -> Any:
+    def begin(self, x: Array, lengths: Array) -> object:
         """Read whole sequences; see Decoder."""
         given = torch.as_tensor(np.asarray(x, np.int64 if self.spec.input.ids else None))
         given = given if self.spec.input.ids else given.to(self._dtype)
@@ -55,8 +53,9 @@ class TorchDecoder:
         return _State(arrays, torch.zeros(len(x), self.spec.core.n_a, dtype=self._dtype), memory, ends)
 
     @torch.no_grad()
-    def step(self, state: Any, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], Any]:
+    def step(self, state: object, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], object]:
         """One step of all rows; see Decoder."""
+        state = _own(state)
         ids = torch.as_tensor(np.asarray(x, np.int64)).unsqueeze(1)  # [rows, 1]
         made = decode(self.spec, self._p, ids, state.memory, state.arrays, state.fed)
         a = made.features[:, 0]
@@ -64,17 +63,26 @@ class TorchDecoder:
         found = best(require_finite(outputs(self._writer, self._head, a).numpy()), k)
         return *found, replace(state, arrays=made.state, fed=a, weights=weights)
 
-    def take(self, state: Any, rows: Array) -> Any:
+    def take(self, state: object, rows: Array) -> object:
         """The state of these rows."""
+        state = _own(state)
         index = torch.as_tensor(np.asarray(rows, np.int64))
         memory = state.memory and Memory(*(t[index] for t in vars(state.memory).values()))
         weights = None if state.weights is None else state.weights[index]
         arrays = tuple(array[index] for array in state.arrays)
         return _State(arrays, state.fed[index], memory, state.lengths[index], weights)
 
-    def attention(self, state: Any) -> list[Array]:
+    def attention(self, state: object) -> list[Array]:
         """What the last step attended to."""
+        state = _own(state)
         if state.weights is None:
             return []
         pairs = zip(state.weights.numpy(), state.lengths.tolist(), strict=True)
         return [row[:length] for row, length in pairs]
+
+
+def _own(state: object) -> _State:
+    """A state that this engine made; TypeError for another one."""
+    if not isinstance(state, _State):
+        raise TypeError(f"a state of another engine: {type(state).__name__}")
+    return state

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unrolled.core.types import State
+from unrolled.core.types import Array, State
 from unrolled.models.engines import best, refuse_steps, require_finite
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import state_sizes
 from unrolled.nn.architectures import build
-
-Array = NDArray[Any]
 
 
 class TorchEngine:

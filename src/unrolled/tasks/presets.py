@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from unrolled.core import extensions
 from unrolled.core.errors import UsageError, suggest
@@ -24,7 +23,7 @@ class Preset:
     output: str
     architecture: str
     summary: str
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
 
     @property
     def key(self) -> str:

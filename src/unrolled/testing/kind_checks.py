@@ -9,16 +9,17 @@ def test_my_cell():
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.analysis import doctor
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example
+from unrolled.core.types import Array, Example, Floats
+from unrolled.core.values.example_values import length
+from unrolled.core.values.json_values import as_object
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import ExampleReader
 from unrolled.models.cells import CELLS, NUMPY, Cell, advance
@@ -97,7 +98,7 @@ def check_input(kind: InputKind, examples: Sequence[Example], config: DataConfig
     """Check an input kind on examples: shapes and types of encoded x, and the way through JSON; what is learnt."""
     given, about = kind.learn(iter(examples), config or DataConfig())
     _expect(bool(about) and "\n" not in about, "`learn` gives no line for people")
-    again = kind.restore(_through_json(given.to_json()))
+    again = kind.restore(as_object(_through_json(given.to_json())))
     for one in examples:
         x = given.encode(one.x, one.place)
         _expect(
@@ -119,7 +120,7 @@ def check_input(kind: InputKind, examples: Sequence[Example], config: DataConfig
                 f"{one.place}: {list(x.shape)}, expected [T_x, {given.n_x}]",
             )
             _expect(bool(np.isfinite(x).all()), f"{one.place}: numbers that are not finite")
-        _expect(len(given.steps(one.x)) == len(x), f"{one.place}: `steps` and `encode` differ in length")
+        _expect(length(given.steps(one.x)) == len(x), f"{one.place}: `steps` and `encode` differ in length")
     _refuses_damage(kind.restore, given.to_json())
     return given
 
@@ -137,7 +138,7 @@ def check_output(
     """
     data, model = config or DataConfig(), model or ModelConfig()
     asked = kind.learn(iter(examples), data, model)
-    again = kind.restore(_through_json(asked.to_json()))
+    again = kind.restore(as_object(_through_json(asked.to_json())))
     _expect(bool(asked.describe()), "`describe` says nothing")
     encoded = [asked.encode(one.y, steps(one), one.place) for one in examples]
     for one, y in zip(examples, encoded, strict=True):
@@ -159,15 +160,15 @@ def check_output(
     return asked
 
 
-def _answers(asked: Output, lengths: Sequence[int]) -> Iterator[Any]:
+def _answers(asked: Output, lengths: Sequence[int]) -> Iterator[Floats]:
     """Log-probabilities as a network might give them, [T or 1, n_y]."""
     rng = np.random.default_rng(0)
-    for length in lengths:
-        z = rng.standard_normal((1 if asked.targets == "one" else length, asked.n_y))
+    for count in lengths:
+        z = rng.standard_normal((1 if asked.targets == "one" else count, asked.n_y))
         yield z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
 
 
-def _crf(n: int) -> dict[str, Any]:
+def _crf(n: int) -> dict[str, Array]:
     """The scores of a CRF to which all paths are alike."""
     return {"crf.T": np.zeros((n, n)), "crf.begin": np.zeros(n), "crf.end": np.zeros(n)}
 
@@ -177,15 +178,15 @@ def _expect(holds: bool, what: str) -> None:
         raise AssertionError(what)
 
 
-def _close(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+def _close(ours: Sequence[Array], theirs: Sequence[Array]) -> bool:
     return all(np.allclose(a, b, rtol=0, atol=1e-12) for a, b in zip(ours, theirs, strict=True))
 
 
-def _through_json(value: Any) -> Any:
+def _through_json(value: object) -> object:
     return json.loads(json.dumps(value, allow_nan=False))
 
 
-def _refuses_damage(restore: Callable[[Any], object], good: dict[str, Any]) -> None:
+def _refuses_damage(restore: Callable[[Mapping[str, object]], object], good: dict[str, object]) -> None:
     """Each field that is gone, and one too many, must end in a DataError."""
     damaged = [{key: value for key, value in good.items() if key != gone} for gone in good]
     for value in (*damaged, {**good, "one too many": 1}):

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import FrameType
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from unrolled.core import signals
 from unrolled.core.errors import DataError, Interrupted
 from unrolled.core.progress import Moment, Reporter
+from unrolled.core.types import Array
 from unrolled.training.loop import Position, Progress, Weights, put
 from unrolled.training.run_folder import Checkpoint, Run, log_metrics, save_checkpoint
 
@@ -30,7 +31,7 @@ class RunKeeper:
         self,
         run: Run,
         reporter: Reporter,
-        sample: Callable[[Mapping[str, Any]], str] | None,
+        sample: Callable[[Mapping[str, Array]], str] | None,
         tokens: float,
         first_step: int,
     ) -> None:
@@ -106,7 +107,7 @@ def listening(keeper: RunKeeper) -> Iterator[None]:
         yield
 
 
-def arrays(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+def arrays(weights: Mapping[str, torch.Tensor]) -> dict[str, Array]:
     """Tensors as NumPy arrays of the same names (no copy on a CPU)."""
     return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
 
@@ -126,7 +127,7 @@ def to_checkpoint(progress: Progress) -> Checkpoint:
     return Checkpoint(asdict(progress.at), tensors)
 
 
-def best_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
+def best_tensors(checkpoint: Checkpoint) -> dict[str, Array]:
     """The weights that the model of this checkpoint has: the best by a validation loss, else the averaged, else the
     latest (`loop.kept`)."""
     measured = not checkpoint.counters.get("provisional", False)
@@ -165,14 +166,15 @@ def restore(checkpoint: Checkpoint, progress: Progress) -> None:
         optimizer.load_state_dict(
             {"state": optimizers.get(number, {}), "param_groups": content["param_groups"]}
         )
-    progress.at = Position(**checkpoint.counters)
+    progress.at = replace(Position(), **checkpoint.counters)
 
 
-def flatten(state: Any, path: str = "state") -> dict[str, torch.Tensor]:
+def flatten(state: object, path: str = "state") -> dict[str, torch.Tensor]:
     """The tensors of a carried state, nested tuples, by their path in it: `state.0.1` ..."""
     if state is None:
         return {}
     if not isinstance(state, tuple):
+        assert isinstance(state, torch.Tensor)
         return {path: state}
     return {
         key: leaf
@@ -182,10 +184,10 @@ def flatten(state: Any, path: str = "state") -> dict[str, torch.Tensor]:
 
 
 def unflatten(tensors: Mapping[str, torch.Tensor], path: str = "state") -> Any:
-    """The nested tuples that `flatten` took apart; None where there are none."""
+    """The nested tuples that `flatten` took apart; None if there are none. `Any`: what the network carried."""
     if path in tensors:
         return tensors[path]
-    parts: list[Any] = []
+    parts: list[object] = []
     while any(f"{key}.".startswith(f"{path}.{len(parts)}.") for key in tensors):
         parts.append(unflatten(tensors, f"{path}.{len(parts)}"))
     return tuple(parts) if parts else None

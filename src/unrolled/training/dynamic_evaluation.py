@@ -7,10 +7,10 @@ trained weights. Each token is scored before anything is learnt from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
+from unrolled.core.types import Array
 from unrolled.data.text.vocabulary import UNK
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store
@@ -24,7 +24,7 @@ DECAY = 0.002  # share of the way back to the trained weights at each step
 CLIP = 1.0
 
 
-def tally_dynamically(spec: NetworkSpec, tensors: Mapping[str, Any], store: Store, lr: float) -> Tally:
+def tally_dynamically(spec: NetworkSpec, tensors: Mapping[str, Array], store: Store, lr: float) -> Tally:
     """Score a data set with the weights learning at rate `lr`; the model on disk stays as it is."""
     network = build(spec, tensors)
     trained = snapshot(network)

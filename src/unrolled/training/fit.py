@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -163,7 +162,7 @@ def _run(
     return model
 
 
-def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, Any]:
+def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, object]:
     """What must be the same for a run to be resumed to the bit."""
     return {
         "configuration": to_json(config),
@@ -218,7 +217,7 @@ def _tell_end(at: Position, job: Job, reporter: Reporter) -> None:
 
 
 def _diverged(
-    error: NonFiniteError, progress: Progress, write: Callable[[Weights], Any], out: Path
+    error: NonFiniteError, progress: Progress, write: Callable[[Weights], object], out: Path
 ) -> NonFiniteError:
     """The error of a training that diverged, which says what became of it: the best weights so far are the model."""
     if progress.best:
@@ -278,7 +277,7 @@ def _stopped(keeper: RunKeeper, out: Path, *, finished: bool = False) -> Interru
     return stopped
 
 
-def dry_run(request: Request, reporter: Reporter) -> dict[str, Any]:
+def dry_run(request: Request, reporter: Reporter) -> dict[str, object]:
     """What `fit` would do, measured on real steps: the plan, parameters, memory and time. Writes nothing that stays."""
     config = resolve_data(request.config)
     tune()

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unrolled.core.config import Config
 from unrolled.core.system import process_age
+from unrolled.core.types import Array
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.training.loop import Problem
 
@@ -35,8 +35,8 @@ class Job:
     about: tuple[str, ...]
     step: str
     unit: str
-    learnt: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    notes: Mapping[str, Any]
+    learnt: Callable[[Mapping[str, Array]], Mapping[str, object]]
+    notes: Mapping[str, object]
     settling: int = 0
 
 

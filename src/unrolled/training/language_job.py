@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from unrolled.core.config import Config
-from unrolled.core.types import Batch
+from unrolled.core.types import Array, Batch
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.tokenize import as_option, find_unit
 from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
@@ -88,7 +87,7 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         assert held is not None
         return evaluation_batches(held.slice(0, min(limit, len(held))), VALIDATION_LANES, window, WARM)
 
-    def sample(weights: Mapping[str, Any]) -> str:
+    def sample(weights: Mapping[str, Array]) -> str:
         wish = Wish(length=find_unit(reading.unit).preview, temperature=0.8)
         return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from unrolled.core.config import TrainConfig
 from unrolled.core.errors import NonFiniteError
-from unrolled.core.types import Batch, Place
+from unrolled.core.types import Array, Batch, Place
 from unrolled.nn.architectures import Network
 from unrolled.nn.embedding_and_head import Dropouts
+from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.losses import PLAIN, Criterion
 from unrolled.training.optimizers import Optimizer, make
 
@@ -43,7 +44,7 @@ class Problem:
     validation: Callable[[int], Iterable[Batch]] | None
     place: Callable[[int], Place]
     criterion: Criterion = PLAIN  # of training; validation is plain
-    sample: Callable[[Mapping[str, NDArray[Any]]], str] | None = None
+    sample: Callable[[Mapping[str, Array]], str] | None = None
     enough: float = 0.0
 
 
@@ -107,7 +108,7 @@ class Progress:
     optimizers: tuple[Optimizer, ...]
     average: Weights
     best: Weights
-    state: Any = None
+    state: TensorState | None = None
     at: Position = field(default_factory=Position)
 
 
@@ -306,21 +307,17 @@ def set_rate(progress: Progress, config: TrainConfig, share: float) -> None:
             group["lr"] = rate
 
 
-def carry(state: Any, keep: NDArray[np.bool_]) -> Any:
+def carry(state: TensorState | None, keep: NDArray[np.bool_]) -> TensorState | None:
     """The carried state with the rows that start afresh set to zeros; None where all do."""
     if state is None or not keep.any():
         return None
     rows = torch.from_numpy(keep).unsqueeze(1)  # [batch, 1]
-    return _each(state, lambda a: torch.where(rows, a, torch.zeros((), dtype=a.dtype)))
+    return tuple(torch.where(rows, a, torch.zeros((), dtype=a.dtype)) for a in state)
 
 
-def detach(state: Any) -> Any:
+def detach(state: TensorState) -> TensorState:
     """The state cut from its history: back-propagation through time is truncated here."""
-    return _each(state, lambda a: a.detach())
-
-
-def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    return tuple(_each(part, change) for part in state) if isinstance(state, tuple) else change(state)
+    return tuple(a.detach() for a in state)
 
 
 def snapshot(network: nn.Module) -> Weights:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -125,7 +124,7 @@ def _in_a_cell(name: str) -> bool:
     return "core" in name.split(".")[:2]
 
 
-def _decayed(weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, Any]]:
+def _decayed(weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, object]]:
     """Parameter groups: matrices decay, vectors do not."""
     matrices = [weight for weight in weights.values() if weight.ndim > 1]
     vectors = [weight for weight in weights.values() if weight.ndim <= 1]

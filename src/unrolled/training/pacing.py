@@ -50,7 +50,7 @@ def spending(request: Request, clock: Clock) -> Spent:
 
 
 def from_json(plan: Mapping[str, Any]) -> Plan:
-    """A plan as a run folder holds it."""
+    """A plan as a run folder holds it. `Any`: a digest has shown that the values are those that were written."""
     changes = tuple((int(step), int(steps)) for step, steps in plan.get("changes", ()))
     values: dict[str, Any] = {**plan, "changes": changes}  # JSON has lists where a plan has tuples
     return Plan(**values)

@@ -27,7 +27,6 @@ import shutil
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,9 @@ from unrolled.core.atomic_files import (
     write_atomically,
 )
 from unrolled.core.errors import DataError, NonFiniteError, StorageError, UsageError
-from unrolled.core.tensor_file import Array, canonical, damaged
+from unrolled.core.tensor_file import canonical, damaged
+from unrolled.core.types import Array
+from unrolled.core.values.json_values import as_object
 from unrolled.training.run_lock import locked
 
 KIND = "checkpoint"
@@ -61,7 +62,7 @@ class Checkpoint:
     tensors: name -> array of any shape, at least one element, finite; names as in a model file.
     """
 
-    counters: Mapping[str, Any]
+    counters: Mapping[str, object]
     tensors: Mapping[str, Array]
 
 
@@ -74,10 +75,10 @@ class Run:
     """
 
     folder: Path
-    identity: Mapping[str, Any]
-    plan: Mapping[str, Any] | None = None
+    identity: Mapping[str, object]
+    plan: Mapping[str, object] | None = None
     checkpoint: Checkpoint | None = None
-    left_by: Mapping[str, Any] | None = None
+    left_by: Mapping[str, object] | None = None
     repaired: tuple[str, ...] = ()
 
     @property
@@ -88,7 +89,7 @@ class Run:
 
 @contextlib.contextmanager
 def open_run(
-    folder: Path, identity: Mapping[str, Any], *, resume: bool, force: bool
+    folder: Path, identity: Mapping[str, object], *, resume: bool, force: bool
 ) -> Generator[Run, None, None]:
     """Lock `folder` (made where there is none), sweep what kills left, and begin or go on.
 
@@ -122,7 +123,7 @@ def _remove_unbegun(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def save_plan(run: Run, plan: Mapping[str, Any]) -> Run:
+def save_plan(run: Run, plan: Mapping[str, object]) -> Run:
     """Freeze what the measured speed decided; the run with it. A resumed run gets it as `run.plan`."""
     _write_json(run.folder / PLAN, {"plan": plan, "run": run.digest})
     return replace(run, plan=plan)
@@ -151,7 +152,7 @@ def save_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
     write_atomically(run.folder / CHECKPOINT, *tensor_file.pack(KIND, FORMAT_VERSION, document, tensors))
 
 
-def log_metrics(run: Run, record: Mapping[str, Any]) -> None:
+def log_metrics(run: Run, record: Mapping[str, object]) -> None:
     """Append one record (plain JSON, finite) to the metrics; the next checkpoint makes it durable."""
     path = run.folder / METRICS
     try:
@@ -168,12 +169,12 @@ def log_metrics(run: Run, record: Mapping[str, Any]) -> None:
         raise storage_error(error, path, len(line)) from error
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: Path) -> list[dict[str, object]]:
     """The records of a run so far; a last line that a kill cut short is left out."""
     path = Path(folder) / METRICS
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
-        return [tensor_file.parse(line) for line in lines]
+        return [as_object(tensor_file.parse(line)) for line in lines]
     except OSError as error:
         raise opening_error(error, path) from error
     except ValueError as error:
@@ -185,7 +186,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return _checkpoint(Path(folder) / CHECKPOINT)[1]
 
 
-def without_times(record: Any) -> Any:
+def without_times(record: object) -> object:
     """A metric, or any JSON, without the fields that no two runs share (seconds, tokens_per_second ...)."""
     match record:
         case dict():
@@ -196,7 +197,7 @@ def without_times(record: Any) -> Any:
             return record
 
 
-def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(earlier: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Each value of two nested dicts that differs, as `configuration.lr was 0.003, is 0.001`."""
     old, new = _flat(earlier), _flat(now)
     return [
@@ -206,7 +207,7 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _prepare(folder: Path, identity: dict[str, Any], *, resume: bool, force: bool) -> Run:
+def _prepare(folder: Path, identity: dict[str, object], *, resume: bool, force: bool) -> Run:
     """Begin, go on or refuse: the table of `open_run`."""
     there = (folder / CONFIG).exists()
     if there and not resume and not force:
@@ -230,12 +231,12 @@ def _prepare(folder: Path, identity: dict[str, Any], *, resume: bool, force: boo
     return Run(folder, identity, repaired=tuple(told))
 
 
-def _compare(folder: Path, identity: dict[str, Any], told: list[str]) -> list[str]:
+def _compare(folder: Path, identity: dict[str, object], told: list[str]) -> list[str]:
     """What differs from the identity of before. A damaged config.json is written anew where the checkpoint shows that
     it held the same, or where there is no checkpoint and nothing is lost."""
     path = folder / CONFIG
     try:
-        return differences(_read_json(path, "identity")["identity"], identity)
+        return differences(as_object(_read_json(path, "identity")["identity"]), identity)
     except DataError:
         if _of_another_release(path):
             raise
@@ -246,7 +247,7 @@ def _compare(folder: Path, identity: dict[str, Any], told: list[str]) -> list[st
     return []
 
 
-def _start_afresh(folder: Path, identity: dict[str, Any]) -> None:
+def _start_afresh(folder: Path, identity: dict[str, object]) -> None:
     # Each sync is a barrier: without them a power loss could leave the new config.json beside an old checkpoint.
     (folder / CONFIG).unlink(missing_ok=True)
     sync_folder(folder)
@@ -257,7 +258,7 @@ def _start_afresh(folder: Path, identity: dict[str, Any]) -> None:
     _write_json(folder / CONFIG, {"identity": identity})
 
 
-def _go_on(folder: Path, identity: dict[str, Any], told: list[str]) -> Run:
+def _go_on(folder: Path, identity: dict[str, object], told: list[str]) -> Run:
     run = Run(folder, identity)
     if not (folder / CHECKPOINT).exists():
         _cut_metrics(folder / METRICS, b"")
@@ -268,7 +269,7 @@ def _go_on(folder: Path, identity: dict[str, Any], told: list[str]) -> Run:
     # The plan may have been revised after the checkpoint was written, so plan.json counts if it is whole.
     plan = _plan(run, [])
     if plan is None and document["plan"] is not None:
-        plan = document["plan"]
+        plan = as_object(document["plan"])
         told.append(f"{folder / PLAN} was damaged or gone: written anew from the checkpoint")
         save_plan(run, plan)
     if not _cut_metrics(folder / METRICS, logged):
@@ -276,15 +277,15 @@ def _go_on(folder: Path, identity: dict[str, Any], told: list[str]) -> Run:
     return replace(run, plan=plan, checkpoint=checkpoint, repaired=tuple(told))
 
 
-def _saved_plan(run: Run) -> dict[str, Any] | None:
+def _saved_plan(run: Run) -> dict[str, object] | None:
     """The plan that is in the run folder now; that of `run` if the file is damaged."""
     try:
-        return _read_json(run.folder / PLAN, "plan", "run")["plan"]
+        return as_object(_read_json(run.folder / PLAN, "plan", "run")["plan"])
     except (DataError, OSError):
         return None if run.plan is None else dict(run.plan)
 
 
-def _plan(run: Run, told: list[str]) -> dict[str, Any] | None:
+def _plan(run: Run, told: list[str]) -> dict[str, object] | None:
     """The plan of this run; None where there is none, or a damaged one: nothing was trained by it yet, or the
     checkpoint has it too."""
     path = run.folder / PLAN
@@ -293,7 +294,7 @@ def _plan(run: Run, told: list[str]) -> dict[str, Any] | None:
     try:
         document = _read_json(path, "plan", "run")
         if document["run"] == run.digest:
-            return document["plan"]
+            return as_object(document["plan"])
         told.append(f"{path} belonged to another run: made anew")
     except DataError as error:
         told.append(f"{error.what}: made anew")
@@ -301,7 +302,7 @@ def _plan(run: Run, told: list[str]) -> dict[str, Any] | None:
     return None
 
 
-def _checkpoint(path: Path) -> tuple[dict[str, Any], Checkpoint, bytes]:
+def _checkpoint(path: Path) -> tuple[dict[str, object], Checkpoint, bytes]:
     """The document of a checkpoint file, the checkpoint, and the metrics that belong to it."""
     document, tensors = tensor_file.read(path, KIND, FORMAT_VERSION)
     logged = tensors.pop(LOGGED, np.zeros(0, np.uint8)).tobytes()
@@ -310,7 +311,7 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], Checkpoint, bytes]:
     found = {key: type(value) for key, value in document.items()}
     if found != expected or type(plan) not in (dict, type(None)) or len(logged) != document["metrics_bytes"]:
         raise damaged("header is not as a checkpoint has it", path, AFRESH)
-    return document, Checkpoint(document["counters"], tensors), logged
+    return document, Checkpoint(as_object(document["counters"]), tensors), logged
 
 
 def _cut_metrics(path: Path, logged: bytes) -> bool:
@@ -335,7 +336,7 @@ def _all_of(descriptor: int, most: int | None = None) -> bytes:
     return os.pread(descriptor, size if most is None else min(size, most), 0)
 
 
-def _write_json(path: Path, parts: Mapping[str, Any]) -> None:
+def _write_json(path: Path, parts: Mapping[str, object]) -> None:
     """A JSON file for people to read, with a checksum that shows when somebody also wrote in it."""
     document = {"format": FORMAT_VERSION, **parts, "sha256": _digest(parts)}
     write_atomically(
@@ -343,7 +344,7 @@ def _write_json(path: Path, parts: Mapping[str, Any]) -> None:
     )
 
 
-def _read_json(path: Path, *keys: str) -> dict[str, Any]:
+def _read_json(path: Path, *keys: str) -> dict[str, object]:
     """The parts of such a file, of which the first is an object and the others are texts."""
     document = _parsed(path)
     kinds = {key: str for key in keys} | {keys[0]: dict}
@@ -359,7 +360,7 @@ def _read_json(path: Path, *keys: str) -> dict[str, Any]:
     return parts
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(path: Path) -> dict[str, object]:
     try:
         document = tensor_file.parse(path.read_bytes())
     except ValueError as error:
@@ -385,12 +386,12 @@ def _of_another_release(path: Path) -> bool:
     )
 
 
-def _digest(value: Mapping[str, Any]) -> str:
+def _digest(value: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for name, member in value.items():
         match member:
             case dict():
@@ -400,5 +401,5 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _short(values: Mapping[str, Any], name: str) -> str:
+def _short(values: Mapping[str, object], name: str) -> str:
     return f"{canonical(values[name]):.60}" if name in values else "absent"

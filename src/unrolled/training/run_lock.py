@@ -13,7 +13,6 @@ import stat
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 from unrolled.core import tensor_file
 from unrolled.core.atomic_files import storage_error, sync_folder
@@ -25,7 +24,7 @@ ATTEMPTS = 100  # to lock the file that has the name; each other one was removed
 
 
 @contextlib.contextmanager
-def locked(folder: Path, marks: Sequence[str]) -> Generator[dict[str, Any] | None, None, None]:
+def locked(folder: Path, marks: Sequence[str]) -> Generator[dict[str, object] | None, None, None]:
     """Hold the folder's lock; the folder is made where there is none. Yields who held it before and was killed.
 
     marks: names of files of which one at least is in a run folder; a folder with other things in it is left alone.
@@ -100,7 +99,7 @@ def _lock(descriptor: int, folder: Path) -> None:
         raise StorageError(what, file=folder, hint="a folder on a local disk") from error
 
 
-def _holder(descriptor: int) -> dict[str, Any] | None:
+def _holder(descriptor: int) -> dict[str, object] | None:
     try:
         holder = tensor_file.parse(os.pread(descriptor, 4096, 0))
     except ValueError:  # empty: released in good order, or being written

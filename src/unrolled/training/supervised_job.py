@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.system import memory_left
-from unrolled.core.types import Batch, Targets, Vary
+from unrolled.core.types import Array, Batch, Floats, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, in_order
 from unrolled.datasets.example_dataset import Ready, prepare
 from unrolled.datasets.example_source import Labelled, from_files, with_columns
@@ -102,12 +101,12 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
         some = held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
         return (batch for batch, _ in in_order(some, EVALUATED))
 
-    def learnt(weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    def learnt(weights: Mapping[str, Array]) -> Mapping[str, object]:
         settled = asked
         if held is not None and not isinstance(spec.head, DecoderSpec):
             engine = TorchEngine(spec, weights)
-            y: list[Any] = []
-            answers: list[Any] = []
+            y: list[Array] = []
+            answers: list[Floats] = []
             for batch, numbers in in_order(held, EVALUATED):
                 found, _ = engine.run(batch.x, batch.lengths)
                 own = [held.asked(number) for number in numbers.tolist()]

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unrolled.analysis.baselines.example_arrays import labels, reals, texts
 from unrolled.analysis.baselines.fitting import (
@@ -23,7 +24,7 @@ from unrolled.analysis.baselines.fitting import (
     unhurried,
 )
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Integers
+from unrolled.core.types import Example, Floats, Integers
 
 WORD = r"(?u)\w+|[^\w\s]"  # punctuation counts: "!" tells much of a review
 C_LOGISTIC = (0.5, 2.0, 8.0, 32.0)
@@ -31,9 +32,11 @@ C_SVM = (0.01, 0.1, 1.0)
 ALPHAS = (1.0, 0.3, 0.1)
 NB_MIX = 0.25  # the paper's beta
 
+Counts = Any  # a sparse matrix [texts, features] of SciPy, which has no types
+Vectorizer = Any  # of scikit-learn, which has none either
 # Fits on rows of counts and their classes; answers rows with classes.
-Fitted = Callable[[Any], list[str]]
-Fit = Callable[[Any, Sequence[str], float], Fitted]
+Fitted = Callable[[Counts], list[str]]
+Fit = Callable[[Counts, Sequence[str], float], Fitted]
 
 
 def words_logistic(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
@@ -66,7 +69,7 @@ def nb_svm(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> 
 
 def _run(
     name: str,
-    counter: Any,
+    counter: Vectorizer,
     fit: Fit,
     options: Sequence[float],
     train: Sequence[Example],
@@ -101,7 +104,7 @@ def _run(
     return Baseline(name, tuple(answers), perf_counter() - start, note)
 
 
-def _tf_idf(analyzer: str, reach: tuple[int, int], count: int) -> Any:
+def _tf_idf(analyzer: str, reach: tuple[int, int], count: int) -> Vectorizer:
     extraction = module("sklearn.feature_extraction.text", "scikit-learn")
     return extraction.TfidfVectorizer(
         analyzer=analyzer,
@@ -114,31 +117,31 @@ def _tf_idf(analyzer: str, reach: tuple[int, int], count: int) -> Any:
     )
 
 
-def _counts(binary: bool) -> Any:
+def _counts(binary: bool) -> Vectorizer:
     extraction = module("sklearn.feature_extraction.text", "scikit-learn")
     return extraction.CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, binary=binary, dtype=np.float64)
 
 
-def _logistic(x: Any, classes: Sequence[str], strength: float) -> Fitted:
+def _logistic(x: Counts, classes: Sequence[str], strength: float) -> Fitted:
     linear = module("sklearn.linear_model", "scikit-learn")
     model = linear.LogisticRegression(C=strength, max_iter=300).fit(x, classes)
     return lambda new: [str(name) for name in model.predict(new)]
 
 
-def _multinomial(x: Any, classes: Sequence[str], alpha: float) -> Fitted:
+def _multinomial(x: Counts, classes: Sequence[str], alpha: float) -> Fitted:
     bayes = module("sklearn.naive_bayes", "scikit-learn")
     model = bayes.MultinomialNB(alpha=alpha).fit(x, classes)
     return lambda new: [str(name) for name in model.predict(new)]
 
 
-def _nb_svm(x: Any, classes: Sequence[str], strength: float) -> Fitted:
+def _nb_svm(x: Counts, classes: Sequence[str], strength: float) -> Fitted:
     """Machines for each class against the rest; the first class of two needs none of its own."""
     names = sorted(set(classes))
     truth = np.array(classes)
     machines = [_nb_machine(x, truth == name, strength) for name in (names if len(names) > 2 else names[1:])]
     weights, levels = np.stack([w for w, _ in machines], axis=1), np.array([b for _, b in machines])
 
-    def answer(new: Any) -> list[str]:
+    def answer(new: Counts) -> list[str]:
         scores = new @ weights + levels
         if len(names) == 2:
             return [names[int(score > 0)] for score in scores[:, 0]]
@@ -147,7 +150,7 @@ def _nb_svm(x: Any, classes: Sequence[str], strength: float) -> Fitted:
     return answer
 
 
-def _nb_machine(x: Any, inside: Any, strength: float) -> tuple[Any, float]:
+def _nb_machine(x: Counts, inside: NDArray[np.bool_], strength: float) -> tuple[Floats, float]:
     """Weights [features] and level of "is this class": r = log(p / |p| / (q / |q|)), an SVM on x * r, its weights
     drawn towards their mean size, folded back to features that are present or not."""
     svm = module("sklearn.svm", "scikit-learn")

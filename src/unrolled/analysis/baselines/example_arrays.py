@@ -8,6 +8,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Floats
+from unrolled.core.values.example_values import as_words, elements, length
 from unrolled.tasks.inputs.numbers import filled
 
 
@@ -18,7 +19,7 @@ def texts(examples: Sequence[Example]) -> list[str]:
         x = example.x
         if isinstance(x, np.ndarray):
             raise _wrong(example, "the input is numbers", "a text")
-        found.append(x if isinstance(x, str) else " ".join(x))
+        found.append(x if isinstance(x, str) else " ".join(as_words(x)))
     return found
 
 
@@ -64,9 +65,9 @@ def tagged(examples: Sequence[Example]) -> list[tuple[str, ...]]:
     """The tags of each sentence; raises DataError where they are missing or not one a token."""
     found: list[tuple[str, ...]] = []
     for example in _some(examples):
-        tags = tuple(tag for tag in example.y or () if isinstance(tag, str))
-        if not isinstance(example.y, tuple) or len(tags) != len(example.x):
-            raise _wrong(example, f"{len(tags)} tags for {len(example.x)} tokens", "a tag a token")
+        tags = tuple(tag for tag in elements(example.y) if isinstance(tag, str))
+        if not isinstance(example.y, tuple) or len(tags) != length(example.x):
+            raise _wrong(example, f"{len(tags)} tags for {length(example.x)} tokens", "a tag a token")
         found.append(tags)
     return found
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Baseline:
     note: str = ""
 
 
-def module(name: str, package: str) -> Any:
+def module(name: str, package: str) -> ModuleType:
     """A module of a package that is installed apart; raises MissingExtra without it."""
     with need("compare", package):
         return import_module(name)

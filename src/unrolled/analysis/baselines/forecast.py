@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -145,6 +144,6 @@ def seasonal_windows(
     return Baseline(name, answers, perf_counter() - start, f"period {lag}")
 
 
-def _repeated(x: Any, lag: int, horizon: int) -> Any:
+def _repeated(x: Floats, lag: int, horizon: int) -> Floats:
     season = x[-min(lag, len(x)) :]
     return season[np.arange(horizon) % len(season)].reshape(-1)

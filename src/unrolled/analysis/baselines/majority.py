@@ -8,6 +8,7 @@ from time import perf_counter
 from unrolled.analysis.baselines.example_arrays import labels, reals, tagged, tokens
 from unrolled.analysis.baselines.fitting import Baseline, most_frequent
 from unrolled.core.types import Example
+from unrolled.core.values.example_values import length
 
 
 def majority_class(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
@@ -36,5 +37,5 @@ def majority_step(train: Sequence[Example], test: Sequence[Example], seed: int =
     """The most frequent tag of all for every step of a series."""
     start = perf_counter()
     answer = most_frequent(tag for tags in tagged(train) for tag in tags)
-    predictions = tuple((answer,) * len(example.x) for example in test)
+    predictions = tuple((answer,) * length(example.x) for example in test)
     return Baseline("most frequent tag", predictions, perf_counter() - start, answer)

@@ -22,7 +22,7 @@ from unrolled.analysis.baselines.fitting import (
     scaling,
     unhurried,
 )
-from unrolled.core.types import Example, Floats, Integers
+from unrolled.core.types import Array, Example, Floats, Integers
 
 ALPHAS = (1.0, 0.01, 1e-4)  # strengths of the squared penalty of the network
 UNITS = 128
@@ -70,7 +70,8 @@ def connected_number(train: Sequence[Example], test: Sequence[Example], seed: in
     return Baseline("padded fully connected", tuple(answers), perf_counter() - start, note)
 
 
-def _network(kind: str, x: Floats, y: Any, alpha: float, seed: int) -> Any:
+def _network(kind: str, x: Floats, y: Array, alpha: float, seed: int) -> Any:
+    """A fitted network of scikit-learn, which has no types."""
     networks = module("sklearn.neural_network", "scikit-learn")
     make = {"MLPClassifier": networks.MLPClassifier, "MLPRegressor": networks.MLPRegressor}[kind]
     return make(hidden_layer_sizes=(UNITS,), alpha=alpha, max_iter=SWEEPS, random_state=seed).fit(x, y)

@@ -12,12 +12,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+from unrolled.analysis.check.stats.report_types import CleanedReport
 from unrolled.analysis.check.written_rows import Record, Written, readable, written
 from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, storage_error
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Place
+from unrolled.core.values.example_values import elements
 from unrolled.data.column_matching import Found
 from unrolled.data.fields import as_label, as_tokens
 from unrolled.data.read_request import Wanted
@@ -41,14 +42,16 @@ class Plan:
         default_factory=dict[str, str]
     )  # corrected labels and how they are to be written
 
-    def retag(self, place: Place, steps: Sequence[int], old: Any, new: Any) -> None:
+    def retag(self, place: Place, steps: Sequence[int], old: object, new: object) -> None:
         """Other tags for a sequence; steps: the lines of its tokens, empty where they have none of their own."""
         tags = self.tags.setdefault(place.file, {})
+        after = tuple(map(str, elements(new)))
         if not steps:
-            tags[place.line] = new
-        for line, before, after in zip(steps, old, new, strict=True) if steps else ():
-            if before != after:
-                tags[line] = (after,)
+            tags[place.line] = after
+            return
+        for line, before, tag in zip(steps, elements(old), after, strict=True):
+            if before != tag:
+                tags[line] = (tag,)
 
 
 @dataclass(frozen=True)
@@ -78,19 +81,20 @@ class Cleaned:
             return None
         return f"{self.copy} has lost {self.bad_rows:,} of {whole:,} rows, which are bad"
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> CleanedReport:
         """As JSON values."""
-        counts = {
+        return {
+            "file": str(self.file),
+            "copy": None if self.copy is None else str(self.copy),
+            "reason": self.reason,
             "rows": self.rows,
             "bad_rows": self.bad_rows,
             "copies": self.copies,
             "labels": self.labels,
             "tags": self.tags,
             "corrected": self.corrected,
+            "encoding": self.encoding,
         }
-        copy = None if self.copy is None else str(self.copy)
-        named = {"file": str(self.file), "copy": copy, "reason": self.reason}
-        return named | counts | {"encoding": self.encoding}
 
 
 def encoding(path: Path) -> str | None:
@@ -191,12 +195,12 @@ def spaced(path: Path, wanted: Wanted, bad: set[int]) -> Iterator[tuple[Place, s
     for record, found in readable(path, written(path, wanted.files), wanted, bad):
         if found is not None and found.y and record.cells is not None:
             cell = record.cells[found.y[0]]
-            if _is_spaced(cell):
+            if isinstance(cell, str) and _is_spaced(cell):
                 yield Place(path, record.first), cell
 
 
-def _is_spaced(cell: Any) -> bool:
-    return isinstance(cell, str) and cell.strip() not in ("", cell)
+def _is_spaced(cell: str) -> bool:
+    return cell.strip() not in ("", cell)
 
 
 def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], None]) -> dict[str, int]:
@@ -229,7 +233,12 @@ def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], 
         elif new_tags is not None:
             new = new_tags[position]
             done["tags"] += new != str(cells[y]).strip()
-        elif found.y and _is_spaced(new) and (wanted.asks.one_class or key is not None):
+        elif (
+            found.y
+            and isinstance(new, str)
+            and _is_spaced(new)
+            and (wanted.asks.one_class or key is not None)
+        ):
             new = new.strip()
             done["labels"] += 1
         done["rows"] += 1
@@ -243,23 +252,25 @@ def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], 
     return _counted(done)
 
 
-def _corrections(cells: Sequence[Any], found: Found, wanted: Wanted, plan: Plan) -> dict[int, Any]:
+def _corrections(cells: Sequence[object], found: Found, wanted: Wanted, plan: Plan) -> dict[int, object]:
     """The fields of a row that are corrected on request: texts, and labels or texts that are y."""
-    changes: dict[int, Any] = {}
+    changes: dict[int, object] = {}
     for column in found.x if wanted.content.words else ():
-        if isinstance(cells[column], str) and plan.correct(cells[column]) != cells[column]:
-            changes[column] = plan.correct(cells[column])
+        cell = cells[column]
+        if isinstance(cell, str) and plan.correct(cell) != cell:
+            changes[column] = plan.correct(cell)
     named = wanted.asks.one_class or wanted.asks.written
     for column in found.y if named else ():
-        if isinstance(cells[column], str):
-            plain = cells[column].strip()
+        cell = cells[column]
+        if isinstance(cell, str):
+            plain = cell.strip()
             better = plan.labels.get(plan.correct(plain), plan.correct(plain))
             if better != plain:
                 changes[column] = better
     return changes
 
 
-def _changed(source: Written, record: Record, changes: Mapping[int, Any]) -> str:
+def _changed(source: Written, record: Record, changes: Mapping[int, object]) -> str:
     """A row as it is written with other fields."""
     for column, value in changes.items():
         cells = list(record.cells or ())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Place
+from unrolled.core.values.example_values import as_words, elements
 
 
-def comparable(x: Any) -> Any:
+def comparable(x: object) -> object:
     """What makes a sequence the same as another: of a file its bytes."""
     if isinstance(x, Path):
         with open_regular(x) as file:
@@ -25,17 +26,17 @@ def nearby(first: Place, place: Place) -> str:
     return f"line {first.line}" if first.file == place.file else str(first)
 
 
-def beginning(x: Any) -> str:
+def beginning(x: object) -> str:
     """A sequence for people, in one line."""
     if isinstance(x, np.ndarray):
         return f"{len(x):,} steps"
     if isinstance(x, Path):
         return str(x)
-    return " ".join((x if isinstance(x, str) else " ".join(x[:30])).split())[:60]
+    return " ".join((x if isinstance(x, str) else " ".join(as_words(x)[:30])).split())[:60]
 
 
-def shown(y: Any) -> str:
+def shown(y: object) -> str:
     """A target as a short text."""
-    return (
-        repr(y)[:40] if isinstance(y, str) else "its tags" if y and isinstance(y[0], str) else "its numbers"
-    )
+    if isinstance(y, str):
+        return repr(y)[:40]
+    return "its tags" if any(isinstance(one, str) for one in islice(elements(y), 1)) else "its numbers"

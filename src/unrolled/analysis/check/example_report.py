@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from unrolled.analysis.check.cleaning import clean, targets
 from unrolled.analysis.check.corrections import plan_corrections
 from unrolled.analysis.check.findings import Note, quantiles
 from unrolled.analysis.check.scan import Examination, Part, examine
 from unrolled.analysis.check.stats.input_stats import counted_unit
+from unrolled.analysis.check.stats.report_types import (
+    CountsReport,
+    FixReport,
+    PartReport,
+    Report,
+    SharedNote,
+    TrainingReport,
+)
 from unrolled.analysis.check.stats.target_stats import ForecastSurvey
 from unrolled.core.config import Config
 from unrolled.core.errors import UsageError
@@ -42,7 +49,7 @@ class Parts:
         return {name: paths for name, paths in every.items() if paths}
 
 
-def check(config: Config, parts: Parts) -> dict[str, Any]:
+def check(config: Config, parts: Parts) -> Report:
     """A report on the files as plain JSON values; `fatal` is what training would stop with, or None.
 
     Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
@@ -52,7 +59,7 @@ def check(config: Config, parts: Parts) -> dict[str, Any]:
 
 def check_and_clean(
     config: Config, parts: Parts, folder: Path, *, force: bool, correct: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> Report:
     """The report, with `fix`: what became of each file's clean copy in `folder`, and what these would stop with.
 
     correct: names of `corrections`, made in the copies of tables besides.
@@ -77,11 +84,11 @@ def check_and_clean(
     in_utf8 = replace(config, data=replace(config.data, encoding=None)) if whole else config
     lost = next((one.lost for one in cleaned if one.lost is not None), None)
     fatal = lost or check(in_utf8, Parts(*now))["fatal"]
-    fix = {"folder": str(folder), "files": [one.report() for one in cleaned], "fatal": fatal}
-    return _report(found) | {"fix": fix}
+    fix: FixReport = {"folder": str(folder), "files": [one.report() for one in cleaned], "fatal": fatal}
+    return {**_report(found), "fix": fix}
 
 
-def _report(found: Examination) -> dict[str, Any]:
+def _report(found: Examination) -> Report:
     data, train = found.config.data, found.parts["train"]
     preset = find(found.config.task)
     reads = input_of(found.config.task)
@@ -113,7 +120,7 @@ def _report(found: Examination) -> dict[str, Any]:
     }
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Part) -> PartReport:
     return {
         "files": part.files,
         "sequences": part.sequences,
@@ -126,16 +133,17 @@ def _part(part: Part) -> dict[str, Any]:
     }
 
 
-def _shared(note: Note, part: Part) -> dict[str, Any]:
-    return note.report() | {"share": note.count / max(1, part.sequences)}
+def _shared(note: Note, part: Part) -> SharedNote:
+    return {**note.report(), "share": note.count / max(1, part.sequences)}
 
 
-def _training(found: Examination, train: Part) -> dict[str, Any]:
+def _training(found: Examination, train: Part) -> CountsReport | TrainingReport:
     """What training would make of it: the parts, and the sizes where enough is known."""
     config, learnt, data = found.config, found.learnt, found.config.data
-    y = train.y.report()
-    count, every = y.get("windows", train.sequences), y.get("steps", sum(train.lengths))
-    counts = train.y.counts if isinstance(train.y, ForecastSurvey) else [count]
+    y = train.y
+    ahead = isinstance(y, ForecastSurvey)
+    count, every = (y.windows, y.steps) if ahead else (train.sequences, sum(train.lengths))
+    counts = y.counts if ahead else [count]
     parts = NOTHING if "valid" in found.parts else held_out(counts, config)
     held = len(parts.held)
     if learnt.tokens is not None:
@@ -154,12 +162,13 @@ def _training(found: Examination, train: Part) -> dict[str, Any]:
         given = next((one for one in known if one is not None), None)
         width = given.n_x if given is not None else 0
     kept = len(parts.train(count))
-    plan: dict[str, Any] = {"sequences": kept, "held_out": held}
+    plan: CountsReport = {"sequences": kept, "held_out": held}
     if not width or not kept:
         return plan
     full = resolve_examples(config, kept, every * kept // count, width)
     model, training = full.model, full.training
-    return plan | {
+    return {
+        **plan,
         "cell": model.cell,
         "layers": model.layers,
         "hidden": model.hidden,

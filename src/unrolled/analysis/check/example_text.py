@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from unrolled.analysis.check.findings import REMEMBERED, SHOWN, in_quantiles, places
 from unrolled.analysis.check.scan import MOST
 from unrolled.analysis.check.stats.audio_stats import characters_in_words
 from unrolled.analysis.check.stats.audio_stats import in_words as sounds_in_words
+from unrolled.analysis.check.stats.report_types import (
+    ClassesReport,
+    ColumnReport,
+    FileReport,
+    FixReport,
+    NumbersReport,
+    PairsReport,
+    PartReport,
+    Report,
+    Share,
+    TagsReport,
+    YReport,
+)
 from unrolled.core.terminal import escaped
 from unrolled.data.text.tokenize import find_unit
 from unrolled.tasks.digits import shown
@@ -16,10 +29,11 @@ from unrolled.tasks.digits import shown
 STATISTICS = ("min", "mean", "max", "deviation")
 COLUMNS = 12  # shown to a person; the others are in the JSON
 NAMES = 24  # classes or tags, the same
+NUMBERS: Final = "numbers"  # a field of the report; the input of this name has nothing to do with it
 RARE = 6  # of more of them the rarest are shown too
 
 
-def in_words(report: Mapping[str, Any]) -> str:
+def in_words(report: Report) -> str:
     """The report for people."""
     noun = find_unit(report["unit"]).name if report["unit"] else report["steps_are"]
     lines: list[str] = []
@@ -47,7 +61,7 @@ def in_words(report: Mapping[str, Any]) -> str:
     return escaped("\n".join(lines))
 
 
-def _part_in_words(name: str, part: Mapping[str, Any], noun: str) -> list[str]:
+def _part_in_words(name: str, part: PartReport, noun: str) -> list[str]:
     files = part["files"]
     many = f"in {len(files)} files" if len(files) > 1 else f"in {files[0]['file']}"
     if not part["sequences"]:
@@ -55,20 +69,21 @@ def _part_in_words(name: str, part: Mapping[str, Any], noun: str) -> list[str]:
     spread = in_quantiles(part["steps_a_sequence"])
     return [
         f"{name}: {part['sequences']:,} sequences {many}, {part['steps']:,} {noun}",
-        *(f"  {part[key]}" for key in ("times",) if key in part),
+        *([f"  {part['times']}"] if "times" in part else []),
         *(f"  {row['file']}: {_rule(row)}" for row in files if row.get("separator", ",") != ","),
         f"  length of a sequence: {spread} (shortest to longest)",
         *sounds_in_words(part),
     ]
 
 
-def _rule(row: Mapping[str, Any]) -> str:
+def _rule(row: FileReport) -> str:
     """How a table of text was read, for people."""
     names = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
-    return f"separated by {names.get(row['separator'], row['separator'])}, {row['quotes']}"
+    separator = row.get("separator", ",")
+    return f"separated by {names.get(separator, separator)}, {row.get('quotes')}"
 
 
-def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
+def _x_in_words(report: Report, noun: str) -> list[str]:
     """The vocabulary, or the columns."""
     lines: list[str] = []
     words = report["words"]
@@ -82,7 +97,7 @@ def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
             lines.append(f"<UNK> with a vocabulary of {_unknown(words['unknown_share'])}")
         for name, part in report["parts"].items():
             if name != "train" and not report["subwords"]:
-                lines.append(f"  in {name}, of train's vocabulary: {_unknown(part['unknown_share'])}")
+                lines.append(f"  in {name}, of train's vocabulary: {_unknown(part.get('unknown_share', {}))}")
     columns = report["parts"]["train"].get("columns", [])
     lines += _table_of(columns[:COLUMNS]) if columns else []
     if len(columns) > COLUMNS:
@@ -90,7 +105,7 @@ def _x_in_words(report: Mapping[str, Any], noun: str) -> list[str]:
     return lines
 
 
-def _table_of(columns: Sequence[Mapping[str, Any]]) -> list[str]:
+def _table_of(columns: Sequence[ColumnReport]) -> list[str]:
     """The statistics of columns of numbers as a table, with what is odd about each."""
     table = [("column", *STATISTICS), *map(_statistics, columns)]
     width = max(12, *(len(cell) + 2 for row in table for cell in row))
@@ -99,13 +114,14 @@ def _table_of(columns: Sequence[Mapping[str, Any]]) -> list[str]:
     return [rows[0], *(f"{row}  {note}".rstrip() for row, note in zip(rows[1:], notes, strict=True))]
 
 
-def _statistics(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _statistics(row: ColumnReport) -> tuple[str, ...]:
     """The name of a column of numbers and its statistics, with digits enough for its deviation."""
     precision = row["deviation"] or 0.0
-    return (row["column"][:12], *(_number(row[key], precision) for key in STATISTICS))
+    statistics = (row["min"], row["mean"], row["max"], row["deviation"])
+    return (row["column"][:12], *(_number(value, precision) for value in statistics))
 
 
-def _column_notes(row: Mapping[str, Any]) -> list[str]:
+def _column_notes(row: ColumnReport) -> list[str]:
     """What is odd about a column of numbers."""
     notes = [f"{row['missing']:,} missing"] * bool(row["missing"])
     notes += ["never changes"] * row["constant"]
@@ -122,31 +138,45 @@ def _unknown(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{int(size):,}: {share:.2%}" for size, share in shares.items())
 
 
-def _y_in_words(name: str, y: Mapping[str, Any]) -> list[str]:
+def _y_in_words(name: str, y: YReport) -> list[str]:
     """Lines about y of a part. One field of the report shows which kind of y it is."""
     of = f" in {name}" if name else ""
-    return next((told(y, of) for field, told in Y_IN_WORDS.items() if field in y), [])
+    if "classes" in y:
+        return _classes(y, of)
+    if "untranslated" in y:
+        return _texts(y, of)
+    if NUMBERS in y:
+        return _numbers(y, of)
+    if "alphabet" in y:
+        return [characters_in_words(y, of)]
+    if "windows" in y:
+        return [f"{y['windows']:,} windows to tell what follows from{of}"]
+    if "scheme" in y:
+        return _tags(y, of)
+    return [f"to be learnt{of}: {y['about']}"] if "about" in y else []
 
 
-def _classes(y: Mapping[str, Any], of: str) -> list[str]:
+def _classes(y: ClassesReport, of: str) -> list[str]:
     order = " in this order" if y["ordinal"] else ""
     return [f"{len(y['classes']):,} classes{of}{order}: {_names(y['classes'], sort=not y['ordinal'])}"]
 
 
-def _texts(y: Mapping[str, Any], of: str) -> list[str]:
+def _texts(y: PairsReport, of: str) -> list[str]:
     usual = "" if y["usual_ratio"] is None else f"; usually {y['usual_ratio']:.2f} for each of x"
     return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
 
 
-def _numbers(y: Mapping[str, Any], of: str) -> list[str]:
-    rows = [
-        ", ".join(f"{key} {_number(row[key], row['deviation'] or 0.0)}" for key in ("min", "mean", "max"))
-        for row in y["numbers"][:NAMES]
-    ]
+def _numbers(y: NumbersReport, of: str) -> list[str]:
+    rows: list[str] = []
+    for row in y["numbers"][:NAMES]:
+        statistics = (("min", row["min"]), ("mean", row["mean"]), ("max", row["max"]))
+        rows.append(
+            ", ".join(f"{key} {_number(value, row['deviation'] or 0.0)}" for key, value in statistics)
+        )
     return [f"to be learnt{of}: " + "; ".join(rows)]
 
 
-def _tags(y: Mapping[str, Any], of: str) -> list[str]:
+def _tags(y: TagsReport, of: str) -> list[str]:
     scheme = "none marks spans" if y["scheme"] == "none" else f"marking spans ({y['scheme']})"
     lines = [f"{len(y['tags']):,} tags{of}, {scheme}: {_names(y['tags'], sort=True)}"]
     if y["spans"]:
@@ -155,24 +185,13 @@ def _tags(y: Mapping[str, Any], of: str) -> list[str]:
     return lines
 
 
-Y_IN_WORDS: dict[str, Callable[[Mapping[str, Any], str], list[str]]] = {
-    "classes": _classes,
-    "untranslated": _texts,
-    "numbers": _numbers,
-    "alphabet": lambda y, of: [characters_in_words(y, of)],
-    "windows": lambda y, of: [f"{y['windows']:,} windows to tell what follows from{of}"],
-    "scheme": _tags,
-    "about": lambda y, of: [f"to be learnt{of}: {y['about']}"],
-}
-
-
-def _names(shares: Mapping[str, Any], *, sort: bool) -> str:
+def _names(shares: Mapping[str, Share], *, sort: bool) -> str:
     """Each name with its count; of many the first ones and the rarest."""
     rows = list(shares.items())
     by_count = sorted(rows, key=lambda row: -row[1]["count"])
     rows = by_count if sort else rows
 
-    def told(some: Sequence[tuple[str, Any]]) -> str:
+    def told(some: Sequence[tuple[str, Share]]) -> str:
         return ", ".join(f"{name[:40]} {row['count']:,} ({row['share']:.1%})" for name, row in some)
 
     if len(rows) <= NAMES:
@@ -182,7 +201,7 @@ def _names(shares: Mapping[str, Any], *, sort: bool) -> str:
     )
 
 
-def _bad_rows(report: Mapping[str, Any]) -> list[str]:
+def _bad_rows(report: Report) -> list[str]:
     lines: list[str] = []
     for name, part in report["parts"].items():
         bad, allowed = part["bad_rows"], report["skip_bad"]
@@ -196,7 +215,7 @@ def _bad_rows(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _repeated(report: Mapping[str, Any]) -> list[str]:
+def _repeated(report: Report) -> list[str]:
     lines: list[str] = []
     found = {
         "the same again in train, x and y": report["duplicates"],
@@ -211,7 +230,7 @@ def _repeated(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _training_in_words(report: Mapping[str, Any]) -> list[str]:
+def _training_in_words(report: Report) -> list[str]:
     plan, baseline = report["training"], report["baseline"]
     held = f"{plan['held_out']:,} more held out for validation" if plan["held_out"] else "none held out"
     held = "valid beside them" if "valid" in report["parts"] else held
@@ -226,8 +245,12 @@ def _training_in_words(report: Mapping[str, Any]) -> list[str]:
         )
     if baseline is not None:
         answer = f" {baseline['answer'][:40]!r}" if isinstance(baseline["answer"], str) else ""
-        scores = {"accuracy": ".2%", "exact": ".2%", "rmse": ".5g"}
-        score = next(f"{name} {baseline[name]:{form}}" for name, form in scores.items() if name in baseline)
+        scores = (
+            ("accuracy", ".2%", baseline.get("accuracy")),
+            ("exact", ".2%", baseline.get("exact")),
+            ("rmse", ".5g", baseline.get("rmse")),
+        )
+        score = next(f"{name} {value:{form}}" for name, form, value in scores if value is not None)
         lines.append(f"  and has to beat the {baseline['name']}{answer}: {score} on train")
     return lines
 
@@ -242,7 +265,7 @@ def _fatal(reasons: Iterable[str], *, fixed: bool) -> list[str]:
     return lines or ["training would start"]
 
 
-def _fix_in_words(fix: Mapping[str, Any]) -> list[str]:
+def _fix_in_words(fix: FixReport) -> list[str]:
     """What became of each file."""
     lines: list[str] = []
     for row in fix["files"]:
@@ -250,13 +273,13 @@ def _fix_in_words(fix: Mapping[str, Any]) -> list[str]:
             lines.append(f"no clean copy of {row['file']}: {row['reason']}")
             continue
         told = (
-            ("bad_rows", "bad row{} left out"),
-            ("copies", "repeated sequence{} left out"),
-            ("labels", "label{} stripped"),
-            ("tags", "tag{} set right"),
-            ("corrected", "field{} corrected"),
+            (row["bad_rows"], "bad row{} left out"),
+            (row["copies"], "repeated sequence{} left out"),
+            (row["labels"], "label{} stripped"),
+            (row["tags"], "tag{} set right"),
+            (row["corrected"], "field{} corrected"),
         )
-        done = [f"{row[key]:,} " + text.format("s" * (row[key] != 1)) for key, text in told if row[key]]
+        done = [f"{count:,} " + text.format("s" * (count != 1)) for count, text in told if count]
         done += [f"{row['encoding']} to UTF-8"] if row["encoding"] else []
         lines.append(f"wrote {row['copy']}: {', '.join(done) or 'nothing was to be changed'}")
     end = f"training on these would stop: {fix['fatal']}" if fix["fatal"] else "training on these would start"

@@ -6,16 +6,22 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
-from unrolled.core.types import Place
+from unrolled.core.types import Floats, Place
 
 SIZES = (1_000, 10_000, 50_000)  # vocabularies whose unknown share is told
 SHOWN = 5  # places of each kind that a person is shown
 REMEMBERED = 1_000_000  # sequences whose repetition is looked for: about 200 MB
+
+
+class NoteReport(TypedDict):
+    """A finding as JSON: how often it was found, and the first places."""
+
+    count: int
+    examples: list[str]
 
 
 @dataclass
@@ -32,7 +38,7 @@ class Note:
         if len(self.examples) < self.keep:
             self.examples.append(f"{place}" + (f": {detail}" if detail else ""))
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> NoteReport:
         """As JSON values."""
         return {"count": self.count, "examples": self.examples}
 
@@ -48,7 +54,7 @@ class Findings:
         """Count a finding, and keep the first few places."""
         self.kinds.setdefault(kind, Note(self.keep)).add(place, detail)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, NoteReport]:
         """As JSON values, in the order of the first finding of each kind."""
         return {kind: note.report() for kind, note in self.kinds.items()}
 
@@ -66,7 +72,7 @@ def in_quantiles(found: dict[str, int]) -> str:
     return ", ".join(f"{q}% {n:,}" for q, n in found.items())
 
 
-def places(note: dict[str, Any]) -> list[str]:
+def places(note: NoteReport) -> list[str]:
     """The first places of a reported note as lines for people."""
     return [f"  {example}" for example in note["examples"][:SHOWN]]
 
@@ -85,12 +91,12 @@ class Memory:
     )  # x -> the y, file and line of the first, in one number
     pairs: set[bytes] = field(default_factory=set)  # x and y of those that came again with another y
 
-    def find(self, x: Any) -> Place | None:
+    def find(self, x: object) -> Place | None:
         """Where this x was first; None: nowhere."""
         value = self.first.get(_digest(x))
         return None if value is None else self._place(value)
 
-    def add(self, x: Any, y: Any, place: Place) -> tuple[Place | None, bool]:
+    def add(self, x: object, y: object, place: Place) -> tuple[Place | None, bool]:
         """Where this x was first (None: this is the first), and whether it was there with the same y before."""
         key, target = _digest(x), _digest(y)
         value = self.first.get(key)
@@ -115,7 +121,7 @@ class Memory:
         return Place(self.files[(value >> 40) & 0xFFFFFF], value & (2**40 - 1))
 
 
-def _digest(content: Any) -> bytes:
+def _digest(content: object) -> bytes:
     """[16] bytes of a text, texts, numbers [...] or nothing: the same for the same content only."""
     match content:
         case bytes():
@@ -123,7 +129,7 @@ def _digest(content: Any) -> bytes:
         case str():
             data = b"s" + content.encode("utf-8", "surrogatepass")
         case np.ndarray():
-            numbers: NDArray[Any] = np.ascontiguousarray(content, dtype=np.float64) + 0.0  # -0.0 is 0.0
+            numbers: Floats = np.ascontiguousarray(content, dtype=np.float64) + 0.0  # -0.0 is 0.0
             data = f"n{numbers.shape}".encode() + numbers.tobytes()
         case _:
             data = repr(content).encode("utf-8", "surrogatepass")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from unrolled.analysis.check.stats.input_stats import Words, learn_words
 from unrolled.core import extensions
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example
+from unrolled.core.values.example_values import elements
 from unrolled.datasets.example_source import is_ahead
 from unrolled.tasks.inputs import Input, input_of
 from unrolled.tasks.inputs.audio import AudioInput, learn_audio
@@ -56,9 +56,9 @@ def learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
     def tagged() -> Iterator[Example]:
         # Each tag once in memory; white space around one would hide the scheme of all others.
         for example in read():
-            yield replace(example, y=tuple(sys.intern(str(tag).strip()) for tag in example.y or ()))
+            yield replace(example, y=tuple(sys.intern(str(tag).strip()) for tag in elements(example.y)))
 
-    learners: dict[str, Callable[[], Any]] = {
+    learners: dict[str, Callable[[], object]] = {
         "tokens": lambda: learn_words(read(), config.data),
         "numbers": lambda: learn_numbers(read(), config.data)[0],
         "frames": lambda: learn_frames(read(), config.data)[0],
@@ -78,11 +78,11 @@ def learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
     names = [preset.input if preset.input in learners else "input"]
     asked = preset.output if preset.output in learners else "output"
     names += [asked] if not is_ahead(config) and asked in learners else []
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     errors: list[str] = []
     for name in names:
         try:
             found[name] = learners[name]()
         except DataError as error:
             errors.append(str(error))
-    return Learnt(**found), errors
+    return replace(Learnt(), **found), errors

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from unrolled.analysis.check.cleaning import in_encoding, is_written_in_rows
 from unrolled.analysis.check.findings import Findings
+from unrolled.analysis.check.stats.report_types import TableRules
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
@@ -84,7 +84,7 @@ def located(
     return ((example, ()) for example in examples)
 
 
-def table_rules(path: Path, wanted: Wanted, findings: Findings) -> dict[str, Any]:
+def table_rules(path: Path, wanted: Wanted, findings: Findings) -> TableRules:
     """How a table of text is written, as it was read, and rows that may have swallowed others."""
     try:
         if not is_written_in_rows(path, wanted) or extension(path) not in (".csv", ".tsv"):

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from unrolled.analysis.check.cleaning import Plan, encoding, in_encoding, is_written_in_rows, spaced
 from unrolled.analysis.check.duplicates import beginning, comparable, nearby, shown
@@ -37,6 +36,7 @@ from unrolled.analysis.check.stats.input_stats import (
     TokenSurvey,
 )
 from unrolled.analysis.check.stats.plain_stats import PlainSurvey, PlainTargetSurvey
+from unrolled.analysis.check.stats.report_types import FileReport, TableRules
 from unrolled.analysis.check.stats.target_stats import (
     ForecastSurvey,
     LabelSurvey,
@@ -50,6 +50,7 @@ from unrolled.analysis.check.stats.tune_stats import GenreSurvey, NoteSurvey, co
 from unrolled.core.config import Config, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import as_tune
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import MEDIA
 from unrolled.data.records import OpenQuote, lines
@@ -77,7 +78,7 @@ class Part:
     memory: Memory = field(default_factory=Memory)
     lengths: array[int] = field(default_factory=lambda: array("q"))
     sequences: int = 0
-    files: list[dict[str, Any]] = field(default_factory=list)
+    files: list[FileReport] = field(default_factory=list)
 
 
 @dataclass
@@ -232,9 +233,16 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
     for one, mark in zip(group, marks, strict=True):
         if mark is not None and path not in examination.damaged:
             examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(one, 1), mark)
-    found = {"sequences": part.sequences - before, "bad_rows": part.bad.count - bad_before}
-    rules = table_rules(path, own, examination.findings) if not are_pairs(group, own) else {}
-    part.files.append({"file": " ".join(map(str, group)), **found, "encoding": marks[0], **rules})
+    rules: TableRules = table_rules(path, own, examination.findings) if not are_pairs(group, own) else {}
+    part.files.append(
+        {
+            "file": " ".join(map(str, group)),
+            "sequences": part.sequences - before,
+            "bad_rows": part.bad.count - bad_before,
+            "encoding": marks[0],
+            **rules,
+        }
+    )
 
 
 def _opened(examination: Examination, example: Example) -> Example:
@@ -275,9 +283,11 @@ def _look(
     _compare(examination, part, example, y)
 
 
-def _compare(examination: Examination, part: Part, example: Example, y: Any) -> None:
+def _compare(examination: Examination, part: Part, example: Example, y: object) -> None:
     """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
-    example = replace(example, x=content(example.x)) if examination.wanted.content.parsed else example
+    example = (
+        replace(example, x=content(as_tune(example.x))) if examination.wanted.content.parsed else example
+    )
     x, place = comparable(example.x), example.place
     for name, other in examination.parts.items():
         first = other.memory.find(x)

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.analysis.check.findings import SIZES, Findings, in_quantiles, places, quantiles
 from unrolled.analysis.check.odd_characters import look_at_text
+from unrolled.analysis.check.stats.report_types import TextReport, UnreadTextReport
 from unrolled.core.config import Config
 from unrolled.core.errors import UnrolledError, UsageError
 from unrolled.core.terminal import escaped
@@ -44,7 +44,7 @@ class Seen:
     sample: list[str] = field(default_factory=list)  # the beginnings of the first documents
 
 
-def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
+def check(config: Config, paths: tuple[Path, ...]) -> UnreadTextReport | TextReport:
     """A report on the files as plain JSON values; `fatal` names what would keep training from starting, or None.
 
     Raises UsageError where a file is not there at all.
@@ -53,7 +53,7 @@ def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
     unit, lower = config.data.unit or "char", config.data.lower
     seen = Seen()
     documents = read_documents(paths, config.data.documents or "file", config.data.encoding)
-    report: dict[str, Any] = {
+    report: UnreadTextReport = {
         "task": config.task,
         "unit": unit,
         "documents_are": config.data.documents,
@@ -76,7 +76,7 @@ def check(config: Config, paths: tuple[Path, ...]) -> dict[str, Any]:
         once = sum(count == 1 for count in vocabulary.counts)
         told = f"{once:,} of {coverage.types:,} tokens occur once; try --unit char"
         seen.findings.odd("text without spaces between words", Place(paths[0], 1), told)
-    return report | _summary(seen, vocabulary, coverage, config)
+    return _whole(report, seen, vocabulary, coverage, config)
 
 
 @dataclass
@@ -86,7 +86,7 @@ class _Line:
     place: Place
     length: int = 0
     beginning: str = ""
-    digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=8))
+    digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=8))
 
     def add(self, part: str, seen: Seen) -> None:
         """One more piece."""
@@ -150,12 +150,16 @@ def _look(documents: Iterable[Document], seen: Seen, unit: str, lower: bool) -> 
         yield tokens
 
 
-def _summary(seen: Seen, vocabulary: Vocabulary, coverage: Coverage, config: Config) -> dict[str, Any]:
+def _whole(
+    report: UnreadTextReport, seen: Seen, vocabulary: Vocabulary, coverage: Coverage, config: Config
+) -> TextReport:
+    """The report with all that was seen."""
     counts = np.array(vocabulary.counts)
     size = config.data.vocab_size
     unknown = {str(n): 1 - float(counts[:n].sum()) / coverage.tokens for n in sorted({*SIZES, size})}
     held_out = config.data.hold_out if seen.characters >= SMALLEST else 0.0
     return {
+        **report,
         "documents": seen.documents,
         "lines": seen.lines,
         "blank_lines": seen.blank,
@@ -172,10 +176,10 @@ def _summary(seen: Seen, vocabulary: Vocabulary, coverage: Coverage, config: Con
     }
 
 
-def in_words(report: dict[str, Any]) -> str:
+def in_words(report: UnreadTextReport | TextReport) -> str:
     """The report for people."""
     lines: list[str] = [*report["passed_over"]]
-    if report.get("tokens") is not None:
+    if "documents" in report:
         lines += [
             f"{report['documents']:,} documents (a {report['documents_are']} each), {report['lines']:,} lines "
             f"({report['blank_lines']:,} blank), {report['characters']:,} characters",

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unrolled.core.errors import DataError
 from unrolled.data import delimited, table_files
@@ -23,7 +22,7 @@ class Record:
     text: str
     first: int
     last: int
-    cells: Sequence[Any] | None
+    cells: Sequence[object] | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Written:
     line: int | None
     names: tuple[str, ...]
     records: Iterator[Record]
-    replace: Callable[[Record, int, Any], str]
+    replace: Callable[[Record, int, object], str]
 
 
 def written(path: Path, options: FileOptions) -> Written:
@@ -80,9 +79,9 @@ def _delimited(path: Path, options: FileOptions) -> Written:
         held.clear()
         return Record(text, line, last, None if isinstance(cells, DataError) else cells)
 
-    def replace(old: Record, index: int, new: Any) -> str:
+    def replace(old: Record, index: int, new: object) -> str:
         row = [str(cell) for cell in old.cells or ()]
-        row[index] = new
+        row[index] = str(new)
         quoted = [_quoted(cell, dialect.separator) if dialect.quotes else cell for cell in row]
         bare = old.text.rstrip("\r\n")
         return dialect.separator.join(quoted) + old.text[len(bare) :]
@@ -116,7 +115,7 @@ def _json_lines(path: Path, options: FileOptions) -> Written:
             except ValueError:
                 yield Record(line, number, number, None)
 
-    def replace(old: Record, index: int, new: Any) -> str:
+    def replace(old: Record, index: int, new: object) -> str:
         bare = old.text.rstrip("\r\n")
         value = json_object(bare) | {names[index]: new}
         return json.dumps(value, ensure_ascii=bare.isascii()) + old.text[len(bare) :]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unrolled.analysis.compare import count_models, run_baselines, verdict
 from unrolled.analysis.compare.run_baselines import Rival, Rivals
@@ -20,6 +20,8 @@ from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example
+from unrolled.core.values.example_values import elements
+from unrolled.core.values.json_values import as_list_of
 from unrolled.data.readers import read_documents
 from unrolled.data.text.tokenize import of_characters
 from unrolled.datasets import example_dataset, example_source, fingerprint, text_dataset
@@ -158,7 +160,7 @@ def split(whole: Labelled, horizon: int | None) -> tuple[Labelled, Labelled]:
     return _some(whole, kept, "kept"), _some(whole, asked, "held out")
 
 
-def _some(whole: Labelled, chosen: Any, name: str) -> Labelled:
+def _some(whole: Labelled, chosen: NDArray[np.bool_], name: str) -> Labelled:
     """The chosen ones of some examples. chosen: [examples] true or false."""
 
     def examples() -> Iterator[Example]:
@@ -167,20 +169,22 @@ def _some(whole: Labelled, chosen: Any, name: str) -> Labelled:
     return Labelled(examples, hashlib.sha256(f"{name} of {whole.sha256}".encode()).hexdigest())
 
 
-def _score_labels(gold: Sequence[Example], known: Mapping[str, Any]) -> Scoring:
-    return verdict.of_labels([str(one.y) for one in gold], known["classes"], ordinal=known["ordinal"])
+def _score_labels(gold: Sequence[Example], known: Mapping[str, object]) -> Scoring:
+    return verdict.of_labels(
+        [str(one.y) for one in gold], as_list_of(str, known["classes"]), ordinal=bool(known["ordinal"])
+    )
 
 
-def _score_tags(gold: Sequence[Example], known: Mapping[str, Any]) -> Scoring:
-    return verdict.of_tags([tuple(map(str, one.y or ())) for one in gold], known["scheme"])
+def _score_tags(gold: Sequence[Example], known: Mapping[str, object]) -> Scoring:
+    return verdict.of_tags([tuple(map(str, elements(one.y))) for one in gold], str(known["scheme"]))
 
 
-def _score_numbers(gold: Sequence[Example], known: Mapping[str, Any]) -> Scoring:
+def _score_numbers(gold: Sequence[Example], known: Mapping[str, object]) -> Scoring:
     return verdict.of_numbers(np.array([one.y for one in gold], dtype=np.float64))
 
 
 # By the output; `known` is what was learnt of it, as its model file has it.
-SCORINGS: dict[str, Callable[[Sequence[Example], Mapping[str, Any]], Scoring]] = {
+SCORINGS: dict[str, Callable[[Sequence[Example], Mapping[str, object]], Scoring]] = {
     "label": _score_labels,
     "tags": _score_tags,
     "number": _score_numbers,
@@ -190,7 +194,7 @@ SCORINGS: dict[str, Callable[[Sequence[Example], Mapping[str, Any]], Scoring]] =
 def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, float | None]:
     """A model's answers to all items, in batches; and the milliseconds that one takes by itself, with NumPy."""
     model = open_trained(path, "torch")
-    found: list[Any] = [None] * len(gold)
+    found: list[object] = [None] * len(gold)
     nothing = np.zeros((), np.int64)
     with temporary_folder() as folder:
         encoded = (Row(model.input.encode(one.x, one.place), nothing, one.place) for one in gold)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from unrolled.analysis.compare.benchmarks import Contest, Files, contest
 from unrolled.analysis.compare.equal_size import nearest
@@ -25,6 +24,7 @@ from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.config import Config, build
 from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
 from unrolled.core.progress import Moment, Reporter
+from unrolled.core.values.json_values import as_number, as_plain
 from unrolled.core.version import __version__
 from unrolled.models.tensor_shapes import parameters
 from unrolled.tasks.fill import resolve_data
@@ -61,7 +61,7 @@ class Wish:
     """
 
     task: str
-    settings: tuple[Mapping[str, Any], ...]
+    settings: tuple[Mapping[str, object], ...]
     files: Files
     cells: tuple[str, ...] = ("lstm",)
     units: tuple[str | None, ...] = (None,)
@@ -80,7 +80,7 @@ class Variant:
     name: str
     folder: str
     config: Config
-    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True)
@@ -330,7 +330,7 @@ def _trained(sized: Sequence[Variant], wish: Wish, arena: Contest, folder: Path,
             one.name,
             True,
             tuple(tries[one.folder]),
-            one.settings["parameters"],
+            as_plain(int, one.settings["parameters"]),
             one.settings,
             "; ".join(notes[one.folder]),
         )
@@ -385,5 +385,5 @@ def _answered(arena: Contest, model: Path) -> tuple[Answers, float | None]:
 
 def _seconds(run: Path) -> float:
     """How long a run trained, all its sittings together: their clocks begin at zero each."""
-    clock = [float(record["seconds"]) for record in read_metrics(run)]
+    clock = [float(as_number(record["seconds"])) for record in read_metrics(run)]
     return sum(at for at, following in zip(clock, [*clock[1:], 0.0], strict=True) if following < at)

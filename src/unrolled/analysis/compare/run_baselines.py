@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from unrolled.analysis.baselines.forecast import seasonal_windows
 from unrolled.core.atomic_files import write_atomically
 from unrolled.core.errors import MissingExtra, UnrolledError
 from unrolled.core.types import Example
+from unrolled.core.values.json_values import as_list, as_number, as_object
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Rival:
     """What a baseline answered to the scored part, in order; None where it could not run, which the note explains."""
 
     name: str
-    answers: list[Any] | None
+    answers: Sequence[object] | None
     seconds: float
     note: str = ""
 
@@ -53,7 +53,7 @@ def _run(run: Run, train: Callable[[], Sequence[Example]], scored: Sequence[Exam
     return Rival(found.name, [_plain(answer) for answer in found.predictions], found.seconds, found.note)
 
 
-def _plain(answer: Any) -> Any:
+def _plain(answer: object) -> object:
     """An answer as JSON has it."""
     match answer:
         case np.ndarray():
@@ -64,15 +64,15 @@ def _plain(answer: Any) -> Any:
             return answer
 
 
-def attend(rivals: Rivals, file: Path, key: Mapping[str, Any]) -> Iterator[Rival]:
+def attend(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iterator[Rival]:
     """Run each, or take what it answered before, where `file` was written under the same key.
 
     A baseline that fails is reported with its reason and run again the next time. The others still run.
     """
-    kept: dict[str, Any] = _read(file, key)
+    kept = _read(file, key)
     for name, run in rivals.items():
         if name in kept:
-            yield Rival(**kept[name])
+            yield _restored(as_object(kept[name]))
             continue
         try:
             rival = run()
@@ -91,11 +91,17 @@ def attend(rivals: Rivals, file: Path, key: Mapping[str, Any]) -> Iterator[Rival
         yield rival
 
 
+def _restored(value: Mapping[str, object]) -> Rival:
+    """What was written of a baseline."""
+    answers = None if value["answers"] is None else as_list(value["answers"])
+    return Rival(str(value["name"]), answers, as_number(value["seconds"]), str(value["note"]))
+
+
 def _titled(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _read(file: Path, key: Mapping[str, Any]) -> dict[str, Any]:
+def _read(file: Path, key: Mapping[str, object]) -> dict[str, object]:
     """What was kept; nothing where the file is missing, damaged or of another key."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

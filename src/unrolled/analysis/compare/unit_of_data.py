@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from unrolled.core.config import build
 from unrolled.datasets.example_source import from_files
@@ -13,8 +12,8 @@ from unrolled.tasks.text_unit import decided
 
 
 def with_unit(
-    task: str, settings: tuple[Mapping[str, Any], ...], data: Sequence[Path], note: Callable[[str], None]
-) -> tuple[Mapping[str, Any], ...]:
+    task: str, settings: tuple[Mapping[str, object], ...], data: Sequence[Path], note: Callable[[str], None]
+) -> tuple[Mapping[str, object], ...]:
     """The layers of options, with the unit that the data decide if none is asked for; `note` takes what to say of it.
 
     Raises what the readers raise.

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.progress import duration
+from unrolled.core.values.example_values import as_words
 from unrolled.tasks.metrics import classification, regression, spans
 from unrolled.tasks.metrics.classification import bootstrap
 
 F64 = NDArray[np.float64]
-Answers = Sequence[Any]  # one an item: a class, the tags of a sentence, numbers, the cost of a line
+Answers = Sequence[object]  # one an item: a class, the tags of a sentence, numbers, the cost of a line
 ROUNDS = 2_000  # of the bootstrap
 SHARE = 0.95  # of the interval
 
@@ -60,7 +60,7 @@ def of_labels(gold: Sequence[str], known: Sequence[str], *, ordinal: bool) -> Sc
 
     def scores(answers: Answers) -> dict[str, float]:
         table = classification.confusion(
-            truth, np.array([index[name] for name in answers], np.int64), len(names)
+            truth, np.array([index[str(name)] for name in answers], np.int64), len(names)
         )
         found = {"accuracy": classification.accuracy(table), "macro_f1": classification.macro_f1(table)}
         return found | ({"mae": classification.mean_absolute_error(table)} if ordinal else {})
@@ -79,14 +79,14 @@ def of_tags(gold: Sequence[Sequence[str]], scheme: str) -> Scoring:
     def right(answers: Answers) -> list[int]:
         return [
             sum(a == b for a, b in zip(ours, truth, strict=True))
-            for ours, truth in zip(answers, gold, strict=True)
+            for ours, truth in zip(map(as_words, answers), gold, strict=True)
         ]
 
     def scores(answers: Answers) -> dict[str, float]:
         found = {"accuracy": sum(right(answers)) / steps}
         if scheme == "none":
             return found
-        overall = spans.tally(gold, answers).overall
+        overall = spans.tally(gold, list(map(as_words, answers))).overall
         return {
             "span_f1": overall.f1,
             "span_precision": overall.precision,
@@ -98,7 +98,10 @@ def of_tags(gold: Sequence[Sequence[str]], scheme: str) -> Scoring:
         return np.array([right(answers), [len(truth) for truth in gold]], dtype=np.float64).T
 
     def right_spans(answers: Answers) -> F64:
-        pairs = ((set(spans.spans(a)), set(spans.spans(b))) for a, b in zip(answers, gold, strict=True))
+        pairs = (
+            (set(spans.spans(a)), set(spans.spans(b)))
+            for a, b in zip(map(as_words, answers), gold, strict=True)
+        )
         return np.array([[2 * len(a & b), len(a) + len(b)] for a, b in pairs], dtype=np.float64)
 
     if scheme == "none":
@@ -110,7 +113,7 @@ def of_numbers(gold: F64) -> Scoring:
     """The root of the mean squared error decides, of several numbers their mean. gold: [N, n_y]."""
 
     def table(answers: Answers) -> F64:
-        return np.array([np.atleast_1d(answer) for answer in answers], dtype=np.float64)
+        return np.array([np.atleast_1d(np.asarray(answer)) for answer in answers], dtype=np.float64)
 
     def scores(answers: Answers) -> dict[str, float]:
         found = regression.score(gold, table(answers))
@@ -172,7 +175,7 @@ class Entry:
     recurrent: bool
     tries: tuple[Try, ...]
     parameters: int | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
     note: str = ""
 
     def values(self, metric: str) -> list[float]:

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from unrolled.cli.task_options import add_engine
 from unrolled.core.atomic_files import atomic_writer, opening_error, refuse_to_overwrite, storage_error
 from unrolled.core.errors import DataError, NonFiniteError, UsageError
 from unrolled.core.types import Answer
+from unrolled.core.values.json_values import as_list
 from unrolled.data.records import FOREIGN, json_object
 from unrolled.data.text.encoding import MARKS, check_encoding, find_encoding, opened
 
@@ -42,8 +43,8 @@ class Line:
     file: object
     number: int
     text: str
-    id: Any = None
-    row: Mapping[str, Any] | None = None
+    id: object = None
+    row: Mapping[str, object] | None = None
     forecast: tuple[Sequence[str], Sequence[str]] | None = None
 
     @property
@@ -244,7 +245,7 @@ def answer_text(answer: Answer, line: Line, form: str) -> str:
     if form == "text":
         return answer.text
     if form == "conll":
-        pairs = zip(answer.record["tokens"], answer.record["tags"], strict=True)
+        pairs = zip(as_list(answer.record["tokens"]), as_list(answer.record["tags"]), strict=True)
         return "".join(f"{token}\t{tag}\n" for token, tag in pairs)
     record = dict(answer.record) if line.id is None else {"id": line.id, **answer.record}
     if line.forecast is not None and line.forecast[1] and "value" in record:

@@ -7,14 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unrolled.cli.answers.line_io import Line, output, read_lines
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, ItemsFailed, StorageError, UsageError
 from unrolled.core.regular_files import open_regular, require_regular
 from unrolled.core.types import Answer, Example, Place
+from unrolled.core.values.example_values import as_path
 from unrolled.data.file_names import find_file
+
+if TYPE_CHECKING:
+    from unrolled.inference.open_model import Trained
+
 
 READS = ("audio", "frames", "images", "tune")  # what x is of models that are asked about files
 TIMED = ("srt", "vtt", "ctm", "textgrid", "intervals")  # formats of answers with times
@@ -53,8 +58,8 @@ class Failed:
 
 
 def answers(
-    model: Any, args: argparse.Namespace, examples: Examples, failed: Failed, top: int
-) -> Iterator[tuple[Line, Any]]:
+    model: Trained, args: argparse.Namespace, examples: Examples, failed: Failed, top: int
+) -> Iterator[tuple[Line, Answer]]:
     """The answer to each file: of one, of a folder, of a table, or of lines that are paths. A file that cannot be read
     has a blank answer and is reported to `failed`.
 
@@ -77,7 +82,7 @@ def with_name(text: str, answer: Answer) -> str:
     return f"{text}\t{answer.record['file']}" if "file" in answer.record else text
 
 
-def write_times(answers: Iterator[tuple[Line, Any]], args: argparse.Namespace) -> None:
+def write_times(answers: Iterator[tuple[Line, Answer]], args: argparse.Namespace) -> None:
     """Write answers with times in the format of the command line: to stdout or one file; of formats that hold a single
     recording, if several may come, a file for each into the folder `--output`."""
     from unrolled.inference.time_formats import ENDINGS, FORMATS, JOINED
@@ -148,34 +153,36 @@ def _is_text(head: bytes) -> bool:
 
 
 def _lines(
-    path: Path | None, model: Any, args: argparse.Namespace, failed: Failed
-) -> Iterator[tuple[Line, Any]]:
+    path: Path | None, model: Trained, args: argparse.Namespace, failed: Failed
+) -> Iterator[tuple[Line, Example | None]]:
     """The files that lines name, as examples; None for a blank line."""
     for line in read_lines(path, args.format, args.encoding, failed.told):
         place = Place(Path(str(line.file)), line.number)
         x = find_file(Path(line.text.strip()))
-        yield line, None if line.blank else _opened(Example(x, None, place, line.id), model)
+        name = None if line.id is None else str(line.id)
+        yield line, None if line.blank else _opened(Example(x, None, place, name), model)
 
 
-def _opened(example: Example, model: Any) -> Example:
+def _opened(example: Example, model: Trained) -> Example:
     """The example; of a tune with what its file holds, which no model opens by itself."""
     from unrolled.data.media.midi import read_midi
     from unrolled.tasks.inputs import input_of
 
     if not input_of(model.file.task).content.parsed:
         return example
-    place = Place(example.x, 1)
+    path = as_path(example.x)
+    place = Place(path, 1)
     try:
-        return replace(example, x=read_midi(example.x), place=place)
+        return replace(example, x=read_midi(path), place=place)
     except (DataError, UsageError, StorageError) as error:
-        return Example(None, None, place, fault=DataError(error.what, file=example.x, line=1))
+        return Example(None, None, place, fault=DataError(error.what, file=path, line=1))
 
 
 def _name(example: Example) -> Path:
     return example.x if isinstance(example.x, Path) else example.source or example.place.file
 
 
-def _answer(model: Any, example: Example, top: int, failed: Failed, name: str) -> Answer:
+def _answer(model: Trained, example: Example, top: int, failed: Failed, name: str) -> Answer:
     """The answer to one file, with its name; if it cannot be read a blank one that says why."""
     from unrolled.inference.predictor import answer
 

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from unrolled.cli.answers.line_io import Line
 from unrolled.core.errors import DataError
@@ -19,7 +18,7 @@ class Hypothesis:
     list: str
     text: str
     true: bool | None
-    id: Any = None
+    id: object = None
 
 
 def reorder(

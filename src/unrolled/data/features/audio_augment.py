@@ -8,13 +8,11 @@ bands (Park et al., arXiv 1904.08779v3).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import Vary
+from unrolled.core.types import Array, Vary
 
 SPEED, PITCH = 0.12, 0.10  # largest stretch
 NATS = 2.5  # what one deviation of a band is, about, in nats
@@ -24,10 +22,8 @@ FAVOUR, KNOTS = 0.5, 4  # deviations by which a microphone raises or lowers band
 TIMES, BANDS = 2, 2  # masks of each kind
 WIDEST_TIME, WIDEST_BANDS = 0.10, 0.15  # shares of the whole that one mask may take
 
-Array = NDArray[Any]
 
-
-def vary_sounds(given: Any, flip: bool, steady: bool) -> Vary:
+def vary_sounds(given: object, flip: bool, steady: bool) -> Vary:
     """What training makes of a sound, whatever is known of sounds. Raises UsageError where every step has a y."""
     if steady:
         raise UsageError("sound is varied in time, and tags stand at moments", hint="--no-augment")

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from unrolled.core.types import Array
 
 WINDOW = 0.025  # seconds
 FRAMES = 100  # a second; the one source of time stamps

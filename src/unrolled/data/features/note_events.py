@@ -13,10 +13,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import TypeVar
 
 from unrolled.core.types import DRUMS, Note, Tune
 
+T = TypeVar("T")
 Event = tuple[str, int]
 
 LONGEST_WAIT = 96  # steps of one event; a longer wait is several
@@ -102,7 +103,7 @@ def _one_at_a_time(notes: list[Note]) -> tuple[list[Note], int, int]:
     return sorted(kept, key=lambda note: (note.start, note.voice, note.pitch)), doubled, cut
 
 
-def _changes(marks: Iterable[tuple[int, Any]], usual: Any, last: int) -> Iterator[tuple[int, Any]]:
+def _changes(marks: Iterable[tuple[int, T]], usual: T, last: int) -> Iterator[tuple[int, T]]:
     """The last mark of each step up to `last` where it changes something; from step 0 on there is one."""
     by_step = {0: usual} | {step: value for step, value in marks if step <= last}
     before = None
@@ -131,7 +132,7 @@ def events_of(tune: Tune) -> list[Event]:
     for at, order, detail in sorted(_moments(tune)):
         found += waits(at - step)
         step = at
-        if order == 1:
+        if len(detail) == 2:
             found.append(detail)
             continue
         own, pitch, velocity = detail
@@ -159,7 +160,7 @@ def events_of(tune: Tune) -> list[Event]:
     return [*found, END]
 
 
-def _moments(tune: Tune) -> Iterator[tuple[int, int, Any]]:
+def _moments(tune: Tune) -> Iterator[tuple[int, int, Event | tuple[int, int, int]]]:
     """What happens: (step, 0 ends or 1 a setting or 2 begins, what)."""
     for step, tempo in tune.tempos:
         yield step, 1, ("tempo", nearest_tempo(tempo))

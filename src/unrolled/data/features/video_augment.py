@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import Vary
+from unrolled.core.types import Array, Vary
 from unrolled.data.features.video_frames import Frames, shape, with_differences
 
 STRETCH, GRAIN = 0.15, 0.3  # of a line: share of its width, deviations
 SPEED, CROP, LIGHT = 0.2, 0.12, 0.3  # the most that a clip is varied by: shares of its own
 
 
-def vary_lines(given: Any, flip: bool, steady: bool) -> Vary:
+def vary_lines(given: object, flip: bool, steady: bool) -> Vary:
     """What training makes of a line. Raises UsageError where every column has a y: they are stretched."""
     if steady:
         raise UsageError("lines are stretched, and tags stand at columns", hint="--no-augment")
     return lambda x, y, chance: (varied_line(x, chance), y)
 
 
-def vary_clips(given: Any, flip: bool, steady: bool) -> Vary:
+def vary_clips(given: object, flip: bool, steady: bool) -> Vary:
     """What training makes of a clip: `varied`."""
     return lambda x, y, chance: (varied(x, chance, flip=flip, steady=steady), y)
 
 
-def varied_line(x: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
+def varied_line(x: Array, rng: np.random.Generator) -> NDArray[np.float32]:
     """Another line that may have been, [w', height], of x [w, height]: wider or narrower, higher or lower, fainter or
     stronger, with noise."""
     if not len(x):

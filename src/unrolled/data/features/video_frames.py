@@ -6,10 +6,10 @@ more with differences. The side follows from n_x, as no ratio of 1, 2, 3 and 6 i
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from unrolled.core.types import Array
 
 CHANNELS = (1, 2, 3, 6)
 
@@ -25,7 +25,7 @@ def shape(n_x: int) -> tuple[int, int]:
     return 0, 0
 
 
-def resized(x: NDArray[Any], side: int) -> Frames:
+def resized(x: Array, side: int) -> Frames:
     """[T, h, w, channels] uint8 -> [T, side, side, channels], each number the mean of those it stands for."""
     found = x.astype(np.float32)
     for axis in (1, 2):

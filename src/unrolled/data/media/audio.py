@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import ModuleType
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from unrolled.core.errors import DataError, UsageError, need
 from unrolled.core.regular_files import open_regular
 from unrolled.data import media_fragment
 from unrolled.data.media_formats import wav_chunks
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
 
 LONGEST = 1800.0  # seconds of a file
 RATES = (1_000, 384_000)  # samples a second, lowest and highest
@@ -129,11 +133,12 @@ def blocks(path: Path, rate: int) -> Iterator[Samples]:
         while not last:
             try:
                 most = min(size, told.samples - count) if part else size
-                block = sound.read(most, dtype="float32", always_2d=True)  # [n, channels]
+                read = sound.read(most, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 raise _damaged(error, path) from error
             except OSError as error:
                 raise storage_error(error, path) from error
+            block = np.asarray(read, np.float32)  # [n, channels]
             _refuse_values(block, count, path)
             count += len(block)
             last = len(block) < size or count > told.samples or (part and count == told.samples)
@@ -149,7 +154,7 @@ def read(path: Path, rate: int) -> Samples:
     return np.concatenate([np.zeros(0, np.float32), *blocks(path, rate)])
 
 
-def from_array(x: Any) -> Samples:
+def from_array(x: object) -> Samples:
     """Samples in memory as one channel, float32, full scale is 1: [samples], or with several channels [samples,
     channels] or [channels, samples] (the shorter axis is that of the channels), of which the mean is taken.
 
@@ -179,7 +184,7 @@ def from_array(x: Any) -> Samples:
     return found.astype(np.float32)
 
 
-def resampler(rate_in: int, rate_out: int) -> Any:
+def resampler(rate_in: int, rate_out: int) -> Callable[[Samples, bool], Samples]:
     """A function of (samples, whether they are the last) -> samples at another rate; it remembers what came before."""
     if rate_in == rate_out:
         return lambda samples, last: samples
@@ -190,7 +195,7 @@ def resampler(rate_in: int, rate_out: int) -> Any:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[tuple[Header, Any, bool]]:
+def _reading(path: Path) -> Iterator[tuple[Header, SoundFile, bool]]:
     """The header of a recording or of a part of one, soundfile's object at its first sample, which is only read
     forward, and whether it is a part."""
     path, start, end = media_fragment.whole_of(path)
@@ -227,7 +232,7 @@ def _reading(path: Path) -> Iterator[tuple[Header, Any, bool]]:
             yield cut, sound, part
 
 
-def _cut(told: Header, sound: Any, start: float, end: float, path: Path) -> Header:
+def _cut(told: Header, sound: SoundFile, start: float, end: float, path: Path) -> Header:
     """The header of the part between two moments, with the samples before it read and dropped."""
     if not start < end or start >= told.seconds or (math.isfinite(end) and end > told.seconds + ROUNDED):
         what = f"no part from {start:g} to {end:g} seconds in a recording of {told.seconds:.3f}"
@@ -242,7 +247,7 @@ def _cut(told: Header, sound: Any, start: float, end: float, path: Path) -> Head
     return replace(told, samples=last - first)
 
 
-def _source(stream: BinaryIO, size: int, form: str, path: Path) -> Any:
+def _source(stream: BinaryIO, size: int, form: str, path: Path) -> str | wav_chunks.Samples:
     """What soundfile is to open. Raises DataError where the file is of another format, or lies."""
     try:
         stream.seek(0)
@@ -259,7 +264,7 @@ def _source(stream: BinaryIO, size: int, form: str, path: Path) -> Any:
     return wav_chunks.Samples(stream, layout)
 
 
-def _counted(sound: Any, told: Header, path: Path) -> int:
+def _counted(sound: SoundFile, told: Header, path: Path) -> int:
     """How many samples there are in a file that does not say it, found by decoding; at most one more than allowed."""
     count, most = 0, int(min(LONGEST * told.rate, MOST // told.channels))
     try:
@@ -308,7 +313,7 @@ def _refuse_values(block: NDArray[np.float32], before: int, path: Path) -> None:
         raise DataError(what, file=path, expected="floats within -1 to 1", hint="writing it as 16 bits")
 
 
-def _soundfile() -> Any:
+def _soundfile() -> ModuleType:
     with need("audio", "soundfile"):
         try:
             import soundfile

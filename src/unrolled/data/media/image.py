@@ -12,13 +12,17 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, need
 from unrolled.core.regular_files import open_regular
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+    from PIL.ImageFile import ImageFile
 
 ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".avif"),
@@ -58,7 +62,7 @@ def pictures(folder: Path) -> list[Path]:
     )
 
 
-def read(path: str, side: int, colour: bool, longest: int) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+def read(path: str, side: int, colour: bool, longest: int) -> tuple[NDArray[np.uint8], dict[str, object]]:
     """A picture, or each one of a folder, [T, side, side, channels]: grey, or red, green and blue.
 
     Beside them `at` and `count` as of a video. Raises DataError for what is no picture, damaged or too large, or more
@@ -74,7 +78,7 @@ def read(path: str, side: int, colour: bool, longest: int) -> tuple[NDArray[np.u
     return found, {"at": list(range(len(files))), "count": len(files)}
 
 
-def line(path: str, height: int, longest: int) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+def line(path: str, height: int, longest: int) -> tuple[NDArray[np.uint8], dict[str, object]]:
     """A picture of a line, grey, [height, w], its width in proportion. Raises as `read`, and for w over `longest`."""
     grey = _opened(Path(path), "L", lambda width, tall: (max(1, round(width * height / tall)), height))
     if grey.shape[1] > longest:
@@ -123,7 +127,7 @@ def _opened(file: Path, mode: str, sized: Callable[[int, int], tuple[int, int]])
     return np.asarray(small, np.uint8)
 
 
-def _refuse(picture: Any, file: Path) -> None:
+def _refuse(picture: ImageFile, file: Path) -> None:
     """Raise DataError for a picture that is too large, or whose metadata cannot be honoured."""
     if picture.width * picture.height > PIXELS:
         what = f"{file.name}: a picture of {picture.width:,} x {picture.height:,}"
@@ -138,12 +142,13 @@ def _refuse(picture: Any, file: Path) -> None:
         raise DataError(what, expected="8 or 16 bits a value", hint="saving it as PNG")
 
 
-def _upright(picture: Any, mode: str) -> Any:
+def _upright(picture: ImageFile, mode: str) -> Picture:
     """The picture as it is to be seen: turned by its orientation, on white where it is transparent."""
     from PIL import Image, ImageOps
+    from PIL.TiffImagePlugin import TiffImageFile
 
     scale = _DEPTHS.get(str(picture.tile[0][3])) if picture.tile and picture.format == "PNG" else None
-    inverted = picture.format == "TIFF" and picture.tag_v2.get(_TIFF_INVERTED) == _WHITE_IS_ZERO
+    inverted = isinstance(picture, TiffImageFile) and picture.tag_v2.get(_TIFF_INVERTED) == _WHITE_IS_ZERO
     key = picture.info.get("transparency")
     turned = ImageOps.exif_transpose(picture)
     if turned.mode in _SIXTEEN or turned.mode == "I":

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.errors import DataError, need
@@ -23,6 +23,9 @@ from unrolled.core.regular_files import open_regular
 from unrolled.core.types import DRUMS, Note, Tune
 from unrolled.data.media_formats.midi_repair import repaired
 from unrolled.data.media_formats.midi_size import count_events
+
+if TYPE_CHECKING:
+    from mido import Message, MetaMessage, MidiFile, MidiTrack
 
 LARGEST = 2 << 20  # bytes; the messages of a file take 300 times as much memory
 MOST_NOTES = 100_000
@@ -70,7 +73,7 @@ def parse_midi(content: bytes, path: Path) -> Tune:
     return reading.tune(file.ticks_per_beat, path)
 
 
-def _parsed(content: bytes, path: Path) -> Any:
+def _parsed(content: bytes, path: Path) -> MidiFile:
     with need("music", "mido"):
         import mido
         from mido.midifiles.meta import KeySignatureError
@@ -92,7 +95,7 @@ def _parsed(content: bytes, path: Path) -> Any:
         raise DataError(f"damaged MIDI file: {reason[:80]}", file=path, expected="a whole file") from error
 
 
-def _channel_programs(tracks: Sequence[Any]) -> dict[int, tuple[list[int], list[int]]]:
+def _channel_programs(tracks: Sequence[MidiTrack]) -> dict[int, tuple[list[int], list[int]]]:
     """Of each channel the ticks of its program changes in all tracks, in order, and the programs."""
     found: dict[int, list[tuple[int, int, int]]] = {}
     for number, track in enumerate(tracks):
@@ -120,7 +123,7 @@ class _Reading:
     counts: Counter[str] = field(default_factory=Counter)
     last: int = 0
 
-    def add(self, number: int, track: Any, path: Path) -> None:
+    def add(self, number: int, track: MidiTrack, path: Path) -> None:
         """One track."""
         tick, programs = 0, dict[int, int]()
         sounding: dict[tuple[int, int], tuple[int, int, int]] = {}  # channel, pitch -> start, velocity, voice
@@ -241,7 +244,7 @@ def midi_bytes(tune: Tune) -> bytes:
     return out.getvalue()
 
 
-def _voice_messages(tune: Tune, voice: int) -> list[tuple[int, Any]]:
+def _voice_messages(tune: Tune, voice: int) -> list[tuple[int, Message]]:
     """The messages of a voice by their ticks; what ends comes before what begins."""
     import mido
 
@@ -249,7 +252,7 @@ def _voice_messages(tune: Tune, voice: int) -> list[tuple[int, Any]]:
     program = tune.programs[voice] if voice < len(tune.programs) else 0
     first = [] if voice == DRUMS else [(0, mido.Message("program_change", channel=channel, program=program))]
 
-    def events() -> Iterator[tuple[int, int, Any]]:
+    def events() -> Iterator[tuple[int, int, Message]]:
         for note in tune.notes:
             if note.voice == voice:
                 on = mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
@@ -260,7 +263,7 @@ def _voice_messages(tune: Tune, voice: int) -> list[tuple[int, Any]]:
     return [*first, *((tick, message) for tick, _, message in ordered)]
 
 
-def _track(messages: list[tuple[int, Any]], end: int) -> Any:
+def _track(messages: Sequence[tuple[int, Message | MetaMessage]], end: int) -> MidiTrack:
     """Messages by ticks from the beginning as a track, whose times are from one to the next."""
     import mido
 

@@ -13,13 +13,17 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError, need
 from unrolled.core.regular_files import open_regular, require_regular
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv")
 PIXELS = 4096 * 2304  # of a picture in the file
@@ -51,7 +55,7 @@ def read(
     longest: int,
     start: float = 0.0,
     end: float | None = None,
-) -> tuple[Frames, dict[str, Any]]:
+) -> tuple[Frames, dict[str, object]]:
     """The pictures of a video, [T, side, side, channels]: grey, or red, green and blue.
 
     rate: pictures a second, each the one that would be seen at that moment; 0: those of the file as they come.
@@ -107,7 +111,9 @@ def read(
     return np.stack(pictures), {"at": at, "times": times, "count": len(count.times)}
 
 
-def _timed(container: Any, stream: Any, count: _Count) -> Iterator[tuple[float, float, Any]]:
+def _timed(
+    container: InputContainer, stream: VideoStream, count: _Count
+) -> Iterator[tuple[float, float, VideoFrame]]:
     """Each picture with its time, noted in `count`, and how long it is seen, in seconds; times never fall."""
     usual = 1 / float(stream.average_rate or stream.guessed_rate or 25)
     begin, last = None, -usual
@@ -115,11 +121,13 @@ def _timed(container: Any, stream: Any, count: _Count) -> Iterator[tuple[float, 
         count.packets += packet.size > 0
         for picture in packet.decode():
             _refuse_size(picture.width, picture.height)
-            time = picture.time
+            time = None if picture.pts is None else picture.time
             begin = time if begin is None else begin
             last = last + usual if time is None or begin is None else max(time - begin, last)
             count.times.append(last)
-            seen = float(picture.duration * picture.time_base) if picture.duration else 0.0
+            seen = (
+                float(picture.duration * picture.time_base) if picture.duration and picture.time_base else 0.0
+            )
             seen = seen if seen > 0 else usual
             count.end = last + seen
             if picture.is_corrupt:
@@ -127,7 +135,7 @@ def _timed(container: Any, stream: Any, count: _Count) -> Iterator[tuple[float, 
             yield last, seen, picture
 
 
-def _small(picture: Any, side: int, colour: bool) -> Frames:
+def _small(picture: VideoFrame, side: int, colour: bool) -> Frames:
     """A picture of the file, small and on white, [side, side, channels]."""
     form = "rgb24" if colour else "gray"
     if any(component.is_alpha for component in picture.format.components):
@@ -136,10 +144,10 @@ def _small(picture: Any, side: int, colour: bool) -> Frames:
         flat = (whole[..., :3] * share + 255 * (255 - share) + 127) // 255
         picture = type(picture).from_ndarray(flat.astype(np.uint8), "rgb24")
     small = picture.reformat(width=side, height=side, format=form, interpolation="AREA")
-    return small.to_ndarray().reshape(side, side, -1)
+    return np.asarray(small.to_ndarray(), np.uint8).reshape(side, side, -1)
 
 
-def _matrix(picture: Any) -> Matrix | None:
+def _matrix(picture: VideoFrame) -> Matrix | None:
     """a, b, c, d of the display matrix, which shows the pixel at (x, y) at (a x + c y, b x + d y); None without one.
 
     To be asked of one picture alone: PyAV ties a picture and its side data into a cycle, which keeps its threads alive
@@ -172,12 +180,12 @@ def _turned(small: Frames, matrix: Matrix | None) -> Frames:
 
 
 def _sampled(
-    timed: Iterator[tuple[float, float, Any]], rate: float, part: tuple[float, float]
-) -> Iterator[tuple[int, float, Any]]:
+    timed: Iterator[tuple[float, float, VideoFrame]], rate: float, part: tuple[float, float]
+) -> Iterator[tuple[int, float, VideoFrame]]:
     """At each moment i / rate of a part the picture that is seen, its number in the file, and the moment; all pictures
     of the part at rate 0."""
     given, number, end = 0, -1, 0.0
-    held: Any = None
+    held: VideoFrame | None = None
     start, stop = part
     for number, (time, seen, picture) in enumerate(timed):
         while rate and held is not None and start + given / rate < min(time, stop) - 1e-6:

@@ -39,7 +39,7 @@ def repaired(content: bytes) -> tuple[bytes, Counter[str]]:
 
     * Chunks other than tracks are removed, and the header counts the tracks that there are.
     * Meta events that are not needed, or are damaged, become opaque; system messages lose their content.
-    * A note whose pitch is above 127 becomes silent. Any other data byte above 127 becomes 127.
+    * A note whose pitch is above 127 becomes silent. Other data bytes above 127 become 127.
 
     Content that cannot be followed stays as it is: the parser will say what is wrong.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import as_path
 from unrolled.data.fields import whole_number
 from unrolled.data.file_names import extensions_there, find_file, tell_not_used
 from unrolled.data.folder_files import files_below
@@ -43,7 +44,8 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
                 bad(example)
                 continue
             found = True
-            used |= {example.x, _text_of(example.x)}
+            sound = as_path(example.x)
+            used |= {sound, _text_of(sound)}
             yield example
         tell_not_used(path, (child for child in files if child not in used), wanted)
     if not found:

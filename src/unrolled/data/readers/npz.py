@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.system import memory_left
-from unrolled.core.types import Example, Floats, Place
+from unrolled.core.types import Array, Example, Floats, Place
 from unrolled.data.fields import whole_number
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import no_examples, regular_files
@@ -52,10 +52,10 @@ class _Arrays:
     """One file's arrays: x flat [total, n_x], sequence i being offsets[i] to offsets[i + 1]; y and id as found."""
 
     path: Path
-    x: NDArray[Any]
+    x: Array
     offsets: NDArray[np.int64]
-    y: NDArray[Any] | None
-    id: NDArray[Any] | None
+    y: Array | None
+    id: Array | None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -115,7 +115,7 @@ def _open(path: Path, wanted: Wanted) -> _Arrays:
             if len(entries) < len(archive.infolist()):
                 raise _error(path, "an array is there twice", "each name once")
 
-            def array(name: str | None) -> NDArray[Any] | None:
+            def array(name: str | None) -> Array | None:
                 return None if name not in entries else _array(path, archive, entries[name])
 
             x_name = wanted.x[0] if wanted.x else "x"
@@ -143,7 +143,7 @@ def _is_one_array(path: Path) -> bool:
         return file.read(6) == b"\x93NUMPY"
 
 
-def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
     """One array of an archive, of which every claim is checked before memory is taken for it."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
         raise _error(path, f"{info.filename} is encrypted or compressed otherwise", "np.savez_compressed")
@@ -178,7 +178,7 @@ def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArr
 
 def _header(
     path: Path, name: str, read: Callable[[int], bytes]
-) -> tuple[np.dtype[Any], tuple[int, ...], Any, int]:
+) -> tuple[np.dtype[np.generic], tuple[int, ...], Literal["F", "C"], int]:
     """Type, shape, order and length of the header of an array, as np.save writes it; nothing else is let in."""
     start = read(8)
     wide = 2 if start[6:7] == b"\x01" else 4
@@ -198,11 +198,11 @@ def _header(
 
 def _fitted(
     path: Path,
-    x: NDArray[Any],
-    y: NDArray[Any] | None,
-    number: NDArray[Any] | None,
-    lengths: NDArray[Any] | None,
-    offsets: NDArray[Any] | None,
+    x: Array,
+    y: Array | None,
+    number: Array | None,
+    lengths: Array | None,
+    offsets: Array | None,
 ) -> _Arrays:
     """The arrays with x flat, if they fit each other."""
     if x.dtype.kind == "U":
@@ -231,9 +231,7 @@ def _fitted(
     return _Arrays(path, x, ends, y, number)
 
 
-def _offsets(
-    path: Path, lengths: NDArray[Any] | None, offsets: NDArray[Any] | None, total: int
-) -> NDArray[np.int64]:
+def _offsets(path: Path, lengths: Array | None, offsets: Array | None, total: int) -> NDArray[np.int64]:
     name, array = ("lengths", lengths) if lengths is not None else ("offsets", offsets)
     assert array is not None
     if array.ndim != 1 or array.dtype.kind not in "iu" or (name == "offsets" and not len(array)):
@@ -265,12 +263,12 @@ def _example(arrays: _Arrays, number: int, wanted: Wanted) -> Example:
 
 
 def _y(
-    arrays: _Arrays, y: NDArray[Any], number: int, steps: slice, wanted: Wanted
+    arrays: _Arrays, y: Array, number: int, steps: slice, wanted: Wanted
 ) -> str | tuple[str, ...] | tuple[float, ...] | None:
     """What is asked of one sequence."""
     count, place = len(arrays), Place(arrays.path, number + 1)
     one, several = y.shape == (count,), y.ndim == 2 and len(y) == count
-    each: NDArray[Any] | None = None  # of its steps
+    each: Array | None = None  # of its steps
     if y.shape == (len(arrays.x),):
         each = y[steps]
     elif y.shape == (count, steps.stop - steps.start):
@@ -289,7 +287,7 @@ def _y(
     raise _error(arrays.path, f"y of shape {y.shape}", expected)
 
 
-def _texts(values: NDArray[Any], place: Place) -> tuple[str, ...]:
+def _texts(values: Array, place: Place) -> tuple[str, ...]:
     """Classes or tags as texts; whole numbers among them, reals are none."""
     if values.dtype.kind == "f":
         if not (np.isfinite(values) & (np.floor(values) == values)).all():
@@ -305,7 +303,7 @@ def _texts(values: NDArray[Any], place: Place) -> tuple[str, ...]:
     return texts
 
 
-def _reals(values: NDArray[Any], place: Place) -> tuple[float, ...]:
+def _reals(values: Array, place: Place) -> tuple[float, ...]:
     if values.dtype.kind == "U" or not len(values) or not np.isfinite(values).all():
         shown = values.tolist()[:5]
         raise _error(place.file, f"y is {shown}", "finite numbers", line=place.line)

@@ -19,6 +19,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import elements, length, shape
 from unrolled.data.column_kinds import find_kinds
 from unrolled.data.column_matching import find_columns
 from unrolled.data.fields import as_label
@@ -116,7 +117,7 @@ def _by_of(rows: Rows, cells: Sequence[object], before: str) -> str:
 def _series(rows: Iterator[Example]) -> Iterator[Example]:
     """Rows of a single step that follow each other as one series; a row of lists is one itself. With a faulty row the
     series is faulty."""
-    for single, group in itertools.groupby(rows, lambda row: row.fault is not None or len(row.x) == 1):
+    for single, group in itertools.groupby(rows, lambda row: row.fault is not None or length(row.x) == 1):
         if not single:
             yield from group
             continue
@@ -127,9 +128,9 @@ def _series(rows: Iterator[Example]) -> Iterator[Example]:
             continue
         first = steps[0]
         for row in steps:
-            if np.shape(row.x) != np.shape(first.x):
-                what = f"{np.shape(row.x)[1]} numbers in this step"
-                expected = f"{np.shape(first.x)[1]}, as in line {first.place.line}"
+            if shape(row.x) != shape(first.x):
+                what = f"{shape(row.x)[1]} numbers in this step"
+                expected = f"{shape(first.x)[1]}, as in line {first.place.line}"
                 raise DataError(what, file=row.place.file, line=row.place.line, expected=expected)
         yield _one(steps)
 
@@ -181,8 +182,8 @@ def _disagreement(wanted: Wanted, first: Example, step: Example) -> str | None:
     """Why a step does not go with the first one of its sequence; None if it does."""
     if step.fault is not None or first.fault is not None:
         return None
-    if wanted.content.numeric and np.shape(step.x) != np.shape(first.x):
-        widths = f"{np.shape(step.x)[1]} numbers here and {np.shape(first.x)[1]}"
+    if wanted.content.numeric and shape(step.x) != shape(first.x):
+        widths = f"{shape(step.x)[1]} numbers here and {shape(first.x)[1]}"
         return f"{widths} in line {first.place.line} of the same sequence"
     if wanted.asks.whole and step.y != first.y:
         return f"y is {step.y!r} here and {first.y!r} in line {first.place.line} of the same sequence"
@@ -199,7 +200,7 @@ def _sequence(rows: Rows, steps: list[Example]) -> Example:
     x = tuple(str(step.x) for step in steps)
     y = steps[0].y
     if rows.wanted.asks.each:
-        y = tuple(str(tag) for step in steps for tag in step.y or ())
+        y = tuple(str(tag) for step in steps for tag in elements(step.y))
     elif any(step.y != y for step in steps):
         texts = [step.y for step in steps if isinstance(step.y, str)]
         y = tuple(texts) if len(texts) == len(steps) else None

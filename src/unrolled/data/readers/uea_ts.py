@@ -19,6 +19,7 @@ import numpy as np
 
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Example, Floats, Place
+from unrolled.core.values.example_values import shape
 from unrolled.data.fields import not_a_number, parse_number, whole_number
 from unrolled.data.read_request import Wanted, tolerance
 from unrolled.data.records import bare_lines, no_examples, regular_files
@@ -97,7 +98,7 @@ def _series(path: Path, wanted: Wanted, bad: Callable[[DataError], bool]) -> Ite
                 yield Example(None, None, place, fault=error)
             continue
         if header.dimensions is None or (header.equal and header.length is None):
-            steps, dimensions = np.shape(example.x)
+            steps, dimensions = shape(example.x)
             header = replace(header, dimensions=dimensions, length=steps if header.equal else None)
         yield replace(example, y=None) if wanted.asks.ahead else example
 

@@ -5,12 +5,11 @@ A token is rare if the training text has it once. Each time it is read, it is re
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.hashing import hashed
+from unrolled.core.types import Array
 from unrolled.data.text.vocabulary import SPECIAL, UNK, Vocabulary
 
 RARE_COUNT = 1  # a token with this count in the training text is rare
@@ -23,7 +22,7 @@ def rare_tokens(vocabulary: Vocabulary) -> NDArray[np.bool_]:
 
 
 def replace_rare(
-    ids: NDArray[Any], rare: NDArray[np.bool_], key: tuple[int, ...], positions: NDArray[np.int64]
+    ids: Array, rare: NDArray[np.bool_], key: tuple[int, ...], positions: NDArray[np.int64]
 ) -> None:
     """Replace rare ids by `<UNK>` with probability 1/2, in place. Negative ids (padding) stay.
 

@@ -12,9 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from unrolled.core.errors import DataError, need
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from tokenizers.decoders import ByteLevel
 
 SUBWORD = "subword"  # the name of the unit
 BYTES = 256  # each is a piece
@@ -28,7 +33,7 @@ class Subwords:
     json: str
 
     @cached_property
-    def _cutter(self) -> Any:
+    def _cutter(self) -> Tokenizer:
         library = _library()
         try:
             return library.Tokenizer.from_str(self.json)
@@ -36,7 +41,7 @@ class Subwords:
             raise DataError("the model's subwords are damaged") from error
 
     @cached_property
-    def _decoder(self) -> Any:
+    def _decoder(self) -> ByteLevel:
         return _library().decoders.ByteLevel()
 
     def split(self, text: str) -> list[str]:
@@ -82,7 +87,7 @@ def _repeated(words: Mapping[str, int]) -> Iterator[str]:
         yield from repeat(word, count)
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     os.environ.setdefault(
         "TOKENIZERS_PARALLELISM", "false"
     )  # it warns where a process forks, and texts are short

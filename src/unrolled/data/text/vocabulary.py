@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
+from unrolled.core.types import Array
 
 KEYS = {"tokens", "counts"}  # of a vocabulary as JSON
 UNK, EOS = 0, 1
@@ -64,7 +64,7 @@ class Vocabulary:
         """Whether the id is `<UNK>` or `<EOS>` and not a token that only looks like it."""
         return number < len(SPECIAL)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `from_json` reads."""
         return {"tokens": list(self.tokens), "counts": list(self.counts)}
 
@@ -81,6 +81,6 @@ class Vocabulary:
         return Vocabulary(tuple(tokens), tuple(counts))
 
 
-def one_hot(ids: NDArray[Any], n: int) -> NDArray[np.float32]:
+def one_hot(ids: Array, n: int) -> NDArray[np.float32]:
     """The lecture's one-hot vectors: [...] ids -> [..., n] float32; the id -1 is the vector of zeros."""
     return (np.asarray(ids)[..., None] == np.arange(n)).astype(np.float32)  # [..., 1] == [n] -> [..., n]

@@ -44,7 +44,7 @@ class Ops:
 Shapes = Callable[[int, int], dict[str, tuple[int, ...]]]
 
 
-def no_torch(*_: Any) -> NoReturn:
+def no_torch(*_: object) -> NoReturn:
     """Raise UsageError: torch.nn has no such layer. For the `to_torch` and `from_torch` of a cell."""
     raise UsageError("torch.nn has no layer of this cell", expected="an LSTM, or a basic RNN")
 
@@ -182,11 +182,11 @@ def pack(ops: Ops, w: Weights, gates: tuple[str, ...]) -> dict[str, Array]:
     }
 
 
-def unpack(t: Mapping[str, Array], n_a: int, gates: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def unpack(t: Mapping[str, Array], n_a: int, gates: tuple[str, ...]) -> dict[str, Array]:
     """The inverse of `pack`, on NumPy arrays; torch's two biases are added up."""
     joined = np.concatenate([t["weight_hh"], t["weight_ih"]], axis=1)  # [gates * n_a, n_a + n_x]
     bias = t["bias_ih"] + t["bias_hh"]  # [gates * n_a]
-    weights: dict[str, NDArray[Any]] = {}
+    weights: dict[str, Array] = {}
     for k, gate in enumerate(gates):
         rows = slice(k * n_a, (k + 1) * n_a)
         weights[f"W_{gate}"], weights[f"b_{gate}"] = joined[rows], bias[rows]
@@ -212,7 +212,7 @@ def grouped(ops: Ops, cell: Cell, product: Callable[[int, Array, Array], Array])
     return replace(ops, affine=affine)
 
 
-def columns(W_x: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
+def columns(W_x: Array, x: Array) -> Array:
     """W_x x for the inputs x: [..., n_x] numbers or [...] ids, whose columns are looked up. [..., n_a]"""
     if not np.issubdtype(x.dtype, np.integer):
         return x @ W_x.T

@@ -7,25 +7,16 @@ one hypothesis of one sequence; those of a sequence stand together, and sequence
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import NonFiniteError, UsageError
-from unrolled.core.types import ZERO_INPUT_ID, Integers
+from unrolled.core.types import ZERO_INPUT_ID, Array, Integers
+from unrolled.models.decoding import S, Searched
 
 F64 = NDArray[np.float64]
 Ids = NDArray[np.int64]
-
-
-@runtime_checkable
-class Searched(Protocol):
-    """What a search needs of an engine; `engines` says what these mean."""
-
-    def step(self, state: Any, x: Any, k: int | None = None) -> tuple[NDArray[Any], NDArray[Any], Any]: ...
-
-    def take(self, state: Any, rows: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -99,7 +90,7 @@ class _Trail:
         return tuple(reversed(found))
 
 
-def search(engine: Searched, state: Any, limits: Integers, how: Search) -> list[list[Hypothesis]]:
+def search(engine: Searched[S], state: S, limits: Integers, how: Search) -> list[list[Hypothesis]]:
     """The `how.nbest` best answers to each sequence, best first: state, a row a sequence, before the first y.
 
     limits: [sequences] the most ids an answer may have, its closing one not counted. A hypothesis that closes among
@@ -143,7 +134,7 @@ def search(engine: Searched, state: Any, limits: Integers, how: Search) -> list[
     return [one.best(how.nbest) for one in found]
 
 
-def _candidates(engine: Searched, state: Any, ids: Ids, scores: F64, how: Search) -> tuple[F64, Ids, Any]:
+def _candidates(engine: Searched[S], state: S, ids: Ids, scores: F64, how: Search) -> tuple[F64, Ids, S]:
     """The best continuations of all hypotheses of each sequence: sums of log-probabilities [sequences, hypotheses, k],
     ids the same, and the state after."""
     # So many of a row suffice: `beam` that go on, the closing one, and those that are banned.
@@ -182,7 +173,7 @@ class _Ranks:
         return _Ranks(scores, _at(self.rows, order), _at(self.ids, order))
 
 
-def _at(a: NDArray[Any], order: Ids) -> NDArray[Any]:
+def _at(a: Array, order: Ids) -> Array:
     return np.take_along_axis(a, order, 1)
 
 

@@ -11,14 +11,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
+from unrolled.core.types import Array
 
-Array = NDArray[Any]
 Ids = tuple[int, ...]
 
 BLANK = 0

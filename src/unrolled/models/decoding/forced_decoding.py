@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.types import ZERO_INPUT_ID
-
-
-@runtime_checkable
-class Followed(Protocol):
-    """What following needs of an engine; `engines` says what these mean."""
-
-    def step(self, state: Any, x: Any, k: int | None = None) -> tuple[NDArray[Any], NDArray[Any], Any]: ...
-
-    def attention(self, state: Any) -> list[NDArray[Any]]: ...
+from unrolled.core.types import ZERO_INPUT_ID, Array
+from unrolled.models.decoding import Followed, S
 
 
 @dataclass(frozen=True)
@@ -29,7 +20,7 @@ class Followings:
     weights: NDArray[np.float64]
 
 
-def follow(engine: Followed, state: Any, answers: Sequence[Sequence[int]]) -> list[Followings]:
+def follow(engine: Followed[S], state: S, answers: Sequence[Sequence[int]]) -> list[Followings]:
     """Answers as ids, their closing ones among them, a row each of the state before the first y."""
     longest = max(map(len, answers), default=0)
     ids = np.full(
@@ -38,7 +29,7 @@ def follow(engine: Followed, state: Any, answers: Sequence[Sequence[int]]) -> li
     for row, answer in enumerate(answers):
         ids[row, 1 : len(answer) + 1] = answer
     log_probs = np.zeros((len(answers), longest))
-    weights: list[list[NDArray[Any]]] = [[] for _ in answers]
+    weights: list[list[Array]] = [[] for _ in answers]
     for t in range(longest):
         rows, _, state = engine.step(state, ids[:, t], None)  # [rows, n_y]
         log_probs[:, t] = rows[np.arange(len(ids)), np.maximum(ids[:, t + 1], 0)]
@@ -50,5 +41,5 @@ def follow(engine: Followed, state: Any, answers: Sequence[Sequence[int]]) -> li
     ]
 
 
-def _stacked(rows: list[NDArray[Any]]) -> NDArray[np.float64]:
+def _stacked(rows: list[Array]) -> NDArray[np.float64]:
     return np.array(rows, np.float64).reshape(len(rows), -1) if rows else np.zeros((0, 0))

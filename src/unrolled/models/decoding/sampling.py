@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import NonFiniteError, UsageError
-from unrolled.core.types import ZERO_INPUT_ID, Integers
-from unrolled.models.decoding import Steps
+from unrolled.core.types import ZERO_INPUT_ID, Array, Integers
+from unrolled.models.decoding import S, Searched, Steps
 
 CHUNK = 256  # steps of a prompt run at once
 
@@ -45,7 +44,7 @@ class Settings:
 
 
 def distribution(
-    log_probs: NDArray[Any], temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+    log_probs: Array, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> NDArray[np.float64]:
     """[n_y] log-probabilities -> [n_y] float64 probabilities to draw from. Ties go to the lower id.
 
@@ -79,9 +78,9 @@ def draw(p: NDArray[np.float64], rng: np.random.Generator) -> int:
 
 
 def generate(
-    engine: Steps,
+    engine: Steps[S],
     rng: np.random.Generator,
-    prompt_ids: Sequence[int] | NDArray[Any],
+    prompt_ids: Sequence[int] | Array,
     length: int,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -97,9 +96,9 @@ def generate(
 
 
 def stream_all(
-    engine: Steps,
+    engine: Steps[S],
     rng: np.random.Generator,
-    prompt_ids: Sequence[int] | NDArray[Any],
+    prompt_ids: Sequence[int] | Array,
     length: int,
     settings: Settings,
     count: int,
@@ -111,9 +110,9 @@ def stream_all(
 
 
 def stream(
-    engine: Steps,
+    engine: Steps[S],
     rng: np.random.Generator,
-    prompt_ids: Sequence[int] | NDArray[Any],
+    prompt_ids: Sequence[int] | Array,
     length: int,
     settings: Settings,
 ) -> Iterator[int]:
@@ -121,7 +120,7 @@ def stream(
     return next(stream_all(engine, rng, prompt_ids, length, settings, 1))
 
 
-def _after(engine: Steps, prompt_ids: Sequence[int] | NDArray[Any]) -> tuple[NDArray[Any], Any]:
+def _after(engine: Steps[S], prompt_ids: Sequence[int] | Array) -> tuple[Array, S]:
     """[n_y] log-probabilities of what follows x^<1> = 0 and the prompt, and the state there, of one row."""
     x = np.concatenate([[ZERO_INPUT_ID], np.asarray(prompt_ids, dtype=np.int64)])
     state, log_probs = engine.start(1), np.zeros((1, 0, 0))
@@ -132,10 +131,10 @@ def _after(engine: Steps, prompt_ids: Sequence[int] | NDArray[Any]) -> tuple[NDA
 
 
 def _continue(
-    engine: Steps,
+    engine: Steps[S],
     rng: np.random.Generator,
-    log_probs: NDArray[Any],
-    state: Any,
+    log_probs: Array,
+    state: S,
     length: int,
     settings: Settings,
 ) -> Iterator[int]:
@@ -153,15 +152,6 @@ def _continue(
             log_probs = rows[0]
 
 
-@runtime_checkable
-class Sampled(Protocol):
-    """What `sample_rows` needs of an engine."""
-
-    def step(self, state: Any, x: Any, k: int | None = None) -> tuple[NDArray[Any], NDArray[Any], Any]: ...
-
-    def take(self, state: Any, rows: Any) -> Any: ...
-
-
 @dataclass(frozen=True)
 class Drawn:
     """A sample: its ids without the closing one, their log-probability with it by the model as it is (whatever the
@@ -173,8 +163,8 @@ class Drawn:
 
 
 def sample_rows(
-    engine: Sampled,
-    state: Any,
+    engine: Searched[S],
+    state: S,
     rngs: Sequence[np.random.Generator],
     limits: Sequence[int] | Integers,
     settings: Settings,

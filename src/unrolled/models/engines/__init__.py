@@ -5,13 +5,13 @@ numpy_engine.py needs NumPy alone; torch_engine.py, beside this folder because i
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import NonFiniteError, UsageError
-from unrolled.core.types import State
+from unrolled.core.types import Array, State
 from unrolled.models.network_spec import NetworkSpec
 
 __all__ = ["Decoder", "Engine", "best", "refuse_steps", "require_finite"]
@@ -30,9 +30,7 @@ class Engine(Protocol):
         """The state before the first step, zeros, for so many rows."""
         ...
 
-    def run(
-        self, x: NDArray[Any], lengths: NDArray[Any] | None = None, state: State | None = None
-    ) -> tuple[NDArray[Any], State]:
+    def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
         """Whole sequences: ids [batch, T_x] (-1: zeros), several ids a step or numbers [batch, T_x, n_x] -> answers,
         state.
 
@@ -42,9 +40,7 @@ class Engine(Protocol):
         """
         ...
 
-    def step(
-        self, state: State, x: NDArray[Any], k: int | None = None
-    ) -> tuple[NDArray[Any], NDArray[np.int64], State]:
+    def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
         """One step: ids [rows] (or numbers [rows, n_x]) -> (answers [rows, k], ids [rows, k], state).
 
         The k largest outputs, falling, ties by id; k=None: all n_y by id. Raises UsageError for a network
@@ -52,7 +48,7 @@ class Engine(Protocol):
         """
         ...
 
-    def take(self, state: State, rows: NDArray[Any]) -> State:
+    def take(self, state: State, rows: Array) -> State:
         """The state of these rows, in this order; a row may be taken many times."""
         ...
 
@@ -75,22 +71,20 @@ class Decoder(Protocol):
         """How many outputs a step has."""
         ...
 
-    def begin(self, x: NDArray[Any], lengths: NDArray[Any]) -> Any:
+    def begin(self, x: Array, lengths: Array) -> object:
         """Read whole sequences as `Engine.run` takes them -> the state before the first y, a row a sequence."""
         ...
 
-    def step(
-        self, state: Any, x: NDArray[Any], k: int | None = None
-    ) -> tuple[NDArray[Any], NDArray[np.int64], Any]:
+    def step(self, state: object, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], object]:
         """One step: the y before, ids [rows] (-1 at the first), -> (log-probabilities [rows, k], ids [rows, k], state);
         the k largest, falling, ties by id; k=None: all n_y by id."""
         ...
 
-    def take(self, state: Any, rows: NDArray[Any]) -> Any:
+    def take(self, state: object, rows: Array) -> object:
         """The state of these rows, in this order; a row may be taken many times."""
         ...
 
-    def attention(self, state: Any) -> list[NDArray[Any]]:
+    def attention(self, state: object) -> list[Array]:
         """For each row what the last step attended to: weights [T_x] of its sequence, which sum to 1; none without
         attention."""
         ...
@@ -104,7 +98,7 @@ def refuse_steps(spec: NetworkSpec) -> None:
         raise UsageError("a network that makes one step of several goes in chunks, not step by step")
 
 
-def require_finite(answers: NDArray[Any], x: NDArray[Any] | None = None) -> NDArray[Any]:
+def require_finite(answers: Array, x: Array | None = None) -> Array:
     """The answers of a network to x. Raises NonFiniteError if an answer is not finite although x is.
 
     Finite weights and inputs can be so large that results overflow. NaN in x gives NaN in its row alone.
@@ -115,7 +109,7 @@ def require_finite(answers: NDArray[Any], x: NDArray[Any] | None = None) -> NDAr
     return answers
 
 
-def best(log_probs: NDArray[Any], k: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def best(log_probs: Array, k: int | None) -> tuple[Array, NDArray[np.int64]]:
     """The k largest of each row [rows, n_y], falling, ties by id, and their ids; k=None: all, by id."""
     rows, n_y = log_probs.shape
     if k is None:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.types import Array
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import NetworkSpec, attender_of, decoder_of, decoder_spec, encoder_of
 from unrolled.models.tensor_shapes import part_of
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +53,7 @@ class NumpyDecoder:
             else None
         )
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickled and copied by what it is made of, as its engines are."""
         return NumpyDecoder, (self.spec, self._tensors, self._bits)
 
@@ -65,7 +63,7 @@ class NumpyDecoder:
         return self.spec.n_y
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is an error of `step`
-    def begin(self, x: Array, lengths: Array) -> Any:
+    def begin(self, x: Array, lengths: Array) -> object:
         """Read whole sequences; see Decoder."""
         values, after = self.encoder.run(x, lengths)
         arrays, rows = self._bridge(after), len(x)
@@ -94,8 +92,9 @@ class NumpyDecoder:
         return tuple(found)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def step(self, state: Any, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], Any]:
+    def step(self, state: object, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], object]:
         """One step of all rows; see Decoder."""
+        state = _own(state)
         if self._attender is None:
             out, ids, arrays = self._decoder.step(state.arrays, x, k)
             return out, ids, replace(state, arrays=arrays)
@@ -130,8 +129,9 @@ class NumpyDecoder:
         query = a @ self._tensors["attention.W_q"].T
         return np.tanh(query[:, None] + keys) @ self._tensors["attention.v"]
 
-    def take(self, state: Any, rows: Array) -> Any:
+    def take(self, state: object, rows: Array) -> object:
         """The state of these rows."""
+        state = _own(state)
         return replace(
             state,
             arrays=tuple(array[rows] for array in state.arrays),
@@ -140,9 +140,16 @@ class NumpyDecoder:
             weights=tuple(state.weights[row] for row in rows.tolist()) if state.weights else (),
         )
 
-    def attention(self, state: Any) -> list[Array]:
+    def attention(self, state: object) -> list[Array]:
         """What the last step attended to."""
-        return list(state.weights)
+        return list(_own(state).weights)
+
+
+def _own(state: object) -> _State:
+    """A state that this engine made; TypeError for another one."""
+    if not isinstance(state, _State):
+        raise TypeError(f"a state of another engine: {type(state).__name__}")
+    return state
 
 
 def _groups(sequences: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import State
+from unrolled.core.types import Array, State
 from unrolled.models import native, pitch_context
 from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
 from unrolled.models.engines import best, refuse_steps, require_finite
@@ -30,7 +29,6 @@ from unrolled.models.network_spec import (
 )
 from unrolled.models.tensor_shapes import cutoffs, state_sizes
 
-Array = NDArray[Any]
 LARGE = 1e12  # a million products of two such numbers are far from the largest float32
 
 
@@ -123,7 +121,7 @@ class NumpyEngine:
             for layer in range(spec.core.layers)
         ]
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickled and copied by what it is made of: the native layers hold memory addresses of this process."""
         return NumpyEngine, (self.spec, self._tensors, self._bits, self._threads)
 

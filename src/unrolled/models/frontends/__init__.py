@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.core.types import Array
 from unrolled.models.frontends import image_conv, time_conv
 from unrolled.models.frontends.sizes import Sizes
 
 __all__ = ["FRONTS", "Front", "Sizes"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Front:
     run: Callable[[Sizes, Mapping[str, Array], Array, Array], tuple[Array, Array]]
 
     def steps(self, lengths: Any) -> Any:
-        """How many steps it makes of so many."""
+        """How many steps it makes of so many: an int, an array or a tensor, and the same comes back."""
         return -(-lengths // self.stride)
 
 

@@ -7,17 +7,15 @@ relu. A picture is first made alike in light: less its mean, divided by its devi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
+from unrolled.core.types import Array
 from unrolled.data.features.video_frames import shape
 from unrolled.models.frontends.sizes import Sizes
-
-Array = NDArray[Any]
 
 CHANNELS = (8, 16, 32)  # behind each layer
 WIDTH, STRIDE = 3, 2

@@ -7,15 +7,13 @@ network they are centred at step 2 u. Steps beyond the ends of x are zeros.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from unrolled.core.types import Array
 from unrolled.models.frontends.sizes import Sizes
-
-Array = NDArray[Any]
 
 WIDTH, STRIDE = 6, 2
 

@@ -5,15 +5,13 @@ Every call into the library passes addresses that come from `address`. It costs 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
+from unrolled.core.types import Array
 
 
-def address(what: str, array: NDArray[Any], shape: tuple[int, ...], kind: type = np.float32) -> int:
+def address(what: str, array: Array, shape: tuple[int, ...], kind: type = np.float32) -> int:
     """The address of the first element of `array`, for a C function that reads or writes exactly `shape` elements.
 
     what: the name of the array in error messages. Raises UsageError unless the array has this shape and type and is

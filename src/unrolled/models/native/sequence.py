@@ -5,17 +5,14 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
+from unrolled.core.types import Array
 from unrolled.models.cells import Cell, columns
 from unrolled.models.native.library import Forward, Library, Sequences
 from unrolled.models.native.pointers import address
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

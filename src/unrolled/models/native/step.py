@@ -12,18 +12,16 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
+from unrolled.core.types import Array
 from unrolled.models.native.library import Head, Layer, Library, Step
 from unrolled.models.native.pointers import address
 from unrolled.models.native.weight_layout import interleave
 from unrolled.models.network_spec import Bits, Classes, Embedding, Features, NetworkSpec
-
-Array = NDArray[Any]
 
 # Up to so many floats, what each id adds to the gates is computed beforehand: a second product a step is saved, and
 # the table must not push the weights out of the cache.
@@ -56,7 +54,7 @@ class _Buffers:
 
     run: Callable[[int], int]  # the C function
     call: int  # where the Step stands
-    kept: tuple[Any, ...]  # the structures that it points to
+    kept: tuple[object, ...]  # the structures that it points to
     given: Array  # ids [rows], or x [rows, n_x]
     state: Array  # [arrays, rows, n_a]
     arrays: tuple[Array, ...]  # the same one by one
@@ -160,7 +158,7 @@ class Steps:
         size = int(self.library.functions.unrolled_packed(rows, K, self.bits))
         return address(what, weights, (size,), np.uint8)
 
-    def _two_packed(self, what: str, parts: tuple[Array, ...], rows: list[int], K: int) -> Any:
+    def _two_packed(self, what: str, parts: tuple[Array, ...], rows: list[int], K: int) -> object:
         """Of each group of gates, or none where the table holds W_x x."""
         return _two([self._packed(what, part, n, K) for part, n in zip(parts, rows, strict=False)])
 
@@ -307,7 +305,7 @@ def _packed(library: Library, M: Array, bits: int) -> Array:
     return packed
 
 
-def _two(addresses: list[int]) -> Any:
+def _two(addresses: list[int]) -> object:
     return (ctypes.c_void_p * 2)(*addresses)
 
 

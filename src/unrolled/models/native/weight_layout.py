@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from unrolled.core.types import Array
 from unrolled.models.cells import Cell
 from unrolled.models.native.library import Library
-
-Array = NDArray[Any]
 
 
 def interleave(library: Library, cell: Cell, parts: Sequence[Array]) -> list[Array]:

@@ -186,7 +186,10 @@ def sequence(
 
 
 class _Sequence(torch.autograd.Function):
-    """(call, x, a W for each gate, a b for each gate, state) -> (a [T * batch, n_a], state after)."""
+    """(call, x, a W for each gate, a b for each gate, state) -> (a [T * batch, n_a], state after).
+
+    `Any`: torch lets a function keep what it likes in its context.
+    """
 
     @staticmethod
     def forward(ctx: Any, call: Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -386,7 +389,7 @@ def _sequences(call: Call, W: Tensor, rows: int, batch: int, n_a: int) -> tuple[
     return of, address("work", scratch("work", floats), (floats,))
 
 
-def _two(what: str, arrays: Sequence[Tensor], shape: tuple[int, int]) -> Any:
+def _two(what: str, arrays: Sequence[Tensor], shape: tuple[int, int]) -> object:
     return (ctypes.c_void_p * 2)(*[address(what, each, shape) for each in arrays])
 
 

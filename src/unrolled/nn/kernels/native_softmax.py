@@ -48,6 +48,8 @@ def cross_entropy(library: Library, a: Tensor, W: Tensor, b: Tensor, y: Tensor) 
 
 
 class _CrossEntropy(torch.autograd.Function):
+    """The loss. `Any`: torch lets a function keep what it likes in its context."""
+
     @staticmethod
     def forward(
         ctx: Any, library: Library, train: bool, a: Tensor, W: Tensor, b: Tensor, y: Tensor

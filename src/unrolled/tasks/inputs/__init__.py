@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.extensions import Registry
-from unrolled.core.types import Example, Place, Timeline, Vary
+from unrolled.core.types import Array, Example, Place, Timeline, Vary
 from unrolled.data.features.audio_augment import vary_sounds
 from unrolled.data.features.video_augment import vary_clips, vary_lines
 from unrolled.data.kinds import CONTENTS, Content, ContentName
@@ -43,19 +43,19 @@ class Input(Protocol):
         """[some of the ids] True for those that become `<UNK>` half of the time in training."""
         ...
 
-    def steps(self, x: Any) -> Any:
+    def steps(self, x: object) -> object:
         """An x step by step, as people know it: its tokens, or its numbers [T, n_x]."""
         ...
 
-    def encode(self, x: Any, place: Place | None = None) -> NDArray[Any]:
+    def encode(self, x: object, place: Place | None = None) -> Array:
         """[T] ids, [T, ids] several a step, or [T, n_x] numbers."""
         ...
 
-    def unknown(self, x: Any) -> int:
+    def unknown(self, x: object) -> int:
         """How many tokens of an x are `<UNK>`."""
         ...
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What the kind's `restore` reads."""
         ...
 
@@ -63,7 +63,7 @@ class Input(Protocol):
 @dataclass(frozen=True)
 class InputKind:
     """An input kind: what a reader must find for it (`text`, `numbers`, a `tune` or a file), and its
-    functions.
+    functions. `Any` is the kind's own input, which is all that these functions are called with.
 
     vary: of an input, whether pictures may be mirrored, and whether every step has a y: what training may make of an
     encoded x and its y instead, by chance; raises UsageError where that cannot be.
@@ -77,7 +77,7 @@ class InputKind:
 
     reads: ContentName
     learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
-    restore: Callable[[Mapping[str, Any]], Input]
+    restore: Callable[[Mapping[str, object]], Input]
     vary: Callable[[Any, bool, bool], Vary] | None = None
     opened: Callable[[Any, Example], Example] | None = None
     timeline: Callable[[Any, Example], Timeline] | None = None

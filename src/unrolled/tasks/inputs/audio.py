@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, fill
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Place, Timeline
+from unrolled.core.types import Array, Example, Place, Timeline
+from unrolled.core.values.json_values import as_list, as_number
 from unrolled.data.features import log_mel, loudness, normalization
 from unrolled.data.media import audio
 
-NORMALISATIONS: Mapping[str, Callable[[normalization.Running, NDArray[Any]], NDArray[np.float32]]] = {
+NORMALISATIONS: Mapping[str, Callable[[normalization.Running, Array], NDArray[np.float32]]] = {
     "utterance": normalization.by_utterance,
     "running": lambda usual, x: normalization.running(usual, x)[0],
 }
@@ -69,7 +69,7 @@ class AudioInput:
         """How sound is cut into frames."""
         return log_mel.Mel(self.rate, self.bands)
 
-    def samples(self, x: Any) -> NDArray[np.float32]:
+    def samples(self, x: object) -> NDArray[np.float32]:
         """A sound at this rate. Raises what `samples_of` raises."""
         return samples_of(x, self.rate)
 
@@ -79,7 +79,7 @@ class AudioInput:
             return example
         return replace(example, x=self.samples(example.x), source=example.x)
 
-    def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
+    def encode(self, x: object, place: Place | None = None) -> NDArray[np.float32]:
         """[T, bands] normalised log-mel frames; raises as `samples`."""
         frames = log_mel.log_mel(self.mel, self.samples(x))
         usual = normalization.started(self.mean, self.deviation)
@@ -91,15 +91,15 @@ class AudioInput:
         heard = loudness.of_frames(log_mel.log_mel(self.mel, samples))
         return Timeline(log_mel.HOP, len(samples) / self.rate, heard)
 
-    def steps(self, x: Any) -> Any:
+    def steps(self, x: object) -> object:
         """A recording has no words."""
         return ()
 
-    def unknown(self, x: Any) -> int:
+    def unknown(self, x: object) -> int:
         """A sound has no `<UNK>`."""
         return 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `audio_input` reads."""
         return {
             "rate": self.rate,
@@ -110,18 +110,22 @@ class AudioInput:
         }
 
 
-def audio_input(value: Mapping[str, Any]) -> AudioInput:
+def audio_input(value: Mapping[str, object]) -> AudioInput:
     """What `to_json` gave; raises DataError where it is damaged."""
     lists = [value.get("mean"), value.get("deviation")]
     if (
         set(value) != {"rate", "bands", "normalise", "mean", "deviation"}
         or type(value["rate"]) is not int
         or type(value["bands"]) is not int
+        or type(value["normalise"]) is not str
         or not all(isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in lists)
     ):
         raise _damaged()
     return AudioInput(
-        value["rate"], value["bands"], value["normalise"], tuple(value["mean"]), tuple(value["deviation"])
+        value["rate"],
+        value["bands"],
+        value["normalise"],
+        *(tuple(map(as_number, as_list(part))) for part in lists),
     )
 
 
@@ -134,7 +138,7 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
     """The rate that most sounds have, at most 16 kHz (samples in memory have `rate`), and the usual frame. One pass
     over headers, and a second over 200 sounds."""
     rates: Counter[int] = Counter()
-    sounds: list[Any] = []
+    sounds: list[object] = []
     seconds = 0.0
     for example in examples:
         sounds.append(example.x)
@@ -159,7 +163,7 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
     return AudioInput(rate, config.bands, normalise, *usual), words
 
 
-def samples_of(x: Any, rate: int) -> NDArray[np.float32]:
+def samples_of(x: object, rate: int) -> NDArray[np.float32]:
     """A recording at this rate: a file, or samples in memory, which have this rate already (`audio.from_array`).
 
     Raises what reading a file raises; DataError for an array that is no recording.
@@ -167,7 +171,7 @@ def samples_of(x: Any, rate: int) -> NDArray[np.float32]:
     return audio.read(x, rate) if isinstance(x, Path) else audio.from_array(x)
 
 
-def _whole(sounds: Iterable[Any], mel: log_mel.Mel) -> Iterator[NDArray[np.float32]]:
+def _whole(sounds: Iterable[object], mel: log_mel.Mel) -> Iterator[NDArray[np.float32]]:
     """The frames of those that can be read; who opens a broken one to learn from it is told of it. Raises DataError for
     the first of none but broken ones."""
     first: DataError | None = None

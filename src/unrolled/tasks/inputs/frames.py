@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 from unrolled.core.config import Config, DataConfig, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place, Timeline
+from unrolled.core.values.example_values import length, shape
+from unrolled.core.values.json_values import as_list, as_list_of, as_number, as_plain
 from unrolled.data import media_fragment, sandbox
 from unrolled.data.features import video_frames
 from unrolled.data.fields import Stretches
@@ -66,7 +67,7 @@ class FrameInput:
         x = example.x
         if not isinstance(x, Path):
             return example
-        wanted: dict[str, Any] = {"side": self.side, "colour": self.colour, "longest": self.longest}
+        wanted: dict[str, object] = {"side": self.side, "colour": self.colour, "longest": self.longest}
         file, start, end = media_fragment.whole_of(x)
         part = file != x
         if not _is_video(x):
@@ -93,13 +94,13 @@ class FrameInput:
         """When the pictures of an opened clip are; not known of a folder, of an array, or without a rate."""
         video = example.source is not None and _is_video(example.source)
         seconds = 1 / self.rate if video and self.rate else 0.0
-        return Timeline(seconds, seconds * len(example.x))
+        return Timeline(seconds, seconds * length(example.x))
 
-    def steps(self, x: Any) -> Any:
+    def steps(self, x: object) -> object:
         """A picture has no words."""
         return ()
 
-    def encode(self, x: Any, place: Place | None = None) -> NDArray[np.uint8]:
+    def encode(self, x: object, place: Place | None = None) -> NDArray[np.uint8]:
         """[T, n_x] of bytes, each picture laid flat. Raises DataError for what is no clip of as many channels."""
         if isinstance(x, Path):
             x = self.opened(Example(x, None, place or Place(x, 1))).x
@@ -107,7 +108,7 @@ class FrameInput:
         pictures = pictures[..., None] if pictures.ndim == 3 else pictures
         if pictures.ndim != 4 or pictures.dtype != np.uint8 or 0 in pictures.shape[1:]:
             raise _error(
-                f"{pictures.dtype} {list(np.shape(x))} is no clip",
+                f"{pictures.dtype} {list(shape(x))} is no clip",
                 "bytes [T, h, w] or [T, h, w, channels]",
                 place,
             )
@@ -124,29 +125,31 @@ class FrameInput:
         pictures = video_frames.with_differences(pictures) if self.differences and len(pictures) else pictures
         return pictures.reshape(len(pictures), self.n_x)
 
-    def unknown(self, x: Any) -> int:
+    def unknown(self, x: object) -> int:
         """Pictures know no `<UNK>`."""
         return 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `frame_input` reads."""
-        return {name: getattr(self, name) for name in _TYPES}
+        return {name: getattr(self, name) for name in _FIELDS}
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "side": (int,),
-    "colour": (bool,),
-    "rate": (float, int),
-    "differences": (bool,),
-    "longest": (int,),
-}
+_FIELDS = ("side", "colour", "rate", "differences", "longest")
 
 
-def frame_input(value: Mapping[str, Any]) -> FrameInput:
+def frame_input(value: Mapping[str, object]) -> FrameInput:
     """What `to_json` gave; raises DataError where it is damaged."""
-    if set(value) != set(_TYPES) or any(type(value[name]) not in kinds for name, kinds in _TYPES.items()):
+    side, colour, rate, differences, longest = (value.get(name) for name in _FIELDS)
+    if (
+        set(value) != set(_FIELDS)
+        or type(side) is not int
+        or type(colour) is not bool
+        or not (type(rate) is int or type(rate) is float)
+        or type(differences) is not bool
+        or type(longest) is not int
+    ):
         raise _damaged()
-    return FrameInput(**value)
+    return FrameInput(side, colour, rate, differences, longest)
 
 
 def fill_frames(config: Config) -> Config:
@@ -172,19 +175,20 @@ def _is_video(path: Path) -> bool:
     return not path.is_dir() and path.suffix.lower() not in (*image.ENDINGS, *image.UNREAD)
 
 
-def _timed(y: Stretches, about: Mapping[str, Any], example: Example) -> tuple[str, ...]:
+def _timed(y: Stretches, about: Mapping[str, object], example: Example) -> tuple[str, ...]:
     """The tag of each picture by when it is seen."""
     if "times" not in about:
         raise _error("stretches of time for pictures without times", "a tag for each picture", example.place)
-    return y.at(about["times"])
+    return y.at([as_number(time) for time in as_list(about["times"])])
 
 
-def _taken(y: tuple[Any, ...], about: Mapping[str, Any], example: Example) -> tuple[Any, ...]:
+def _taken(y: tuple[object, ...], about: Mapping[str, object], example: Example) -> tuple[object, ...]:
     """The tags of the pictures that were taken of a file; there is one for each picture it has."""
-    if len(y) != about["count"]:
+    count = as_plain(int, about["count"])
+    if len(y) != count:
         expected = "a tag for each picture of the file"
-        raise _error(f"{about['count']:,} pictures and {len(y):,} tags", expected, example.place)
-    return tuple(y[number] for number in about["at"])
+        raise _error(f"{count:,} pictures and {len(y):,} tags", expected, example.place)
+    return tuple(y[number] for number in as_list_of(int, about["at"]))
 
 
 def _error(what: str, expected: str, place: Place | None) -> DataError:
@@ -194,4 +198,4 @@ def _error(what: str, expected: str, place: Place | None) -> DataError:
 
 
 def _damaged() -> DataError:
-    return DataError("how the model sees is damaged", expected=", ".join(_TYPES))
+    return DataError("how the model sees is damaged", expected=", ".join(_FIELDS))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +50,11 @@ class ImageInput:
         found, _ = sandbox.of(example.x, example.place, "unrolled.data.media.image:line", wanted)
         return replace(example, x=found, source=example.x)
 
-    def steps(self, x: Any) -> Any:
+    def steps(self, x: object) -> object:
         """A picture has no words."""
         return ()
 
-    def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
+    def encode(self, x: object, place: Place | None = None) -> NDArray[np.float32]:
         """[w, height], what is rare above zero: writing, be it dark on light or light on dark."""
         if isinstance(x, Path):
             x = self.opened(Example(x, None, place or Place(x, 1))).x
@@ -68,20 +67,21 @@ class ImageInput:
         columns = (columns - columns.mean()) / (columns.std() + FAINT)
         return (columns * (1.0 if (columns**3).mean() >= 0 else -1.0)).astype(np.float32)
 
-    def unknown(self, x: Any) -> int:
+    def unknown(self, x: object) -> int:
         """Pictures know no `<UNK>`."""
         return 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `image_input` reads."""
         return {"height": self.height, "longest": self.longest}
 
 
-def image_input(value: Mapping[str, Any]) -> ImageInput:
+def image_input(value: Mapping[str, object]) -> ImageInput:
     """What `to_json` gave; raises DataError where it is damaged."""
-    if set(value) != {"height", "longest"} or any(type(one) is not int for one in value.values()):
+    height, longest = value.get("height"), value.get("longest")
+    if set(value) != {"height", "longest"} or type(height) is not int or type(longest) is not int:
         raise _damaged()
-    return ImageInput(**value)
+    return ImageInput(height, longest)
 
 
 def learn_images(examples: Iterable[Example], config: DataConfig) -> tuple[ImageInput, str]:

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import ZERO_INPUT_ID, Example, Pair, Place, Tune, Vary
+from unrolled.core.types import ZERO_INPUT_ID, Array, Example, Pair, Place, Tune, Vary
+from unrolled.core.values.example_values import as_tune
+from unrolled.core.values.json_values import as_plain
 from unrolled.data.features.note_events import (
     END,
     LONGEST_WAIT,
@@ -119,7 +120,7 @@ class NoteInput:
         found = map(self.number, events_of(quantised(tune, self.grid)[0]))
         return np.array([number for number in found if number is not None], dtype=np.int64)
 
-    def dressed(self, numbers: NDArray[Any], genre: str | None, place: Place | None = None) -> NDArray[Any]:
+    def dressed(self, numbers: Array, genre: str | None, place: Place | None = None) -> Array:
         """[..., width] (or [...] where an event is all) ids of steps from those of events [...]."""
         if self.width == 1:
             return numbers
@@ -138,26 +139,26 @@ class NoteInput:
             x[..., 1] = self.n_events + self.genres.index(genre)
         return x
 
-    def encode(self, x: Any, place: Place | None = None) -> NDArray[Any]:
+    def encode(self, x: object, place: Place | None = None) -> Array:
         """[T, width] ids of a tune, or [T]: each step has the event before it. Raises DataError: unknown genre."""
-        numbers = self.numbers(x)
-        return self.dressed(np.concatenate([[ZERO_INPUT_ID], numbers[:-1]]), x.genre, place)
+        tune = as_tune(x)
+        numbers = self.numbers(tune)
+        return self.dressed(np.concatenate([[ZERO_INPUT_ID], numbers[:-1]]), tune.genre, place)
 
-    def steps(self, x: Any) -> tuple[str, ...]:
+    def steps(self, x: object) -> tuple[str, ...]:
         """The events of a tune, for people."""
-        return tuple(name_of(self.event(number)) for number in self.numbers(x).tolist())
+        return tuple(name_of(self.event(number)) for number in self.numbers(as_tune(x)).tolist())
 
-    def unknown(self, x: Any) -> int:
+    def unknown(self, x: object) -> int:
         """How many events became others, or none, because the training part does not have them."""
-        return sum(
-            self.event(self.number(event) or 0) != event for event in events_of(quantised(x, self.grid)[0])
-        )
+        events = events_of(quantised(as_tune(x), self.grid)[0])
+        return sum(self.event(self.number(event) or 0) != event for event in events)
 
     def performance(self) -> Performance:
         """Where every tune begins."""
         return Performance(self.grid)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `note_input` reads."""
         return {
             "grid": self.grid,
@@ -178,7 +179,7 @@ def _distance(event: Event, other: Event) -> tuple[float, int]:
     return abs(value - near), near
 
 
-def note_input(value: Mapping[str, Any]) -> NoteInput:
+def note_input(value: Mapping[str, object]) -> NoteInput:
     """What `to_json` gave; raises DataError where it is damaged."""
     numbers = ("grid", "transpose", "low", "high")
     settings, genres, onsets = value.get("settings"), value.get("genres"), value.get("onsets")
@@ -199,8 +200,16 @@ def note_input(value: Mapping[str, Any]) -> NoteInput:
     ):
         raise DataError("how the model reads notes is damaged", expected=", ".join(numbers))
     events = tuple((kind, number) for kind, number in settings)
-    of = {name: value[name] for name in numbers}
-    return NoteInput(settings=events, genres=tuple(genres), onsets=tuple(onsets), **of)
+    grid, transpose, low, high = (as_plain(int, value[name]) for name in numbers)
+    return NoteInput(
+        grid=grid,
+        settings=events,
+        genres=tuple(genres),
+        transpose=transpose,
+        low=low,
+        high=high,
+        onsets=tuple(onsets),
+    )
 
 
 def learn_notes(examples: Iterable[Example], config: DataConfig) -> tuple[NoteInput, str]:
@@ -210,7 +219,7 @@ def learn_notes(examples: Iterable[Example], config: DataConfig) -> tuple[NoteIn
     begun = np.zeros(grid, np.int64)  # notes by the step of a quarter note at which they begin
     tunes = notes = events = 0
     for example in examples:
-        tune: Any = example.x
+        tune = as_tune(example.x)
         plain = quantised(tune, grid)[0]
         own = events_of(plain)
         begun += np.bincount(np.array([note.start % grid for note in plain.notes], np.int64), minlength=grid)
@@ -240,7 +249,7 @@ def vary_notes(given: NoteInput, flip: bool, steady: bool) -> Vary:
     return partial(transposed, given)
 
 
-def transposed(given: NoteInput, x: NDArray[Any], y: NDArray[Any], chance: np.random.Generator) -> Pair:
+def transposed(given: NoteInput, x: Array, y: Array, chance: np.random.Generator) -> Pair:
     """One sequence of ids, x [T] or [T, width] and y [T], transposed as far as pitches allow; and without its genre one
     time in ten."""
     shift = int(chance.integers(-given.transpose, given.transpose + 1))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.json_values import as_list, as_number
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class NumberInput:
         """Numbers a step."""
         return len(self.mean)
 
-    def steps(self, x: Any) -> Any:
+    def steps(self, x: object) -> object:
         """The numbers themselves, [T, n_x]."""
         return x
 
-    def encode(self, x: Any, place: Place | None = None) -> NDArray[np.float32]:
+    def encode(self, x: object, place: Place | None = None) -> NDArray[np.float32]:
         """[T, n_x] standardised, missing numbers filled; raises DataError for another width or an infinite number."""
         numbers = np.asarray(x, dtype=np.float64)
         if not len(numbers):
@@ -63,11 +63,11 @@ class NumberInput:
             scaled = (numbers - np.array(self.mean)) / np.array(self.deviation)
         return np.clip(scaled, -1e6, 1e6).astype(np.float32)
 
-    def unknown(self, x: Any) -> int:
+    def unknown(self, x: object) -> int:
         """Numbers know no `<UNK>`."""
         return 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `number_input` reads."""
         return {"mean": list(self.mean), "deviation": list(self.deviation)}
 
@@ -82,14 +82,14 @@ def filled(numbers: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[n
     return np.where(last >= 0, np.take_along_axis(numbers, np.maximum(last, 0), axis=0), mean)
 
 
-def number_input(value: Mapping[str, Any]) -> NumberInput:
+def number_input(value: Mapping[str, object]) -> NumberInput:
     """What `to_json` gave; raises DataError where it is damaged."""
     lists = [value.get("mean"), value.get("deviation")]
     if set(value) != {"mean", "deviation"} or not all(
         isinstance(part, list) and all(type(number) in (int, float) for number in part) for part in lists
     ):
         raise DataError("how the model reads numbers is damaged", expected="mean, deviation")
-    return NumberInput(tuple(value["mean"]), tuple(value["deviation"]))
+    return NumberInput(*(tuple(map(as_number, as_list(part))) for part in lists))
 
 
 def learn_numbers(examples: Iterable[Example], config: DataConfig) -> tuple[NumberInput, str]:

@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import DRUMS, Example, Pair, Place, Tune, Vary
+from unrolled.core.types import DRUMS, Array, Example, Pair, Place, Tune, Vary
 from unrolled.data.features.note_events import quantised
 
 KEYS = 88
@@ -58,11 +57,11 @@ class RollInput:
         """The keys, and one number for each way to be transposed, none at all included."""
         return self.n_keys + (2 * self.transpose + 1 if self.transpose else 0)
 
-    def steps(self, x: Any) -> F32:
+    def steps(self, x: object) -> F32:
         """[T, 88] 1 where a key sounds: of a tune, or a roll as it is."""
         return roll_of(x, self.grid)
 
-    def encode(self, x: Any, place: Place | None = None) -> F32:
+    def encode(self, x: object, place: Place | None = None) -> F32:
         """[T, n_x] the step before each, not transposed. Raises DataError for what is no roll."""
         roll = checked(self.steps(x), place)
         found = np.zeros((len(roll), self.n_x), np.float32)
@@ -73,11 +72,11 @@ class RollInput:
             found[:, self.n_keys + self.transpose] = 1
         return found
 
-    def unknown(self, x: Any) -> int:
+    def unknown(self, x: object) -> int:
         """Rolls know no `<UNK>`."""
         return 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `roll_input` reads."""
         return {"grid": self.grid, "transpose": self.transpose, "repeats": self.repeats}
 
@@ -100,7 +99,7 @@ def heard_before(roll: F32) -> F32:
     return found.reshape(len(roll), len(ALIKE) * KEYS)
 
 
-def roll_of(x: Any, grid: int) -> F32:
+def roll_of(x: object, grid: int) -> F32:
     """[T, 88] which keys sound at each step of a tune, drums left out; an array stays as it is."""
     match x:
         case Tune():
@@ -126,12 +125,18 @@ def checked(roll: F32, place: Place | None = None) -> F32:
     return roll
 
 
-def roll_input(value: Mapping[str, Any]) -> RollInput:
+def roll_input(value: Mapping[str, object]) -> RollInput:
     """What `to_json` gave; raises DataError where it is damaged."""
-    value = {"repeats": False} | dict(value)  # which the first model files did not have
-    if {name: type(own) for name, own in value.items()} != {"grid": int, "transpose": int, "repeats": bool}:
+    grid, transpose = value.get("grid"), value.get("transpose")
+    repeats = value.get("repeats", False)  # the first model files do not have it
+    if (
+        set(value) - {"repeats"} != {"grid", "transpose"}
+        or type(grid) is not int
+        or type(transpose) is not int
+        or type(repeats) is not bool
+    ):
         raise DataError("how the model reads piano rolls is damaged", expected="grid, transpose, repeats")
-    return RollInput(value["grid"], value["transpose"], value["repeats"])
+    return RollInput(grid, transpose, repeats)
 
 
 def learn_rolls(examples: Iterable[Example], config: DataConfig) -> tuple[RollInput, str]:
@@ -151,7 +156,7 @@ def vary_rolls(given: RollInput, flip: bool, steady: bool) -> Vary:
     return partial(transposed, given)
 
 
-def transposed(given: RollInput, x: NDArray[Any], y: NDArray[Any], chance: np.random.Generator) -> Pair:
+def transposed(given: RollInput, x: Array, y: Array, chance: np.random.Generator) -> Pair:
     """One roll, x [T, n_x] and y [T, 88], transposed where no note leaves the piano by it."""
     shift = int(chance.integers(-given.transpose, given.transpose + 1))
     there = np.flatnonzero((x[:, :KEYS] > 0).any(axis=0) | (y > 0).any(axis=0))

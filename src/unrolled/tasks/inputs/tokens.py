@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Document, Encoded, Example, Place
+from unrolled.core.values.example_values import as_text, as_words
+from unrolled.core.values.json_values import as_object
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
@@ -76,14 +77,14 @@ class Reading:
         model reads lower case. Runs of white space become one space where white space is no token."""
         return self.join(self.split(text.lower() if self.lower else text))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `from_json` reads."""
-        named = {"unit": self.unit, "lower": self.lower, "documents": self.documents}
+        named: dict[str, object] = {"unit": self.unit, "lower": self.lower, "documents": self.documents}
         pieces = {} if self.subwords is None else {"subwords": self.subwords.json}
         return named | pieces | {"vocabulary": self.vocabulary.to_json()}
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Reading:
+    def from_json(value: Mapping[str, object]) -> Reading:
         """A reading from what `to_json` gave; raises DataError or UsageError that says what is wrong with it."""
         if set(value) - {"subwords"} != {"unit", "lower", "documents", "vocabulary"}:
             raise DataError(
@@ -285,11 +286,11 @@ class TokenInput:
         rare = rare_tokens(self.reading.vocabulary)
         return rare if self.reading.subwords is None else np.zeros_like(rare)
 
-    def steps(self, x: str | tuple[str, ...]) -> list[str]:
+    def steps(self, x: object) -> list[str]:
         """The tokens of an x, not lower-cased."""
-        return self.reading.split(x) if isinstance(x, str) else list(x)
+        return self.reading.split(x) if isinstance(x, str) else as_words(x)
 
-    def encode(self, x: Any, place: Place | None = None) -> NDArray[np.int32]:
+    def encode(self, x: object, place: Place | None = None) -> NDArray[np.int32]:
         """[T] ids, or [T, ids] with -1 where a word has fewer features."""
         tokens = self.steps(x)
         known = [token.lower() for token in tokens] if self.reading.lower else tokens
@@ -300,25 +301,27 @@ class TokenInput:
         features[features >= 0] += len(self.reading.vocabulary)
         return np.concatenate([words[:, None], features], axis=1)  # [T, 1 + features]
 
-    def unknown(self, x: str | tuple[str, ...]) -> int:
+    def unknown(self, x: object) -> int:
         """How many tokens of an x are `<UNK>`."""
         ids = self.encode(x)
         return int((ids.reshape(len(ids), -1)[:, :1] == UNK).sum())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `token_input` reads."""
         names = None if self.affixes is None else list(self.affixes.names)
         return {"reading": self.reading.to_json(), "affixes": names}
 
 
-def token_input(value: Mapping[str, Any]) -> TokenInput:
+def token_input(value: Mapping[str, object]) -> TokenInput:
     """What `to_json` gave; raises DataError where it is damaged."""
     names = value.get("affixes")
     if set(value) != {"reading", "affixes"} or not (
         names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
     ):
         raise DataError("how the model reads tokens is damaged", expected="reading, affixes")
-    return TokenInput(Reading.from_json(value["reading"]), None if names is None else Affixes(tuple(names)))
+    return TokenInput(
+        Reading.from_json(as_object(value["reading"])), None if names is None else Affixes(tuple(names))
+    )
 
 
 def learn_reading(
@@ -355,9 +358,9 @@ def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[Token
 
     def texts() -> Iterator[str | tuple[str, ...]]:
         for example in examples:
-            yield from both_ends(example) if config.shared else (example.x,)  # pyright: ignore[reportReturnType] (texts are x here)
+            yield from both_ends(example) if config.shared else (as_text(example.x),)
             if config.affixes:
-                counts.update(split(example.x, unit) if isinstance(example.x, str) else list(example.x))
+                counts.update(split(example.x, unit) if isinstance(example.x, str) else as_words(example.x))
 
     kept = written(unit) if config.shared else unit
     reading, coverage = learn_reading(texts(), kept, config.lower, config.vocab_size)
@@ -366,6 +369,6 @@ def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[Token
     return TokenInput(reading, affixes), words + (f"; {len(affixes):,} affixes and shapes" if affixes else "")
 
 
-def both_ends(example: Example) -> tuple[Any, ...]:
+def both_ends(example: Example) -> tuple[str | tuple[str, ...], ...]:
     """x and y of an example, of which a shared vocabulary is made."""
-    return example.x, example.y
+    return as_text(example.x), as_text(example.y)

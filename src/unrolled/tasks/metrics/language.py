@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
+from unrolled.core.types import Array
 
 UInt64 = NDArray[np.uint64]
 
@@ -62,7 +62,7 @@ class LanguageScore:
         return self.unknown / self.tokens
 
 
-def total_variation(p: NDArray[Any], q: NDArray[Any]) -> float:
+def total_variation(p: Array, q: Array) -> float:
     """Half the sum of |p - q|: 0 for equal, 1 for disjoint distributions [n]. Counts are normalised first."""
     p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
     return float(np.abs(p / p.sum() - q / q.sum()).sum() / 2)
@@ -83,7 +83,7 @@ _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))  # any odd
 _FOLD = np.uint64(29)
 
 
-def longest_copied(sample: NDArray[Any], text: NDArray[Any]) -> Passage:
+def longest_copied(sample: Array, text: Array) -> Passage:
     """The longest passage of a sample [m] that stands verbatim in a text [n]; both are ids or code points.
 
     Binary search over its length: for each, the hashes of the text's passages are looked up among the sample's,
@@ -105,7 +105,7 @@ def longest_copied(sample: NDArray[Any], text: NDArray[Any]) -> Passage:
 
 
 def _probe(
-    sample: NDArray[np.int64], text: NDArray[Any], k: int, blocks: list[int]
+    sample: NDArray[np.int64], text: Array, k: int, blocks: list[int]
 ) -> tuple[Passage | None, list[int]]:
     """A passage of k tokens that both have, and the blocks of the text in which such ones seem to begin."""
     ours = _hashes(sample, k)

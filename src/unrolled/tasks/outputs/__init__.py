@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.extensions import Registry
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
 from unrolled.data.kinds import TARGETS, Target, TargetName
 from unrolled.data.text.subword import SUBWORD
 from unrolled.models.network_spec import HeadSpec
@@ -27,15 +24,14 @@ from unrolled.tasks.outputs import (
 )
 from unrolled.tasks.presets import find
 
-Floats = NDArray[np.floating[Any]]
-Weights = Mapping[str, Any]
+Weights = Mapping[str, Array]
 
 
 @runtime_checkable
 class Output(Protocol):
     """What was learnt of an output. `answer`s are what an engine says of one sequence, [T or 1, n_y], or what a search
-    with a decoder found; `weights` the network's tensors, among which a CRF has some. targets: whether a sequence has
-    one y, one a step, or a sequence."""
+    with a decoder found (`Any`: each output gets only what it asked the network for); `weights` the network's tensors,
+    among which a CRF has some. targets: whether a sequence has one y, one a step, or a sequence."""
 
     targets: ClassVar[Targets]
 
@@ -49,15 +45,15 @@ class Output(Protocol):
         sequence. Raises UsageError for options that exclude each other."""
         ...
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[Any]:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> Array:
         """A y as the network is to learn it: [], [n_y], [steps], [steps, n_y] or [T_y]; -1 or NaN asks nothing."""
         ...
 
-    def settle(self, y: Sequence[NDArray[Any]], answers: Sequence[Any], weights: Weights) -> Output:
+    def settle(self, y: Sequence[Array], answers: Sequence[Any], weights: Weights) -> Output:
         """What only a validation part can tell, after the training."""
         ...
 
-    def answer(self, answer: Any, steps: Any, top: int, weights: Weights) -> Answer:
+    def answer(self, answer: Any, steps: object, top: int, weights: Weights) -> Answer:
         """The answer to one sequence, of which these are the steps."""
         ...
 
@@ -65,7 +61,7 @@ class Output(Protocol):
         """The answer to a blank line."""
         ...
 
-    def figures(self, y: Sequence[Any], answers: Sequence[Any], weights: Weights) -> dict[str, Any]:
+    def figures(self, y: Sequence[Any], answers: Sequence[Any], weights: Weights) -> Mapping[str, object]:
         """What `evaluate` prints about this output, over a whole part of the data; the formulas are in tasks/metrics.
 
         y: targets as they were encoded; as text if a target is a sequence of its own.
@@ -76,7 +72,7 @@ class Output(Protocol):
         """For people."""
         ...
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What the kind's `restore` reads."""
         ...
 
@@ -97,12 +93,12 @@ class OutputKind:
 
     target: TargetName
     learn: Callable[[Iterable[Example], DataConfig, ModelConfig], Output]
-    restore: Callable[[Mapping[str, Any]], Output]
+    restore: Callable[[Mapping[str, object]], Output]
     of_all: bool = False
-    brief: Callable[[NDArray[Any], Floats], Floats] = lambda y, answer: answer
+    brief: Callable[[Array, Floats], Floats] = lambda y, answer: answer
     unseen_in: Callable[[Any, Any], Iterable[str]] | None = None
-    meeting: Callable[[Any, Iterable[Any]], Any] | None = None
-    can_measure: Callable[[Any, NDArray[Any]], bool] | None = None
+    meeting: Callable[[Any, Iterable[Any]], Output] | None = None
+    can_measure: Callable[[Any, Array], bool] | None = None
     decoder: bool = False
     options: frozenset[str] = frozenset()
     units: tuple[str, ...] | None = None

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Answer, Example, Place, Targets, Timeline
+from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets, Timeline
 from unrolled.data.features import loudness
 from unrolled.data.features.log_mel import HOP
 from unrolled.data.text.subword import SUBWORD, Subwords
@@ -24,8 +24,6 @@ from unrolled.models.decoding import ctc
 from unrolled.models.frontends import FRONTS
 from unrolled.models.network_spec import Ctc, refuse_adaptive
 from unrolled.tasks.metrics import edit_distance
-
-Floats = NDArray[np.floating[Any]]
 
 STRANGE = "\ufffd"  # stands for a character that training did not know
 SPACE = "Ġ"  # how pieces of words write it
@@ -96,28 +94,28 @@ class Transcript:
         refuse_adaptive(config.model.softmax)
         return Ctc(self.n_y)
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[T_y] classes, -1 for a piece that training did not know.
 
         Raises DataError where the steps are too few: no path has such a text, and its loss would be infinite.
         """
-        ids = [self.index.get(piece, -1) for piece in self.split(y or "")]
+        ids = [self.index.get(piece, -1) for piece in self.split(str(y or ""))]
         refuse_infeasible(ids, -(-steps // self.stride), self.seconds, place)
         return np.array(ids, dtype=np.int64)
 
     def settle(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Transcript:
         """Nothing is to be settled."""
         return self
 
-    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The text; in the record its probability among all texts, its words with times in seconds and confidence, and
         the `top` best texts. steps: the `Timeline` of a recording; else times are those of the network's steps."""
         timeline = steps if isinstance(steps, Timeline) else None
         found = ctc.beam_search(answer, self.search, max(1, top))
         texts = [self.text(one.ids) for one in found]
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "text": texts[0],
             "confidence": float(np.exp(ctc.log_probability(answer, found[0].ids))),
             "words": self._words(answer, found[0].ids, timeline),
@@ -128,7 +126,9 @@ class Transcript:
         }
         return Answer(texts[0], record)
 
-    def _words(self, answer: Floats, ids: Sequence[int], timeline: Timeline | None) -> list[dict[str, Any]]:
+    def _words(
+        self, answer: Floats, ids: Sequence[int], timeline: Timeline | None
+    ) -> list[dict[str, object]]:
         """Each word, when it was said, and the geometric mean of its pieces' probabilities."""
         words: list[list[int]] = [[]]  # the places of the pieces of each
         for at, one in enumerate(ids):
@@ -154,7 +154,7 @@ class Transcript:
         ]
 
     def _times(
-        self, answer: Floats, ids: Sequence[int], words: Sequence[Sequence[int]], heard: NDArray[Any]
+        self, answer: Floats, ids: Sequence[int], words: Sequence[Sequence[int]], heard: Array
     ) -> list[tuple[float, float]]:
         """When each word was said. The network answers somewhat before or after a piece is heard, so pieces are aligned
         near what is heard alone, and a word reaches to the pauses around it, or to the quietest moment between it
@@ -187,8 +187,8 @@ class Transcript:
         return Answer("", {"text": "", "confidence": 1.0, "words": [], "nbest": []})
 
     def figures(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> dict[str, Any]:
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> Mapping[str, object]:
         """loss (nats a piece, of texts whose pieces are all known; None if there are none), wer with the substitutions,
         deletions and insertions that it counts and the true words, cer, exact (fraction of texts without an error);
         greedy_wer, of the best path without a search."""
@@ -223,18 +223,18 @@ class Transcript:
             " ..." if len(self.pieces) > 10 else ""
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `transcript` reads."""
         cut = None if self.subwords is None else self.subwords.json
         return {"pieces": list(self.pieces), "stride": self.stride, "lower": self.lower, "subwords": cut}
 
 
-def unseen_in(output: Transcript, y: Any) -> list[str]:
+def unseen_in(output: Transcript, y: object) -> list[str]:
     """The pieces of a text that training did not have, each once."""
-    return [piece for piece in dict.fromkeys(output.split(y or "")) if piece not in output.index]
+    return [piece for piece in dict.fromkeys(output.split(str(y or ""))) if piece not in output.index]
 
 
-def can_measure(output: Transcript, y: NDArray[Any]) -> bool:
+def can_measure(output: Transcript, y: Array) -> bool:
     """Whether the loss of an encoded text says how well it is recognised: unknown pieces are left out of it, so most
     of what is not space must be known."""
     blank = np.array([0] + [not name.strip(" " + SPACE) for name in output.pieces], np.bool_)
@@ -262,7 +262,7 @@ def refuse_infeasible(ids: Sequence[int], steps: int, seconds: float, place: Pla
     )
 
 
-def transcript(value: Mapping[str, Any]) -> Transcript:
+def transcript(value: Mapping[str, object]) -> Transcript:
     """What `to_json` gave; raises DataError where it is damaged."""
     pieces, stride, lower, cut = (value.get(key) for key in _KEYS)
     if (

@@ -6,19 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError, suggest
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
 from unrolled.data.fields import parse_number, whole_number
 from unrolled.models.network_spec import Classes, output_layer
 from unrolled.tasks.metrics import classification
-
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,10 @@ class Label:
         """The output layer; see `Output`."""
         return Classes(self.n_y, output_layer(config.model.softmax), config.model.pooling or "last")
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[] the class's number; raises DataError for one that training did not know."""
-        if y not in self.index:
+        number = self.index.get(y) if isinstance(y, str) else None
+        if number is None:
             raise DataError(
                 f"unknown class {y!r:.80}",
                 file=place.file if place else None,
@@ -62,11 +61,9 @@ class Label:
                 expected=", ".join(self.classes[:12]) + (" ..." if self.n_y > 12 else ""),
                 hint=suggest(str(y), self.classes),
             )
-        return np.array(self.index[y], dtype=np.int64)
+        return np.array(number, dtype=np.int64)
 
-    def settle(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> Label:
+    def settle(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Label:
         """The temperature that a validation part asks for."""
         stacked = np.concatenate(answers).astype(np.float64)  # [N, n_y]
         return replace(self, temperature=classification.fit_temperature(stacked, np.array(y)))
@@ -83,7 +80,7 @@ class Label:
             return int(log_probs.argmax())
         return int(np.searchsorted(np.cumsum(np.exp(log_probs)), 0.5))
 
-    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The class; in the record every probability, or the `top` highest of many classes."""
         log_probs = self.log_probs(answer)
         order = np.argsort(-log_probs, kind="stable")[:top].tolist()
@@ -101,8 +98,8 @@ class Label:
         return Answer("", record, {"prediction": None, "probability": None})
 
     def figures(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> dict[str, Any]:
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> Mapping[str, object]:
         """loss (nats), accuracy, macro_f1 and calibration_error; of ordered classes mae (in classes) and kappa."""
         truth = np.array(y, dtype=np.int64)
         log_probs = np.stack([self.log_probs(answer) for answer in answers])  # [N, n_y]
@@ -124,18 +121,22 @@ class Label:
         names = ", ".join(self.classes[:8]) + (" ..." if self.n_y > 8 else "")
         return f"{self.n_y} {'ordered ' if self.ordinal else ''}classes: {names}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `label` reads."""
         return {"classes": list(self.classes), "ordinal": self.ordinal, "temperature": self.temperature}
 
 
-def label(value: Mapping[str, Any]) -> Label:
+def label(value: Mapping[str, object]) -> Label:
     """What `to_json` gave; raises DataError where it is damaged."""
     if set(value) != {"classes", "ordinal", "temperature"}:
         raise DataError("the model's classes are damaged", expected="classes, ordinal, temperature")
     classes, ordinal, temperature = value["classes"], value["ordinal"], value["temperature"]
-    names = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    if not names or type(ordinal) is not bool or type(temperature) not in (int, float):
+    if (
+        not isinstance(classes, list)
+        or not all(isinstance(name, str) for name in classes)
+        or type(ordinal) is not bool
+        or not (type(temperature) is int or type(temperature) is float)
+    ):
         raise DataError("the model's classes are damaged", expected="names, true or false, a number")
     return Label(tuple(classes), ordinal, float(temperature))
 

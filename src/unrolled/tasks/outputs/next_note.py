@@ -6,18 +6,26 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, ModelConfig
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
+from unrolled.core.values.example_values import as_tune, elements
 from unrolled.data.features.note_events import name_of, pitch_name
 from unrolled.models.network_spec import Classes, output_layer
 from unrolled.tasks.inputs.notes import OFF, ON, NoteInput, learn_notes, note_input
 
-Floats = NDArray[np.floating[Any]]
+
+class Surprise(TypedDict):
+    """A note of the record: its beat and voice, and how surprising it is, in nats."""
+
+    beat: float
+    pitch: int
+    voice: int
+    surprise: float
 
 
 @dataclass(frozen=True)
@@ -37,28 +45,28 @@ class NextNotes:
         """The output layer; see `Output`."""
         return Classes(self.n_y, output_layer(config.model.softmax))
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[T] the ids of a tune's events."""
-        return self.notes.numbers(y)
+        return self.notes.numbers(as_tune(y))
 
     def settle(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextNotes:
         """Nothing is left to be told."""
         return self
 
-    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """How probable a tune is, and how surprising each of its notes: in nats, those of the waits and other events
         that lead to it among them, so that all of them and the end's make up the whole. steps: the names of its events.
 
         Text, tab-separated: log-probability, perplexity an event, nats a note, the most surprising note.
         """
-        numbers = [self._by_name[name] for name in steps]
+        numbers = [self._by_name[str(name)] for name in elements(steps)]
         asked = np.array(numbers, dtype=np.int64)[:, None]
         nats = -np.take_along_axis(answer, asked, axis=1)[:, 0].astype(np.float64)
         notes, end = self._surprises(numbers, nats.tolist())
         total, most = float(nats.sum()), max(notes, key=lambda note: note["surprise"], default=None)
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "log_probability": -total,
             "perplexity": math.exp(min(total / max(1, len(nats)), 700)),
             "nats_per_note": total / max(1, len(notes)),
@@ -72,9 +80,9 @@ class NextNotes:
         means = f"{-total:.4f}\t{record['perplexity']:.4f}\t{record['nats_per_note']:.4f}"
         return Answer(f"{means}\t{shown}", record)
 
-    def _surprises(self, numbers: Sequence[int], nats: Sequence[float]) -> tuple[list[dict[str, Any]], float]:
+    def _surprises(self, numbers: Sequence[int], nats: Sequence[float]) -> tuple[list[Surprise], float]:
         """Each note with the nats since the one before it, and the nats behind the last."""
-        performance, notes, since = self.notes.performance(), list[dict[str, Any]](), 0.0
+        performance, notes, since = self.notes.performance(), list[Surprise](), 0.0
         for number, own in zip(numbers, nats, strict=True):
             kind, pitch = self.notes.event(number)
             since += own
@@ -94,8 +102,8 @@ class NextNotes:
         return Answer("", {})
 
     def figures(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> dict[str, Any]:
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> Mapping[str, object]:
         """loss (nats an event), perplexity, accuracy, nats_per_note and nats_per_step of the grid; answers: `brief`."""
         events = np.concatenate(y)
         told = np.concatenate(answers)[events >= 0]  # [N, 2]
@@ -120,12 +128,12 @@ class NextNotes:
         moved = f", moved by up to {self.notes.transpose} semitones" if self.notes.transpose else ""
         return f"the next of {self.n_y} events; {low} to {high}{moved}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `next_notes` reads."""
         return self.notes.to_json()
 
 
-def brief(y: NDArray[Any], answer: Floats) -> Floats:
+def brief(y: Array, answer: Floats) -> Floats:
     """What `figures` needs of the answer to one tune [T, n_y]: [T, 2] the log-probability of what came, and whether it
     was held most probable. The whole would fill the memory."""
     asked = np.maximum(y, 0)
@@ -133,7 +141,7 @@ def brief(y: NDArray[Any], answer: Floats) -> Floats:
     return np.stack([told, (answer.argmax(axis=1) == y).astype(answer.dtype)], axis=1)
 
 
-def next_notes(value: Mapping[str, Any]) -> NextNotes:
+def next_notes(value: Mapping[str, object]) -> NextNotes:
     """What `to_json` gave; raises DataError where it is damaged."""
     return NextNotes(note_input(value))
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
+from unrolled.core.values.json_values import as_list, as_number
 from unrolled.models.network_spec import Reals, refuse_adaptive
 from unrolled.tasks.digits import shown
 from unrolled.tasks.inputs.numbers import learn_numbers
 from unrolled.tasks.metrics import regression
 
 F64 = NDArray[np.float64]
-Floats = NDArray[np.floating[Any]]
 USUAL = 0.999  # of the steps of the validation part that are no more surprising than the threshold
 NATS = 1.0  # how far apart two surprises are that mean something else
 SMALLEST = 1e-6  # standard deviations: a number that was always foreseen may still be rounded
@@ -60,7 +60,7 @@ class NextNumbers:
         refuse_adaptive(config.model.softmax)
         return Reals(self.n_y)
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> F64:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> F64:
         """[steps, n_y] standardised; NaN where nothing is asked. Raises DataError for another shape, or infinity."""
         values = np.asarray(y, dtype=np.float64)
         if values.shape != (steps, self.n_y) or np.isinf(values).any():
@@ -73,7 +73,7 @@ class NextNumbers:
         return (values - np.array(self.mean)) / np.array(self.deviation)
 
     def settle(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextNumbers:
         """How far off a validation part shows the answers to be, and what is rare there."""
         off = np.concatenate(y) - np.concatenate(answers)  # [steps, n_y]
@@ -89,7 +89,7 @@ class NextNumbers:
         """[T, n_y] in the person's units: row t foretells step t + 1."""
         return answer.astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
 
-    def surprise(self, answer: Floats, x: Any) -> F64:
+    def surprise(self, answer: Floats, x: object) -> F64:
         """[T] nats by which what was seen is less probable than what was foretold; NaN for the first step, and for one
         in which a number is missing.
 
@@ -99,7 +99,7 @@ class NextNumbers:
         off = (seen[1:] - self.values(answer)[:-1]) / (np.array(self.deviation) * np.array(self.error))
         return np.concatenate([[np.nan], 0.5 * (off**2).sum(axis=1)])
 
-    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The highest surprise, its step, and the surprise of each step; in the record the anomalies, and what is
         foretold for the step to come. Steps count from 1."""
         surprise = self.surprise(answer, steps)
@@ -108,7 +108,7 @@ class NextNumbers:
         at = int(np.nanargmax(told)) + 2 if known else None
         highest = float(np.nanmax(told)) if known else None
         every = [None if np.isnan(nats) else nats for nats in told.tolist()]
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "surprise": [None, *every],
             "highest": highest,
             "step": at,
@@ -135,8 +135,8 @@ class NextNumbers:
         return Answer("", {"surprise": [], "highest": None, "step": None, "next": None})
 
     def figures(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> dict[str, Any]:
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> Mapping[str, object]:
         """loss (half the squared error, standardised), mae, rmse and r2 of the next step, mae_last (that of saying the
         last value again), surprise (nats a step); anomalies: the share of steps beyond the threshold."""
         truth, told, last = (np.concatenate(rows) for rows in zip(*map(_pairs, y, answers), strict=True))
@@ -162,13 +162,13 @@ class NextNumbers:
         """For people."""
         return f"the next step, {self.n_y} number{'s' if self.n_y > 1 else ''}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `next_numbers` reads."""
         lists = {"mean": list(self.mean), "deviation": list(self.deviation), "error": list(self.error)}
         return {**lists, "threshold": self.threshold}
 
 
-def _pairs(y: NDArray[Any], answer: Floats) -> tuple[F64, F64, F64]:
+def _pairs(y: Array, answer: Floats) -> tuple[F64, F64, F64]:
     """The steps of a series of which something is asked: what came, what was foretold, and the step before (NaN where
     that is not known)."""
     last = np.concatenate([np.full((1, y.shape[1]), np.nan), y[:-1]])
@@ -176,18 +176,18 @@ def _pairs(y: NDArray[Any], answer: Floats) -> tuple[F64, F64, F64]:
     return y[asked], answer[asked].astype(np.float64), last[asked]
 
 
-def next_numbers(value: Mapping[str, Any]) -> NextNumbers:
+def next_numbers(value: Mapping[str, object]) -> NextNumbers:
     """What `to_json` gave; raises DataError where it is damaged."""
     keys = ("mean", "deviation", "error")
     threshold = value.get("threshold")
+    lists = [value.get(key) for key in keys]
     if (
         set(value) != {*keys, "threshold"}
-        or not all(isinstance(value[key], list) for key in keys)
-        or not all(type(number) in (int, float) for key in keys for number in value[key])
-        or type(threshold) not in (int, float, type(None))
+        or not all(isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in lists)
+        or not (threshold is None or type(threshold) is int or type(threshold) is float)
     ):
         raise DataError("what the model knows of its numbers is damaged", expected=", ".join(keys))
-    mean, deviation, error = (tuple(map(float, value[key])) for key in keys)
+    mean, deviation, error = (tuple(float(as_number(n)) for n in as_list(part)) for part in lists)
     return NextNumbers(mean, deviation, error, None if threshold is None else float(threshold))
 
 

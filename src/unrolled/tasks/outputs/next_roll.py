@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, ModelConfig
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
 from unrolled.models.network_spec import Bits, refuse_adaptive
 from unrolled.tasks.inputs.rolls import KEYS, RollInput, checked, learn_rolls, roll_input
 
-Floats = NDArray[np.floating[Any]]
 F64 = NDArray[np.float64]
 
 
@@ -32,17 +31,17 @@ class NextRolls:
         refuse_adaptive(config.model.softmax)
         return Bits(self.n_y, config.model.neighbours or 0)
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.float32]:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.float32]:
         """[T, 88] the keys of each step."""
         return checked(self.rolls.steps(y), place)
 
     def settle(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextRolls:
         """Nothing is left to be told."""
         return self
 
-    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """How surprising each step was, in nats. Text, tab-separated: log-probability, nats a step, the most surprising
         step (from 1) and its nats."""
         nats = surprise(np.asarray(steps), answer)
@@ -62,8 +61,8 @@ class NextRolls:
         )
 
     def figures(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> dict[str, Any]:
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> Mapping[str, object]:
         """loss: nats a step over all steps; by_piece: the mean over pieces of each one's own; both without first steps,
         which some leave out; frame_accuracy: keys told and true, of those told or true (Bay et al. 2009, ISMIR)."""
         nats = [surprise(one, told) for one, told in zip(y, answers, strict=True)]
@@ -82,18 +81,18 @@ class NextRolls:
         moved = f", moved by up to {self.rolls.transpose} semitones" if self.rolls.transpose else ""
         return f"which of {KEYS} keys sound next, {self.rolls.grid} steps a quarter note{moved}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `next_rolls` reads."""
         return self.rolls.to_json()
 
 
-def surprise(y: NDArray[Any], log_odds: Floats) -> F64:
+def surprise(y: Array, log_odds: Floats) -> F64:
     """[T] -log p of the keys of each step, the sum over keys: y and log-odds [T, 88]."""
     z = log_odds.astype(np.float64)
     return (np.logaddexp(0, z) - y * z).sum(axis=1)
 
 
-def next_rolls(value: Mapping[str, Any]) -> NextRolls:
+def next_rolls(value: Mapping[str, object]) -> NextRolls:
     """What `to_json` gave; raises DataError where it is damaged."""
     return NextRolls(roll_input(value))
 

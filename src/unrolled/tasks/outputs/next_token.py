@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +57,7 @@ def closing(reading: Reading) -> tuple[int, str]:
 
 def score_answer(scored: Scored, text: str, *, tokens: bool) -> Answer:
     """A score as a tab-separated line for people (log-probability, perplexity, bits a character, unknown, text)."""
-    record: dict[str, Any] = {
+    record: dict[str, object] = {
         "text": text,
         "log_probability": scored.log_probability,
         "perplexity": scored.perplexity,

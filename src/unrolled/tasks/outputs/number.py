@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Answer, Example, Place, Targets
+from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
+from unrolled.core.values.example_values import as_sequence
+from unrolled.core.values.json_values import as_list, as_number
 from unrolled.models.network_spec import Reals, refuse_adaptive
 from unrolled.tasks.digits import shown
 from unrolled.tasks.metrics import regression
 
-Floats = NDArray[np.floating[Any]]
 SHARE = 0.9  # of new values that the interval is to hold
 
 
@@ -47,7 +48,7 @@ class Number:
         refuse_adaptive(config.model.softmax)
         return Reals(self.n_y, config.model.pooling or "last")
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.float64]:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.float64]:
         """[n_y] standardised."""
         values = np.asarray(y, dtype=np.float64)
         if values.shape != (self.n_y,) or not np.isfinite(values).all():
@@ -59,9 +60,7 @@ class Number:
             )
         return (values - np.array(self.mean)) / np.array(self.deviation)
 
-    def settle(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> Number:
+    def settle(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Number:
         """The interval that a validation part asks for (split conformal prediction)."""
         errors = np.abs(np.stack(y) - np.concatenate(answers)) * np.array(self.deviation)  # [N, n_y]
         half = [regression.interval(errors[:, i], SHARE) for i in range(self.n_y)]
@@ -71,11 +70,11 @@ class Number:
         """[n_y] in the person's units."""
         return answer[-1].astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
 
-    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The numbers, separated by spaces, with digits down to a hundredth of the interval's half width (or of the
         deviation); in the record the interval too."""
         values = self.values(answer).tolist()
-        record: dict[str, Any] = {"value": values if len(values) > 1 else values[0]}
+        record: dict[str, object] = {"value": values if len(values) > 1 else values[0]}
         if self.half_width:
             pairs = [[v - h, v + h] for v, h in zip(values, self.half_width, strict=True)]
             record |= {"interval": pairs if len(pairs) > 1 else pairs[0], "share": SHARE}
@@ -99,8 +98,8 @@ class Number:
         return cells
 
     def figures(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> dict[str, Any]:
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> Mapping[str, object]:
         """loss (half the squared error, standardised), mae, rmse, r2; coverage of the interval, where there is one."""
         deviation = np.array(self.deviation)
         truth = np.stack(y) * deviation + np.array(self.mean)  # [N, n_y]
@@ -122,7 +121,7 @@ class Number:
             f"{m:.4g} ({d:.4g})" for m, d in list(zip(self.mean, self.deviation, strict=True))[:4]
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `number` reads."""
         return {
             "mean": list(self.mean),
@@ -131,7 +130,7 @@ class Number:
         }
 
 
-def number(value: Mapping[str, Any]) -> Number:
+def number(value: Mapping[str, object]) -> Number:
     """What `to_json` gave; raises DataError where it is damaged."""
     keys = ("mean", "deviation", "half_width")
     parts = [value.get(key) for key in keys]
@@ -139,19 +138,19 @@ def number(value: Mapping[str, Any]) -> Number:
         isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in parts
     ):
         raise DataError("what the model knows of its numbers is damaged", expected=", ".join(keys))
-    return Number(*(tuple(map(float, value[key])) for key in keys))
+    return Number(*(tuple(float(as_number(n)) for n in as_list(part)) for part in parts))
 
 
 def learn_number(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Number:
     """Mean and deviation of what is to be learnt."""
-    rows: list[Any] = []
+    rows: list[Sequence[object]] = []
     for example in examples:
-        rows.append(example.y)
+        rows.append(as_sequence(example.y))
         if len(rows[-1]) != len(rows[0]):
             place = example.place
             what = f"{len(rows[-1])} numbers to be learnt"
             raise DataError(what, file=place.file, line=place.line, expected=f"{len(rows[0])}")
-        if not np.isfinite(rows[-1]).all():
+        if not np.isfinite(np.asarray(rows[-1])).all():
             what = f"{rows[-1][:4]} to be learnt"
             raise DataError(what, file=example.place.file, line=example.place.line, expected="finite numbers")
     if not rows:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError
-from unrolled.core.types import Answer, Example, Integers, Place, Targets
+from unrolled.core.types import Answer, Array, Example, Integers, Place, Targets
+from unrolled.core.values.example_values import as_text, elements, length
+from unrolled.core.values.json_values import as_object
 from unrolled.data.text.token_counter import Coverage
 from unrolled.data.text.tokenize import written
 from unrolled.data.text.vocabulary import EOS, UNK
@@ -70,6 +72,17 @@ class Candidate:
     attended: tuple[int, ...] = ()
 
 
+class Written(TypedDict):
+    """A candidate as a record. cut: it had no end before the limit; alignment: pairs of a step of x and one of y."""
+
+    text: str
+    log_probability: float
+    score: float
+    tokens: list[str]
+    cut: NotRequired[bool]
+    alignment: NotRequired[list[list[int]]]
+
+
 @dataclass(frozen=True)
 class Found:
     """What is known of one x: candidates, best first; nats and tokens of the true y where it was given."""
@@ -117,9 +130,9 @@ class Sequences:
             None if kind == "none" else AttentionSpec(kind, model.feeding),
         )
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[T_y] ids, closed by `<EOS>`."""
-        return np.append(self.reading.encode(y).astype(np.int64), EOS)
+        return np.append(self.reading.encode(str(y)).astype(np.int64), EOS)
 
     def as_written(self, text: str) -> str:
         """A text as this model would write it if every token were right."""
@@ -129,16 +142,14 @@ class Sequences:
         """The most ids of an answer to an x of this size."""
         return min(math.ceil(ROOM * self.ratio * max(size, SHORTEST)), 4 * self.longest) + SHORTEST
 
-    def settle(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Any], weights: Mapping[str, Any]
-    ) -> Sequences:
+    def settle(self, y: Sequence[Array], answers: Sequence[Found], weights: Mapping[str, Array]) -> Sequences:
         """Nothing is to be settled."""
         return self
 
     def find(
         self,
         decoder: Decoder,
-        x: NDArray[Any],
+        x: Array,
         lengths: Integers,
         sizes: Sequence[int],
         wish: Wish,
@@ -166,7 +177,7 @@ class Sequences:
         return [Found(tuple(several)) for several in candidates]
 
     def cost(
-        self, decoder: Decoder, x: NDArray[Any], lengths: Integers, y: Sequence[NDArray[Any]]
+        self, decoder: Decoder, x: Array, lengths: Integers, y: Sequence[Array]
     ) -> list[tuple[float, int]]:
         """Nats of each true y, its closing token among them, and how many tokens that are."""
         paths = follow(decoder, decoder.begin(x, lengths), [own.tolist() for own in y])
@@ -183,9 +194,9 @@ class Sequences:
                 names[place] = wish.dictionary.get(copied, copied)
         return names
 
-    def told(self, found: Found, steps: Any, wish: Wish) -> Answer:
+    def told(self, found: Found, steps: object, wish: Wish) -> Answer:
         """Candidates as text, a line each (after several an empty one), and as a record."""
-        words = [step for step in steps if isinstance(step, str)]  # numbers have no words
+        words = [step for step in elements(steps) if isinstance(step, str)]  # numbers have no words
         records = [self._record(one, words, wish) for one in found.candidates]
         # Samples are drawn apart; what a search finds is one list, in which each text stands once.
         records = _joined(records) if wish.temperature is None else records
@@ -194,9 +205,9 @@ class Sequences:
         several = {"nbest": records} if wish.search.nbest > 1 else {}
         return Answer(text, {**(records[0] if records else {"text": ""}), **several})
 
-    def _record(self, candidate: Candidate, words: Sequence[str], wish: Wish) -> dict[str, Any]:
+    def _record(self, candidate: Candidate, words: Sequence[str], wish: Wish) -> Written:
         one, tokens = candidate.hypothesis, self.tokens(candidate, words, wish)
-        record: dict[str, Any] = {
+        record: Written = {
             "text": self.reading.join(tokens),
             "log_probability": one.log_probability,
             "score": one.score,
@@ -208,7 +219,7 @@ class Sequences:
             record["alignment"] = [[x, y] for y, x in enumerate(candidate.attended)]
         return record
 
-    def answer(self, answer: Any, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Found, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """As `told`, of what a plain wish found."""
         return self.told(answer, steps, PLAIN)
 
@@ -217,8 +228,8 @@ class Sequences:
         return Answer("", {"text": ""})
 
     def figures(
-        self, y: Sequence[Any], answers: Sequence[Found], weights: Mapping[str, Any]
-    ) -> dict[str, Any]:
+        self, y: Sequence[str], answers: Sequence[Found], weights: Mapping[str, Array]
+    ) -> Mapping[str, object]:
         """loss (nats a token), perplexity, exact (share of texts), token_error_rate, cer, and what `bleu.score` has;
         y are texts. Both sides are texts as people write them, with single spaces where white space is no token, and in
         lower case where the model is (then the signatures of BLEU and chrF say so)."""
@@ -243,7 +254,7 @@ class Sequences:
         """For people."""
         return f"to be written: {self.about}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `sequences` reads."""
         return {
             "reading": self.reading.to_json(),
@@ -253,7 +264,7 @@ class Sequences:
         }
 
 
-def unseen_in(output: Sequences, y: Any) -> list[str]:
+def unseen_in(output: Sequences, y: object) -> list[str]:
     """The tokens of a text, each once, if the vocabulary has none of them. A text of which it has some is measured: its
     other tokens count as `<UNK>`."""
     text = str(y or "")
@@ -261,18 +272,18 @@ def unseen_in(output: Sequences, y: Any) -> list[str]:
     return [] if known else list(dict.fromkeys(output.reading.split(text)))
 
 
-def can_measure(output: Sequences, y: NDArray[Any]) -> bool:
+def can_measure(output: Sequences, y: Array) -> bool:
     """Whether the loss of an encoded text means anything: one of its tokens must be known."""
     return len(y) < 2 or bool((y[:-1] != UNK).any())
 
 
-def size(x: Any) -> int:
+def size(x: object) -> int:
     """How long an x is, whatever it is cut into: characters of a text, tokens of a sentence, steps of numbers."""
-    return len(x)
+    return length(x)
 
 
 def _drawn(
-    decoder: Decoder, state: Any, limits: Integers, wish: Wish, lines: Sequence[int]
+    decoder: Decoder, state: object, limits: Integers, wish: Wish, lines: Sequence[int]
 ) -> list[list[Hypothesis]]:
     """`nbest` samples of each sequence: each is a function of the seed, the line and the number of the draw."""
     count = wish.search.nbest
@@ -284,10 +295,10 @@ def _drawn(
     return [made[start : start + count] for start in range(0, len(made), count)]
 
 
-def _joined(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _joined(records: Sequence[Written]) -> list[Written]:
     """Each text once, where it is first, with the probability of all its ways to be cut into tokens. Texts that differ
     only in white space at their ends are one."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Written] = {}
     for record in records:
         text = record["text"].strip()
         first = found.get(text)
@@ -299,15 +310,15 @@ def _joined(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _line(record: Mapping[str, Any], wish: Wish) -> str:
+def _line(record: Written, wish: Wish) -> str:
     """A candidate as one line: its score, its text, what it attended to (`x-y`, counted from 0), as far as wished."""
     parts = [f"{record['score']:.4f}"] if wish.scores else []
     parts.append(" ".join(record["text"].splitlines()))
-    parts += [" ".join(f"{x}-{y}" for x, y in record["alignment"])] if wish.alignment else []
+    parts += [" ".join(f"{x}-{y}" for x, y in record["alignment"])] if "alignment" in record else []
     return "\t".join(parts)
 
 
-def sequences(value: Mapping[str, Any]) -> Sequences:
+def sequences(value: Mapping[str, object]) -> Sequences:
     """What `to_json` gave; raises DataError where it is damaged."""
     ratio, longest, about = value.get("ratio"), value.get("longest"), value.get("about")
     if (
@@ -317,7 +328,7 @@ def sequences(value: Mapping[str, Any]) -> Sequences:
         or not isinstance(about, str)
     ):
         raise DataError("what the model learnt of its answers is damaged", expected="reading, ratio, longest")
-    return Sequences(Reading.from_json(value["reading"]), float(ratio), longest, about)
+    return Sequences(Reading.from_json(as_object(value["reading"])), float(ratio), longest, about)
 
 
 def learn_sequence(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Sequences:
@@ -325,10 +336,10 @@ def learn_sequence(examples: Iterable[Example], data: DataConfig, model: ModelCo
     unit = data.target_unit or data.unit or "word"
     lengths: list[tuple[int, str]] = []
 
-    def texts() -> Iterator[Any]:
+    def texts() -> Iterator[str | tuple[str, ...]]:
         for example in examples:
             lengths.append((size(example.x), str(example.y)))
-            yield from both_ends(example) if data.shared else (example.y,)
+            yield from both_ends(example) if data.shared else (as_text(example.y),)
 
     reading, coverage = learn_reading(texts(), written(unit), data.lower, data.vocab_size)
     counted = [(len(reading.encode(text)) + 1, steps) for steps, text in lengths]

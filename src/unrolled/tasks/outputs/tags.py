@@ -7,21 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import IGNORE_INDEX, Answer, Example, Place, Targets, Timeline
+from unrolled.core.types import IGNORE_INDEX, Answer, Array, Example, Floats, Place, Targets, Timeline
+from unrolled.core.values.example_values import as_tags, elements
 from unrolled.data.fields import NO_TAG
 from unrolled.data.text.span_tags import style_of
 from unrolled.models.decoding import crf as paths
 from unrolled.models.network_spec import Classes, Crf, output_layer, refuse_adaptive
 from unrolled.tasks.metrics import spans
-
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -76,21 +75,22 @@ class Tags:
         refuse_adaptive(config.model.softmax)
         return Crf(self.n_y)
 
-    def encode(self, y: Any, steps: int, place: Place | None = None) -> NDArray[np.int64]:
+    def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
         """[T] numbers. A tag that training did not know has no right answer: -1, or, where it is in `unseen`, a number
         of its own below -1. None (not given) is -1.
 
         Raises DataError where there are not as many tags as steps.
         """
-        if len(y) != steps:
+        tags = as_tags(y)
+        if len(tags) != steps:
             raise DataError(
-                f"{len(y):,} tags for {steps:,} steps",
+                f"{len(tags):,} tags for {steps:,} steps",
                 file=place.file if place else None,
                 line=place.line if place else None,
                 expected="one tag a step",
             )
         numbers = self._number
-        ids = (IGNORE_INDEX if tag is None else numbers.get(tag, IGNORE_INDEX) for tag in self._inside(y))
+        ids = (IGNORE_INDEX if tag is None else numbers.get(tag, IGNORE_INDEX) for tag in self._inside(tags))
         return np.fromiter(ids, np.int64, steps)
 
     def _inside(self, y: Sequence[str | None]) -> Sequence[str | None]:
@@ -108,13 +108,11 @@ class Tags:
         names = dict.fromkeys(tag for tag in inside if tag is not None and tag not in self.index)
         return replace(self, unseen=tuple(names))
 
-    def settle(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> Tags:
+    def settle(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Tags:
         """Nothing is to be settled."""
         return self
 
-    def path(self, answer: Floats, weights: Mapping[str, Any]) -> list[int]:
+    def path(self, answer: Floats, weights: Mapping[str, Array]) -> list[int]:
         """The most probable tags of one sequence [T, n_y]: of the whole path with a CRF, else step by step."""
         if not self.crf:
             return answer.argmax(axis=1).tolist()
@@ -124,10 +122,10 @@ class Tags:
             best, _ = paths.viterbi(answer, self._chain(weights, None))
         return best.tolist()
 
-    def _chain(self, weights: Mapping[str, Any], allowed: paths.Allowed | None) -> paths.Chain:
+    def _chain(self, weights: Mapping[str, Array], allowed: paths.Allowed | None) -> paths.Chain:
         return paths.chain(weights["crf.T"], weights["crf.begin"], weights["crf.end"], allowed)
 
-    def probabilities(self, answer: Floats, weights: Mapping[str, Any]) -> NDArray[np.float64]:
+    def probabilities(self, answer: Floats, weights: Mapping[str, Array]) -> NDArray[np.float64]:
         """[T, n_y] of each tag at each step, over all paths with a CRF."""
         if not self.crf:
             return np.exp(answer.astype(np.float64))
@@ -136,22 +134,19 @@ class Tags:
         except DataError:
             return paths.marginals(answer, self._chain(weights, None))
 
-    def answer(self, answer: Floats, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The tags, separated by spaces; in the record tokens, tags, their probabilities, spans where marked, and of a
         recording or a clip (steps is its `Timeline`) intervals."""
         path = self.path(answer, weights)
         inside = [self.classes[i] for i in path]
         tags = self._outside(inside)
         probabilities = self.probabilities(answer, weights)
-        timed = isinstance(steps, Timeline)
-        words = [] if timed else [step for step in steps if isinstance(step, str)]  # numbers have no words
-        record: dict[str, Any] = {
-            "tokens": words,
-            "tags": list(tags),
-            "probabilities": [float(row[i]) for row, i in zip(probabilities, path, strict=True)],
-        }
-        if timed:
-            record["intervals"] = self._intervals(inside, record["probabilities"], steps)
+        timeline = steps if isinstance(steps, Timeline) else None
+        words = [] if timeline else [step for step in elements(steps) if isinstance(step, str)]
+        chosen = [float(row[i]) for row, i in zip(probabilities, path, strict=True)]
+        record: dict[str, object] = {"tokens": words, "tags": list(tags), "probabilities": chosen}
+        if timeline:
+            record["intervals"] = self._intervals(inside, chosen, timeline)
         if self.scheme != "none":
             record["spans"] = [
                 {"type": kind, "start": start, "end": end, "text": " ".join(words[start:end])}
@@ -161,13 +156,13 @@ class Tags:
 
     def _intervals(
         self, tags: Sequence[str], probabilities: Sequence[float], timeline: Timeline
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """Stretches of steps with one tag, `O` left out, or the spans that the tags mark: `first` and `last` step
         (counted from 0, `last` is one past the end), their times in seconds where these are known, and the geometric
         mean of the steps' probabilities."""
-        found: list[dict[str, Any]] = []
+        found: list[dict[str, object]] = []
         for tag, first, last in spans.spans(tags) if self.scheme != "none" else _runs(tags):
-            one: dict[str, Any] = {"tag": tag, "first": first, "last": last}
+            one: dict[str, object] = {"tag": tag, "first": first, "last": last}
             if timeline.seconds:
                 one |= {
                     name: round(at * timeline.seconds, 3) for name, at in (("start", first), ("end", last))
@@ -181,8 +176,8 @@ class Tags:
         return Answer("", {"tokens": [], "tags": [], "probabilities": []})
 
     def figures(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
-    ) -> dict[str, Any]:
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> Mapping[str, object]:
         """loss (nats a step), accuracy; where tags mark spans, span_precision, span_recall and span_f1, by type too;
         unseen: the fraction of steps whose tag training did not have, where there are any.
 
@@ -200,7 +195,7 @@ class Tags:
             for number, gold, said in zip(t.tolist(), true, told, strict=True)
             if number != IGNORE_INDEX
         )
-        found: dict[str, Any] = {
+        found: dict[str, object] = {
             "loss": self._loss(y, answers, weights),
             "accuracy": right / steps if steps else None,
         }
@@ -230,7 +225,7 @@ class Tags:
         return spans.convert_known(tags, "iob1", style_of(self.classes)) if self.iob1 else tags
 
     def _loss(
-        self, y: Sequence[NDArray[Any]], answers: Sequence[Floats], weights: Mapping[str, Any]
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> float | None:
         nats, steps = 0.0, 0
         for truth, answer in zip(y, answers, strict=True):
@@ -251,7 +246,7 @@ class Tags:
         names = ", ".join(self.classes[:8]) + (" ..." if self.n_y > 8 else "")
         return f"{self.n_y} tags{marks}: {names}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `tags` reads."""
         iob1 = {"iob1": True} if self.iob1 else {}
         return {"classes": list(self.classes), "scheme": self.scheme, "crf": self.crf, **iob1}
@@ -266,7 +261,7 @@ def _runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
             yield tag, first, at
 
 
-def tags(value: Mapping[str, Any]) -> Tags:
+def tags(value: Mapping[str, object]) -> Tags:
     """What `to_json` gave; raises DataError where it is damaged."""
     classes, scheme, crf = (value.get(key) for key in ("classes", "scheme", "crf"))
     iob1 = value.get("iob1", False)
@@ -282,14 +277,14 @@ def tags(value: Mapping[str, Any]) -> Tags:
     return Tags(tuple(classes), scheme, crf, iob1)
 
 
-def can_measure(output: Any, y: NDArray[Any]) -> bool:
+def can_measure(output: Tags, y: Array) -> bool:
     """Whether the loss of an encoded y counts: with a CRF every tag must be known, else one of them."""
     return bool((y >= 0).all() if output.crf else (y >= 0).any()) or not len(y)
 
 
 def learn_tags(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Tags:
     """The tags of some examples, and the scheme by which they mark spans. IOB1 becomes BIO."""
-    sequences = [tuple(None if tag is None else str(tag) for tag in one.y or ()) for one in examples]
+    sequences = [tuple(None if tag is None else str(tag) for tag in elements(one.y)) for one in examples]
     scheme = spans.detect_scheme([tag or "O" for tag in row] for row in sequences)
     counts = Counter(tag for row in sequences for tag in row if tag is not None)
     if scheme == "iob1":

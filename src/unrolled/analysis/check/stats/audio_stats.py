@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.analysis.check.findings import Findings
 from unrolled.analysis.check.odd_characters import look_at_text
-from unrolled.core.types import Example
+from unrolled.analysis.check.stats.report_types import BaselineReport, PartReport, TranscriptsReport, XReport
+from unrolled.core.types import Example, Place
 from unrolled.data.media.audio import header, read
 from unrolled.tasks.inputs.audio import AudioInput
 from unrolled.tasks.outputs.ctc import Transcript, tidy
@@ -61,7 +61,7 @@ class SoundSurvey:
             self.findings.odd("fewer samples a second than is listened to", place, detail)
         return self.learnt.mel.frames(round(told.seconds * self.learnt.rate))
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> XReport:
         """Seconds in all; rates and channels with how many sounds have them."""
         return {
             "seconds": self.seconds,
@@ -78,7 +78,7 @@ class TranscriptSurvey:
     findings: Findings
     lower: bool
     counts: Counter[str] = field(default_factory=Counter)
-    first: dict[str, Any] = field(default_factory=dict)
+    first: dict[str, Place] = field(default_factory=dict)
     texts: int = 0
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> str:
@@ -114,25 +114,25 @@ class TranscriptSurvey:
                     f"character seen fewer than {RARE} times", self.first[character], repr(character)
                 )
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> TranscriptsReport:
         """Each character and how often it is there."""
         return {"texts": self.texts, "alphabet": dict(self.counts.most_common())}
 
-    def baseline(self) -> dict[str, Any] | None:
+    def baseline(self) -> BaselineReport | None:
         """To say nothing has an error rate of 1, which needs no telling."""
         return None
 
 
-def in_words(part: Mapping[str, Any]) -> list[str]:
+def in_words(part: PartReport) -> list[str]:
     """Seconds, rates and channels of a part for people."""
-    if "rates" not in part:
+    if "rates" not in part or "channels" not in part or "seconds" not in part:
         return []
     rates = ", ".join(f"{int(rate):,} ({count:,} sounds)" for rate, count in part["rates"].items())
     channels = ", ".join(f"{count} ({sounds:,} sounds)" for count, sounds in part["channels"].items())
     return [f"  {part['seconds']:,.0f} seconds; samples a second: {rates}; channels: {channels}"]
 
 
-def characters_in_words(y: Mapping[str, Any], of: str) -> str:
+def characters_in_words(y: TranscriptsReport, of: str) -> str:
     """What is said, for people."""
     shown = [f"{name!r} {count:,}" for name, count in list(y["alphabet"].items())[:SHOWN]]
     more = len(y["alphabet"]) - len(shown)

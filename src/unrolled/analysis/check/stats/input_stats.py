@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.analysis.check.findings import SIZES, Findings
 from unrolled.analysis.check.odd_characters import look_at_text
+from unrolled.analysis.check.stats.report_types import ColumnReport, WordsReport, XReport
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import as_words
 from unrolled.data.text.subword import SUBWORD
 from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import split
@@ -41,7 +43,7 @@ class Survey(Protocol):
         """Look at one more; its steps. Raises DataError where training would."""
         ...
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> XReport:
         """As JSON values."""
         ...
 
@@ -54,7 +56,7 @@ class Words:
     coverage: Coverage
     sizes: tuple[int, ...]
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> WordsReport:
         """The training part's vocabulary."""
         counts = np.array(self.vocabulary.counts, dtype=np.int64)
         whole = len(counts) == self.coverage.types
@@ -73,9 +75,9 @@ def counted_unit(data: DataConfig) -> str:
     return "word" if unit == SUBWORD else unit
 
 
-def tokens_of(x: Any, data: DataConfig) -> list[str]:
+def tokens_of(x: object, data: DataConfig) -> list[str]:
     """The tokens of an x as training counts them."""
-    tokens = split(x, counted_unit(data)) if isinstance(x, str) else list(x)
+    tokens = split(x, counted_unit(data)) if isinstance(x, str) else as_words(x)
     return [token.lower() for token in tokens] if data.lower else tokens
 
 
@@ -103,8 +105,8 @@ class TokenSurvey:
 
     def add(self, example: Example) -> int:
         """Look at one more; its tokens."""
-        x: Any = example.x
-        look_at_text(x if isinstance(x, str) else " ".join(x), example.place, self.findings)
+        x = example.x
+        look_at_text(x if isinstance(x, str) else " ".join(as_words(x)), example.place, self.findings)
         tokens = tokens_of(x, self.data)
         self.tokens += len(tokens)
         if self.words is not None:
@@ -113,7 +115,7 @@ class TokenSurvey:
                 self.unknown[size] += int(((ids == UNK) | (ids >= size + 2)).sum())
         return len(tokens)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> XReport:
         """The share of `<UNK>` with each vocabulary."""
         sizes = self.words.sizes if self.words is not None else ()
         return {"unknown_share": {str(n): self.unknown[n] / max(1, self.tokens) for n in sizes}}
@@ -139,7 +141,7 @@ class FrameSurvey:
             self.findings.odd("nothing in it changes", example.place)
         return len(x)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> XReport:
         """How many pictures there are."""
         return {"pictures": self.pictures}
 
@@ -227,11 +229,11 @@ class ColumnSurvey:
             value = f"column {self.name(column)} is {x[begin, column]:.6g} for {lengths[longest]:,} steps"
             self.findings.odd(f"{RUN} steps or more of one value", place, f"{value} from step {begin + 1}")
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> XReport:
         """Each column; its deviation is that of the training part."""
         return {"columns": [self._column(i) for i in range(len(self.low) if self.steps else 0)]}
 
-    def _column(self, i: int) -> dict[str, Any]:
+    def _column(self, i: int) -> ColumnReport:
         mean, constant = float(self.mean[i]), bool(self.low[i] == self.high[i])
         deviation = None if self.learnt is None else 0.0 if constant else self.learnt.deviation[i]
         nothing = not self.known[i]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,8 +18,19 @@ from numpy.typing import NDArray
 
 from unrolled.analysis.check.findings import Findings
 from unrolled.analysis.check.odd_characters import look_at_text
+from unrolled.analysis.check.stats.report_types import (
+    BaselineReport,
+    ClassesReport,
+    NumberReport,
+    NumbersReport,
+    Share,
+    TagsReport,
+    WindowsReport,
+    YReport,
+)
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import as_words, elements
 from unrolled.data.text.span_tags import style_of
 from unrolled.tasks.inputs.numbers import NumberInput
 from unrolled.tasks.metrics import spans
@@ -40,11 +51,11 @@ F64 = NDArray[np.float64]
 class TargetSurvey(Protocol):
     """What is gathered of one part's y."""
 
-    def add(self, example: Example, lines: Sequence[int] = ()) -> Any:
+    def add(self, example: Example, lines: Sequence[int] = ()) -> object:
         """Look at one more; its y as it should be. lines: of its steps, where they are known. Raises DataError."""
         ...
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> YReport:
         """As JSON values."""
         ...
 
@@ -52,7 +63,7 @@ class TargetSurvey(Protocol):
         """Note what only the whole training part shows. Raises DataError where training would."""
         ...
 
-    def baseline(self) -> dict[str, Any] | None:
+    def baseline(self) -> BaselineReport | None:
         """What an answer that does not look at x reaches."""
         ...
 
@@ -70,7 +81,7 @@ def look_alikes(counts: Counter[str], places: dict[str, Place], kind: str, findi
             findings.odd(f"{kind} that differ in case or white space only", places[rarest], told)
 
 
-def shares(counts: Counter[str], order: Sequence[str]) -> dict[str, dict[str, Any]]:
+def shares(counts: Counter[str], order: Sequence[str]) -> dict[str, Share]:
     """Count and share of each name, in this order."""
     total = max(1, counts.total())
     return {name: {"count": counts[name], "share": counts[name] / total} for name in order}
@@ -118,14 +129,14 @@ class LabelSurvey:
                 self.findings.odd(kind, self.places[name], detail)
         look_alikes(self.counts, self.places, "classes", self.findings)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> ClassesReport:
         """Each class in the order that training gives them."""
         known = self.learnt.classes if self.learnt is not None else ()
         order = [*known, *sorted(name for name in self.counts if name not in set(known))]
         ordinal = self.learnt is not None and self.learnt.ordinal
         return {"classes": shares(self.counts, order), "ordinal": ordinal, "uncounted": self.uncounted}
 
-    def baseline(self) -> dict[str, Any] | None:
+    def baseline(self) -> BaselineReport | None:
         """The most frequent class."""
         if not self.counts:
             return None
@@ -145,7 +156,7 @@ class NumberSurvey:
     high: F64 = field(default_factory=lambda: np.zeros(0))
     mean: F64 = field(default_factory=lambda: np.zeros(0))
 
-    def add(self, example: Example, lines: Sequence[int] = ()) -> Any:
+    def add(self, example: Example, lines: Sequence[int] = ()) -> object:
         """Look at one more."""
         y: F64 = np.array(example.y, dtype=np.float64)  # [n_y]
         if self.learnt is not None:
@@ -164,13 +175,14 @@ class NumberSurvey:
     def conclude(self) -> None:
         """Nothing more."""
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> NumbersReport:
         """Each number; its deviation is that of the training part."""
         deviation = self.learnt.deviation if self.learnt is not None else (None,) * len(self.low)
         each = zip(self.low.tolist(), self.mean.tolist(), self.high.tolist(), deviation, strict=False)
-        return {"numbers": [dict(zip(("min", "mean", "max", "deviation"), row, strict=True)) for row in each]}
+        rows = (NumberReport(min=low, mean=mean, max=high, deviation=own) for low, mean, high, own in each)
+        return {"numbers": list(rows)}
 
-    def baseline(self) -> dict[str, Any] | None:
+    def baseline(self) -> BaselineReport | None:
         """The mean."""
         if self.learnt is None:
             return None
@@ -228,11 +240,11 @@ class ForecastSurvey:
         if not (self.low < self.high).any():
             raise DataError("the number to be learnt is always the same", expected="one that varies")
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> WindowsReport:
         """How many there are."""
         return {"windows": self.windows, "steps": self.steps}
 
-    def baseline(self) -> dict[str, Any] | None:
+    def baseline(self) -> BaselineReport | None:
         """The mean of each column."""
         if self.numbers is None:
             return None
@@ -258,9 +270,8 @@ class TagSurvey:
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> tuple[str, ...]:
         """Look at one more; its tags as conlleval reads them, without white space around them."""
-        x: Any = example.x
-        words = list(x) if isinstance(x, tuple) else [""] * len(example.y or ())
-        raw = tuple(str(tag) for tag in example.y or ())
+        raw = tuple(str(tag) for tag in elements(example.y))
+        words = as_words(example.x) if isinstance(example.x, tuple) else [""] * len(raw)
         tags = tuple(tag.strip() for tag in raw)
 
         unseen = set(self.learnt.unseen_in(tags)) if self.learnt is not None else set[str]()
@@ -308,13 +319,13 @@ class TagSurvey:
             first = next(iter(self.places.values()))
             self.findings.odd("tags that seem to belong to other words", first, detail)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> TagsReport:
         """Each tag, and each type of spans."""
         order = sorted(self.counts, key=lambda name: (-self.counts[name], name))
         kinds = dict(sorted(self.kinds.items(), key=lambda item: (-item[1], item[0])))
         return {"scheme": self.scheme, "tags": shares(self.counts, order), "spans": kinds}
 
-    def baseline(self) -> dict[str, Any] | None:
+    def baseline(self) -> BaselineReport | None:
         """The most frequent tag."""
         if not self.counts:
             return None

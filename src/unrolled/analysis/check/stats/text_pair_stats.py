@@ -6,13 +6,14 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unrolled.analysis.check.findings import Findings, quantiles
 from unrolled.analysis.check.odd_characters import look_at_text
+from unrolled.analysis.check.stats.report_types import BaselineReport, PairsReport
 from unrolled.core.types import Example, Place
+from unrolled.core.values.example_values import length
 
 FAR = 3.0  # times the usual ratio of lengths
 SHORT = 10  # characters added to both lengths: the ratio of short texts says little
@@ -29,7 +30,7 @@ class TextSurvey:
     files: list[tuple[int, Path]] = field(default_factory=list)  # the first pair of each file
     same: int = 0
 
-    def add(self, example: Example, lines: Sequence[int] = ()) -> Any:
+    def add(self, example: Example, lines: Sequence[int] = ()) -> object:
         """Look at one more; its y as it is."""
         y, place = str(example.y), example.place
         look_at_text(y, place, self.findings)
@@ -40,7 +41,7 @@ class TextSurvey:
             self.same += 1
             self.findings.odd("untranslated: the same text on both sides", place, repr(y[:60]))
         self.lengths.append(len(y))
-        self.ratios.append((len(y) + SHORT) / (len(example.x) + SHORT))
+        self.ratios.append((len(y) + SHORT) / (length(example.x) + SHORT))
         self.lines.append(place.line)
         return example.y
 
@@ -59,12 +60,12 @@ class TextSurvey:
         file = next(file for first, file in reversed(self.files) if first <= number)
         return Place(file, self.lines[number])
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> PairsReport:
         """Lengths in characters, and how many pairs are untranslated."""
         usual = float(np.median(np.frombuffer(self.ratios, np.float64))) if self.ratios else None
         return {"characters": quantiles(self.lengths), "usual_ratio": usual, "untranslated": self.same}
 
-    def baseline(self) -> dict[str, Any] | None:
+    def baseline(self) -> BaselineReport | None:
         """What copying x reaches."""
         count = max(1, len(self.ratios))
         return {"name": "copy of x", "answer": None, "exact": self.same / count}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from unrolled.analysis.check.findings import Findings
+from unrolled.analysis.check.stats.report_types import TimesReport
 from unrolled.core.types import Example
 from unrolled.data.time_stamps import oddities, step_text, time_text
 from unrolled.datasets.reading_notes import Times
@@ -35,7 +35,7 @@ class TimeSurvey:
                 )
                 self.findings.odd(name, example.place, detail)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> TimesReport:
         """As JSON values."""
         if self.times.first is None or self.times.last is None:
             return {}

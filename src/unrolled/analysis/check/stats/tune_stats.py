@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.analysis.check.findings import Findings
+from unrolled.analysis.check.stats.report_types import BaselineReport, ClassesReport, XReport
 from unrolled.analysis.check.stats.target_stats import shares
 from unrolled.core.types import Example, Tune
+from unrolled.core.values.example_values import as_tune
 from unrolled.data.features.note_events import events_of, quantised
 from unrolled.tasks.inputs.rolls import roll_of
 
@@ -31,7 +32,7 @@ class NoteSurvey:
 
     def add(self, example: Example) -> int:
         """Look at one more; its events, or its steps."""
-        tune: Tune = example.x
+        tune = as_tune(example.x)
         for remark in tune.remarks:
             count, _, kind = remark.partition(" ")
             self.findings.odd(
@@ -48,7 +49,7 @@ class NoteSurvey:
                 self.findings.odd(kind, example.place, f"{count:,} of {changes.notes:,}")
         return len(roll_of(flat, self.grid)) if self.rolls else len(events_of(flat))
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> XReport:
         """Notes in all, and those beside the grid."""
         return {"notes": self.notes, "moved": self.moved}
 
@@ -59,19 +60,19 @@ class GenreSurvey:
 
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, example: Example, lines: Sequence[int] = ()) -> Any:
+    def add(self, example: Example, lines: Sequence[int] = ()) -> object:
         """Count one more."""
-        self.counts[example.y or NONE] += 1
+        self.counts[str(example.y or NONE)] += 1
         return example.y
 
     def conclude(self) -> None:
         """Nothing more."""
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> ClassesReport:
         """As classes."""
         return {"classes": shares(self.counts, sorted(self.counts)), "ordinal": False, "uncounted": 0}
 
-    def baseline(self) -> dict[str, Any] | None:
+    def baseline(self) -> BaselineReport | None:
         """There is none so simple."""
         return None
 
