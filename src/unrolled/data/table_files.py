@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from unrolled.core.atomic_files import storage_error
 from unrolled.core.errors import DataError, UsageError, need, suggest
 from unrolled.data.delimited import find_dialect, numbered
+from unrolled.data.file_state import State, state_of
 from unrolled.data.read_request import FileOptions
 from unrolled.data.records import bare_lines, fields, json_object, no_examples
 
@@ -81,16 +83,22 @@ def _of_one_width(path: Path, rows: Iterator[tuple[int, list[str] | DataError]],
 
 def _json_lines(path: Path, options: FileOptions) -> Table:
     """The columns are the keys of the first rows, in the order in which they come first; see SAMPLE."""
+    names, line = _keys(path, options.encoding, state_of(path))
 
-    def parsed() -> Iterator[tuple[int, str, dict[str, object] | DataError]]:
-        for number, line in bare_lines(path, options.encoding):
-            if line.strip():
-                yield number, line, _json_row(path, number, line)
+    def rows() -> Iterator[Row]:
+        for number, _, row in _json_rows(path, options.encoding):
+            yield number, row if isinstance(row, DataError) else [row.get(name, ABSENT) for name in names]
 
+    return Table(names, line, rows())
+
+
+@lru_cache(maxsize=64)  # every pass over a file asks for it; a file that has changed is looked at again
+def _keys(path: Path, encoding: str | None, state: State) -> tuple[tuple[str, ...], int]:
+    """The columns of a file of JSON lines, and the line of its first row."""
     names: dict[str, None] = {}
     first: tuple[int, dict[str, object] | DataError] | None = None
     seen = size = 0
-    for number, line, row in parsed():
+    for number, line, row in _json_rows(path, encoding):
         first = (number, row) if first is None else first
         names |= dict.fromkeys(row) if isinstance(row, dict) else {}
         seen, size = seen + 1, size + len(line)
@@ -100,12 +108,14 @@ def _json_lines(path: Path, options: FileOptions) -> Table:
         raise no_examples([path], "only white space", "a JSON object in each line")
     if not names and isinstance(first[1], DataError):
         raise first[1]
+    return tuple(names), first[0]
 
-    def rows() -> Iterator[Row]:
-        for number, _, row in parsed():
-            yield number, row if isinstance(row, DataError) else [row.get(name, ABSENT) for name in names]
 
-    return Table(tuple(names), first[0], rows())
+def _json_rows(path: Path, encoding: str | None) -> Iterator[tuple[int, str, dict[str, object] | DataError]]:
+    """The lines that are not blank: number, text, and the object or what is wrong with it."""
+    for number, line in bare_lines(path, encoding):
+        if line.strip():
+            yield number, line, _json_row(path, number, line)
 
 
 def _json_row(path: Path, number: int, line: str) -> dict[str, object] | DataError:

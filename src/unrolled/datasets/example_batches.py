@@ -17,7 +17,6 @@ from unrolled.core.hashing import hashed, permuted
 from unrolled.core.types import IGNORE_INDEX, ZERO_INPUT_ID, Array, Batch, Integers, Pair, Targets, Vary
 from unrolled.data.text.rare_to_unk import replace_rare
 from unrolled.datasets.example_store import Examples
-from unrolled.datasets.padding import pad
 
 _ORDER, _BATCHES, _RARE, _VARIED = 11, 12, 13, 14  # keys of chance, apart from those of `batching`
 TOGETHER = 100  # batches sorted by length at once
@@ -119,3 +118,15 @@ def _targets(own: list[Array], targets: Targets, steps: int) -> Array:
     steps = steps if targets == "each" else 1
     numbers = np.issubdtype(own[0].dtype, np.floating)
     return pad(own, np.nan if numbers else IGNORE_INDEX, steps, np.float64 if numbers else np.int64)
+
+
+def pad(rows: Sequence[Array], fill: float, steps: int = 1, dtype: type[np.generic] | None = None) -> Array:
+    """[rows, T, ...] of rows [T_i, ...], filled on the right; T is the longest T_i, at least `steps`.
+
+    dtype: of the result; None for that of the rows.  There must be at least one row.
+    """
+    longest = max(steps, *(len(row) for row in rows))
+    padded = np.full((len(rows), longest, *rows[0].shape[1:]), fill, dtype=dtype or rows[0].dtype)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = row
+    return padded

@@ -20,8 +20,9 @@ from unrolled.data.read_request import FileOptions, Wanted, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
 from unrolled.datasets.audio_checks import audible
 from unrolled.datasets.fingerprint import fingerprint, fingerprint_examples
+from unrolled.datasets.read_once import read_once
 from unrolled.datasets.reading_notes import Notes
-from unrolled.datasets.windows import endings, forecasts, pieces, remembered, resampled, tunes
+from unrolled.datasets.windows import endings, forecasts, pieces, resampled, tunes
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.presets import find
@@ -156,18 +157,19 @@ def from_files(
     if config.data.horizon and not wanted.content.numeric:
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers")
 
-    def read() -> Iterator[Example]:
+    def parse() -> Iterator[Example]:
         return notes.watched(_read(paths, wanted, config))
 
-    def digest() -> str:
+    def digest(read: Callable[[], Iterator[Example]] = parse) -> str:
         if wanted.content.named and asked:
             own = fingerprint([path for path in paths if not path.is_dir()])
             return hashlib.sha256((own + _named(read())).encode()).hexdigest()
         own = fingerprint(paths, _unread(paths, read))
         return hashlib.sha256((own + _named(read())).encode()).hexdigest() if wanted.content.parsed else own
 
+    read = read_once(parse) if asked else parse
     make = _sequences(read, wanted, config, asked=asked)
-    return Labelled(make, digest(), told, bad, digest if asked else None, notes)
+    return Labelled(make, digest(read), told, bad, digest if asked else None, notes)
 
 
 def _read(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:
@@ -190,7 +192,7 @@ def _sequences(
     """What the network is to see of the examples that were read."""
     data, content = config.data, wanted.content
     if content.parsed:
-        return remembered(lambda: tunes(open_tunes(read(), wanted), asked))
+        return read_once(lambda: tunes(open_tunes(read(), wanted), asked))
     if data.horizon:
         horizon, history = data.horizon, data.history
         if asked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,35 +13,10 @@ from unrolled.core.values.example_values import length
 from unrolled.data.time_stamps import parse_step, resample
 from unrolled.datasets.example_store import Row
 
-REMEMBERED = (
-    2_000_000  # notes of tunes, about 300 MB: files are read several times, and parsing them takes long
-)
-
 
 def tunes(examples: Iterable[Example], asked: bool) -> Iterator[Example]:
     """Tunes, and as y the tune itself."""
     return (replace(example, y=example.x if asked else None) for example in examples)
-
-
-def remembered(read: Callable[[], Iterator[Example]]) -> Callable[[], Iterator[Example]]:
-    """The examples as often as they are asked for, of which those up to `REMEMBERED` notes are read once."""
-    known: list[Example] = []
-    whole = [False]
-
-    def examples() -> Iterator[Example]:
-        if whole[0]:
-            yield from known
-            return
-        known.clear()
-        room = REMEMBERED
-        for example in read():
-            room -= length(example.x) if example.fault is None else 0
-            if room >= 0:
-                known.append(example)
-            yield example
-        whole[0] = room >= 0
-
-    return examples
 
 
 def endings(series: Iterable[Example], history: int) -> Iterator[Example]:

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.types import ZERO_INPUT_ID, Answer, Array, Example, Floats, Place, Timeline
 from unrolled.core.values.example_values import elements, length
-from unrolled.datasets.example_batches import in_order
+from unrolled.datasets.example_batches import in_order, pad
 from unrolled.datasets.example_dataset import opened, rows
 from unrolled.datasets.example_source import Labelled
 from unrolled.datasets.example_store import Examples, write_examples
-from unrolled.datasets.padding import pad
 from unrolled.inference.open_model import Trained
 from unrolled.tasks.inputs import INPUTS, input_of
 from unrolled.tasks.outputs import find_output
