@@ -37,13 +37,15 @@ def outcome(model: Trained, x: object, place: Place | None = None) -> Floats:
     return answers[0, : answered(model, len(encoded))]
 
 
-def written(model: Trained, several: Sequence[tuple[object, Place | None]]) -> list[Found]:
-    """What a decoder writes for several sequences, each with its place, side by side."""
+def written(
+    model: Trained, several: Sequence[tuple[object, Place | None]], sizes: Sequence[int]
+) -> list[Found]:
+    """What a decoder writes for several sequences, each with its place, side by side. sizes: `size` of each x as it was
+    given, before it was split."""
     assert model.decoder is not None
     encoded = [model.input.encode(x, place) for x, place in several]
     lengths = np.array([len(one) for one in encoded])
     padded = pad(encoded, ZERO_INPUT_ID if model.input.ids else 0)
-    sizes = [size(x) for x, _ in several]
     lines = [0 if place is None else place.line for _, place in several]
     return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish, lines)
 
@@ -61,35 +63,49 @@ def answered(model: Trained, steps: int) -> int:
 
 def answer(model: Trained, example: Example, top: int) -> Answer:
     """The answer to one sequence; a blank one gets a blank answer."""
-    if isinstance(example.x, Path):
-        return say(model, example, top)  # it is read there
-    return model.output.blank() if _is_blank(model, example) else say(model, example, top)
+    x = _split(model, example.x)
+    blank = not isinstance(x, Path) and _is_blank(model, x)  # a file is read later
+    return model.output.blank() if blank else _answer(model, example, x, top)
 
 
-def _is_blank(model: Trained, example: Example) -> bool:
-    if not length(example.x):
+def _split(model: Trained, x: object) -> object:
+    """A text as its tokens, so that it is split once; any other x as it is."""
+    return tuple(elements(model.input.steps(x))) if isinstance(x, str) else x
+
+
+def _is_blank(model: Trained, x: object) -> bool:
+    if not length(x):
         return True
-    return model.input.ids and not "".join(map(str, elements(model.input.steps(example.x)))).strip()
+    return model.input.ids and not "".join(map(str, elements(model.input.steps(x)))).strip()
 
 
 def answers(model: Trained, examples: Sequence[Example]) -> list[Answer]:
     """The answers of a decoder to several sequences, side by side."""
-    asked = [number for number, example in enumerate(examples) if not _is_blank(model, example)]
+    several = [_split(model, example.x) for example in examples]
+    asked = [number for number, x in enumerate(several) if not _is_blank(model, x)]
     found = [model.output.blank()] * len(examples)
-    told = written(model, [(examples[number].x, examples[number].place) for number in asked]) if asked else []
+    pairs = [(several[number], examples[number].place) for number in asked]
+    told = written(model, pairs, [size(examples[number].x) for number in asked]) if asked else []
     for number, one in zip(asked, told, strict=True):
-        found[number] = _told(model, examples[number], one)
+        found[number] = _told(model, several[number], one)
     return found
 
 
 def say(model: Trained, example: Example, top: int) -> Answer:
     """What the network says of one sequence, be it empty."""
+    return _answer(model, example, _split(model, example.x), top)
+
+
+def _answer(model: Trained, example: Example, x: object, top: int) -> Answer:
+    """The answer to an example. x: its x, split."""
     if model.decoder is not None:
-        return _told(model, example, written(model, [(example.x, example.place)])[0])
+        return _told(model, x, written(model, [(x, example.place)], [size(example.x)])[0])
     kind = INPUTS[find(model.file.task).input]
-    example = example if kind.opened is None else kind.opened(model.input, example)
-    steps = model.input.steps(example.x) if kind.timeline is None else kind.timeline(model.input, example)
-    answers, weights = outcome(model, example.x, example.place), model.file.tensors
+    if kind.opened is not None:
+        example = kind.opened(model.input, example)
+        x = example.x
+    steps = model.input.steps(x) if kind.timeline is None else kind.timeline(model.input, example)
+    answers, weights = outcome(model, x, example.place), model.file.tensors
     last = answers[-1:] if model.stepwise is not None else answers
     found = model.output.answer(last, steps, top, weights)
     record = {**found.record}
@@ -99,23 +115,24 @@ def say(model: Trained, example: Example, top: int) -> Answer:
         every = [model.output.answer(answers[t : t + 1], steps, 1, weights) for t in range(len(answers))]
         record["steps"] = [one.text for one in every]
     if model.input.ids:
-        record["unknown"] = model.input.unknown(example.x)
+        record["unknown"] = model.input.unknown(x)
     return replace(found, record=record)
 
 
-def _told(model: Trained, example: Example, found: Found) -> Answer:
-    """What a decoder wrote."""
-    answer = _sequences(model).told(found, model.input.steps(example.x), model.wish)
-    unknown = {"unknown": model.input.unknown(example.x)} if model.input.ids else {}
+def _told(model: Trained, x: object, found: Found) -> Answer:
+    """What a decoder wrote. x: as it was read, split."""
+    answer = _sequences(model).told(found, model.input.steps(x), model.wish)
+    unknown = {"unknown": model.input.unknown(x)} if model.input.ids else {}
     return replace(answer, record={**answer.record, **unknown})
 
 
 def step_probabilities(model: Trained, example: Example) -> NDArray[np.float64]:
     """[T_x, n_y] the probability of each tag at each step, over all paths with a CRF; no steps for a blank sequence."""
     assert isinstance(model.output, Tags)
-    if not isinstance(example.x, Path) and _is_blank(model, example):
+    x = _split(model, example.x)
+    if not isinstance(x, Path) and _is_blank(model, x):
         return np.zeros((0, model.output.n_y))
-    return model.output.probabilities(outcome(model, example.x, example.place), model.file.tensors)
+    return model.output.probabilities(outcome(model, x, example.place), model.file.tensors)
 
 
 def evaluate(model: Trained, data: Labelled) -> dict[str, object]:
