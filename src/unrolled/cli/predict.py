@@ -118,8 +118,8 @@ def _next_tokens(args: argparse.Namespace, file: ModelFile, failed: Failed) -> I
 def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Iterator[tuple[Line, Answer]]:
     """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format. failed:
     told what cannot be read; its answer is blank."""
-    from unrolled.data.read_request import FileOptions
-    from unrolled.data.readers import example_extensions, extension, format_of, refuse_foreign
+    from unrolled.data.read_request import FileOptions, extension
+    from unrolled.data.readers import example_extensions, format_of, refuse_foreign
     from unrolled.datasets.example_source import as_written, wanted_of
     from unrolled.inference.lm_fusion import searching
     from unrolled.inference.open_model import trained_from_file

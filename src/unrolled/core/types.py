@@ -26,6 +26,12 @@ State = tuple[Any, ...]
 ZERO_INPUT_ID = -1  # the id of the vector of zeros, the lecture's x^<1> = 0
 IGNORE_INDEX = -1  # a target that is ignored by the loss and by every metric
 
+
+def delayed(y: Integers) -> Integers:
+    """[T + 1] the inputs of a model that reads what it predicts: x^<1> is the vector of zeros, then x^<t> = y^<t-1>."""
+    return np.append(np.int64(ZERO_INPUT_ID), y)
+
+
 # What is asked of a sequence: one y, a y a step, or a sequence y with a length of its own, T_y.
 Targets = Literal["one", "each", "own"]
 Pair = tuple[Array, Array]  # an encoded x, and its y

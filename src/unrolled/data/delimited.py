@@ -68,7 +68,7 @@ def _dialect(path: Path, options: FileOptions, state: State) -> Dialect:
     if not sample:
         raise no_examples([path], "only white space", "a header and rows")
     named = _SEP_LINE.fullmatch(sample[0][1])
-    separator = named[1] if named else "\t" if _ending(path, options) == "tsv" else None
+    separator = named[1] if named else "\t" if options.extension_of(path) == ".tsv" else None
     start = 1 if named and len(sample) > 1 else 0
     first = next((at for at in range(start, len(sample)) if not sample[at][1].startswith("#")), start)
     rows = [line for _, line in sample[first:]]
@@ -85,10 +85,6 @@ def _dialect(path: Path, options: FileOptions, state: State) -> Dialect:
     plain = Dialect(separator, header, comments, False, "quotes are ordinary characters")
     quoted = _is_quoted(path, options, plain)
     return Dialect(separator, header, comments, True, "quotes surround fields") if quoted else plain
-
-
-def _ending(path: Path, options: FileOptions) -> str:
-    return options.format or Path(path.name.lower().removesuffix(".gz")).suffix.removeprefix(".")
 
 
 def _width(line: str, separator: str) -> int:

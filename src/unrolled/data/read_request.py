@@ -19,6 +19,11 @@ from unrolled.data.text.encoding import check_encoding
 ROLES = ("x", "y", "id", "by", "time")  # the keys of --columns
 
 
+def extension(path: Path) -> str:
+    """The extension of a file in lower case, without `.gz`."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
 @dataclass(frozen=True)
 class FileOptions:
     """How files are written. format: one of `options.FORMATS`, None: found for each file.  encoding: of text without a
@@ -34,6 +39,10 @@ class FileOptions:
     def __post_init__(self) -> None:
         if self.encoding is not None:
             check_encoding(self.encoding)
+
+    def extension_of(self, path: Path) -> str:
+        """The extension that tells how a file is written: that of the format that is asked for, else its own."""
+        return f".{self.format}" if self.format else extension(path)
 
 
 @dataclass(frozen=True)

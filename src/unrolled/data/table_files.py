@@ -43,21 +43,13 @@ def open_table(path: Path, options: FileOptions | None = None) -> Table:
 
     Raises UsageError for an unknown extension, and what the format raises.
     """
-    kinds: dict[str, Callable[[Path, FileOptions], Table]] = {
-        ".csv": _delimited,
-        ".tsv": _delimited,
-        ".jsonl": _json_lines,
-        ".ndjson": _json_lines,
-        ".json": _json_lines,
-        ".parquet": _parquet,
-    }
     options = options or FileOptions()
-    kind = f".{options.format}" if options.format else Path(path.name.lower().removesuffix(".gz")).suffix
-    if kind not in kinds:
+    kind = options.extension_of(path)
+    if kind not in TABLES:
         raise UsageError(
-            "unknown kind of table", file=path, expected=", ".join(kinds), hint=suggest(kind, kinds)
+            "unknown kind of table", file=path, expected=", ".join(TABLES), hint=suggest(kind, TABLES)
         )
-    return kinds[kind](path, options)
+    return TABLES[kind](path, options)
 
 
 def _delimited(path: Path, options: FileOptions) -> Table:
@@ -161,3 +153,12 @@ def _parquet(path: Path, options: FileOptions) -> Table:
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise told(error) from error
     return Table(names, None, rows())
+
+
+DELIMITED = (".csv", ".tsv")
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+TABLES: dict[str, Callable[[Path, FileOptions], Table]] = {
+    **dict.fromkeys(DELIMITED, _delimited),
+    **dict.fromkeys(JSON_LINES, _json_lines),
+    ".parquet": _parquet,
+}

@@ -50,6 +50,12 @@ def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
         raise DataError("no examples: no series has two steps", file=file, expected="longer series")
 
 
+def window_ends(steps: int, horizon: int, history: int) -> range:
+    """Where the windows of a series of so many steps end: each has `horizon` steps behind it. The first window is
+    shorter than `history` only if the series is too short for a whole one."""
+    return range(min(history, max(1, steps - horizon)), steps - horizon + 1)
+
+
 def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
     """Windows of `history` steps of each series, and as y the `horizon` steps behind them: of the series' own y
     [T, n_y] if it has one, else all numbers of a step. A window with a missing number in its y is left out.
@@ -61,7 +67,7 @@ def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator
         file = one.place.file
         x = np.asarray(one.x, dtype=np.float64)
         asked = np.asarray(one.y, dtype=np.float64) if isinstance(one.y, np.ndarray) else x
-        for end in range(min(history, max(1, len(x) - horizon)), len(x) - horizon + 1):
+        for end in window_ends(len(x), horizon, history):
             y = tuple(asked[end : end + horizon].reshape(-1).tolist())
             if np.isnan(y).any():
                 continue

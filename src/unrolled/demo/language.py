@@ -21,7 +21,7 @@ from unrolled.inference.open_model import Model, open_language_model
 from unrolled.inference.scoring import Wish, samples
 from unrolled.models.decoding.sampling import distribution, draw
 from unrolled.tasks.fill import resolve_data
-from unrolled.tasks.metrics.language import longest_copied, total_variation
+from unrolled.tasks.metrics.language import longest_copied, perplexity, total_variation
 from unrolled.tasks.outputs.next_token import visible
 
 TEXT_BYTES = 3_000_000  # of the library's source: more than a minute can read
@@ -88,7 +88,7 @@ def _losses(model: Model, train: Store) -> None:
     print("\nHow well does it guess the next character of text it has not seen? (nats, lower is better)")
     print(f"  every character equally likely  {math.log(len(model.reading.vocabulary)):.3f}")
     print(f"  characters by how often they occur  {-float((p * np.log(p)).sum()):.3f}")
-    print(f"  the model  {loss:.3f}   (as unsure as between {math.exp(loss):.1f} characters)")
+    print(f"  the model  {loss:.3f}   (as unsure as between {perplexity(loss):.1f} characters)")
 
 
 def _copies(model: Model, train: Store) -> None:

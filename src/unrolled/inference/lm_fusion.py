@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import Array, State
+from unrolled.core.types import ZERO_INPUT_ID, Array, State
 from unrolled.data.text.vocabulary import EOS
 from unrolled.inference.open_model import Model, Trained, open_language_model
 from unrolled.models.decoding.ctc import Ids, Rater, Search
@@ -87,7 +87,7 @@ def _contexts(model: Model) -> Callable[[str, Contexts | None], tuple[Context, f
 
     def context(text: str, look_up: Contexts | None) -> tuple[Context, float]:
         if not text or look_up is None:
-            return after(model.engine.start(1), -1), 0.0
+            return after(model.engine.start(1), ZERO_INPUT_ID), 0.0
         at = len(text) - 1 if model.reading.of_characters else text.rstrip(" ").rfind(" ") + 1
         before, nats = look_up(text[:at])[0], 0.0
         for token in model.reading.encode(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
-from unrolled.core.types import ZERO_INPUT_ID, Answer, Array, Batch
+from unrolled.core.types import Answer, Array, Batch, delayed
 from unrolled.data.text.tokenize import find_unit
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.sampling import Settings, stream_all
@@ -31,7 +31,7 @@ def score(engine: Engine, reading: Reading, text: str) -> Scored:
 
 def walk(engine: Engine, ids: Array) -> Iterator[NDArray[np.float64]]:
     """Log-probabilities of `ids` [T_y] from zeros, `CHUNK` steps at a time."""
-    x = np.append(ZERO_INPUT_ID, ids[:-1])  # [T_y]: each input is the output before it
+    x = delayed(ids[:-1])  # [T_y]
     for begin, log_probs in run(engine, x):
         y = ids[begin : begin + len(log_probs), None]
         yield np.take_along_axis(log_probs, y, axis=1)[:, 0].astype(np.float64)
@@ -52,7 +52,7 @@ def predict(engine: Engine, reading: Reading, text: str, top: int) -> Answer:
     The special tokens are left out of the answer's text: `<UNK>` is not a word that anybody meant.
     """
     after = np.zeros(0, dtype=np.float32)
-    for _, log_probs in run(engine, np.append(ZERO_INPUT_ID, reading.encode(text))):
+    for _, log_probs in run(engine, delayed(reading.encode(text))):
         after = log_probs[-1]  # [n_y]
     found: dict[tuple[bool, str], float] = {}  # tokens that are written alike are one answer
     for i in np.argsort(-after, kind="stable").tolist():

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from unrolled.data.text.span_tags import parts, style_of
+from unrolled.data.text.span_tags import OUTSIDE, SCHEMES, may_end, may_follow, parts, style_of
 from unrolled.tasks.metrics import spans
 
 WRITTEN = {
@@ -64,3 +64,35 @@ def test_plain_classes_stay_plain():
 def test_the_message_of_a_bad_tag_is_written_as_the_tags_are():
     assert spans.find_bad(["o", "i-loc"], "bio") == [(1, "'i-loc' has no 'b-loc' before it")]
     assert spans.find_bad(["O", "LOC_I"], "bio") == [(1, "'LOC_I' has no 'LOC_B' before it")]
+
+
+FOLLOWERS = {  # which of these tags may stand after one, by the definitions of the schemes
+    "bio": {
+        "O": "O B-X B-Y",
+        "B-X": "O B-X I-X B-Y",
+        "I-X": "O B-X I-X B-Y",
+    },
+    "bioes": {
+        "O": "O B-X S-X B-Y",
+        "B-X": "I-X E-X",
+        "I-X": "I-X E-X",
+        "E-X": "O B-X S-X B-Y",
+        "S-X": "O B-X S-X B-Y",
+    },
+    "iob1": {
+        "O": "O I-X I-Y",
+        "I-X": "O B-X I-X I-Y",
+        "B-X": "O B-X I-X I-Y",
+    },
+}
+TAGS = ("O", "B-X", "I-X", "E-X", "S-X", "B-Y", "I-Y")
+
+
+@pytest.mark.parametrize("scheme", FOLLOWERS)
+def test_which_tags_may_follow_and_end(scheme: str):
+    known = [tag for tag in TAGS if tag[0] in SCHEMES[scheme] + "O"]
+    for before, followers in FOLLOWERS[scheme].items():
+        here = parts(before) or OUTSIDE
+        found = [tag for tag in known if may_follow(here, parts(tag) or OUTSIDE, scheme)]
+        assert sorted(found) == sorted(followers.split()), before
+        assert may_end(here, scheme) == ("O" in followers.split())

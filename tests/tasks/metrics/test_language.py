@@ -11,27 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.core.errors import DataError
 from unrolled.tasks.metrics import language
-from unrolled.tasks.metrics.language import LanguageScore, longest_copied, total_variation
+from unrolled.tasks.metrics.language import longest_copied, perplexity, total_variation
 
 
-def test_scores_of_a_fair_coin():
-    score = LanguageScore(nats=8 * math.log(2), tokens=8, characters=16, unknown=2)
-    assert score.perplexity == pytest.approx(2)
-    assert score.bits_per_token == pytest.approx(1)
-    assert score.nats_per_token == pytest.approx(math.log(2))
-    assert score.bits_per_character == pytest.approx(0.5)
-    assert score.nats_per_character == pytest.approx(math.log(2) / 2)
-    assert score.unknown_share == 0.25
-
-
-def test_scores_at_the_edges():
-    assert LanguageScore(1e6, 1, 1).perplexity == math.exp(700)
-    assert LanguageScore(0.0, 1, 1).perplexity == 1
-    for tokens, characters in ((0, 1), (1, 0)):
-        with pytest.raises(DataError, match="nothing to score"):
-            LanguageScore(1.0, tokens, characters)
+def test_perplexity_of_a_fair_coin_and_at_the_edges():
+    assert perplexity(math.log(2)) == pytest.approx(2)
+    assert perplexity(0.0) == 1
+    assert perplexity(1e6) == math.exp(700)
 
 
 def test_total_variation():

@@ -24,6 +24,7 @@ from unrolled.data.fields import as_label, as_tokens
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import conll, find_reader, table
 from unrolled.data.records import lines
+from unrolled.data.table_files import DELIMITED, JSON_LINES
 from unrolled.data.text.encoding import find_encoding, opened
 
 
@@ -110,8 +111,8 @@ def encoding(path: Path) -> str | None:
 
 def is_written_in_rows(path: Path, wanted: Wanted) -> bool:
     """Whether this is a table of text; raises UsageError for an unknown kind of file."""
-    packed = wanted.files.format == "parquet" or path.name.lower().endswith(".parquet")
-    return find_reader(path, wanted) is table.read and not packed
+    of_text = wanted.files.extension_of(path) in (*DELIMITED, *JSON_LINES)
+    return find_reader(path, wanted) is table.read and of_text
 
 
 def targets(paths: Sequence[Path], folder: Path, wanted: Wanted, *, force: bool) -> dict[Path, Path]:

@@ -13,16 +13,16 @@ from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.delimited import find_dialect, swallowing
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import Wanted, extension
 from unrolled.data.readers import (
     FORMATS,
     conll,
-    extension,
     find_reader,
     in_parallel,
     open_tunes,
     read_pairs,
 )
+from unrolled.data.table_files import DELIMITED
 from unrolled.data.text.encoding import wrong_encoding
 from unrolled.datasets.audio_checks import audible
 from unrolled.datasets.windows import resampled
@@ -87,7 +87,7 @@ def located(
 def table_rules(path: Path, wanted: Wanted, findings: Findings) -> TableRules:
     """How a table of text is written, as it was read, and rows that may have swallowed others."""
     try:
-        if not is_written_in_rows(path, wanted) or extension(path) not in (".csv", ".tsv"):
+        if not is_written_in_rows(path, wanted) or extension(path) not in DELIMITED:
             return {}
         dialect = find_dialect(path, wanted.files)
         for line, count in swallowing(path, wanted.files):

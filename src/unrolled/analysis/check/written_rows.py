@@ -39,12 +39,8 @@ class Written:
 
 def written(path: Path, options: FileOptions) -> Written:
     """A table of text. Raises what reading it raises."""
-    ending = options.format or Path(path.name.lower().removesuffix(".gz")).suffix
-    return (
-        _delimited(path, options)
-        if ending.removeprefix(".") in ("csv", "tsv")
-        else _json_lines(path, options)
-    )
+    in_fields = options.extension_of(path) in table_files.DELIMITED
+    return _delimited(path, options) if in_fields else _json_lines(path, options)
 
 
 def readable(

@@ -118,7 +118,8 @@ def write_times(answers: Iterator[tuple[Line, Answer]], args: argparse.Namespace
 
 
 def _is_media(path: Path) -> bool:
-    from unrolled.data.readers import MEDIA, extension
+    from unrolled.data.read_request import extension
+    from unrolled.data.readers import MEDIA
 
     return extension(path) in MEDIA
 
@@ -126,7 +127,8 @@ def _is_media(path: Path) -> bool:
 def _holds_examples(path: Path) -> bool:
     """Whether a path is a folder, or a file that a reader knows. Raises UsageError for a file that is neither that nor
     a list of paths."""
-    from unrolled.data.readers import UNREAD, example_extensions, extension, refuse_foreign
+    from unrolled.data.read_request import extension
+    from unrolled.data.readers import UNREAD, example_extensions, refuse_foreign
 
     ending = extension(path)
     require_regular(path, folder=True)

@@ -15,7 +15,7 @@ from unrolled.core.errors import UsageError, suggest
 from unrolled.core.extensions import Registry
 from unrolled.core.types import Document, Example
 from unrolled.data.media import audio, image, video
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import Wanted, extension
 from unrolled.data.readers import (
     audio_folder,
     conll,
@@ -28,6 +28,7 @@ from unrolled.data.readers import (
     uea_ts,
     video_folder,
 )
+from unrolled.data.table_files import TABLES
 
 ExampleReader = Callable[[Sequence[Path], Wanted], Iterator[Example]]
 DocumentReader = Callable[[Sequence[Path], str], Iterator[Document]]
@@ -49,7 +50,7 @@ class Format:
 
 
 _OWN: dict[str, Format] = {
-    "table": Format((".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"), table.read),
+    "table": Format(tuple(TABLES), table.read),
     "conll": Format(
         (".conll", ".conllu", ".conllx", ".iob", ".iob2", ".bio", ".annotated"),
         conll.read,
@@ -101,11 +102,6 @@ read_pairs = parallel_text.read
 def formats() -> Iterator[Format]:
     """All formats, those of other packages too."""
     return (FORMATS[name] for name in FORMATS.names())
-
-
-def extension(path: Path) -> str:
-    """The extension of a file in lower case, without `.gz`."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def example_extensions() -> tuple[str, ...]:

@@ -14,9 +14,13 @@ _CAPITALS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S
 LETTERS = _CAPITALS | {letter.lower(): meaning for letter, meaning in _CAPITALS.items()}
 SEPARATORS = "-_:/|."
 OUTSIDE = ("O", "")
+# The letters that a span has in each scheme, besides O. "none": the tags are plain classes.
+SCHEMES = {"bio": "BI", "bioes": "BIES", "iob1": "BI", "none": ""}
+
+Part = tuple[str, str]  # the letter of a tag and its type
 
 
-def parts(tag: str) -> tuple[str, str] | None:
+def parts(tag: str) -> Part | None:
     """The letter of a tag (O, B, I, E or S) and its type ("" without one); None if the tag marks no part of a span."""
     if tag in ("O", "o"):
         return OUTSIDE
@@ -25,6 +29,24 @@ def parts(tag: str) -> tuple[str, str] | None:
     if _letter_is_last(tag):
         return LETTERS[tag[-1]], tag[:-2]
     return None
+
+
+def goes_on(before: Part, after: Part) -> bool:
+    """Whether a tag goes on with the span of the tag before it."""
+    return before[0] in "BI" and after[0] in "IE" and before[1] == after[1]
+
+
+def may_follow(before: Part, after: Part, scheme: str) -> bool:
+    """Whether a tag may stand after another in "bio", "bioes" or "iob1". The start of a sentence is as after O."""
+    if scheme == "iob1":  # B only parts two spans of one type
+        return after[0] != "B" or (before[0] in "BI" and before[1] == after[1])
+    open_span = scheme == "bioes" and before[0] in "BI"
+    return goes_on(before, after) if open_span or after[0] in "IE" else True
+
+
+def may_end(last: Part, scheme: str) -> bool:
+    """Whether a sentence may end with a tag."""
+    return scheme != "bioes" or last[0] not in "BI"
 
 
 def _letter_is_last(tag: str) -> bool:

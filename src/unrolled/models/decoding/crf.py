@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from unrolled.core.errors import DataError, NonFiniteError, UsageError
 from unrolled.core.types import Floats, Integers
 from unrolled.data.text import span_tags
+from unrolled.data.text.span_tags import OUTSIDE, SCHEMES, may_end, may_follow
 
 F64 = NDArray[np.float64]
 Tags = NDArray[np.int64]
@@ -209,40 +210,23 @@ def constraints(tags: Sequence[str], scheme: str) -> Allowed:
     type; Ramshaw and Marcus, cmp-lg/9505040) or "none" (everything is allowed). `data/text/span_tags.py` says what a
     tag looks like. Raises UsageError for another scheme and DataError for a tag that is not of the scheme.
     """
-    letters = {"bio": "BI", "bioes": "BIES", "iob1": "BI", "none": ""}
-    if scheme not in letters:
-        raise UsageError(f"unknown tagging scheme '{scheme}'", expected=", ".join(letters))
+    if scheme not in SCHEMES:
+        raise UsageError(f"unknown tagging scheme '{scheme}'", expected=", ".join(SCHEMES))
     n = len(tags)
     if scheme == "none":
         return Allowed(*(np.ones(shape, dtype=np.bool_) for shape in ((n, n), n, n)))
-    parts = [_parts(tag) for tag in tags]
+    parts = [span_tags.parts(tag) or ("?", "") for tag in tags]  # "?" is no letter of a scheme
     for tag, (letter, _) in zip(tags, parts, strict=True):
-        if letter not in letters[scheme] + "O":
+        if letter not in SCHEMES[scheme] + "O":
             raise DataError(f"'{tag}' is not a tag of the scheme {scheme}", hint="the scheme none")
-    rows = [[_may_follow(before, after, scheme) for after in parts] for before in parts]
-    begin = [_may_follow(("O", ""), part, scheme) for part in parts]
-    end = [scheme != "bioes" or letter in "OES" for letter, _ in parts]
+    rows = [[may_follow(before, after, scheme) for after in parts] for before in parts]
+    begin = [may_follow(OUTSIDE, part, scheme) for part in parts]
+    end = [may_end(part, scheme) for part in parts]
     return Allowed(
         np.array(rows, dtype=np.bool_).reshape(n, n),
         np.array(begin, dtype=np.bool_),
         np.array(end, dtype=np.bool_),
     )
-
-
-def _parts(tag: str) -> tuple[str, str]:
-    """A tag's letter, one of O B I E S, and its type; the letter "?" where it has none."""
-    return span_tags.parts(tag) or ("?", "")
-
-
-def _may_follow(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bool:
-    """Whether a tag may stand after another. The start of a sentence is as after O."""
-    same = before[0] in "BI" and before[1] == after[1]
-    if scheme == "iob1":
-        return after[0] != "B" or same
-    goes_on = after[0] in "IE"
-    if scheme == "bioes" and before[0] in "BI":  # a span that is still open
-        return same and goes_on
-    return same or not goes_on
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import NonFiniteError, UsageError
-from unrolled.core.types import ZERO_INPUT_ID, Array, Integers
+from unrolled.core.types import ZERO_INPUT_ID, Array, Integers, delayed
 from unrolled.models.decoding import S, Searched, Steps
 
 CHUNK = 256  # steps of a prompt run at once
@@ -122,7 +122,7 @@ def stream(
 
 def _after(engine: Steps[S], prompt_ids: Sequence[int] | Array) -> tuple[Array, S]:
     """[n_y] log-probabilities of what follows x^<1> = 0 and the prompt, and the state there, of one row."""
-    x = np.concatenate([[ZERO_INPUT_ID], np.asarray(prompt_ids, dtype=np.int64)])
+    x = delayed(np.asarray(prompt_ids, dtype=np.int64))
     state, log_probs = engine.start(1), np.zeros((1, 0, 0))
     for begin in range(0, len(x), CHUNK):
         part = x[None, begin : begin + CHUNK]  # [1, steps]

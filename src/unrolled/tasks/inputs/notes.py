@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import ZERO_INPUT_ID, Array, Example, Pair, Place, Tune, Vary
+from unrolled.core.types import ZERO_INPUT_ID, Array, Example, Pair, Place, Tune, Vary, delayed
 from unrolled.core.values.example_values import as_tune
 from unrolled.core.values.json_values import as_plain
 from unrolled.data.features.note_events import (
@@ -142,8 +142,7 @@ class NoteInput:
     def encode(self, x: object, place: Place | None = None) -> Array:
         """[T, width] ids of a tune, or [T]: each step has the event before it. Raises DataError: unknown genre."""
         tune = as_tune(x)
-        numbers = self.numbers(tune)
-        return self.dressed(np.concatenate([[ZERO_INPUT_ID], numbers[:-1]]), tune.genre, place)
+        return self.dressed(delayed(self.numbers(tune)[:-1]), tune.genre, place)
 
     def steps(self, x: object) -> tuple[str, ...]:
         """The events of a tune, for people."""

@@ -8,58 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.errors import DataError
 from unrolled.core.types import Array
 
 UInt64 = NDArray[np.uint64]
 
 
-@dataclass(frozen=True)
-class LanguageScore:
-    """The score of a text: nats of all its tokens together, how many tokens and characters, how many `<UNK>`.
-
-    The end of a document is a token and a character, so that models of words and of characters compare.
-    Raises DataError where there is nothing to score.
-    """
-
-    nats: float
-    tokens: int
-    characters: int
-    unknown: int = 0
-
-    def __post_init__(self) -> None:
-        if self.tokens < 1 or self.characters < 1:
-            raise DataError("nothing to score", expected="at least one token")
-
-    @property
-    def nats_per_token(self) -> float:
-        """The loss: mean negative log-probability, natural logarithm."""
-        return self.nats / self.tokens
-
-    @property
-    def bits_per_token(self) -> float:
-        """The loss with base 2."""
-        return self.nats_per_token / math.log(2)
-
-    @property
-    def nats_per_character(self) -> float:
-        """Compares across vocabularies, if few tokens are unknown."""
-        return self.nats / self.characters
-
-    @property
-    def bits_per_character(self) -> float:
-        """The same with base 2."""
-        return self.nats_per_character / math.log(2)
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the nats a token: as unsure as among so many equal choices; at most exp(700), which is a number."""
-        return math.exp(min(self.nats_per_token, 700.0))
-
-    @property
-    def unknown_share(self) -> float:
-        """The share of the tokens that is `<UNK>`, 0 to 1: a high one makes the rest look better than it is."""
-        return self.unknown / self.tokens
+def perplexity(nats: float) -> float:
+    """exp of the mean nats a token: as unsure as among so many equal choices; at most exp(700), which is a number."""
+    return math.exp(min(nats, 700.0))
 
 
 def total_variation(p: Array, q: Array) -> float:

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.data.text import span_tags
-from unrolled.data.text.span_tags import Style, style_of
+from unrolled.data.text.span_tags import Style, goes_on, may_end, may_follow, style_of
 
-SCHEMES = ("bio", "bioes", "iob1", "none")
+SCHEMES = tuple(span_tags.SCHEMES)
 
 _NONE = span_tags.OUTSIDE  # as if before the first tag and after the last
 _PLAIN = Style()
@@ -40,7 +40,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
     found: list[Span] = []
     before, start = _NONE, 0
     for i, after in enumerate(chain(map(_parts, tags), [_NONE])):
-        if _goes_on(before, after):
+        if goes_on(before, after):
             before = after
             continue
         if before[0] != "O":
@@ -229,25 +229,21 @@ def _parts(tag: str) -> tuple[str, str]:
     return span_tags.parts(tag) or _NONE
 
 
-def _goes_on(before: tuple[str, str], after: tuple[str, str]) -> bool:
-    return before[0] in "BI" and after[0] in "IE" and before[1] == after[1]
-
-
 def _fault(
     tag: str, before: tuple[str, str], here: tuple[str, str], after: tuple[str, str], scheme: str
 ) -> str | None:
     """What is wrong with a tag between its neighbours, or None."""
     letter, kind = here
-    if span_tags.parts(tag) is None or (letter in "ES" and scheme != "bioes"):
+    if span_tags.parts(tag) is None or letter not in span_tags.SCHEMES[scheme] + "O":
         return f"'{tag}' is not a tag of the scheme {scheme}"
     written = style_of([tag])
     begin, end = written.tag("B", kind), written.tag("E", kind)
     if scheme == "iob1":
-        parts = before[0] in "BI" and before[1] == kind
-        return f"'{tag}' parts no two spans of its type" if letter == "B" and not parts else None
-    if letter in "IE" and not _goes_on(before, here):
+        parted = may_follow(before, here, scheme)
+        return None if parted else f"'{tag}' parts no two spans of its type"
+    if letter in "IE" and not may_follow(before, here, scheme):
         return f"'{tag}' has no '{begin}' before it"
-    if scheme == "bioes" and letter in "BI" and not _goes_on(here, after):
+    if not may_end(here, scheme) and not may_follow(here, after, scheme):
         return f"'{tag}' is not closed by '{end}'"
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from unrolled.core.values.example_values import as_tune, elements
 from unrolled.data.features.note_events import name_of, pitch_name
 from unrolled.models.network_spec import Classes, output_layer
 from unrolled.tasks.inputs.notes import OFF, ON, NoteInput, learn_notes, note_input
+from unrolled.tasks.metrics.language import perplexity
 
 
 class Surprise(TypedDict):
@@ -68,7 +68,7 @@ class NextNotes:
         total, most = float(nats.sum()), max(notes, key=lambda note: note["surprise"], default=None)
         record: dict[str, object] = {
             "log_probability": -total,
-            "perplexity": math.exp(min(total / max(1, len(nats)), 700)),
+            "perplexity": perplexity(total / max(1, len(nats))),
             "nats_per_note": total / max(1, len(notes)),
             "events": len(nats),
             "notes": notes,
@@ -115,7 +115,7 @@ class NextNotes:
         loss = nats / max(1, len(events))
         return {
             "loss": loss,
-            "perplexity": math.exp(min(loss, 700.0)),
+            "perplexity": perplexity(loss),
             "accuracy": float(told[:, 1].mean()) if len(told) else 0.0,
             "nats_per_note": nats / max(1, notes),
             "nats_per_step": nats / max(1, steps),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from unrolled.core.types import Answer
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.tasks.inputs.tokens import Reading
+from unrolled.tasks.metrics.language import perplexity
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Scored:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean nats a token; at most exp(700), which is a number."""
-        return math.exp(min(-self.log_probability / len(self.log_probabilities), 700.0))
+        """Of the mean nats a token."""
+        return perplexity(-self.log_probability / len(self.log_probabilities))
 
     @property
     def bits_per_character(self) -> float:
@@ -107,7 +108,7 @@ class Tally:
         guessed = {} if self.right is None else {"accuracy": self.right / max(1, self.tokens)}
         return {
             "loss": mean,
-            "perplexity": math.exp(min(mean, 700.0)),
+            "perplexity": perplexity(mean),
             **guessed,
             "nats_per_character": a_character,
             "bits_per_character": a_character / math.log(2),

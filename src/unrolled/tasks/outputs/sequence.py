@@ -29,6 +29,7 @@ from unrolled.models.network_spec import AttentionSpec, DecoderSpec, output_laye
 from unrolled.tasks.inputs.tokens import Reading, both_ends, describe, learn_reading
 from unrolled.tasks.metrics.bleu import score
 from unrolled.tasks.metrics.edit_distance import character_errors, total
+from unrolled.tasks.metrics.language import perplexity
 
 SHORTEST = 8  # of a shorter x no ratio of lengths is learnt
 ROOM = 1.5  # times the longest y for its x that training has
@@ -240,7 +241,7 @@ class Sequences:
         pairs = list(zip(truth, said, strict=True))
         return {
             "loss": loss,
-            "perplexity": None if loss is None else math.exp(min(loss, 700.0)),
+            "perplexity": None if loss is None else perplexity(loss),
             "exact": sum(a == b for a, b in pairs) / len(pairs) if pairs else None,
             "token_error_rate": total((self.reading.split(a), self.reading.split(b)) for a, b in pairs).rate,
             "cer": character_errors(pairs).rate,

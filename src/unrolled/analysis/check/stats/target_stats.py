@@ -32,6 +32,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.core.values.example_values import as_words, elements
 from unrolled.data.text.span_tags import style_of
+from unrolled.datasets.windows import window_ends
 from unrolled.tasks.inputs.numbers import NumberInput
 from unrolled.tasks.metrics import spans
 from unrolled.tasks.outputs.label import Label
@@ -212,12 +213,10 @@ class ForecastSurvey:
         self.file = example.place.file
         own = example.y if isinstance(example.y, np.ndarray) else example.x
         x: F64 = np.asarray(own, dtype=np.float64)  # [T, n_x], or the numbers that are asked for
-        last = len(x) - (self.horizon or 1)
-        first = (
-            min(self.history, max(1, last)) if self.horizon else 1
-        )  # step that is the first to be forecast
-        if last < first:
+        ends = window_ends(len(x), self.horizon, self.history) if self.horizon else range(1, len(x))
+        if not ends:
             return
+        first = ends[0]  # the first step that is to be forecast
         asked = sliding_window_view(x[first:], self.horizon or 1, axis=0)  # [windows, n_x, horizon]
         pieces = -(-len(asked) // self.history)
         self.counts.append(len(asked) if self.horizon else pieces)
