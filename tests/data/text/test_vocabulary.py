@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, UnrolledError, UsageError
 from unrolled.data.text.token_counter import TokenCounter
-from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary, one_hot
+from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 
 TOKENS = st.text(min_size=1, max_size=3).filter(lambda s: not any("\ud800" <= c <= "\udfff" for c in s))
 
@@ -89,9 +89,3 @@ def test_bad_requests(tmp_path):
     with TokenCounter(1, tmp_path / "absent") as counter, pytest.raises(UnrolledError) as caught:
         counter.add(["a", "b"])
     assert caught.value.exit_code == 3
-
-
-def test_one_hot():
-    found = one_hot(np.array([[0, -1], [2, 1]]), 3)
-    assert found.dtype == np.float32
-    assert found.tolist() == [[[1, 0, 0], [0, 0, 0]], [[0, 0, 1], [0, 1, 0]]]

@@ -19,7 +19,6 @@ from unrolled.models.decoding.crf import (
     chain,
     constraints,
     expectations,
-    k_best,
     log_partition,
     log_partitions,
     marginals,
@@ -66,22 +65,19 @@ def problems(draw: Any, scales: tuple[int, ...] = (1, 300, 10_000)) -> tuple[np.
 
 
 @settings(max_examples=300)
-@given(problems(), st.integers(1, 40))
-def test_everything_is_as_with_all_paths_written_out(problem, k):
+@given(problems())
+def test_everything_is_as_with_all_paths_written_out(problem):
     e, c = problem
     paths = all_paths(e, c)
     if not paths:
         for ask in (log_partition, viterbi, marginals):
             with pytest.raises(DataError, match="no sequence of"):
                 ask(e, c)
-        with pytest.raises(DataError, match="no sequence of"):
-            k_best(e, c, k)
         return
     log_z = log_sum([score for score, _ in paths])
     assert log_partition(e, c) == pytest.approx(log_z, rel=1e-13, abs=1e-12)
     tags, best = viterbi(e, c)
     assert (best, tuple(tags.tolist())) == paths[0]
-    assert [(score, tuple(path.tolist())) for path, score in k_best(e, c, k)] == paths[:k]
     assert path_score(e, tags, c) == best
     expected = np.zeros(e.shape)
     for score, path in paths:
@@ -182,7 +178,6 @@ def test_no_step_and_one_step():
     assert log_partition(nothing, c) == 0
     assert viterbi(nothing, c)[0].shape == (0,)
     assert viterbi(nothing, c)[1] == path_score(nothing, [], c) == 0
-    assert [(path.tolist(), score) for path, score in k_best(nothing, c, 3)] == [([], 0.0)]
     assert marginals(nothing, c).shape == (0, 4)
     assert marginals_batch(np.zeros((0, 3, 4)), np.zeros(0, dtype=np.int64), c).shape == (0, 3, 4)
 
@@ -248,8 +243,7 @@ def test_decoded_tags_obey_the_scheme(seed, scheme, steps):
     tags = TAGS if scheme == "bioes" else TAGS[:5]
     e, c = random_problem(seed, len(tags), steps, 5.0)
     c = chain(c.transitions, c.begin, c.end, constraints(tags, scheme))
-    for path, _ in k_best(e, c, 4):
-        assert find_bad([tags[i] for i in path], scheme) == []
+    assert find_bad([tags[i] for i in viterbi(e, c)[0]], scheme) == []
     p = marginals(e, c)
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-12)
     assert (p[0, 2] == 0) == (scheme != "iob1"), "only there can I-PER come first"
@@ -285,7 +279,5 @@ def test_wrong_scores_and_shapes_are_refused():
     with pytest.raises(UsageError, match="constraints of 2 tags for scores of 3"):
         yes = np.ones((2, 2), dtype=np.bool_)
         chain(c.transitions, c.begin, c.end, Allowed(yes, yes[0], yes[0]))
-    with pytest.raises(UsageError, match="0 best"):
-        k_best(e, c, 0)
     with pytest.raises(UsageError, match="1 tags for 2 steps"):
         path_score(e, [0], c)

@@ -17,7 +17,6 @@ from unrolled.models.decoding.sampling import (
     Settings,
     distribution,
     draw,
-    generate,
     stream,
     stream_all,
 )
@@ -146,20 +145,22 @@ def by_hand(seed: int, number: int, prompt: list[int], length: int, settings: Se
 @pytest.mark.parametrize("prompt", [[], [3], list(range(6)) * 100])
 def test_samples_are_the_lectures_loop(prompt):
     settings = Settings(banned=(0,), stop=1)
-    found = generate(Echo(), np.random.default_rng(7), prompt, 12, count=5, banned=[0], stop=1)
-    assert [sample.tolist() for sample in found] == [by_hand(7, i, prompt, 12, settings) for i in range(5)]
+    streams = stream_all(Echo(), np.random.default_rng(7), prompt, 12, settings, 5)
+    found = [list(one) for one in streams]
+    assert found == [by_hand(7, i, prompt, 12, settings) for i in range(5)]
     assert len({len(sample) for sample in found}) > 1
     assert not any(np.isin(sample, (0, 1)).any() for sample in found)
 
 
 def test_sample_i_does_not_depend_on_how_many_are_asked_for():
-    many = generate(Echo(), np.random.default_rng(3), [2], 9, count=6)
-    few = generate(Echo(), np.random.default_rng(3), [2], 9, count=2)
-    assert [sample.tolist() for sample in few] == [sample.tolist() for sample in many[:2]]
-    assert many[0].tolist() != many[1].tolist()
-    assert many[0].dtype == np.int64
+    many, few = (
+        [list(one) for one in stream_all(Echo(), np.random.default_rng(3), [2], 9, Settings(), count)]
+        for count in (6, 2)
+    )
+    assert few == many[:2]
+    assert many[0] != many[1]
     streamed = stream_all(Echo(), np.random.default_rng(3), [2], 9, Settings(), 6)
-    assert [list(ids) for ids in reversed(list(streamed))] == [sample.tolist() for sample in many[::-1]]
+    assert [list(ids) for ids in reversed(list(streamed))] == many[::-1]
 
 
 def test_ids_come_as_they_are_drawn():
@@ -177,5 +178,5 @@ def test_temperature_zero_takes_the_most_probable():
         expected.append(int(np.argmax(engine._log_probs(read))))
         read = (*read, expected[-1])
     for seed in range(3):
-        found = generate(Echo(), np.random.default_rng(seed), [4], 8, temperature=0.0)
-        assert found[0].tolist() == expected
+        found = stream(Echo(), np.random.default_rng(seed), [4], 8, Settings(temperature=0.0))
+        assert list(found) == expected

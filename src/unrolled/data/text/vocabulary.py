@@ -79,8 +79,3 @@ class Vocabulary:
         if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
             raise DataError("vocabulary is damaged", expected="a list of whole numbers >= 0 in counts")
         return Vocabulary(tuple(tokens), tuple(counts))
-
-
-def one_hot(ids: Array, n: int) -> NDArray[np.float32]:
-    """The lecture's one-hot vectors: [...] ids -> [..., n] float32; the id -1 is the vector of zeros."""
-    return (np.asarray(ids)[..., None] == np.arange(n)).astype(np.float32)  # [..., 1] == [n] -> [..., n]

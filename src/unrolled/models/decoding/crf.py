@@ -133,40 +133,6 @@ def viterbi_batch(emissions: Floats, lengths: Integers, scores: Chain) -> tuple[
     return tags, total
 
 
-def k_best(emissions: Floats, scores: Chain, k: int) -> list[tuple[Tags, float]]:
-    """The k best sequences of tags of one sentence, emissions [T, n_y], best first, each with its score in nats.
-
-    Fewer where fewer are allowed; equals are in the order of `viterbi`. The list Viterbi algorithm (Seshadri and
-    Sundberg, IEEE Transactions on Communications 42, 1994). Raises UsageError for k < 1, else as `log_partitions`.
-    """
-    if k < 1:
-        raise UsageError(f"{k} best sequences of tags", expected="1 or more")
-    major, lengths = _time_major(emissions[None], np.array([len(emissions)]), scores)
-    e = major[:, 0]  # [T, n]
-    if not len(e):
-        return [(np.zeros(0, dtype=np.int64), 0.0)]
-    best = (scores.begin + e[0])[:, None]  # [n, kept]: the scores of the best sequences that end in a tag
-    came: list[Tags] = []  # for each step but the first [n, kept]: tag before * kept before + rank there
-    kept = [1]
-    for t in range(1, len(e)):
-        candidates = (best + scores.transitions.T[:, :, None]).reshape(len(best), -1)  # [to, from * kept]
-        order = np.argsort(-candidates, axis=1, kind="stable")[:, :k]
-        best = np.take_along_axis(candidates, order, 1) + e[t][:, None]
-        came.append(order)
-        kept.append(order.shape[1])
-    ends = (best + scores.end[:, None]).reshape(-1)
-    order = np.argsort(-ends, kind="stable")[:k]
-    _refuse_impossible(ends[order[:1]], major, lengths, scores)
-    found: list[tuple[Tags, float]] = []
-    for cell in order[ends[order] > -np.inf].tolist():
-        score, tags = float(ends[cell]), np.zeros(len(e), dtype=np.int64)
-        for t in range(len(e) - 1, -1, -1):
-            tags[t] = cell // kept[t]
-            cell = int(came[t - 1].reshape(-1)[cell]) if t else 0
-        found.append((tags, score))
-    return found
-
-
 def marginals(emissions: Floats, scores: Chain) -> F64:
     """P(y^<t> = j) of one sentence: emissions [T, n_y] -> [T, n_y], each row a distribution; see `marginals_batch`."""
     return marginals_batch(emissions[None], np.array([len(emissions)]), scores)[0]

@@ -77,24 +77,6 @@ def draw(p: NDArray[np.float64], rng: np.random.Generator) -> int:
     return int(np.searchsorted(cumulative, rng.random(), side="right"))
 
 
-def generate(
-    engine: Steps[S],
-    rng: np.random.Generator,
-    prompt_ids: Sequence[int] | Array,
-    length: int,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    count: int = 1,
-    banned: Sequence[int] = (),
-    stop: int | None = None,
-) -> list[NDArray[np.int64]]:
-    """`count` samples of at most `length` ids each, the prompt and the closing `stop` not among them."""
-    settings = Settings(temperature, top_k, top_p, tuple(banned), stop)
-    streams = stream_all(engine, rng, prompt_ids, length, settings, count)
-    return [np.fromiter(one, dtype=np.int64) for one in streams]
-
-
 def stream_all(
     engine: Steps[S],
     rng: np.random.Generator,
@@ -103,7 +85,10 @@ def stream_all(
     settings: Settings,
     count: int,
 ) -> Iterator[Iterator[int]]:
-    """As `generate`, one iterator of ids a sample, which come as they are drawn. The prompt is run once."""
+    """`count` samples of at most `length` ids each, the prompt and the closing `settings.stop` not among them.
+
+    Each is an iterator that draws one id after the other. The prompt is run once.
+    """
     log_probs, state = _after(engine, prompt_ids)
     for own in rng.spawn(count):
         yield _continue(engine, own, log_probs, state, length, settings)
@@ -116,7 +101,7 @@ def stream(
     length: int,
     settings: Settings,
 ) -> Iterator[int]:
-    """The ids of the first sample of `generate`, as they are drawn."""
+    """The ids of the first sample of `stream_all`, as they are drawn."""
     return next(stream_all(engine, rng, prompt_ids, length, settings, 1))
 
 

@@ -103,15 +103,6 @@ def log_loss(log_probs: Floats, gold: Integers) -> float:
     return float(-z[np.arange(len(y)), y].mean())
 
 
-def brier_score(log_probs: Floats, gold: Integers) -> float:
-    """Mean squared distance of the probabilities from the truth, summed over the classes, 0 to 2.
-
-    Brier, Monthly Weather Review 78, 1950. log_probs: [N, n].  gold: [N].
-    """
-    z, y = _checked(log_probs, gold)
-    return float(((np.exp(z) - (y[:, None] == np.arange(z.shape[1]))) ** 2).sum(1).mean())
-
-
 def calibration_error(log_probs: Floats, gold: Integers, bins: int = 15) -> float:
     """Expected calibration error: how far, on average, the probability of the answer is from its being right.
 
@@ -157,13 +148,6 @@ def fit_temperature(logits: Floats, gold: Integers) -> float:
             break
         b = following
     return 1 / b
-
-
-def bootstrap_interval(
-    values: Floats, seed: int, rounds: int = 1000, share: float = 0.95
-) -> tuple[float, float]:
-    """Where the mean of such items lies with this probability: values [N], one an item. See `bootstrap`."""
-    return bootstrap(lambda drawn: float(values[drawn].mean()), len(values), seed, rounds, share)
 
 
 def bootstrap(

@@ -171,18 +171,8 @@ class SpanTally:
         return Counts(gold, predicted, sum(one.correct for one in every))
 
     @property
-    def macro_precision(self) -> float:
-        """The mean over the types that are true or predicted anywhere, each counting alike."""
-        return _mean([one.precision for one in self.types.values()])
-
-    @property
-    def macro_recall(self) -> float:
-        """As macro_precision."""
-        return _mean([one.recall for one in self.types.values()])
-
-    @property
     def macro_f1(self) -> float:
-        """The mean of the types' F1."""
+        """The mean F1 of the types that are true or predicted anywhere, each counting alike."""
         return _mean([one.f1 for one in self.types.values()])
 
 
