@@ -19,8 +19,9 @@ from unrolled.cli.answers.line_io import (
     at_once,
     output,
     read_lines,
+    with_name,
 )
-from unrolled.cli.answers.media_answers import READS, TIMED, WITH_TIMES, Failed, with_name, write_times
+from unrolled.cli.answers.media_answers import READS, TIMED, WITH_TIMES, Failed, write_times
 from unrolled.cli.answers.media_answers import answers as media_answers
 from unrolled.cli.search_options import add_wish_arguments, wish
 from unrolled.cli.task_options import add_files

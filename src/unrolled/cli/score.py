@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unrolled.cli.answers.line_io import add_line_arguments, answer_text, output, read_lines
+from unrolled.cli.answers.line_io import add_line_arguments, answer_text, output, read_lines, with_name
 from unrolled.core.values.json_values import as_list, as_number, as_object
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _tunes(args: argparse.Namespace, file: ModelFile) -> int:
     """Score each tune of MIDI files, folders or a table."""
-    from unrolled.cli.answers.media_answers import Failed, answers, with_name
+    from unrolled.cli.answers.media_answers import Failed, answers
     from unrolled.cli.predict import from_file
     from unrolled.core.errors import UsageError
     from unrolled.data.read_request import FileOptions

@@ -105,14 +105,15 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     again, room = opening(given, input_kind), config.data.cache * 2**20
     lost, long = list[int](), list[int]()
     window = config.training.window if input_kind.cut else None
-    counts: list[int] = []  # rows of each example
+    counts: list[int] = []  # pieces of each example that is cut
     read = opened(data, given, input_kind, lost)
     read = short_enough(rows(read, given, asked), longest_of(input_kind), data.bad, long)
-    read = cut(read, window, counts)
+    read = cut(read, window, counts) if window else read
     write_examples(folder / "train", read, targets=asked.targets, room=room, opening=again)
     if valid is not None:
         read = rows(opened(valid, given, input_kind), given, asked)
-        read = cut(short_enough(read, longest_of(input_kind), valid.bad, []), window, [])
+        read = short_enough(read, longest_of(input_kind), valid.bad, [])
+        read = cut(read, window, []) if window else read
         write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
     for part in (data, valid):
         require_unchanged(part and part.again, part.sha256 if part else "")
@@ -152,12 +153,14 @@ def _rows_of(
 
     left_out: the numbers of the examples that each step of reading left out, one step after the other; a step counts
         those that the step before kept.
-    counts: rows of each example that was kept.
+    counts: rows of each example that was kept; empty where each is one row.
     """
     for numbers in left_out:
         chosen = chosen[~np.isin(chosen, numbers)]
         # Examples after one that was left out have moved up.
         chosen = chosen - np.searchsorted(np.array(numbers, np.int64), chosen)
+    if not counts:
+        return chosen.tolist()
     starts = np.cumsum([0, *counts]).tolist()
     return [row for i in chosen.tolist() for row in range(starts[i], starts[i + 1])]
 

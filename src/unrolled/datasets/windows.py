@@ -101,13 +101,13 @@ def resampled(series: Iterable[Example], step: str) -> Iterator[Example]:
         yield replace(one, x=x, y=y[0] if y else one.y, times=times)
 
 
-def cut(rows: Iterable[Row], window: int | None, counts: list[int]) -> Iterator[Row]:
+def cut(rows: Iterable[Row], window: int, counts: list[int]) -> Iterator[Row]:
     """Rows with a y a step in pieces of `window` steps, and before each a quarter as many that came before, of which
-    nothing is asked. counts: gets the number of pieces of each row. None: rows as they are."""
+    nothing is asked. counts: gets the number of pieces of each row."""
     for row in rows:
         steps = max(1, len(row.x))
-        counts.append(-(-steps // window) if window else 1)
-        if window is None or steps <= window:
+        counts.append(-(-steps // window))
+        if steps <= window:
             yield row
             continue
         for begin in range(0, steps, window):

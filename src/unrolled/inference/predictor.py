@@ -74,9 +74,11 @@ def _split(model: Trained, x: object) -> object:
 
 
 def _is_blank(model: Trained, x: object) -> bool:
+    """Whether nothing is in an x that was split."""
     if not length(x):
         return True
-    return model.input.ids and not "".join(map(str, elements(model.input.steps(x)))).strip()
+    tokens = x if isinstance(x, tuple) else model.input.steps(x) if model.input.ids else ()
+    return model.input.ids and not "".join(map(str, elements(tokens))).strip()
 
 
 def answers(model: Trained, examples: Sequence[Example]) -> list[Answer]:

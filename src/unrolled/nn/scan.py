@@ -17,11 +17,18 @@ from torch import Tensor
 
 from unrolled.core.errors import UsageError
 from unrolled.models.cells import Cell
-from unrolled.nn.kernels.arguments import check_device, check_shapes
 from unrolled.nn.kernels.dispatch import choose, quickest
 from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.kernels.ragged import on_torch
-from unrolled.nn.kernels.tensors import TensorState, TensorWeights, autocasts, is_recorded, without_autocast
+from unrolled.nn.kernels.tensors import (
+    TensorState,
+    TensorWeights,
+    autocasts,
+    check_device,
+    check_shapes,
+    is_recorded,
+    without_autocast,
+)
 
 
 @dataclass(frozen=True)

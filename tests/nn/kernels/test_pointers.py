@@ -14,7 +14,7 @@ from unrolled.models import native
 from unrolled.models.cells import find
 from unrolled.models.native.pointers import address as address_of_array
 from unrolled.nn import GRU, LSTM, RNN, GRUSimple
-from unrolled.nn.kernels import native_sequence, native_softmax, scratch_memory
+from unrolled.nn.kernels import native_sequence, native_softmax, pointers
 from unrolled.nn.kernels.pointers import address
 from unrolled.nn.kernels.reference import reference
 from unrolled.nn.scan import scan
@@ -211,7 +211,7 @@ def test_the_default_dtype_changes_nothing(kind):
     layer, x = LSTM(32, 64, num_layers=2, bidirectional=True), torch.randn(16, 40, 32, requires_grad=True)
     layer(x, lengths=[40] * 8 + [3] * 8)[0].sum().backward()
     expected = x.grad.clone()
-    scratch_memory._own.arrays.clear()  # the next call makes its arrays anew
+    pointers._own.arrays.clear()  # the next call makes its arrays anew
     torch.set_default_dtype(kind)
     try:
         x.grad = None

@@ -253,6 +253,11 @@ def answer_text(answer: Answer, line: Line, form: str) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
+def with_name(text: str, answer: Answer) -> str:
+    """The text of an answer, then a tab and the file that it is about, if it is about a file."""
+    return f"{text}\t{answer.record['file']}" if "file" in answer.record else text
+
+
 def _is_finite(value: object) -> bool:
     match value:
         case float():

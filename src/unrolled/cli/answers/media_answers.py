@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unrolled.cli.answers.line_io import Line, output, read_lines
+from unrolled.cli.answers.line_io import Line, output, read_lines, with_name
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, ItemsFailed, StorageError, UsageError
 from unrolled.core.regular_files import open_regular, require_regular
@@ -75,11 +75,6 @@ def answers(
         named = _name(example)
         found = _answer(model, example, top, failed, str(named))
         yield (line if line.row is not None else replace(line, row={"file": str(named)})), found
-
-
-def with_name(text: str, answer: Answer) -> str:
-    """The text of an answer, and behind a tab the file that it is about."""
-    return f"{text}\t{answer.record['file']}" if "file" in answer.record else text
 
 
 def write_times(answers: Iterator[tuple[Line, Answer]], args: argparse.Namespace) -> None:

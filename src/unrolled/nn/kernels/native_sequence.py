@@ -24,11 +24,9 @@ from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import Cell
 from unrolled.models.native import Library
-from unrolled.nn.kernels.arguments import check_shapes
-from unrolled.nn.kernels.pointers import address
+from unrolled.nn.kernels.pointers import address, scratch
 from unrolled.nn.kernels.ragged import on_torch
-from unrolled.nn.kernels.scratch_memory import scratch
-from unrolled.nn.kernels.tensors import TensorState, TensorWeights, columns, without_autocast
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights, check_shapes, columns, without_autocast
 from unrolled.nn.kernels.torch_kernels import hoisted
 
 

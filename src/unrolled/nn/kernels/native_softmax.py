@@ -17,8 +17,7 @@ from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.native import Library
 from unrolled.nn.kernels.native_sequence import threads_for
-from unrolled.nn.kernels.pointers import address
-from unrolled.nn.kernels.scratch_memory import scratch
+from unrolled.nn.kernels.pointers import address, scratch
 from unrolled.nn.kernels.tensors import is_recorded, without_autocast
 
 EXPONENTIAL = 64  # multiplications that take as long as what is done to one logit

@@ -1,9 +1,13 @@
-"""Check a tensor before its address goes to C, which cannot check it.
+"""The memory of native calls: check a tensor before its address goes to C, and keep arrays from call to call.
 
-Every call into the native library passes addresses that come from `address`. It costs about a microsecond.
+C cannot check an address. So every call into the native library passes addresses that come from `address`, which costs
+about a microsecond.
 """
 
 from __future__ import annotations
+
+import math
+import threading
 
 import torch
 from torch import Tensor
@@ -30,3 +34,27 @@ def address(what: str, tensor: Tensor, shape: tuple[int, ...], kind: torch.dtype
             expected=f"contiguous {kind} {list(shape)} on the CPU",
         )
     return tensor.data_ptr()
+
+
+class _Own(threading.local):
+    """Arrays of each thread, by their use: to allocate them anew takes longer than many a call."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Tensor] = {}
+
+    def room(self, what: str, floats: int) -> Tensor:
+        """At least so many."""
+        found = self.arrays.get(what)
+        if found is None or found.shape[0] < floats:
+            # Spelt out: torch's defaults may be another type and another device.
+            found = self.arrays[what] = torch.empty(floats, dtype=torch.float32, device="cpu")
+        return found
+
+
+_own = _Own()
+
+
+def scratch(what: str, *shape: int) -> Tensor:
+    """An array of this shape, of this thread, until another for the same is asked for; its numbers are anything."""
+    floats = math.prod(shape)
+    return _own.room(what, floats)[:floats].view(shape)
