@@ -61,6 +61,12 @@ def test_a_pass_reads_no_further_than_it_goes():
     assert told == items
 
 
+def test_a_pass_goes_on_where_nobody_can_ask_for_another():
+    items = examples(3 * TOGETHER)
+    found = list(read_once(counted(items)[0])())  # not in the assertion, which keeps all values until its end
+    assert found == items
+
+
 def test_passes_side_by_side_do_not_disturb_each_other():
     items = examples(2 * TOGETHER + 9)
     read, told = counted(items)

@@ -23,13 +23,7 @@ def read_once(read: Callable[[], Iterator[Example]]) -> Callable[[], Iterator[Ex
 
     If the temporary folder is full, later passes read the files again.
     """
-    kept = _Kept(read)
-
-    def examples() -> Iterator[Example]:
-        return kept.examples()
-
-    weakref.finalize(examples, kept.file.close)
-    return examples
+    return _Kept(read).examples
 
 
 class _Kept:
@@ -37,8 +31,8 @@ class _Kept:
 
     def __init__(self, read: Callable[[], Iterator[Example]]) -> None:
         self._read = read
-        # Closed by `weakref.finalize` in `read_once`.
-        self.file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
+        self.file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 (closed below)
+        weakref.finalize(self, self.file.close)  # a pass that is under way keeps `self`
         self._full = False
         self._forget()
 
