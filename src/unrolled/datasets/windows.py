@@ -9,7 +9,6 @@ import numpy as np
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.core.values.example_values import length
 from unrolled.data.time_stamps import parse_step, resample
 from unrolled.datasets.example_store import Row
 

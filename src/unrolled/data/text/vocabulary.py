@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
-from unrolled.core.types import Array
 
 KEYS = {"tokens", "counts"}  # of a vocabulary as JSON
 UNK, EOS = 0, 1
