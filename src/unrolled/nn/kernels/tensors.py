@@ -1,7 +1,7 @@
 """Shared by all kernels: checks of their arguments, the product of weights and input, and the mode of torch.
 
-Some operations of torch repeat an array that is too small. Others read memory that was never written if devices are mixed.
-So the kernels on torch need these checks as much as the native ones.
+Some operations of torch repeat an array that is too small. Others read memory that was never written if devices are
+mixed. So the kernels on torch need these checks as much as the native ones.
 """
 
 from __future__ import annotations
