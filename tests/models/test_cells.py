@@ -230,18 +230,19 @@ def test_torch_gru_is_another_function():
 
 @cells
 def test_first_weights(cell):
-    w = cell.initialise(np.random.default_rng(0), 7, 20)
+    w = cell.initialise(np.random.default_rng(0), 70, 20)
     assert set(w) == {f"{k}_{gate}" for gate in cell.gates for k in "Wb"}
     for gate in cell.gates:
         recurrent, inputs = w[f"W_{gate}"][:, :20], w[f"W_{gate}"][:, 20:]
         assert np.abs(recurrent @ recurrent.T - np.eye(20)).max() < 1e-12
-        assert inputs.shape == (20, 7)
-        assert 0.8 * np.sqrt(6 / 27) < np.abs(inputs).max() <= np.sqrt(6 / 27)
+        assert inputs.shape == (20, 70)
+        bound = np.sqrt(6 / 90)
+        assert 0.99 * bound < inputs.max() <= bound and -bound <= inputs.min() < -0.99 * bound
     # Memory lasts from the start: the forget gate open, the update gate of a GRU mostly shut.
     biases = {gate: float(w[f"b_{gate}"][0]) for gate in cell.gates}
     opened = {"lstm": {"f": 1.0}, "gru": {"u": -1.0}, "gru-simple": {"u": -1.0}}.get(cell.name, {})
     assert biases == {gate: opened.get(gate, 0.0) for gate in cell.gates}
-    again = cell.initialise(np.random.default_rng(0), 7, 20)
+    again = cell.initialise(np.random.default_rng(0), 70, 20)
     assert all(np.array_equal(w[k], again[k]) for k in w)
 
 
@@ -255,6 +256,10 @@ def test_unknown_cells_and_activations_are_named():
         find("gru-simpel")
     with pytest.raises(UsageError, match=r"no activation 'relu'; expected tanh"):
         find("lstm", "relu")
+    for zoneout in (-0.1, 1.0):
+        with pytest.raises(UsageError, match="expected 0 or more, below 1"):
+            find("lstm", zoneout=zoneout)
+    assert find("lstm", zoneout=0.0) is find("lstm") and find("lstm", zoneout=0.9).zoneout == 0.9
     assert set(CELLS) == set(KERNELS)
 
 

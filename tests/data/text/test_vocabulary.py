@@ -60,7 +60,7 @@ def test_a_literal_unk_is_an_ordinary_token():
     assert [vocabulary.is_special(i) for i in range(5)] == [True, True, False, False, False]
     assert (len(vocabulary), UNK, EOS) == (5, 0, 1)
     for number in (-1, 5):
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=f"id {number} in a vocabulary of 5"):
             vocabulary.name(number)
 
 
@@ -76,11 +76,18 @@ def test_json_keeps_everything(counts):
     [None, [], {}, {"tokens": ["a"]}, {"tokens": "a", "counts": [1]}, {"tokens": ["a"], "counts": [True]},
      {"tokens": ["a"], "counts": [-1]}, {"tokens": ["a"], "counts": [1.0]}, {"tokens": [1], "counts": [1]},
      {"tokens": ["a", "a"], "counts": [1, 1]}, {"tokens": ["a"], "counts": []}, {"tokens": [""], "counts": [1]},
-     {"tokens": ["\ud800"], "counts": [1]}, {"tokens": [], "counts": [], "more": 1}],
+     {"tokens": ["\ud800"], "counts": [1]}, {"tokens": ["a\udfffb"], "counts": [1]},
+     {"tokens": ["a", 1], "counts": [1, 1]}, {"tokens": ["a", "b"], "counts": [1, -1]},
+     {"tokens": [], "counts": [], "more": 1}],
 )  # fmt: skip
 def test_damaged_json_is_refused(value):
     with pytest.raises(DataError, match="vocabulary"):
         Vocabulary.from_json(value)
+
+
+def test_the_token_that_stands_there_twice_is_named():
+    with pytest.raises(DataError, match="the token 'b' twice"):
+        Vocabulary(("a", "b", "b"), (3, 2, 1))
 
 
 def test_bad_requests(tmp_path):

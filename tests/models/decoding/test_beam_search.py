@@ -127,6 +127,20 @@ def test_a_wider_beam_is_seldom_worse_and_banned_ids_are_not_written() -> None:
     assert {number for several in banned for one in several for number in one.ids} <= {3}
 
 
+@pytest.mark.parametrize("banned", [(0,), (0, 2), (2, 3), (0, 2, 3)])
+def test_a_beam_of_one_with_banned_ids_is_greed_among_the_others(banned: tuple[int, ...]) -> None:
+    """However probable the banned ids are, enough of the others are asked for."""
+    table = Table()
+    for seed in range(20):
+        ids: tuple[int, ...] = ()
+        while not ids or (ids[-1] != EOS and len(ids) < 4):
+            log_probs = table.log_probs(seed, ids)
+            log_probs[list(banned)] = -np.inf
+            ids = (*ids, int(log_probs.argmax()))
+        ((found,),) = search(table, table.begin([seed]), np.array([4]), Search(beam=1, banned=banned))
+        assert found.ids == tuple(number for number in ids if number != EOS)
+
+
 @dataclass(frozen=True)
 class Sure(Table):
     """Goes on with 3 nearly surely until it has five, then closes."""
@@ -145,6 +159,10 @@ def test_what_closes_early_and_is_worth_little_ends_no_search() -> None:
 
 def test_what_cannot_be_searched() -> None:
     for wrong in ({"beam": 0}, {"nbest": 0}, {"length_penalty": -1.0}):
+        with pytest.raises(UsageError):
+            Search(**wrong)
+    assert Search(beam=10_000, nbest=10_000, length_penalty=10.0).beam == 10_000
+    for wrong in ({"beam": 10_001}, {"nbest": 10_001}, {"length_penalty": 10.5}):
         with pytest.raises(UsageError):
             Search(**wrong)
     with pytest.raises(NonFiniteError):

@@ -143,6 +143,18 @@ def test_a_narrow_beam_never_claims_more_than_there_is(seed, steps, width):
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
 
 
+def test_a_class_far_below_the_best_starts_no_new_prefix():
+    log_probs = np.array([[0.0, -11.9, -12.1]])
+    assert [one.ids for one in beam_search(log_probs, Search(width=9), 9)] == [(), (1,)]
+    assert [one.ids for one in beam_search(log_probs, EVERY, 9)] == [(), (1,), (2,)]
+
+
+def test_of_equally_good_prefixes_the_first_by_its_classes_is_kept():
+    equal = np.log(np.full((1, 4), 0.25))
+    assert [one.ids for one in beam_search(equal, Search(width=3), 9)] == [(), (1,), (2,)]
+    assert [one.ids for one in beam_search(equal, EVERY, 2)] == [(), (1,)]
+
+
 def test_nothing_is_heard_in_no_steps():
     empty = np.zeros((0, 3))
     assert best_path(empty) == () and beam_search(empty, EVERY)[0].ids == ()
