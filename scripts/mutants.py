@@ -61,12 +61,20 @@ AREAS: dict[str, Area] = {
         "datasets/windows.py": ("datasets/test_windows.py", "datasets/test_hold_out.py"),
     },
     "loop": {
-        "training/fit.py": ("training/test_stale_models.py", "training/test_faults_training.py"),
+        "training/fit.py": (
+            "training/test_fit.py",
+            "training/test_stale_models.py",
+            "training/test_faults_training.py",
+        ),
         "training/loop.py": ("training/test_loop.py",),
         "training/pacing.py": ("training/test_pacing.py",),
     },
     "checkpoints": {
-        "training/checkpointing.py": ("training/test_resume.py", "training/test_faults_training.py")
+        "training/checkpointing.py": (
+            "training/test_checkpointing.py",
+            "training/test_resume.py",
+            "training/test_faults_training.py",
+        )
     },
     "run folder": {
         "training/run_folder.py": ("training/test_run_folder.py",),

@@ -45,6 +45,18 @@ NAMES = {
     "zeros": "ones",
 }
 NAMES |= {second: first for first, second in NAMES.items()}
+# Calls whose first two arguments are not exchanged: that would change nothing, or always be an error.
+NOT_EXCHANGED = {
+    "min",
+    "max",
+    "minimum",
+    "maximum",
+    "logaddexp",
+    "transpose",
+    "isinstance",
+    "write_all",
+    "partial",
+}
 LARGE = 100  # integers from here on are doubled: one more would be no mistake that anybody makes
 SHORT = 25  # letters: a shorter expression is shown with the expression around it
 SKIPPED = {"annotation", "returns", "decorator_list", "type_params", "ctx"}
@@ -202,7 +214,7 @@ def _operations(node: ast.AST) -> Iterator[ast.AST]:
             for index, operator in enumerate(operators):
                 new = [*operators[:index], COMPARISONS[type(operator)](), *operators[index + 1 :]]
                 yield _with(node, ops=new)
-        case ast.BinOp(op=operator) if type(operator) in OPERATORS and not _is_text(node):
+        case ast.BinOp(op=operator) if type(operator) in OPERATORS and not (_is_text(node) or _is_path(node)):
             yield _with(node, op=OPERATORS[type(operator)]())
         case ast.AugAssign(op=operator) if type(operator) in OPERATORS:
             yield _with(node, op=OPERATORS[type(operator)]())
@@ -269,11 +281,17 @@ def _with(node: ast.AST, **fields: object) -> ast.AST:
 
 
 def _may_be_exchanged(call: ast.Call, first: ast.expr, second: ast.expr) -> bool:
-    """Whether a call with its first two arguments exchanged is another call; `isinstance` would always fail."""
+    """Whether a call with its first two arguments exchanged is another call that may also run."""
     if isinstance(first, ast.Starred) or isinstance(second, ast.Starred):
         return False
-    is_type_check = isinstance(call.func, ast.Name) and call.func.id == "isinstance"
-    return not is_type_check and ast.dump(first) != ast.dump(second)
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    return name not in NOT_EXCHANGED and ast.dump(first) != ast.dump(second)
+
+
+def _is_path(node: ast.BinOp) -> bool:
+    """Whether a path and a name are joined here, by the name of a variable: no other operator would run."""
+    names = (getattr(side, "id", getattr(side, "attr", "")) for side in (node.left, node.right))
+    return isinstance(node.op, ast.Div) and any("folder" in name or "path" in name for name in names)
 
 
 def _is_text(node: ast.BinOp) -> bool:

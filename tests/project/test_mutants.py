@@ -31,6 +31,11 @@ from mutations import changed, listed
         ("f(a, b)", ["f(b, a)"]),
         ("f(a, a)", []),
         ("isinstance(a, b)", []),
+        (
+            "a.transpose(0, 1)",
+            ["a.transpose(1, 1)", "a.transpose(-1, 1)", "a.transpose(0, 2)", "a.transpose(0, 0)"],
+        ),
+        ("folder / 'a' + b", ["folder / 'a' - b"]),
         ("min(a)", ["max(a)"]),
         ("a.any()", ["a.all()"]),
         ("1", ["2", "0"]),

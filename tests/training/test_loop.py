@@ -297,6 +297,27 @@ def test_chance_is_a_function_of_seed_and_step():
     assert one.losses == two.losses != other.losses
 
 
+def test_the_same_seeds_in_every_release():
+    """A training with a given seed ends in the same bits as before: these are the seeds of its steps."""
+    assert loop.mix(0, 0) == 1_451_402_981_258_380_768
+    assert loop.mix(0, 1) == 6_008_695_631_215_161_454
+    assert loop.mix(7, 1000) == 387_150_222_375_170_717
+
+
+def test_the_training_loss_of_a_validation_is_the_mean_of_the_steps_since_the_last_one():
+    seen: list[float] = []
+
+    class Means(Watch):
+        def validated(self, progress: Progress, metrics: object, share: float) -> None:
+            assert isinstance(metrics, dict)
+            seen.append(metrics["train_loss"])
+
+    progress, watch = begin(build(SPEC, seed=0), CONFIG), Means()
+    loop.train(problem(), progress, PLAN, CONFIG, watch)
+    expected = [np.mean(watch.losses[first : first + 3]) for first in range(0, 12, 3)]
+    np.testing.assert_allclose(seen, expected, rtol=1e-12)
+
+
 def test_share_done():
     at = Position(step=3, epoch=1, index=2)
     assert loop.share_done(replace(PLAN, steps=12, epochs=None), at, 4) == 0.25

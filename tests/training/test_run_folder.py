@@ -20,7 +20,7 @@ import pytest
 from support.disk import crashes, failing, record, restore
 from support.paths import TESTS
 from support.run_folders import IDENTITY, assert_step, begin, checkpoint, straight, work
-from unrolled.core import atomic_files
+from unrolled.core import atomic_files, tensor_file
 from unrolled.core.atomic_files import TEMPORARY
 from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
 from unrolled.training import run_folder, run_lock
@@ -282,9 +282,15 @@ def test_an_identity_that_is_damaged_is_not_made_up(tmp_path: Path):
     folder = tmp_path / "r"
     with begin(folder) as run:
         work(run, 1, 2)
-    (folder / "config.json").write_bytes(b"{")
-    with pytest.raises(DataError, match=r"config\.json"), begin(folder, resume=True, threads=4):
-        pass
+    for content, wrong in (
+        (b"{", "it is no JSON: "),
+        (b"[]", "it is no JSON object"),
+        (b"{}", "has format None"),
+    ):
+        (folder / "config.json").write_bytes(content)
+        with pytest.raises(DataError) as caught, begin(folder, resume=True, threads=4):
+            pass
+        assert caught.value.file == folder / "config.json" and wrong in caught.value.what
     with begin(folder, resume=True, force=True, threads=4) as run:
         assert run.checkpoint is None and "starting afresh" in run.repaired[0]
 
@@ -328,6 +334,22 @@ def test_the_lock_is_taken_on_the_file_that_bears_the_name(tmp_path: Path, monke
     assert len(locked) == 2
 
 
+def test_a_lock_that_is_removed_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lock, locked = run_lock.fcntl.flock, list[int]()
+
+    def removing(descriptor: int, flags: int) -> None:
+        (tmp_path / "r" / "lock").unlink()
+        locked.append(descriptor)
+        lock(descriptor, flags)
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", removing)
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(StorageError, match="removed again and again"), run_lock.locked(tmp_path / "r", ()):
+        pass
+    assert len(locked) == run_lock.ATTEMPTS
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors, "each of them is closed"
+
+
 @pytest.mark.parametrize("what", ["link", "pipe", "folder"])
 def test_a_lock_that_is_no_file_is_refused(tmp_path: Path, what: str):
     folder = tmp_path / "r"
@@ -355,6 +377,22 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path):
         begin(tmp_path / "b", resume=True, threads=4),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"metrics_bytes": 1}, {"metrics_bytes": "0"}, {"plan": []}, {"counters": None}, {"run": 1}, {"more": 1}],
+)
+def test_a_checkpoint_whose_header_is_another_is_damaged(tmp_path: Path, change: dict[str, Any]):
+    with begin(tmp_path / "r") as run:
+        whole = {"counters": {}, "metrics_bytes": 0, "run": run.digest, "plan": None}
+    tensors = {"weights.W": np.ones(2)}
+    path = tmp_path / "r" / "checkpoint"
+    atomic_files.write_atomically(path, *tensor_file.pack("checkpoint", 2, whole, tensors))
+    assert read_checkpoint(tmp_path / "r").counters == {}
+    atomic_files.write_atomically(path, *tensor_file.pack("checkpoint", 2, whole | change, tensors))
+    with pytest.raises(DataError, match="checkpoint: is damaged: header is not as a checkpoint has it"):
+        read_checkpoint(tmp_path / "r")
 
 
 def test_numbers_that_are_not_finite_are_not_kept(tmp_path: Path):
