@@ -242,6 +242,12 @@ def test_first_weights(cell):
     biases = {gate: float(w[f"b_{gate}"][0]) for gate in cell.gates}
     opened = {"lstm": {"f": 1.0}, "gru": {"u": -1.0}, "gru-simple": {"u": -1.0}}.get(cell.name, {})
     assert biases == {gate: opened.get(gate, 0.0) for gate in cell.gates}
+    rng = np.random.default_rng(
+        0
+    )  # the draws of the first gate: a seed gives the same weights in every release
+    rng.standard_normal((20, 20))
+    first = w[f"W_{cell.names[0][2:]}"]
+    assert np.array_equal(first[:, 20:], rng.uniform(-bound, bound, (20, 70)))
     again = cell.initialise(np.random.default_rng(0), 70, 20)
     assert all(np.array_equal(w[k], again[k]) for k in w)
 

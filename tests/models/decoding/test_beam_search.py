@@ -84,7 +84,7 @@ def test_the_best_answer_is_the_same_however_many_are_asked_for(
         how = Search(beam=beam, nbest=nbest, length_penalty=penalty)
         (several,) = search(table, table.begin([seed]), np.array([limit]), how)
         closed = [one.score for one in several if one.closed]
-        assert several[0] == best
+        assert several[0] == best and len(several) <= nbest
         assert closed == sorted(closed, reverse=True) and len(
             {(one.ids, one.closed) for one in several}
         ) == len(several)

@@ -182,6 +182,12 @@ def test_times_are_those_of_the_best_path(ids):
         assert mean == pytest.approx(log_probs[begin:end, label].mean())
 
 
+def test_as_many_steps_as_are_needed_are_enough():
+    log_probs = answers(3, 3, seed=2)
+    assert [(begin, end) for begin, end, _ in align(log_probs, (1, 1))] == [(0, 1), (2, 3)]
+    assert [(begin, end) for begin, end, _ in align(log_probs, (2, 1, 2))] == [(0, 1), (1, 2), (2, 3)]
+
+
 def test_more_characters_than_steps_are_refused():
     with pytest.raises(DataError, match="more steps"):
         align(answers(2, 3), (1, 1))
