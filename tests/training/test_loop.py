@@ -147,6 +147,18 @@ def test_clipping_bounds_the_gradient_and_nothing_else():
         assert norm == pytest.approx(0.01, rel=1e-3) if bounded else norm > 0.05
 
 
+def test_the_gradient_is_that_of_the_mean_loss():
+    progress, batch = begin(build(SPEC, seed=0), replace(CONFIG, clip=0.0)), batches()[0]
+    step(problem(), progress, batch, NO_DROPOUTS, replace(CONFIG, clip=0.0))
+    network = build(SPEC, seed=0)
+    nats, count, _ = network.loss(torch.from_numpy(batch.x), torch.from_numpy(batch.y))
+    (nats / count).backward()
+    assert count == batch.y.size
+    expected = dict(network.named_parameters())
+    for name, p in progress.network.named_parameters():
+        torch.testing.assert_close(p.grad, expected[name].grad, rtol=1e-4, atol=1e-7)
+
+
 def test_label_smoothing_is_its_formula():
     network, batch = build(SPEC, seed=0), batches()[0]
     x, y = torch.from_numpy(batch.x), torch.from_numpy(batch.y)
@@ -159,7 +171,7 @@ def test_label_smoothing_is_its_formula():
 
 
 def test_a_diverged_loss_stops_before_the_step():
-    for change in (math.nan, math.inf, 1e30):
+    for change in (math.nan, math.inf, 1e30, 5e3):  # the last one: a loss a thousand times the first one
         progress = begin(build(SPEC, seed=0), CONFIG)
         step(problem(), progress, batches()[0], NO_DROPOUTS, CONFIG)
         with torch.no_grad():

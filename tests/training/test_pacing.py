@@ -142,6 +142,14 @@ def test_one_step_too_many_is_not_begun():
     assert machine.now < 135  # a step is as long as it is
 
 
+def test_a_frozen_plan_is_looked_at_when_half_of_its_steps_are_done():
+    """Of 41 steps, 40 are left after the first one, and half of these are done after step 21."""
+    machine = Machine(lambda now: 0.2)
+    plan = machine.work(replace(PLAN, steps=41, frozen=True, validating=0.0, validations=1), Position())
+    step, steps = plan.changes[0]
+    assert step == 21 and steps == pytest.approx(500, abs=2)
+
+
 def test_epochs_that_end_before_the_minutes_change_nothing():
     machine = Machine(lambda now: 0.5)
     plan = machine.work(replace(PLAN, steps=500, epochs=3, frozen=True), Position())
