@@ -14,7 +14,7 @@ from support import oracle
 from support.tolerances import FLOAT32, FLOAT64
 from unrolled.core.errors import UsageError
 from unrolled.models.cells import find
-from unrolled.nn.scan import Dropouts, deep, drop, mask, scan
+from unrolled.nn.scan import Dropouts, deep, drop, kept, mask, scan
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -272,6 +272,11 @@ def test_lengths_must_fit():
         run(lstm, case, lengths=torch.tensor([1, 1, 1]))
     with pytest.raises(UsageError, match="lengths reach from 1 to 9; expected 0 to 3"):
         run(lstm, case, lengths=torch.tensor([1, 9]))
+    with pytest.raises(UsageError, match="lengths reach from -1 to 2; expected 0 to 3"):
+        run(lstm, case, lengths=torch.tensor([2, -1]))
+    for kind in (torch.float32, torch.complex64, torch.bool):
+        with pytest.raises(UsageError, match=f"lengths are {kind}; expected whole numbers"):
+            run(lstm, case, lengths=torch.ones(2, dtype=kind))
 
 
 def test_variational_dropout_is_one_mask_for_all_steps():
@@ -301,6 +306,36 @@ def test_a_mask_drops_its_share_and_keeps_the_mean(share):
     assert torch.equal(mask(like, share), made)
     assert mask(torch.empty(0, 3), share).shape == (0, 3)
     assert mask(torch.ones(1, dtype=torch.float64), share).dtype == torch.float64
+
+
+def test_a_mask_takes_two_random_bytes_a_place():
+    after: list[float] = []
+    for places in (12, 13):
+        torch.manual_seed(4)
+        drawn = torch.empty(-(-places // 4), dtype=torch.int64).random_(-(2**63), None)
+        after.append(float(torch.rand(())))
+        torch.manual_seed(4)
+        found = kept(torch.empty(places), 0.25)
+        assert found.tolist() == (drawn.view(torch.int16)[:places] >= 2**14 - 2**15).float().tolist()
+        assert float(torch.rand(())) == after[-1], "no more is drawn than that"
+    assert after[0] != after[1]
+
+
+@pytest.mark.parametrize("variational", [False, True])
+def test_dropout_between_layers_is_of_the_inputs_of_the_second(variational):
+    case, gru = Case(2, 1, [5, 3, 5], 0), find("gru")
+    core, x = case.core(gru), case.x()
+    torch.manual_seed(8)
+    whole, _ = deep(gru, core, x, lengths=case.ends, dropouts=Dropouts(layer=0.4, variational=variational))
+    first, _ = deep(gru, core[:1], x, lengths=case.ends)
+    torch.manual_seed(8)
+    dropped = drop(first.transpose(0, 1), 0.4, variational, time=0).transpose(0, 1)
+    assert bool((dropped == 0).any()) and not torch.equal(dropped, first)
+    second, _ = deep(gru, core[1:], dropped, lengths=case.ends)
+    assert gap([whole], [second]) <= FLOAT64["forward"]
+    if variational:
+        lost = dropped[0] == 0  # [T, n_a]
+        assert torch.equal(lost, lost[:1].expand_as(lost)), "the same units at every step"
 
 
 def test_weight_dropout_drops_recurrent_weights_only_and_the_same_at_every_step(monkeypatch):
