@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from support import oracle
 from support.tolerances import FLOAT32, FLOAT64
 from unrolled.core.errors import UsageError
+from unrolled.models import native
 from unrolled.models.cells import find
+from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.scan import Dropouts, deep, drop, kept, mask, scan
 
 
@@ -83,6 +85,10 @@ cases = st.builds(
     lengths=st.lists(st.integers(0, 7), min_size=1, max_size=5).filter(any),
     seed=st.integers(0, 10_000),
 )
+
+
+def first_weights(cell):
+    return cell.initialise(np.random.default_rng(0), N_X, N_A)
 
 
 def gap(found, expected):
@@ -263,6 +269,23 @@ def test_ids_are_looked_up_ragged_and_reversed(cell):
     a, after = run(cell, case, ids, lengths=case.ends)
     b, expected = run(cell, case, one_hot, lengths=case.ends)
     assert gap([a, *after], [b, *expected]) <= FLOAT64["forward"]
+
+
+@cells
+def test_the_native_kernels_run_in_float32(cell, monkeypatch):
+    used = []
+
+    def watched(library, *arguments, **options):
+        used.append(library)
+        return sequence(library, *arguments, **options)
+
+    monkeypatch.delenv("UNROLLED_KERNEL", raising=False)
+    monkeypatch.setattr("unrolled.nn.scan.sequence", watched)
+    for kind, native_ones in ((torch.float32, len(native.libraries()) > 0), (torch.float64, False)):
+        w = {name: torch.tensor(value, dtype=kind) for name, value in first_weights(cell).items()}
+        used.clear()
+        a, _ = scan(cell, w, torch.ones(2, 3, N_X, dtype=kind))
+        assert a.shape == (2, 3, N_A) and len(used) == native_ones
 
 
 def test_lengths_must_fit():
