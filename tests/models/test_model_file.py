@@ -7,9 +7,11 @@ import json
 import os
 import pickle
 import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,19 @@ from hypothesis.extra import numpy as hnp
 from support.disk import crashes, failing, record, restore
 from support.forged_tensors import START, document, forge, seal, sha256, tensor, whole
 from support.paths import GOLDEN, TESTS
-from unrolled.core import atomic_files, tensor_file
+from unrolled.core import atomic_files, extensions, tensor_file
 from unrolled.core.atomic_files import TEMPORARY
-from unrolled.core.errors import DataError, NonFiniteError, StorageError, UnrolledError, UsageError
+from unrolled.core.errors import (
+    DataError,
+    MissingExtra,
+    NonFiniteError,
+    StorageError,
+    UnrolledError,
+    UsageError,
+)
 from unrolled.core.tensor_file import DTYPES, VALUE_LIMIT, Array
 from unrolled.models import model_file, spec_json, tensor_shapes
+from unrolled.models.cells import CELLS
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.model_file import ModelFile, load, save
 from unrolled.models.network_spec import Classes, CoreSpec, Embedding, NetworkSpec
@@ -153,6 +163,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path):
         ({"tensors": {"a..b": np.ones(1)}}, UsageError, "no name for a tensor"),
         ({"tensors": {"__metadata__": np.ones(1)}}, UsageError, "no name for a tensor"),
         ({"tensors": {"a": np.ones((0, 3))}}, UsageError, r"tensor 'a' is float64 \[0, 3\]"),
+        ({"tensors": {"a": np.ones((1,) * 9)}}, UsageError, "in at most 8 dimensions"),
         ({"tensors": {"a": np.array(["x"])}}, UsageError, "tensor 'a' is <U1"),
         ({"tensors": {"a": np.ones(1, np.complex64)}}, UsageError, "tensor 'a' is complex64"),
         ({"notes": {"loss": float("nan")}}, UsageError, "cannot be written as JSON"),
@@ -168,6 +179,48 @@ def test_what_could_not_be_loaded_is_not_saved(
     with pytest.raises(error, match=words):
         save(tmp_path / "m", model(**changes), force=True)
     assert_equal(load(tmp_path / "m"), model())
+
+
+def test_a_tensor_may_have_eight_dimensions(tmp_path: Path):
+    save(tmp_path / "m", model(tensors={"a": np.arange(2.0).reshape((1,) * 7 + (2,))}))
+    assert load(tmp_path / "m").tensors["a"].shape == (1, 1, 1, 1, 1, 1, 1, 2)
+
+
+@pytest.fixture
+def more_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An installed package that names a cell; the folder that describes it."""
+    about = tmp_path / "more" / "more_cells-1.5.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: more-cells\nVersion: 1.5\n")
+    (about / "entry_points.txt").write_text("[unrolled.cells]\nnarrow = more_cells:NARROW\n")
+    monkeypatch.syspath_prepend(tmp_path / "more")
+    extensions.found.cache_clear()
+    yield about
+    extensions.found.cache_clear()
+
+
+def test_a_model_names_the_packages_that_it_needs(tmp_path: Path, more_cells: Path):
+    kinds = (("unrolled.cells", "lstm"), ("unrolled.inputs", "tokens"), ("unrolled.cells", "narrow"))
+    packages = model_file.packages_of(kinds)
+    assert packages == {"unrolled.cells narrow": "more-cells 1.5"}
+    save(tmp_path / "m", model(notes={"packages": packages}))
+    assert load(tmp_path / "m").notes == {"packages": packages}
+    shutil.rmtree(more_cells)
+    extensions.found.cache_clear()
+    with pytest.raises(
+        MissingExtra, match=r"the cell 'narrow' comes from the package more-cells 1\.5"
+    ) as caught:
+        load(tmp_path / "m")
+    assert "pip install more-cells" in str(caught.value)
+    assert "narrow" not in CELLS.names()
+
+
+@pytest.mark.parametrize("packages", [[], "more-cells", {"unrolled.cells narrow": 1}])
+def test_a_damaged_list_of_packages_is_told(tmp_path: Path, packages: object):
+    save(tmp_path / "m", model(notes={"packages": packages}))
+    assert "the list of packages that the model needs is damaged" in refused(tmp_path / "m")
+    save(tmp_path / "m", model(notes={"packages": {"unrolled.tastes sweet": "more 1"}}), force=True)
+    assert "the model needs a kind of 'unrolled.tastes'" in refused(tmp_path / "m")
 
 
 def test_a_vocabulary_that_could_not_be_loaded_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
