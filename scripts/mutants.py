@@ -55,7 +55,6 @@ AREAS: dict[str, Area] = {
     "batches": {
         "datasets/example_batches.py": ("datasets/test_example_batches.py", "datasets/test_prefetch.py"),
         "datasets/hold_out.py": ("datasets/test_hold_out.py",),
-        "datasets/padding.py": ("datasets/test_example_batches.py",),
         "datasets/prefetch.py": ("datasets/test_prefetch.py", "datasets/test_example_store.py"),
         "datasets/token_batches.py": ("datasets/test_token_batches.py",),
         "datasets/windows.py": ("datasets/test_windows.py", "datasets/test_hold_out.py"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,8 @@ import pytest
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Note, Place, Tune
-from unrolled.datasets import windows
 from unrolled.datasets.example_store import Row
-from unrolled.datasets.windows import cut, endings, forecasts, pieces, remembered, resampled, tunes
+from unrolled.datasets.windows import cut, endings, forecasts, pieces, resampled, tunes
 
 FILE = Path("a.csv")
 
@@ -139,43 +137,6 @@ def test_a_tune_is_asked_for_itself():
     assert asked.y is asked.x and free.y is None
 
 
-class Counting:
-    """A reader of tunes of so many notes, and how often it began."""
-
-    def __init__(self, *counts: int) -> None:
-        self.read, self.examples = 0, [*(tune(count) for count in counts), FAULTY]
-
-    def __call__(self) -> Iterator[Example]:
-        self.read += 1
-        yield from self.examples
-
-
-def test_tunes_that_fit_into_memory_are_read_once(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(windows, "REMEMBERED", 6)
-    reader = Counting(3, 2, 1)
-    read = remembered(reader)
-    for _ in range(3):
-        assert list(read()) == reader.examples
-    assert reader.read == 1
-
-
-def test_tunes_that_do_not_fit_are_read_again_and_are_all_there(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(windows, "REMEMBERED", 5)
-    reader = Counting(3, 2, 1)
-    read = remembered(reader)
-    for _ in range(3):
-        assert list(read()) == reader.examples
-    assert reader.read == 3
-
-
-def test_a_reading_that_was_broken_off_is_not_taken_for_all(monkeypatch: pytest.MonkeyPatch):
-    reader = Counting(3, 2, 1)
-    read = remembered(reader)
-    assert next(read()) is reader.examples[0]
-    assert list(read()) == reader.examples == list(read())
-    assert reader.read == 2
-
-
 # --- rows
 
 
@@ -201,9 +162,9 @@ def test_long_rows_are_cut_with_a_quarter_of_a_window_before_each(kind: type, no
     assert y.tolist() == [*range(10)], "the row itself is left as it is"
 
 
-def test_rows_without_a_window_are_left_as_they_are():
+def test_rows_no_longer_than_a_window_are_left_as_they_are():
     rows = [Row(np.arange(10), np.arange(10), Place(FILE, 2)), Row(np.zeros(0), np.zeros(0), Place(FILE, 3))]
-    for window in (None, 10):
+    for window in (10, 11):
         counts: list[int] = []
         assert list(cut(rows, window, counts)) == rows
         assert counts == [1, 1]

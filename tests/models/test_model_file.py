@@ -337,8 +337,8 @@ FORGED: dict[str, tuple[bytes, str]] = {
     "checksum too many": (whole({}, b"", ONE_HASH), "exactly one checksum per tensor"),
     "checksum no string": (whole({"a": F32}, TWO, {"a": 1}), "tensor 'a' does not match"),
     "newer": (
-        whole({}, b"", format=2),
-        "format 2; this release reads up to format 1; try pip install --upgrade",
+        whole({}, b"", format=3),
+        "format 3; this release reads up to format 2; try pip install --upgrade",
     ),
     "format true": (whole({}, b"", format=True), "no format version"),
     "format 0": (whole({}, b"", format=0), "no format version"),

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.networks import spec_of
 from unrolled.core.config import TrainConfig
 from unrolled.core.errors import Interrupted
 from unrolled.core.progress import Moment, Silent
-from unrolled.models.network_spec import NetworkSpec
 from unrolled.nn.architectures import build
 from unrolled.training import checkpointing
 from unrolled.training.checkpointing import RunKeeper, best_tensors
 from unrolled.training.loop import Progress, begin, kept
 from unrolled.training.run_folder import Checkpoint, Run, open_run, read_checkpoint, read_metrics
 
-SPEC = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5)
+SPEC = spec_of(n_x=7, n_y=7, n_a=8, embedding=5)
 
 
 class Told(Silent):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from support.networks import spec_of
 from support.training_runs import place
 from unrolled.core.config import build as configure
 from unrolled.core.progress import Silent
@@ -16,7 +17,8 @@ from unrolled.training.fit import describe
 from unrolled.training.job import Job
 from unrolled.training.loop import Plan, Problem
 
-WORDS = NetworkSpec(n_x=7, n_y=7, n_a=8, embedding=5)
+SIZES = {"n_x": 7, "n_y": 7, "n_a": 8, "embedding": 5}
+WORDS = spec_of(SIZES)
 PLAN = Plan(
     steps=1200, epochs=None, validations=4, validation_tokens=10, threads=2, kernel="torch", seconds=90.0
 )
@@ -55,15 +57,15 @@ def test_the_data_the_network_and_the_plan_are_described():
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        (replace(WORDS, embedding=0), "1 x 8 lstm, one-hot input, dropout"),
-        (replace(WORDS, tie=True), "1 x 8 lstm, embedding 5, tied, dropout"),
+        (spec_of(SIZES, embedding=0), "1 x 8 lstm, one-hot input, dropout"),
+        (spec_of(SIZES, tie=True), "1 x 8 lstm, embedding 5, tied, dropout"),
         (
-            replace(WORDS, architecture="many-to-one", bidirectional=True, layers=2, cell="gru"),
+            spec_of(SIZES, architecture="many-to-one", bidirectional=True, layers=2, cell="gru"),
             "2 x 8 gru, both directions, embedding 5, dropout",
         ),
-        (NetworkSpec(n_x=3, n_y=2, n_a=4, ids=False), "1 x 4 lstm, 3 inputs, dropout"),
+        (spec_of(n_x=3, n_y=2, n_a=4, ids=False), "1 x 4 lstm, 3 inputs, dropout"),
         (
-            NetworkSpec(n_x=128, n_y=3, n_a=5, ids=False, front="frames", front_size=6),
+            spec_of(n_x=128, n_y=3, n_a=5, ids=False, front="frames", front_size=6),
             "1 x 5 lstm, 128 inputs, a convolution of 6 in front, dropout",
         ),
     ],

@@ -190,7 +190,7 @@ def test_a_diverged_loss_stops_before_the_step():
 
 
 def test_windows_with_carried_state_have_the_loss_of_one_long_sequence():
-    network = build(replace(SPEC, layers=2), seed=1).double()
+    network = build(replace(SPEC, core=replace(SPEC.core, layers=2)), seed=1).double()
     ids = torch.from_numpy(np.random.default_rng(5).integers(0, 7, (3, 60)))
     x = torch.cat([torch.full((3, 1), -1), ids[:, :-1]], dim=1)
     with torch.no_grad():
