@@ -10,10 +10,11 @@ from support.networks import spec_of
 from support.tolerances import FLOAT64
 from unrolled.core.errors import UsageError
 from unrolled.models.initial_weights import initialise
+from unrolled.models.layer_equations import outputs
 from unrolled.models.spec_json import from_json, to_json
 from unrolled.models.tensor_shapes import cutoffs, parameters, shapes, state_names
 from unrolled.nn.architectures import Network, build, one_to_many
-from unrolled.nn.embedding_and_head import Dropouts, outputs
+from unrolled.nn.embedding_and_head import TORCH_LAYERS, Dropouts
 from unrolled.nn.losses import Criterion, cross_entropy
 
 
@@ -149,7 +150,7 @@ def test_adaptive_softmax_is_torchs():
     a, y = torch.randn(50, 32).double(), torch.randint(120, (50,))
     ours = cross_entropy(spec, p, a, y)
     assert abs((ours / 50 - theirs(a, y).loss).item()) <= FLOAT64["forward"]
-    assert (outputs(spec, p, a) - theirs.log_prob(a)).abs().max().item() <= FLOAT64["forward"]
+    assert (outputs(TORCH_LAYERS, spec, p, a) - theirs.log_prob(a)).abs().max().item() <= FLOAT64["forward"]
 
 
 def test_label_smoothing():

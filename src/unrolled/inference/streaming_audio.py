@@ -20,6 +20,7 @@ from unrolled.inference.open_model import Trained
 from unrolled.models.decoding.ctc import best_path
 from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.layer_equations import NUMPY_LAYERS, outputs, pooling_scores
 from unrolled.models.network_spec import without_head
 from unrolled.tasks.inputs.audio import AudioInput
 from unrolled.tasks.outputs.ctc import Transcript
@@ -126,9 +127,8 @@ def _class(model: Trained, ear: Ear, pool: _Pool, top: int, *, final: bool) -> A
     if pool.value is None:
         found = model.output.blank()
     else:
-        z = pool.value @ tensors["head.W_ya"].T + tensors["head.b_y"]  # [1, n_y]
-        z = z - z.max()
-        found = model.output.answer(z - np.log(np.exp(z).sum()), (), top, tensors)
+        log_probs = outputs(NUMPY_LAYERS, model.spec, tensors, pool.value)  # [1, n_y]
+        found = model.output.answer(log_probs, (), top, tensors)
     return Answer(found.text, {**found.record, "seconds": ear.heard * log_mel.HOP, "final": final})
 
 
@@ -154,7 +154,7 @@ class _Pool:
                 self._average(a, np.zeros(len(a)))
             case _:
                 p = self._tensors
-                self._average(a, np.tanh(a @ p["pool.W_a"].T + p["pool.b_a"]) @ p["pool.v"])
+                self._average(a, pooling_scores(NUMPY_LAYERS, p, a))
 
     def _average(self, a: Array, scores: Array) -> None:
         """The mean of all steps, each weighted by the exponential of its score."""

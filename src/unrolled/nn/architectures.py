@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from unrolled.core.types import ZERO_INPUT_ID, Array
 from unrolled.models.initial_weights import initialise
+from unrolled.models.layer_equations import outputs
 from unrolled.models.network_spec import Bits, DecoderSpec, NetworkSpec, writer_of
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import decode, encode
-from unrolled.nn.embedding_and_head import NO_DROPOUTS, Dropouts, core, embed, outputs, plant, pool
+from unrolled.nn.embedding_and_head import NO_DROPOUTS, TORCH_LAYERS, Dropouts, core, embed, plant, pool
 from unrolled.nn.frontends import front
 from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.losses import PLAIN, Criterion, loss
@@ -71,7 +72,7 @@ class Network(nn.Module):
     ) -> Features:
         """The outputs [batch, T_x, n_y], or [batch, n_y] of many-to-one, and the state."""
         a, state = self.hidden(x, state, lengths, dropouts)
-        return outputs(self.spec, self.weights(), a), state
+        return outputs(TORCH_LAYERS, self.spec, self.weights(), a), state
 
     def loss(
         self,

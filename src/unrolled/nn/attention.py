@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unrolled.models.layer_equations import attention_scores, bridge
 from unrolled.models.network_spec import NetworkSpec, decoder_of, decoder_spec, encoder_of
 from unrolled.models.tensor_shapes import part_of
-from unrolled.nn.embedding_and_head import Parameters, core, embed
+from unrolled.nn.embedding_and_head import TORCH_LAYERS, Parameters, core, embed
 from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, deep, drop
 
@@ -52,24 +53,11 @@ def encode(
         spec.core.the_cell, core(encoder_of(spec), own), embedded, None, lengths, dropouts=dropouts
     )
     if decoder_spec(spec).attention is None:
-        return None, _bridge(spec, p, after)
+        return None, bridge(TORCH_LAYERS, spec, p, after)
     values = drop(values, dropouts.layer, dropouts.variational)
     keys = F.linear(values, p["attention.W_k"], p.get("attention.b_k"))
     past = torch.arange(x.shape[1], device=x.device) >= lengths.unsqueeze(1)
-    return Memory(values, keys, past), _bridge(spec, p, after)
-
-
-def _bridge(spec: NetworkSpec, p: Parameters, after: TensorState) -> TensorState:
-    """The decoder's first state: of each of its layers from that of the encoder's, counted from the top."""
-    names, ways = spec.core.the_cell.state, len(spec.core.directions)
-    layers = decoder_spec(spec).layers
-    found: list[Tensor] = []
-    for layer in range(layers):
-        first = max(0, spec.core.layers - layers + layer) * ways * len(names)
-        for number, name in enumerate(names):
-            last = torch.cat([after[first + way * len(names) + number] for way in range(ways)], dim=-1)
-            found.append(F.linear(last, p[f"bridge.{layer}.W_{name}"], p[f"bridge.{layer}.b_{name}"]))
-    return tuple(found)
+    return Memory(values, keys, past), bridge(TORCH_LAYERS, spec, p, after)
 
 
 def decode(
@@ -125,11 +113,7 @@ def _step_by_step(
 
 def attend(spec: NetworkSpec, p: Parameters, memory: Memory, a: Tensor) -> tuple[Tensor, Tensor]:
     """a [batch, T_y, n_a] -> what the memory holds for it [batch, T_y, features], and weights [batch, T_y, T_x]."""
-    if decoder_spec(spec).attends_by_product:
-        scores = a @ memory.keys.transpose(1, 2)  # [batch, T_y, T_x]
-    else:
-        query = F.linear(a, p["attention.W_q"]).unsqueeze(2)  # [batch, T_y, 1, n_a]
-        scores = torch.tanh(query + memory.keys.unsqueeze(1)) @ p["attention.v"]
+    scores = attention_scores(TORCH_LAYERS, spec, p, a, memory.keys)
     # Not -inf, of which a row of length 0 would make NaN; its values are zeros.
     scores = scores.masked_fill(memory.past.unsqueeze(1), torch.finfo(a.dtype).min)
     weights = F.softmax(scores, dim=-1)

@@ -13,20 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled.models import pitch_context
+from unrolled.models.layer_equations import LayerOps, pooling_scores
 from unrolled.models.network_spec import (
     Bits,
-    Classes,
     Embedding,
-    Features,
     NetworkSpec,
     OneHot,
     Vectors,
 )
-from unrolled.models.tensor_shapes import cutoffs
 from unrolled.nn.kernels.tensors import columns
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, drop
 
-__all__ = ["NO_DROPOUTS", "Dropouts", "core", "embed", "head", "outputs", "plant", "pool", "tail"]
+__all__ = ["NO_DROPOUTS", "TORCH_LAYERS", "Dropouts", "core", "embed", "plant", "pool"]
 
 Parameters = Mapping[str, Tensor]
 
@@ -108,20 +106,10 @@ def _embedded(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
             return columns(p["embedding.E"].T, x.T).transpose(0, 1)
 
 
-def head(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
-    """W_ya a + b_y: [..., features] -> [..., n_y]; adaptive: frequent outputs and one column a cluster. With
-    neighbours x stands behind a, [..., features + n_x]."""
-    match spec.head:
-        case Bits(neighbours=neighbours) if neighbours:
-            a, x = a.split([spec.core.features, spec.n_x], dim=-1)
-            return F.linear(*factors(spec, p, a)) + beside(spec, neighbours, p, a, x)
-        case _:
-            return F.linear(*factors(spec, p, a))
-
-
-def beside(spec: NetworkSpec, neighbours: int, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
+def _beside(spec: NetworkSpec, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
     """`pitch_context.run` on torch: a [..., features], x [..., n_x] -> [..., n_y]."""
-    count = pitch_context.rows(spec.n_x, spec.n_y)
+    assert isinstance(spec.head, Bits)
+    neighbours, count = spec.head.neighbours, pitch_context.rows(spec.n_x, spec.n_y)
     said = x[..., : count * spec.n_y].reshape(-1, count, spec.n_y)
     weights = p["head.W_n"].view(neighbours, count, -1)
     given = F.conv1d(said, weights, padding=pitch_context.AROUND)  # [N, size, n_y]
@@ -129,18 +117,14 @@ def beside(spec: NetworkSpec, neighbours: int, p: Parameters, a: Tensor, x: Tens
     return (p["head.v"] @ F.relu(given + heard)).view(*x.shape[:-1], spec.n_y)
 
 
-def factors(spec: NetworkSpec, p: Parameters, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What `head` multiplies and adds: a, W, b. Tied weights project a, [..., n_e], where the sizes differ."""
-    match spec.head:
-        case Classes(layer="tied"):
-            return F.linear(a, p["head.P"]) if "head.P" in p else a, p["embedding.E"], p["head.b_y"]
-        case _:
-            return a, p["head.W_ya"], p["head.b_y"]
-
-
-def tail(p: Parameters, cluster: int, a: Tensor) -> Tensor:
-    """Logits of the outputs of one cluster of the adaptive softmax: [..., features] -> [..., outputs]."""
-    return F.linear(F.linear(a, p[f"head.tail.{cluster}.P"]), p[f"head.tail.{cluster}.W"])
+TORCH_LAYERS = LayerOps(
+    F.linear,
+    lambda z: F.log_softmax(z, dim=-1),
+    torch.tanh,
+    lambda parts: torch.cat(list(parts), dim=-1),
+    lambda x: x.transpose(-1, -2),
+    _beside,
+)
 
 
 def pool(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
@@ -171,7 +155,7 @@ def _max(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor
 
 def _attention(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
     """A weighted mean; the weights are a softmax over v . tanh(W_a a + b_a) (Yang et al. 2016, NAACL)."""
-    scores = torch.tanh(F.linear(a, p["pool.W_a"], p["pool.b_a"])) @ p["pool.v"]  # [batch, T]
+    scores = pooling_scores(TORCH_LAYERS, p, a)  # [batch, T]
     # Not -inf, of which a row of length 0 would make NaN.
     scores = scores.masked_fill(_past(a, lengths).squeeze(2), torch.finfo(a.dtype).min)
     return (F.softmax(scores, dim=1).unsqueeze(1) @ a).squeeze(1)
@@ -189,25 +173,3 @@ POOLS: dict[str, Callable[[NetworkSpec, Parameters, Tensor, Tensor], Tensor]] = 
     "max": _max,
     "attention": _attention,
 }
-
-
-def outputs(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
-    """What the network answers, [..., features] -> [..., n_y]: log softmax, for the adaptive one too (all outputs in
-    full); where the network is not normalised the numbers or scores themselves."""
-    match spec.head:
-        case Features():
-            return a
-        case Classes(layer="adaptive"):
-            return _adaptive(spec, p, a)
-        case _:
-            scores = head(spec, p, a)
-            return F.log_softmax(scores, dim=-1) if spec.normalised else scores
-
-
-def _adaptive(spec: NetworkSpec, p: Parameters, a: Tensor) -> Tensor:
-    """The log-probabilities of all outputs: those of a cluster are its own plus those within it."""
-    first, ends = F.log_softmax(head(spec, p, a), dim=-1), cutoffs(spec.n_y)
-    parts = [first[..., : ends[0]]]
-    for i in range(len(ends) - 1):
-        parts.append(F.log_softmax(tail(p, i, a), dim=-1) + first[..., ends[0] + i, None])
-    return torch.cat(parts, dim=-1)  # [..., n_y]

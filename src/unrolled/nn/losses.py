@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from unrolled.core.errors import UsageError
 from unrolled.models import native
+from unrolled.models.layer_equations import cluster, factors, logits
 from unrolled.models.network_spec import (
     Bits,
     Classes,
@@ -23,7 +24,7 @@ from unrolled.models.network_spec import (
 )
 from unrolled.models.tensor_shapes import cutoffs
 from unrolled.nn.crf_loss import crf_nll
-from unrolled.nn.embedding_and_head import Parameters, factors, head, tail
+from unrolled.nn.embedding_and_head import TORCH_LAYERS, Parameters
 from unrolled.nn.kernels import native_softmax
 
 ORDINAL = 2.0  # nats by which a class falls behind for each step that it is away from the true one
@@ -101,7 +102,7 @@ def _path(
     lengths = torch.full(y.shape[:1], y.shape[1]) if lengths is None else lengths
     whole = (y >= 0).sum(1) == lengths  # [batch]
     a, y, lengths = a[whole], y[whole], lengths[whole]
-    scores = head(spec, p, a)  # [batch, T, n_y]
+    scores = logits(TORCH_LAYERS, spec, p, a)  # [batch, T, n_y]
     nats = crf_nll(scores, y, lengths, p["crf.T"], p["crf.begin"], p["crf.end"])
     return nats, int((y >= 0).sum())
 
@@ -111,7 +112,7 @@ def _numbers(
 ) -> tuple[Tensor, int]:
     """Half the squared error, summed over y [batch, T, n_y] or [batch, n_y] and divided by n_y; NaN asks nothing."""
     there = ~y.isnan().any(-1)  # [batch, T] or [batch]
-    error = head(spec, p, a[there]) - y[there].to(a.dtype)  # [N, n_y]
+    error = logits(TORCH_LAYERS, spec, p, a[there]) - y[there].to(a.dtype)  # [N, n_y]
     return 0.5 * (error * error).sum() / spec.n_y, int(there.sum())
 
 
@@ -132,7 +133,9 @@ def _alignments(
     if not bool(fits.any()):
         return a.sum() * 0.0, 0
     a, y, steps, counts = a[fits], y[fits].clamp_min(0), steps[fits], counts[fits]
-    log_probs = F.log_softmax(head(spec, p, a).double(), dim=-1).transpose(0, 1)  # [T, batch, n_y]
+    log_probs = F.log_softmax(logits(TORCH_LAYERS, spec, p, a).double(), dim=-1).transpose(
+        0, 1
+    )  # [T, batch, n_y]
     nats = F.ctc_loss(log_probs, y, steps, counts, blank=0, reduction="sum")
     return nats, int(counts.clamp_min(1).sum())
 
@@ -142,7 +145,7 @@ def _bits(
 ) -> tuple[Tensor, int]:
     """-log p of y [batch, T, n_y] or [batch, n_y], each 0 or 1 on its own, in nats, summed over n_y."""
     there = ~y.isnan().any(-1)  # [batch, T] or [batch]
-    scores = head(spec, p, a[there])  # [N, n_y] log-odds
+    scores = logits(TORCH_LAYERS, spec, p, a[there])  # [N, n_y] log-odds
     return F.binary_cross_entropy_with_logits(scores, y[there].to(a.dtype), reduction="sum"), int(there.sum())
 
 
@@ -175,7 +178,7 @@ def cross_entropy(
     """
     adaptive = isinstance(spec.head, Classes) and spec.head.layer == "adaptive"
     if not adaptive and not (criterion.class_weights or criterion.ordinal):
-        a, W, b = factors(spec, p, a)
+        a, W, b = factors(TORCH_LAYERS, spec, p, a)
         library = native.library()
         if library is not None and native_softmax.fits(a, W, b, y):
             nats = native_softmax.cross_entropy(library, a, W, b, y)
@@ -183,20 +186,20 @@ def cross_entropy(
             nats = F.cross_entropy(F.linear(a, W, b), y, reduction="sum")
         share = criterion.label_smoothing
         return nats + share * _above_the_mean(a, W, b, y) if share else nats
-    logits = head(spec, p, a)  # [N, n_y]: one product
+    z = logits(TORCH_LAYERS, spec, p, a)  # [N, n_y]: one product
     if adaptive:
         if criterion.needs_all:
             what = "label smoothing, class weights and ordered classes need all outputs"
             raise UsageError(what, hint="--softmax exact")
-        return _adaptive(spec, p, a, logits, y)
-    weights = logits.new_tensor(criterion.class_weights) if criterion.class_weights else None
+        return _adaptive(spec, p, a, z, y)
+    weights = z.new_tensor(criterion.class_weights) if criterion.class_weights else None
     smoothing = criterion.label_smoothing
     if not criterion.ordinal:
-        return F.cross_entropy(logits, y, weights, reduction="sum", label_smoothing=smoothing)
+        return F.cross_entropy(z, y, weights, reduction="sum", label_smoothing=smoothing)
     away = (torch.arange(spec.n_y, device=y.device) - y.unsqueeze(1)).abs()  # [N, n_y]
-    soft = F.softmax(-ORDINAL * away.to(logits.dtype), dim=1)
+    soft = F.softmax(-ORDINAL * away.to(z.dtype), dim=1)
     soft = soft * (weights[y].unsqueeze(1) if weights is not None else 1.0)
-    return F.cross_entropy(logits, soft, reduction="sum", label_smoothing=smoothing)
+    return F.cross_entropy(z, soft, reduction="sum", label_smoothing=smoothing)
 
 
 def _above_the_mean(a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> Tensor:
@@ -206,13 +209,13 @@ def _above_the_mean(a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> Tensor:
     return (a * rows).sum() + b[y].sum() - len(y) * b.mean()
 
 
-def _adaptive(spec: NetworkSpec, p: Parameters, a: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+def _adaptive(spec: NetworkSpec, p: Parameters, a: Tensor, z: Tensor, y: Tensor) -> Tensor:
     """Grave et al., arXiv 1609.04309v3: a rare output is its cluster's probability times its own within it."""
     ends = cutoffs(spec.n_y)
-    first, total = y, logits.new_zeros(())
+    first, total = y, z.new_zeros(())
     for i, (begin, end) in enumerate(pairwise(ends)):
         where = ((y >= begin) & (y < end)).nonzero().squeeze(1)  # [M]
         first = first.index_fill(0, where, ends[0] + i)
-        rows = tail(p, i, a.index_select(0, where))  # [M, end - begin]
+        rows = cluster(TORCH_LAYERS, p, i, a.index_select(0, where))  # [M, end - begin]
         total = total + F.cross_entropy(rows, y[where] - begin, reduction="sum")
-    return total + F.cross_entropy(logits, first, reduction="sum")
+    return total + F.cross_entropy(z, first, reduction="sum")

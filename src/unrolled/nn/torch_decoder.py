@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from unrolled.core.types import Array
 from unrolled.models.engines import best, require_finite
+from unrolled.models.layer_equations import outputs
 from unrolled.models.network_spec import NetworkSpec, encoder_of, writer_of
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import Memory, decode, encode
-from unrolled.nn.embedding_and_head import outputs
+from unrolled.nn.embedding_and_head import TORCH_LAYERS
 from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.torch_engine import TorchEngine
 
@@ -60,7 +61,7 @@ class TorchDecoder:
         made = decode(self.spec, self._p, ids, state.memory, state.arrays, state.fed)
         a = made.features[:, 0]
         weights = None if made.weights is None else made.weights[:, 0]
-        found = best(require_finite(outputs(self._writer, self._head, a).numpy()), k)
+        found = best(require_finite(outputs(TORCH_LAYERS, self._writer, self._head, a).numpy()), k)
         return *found, replace(state, arrays=made.state, fed=a, weights=weights)
 
     def take(self, state: object, rows: Array) -> object:

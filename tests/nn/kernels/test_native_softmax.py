@@ -12,7 +12,8 @@ from support.networks import spec_of
 from support.tolerances import FLOAT32
 from unrolled.models import native
 from unrolled.models.initial_weights import initialise
-from unrolled.nn.embedding_and_head import head
+from unrolled.models.layer_equations import logits
+from unrolled.nn.embedding_and_head import TORCH_LAYERS
 from unrolled.nn.kernels import native_sequence, native_softmax
 from unrolled.nn.losses import cross_entropy
 
@@ -121,7 +122,7 @@ def test_the_loss_of_a_network_is_the_same_with_and_without(name, more, monkeypa
         monkeypatch.setenv("UNROLLED_KERNEL", kernel)
         nats = cross_entropy(spec, p, a, y)
         found.append([nats, *torch.autograd.grad(nats, list(p.values()), allow_unused=True)])
-    assert head(spec, p, a).shape == (7, 19)
+    assert logits(TORCH_LAYERS, spec, p, a).shape == (7, 19)
     for f, t in zip(*found, strict=True):
         assert (f is None) == (t is None)
         assert f is None or float((f - t).detach().abs().max()) <= FLOAT32["gradient"]

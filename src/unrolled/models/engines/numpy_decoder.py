@@ -13,8 +13,17 @@ from numpy.typing import NDArray
 
 from unrolled.core.types import Array
 from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.layer_equations import NUMPY_LAYERS, attention_scores, bridge
 from unrolled.models.network_spec import NetworkSpec, attender_of, decoder_of, decoder_spec, encoder_of
 from unrolled.models.tensor_shapes import part_of
+
+
+def _linear_by_rows(x: Array, W: Array, b: Array) -> Array:
+    """W x + b for each row alone, because BLAS sums many rows in another order than one: [rows, n] -> [rows, m]."""
+    return np.concatenate([row[None] @ W.T + b for row in x])
+
+
+ROW_BY_ROW = replace(NUMPY_LAYERS, linear=_linear_by_rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +75,7 @@ class NumpyDecoder:
     def begin(self, x: Array, lengths: Array) -> object:
         """Read whole sequences; see Decoder."""
         values, after = self.encoder.run(x, lengths)
-        arrays, rows = self._bridge(after), len(x)
+        arrays, rows = bridge(ROW_BY_ROW, self.spec, self._tensors, after), len(x)
         memories: list[_Memory] = []
         for row, length in enumerate(lengths.tolist() if self._attends else ()):
             own = values[row, :length].copy()
@@ -74,22 +83,6 @@ class NumpyDecoder:
             memories.append(_Memory(own, keys + self._tensors.get("attention.b_k", 0)))
         fed = np.zeros((rows, self.spec.core.n_a), arrays[0].dtype)
         return _State(arrays, fed, np.arange(rows), tuple(memories))
-
-    def _bridge(self, after: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The decoder's first state: of each of its layers from that of the encoder's, counted from the top."""
-        core, names = self.spec.core, self.spec.core.the_cell.state
-        ways = len(core.directions)
-        found: list[Array] = []
-        for layer in range(self._own.layers):
-            first = max(0, core.layers - self._own.layers + layer) * ways * len(names)
-            for number, name in enumerate(names):
-                last = np.concatenate(
-                    [after[first + way * len(names) + number] for way in range(ways)], axis=1
-                )
-                W, b = (self._tensors[f"bridge.{layer}.{kind}_{name}"] for kind in "Wb")
-                # Row by row, as BLAS sums many rows in another order than one.
-                found.append(np.concatenate([row[None] @ W.T + b for row in last]))
-        return tuple(found)
 
     @np.errstate(over="ignore", invalid="ignore")
     def step(self, state: object, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], object]:
@@ -115,19 +108,13 @@ class NumpyDecoder:
             memory = state.memories[sequence]
             if not len(memory.values):
                 continue
-            shares = _softmax(self._scores(a[rows], memory.keys))  # [some rows, T_x]
+            shares = _softmax(
+                attention_scores(NUMPY_LAYERS, self.spec, self._tensors, a[rows], memory.keys)
+            )  # [some rows, T_x]
             context[rows] = shares @ memory.values
             for row, own in zip(rows.tolist(), shares, strict=True):
                 weights[row] = own
         return context, tuple(weights)
-
-    def _scores(self, a: Array, keys: Array) -> Array:
-        """[rows, T_x] how well a of the decoder fits each step of x: a . keys (Luong et al., arXiv 1508.04025v5), or
-        v . tanh(W_q a + keys) (Bahdanau et al., arXiv 1409.0473v7)."""
-        if self._own.attends_by_product:
-            return a @ keys.T
-        query = a @ self._tensors["attention.W_q"].T
-        return np.tanh(query[:, None] + keys) @ self._tensors["attention.v"]
 
     def take(self, state: object, rows: Array) -> object:
         """The state of these rows."""

@@ -15,19 +15,18 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Array, State
-from unrolled.models import native, pitch_context
+from unrolled.models import native
 from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
 from unrolled.models.engines import best, refuse_steps, require_finite
+from unrolled.models.layer_equations import NUMPY_LAYERS, outputs, pooling_scores
 from unrolled.models.network_spec import (
     Bits,
-    Classes,
     Embedding,
-    Features,
     NetworkSpec,
     OneHot,
     Vectors,
 )
-from unrolled.models.tensor_shapes import cutoffs, state_sizes
+from unrolled.models.tensor_shapes import state_sizes
 
 LARGE = 1e12  # a million products of two such numbers are far from the largest float32
 
@@ -280,36 +279,7 @@ class NumpyEngine:
     @np.errstate(over="ignore", invalid="ignore")
     def _outputs(self, a: Array) -> Array:
         """[T, features] -> [T, n_y]"""
-        p, features = self._tensors, self.spec.core.features
-        match self.spec.head:
-            case Features():
-                return a
-            case Classes(layer="tied"):
-                a = a @ p["head.P"].T if "head.P" in p else a
-                return _log_softmax(a @ p["embedding.E"].T + p["head.b_y"])
-            case Classes(layer="adaptive"):
-                return _adaptive(p, self.n_y, a)
-            case Bits(neighbours=neighbours) if neighbours:
-                a, x = np.split(a, [features], axis=1)
-                return a @ p["head.W_ya"].T + p["head.b_y"] + pitch_context.run(p, self.n_y, a, x)
-            case _:
-                scores = a @ p["head.W_ya"].T + p["head.b_y"]
-                return _log_softmax(scores) if self.spec.normalised else scores
-
-
-def _adaptive(p: Mapping[str, Array], n_y: int, a: Array) -> Array:
-    """The log-probabilities of all outputs: those of a cluster are its own plus those within it."""
-    first, ends = _log_softmax(a @ p["head.W_ya"].T + p["head.b_y"]), cutoffs(n_y)
-    parts = [first[:, : ends[0]]]
-    for i in range(len(ends) - 1):
-        within = _log_softmax(a @ p[f"head.tail.{i}.P"].T @ p[f"head.tail.{i}.W"].T)
-        parts.append(within + first[:, ends[0] + i, None])
-    return np.concatenate(parts, axis=1)
-
-
-def _log_softmax(z: Array) -> Array:
-    z = z - z.max(axis=-1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+        return outputs(NUMPY_LAYERS, self.spec, self._tensors, a)
 
 
 def _last(spec: NetworkSpec, p: Mapping[str, Array], a: Array) -> Array:
@@ -318,8 +288,8 @@ def _last(spec: NetworkSpec, p: Mapping[str, Array], a: Array) -> Array:
 
 
 def _attention(spec: NetworkSpec, p: Mapping[str, Array], a: Array) -> Array:
-    scores = np.tanh(a @ p["pool.W_a"].T + p["pool.b_a"]) @ p["pool.v"]  # [T]
-    return np.exp(_log_softmax(scores))[None] @ a
+    scores = pooling_scores(NUMPY_LAYERS, p, a)  # [T]
+    return np.exp(NUMPY_LAYERS.log_softmax(scores))[None] @ a
 
 
 POOLS: dict[str, Callable[[NetworkSpec, Mapping[str, Array], Array], Array]] = {
