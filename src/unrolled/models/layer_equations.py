@@ -1,9 +1,9 @@
 """The equations of the layers around the core, each written once for NumPy and torch.
 
-Output layers, the bridge of an encoder-decoder, the scores of attention, and those of attention pooling. An instance
-of `LayerOps` has the operations: `NUMPY_LAYERS` here, `TORCH_LAYERS` in nn/embedding_and_head.py. Masks and batches stay
-in the engines: NumPy computes each sequence alone, and torch computes whole batches with padding. The front ends are
-written twice, because torch has convolutions of its own.
+Output layers, the bridge of an encoder-decoder, the scores of attention, and those of attention pooling. `LayerOps` has
+the operations; its instances are `NUMPY_LAYERS` here and `TORCH_LAYERS` in nn/embedding_and_head.py. Masks and batches
+stay in the engines: NumPy computes each sequence alone, and torch computes whole batches with padding. The front ends
+are written twice, because torch has convolutions of its own.
 """
 
 from __future__ import annotations
