@@ -13,7 +13,8 @@ NAMES = (
 )
 
 if TYPE_CHECKING:
-    from unrolled.tasks.outputs.sequence import Search, Wish
+    from unrolled.models.decoding.beam_search import Search
+    from unrolled.tasks.outputs.sequence import Wish
 
 
 def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +80,7 @@ def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Wish:
 
 
 def _search(args: argparse.Namespace) -> Search:
-    from unrolled.tasks.outputs.sequence import Search
+    from unrolled.models.decoding.beam_search import Search
 
     usual = Search()
     nbest = _or(args.nbest, usual.nbest)
