@@ -115,7 +115,7 @@ def native_steps(bits: int) -> Contender:
             native.share_threads()
         spec, tensors = network(job)
         made = dataclasses.replace(native.steps(library, spec, tensors, bits, threads), head=None)
-        x, arrays = np.zeros((1, job["units"]), np.float32), len(spec.core.the_cell.state)
+        x, arrays = np.zeros((1, job["units"]), np.float32), len(spec.core.cell_definition.state)
         carried = [tuple(np.zeros((1, job["units"]), np.float32) for _ in range(arrays))]
 
         def step() -> None:

@@ -10,7 +10,7 @@ from unrolled.analysis import doctor
 from unrolled.analysis.doctor import SINGLE, TOLERANCE, equation, report, run, slope
 from unrolled.models import native
 from unrolled.models.cells import find
-from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
+from unrolled.nn.kernels.torch_kernels import KERNELS, loop_hoisted
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -47,7 +47,7 @@ def test_every_cell_on_every_engine_is_its_equation(capsys):
 
 def test_a_sick_kernel_is_found(monkeypatch, capsys):
     def sick(cell, w, x, state, taken=None):
-        a, after = hoisted(cell, w, x, state)
+        a, after = loop_hoisted(cell, w, x, state)
         return a + 1e-9, after
 
     monkeypatch.setitem(KERNELS, "gru", sick)
@@ -58,7 +58,7 @@ def test_a_sick_kernel_is_found(monkeypatch, capsys):
 
 def test_a_wrong_gradient_is_found(monkeypatch):
     def sick(cell, w, x, state, taken=None):
-        a, after = hoisted(cell, w, x, state)
+        a, after = loop_hoisted(cell, w, x, state)
         return a + 1e-6 * (a - a.detach()), after  # the values are right
 
     monkeypatch.setitem(KERNELS, "gru", sick)

@@ -11,9 +11,9 @@ from support.tolerances import FLOAT64
 from unrolled.core.errors import UsageError
 from unrolled.models.cells import CELLS, NUMPY, find
 from unrolled.models.cells.ops import unpack
-from unrolled.nn.kernels.dispatch import choose
+from unrolled.nn.kernels.dispatch import select_kernel
 from unrolled.nn.kernels.reference import TORCH, reference
-from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
+from unrolled.nn.kernels.torch_kernels import KERNELS, loop_hoisted
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -76,7 +76,7 @@ def test_numpy_step_is_the_oracle(cell):
 def test_every_kernel_is_the_oracle(cell, kernel):
     w, x, state = problem(cell, seed=1)
     expected, last = by_oracle(cell, w, x, state)
-    run = {"reference": reference, "hoisted": hoisted, "table": KERNELS[cell.name]}[kernel]
+    run = {"reference": reference, "hoisted": loop_hoisted, "table": KERNELS[cell.name]}[kernel]
     p, inputs, before = tensors(w, x, state)
     a, after = run(cell, p, inputs.transpose(0, 1), before)
     assert worst([a.transpose(0, 1)], [expected]) <= FLOAT64["oracle"]
@@ -90,7 +90,7 @@ def test_ids_are_one_hot_vectors(cell, kernel):
     ids = np.array([[0, 3, -1, 2], [-1, -1, 1, 0], [2, 2, 2, 3]])
     x = np.array([[oracle.one_hot(i, N_X) for i in row] for row in ids])
     expected, last = by_oracle(cell, w, x, state)
-    run = {"reference": reference, "hoisted": hoisted, "table": KERNELS[cell.name]}[kernel]
+    run = {"reference": reference, "hoisted": loop_hoisted, "table": KERNELS[cell.name]}[kernel]
     p, _, before = tensors(w, x, state)
     a, after = run(cell, p, torch.tensor(ids).T, before)
     assert worst([a.transpose(0, 1)], [expected]) <= FLOAT64["oracle"]
@@ -118,7 +118,7 @@ def test_gradients_of_the_kernels_are_those_of_the_equation(cell):
     w, x, state = problem(cell, seed=4)
     towards = torch.tensor(np.random.default_rng(5).standard_normal((STEPS, BATCH, N_A)))
     found = []
-    for kernel in (reference, hoisted, KERNELS[cell.name]):
+    for kernel in (reference, loop_hoisted, KERNELS[cell.name]):
         p, inputs, before = tensors(w, x, state, grad=True)
         a, after = kernel(cell, p, inputs.transpose(0, 1), before)
         ((a * towards).sum() + sum(s.square().sum() for s in after)).backward()
@@ -272,11 +272,11 @@ def test_unknown_cells_and_activations_are_named():
 def test_the_environment_forces_a_kernel(monkeypatch):
     lstm = find("lstm")
     monkeypatch.delenv("UNROLLED_KERNEL", raising=False)
-    assert choose(lstm, 5) is KERNELS["lstm"] and choose(lstm, 1) is reference
+    assert select_kernel(lstm, 5) is KERNELS["lstm"] and select_kernel(lstm, 1) is reference
     monkeypatch.setenv("UNROLLED_KERNEL", "reference")
-    assert choose(lstm, 5) is reference
+    assert select_kernel(lstm, 5) is reference
     monkeypatch.setenv("UNROLLED_KERNEL", "torch")
-    assert choose(lstm, 1) is KERNELS["lstm"]
+    assert select_kernel(lstm, 1) is KERNELS["lstm"]
     monkeypatch.setenv("UNROLLED_KERNEL", "cuda")
     with pytest.raises(UsageError, match="UNROLLED_KERNEL is 'cuda'; expected reference, torch, baseline"):
-        choose(lstm, 5)
+        select_kernel(lstm, 5)

@@ -16,7 +16,7 @@ from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import find
 from unrolled.nn.kernels.native_sequence import sequence
-from unrolled.nn.scan import Dropouts, deep, drop, kept, mask, scan
+from unrolled.nn.scan import Dropouts, bernoulli_mask, deep, drop, dropout_mask, scan
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -318,17 +318,19 @@ def test_variational_dropout_is_one_mask_for_all_steps():
 def test_a_mask_drops_its_share_and_keeps_the_mean(share):
     torch.manual_seed(2)
     like = torch.empty(300, 7, 101).transpose(0, 1)
-    made = mask(like, share)
+    made = dropout_mask(like, share)
     assert made.shape == like.shape and made.stride() == like.stride() and not made.requires_grad
     assert abs(float((made == 0).float().mean()) - share) < 0.005
-    kept = made[made != 0]
-    assert bool((kept == kept[:1]).all()) and (share == 1 or abs(float(kept[0]) - 1 / (1 - share)) < 1e-3)
+    bernoulli_mask = made[made != 0]
+    assert bool((bernoulli_mask == bernoulli_mask[:1]).all()) and (
+        share == 1 or abs(float(bernoulli_mask[0]) - 1 / (1 - share)) < 1e-3
+    )
     by_row = (made == 0).float().mean((1, 2)), (made == 0).float().mean((0, 1))
     assert all(float((shares - share).abs().max()) < 0.06 for shares in by_row), "everywhere alike"
     torch.manual_seed(2)
-    assert torch.equal(mask(like, share), made)
-    assert mask(torch.empty(0, 3), share).shape == (0, 3)
-    assert mask(torch.ones(1, dtype=torch.float64), share).dtype == torch.float64
+    assert torch.equal(dropout_mask(like, share), made)
+    assert dropout_mask(torch.empty(0, 3), share).shape == (0, 3)
+    assert dropout_mask(torch.ones(1, dtype=torch.float64), share).dtype == torch.float64
 
 
 def test_a_mask_takes_two_random_bytes_a_place():
@@ -338,7 +340,7 @@ def test_a_mask_takes_two_random_bytes_a_place():
         drawn = torch.empty(-(-places // 4), dtype=torch.int64).random_(-(2**63), None)
         after.append(float(torch.rand(())))
         torch.manual_seed(4)
-        found = kept(torch.empty(places), 0.25)
+        found = bernoulli_mask(torch.empty(places), 0.25)
         assert found.tolist() == (drawn.view(torch.int16)[:places] >= 2**14 - 2**15).float().tolist()
         assert float(torch.rand(())) == after[-1], "no more is drawn than that"
     assert after[0] != after[1]
@@ -379,9 +381,9 @@ def test_weight_dropout_drops_recurrent_weights_only_and_the_same_at_every_step(
     for gate in lstm.gates:
         own, dropped = core[0][0][f"W_{gate}"], seen[0][f"W_{gate}"]
         assert torch.equal(own[:, N_A:], dropped[:, N_A:])
-        kept = dropped[:, :N_A] != 0
-        assert torch.equal(dropped[:, :N_A][kept], 2 * own[:, :N_A][kept])
-        assert 0 < int(kept.sum()) < kept.numel()
+        bernoulli_mask = dropped[:, :N_A] != 0
+        assert torch.equal(dropped[:, :N_A][bernoulli_mask], 2 * own[:, :N_A][bernoulli_mask])
+        assert 0 < int(bernoulli_mask.sum()) < bernoulli_mask.numel()
 
 
 def test_dropout_between_layers_follows_the_generator():

@@ -20,9 +20,9 @@ from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
 from unrolled.models.spec_json import from_json, to_json
 from unrolled.nn.kernels import native_sequence
-from unrolled.nn.kernels.dispatch import rivals
+from unrolled.nn.kernels.dispatch import alternatives
 from unrolled.nn.kernels.reference import reference
-from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
+from unrolled.nn.kernels.torch_kernels import KERNELS, loop_hoisted
 from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple
 from unrolled.nn.scan import Dropouts, deep, scan
 from unrolled.nn.torch_engine import TorchEngine
@@ -66,7 +66,7 @@ def by_oracle(cell, w, xs, state, taken):
 @pytest.mark.parametrize("mean", [False, True])
 def test_every_kernel_is_the_oracle(cell, kernel, mean):
     w, x, state, taken = problem(cell, [6, 6])
-    run = {"reference": reference, "hoisted": hoisted, "table": KERNELS[cell.name]}[kernel]
+    run = {"reference": reference, "hoisted": loop_hoisted, "table": KERNELS[cell.name]}[kernel]
     if mean:
         taken = (torch.full_like(taken[0], 0.6),) * len(taken)
         a, after = run(dataclasses.replace(cell, zoneout=0.4), w, x, state)
@@ -235,8 +235,13 @@ def test_engines_take_the_mean(cell, activation, kernel, more, monkeypatch):
     }
     if not more:
         x = torch.tensor(np.where(ids[..., None] < 0, 0.0, single["embedding.E"][ids])).double()
-        shares, zeros = [[np.full(21, 0.7)] * len(spec.core.the_cell.state)] * 7, torch.zeros(21).double()
-        out, _ = by_oracle(spec.core.the_cell, core, x[1], [zeros] * len(spec.core.the_cell.state), shares)
+        shares, zeros = (
+            [[np.full(21, 0.7)] * len(spec.core.cell_definition.state)] * 7,
+            torch.zeros(21).double(),
+        )
+        out, _ = by_oracle(
+            spec.core.cell_definition, core, x[1], [zeros] * len(spec.core.cell_definition.state), shares
+        )
         z = np.array(out) @ single["head.W_ya"].T + single["head.b_y"]
         assert np.abs(true[1] - (z - np.log(np.exp(z).sum(1, keepdims=True)))).max() <= FLOAT32["oracle"]
     for engine in (NumpyEngine(spec, single), TorchEngine(spec, single)):
@@ -286,4 +291,4 @@ def test_the_description_of_a_network_keeps_it():
 
 def test_torchs_own_layers_are_no_rivals():
     lstm = find("lstm", zoneout=0.1)
-    assert rivals(lstm) == () and find("lstm") == dataclasses.replace(lstm, zoneout=0.0)
+    assert alternatives(lstm) == () and find("lstm") == dataclasses.replace(lstm, zoneout=0.0)

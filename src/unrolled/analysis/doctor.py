@@ -15,7 +15,7 @@ import torch
 
 from unrolled.core.types import Array
 from unrolled.models import native
-from unrolled.models.cells import NUMPY, Cell, advance, every, variants
+from unrolled.models.cells import NUMPY, Cell, every, step_with_zoneout, variants
 from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.network_spec import Classes, CoreSpec, NetworkSpec, Vectors
@@ -23,7 +23,7 @@ from unrolled.models.tensor_shapes import shapes
 from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.kernels.reference import Kernel, reference
 from unrolled.nn.kernels.tensors import TensorState, TensorWeights
-from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
+from unrolled.nn.kernels.torch_kernels import KERNELS, loop_hoisted
 from unrolled.nn.scan import scan
 from unrolled.nn.torch_engine import TorchEngine
 
@@ -69,7 +69,7 @@ def check(cell: Cell) -> Iterator[Row]:
     """One cell, which `CELLS` knows, on every kernel and every engine that computes it."""
     yield _check_kernel(cell, "reference loop", reference)
     if cell.groups:
-        yield _check_kernel(cell, "training kernel", KERNELS.get(cell.name, hoisted))
+        yield _check_kernel(cell, "training kernel", KERNELS.get(cell.name, loop_hoisted))
     for library in native.libraries().values() if native.knows(cell) else ():
         yield _check_native(cell, library)
     yield _check_scan(cell)
@@ -104,7 +104,7 @@ def equation(cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...]
     """a of every step, [batch, T, n_a], step by step as the cell's file says."""
     outputs: list[Array] = []
     for t in range(x.shape[1]):
-        state = advance(cell, NUMPY, w, state, x[:, t])
+        state = step_with_zoneout(cell, NUMPY, w, state, x[:, t])
         outputs.append(cell.output(state))
     return np.stack(outputs, axis=1)
 

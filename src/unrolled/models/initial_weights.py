@@ -33,7 +33,7 @@ def _first_values(spec: NetworkSpec, rng: np.random.Generator) -> dict[str, NDAr
             continue
         if part == "core":
             prefix = name.rpartition(".")[0]
-            weights = spec.core.the_cell.initialise(
+            weights = spec.core.cell_definition.initialise(
                 rng, spec.inputs(int(rest.partition(".")[0])), spec.core.n_a
             )
             found |= {f"{prefix}.{leaf}": value for leaf, value in weights.items()}

@@ -97,7 +97,7 @@ def cluster(ops: LayerOps, p: Tensors, number: int, a: Array) -> Array:
 def bridge(ops: LayerOps, spec: NetworkSpec, p: Tensors, after: Sequence[Array]) -> tuple[Array, ...]:
     """The decoder's first state [rows, n_a] from the encoder's last one, layer by layer, counted from the top."""
     core, layers = spec.core, decoder_spec(spec).layers
-    names, ways = core.the_cell.state, len(core.directions)
+    names, ways = core.cell_definition.state, len(core.directions)
     found: list[Array] = []
     for layer in range(layers):
         first = max(0, core.layers - layers + layer) * ways * len(names)

@@ -122,12 +122,12 @@ class CoreSpec:
     zoneout: float = 0.0
 
     def __post_init__(self) -> None:
-        _ = self.the_cell
+        _ = self.cell_definition
         _within("n_a", self.n_a, 1)
         _within("layers", self.layers, 1, MOST_LAYERS)
 
     @property
-    def the_cell(self) -> Cell:
+    def cell_definition(self) -> Cell:
         """The cell of all layers."""
         return cells.find(self.cell, self.activation, self.zoneout)
 

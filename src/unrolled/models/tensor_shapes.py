@@ -51,7 +51,7 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
         found |= {f"front.{name}": shape for name, shape in sizes.items()}
     for layer in range(spec.core.layers):
         for direction in spec.core.directions:
-            own = spec.core.the_cell.shapes(spec.inputs(layer), spec.core.n_a)
+            own = spec.core.cell_definition.shapes(spec.inputs(layer), spec.core.n_a)
             found |= {f"core.{layer}.{direction}.{name}": shape for name, shape in own.items()}
     return found | _pool_shapes(spec) | _head_shapes(spec)
 
@@ -76,7 +76,7 @@ def _paired_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
         del found[name]
     n, features = spec.core.n_a, spec.core.features
     for layer in range(own.layers):
-        for name in spec.core.the_cell.state:
+        for name in spec.core.cell_definition.state:
             found |= {f"bridge.{layer}.W_{name}": (n, features), f"bridge.{layer}.b_{name}": (n,)}
     if own.attention is not None:
         found["attention.W_k"] = (n, features)
@@ -163,7 +163,7 @@ def state_names(spec: NetworkSpec) -> tuple[str, ...]:
         f"{layer}.{direction}.{name}"
         for layer in range(spec.core.layers)
         for direction in spec.core.directions
-        for name in spec.core.the_cell.state
+        for name in spec.core.cell_definition.state
     )
     return (*core, "front") if spec.past else core
 

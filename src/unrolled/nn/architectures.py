@@ -25,7 +25,15 @@ from unrolled.models.layer_equations import outputs
 from unrolled.models.network_spec import Bits, DecoderSpec, NetworkSpec, writer_of
 from unrolled.models.tensor_shapes import part_of
 from unrolled.nn.attention import decode, encode
-from unrolled.nn.embedding_and_head import NO_DROPOUTS, TORCH_LAYERS, Dropouts, core, embed, plant, pool
+from unrolled.nn.embedding_and_head import (
+    NO_DROPOUTS,
+    TORCH_LAYERS,
+    Dropouts,
+    core,
+    embed,
+    pool,
+    register_parameters,
+)
 from unrolled.nn.frontends import front
 from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.losses import PLAIN, Criterion, loss
@@ -45,7 +53,7 @@ class Network(nn.Module):
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.spec = spec
-        plant(self, tensors)
+        register_parameters(self, tensors)
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters by name."""
@@ -133,7 +141,7 @@ def many_to_many(
         embedded, past = front(spec, p, embedded, lengths, state[-1] if state and spec.past else None)
         lengths, kept = None if lengths is None else spec.steps(lengths), (past,) if spec.past else ()
     a, state = deep(
-        spec.core.the_cell, core(spec, p), embedded, before, lengths, dropouts=dropouts, final=final
+        spec.core.cell_definition, core(spec, p), embedded, before, lengths, dropouts=dropouts, final=final
     )
     dropped = drop(a, dropouts.layer, dropouts.variational)
     if dropouts.layer and spec.input.ids and not spec.input.several and bool((x[:, 0] < 0).any()):

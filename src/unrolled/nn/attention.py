@@ -50,7 +50,7 @@ def encode(
     own = part_of(spec, p, "encoder")
     embedded = embed(encoder_of(spec), own, x, dropouts)
     values, after = deep(
-        spec.core.the_cell, core(encoder_of(spec), own), embedded, None, lengths, dropouts=dropouts
+        spec.core.cell_definition, core(encoder_of(spec), own), embedded, None, lengths, dropouts=dropouts
     )
     if decoder_spec(spec).attention is None:
         return None, bridge(TORCH_LAYERS, spec, p, after)
@@ -77,7 +77,9 @@ def decode(
     if decoder_spec(spec).feeding:
         return _step_by_step(spec, p, ids, memory, state, fed, dropouts)
     embedded = embed(decoder_of(spec), own, ids, dropouts)
-    a, state = deep(spec.core.the_cell, core(decoder_of(spec), own), embedded, state, None, dropouts=dropouts)
+    a, state = deep(
+        spec.core.cell_definition, core(decoder_of(spec), own), embedded, state, None, dropouts=dropouts
+    )
     if memory is None:
         return Decoded(drop(a, dropouts.layer, dropouts.variational), state, None)
     context, weights = attend(spec, p, memory, a)
@@ -102,7 +104,7 @@ def _step_by_step(
     for e_t in embedded.split(1, dim=1):  # [batch, 1, n_e]
         given = torch.cat([e_t, fed.unsqueeze(1)], dim=-1)  # [batch, 1, n_e + n_a]
         assert given.shape[-1] == n_e + spec.core.n_a
-        a, state = deep(spec.core.the_cell, weights_of, given, state, None, dropouts=dropouts)
+        a, state = deep(spec.core.cell_definition, weights_of, given, state, None, dropouts=dropouts)
         context, shares = attend(spec, p, memory, a)
         fed = join(p, a, context).squeeze(1)
         features.append(fed)

@@ -21,10 +21,10 @@ from unrolled.models.network_spec import (
     OneHot,
     Vectors,
 )
-from unrolled.nn.kernels.tensors import columns
+from unrolled.nn.kernels.tensors import input_product
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, drop
 
-__all__ = ["NO_DROPOUTS", "TORCH_LAYERS", "Dropouts", "core", "embed", "plant", "pool"]
+__all__ = ["NO_DROPOUTS", "TORCH_LAYERS", "Dropouts", "core", "embed", "pool", "register_parameters"]
 
 Parameters = Mapping[str, Tensor]
 
@@ -40,10 +40,10 @@ class _Group(nn.Module):
         return cast(nn.Module, self._modules["forward"])
 
 
-def plant(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def register_parameters(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Register `tensors` as parameters of `module` under their dotted names, in sub-modules as the dots say. Those of
     a layer's gates follow each other in memory, where the kernels read them as one array."""
-    for name, value in _neighbours(tensors).items():
+    for name, value in _stack_contiguously(tensors).items():
         *path, leaf = name.split(".")
         place = module
         for part in path:
@@ -55,7 +55,7 @@ def plant(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         place.register_parameter(leaf, nn.Parameter(value))
 
 
-def _neighbours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _stack_contiguously(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same, with copies of those whose names differ after the last _ as parts of one array."""
     alike: dict[str, list[str]] = {}
     for name in tensors:
@@ -70,7 +70,7 @@ def _neighbours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[dict[str, Tensor]]]:
     """The recurrent weights: [layer][direction] -> W_c, b_c and so on."""
-    names = spec.core.the_cell.names
+    names = spec.core.cell_definition.names
     return [
         [
             {name: p[f"{prefix}.{layer}.{direction}.{name}"] for name in names}
@@ -103,7 +103,7 @@ def _embedded(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
             return added.view(x.shape[1], x.shape[0], spec.input.size).transpose(0, 1)
         case Embedding():
             # Looked up time-major, in which form the kernels take it; the transposed view is batch-first.
-            return columns(p["embedding.E"].T, x.T).transpose(0, 1)
+            return input_product(p["embedding.E"].T, x.T).transpose(0, 1)
 
 
 def _beside(spec: NetworkSpec, p: Parameters, a: Tensor, x: Tensor) -> Tensor:

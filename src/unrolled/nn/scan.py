@@ -17,7 +17,7 @@ from torch import Tensor
 
 from unrolled.core.errors import UsageError
 from unrolled.models.cells import Cell
-from unrolled.nn.kernels.dispatch import choose, quickest
+from unrolled.nn.kernels.dispatch import native_kernel_for, select_kernel
 from unrolled.nn.kernels.native_sequence import sequence
 from unrolled.nn.kernels.ragged import on_torch
 from unrolled.nn.kernels.tensors import (
@@ -71,7 +71,7 @@ def scan(
     [batch, n_a], is that after the row's last true step; final=False leaves it undefined for rows shorter than T,
     which is faster. Raises UsageError for lengths that are not [batch] whole numbers within 0..T.
     """
-    ends = _ragged(lengths, x.shape[0], x.shape[1], x.device)
+    ends = _check_lengths(lengths, x.shape[0], x.shape[1], x.device)
     a, state = _scan(cell, w, x.transpose(0, 1), state, ends, reverse, final)
     return a.transpose(0, 1), state
 
@@ -101,12 +101,12 @@ def _scan(
         state = state or (next(iter(w.values())).new_zeros(batch, n_a),) * len(cell.state)
         if not steps:
             return state[0].new_zeros(0, batch, n_a), state
-    library = quickest(cell, w, x, state)
+    library = native_kernel_for(cell, w, x, state)
     if library is not None:
         return sequence(library, cell, w, x, state, lengths, taken=taken, reverse=reverse)
     check_shapes(cell, w, x, state)
     check_device(w, x, state)
-    kernel = choose(cell, steps)
+    kernel = select_kernel(cell, steps)
     return on_torch(kernel, cell, w, x, state, lengths, taken, reverse=reverse, final=final)
 
 
@@ -132,7 +132,7 @@ def deep(
         return again(cell, core, x, state, lengths, dropouts=dropouts, final=final, batch_first=batch_first)
     after: list[Tensor] = []
     x = x.transpose(0, 1) if batch_first else x  # [T, batch, ...]
-    ends = _ragged(lengths, x.shape[1], x.shape[0], x.device)
+    ends = _check_lengths(lengths, x.shape[1], x.shape[0], x.device)
     for layer, directions in enumerate(core):
         x = drop(x, dropouts.layer, dropouts.variational, time=0) if layer else x
         outputs: list[Tensor] = []
@@ -140,7 +140,7 @@ def deep(
             at = (layer * len(directions) + k) * len(cell.state)
             before = None if state is None else state[at : at + len(cell.state)]
             w = _drop_weights(cell, w, dropouts.weight)
-            taken = _zone(cell, w, x, dropouts.zoneout)
+            taken = _zoneout_masks(cell, w, x, dropouts.zoneout)
             a, last = _scan(cell, w, x, before, ends, k == 1, final, taken)
             outputs.append(a)
             after.extend(last)
@@ -159,17 +159,17 @@ def drop(x: Tensor, share: float, variational: bool = False, time: int = 1) -> T
     if not share:
         return x
     if not variational:
-        return x * mask(x, share)
-    return x * mask(x.select(time, 0), share).unsqueeze(time)
+        return x * dropout_mask(x, share)
+    return x * dropout_mask(x.select(time, 0), share).unsqueeze(time)
 
 
-def mask(like: Tensor, share: float) -> Tensor:
+def dropout_mask(like: Tensor, share: float) -> Tensor:
     """As `like`, with 0 at a share of places and elsewhere what keeps the mean, 1 / (1 - share)."""
     dropped = round(share * 65536)
-    return kept(like, share).mul_(65536 / (65536 - dropped) if dropped < 65536 else 0.0)
+    return bernoulli_mask(like, share).mul_(65536 / (65536 - dropped) if dropped < 65536 else 0.0)
 
 
-def kept(like: Tensor, share: float) -> Tensor:
+def bernoulli_mask(like: Tensor, share: float) -> Tensor:
     """As `like`, with 0 at a share of places, rounded to 65,536ths, and else 1. Two random bytes a place; torch's own
     dropout draws a double, which takes several times as long."""
     made = torch.empty_like(like)  # in memory as `like`, so that both are read from front to back
@@ -180,11 +180,11 @@ def kept(like: Tensor, share: float) -> Tensor:
     return made
 
 
-def _zone(cell: Cell, w: TensorWeights, x: Tensor, share: float) -> TensorState | None:
+def _zoneout_masks(cell: Cell, w: TensorWeights, x: Tensor, share: float) -> TensorState | None:
     if not share:
         return None
     like = next(iter(w.values())).new_empty(*x.shape[:2], cell.units(w))  # [T, batch, n_a]
-    return tuple(kept(like, share) for _ in cell.state)
+    return tuple(bernoulli_mask(like, share) for _ in cell.state)
 
 
 def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
@@ -196,11 +196,11 @@ def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
     dropped = dict(w)
     for gate in cell.gates:
         W, n_a = w[f"W_{gate}"], w[f"b_{gate}"].shape[0]
-        dropped[f"W_{gate}"] = torch.cat([W[:, :n_a] * mask(W[:, :n_a], share), W[:, n_a:]], dim=1)
+        dropped[f"W_{gate}"] = torch.cat([W[:, :n_a] * dropout_mask(W[:, :n_a], share), W[:, n_a:]], dim=1)
     return dropped
 
 
-def _ragged(lengths: Lengths, batch: int, steps: int, device: torch.device) -> Tensor | None:
+def _check_lengths(lengths: Lengths, batch: int, steps: int, device: torch.device) -> Tensor | None:
     """The lengths as a tensor where some row is shorter than T, else None."""
     if lengths is None:
         return None

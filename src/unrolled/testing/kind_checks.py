@@ -22,7 +22,7 @@ from unrolled.core.values.example_values import length
 from unrolled.core.values.json_values import as_object
 from unrolled.data.read_request import Wanted
 from unrolled.data.readers import ExampleReader
-from unrolled.models.cells import CELLS, NUMPY, Cell, advance
+from unrolled.models.cells import CELLS, NUMPY, Cell, step_with_zoneout
 from unrolled.models.network_spec import Crf
 from unrolled.tasks.inputs import Input, InputKind
 from unrolled.tasks.outputs import Output, OutputKind
@@ -51,12 +51,13 @@ def check_cell(cell: Cell) -> None:
         state = tuple(rng.standard_normal((4, n_a)) for _ in cell.state)
         ids = rng.integers(-1, n_x, 4)
         vectors = np.where((ids >= 0)[:, None], np.eye(n_x)[ids], 0.0)
-        after = advance(cell, NUMPY, w, state, ids)
+        after = step_with_zoneout(cell, NUMPY, w, state, ids)
         _expect(all(array.shape == (4, n_a) for array in after), "step gives a state of another shape")
         _expect(
-            _close(after, advance(cell, NUMPY, w, state, vectors)), "ids and their one-hot vectors differ"
+            _close(after, step_with_zoneout(cell, NUMPY, w, state, vectors)),
+            "ids and their one-hot vectors differ",
         )
-        alone = advance(cell, NUMPY, w, tuple(array[1:2] for array in state), ids[1:2])
+        alone = step_with_zoneout(cell, NUMPY, w, tuple(array[1:2] for array in state), ids[1:2])
         _expect(
             _close(tuple(array[1:2] for array in after), alone), "a row of a batch differs from the row alone"
         )

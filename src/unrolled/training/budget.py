@@ -24,7 +24,7 @@ from unrolled.models import native
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import Network
-from unrolled.nn.kernels.dispatch import rivals
+from unrolled.nn.kernels.dispatch import alternatives
 from unrolled.training.loop import Plan, Problem, begin, dropouts_of, set_rate, step
 
 MEASURING = 0.04  # share of the budget that may go into measuring
@@ -147,7 +147,9 @@ def measure_speed(
     batches, assembling = _strata(epoch), _assembling_seconds(epoch, clock)
     counts = [config.threads] if config.threads else sorted({cores(), 1}, reverse=True)
     trials = [(count, native.running()) for count in counts]
-    trials += [(0, name) for name in rivals(network.spec.core.the_cell)]  # 0: as many as were quickest
+    trials += [
+        (0, name) for name in alternatives(network.spec.core.cell_definition)
+    ]  # 0: as many as were quickest
     best: Measure | None = None
     for number, (count, kernel) in enumerate(trials):
         left = until - clock()
@@ -231,7 +233,7 @@ def estimate_bytes(spec: NetworkSpec, config: TrainConfig, tokens: float) -> int
     """
     weights = 4 * parameters(spec) * (8 + bool(config.average))
     gates = (
-        (len(spec.core.the_cell.gates) or len(spec.core.the_cell.names))
+        (len(spec.core.cell_definition.gates) or len(spec.core.cell_definition.names))
         * len(spec.core.directions)
         * spec.core.layers
     )

@@ -92,7 +92,7 @@ def test_a_row_has_the_same_bits_in_any_company(cell, activation, name, rows, se
     steps = native.steps(native.libraries()[name], spec, tensors, bits)
     rng = np.random.default_rng(seed)
     x = rng.integers(-1, 9, rows)
-    arrays = 2 * len(spec.core.the_cell.state)
+    arrays = 2 * len(spec.core.cell_definition.state)
     state = tuple(rng.standard_normal((rows, spec.core.n_a)).astype(np.float32) for _ in range(arrays))
     together, _, after = steps.step(state, x, None)
     for row in range(rows):
@@ -165,7 +165,7 @@ def test_int8_is_exact_but_for_its_rounding(cell, activation, name, monkeypatch)
     out, _, after = made.step(state, x)
     expected = find(cell, activation).step(ops, w, state, x)
     assert np.abs(after[0] - expected[0]).max() <= 3 * FLOAT32["oracle"] * max(1, np.abs(expected[0]).max())
-    a = spec.core.the_cell.output(after)
+    a = spec.core.cell_definition.output(after)
     logits = int8_product(tensors["head.W_ya"], a) + tensors["head.b_y"]
     true = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     assert np.abs(out - true).max() <= 1e-4
@@ -268,7 +268,7 @@ def test_states_and_inputs_of_another_size_are_refused(cell, activation, name, m
         with pytest.raises(UsageError, match="the state is"):
             made._core[0][0].whole.run(
                 x[:2] if kind == "numbers" else rng.random((2, 5), np.float32),
-                tuple(np.zeros((1, 20), np.float32) for _ in spec.core.the_cell.state),
+                tuple(np.zeros((1, 20), np.float32) for _ in spec.core.cell_definition.state),
             )
         made.step(good, x)
 

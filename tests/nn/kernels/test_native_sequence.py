@@ -17,9 +17,9 @@ from support.tolerances import FLOAT32
 from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import find
-from unrolled.nn.embedding_and_head import plant
+from unrolled.nn.embedding_and_head import register_parameters
 from unrolled.nn.kernels import native_sequence
-from unrolled.nn.kernels.dispatch import choose, quickest
+from unrolled.nn.kernels.dispatch import native_kernel_for, select_kernel
 from unrolled.nn.kernels.reference import reference
 from unrolled.nn.kernels.torch_kernels import KERNELS
 from unrolled.nn.scan import Dropouts, deep, scan
@@ -245,7 +245,7 @@ def test_memory_without_alignment_and_with_gaps(cell, name):
 def test_weights_that_follow_each_other_in_memory_are_read_where_they_stand(cell):
     w, _, _ = problem(cell)
     module = torch.nn.Module()
-    plant(module, w)
+    register_parameters(module, w)
     for kind in "Wb":
         apart = [w[f"{kind}_{gate}"] for gate in cell.gates]
         planted = [getattr(module, f"{kind}_{gate}").detach() for gate in cell.gates]
@@ -263,7 +263,7 @@ def test_a_weight_that_changed_before_the_way_back_is_an_error(name):
     cell = find("lstm")
     w, x, state = problem(cell)
     module = torch.nn.Module()
-    plant(module, w)
+    register_parameters(module, w)
     w = {leaf: getattr(module, leaf) for leaf in w}
     for changed in w.values():
         a, _ = native_sequence.sequence(native.libraries()[name], cell, w, x, state)
@@ -420,8 +420,8 @@ def test_what_a_plan_settled_on_holds_within(monkeypatch):
     monkeypatch.delenv("UNROLLED_KERNEL", raising=False)
     own = native.running()
     with native.using("torch"):
-        assert native.running() == "torch" and quickest(cell, w, x, state) is None
-        assert choose(cell, len(x)) is KERNELS["lstm"]
+        assert native.running() == "torch" and native_kernel_for(cell, w, x, state) is None
+        assert select_kernel(cell, len(x)) is KERNELS["lstm"]
         with native.using("baseline"):
             assert native.running() == "baseline"
         monkeypatch.setenv("UNROLLED_KERNEL", own)  # what a person forces has the last word
@@ -435,13 +435,13 @@ def test_what_the_kernels_are_not_for_runs_elsewhere(monkeypatch):
     cell = find("lstm")
     w, x, state = problem(cell)
     monkeypatch.delenv("UNROLLED_KERNEL", raising=False)
-    assert quickest(cell, w, x, state) is native.library()
-    assert quickest(cell, w, x[:1], state) is None  # a single step
+    assert native_kernel_for(cell, w, x, state) is native.library()
+    assert native_kernel_for(cell, w, x[:1], state) is None  # a single step
     double = {k: v.double() for k, v in w.items()}
-    assert quickest(cell, double, x.double(), tuple(s.double() for s in state)) is None
-    assert quickest(dataclasses.replace(cell, name="new"), w, x, state) is None
+    assert native_kernel_for(cell, double, x.double(), tuple(s.double() for s in state)) is None
+    assert native_kernel_for(dataclasses.replace(cell, name="new"), w, x, state) is None
     monkeypatch.setenv("UNROLLED_KERNEL", "reference")
-    assert quickest(cell, w, x, state) is None
+    assert native_kernel_for(cell, w, x, state) is None
 
 
 @cells

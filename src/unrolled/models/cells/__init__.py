@@ -9,7 +9,17 @@ from unrolled.core.extensions import Registry
 from unrolled.models.cells.gru import GRU
 from unrolled.models.cells.gru_simple import GRU_SIMPLE
 from unrolled.models.cells.lstm import LSTM
-from unrolled.models.cells.ops import NUMPY, Array, Cell, Ops, Weights, advance, columns, gate_shapes, grouped
+from unrolled.models.cells.ops import (
+    NUMPY,
+    Array,
+    Cell,
+    Ops,
+    Weights,
+    fuse_gates,
+    gate_shapes,
+    input_product,
+    step_with_zoneout,
+)
 from unrolled.models.cells.rnn import RNN, RNN_RELU
 
 __all__ = [
@@ -19,12 +29,12 @@ __all__ = [
     "Cell",
     "Ops",
     "Weights",
-    "advance",
-    "columns",
     "every",
     "find",
+    "fuse_gates",
     "gate_shapes",
-    "grouped",
+    "input_product",
+    "step_with_zoneout",
     "variants",
 ]
 

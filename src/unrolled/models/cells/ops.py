@@ -126,7 +126,7 @@ def gate_shapes(n_x: int, n_a: int, gates: tuple[str, ...]) -> dict[str, tuple[i
     return found
 
 
-def advance(
+def step_with_zoneout(
     cell: Cell,
     ops: Ops,
     w: Weights,
@@ -193,7 +193,7 @@ def unpack(t: Mapping[str, Array], n_a: int, gates: tuple[str, ...]) -> dict[str
     return weights
 
 
-def grouped(ops: Ops, cell: Cell, product: Callable[[int, Array, Array], Array]) -> Ops:
+def fuse_gates(ops: Ops, cell: Cell, product: Callable[[int, Array, Array], Array]) -> Ops:
     """`ops` with an affine that computes all gates of a group when the first of them is asked for.
 
     product(i, left, x_t) -> [batch, gates of group i * n_a]. Meant for one sequence and one thread: the last
@@ -212,7 +212,7 @@ def grouped(ops: Ops, cell: Cell, product: Callable[[int, Array, Array], Array])
     return replace(ops, affine=affine)
 
 
-def columns(W_x: Array, x: Array) -> Array:
+def input_product(W_x: Array, x: Array) -> Array:
     """W_x x for the inputs x: [..., n_x] numbers or [...] ids, whose columns are looked up. [..., n_a]"""
     if not np.issubdtype(x.dtype, np.integer):
         return x @ W_x.T
@@ -222,7 +222,7 @@ def columns(W_x: Array, x: Array) -> Array:
 
 def _affine(w: Weights, gate: str, a_prev: Array, x_t: Array) -> Array:
     W, b, n_a = w[f"W_{gate}"], w[f"b_{gate}"], a_prev.shape[-1]
-    return a_prev @ W[:, :n_a].T + columns(W[:, n_a:], x_t) + b
+    return a_prev @ W[:, :n_a].T + input_product(W[:, n_a:], x_t) + b
 
 
 def _sigmoid(z: Array) -> Array:
@@ -232,7 +232,7 @@ def _sigmoid(z: Array) -> Array:
 
 NUMPY = Ops(
     affine=_affine,
-    input=columns,
+    input=input_product,
     sigmoid=_sigmoid,
     tanh=np.tanh,
     relu=lambda z: np.where(z.real > 0, z, 0 * z),

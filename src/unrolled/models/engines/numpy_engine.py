@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Array, State
 from unrolled.models import native
-from unrolled.models.cells import NUMPY, Cell, advance, columns, grouped
+from unrolled.models.cells import NUMPY, Cell, fuse_gates, input_product, step_with_zoneout
 from unrolled.models.engines import best, refuse_steps, require_finite
 from unrolled.models.layer_equations import NUMPY_LAYERS, outputs, pooling_scores
 from unrolled.models.network_spec import (
@@ -61,18 +61,18 @@ class Layer:
         cell without groups."""
         if not self.cell.groups:
             return (x,)
-        return tuple(columns(W.T, x) + b for W, b in zip(self.W_x, self.b, strict=True))
+        return tuple(input_product(W.T, x) + b for W, b in zip(self.W_x, self.b, strict=True))
 
     def steps(self, state: State, parts: tuple[Array, ...]) -> Iterator[State]:
         """The states after each step; parts: `inputs` of T steps, [T, rows, ...] each."""
         if not self.cell.groups:
             for x_t in parts[0]:
-                state = advance(self.cell, NUMPY, self.w, state, x_t)
+                state = step_with_zoneout(self.cell, NUMPY, self.w, state, x_t)
                 yield state
             return
-        ops = grouped(NUMPY, self.cell, lambda i, left, x_t: left @ self.W_a[i] + x_t[i])
+        ops = fuse_gates(NUMPY, self.cell, lambda i, left, x_t: left @ self.W_a[i] + x_t[i])
         for x_t in zip(*parts, strict=True):
-            state = advance(self.cell, ops, {}, state, x_t)
+            state = step_with_zoneout(self.cell, ops, {}, state, x_t)
             yield state
 
 
@@ -107,14 +107,14 @@ class NumpyEngine:
         self.spec, self._tensors, self._bits = spec, tensors, bits
         self._threads = threads if threads > 1 and native.share_threads() else 1
         self._dtype = next(iter(tensors.values())).dtype
-        single = self._dtype == np.float32 and native.knows(spec.core.the_cell)
+        single = self._dtype == np.float32 and native.knows(spec.core.cell_definition)
         self._library = native.library() if single else None
         if bits == 8 and (self._library is None or not self._streams):
             what = "int8 is for single steps of native kernels, of a network that reads forward"
             raise UsageError(what, hint="--engine numpy")
         self._core = [
             [
-                _layer(spec.core.the_cell, spec.core.n_a, tensors, f"core.{layer}.{d}", self._library)
+                _layer(spec.core.cell_definition, spec.core.n_a, tensors, f"core.{layer}.{d}", self._library)
                 for d in spec.core.directions
             ]
             for layer in range(spec.core.layers)
@@ -170,12 +170,12 @@ class NumpyEngine:
     @np.errstate(over="ignore", invalid="ignore")
     def _step_in_numpy(self, state: State, x: Array, k: int | None) -> tuple[Array, NDArray[np.int64], State]:
         """A step where no native kernel does it."""
-        size, given, after = len(self.spec.core.the_cell.state), self._embed(x), list[Array]()
+        size, given, after = len(self.spec.core.cell_definition.state), self._embed(x), list[Array]()
         x = given
         for at, (layer,) in enumerate(self._core):
             parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]
             last = next(layer.steps(state[at * size : (at + 1) * size], parts))
-            x = self.spec.core.the_cell.output(last)  # [rows, n_a]
+            x = self.spec.core.cell_definition.output(last)  # [rows, n_a]
             after.extend(last)
         return *best(require_finite(self._outputs(self._beside(x, given)), given), k), tuple(after)
 
@@ -226,7 +226,7 @@ class NumpyEngine:
 
     def _row(self, x: Array, state: State) -> tuple[Array, State]:
         """One sequence: [T] ids or [T, n_x] -> [T, features] and the state, its arrays [1, n_a]."""
-        size, given, after = len(self.spec.core.the_cell.state), self._embed(x), list[Array]()
+        size, given, after = len(self.spec.core.cell_definition.state), self._embed(x), list[Array]()
         x, past = self._front(given, state[-1:] if self.spec.past else ())
         for directions in self._core:
             outputs: list[Array] = []
@@ -273,7 +273,7 @@ class NumpyEngine:
                 return x
             case Embedding(several=several):
                 # [T, n_e], or [T, ids, n_e] for several ids a step
-                embedded = columns(self._tensors["embedding.E"].T, x)
+                embedded = input_product(self._tensors["embedding.E"].T, x)
                 return embedded.sum(axis=-2) if several else embedded
 
     @np.errstate(over="ignore", invalid="ignore")

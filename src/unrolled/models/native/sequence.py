@@ -10,7 +10,7 @@ import numpy as np
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Array
-from unrolled.models.cells import Cell, columns
+from unrolled.models.cells import Cell, input_product
 from unrolled.models.native.library import Forward, Library, Sequences
 from unrolled.models.native.pointers import address
 
@@ -31,7 +31,7 @@ class Whole:
         Raises UsageError for a state of another size.
         """
         n_a, steps, row = self.n_a, len(x), len(self.b)
-        gates = np.ascontiguousarray(columns(self.W[:, n_a:], x), np.float32)  # [T, row]
+        gates = np.ascontiguousarray(input_product(self.W[:, n_a:], x), np.float32)  # [T, row]
         a, after = np.empty((steps, n_a), np.float32), tuple(np.array(s, np.float32) for s in state)
         relevant = np.empty((1, n_a), np.float32)
         floats = self.library.work(self.cell, 1, n_a, 1)

@@ -165,7 +165,7 @@ class Steps:
     def _buffers(self, own: _Own, rows: int, k: int) -> _Buffers:
         if len(own.buffers) >= MOST_SIZES:
             own.buffers.clear()
-        spec, core, names = self.spec, self.spec.core, len(self.spec.core.the_cell.state)
+        spec, core, names = self.spec, self.spec.core, len(self.spec.core.cell_definition.state)
         if self.layers[0].table is not None:
             given = own.array("given", rows, kind=np.int64)
         else:
@@ -180,7 +180,7 @@ class Steps:
         at_work = address("work", work, (floats,))
         layers = (Layer * core.layers)()
         for i, (layer, weights) in enumerate(zip(layers, self.layers, strict=True)):
-            of, lanes = core.the_cell, len(weights.b)
+            of, lanes = core.cell_definition, len(weights.b)
             layer.cell, layer.rows, layer.units = self.library.code(of), rows, core.n_a
             layer.inputs, layer.bits, layer.zoneout = weights.n_x, self.bits, core.zoneout
             rows_of = [len(group) * core.n_a for group in of.groups]
@@ -239,8 +239,8 @@ def steps(
         Ws, bs = (  # of each group of gates, [lanes, n_a + n_x] and [lanes]
             interleave(
                 library,
-                spec.core.the_cell,
-                [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in spec.core.the_cell.gates],
+                spec.core.cell_definition,
+                [tensors[f"core.{layer}.forward.{kind}_{gate}"] for gate in spec.core.cell_definition.gates],
             )
             for kind in "Wb"
         )

@@ -25,32 +25,32 @@ from unrolled.models.cells import Cell
 from unrolled.nn.kernels.native_sequence import fits
 from unrolled.nn.kernels.reference import Kernel, reference
 from unrolled.nn.kernels.tensors import TensorState, TensorWeights, is_recorded, is_transformed
-from unrolled.nn.kernels.torch_kernels import KERNELS, hoisted
+from unrolled.nn.kernels.torch_kernels import KERNELS, loop_hoisted
 
 
-def choose(cell: Cell, steps: int) -> Kernel:
+def select_kernel(cell: Cell, steps: int) -> Kernel:
     """The kernel for a sequence of so many steps where `quickest` has none. Raises UsageError where UNROLLED_KERNEL
     names none."""
     if not cell.groups:
         return reference
     if is_transformed():  # torch.func does not support torch's own layers under every transform
-        return hoisted
+        return loop_hoisted
     forced = None if is_recorded() else native.forced()
     if forced == "reference" or (forced != "torch" and steps == 1):
         # At a single step the others only restack the weights, and oneDNN packs them anew at every call:
         # four times the time of the step itself.
         return reference
-    return KERNELS.get(cell.name, hoisted)
+    return KERNELS.get(cell.name, loop_hoisted)
 
 
-def rivals(cell: Cell) -> tuple[str, ...]:
+def alternatives(cell: Cell) -> tuple[str, ...]:
     """What may be quicker for this cell than what runs by itself, as UNROLLED_KERNEL would name it: torch's own layer,
     where it has one. Nothing where a kernel is forced."""
-    has_a_layer = KERNELS.get(cell.name, hoisted) is not hoisted and not cell.zoneout
+    has_a_layer = KERNELS.get(cell.name, loop_hoisted) is not loop_hoisted and not cell.zoneout
     return ("torch",) if has_a_layer and native.forced() is None and native.library() is not None else ()
 
 
-def quickest(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> native.Library | None:
+def native_kernel_for(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> native.Library | None:
     """The native kernels to use for x [T, batch, ...], None where `choose` has the kernel: none built, float64, another
     device, no rows, a single step, a call that torch records, or another kernel forced. Raises UsageError as `choose`.
     """

@@ -26,8 +26,14 @@ from unrolled.models.cells import Cell
 from unrolled.models.native import Library
 from unrolled.nn.kernels.pointers import address, scratch
 from unrolled.nn.kernels.ragged import on_torch
-from unrolled.nn.kernels.tensors import TensorState, TensorWeights, check_shapes, columns, without_autocast
-from unrolled.nn.kernels.torch_kernels import hoisted
+from unrolled.nn.kernels.tensors import (
+    TensorState,
+    TensorWeights,
+    check_shapes,
+    input_product,
+    without_autocast,
+)
+from unrolled.nn.kernels.torch_kernels import loop_hoisted
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +203,7 @@ class _Sequence(torch.autograd.Function):
         with without_autocast("cpu"):
             W, b = joined(Ws), joined(bs)  # [row, n_a + n_x] and [row]
             read = call.read(x)
-            made = _run(call, W, b, columns(W[:, n_a:], read), call.sorted(state))
+            made = _run(call, W, b, input_product(W[:, n_a:], read), call.sorted(state))
         if call.train:
             ctx.call = call
             # All inputs, so that a change of any of them before backward is an error. What is quickly packed again
@@ -258,7 +264,7 @@ def _differentiable(
     w, state = dict(zip(names, again[1:], strict=False)), tuple(again[1 + len(names) :])
     lengths = call.lengths
     a, after = on_torch(
-        hoisted, call.cell, w, again[0], state, lengths, call.drawn, reverse=call.reverse, final=True
+        loop_hoisted, call.cell, w, again[0], state, lengths, call.drawn, reverse=call.reverse, final=True
     )
     pairs = [(o, d) for o, d in zip((a.flatten(0, 1), *after), d_outputs, strict=True) if d is not None]
     leaves = [t for t, want in zip(again, wanted, strict=True) if want]
@@ -361,8 +367,8 @@ NARROW, MANY = 160, 512
 def _sum_of_steps(d_gates: Tensor, left: Tensor, into: Tensor) -> None:
     """d_gates [N, rows] transposed times left [N, columns]. Where that is narrow each thread has a part of the N steps,
     and the parts are added up."""
-    threads, (steps, columns) = torch.get_num_threads(), left.shape
-    if threads == 1 or columns > NARROW or steps < threads * MANY:
+    threads, (steps, input_product) = torch.get_num_threads(), left.shape
+    if threads == 1 or input_product > NARROW or steps < threads * MANY:
         torch.mm(d_gates.T, left, out=into)
         return
     each = steps // threads

@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from unrolled.models.cells import Cell, Ops, advance
-from unrolled.nn.kernels.tensors import TensorState, TensorWeights, columns
+from unrolled.models.cells import Cell, Ops, step_with_zoneout
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights, input_product
 
 
 @runtime_checkable
@@ -25,12 +25,12 @@ class Kernel(Protocol):
 
 def _affine(w: TensorWeights, gate: str, a_prev: Tensor, x_t: Tensor) -> Tensor:
     W, b, n_a = w[f"W_{gate}"], w[f"b_{gate}"], a_prev.shape[-1]
-    return a_prev @ W[:, :n_a].T + columns(W[:, n_a:], x_t) + b
+    return a_prev @ W[:, :n_a].T + input_product(W[:, n_a:], x_t) + b
 
 
 TORCH = Ops(
     affine=_affine,
-    input=columns,
+    input=input_product,
     sigmoid=torch.sigmoid,
     tanh=torch.tanh,
     relu=torch.relu,
@@ -46,7 +46,7 @@ def reference(
     """The equation, one step after the other, one product a gate."""
     outputs: list[Tensor] = []
     for x_t, now in zip(x.unbind(0), step_by_step(taken, len(x)), strict=True):
-        state = advance(cell, TORCH, w, state, x_t, now)
+        state = step_with_zoneout(cell, TORCH, w, state, x_t, now)
         outputs.append(cell.output(state))
     return torch.stack(outputs), state
 

@@ -20,7 +20,7 @@ TensorWeights = Mapping[str, Tensor]
 TensorState = tuple[Tensor, ...]
 
 
-def columns(W_x: Tensor, x: Tensor) -> Tensor:
+def input_product(W_x: Tensor, x: Tensor) -> Tensor:
     """W_x x for the inputs x: [..., n_x] numbers, or [...] ids whose columns are looked up. [..., rows of W_x]"""
     if x.is_floating_point():
         return x @ W_x.T

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unrolled.models.cells import Cell, advance, grouped
+from unrolled.models.cells import Cell, fuse_gates, step_with_zoneout
 from unrolled.nn.kernels.reference import TORCH, Kernel, step_by_step
-from unrolled.nn.kernels.tensors import TensorState, TensorWeights, columns
+from unrolled.nn.kernels.tensors import TensorState, TensorWeights, input_product
 
 
-def hoisted(
+def loop_hoisted(
     cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, taken: TensorState | None = None
 ) -> tuple[Tensor, TensorState]:
     """The same equation; the input's part of all steps is one product, and each group of gates one product a step."""
@@ -20,12 +20,12 @@ def hoisted(
     for group in cell.groups:
         W = torch.cat([w[f"W_{gate}"] for gate in group])  # [gates * n_a, n_a + n_x]
         b = torch.cat([w[f"b_{gate}"] for gate in group])  # [gates * n_a]
-        inputs.append((columns(W[:, n_a:], x) + b).unbind(0))  # T times [batch, gates * n_a]
+        inputs.append((input_product(W[:, n_a:], x) + b).unbind(0))  # T times [batch, gates * n_a]
         recurrent.append(W[:, :n_a].T)  # [n_a, gates * n_a]
-    ops = grouped(TORCH, cell, lambda i, left, x_t: torch.addmm(x_t[i], left, recurrent[i]))
+    ops = fuse_gates(TORCH, cell, lambda i, left, x_t: torch.addmm(x_t[i], left, recurrent[i]))
     outputs: list[Tensor] = []
     for x_t, now in zip(zip(*inputs, strict=True), step_by_step(taken, len(x)), strict=True):
-        state = advance(cell, ops, w, state, x_t, now)
+        state = step_with_zoneout(cell, ops, w, state, x_t, now)
         outputs.append(cell.output(state))
     return torch.stack(outputs), state
 
@@ -35,7 +35,7 @@ def torch_lstm(
 ) -> tuple[Tensor, TensorState]:
     """torch's own LSTM layer (oneDNN's in float32), where it can."""
     if not _torch_can(cell, x, taken):
-        return hoisted(cell, w, x, state, taken)
+        return loop_hoisted(cell, w, x, state, taken)
     before = [s.unsqueeze(0).contiguous() for s in state]  # (a, c), each [1, batch, n_a]
     a, a_last, c_last = torch.lstm(x, before, _packed(cell, w), True, 1, 0.0, False, False, False)
     return a, (a_last[0], c_last[0])
@@ -46,7 +46,7 @@ def torch_rnn(
 ) -> tuple[Tensor, TensorState]:
     """torch's own basic RNN, with tanh or relu, where it can."""
     if not _torch_can(cell, x, taken):
-        return hoisted(cell, w, x, state, taken)
+        return loop_hoisted(cell, w, x, state, taken)
     run = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[cell.activation]
     before = state[0].unsqueeze(0)  # [1, batch, n_a]
     a, a_last = run(x, before, _packed(cell, w), True, 1, 0.0, False, False, False)
@@ -65,7 +65,7 @@ def _packed(cell: Cell, w: TensorWeights) -> list[Tensor]:
 
 KERNELS: dict[str, Kernel] = {
     "rnn": torch_rnn,
-    "gru-simple": hoisted,
-    "gru": hoisted,
+    "gru-simple": loop_hoisted,
+    "gru": loop_hoisted,
     "lstm": torch_lstm,
 }
