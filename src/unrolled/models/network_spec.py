@@ -359,7 +359,7 @@ class NetworkSpec:
         return Sizes(self.n_x, size, causal=not self.core.bidirectional)
 
     @property
-    def past(self) -> int:
+    def frontend_state_size(self) -> int:
         """Numbers of the state that belong to the front: one more array [batch, past] after those of the core."""
         return 0 if self.front is None else self.front.front.past(self.front_sizes)
 
@@ -384,12 +384,12 @@ def without_head(spec: NetworkSpec) -> NetworkSpec:
     return replace(spec, head=Features())
 
 
-def encoder_of(spec: NetworkSpec) -> NetworkSpec:
+def encoder_part(spec: NetworkSpec) -> NetworkSpec:
     """The part of an encoder-decoder that reads x. Its tensors are called `encoder.` and their own names."""
     return without_head(spec)
 
 
-def decoder_of(spec: NetworkSpec) -> NetworkSpec:
+def decoder_part(spec: NetworkSpec) -> NetworkSpec:
     """The part of an encoder-decoder that writes y, called `decoder.`: a language model; with attention it has no head.
     With feeding a step reads numbers: the embedding of y, and after it what attention gave."""
     own, n_a = decoder_spec(spec), spec.core.n_a
@@ -402,7 +402,7 @@ def decoder_of(spec: NetworkSpec) -> NetworkSpec:
     return NetworkSpec(given, core, Features() if own.attention else Classes(own.n_y, layer))
 
 
-def attender_of(spec: NetworkSpec) -> NetworkSpec:
+def attention_part(spec: NetworkSpec) -> NetworkSpec:
     """The part of an encoder-decoder that answers with attention, called `attention.`: the equation of the basic RNN
     over a of the decoder and the context, a~ = tanh(W_a[a, context] + b_a), and the head."""
     own = decoder_spec(spec)
@@ -411,11 +411,11 @@ def attender_of(spec: NetworkSpec) -> NetworkSpec:
     return NetworkSpec(Vectors(spec.core.features), core, Classes(own.n_y, layer))
 
 
-def writer_of(spec: NetworkSpec) -> tuple[str, NetworkSpec]:
+def output_part(spec: NetworkSpec) -> tuple[str, NetworkSpec]:
     """The part of an encoder-decoder that has its head, and that part's name."""
     if decoder_spec(spec).attention is None:
-        return "decoder", decoder_of(spec)
-    return "attention", attender_of(spec)
+        return "decoder", decoder_part(spec)
+    return "attention", attention_part(spec)
 
 
 def decoder_spec(spec: NetworkSpec) -> DecoderSpec:

@@ -16,11 +16,11 @@ from unrolled.models.network_spec import (
     Embedding,
     Features,
     NetworkSpec,
-    attender_of,
-    decoder_of,
+    attention_part,
+    decoder_part,
     decoder_spec,
-    encoder_of,
-    writer_of,
+    encoder_part,
+    output_part,
 )
 
 
@@ -87,21 +87,21 @@ def _paired_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 
 def network_parts(spec: NetworkSpec) -> dict[str, NetworkSpec]:
     """The networks that an encoder-decoder is made of, by the prefix of their tensors."""
-    attender = {} if decoder_spec(spec).attention is None else {"attention": attender_of(spec)}
-    return {"encoder": encoder_of(spec), "decoder": decoder_of(spec), **attender}
+    attender = {} if decoder_spec(spec).attention is None else {"attention": attention_part(spec)}
+    return {"encoder": encoder_part(spec), "decoder": decoder_part(spec), **attender}
 
 
 def _borrowed(spec: NetworkSpec) -> tuple[str, ...]:
     """The tensors in whose place `decoder.embedding.E` stands."""
     own = decoder_spec(spec)
-    tied = (f"{writer_of(spec)[0]}.head.W_ya",) if own.layer == "tied" else ()
+    tied = (f"{output_part(spec)[0]}.head.W_ya",) if own.layer == "tied" else ()
     return (*tied, *(("encoder.embedding.E",) if own.shared else ()))
 
 
 Tensor = TypeVar("Tensor")
 
 
-def part_of(spec: NetworkSpec, tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def sub_parameters(spec: NetworkSpec, tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors of a part of an encoder-decoder (`encoder`, `decoder`, `attention`) by their names there."""
     own = {name: tensors["decoder.embedding.E"] for name in _borrowed(spec)} | dict(tensors)
     begin = prefix + "."
@@ -165,12 +165,12 @@ def state_names(spec: NetworkSpec) -> tuple[str, ...]:
         for direction in spec.core.directions
         for name in spec.core.cell_definition.state
     )
-    return (*core, "front") if spec.past else core
+    return (*core, "front") if spec.frontend_state_size else core
 
 
 def state_sizes(spec: NetworkSpec) -> tuple[int, ...]:
     """How many numbers a row each array of `state_names` has."""
-    return tuple(spec.past if name == "front" else spec.core.n_a for name in state_names(spec))
+    return tuple(spec.frontend_state_size if name == "front" else spec.core.n_a for name in state_names(spec))
 
 
 def parameters(spec: NetworkSpec) -> int:

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from unrolled.core.types import ZERO_INPUT_ID, Array
 from unrolled.models.initial_weights import initialise
 from unrolled.models.layer_equations import outputs
-from unrolled.models.network_spec import Bits, DecoderSpec, NetworkSpec, writer_of
-from unrolled.models.tensor_shapes import part_of
+from unrolled.models.network_spec import Bits, DecoderSpec, NetworkSpec, output_part
+from unrolled.models.tensor_shapes import sub_parameters
 from unrolled.nn.attention import decode, encode
 from unrolled.nn.embedding_and_head import (
     NO_DROPOUTS,
@@ -137,9 +137,14 @@ def many_to_many(
     embedded = embed(spec, p, x, dropouts)
     before, kept = state, ()
     if spec.front is not None:
-        before = None if state is None else state[: len(state) - (spec.past > 0)]
-        embedded, past = front(spec, p, embedded, lengths, state[-1] if state and spec.past else None)
-        lengths, kept = None if lengths is None else spec.steps(lengths), (past,) if spec.past else ()
+        before = None if state is None else state[: len(state) - (spec.frontend_state_size > 0)]
+        embedded, past = front(
+            spec, p, embedded, lengths, state[-1] if state and spec.frontend_state_size else None
+        )
+        lengths, kept = (
+            None if lengths is None else spec.steps(lengths),
+            (past,) if spec.frontend_state_size else (),
+        )
     a, state = deep(
         spec.core.cell_definition, core(spec, p), embedded, before, lengths, dropouts=dropouts, final=final
     )
@@ -206,8 +211,8 @@ def encoder_decoder(
         [torch.full_like(y[:, :1], ZERO_INPUT_ID), y[:, :-1]], dim=1
     )  # padding comes last, and asks nothing
     made = decode(spec, p, before, memory, state, state[0].new_zeros(len(x), spec.core.n_a), dropouts)
-    prefix, writer = writer_of(spec)
-    return loss(writer, part_of(spec, p, prefix), made.features, y, None, criterion)
+    prefix, writer = output_part(spec)
+    return loss(writer, sub_parameters(spec, p, prefix), made.features, y, None, criterion)
 
 
 Form = Callable[

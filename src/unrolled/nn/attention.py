@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.models.layer_equations import attention_scores, bridge
-from unrolled.models.network_spec import NetworkSpec, decoder_of, decoder_spec, encoder_of
-from unrolled.models.tensor_shapes import part_of
+from unrolled.models.network_spec import NetworkSpec, decoder_part, decoder_spec, encoder_part
+from unrolled.models.tensor_shapes import sub_parameters
 from unrolled.nn.embedding_and_head import TORCH_LAYERS, Parameters, core, embed
 from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.scan import NO_DROPOUTS, Dropouts, deep, drop
@@ -47,10 +47,10 @@ def encode(
     spec: NetworkSpec, p: Parameters, x: Tensor, lengths: Tensor, dropouts: Dropouts = NO_DROPOUTS
 ) -> tuple[Memory | None, TensorState]:
     """Read x: the memory (None without attention) and the decoder's first state, [batch, n_a] each."""
-    own = part_of(spec, p, "encoder")
-    embedded = embed(encoder_of(spec), own, x, dropouts)
+    own = sub_parameters(spec, p, "encoder")
+    embedded = embed(encoder_part(spec), own, x, dropouts)
     values, after = deep(
-        spec.core.cell_definition, core(encoder_of(spec), own), embedded, None, lengths, dropouts=dropouts
+        spec.core.cell_definition, core(encoder_part(spec), own), embedded, None, lengths, dropouts=dropouts
     )
     if decoder_spec(spec).attention is None:
         return None, bridge(TORCH_LAYERS, spec, p, after)
@@ -73,12 +73,12 @@ def decode(
 
     fed: [batch, n_a] what attention gave at the step before them; read where the network feeds.
     """
-    own = part_of(spec, p, "decoder")
+    own = sub_parameters(spec, p, "decoder")
     if decoder_spec(spec).feeding:
         return _step_by_step(spec, p, ids, memory, state, fed, dropouts)
-    embedded = embed(decoder_of(spec), own, ids, dropouts)
+    embedded = embed(decoder_part(spec), own, ids, dropouts)
     a, state = deep(
-        spec.core.cell_definition, core(decoder_of(spec), own), embedded, state, None, dropouts=dropouts
+        spec.core.cell_definition, core(decoder_part(spec), own), embedded, state, None, dropouts=dropouts
     )
     if memory is None:
         return Decoded(drop(a, dropouts.layer, dropouts.variational), state, None)
@@ -96,7 +96,10 @@ def _step_by_step(
     dropouts: Dropouts,
 ) -> Decoded:
     assert memory is not None  # feeding needs attention
-    weights_of, n_e = core(decoder_of(spec), part_of(spec, p, "decoder")), decoder_spec(spec).embedding
+    weights_of, n_e = (
+        core(decoder_part(spec), sub_parameters(spec, p, "decoder")),
+        decoder_spec(spec).embedding,
+    )
     embedded = F.embedding(ids.clamp_min(0), p["decoder.embedding.E"]) * (ids >= 0).unsqueeze(-1)
     embedded = drop(embedded, dropouts.input, dropouts.variational)
     features: list[Tensor] = []

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from unrolled.core.types import Array
 from unrolled.models.engines import best, require_finite
 from unrolled.models.layer_equations import outputs
-from unrolled.models.network_spec import NetworkSpec, encoder_of, writer_of
-from unrolled.models.tensor_shapes import part_of
+from unrolled.models.network_spec import NetworkSpec, encoder_part, output_part
+from unrolled.models.tensor_shapes import sub_parameters
 from unrolled.nn.attention import Memory, decode, encode
 from unrolled.nn.embedding_and_head import TORCH_LAYERS
 from unrolled.nn.kernels.tensors import TensorState
@@ -35,9 +35,9 @@ class TorchDecoder:
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
         self.spec, self._p = spec, {name: torch.tensor(value) for name, value in tensors.items()}
         self._dtype = next(iter(self._p.values())).dtype
-        self.encoder = TorchEngine(encoder_of(spec), part_of(spec, tensors, "encoder"))
-        prefix, self._writer = writer_of(spec)
-        self._head = part_of(spec, self._p, prefix)
+        self.encoder = TorchEngine(encoder_part(spec), sub_parameters(spec, tensors, "encoder"))
+        prefix, self._writer = output_part(spec)
+        self._head = sub_parameters(spec, self._p, prefix)
 
     @property
     def n_y(self) -> int:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from unrolled.core.types import Array
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.layer_equations import NUMPY_LAYERS, attention_scores, bridge
-from unrolled.models.network_spec import NetworkSpec, attender_of, decoder_of, decoder_spec, encoder_of
-from unrolled.models.tensor_shapes import part_of
+from unrolled.models.network_spec import NetworkSpec, attention_part, decoder_part, decoder_spec, encoder_part
+from unrolled.models.tensor_shapes import sub_parameters
 
 
 def _linear_by_rows(x: Array, W: Array, b: Array) -> Array:
@@ -53,11 +53,11 @@ class NumpyDecoder:
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
         self.spec, self._tensors, self._bits = spec, tensors, bits
         self._own = decoder_spec(spec)
-        self.encoder = NumpyEngine(encoder_of(spec), part_of(spec, tensors, "encoder"))
-        self._decoder = NumpyEngine(decoder_of(spec), part_of(spec, tensors, "decoder"), bits)
+        self.encoder = NumpyEngine(encoder_part(spec), sub_parameters(spec, tensors, "encoder"))
+        self._decoder = NumpyEngine(decoder_part(spec), sub_parameters(spec, tensors, "decoder"), bits)
         self._attends = self._own.attention is not None
         self._attender = (
-            NumpyEngine(attender_of(spec), part_of(spec, tensors, "attention"), bits)
+            NumpyEngine(attention_part(spec), sub_parameters(spec, tensors, "attention"), bits)
             if self._attends
             else None
         )

@@ -227,7 +227,7 @@ class NumpyEngine:
     def _row(self, x: Array, state: State) -> tuple[Array, State]:
         """One sequence: [T] ids or [T, n_x] -> [T, features] and the state, its arrays [1, n_a]."""
         size, given, after = len(self.spec.core.cell_definition.state), self._embed(x), list[Array]()
-        x, past = self._front(given, state[-1:] if self.spec.past else ())
+        x, past = self._front(given, state[-1:] if self.spec.frontend_state_size else ())
         for directions in self._core:
             outputs: list[Array] = []
             for way, layer in zip((1, -1), directions, strict=False):
