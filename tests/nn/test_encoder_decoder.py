@@ -12,7 +12,7 @@ import torch
 
 from support.networks import spec_of
 from unrolled.core.errors import UsageError
-from unrolled.models.decoding.forced_decoding import follow
+from unrolled.models.decoding.forced_decoding import forced_decode
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
 from unrolled.models.initial_weights import initialise
 from unrolled.models.network_spec import NetworkSpec, decoder_spec
@@ -81,7 +81,7 @@ def test_numpy_is_torch_is_the_loss(spec: NetworkSpec) -> None:
     answers = [row[row >= 0].tolist() for row in y]
     found = []
     for engine in (NumpyDecoder(spec, tensors), TorchDecoder(spec, tensors)):
-        found.append(follow(engine, engine.begin(x, lengths), answers))
+        found.append(forced_decode(engine, engine.begin(x, lengths), answers))
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours.log_probs, theirs.log_probs, atol=1e-5)
         np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-5)

@@ -27,7 +27,7 @@ from unrolled.inference.lm_fusion import searching
 from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.inference.scoring import tally
 from unrolled.models import model_file
-from unrolled.models.decoding.beam_search import Search
+from unrolled.models.decoding.beam_search import BeamOptions
 from unrolled.tasks.inputs import input_of
 from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.presets import find
@@ -84,7 +84,7 @@ def measure(
     model = open_trained(what.model, what.engine or "numpy")
     width = what.beam
     if model.decoder is not None and width is not None:
-        model, width = replace(model, wish=replace(model.wish, search=Search(beam=width))), None
+        model, width = replace(model, wish=replace(model.wish, search=BeamOptions(beam=width))), None
     model = searching(model, width, what.lm, what.lm_weight)
     content = input_of(model.file.task).content
     reads_files = content.named or content.parsed

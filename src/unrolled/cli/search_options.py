@@ -13,7 +13,7 @@ NAMES = (
 )
 
 if TYPE_CHECKING:
-    from unrolled.models.decoding.beam_search import Search
+    from unrolled.models.decoding.beam_search import BeamOptions
     from unrolled.tasks.outputs.sequence import Wish
 
 
@@ -79,12 +79,12 @@ def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Wish:
     )
 
 
-def _search(args: argparse.Namespace) -> Search:
-    from unrolled.models.decoding.beam_search import Search
+def _search(args: argparse.Namespace) -> BeamOptions:
+    from unrolled.models.decoding.beam_search import BeamOptions
 
-    usual = Search()
+    usual = BeamOptions()
     nbest = _or(args.nbest, usual.nbest)
-    return Search(
+    return BeamOptions(
         beam=_or(args.beam, usual.beam),
         nbest=nbest,
         length_penalty=_or(args.length_penalty, usual.length_penalty),

@@ -19,7 +19,7 @@ from unrolled.estimators.sequences import FILES, NUMBERS, TOKENS, items, texts
 from unrolled.estimators.supervised import Supervised, Targets
 from unrolled.inference import predictor
 from unrolled.inference.open_model import Trained
-from unrolled.models.decoding.beam_search import Search
+from unrolled.models.decoding.beam_search import BeamOptions
 from unrolled.tasks.metrics.edit_distance import character_errors, word_errors
 from unrolled.tasks.outputs import Output
 from unrolled.tasks.outputs.ctc import Transcript
@@ -68,7 +68,7 @@ class Translator(Supervised, TextOptions):
     def predict_nbest(self, X: object, n: int = 5, *, beam: int | None = None) -> list[list[dict[str, Any]]]:
         """For each sequence its `n` best texts, best first, each a dict: text, log_probability, score and tokens. Fewer
         come where fewer can be written. beam: hypotheses kept at each step (default: 4, or n where that is more)."""
-        search = Search(beam=max(4, n) if beam is None else beam, nbest=n)
+        search = BeamOptions(beam=max(4, n) if beam is None else beam, nbest=n)
         wish = replace(self._model.wish, search=search)
         answers = self._answers(replace(self._model, wish=wish), X)
         return [

@@ -24,7 +24,7 @@ from unrolled.data.features.note_events import (
     tempo_of,
 )
 from unrolled.inference.open_model import Trained
-from unrolled.models.decoding.sampling import Settings, stream, stream_all
+from unrolled.models.decoding.sampling import SamplingOptions, stream, stream_all
 from unrolled.models.engines import Engine
 from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput
 from unrolled.tasks.inputs.notes import PITCHES as MIDI_PITCHES
@@ -243,7 +243,7 @@ def compose(model: Trained, wish: Wish) -> Iterator[Tune]:
             f"the prompt lasts {begun.bars:.2f} bars, {player.seconds(begun):.1f} seconds",
             expected="a longer --length",
         )
-    return _drawn(player, prompt, Settings(wish.temperature, wish.top_k, wish.top_p, (), 0))
+    return _drawn(player, prompt, SamplingOptions(wish.temperature, wish.top_k, wish.top_p, (), 0))
 
 
 def _prompt(notes: NoteInput, wish: Wish) -> list[int]:
@@ -274,7 +274,7 @@ def _played(notes: NoteInput, numbers: Iterable[int]) -> Performance:
     return performance
 
 
-def _drawn(player: Player, prompt: list[int], settings: Settings) -> Iterator[Tune]:
+def _drawn(player: Player, prompt: list[int], settings: SamplingOptions) -> Iterator[Tune]:
     notes, wish = player.notes, player.wish
     chance = np.random.default_rng(wish.seed)
     for number, drawn in enumerate(stream_all(player, chance, prompt, MOST_EVENTS, settings, wish.count)):

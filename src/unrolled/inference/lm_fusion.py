@@ -15,7 +15,7 @@ from unrolled.core.errors import UsageError
 from unrolled.core.types import ZERO_INPUT_ID, Array, State
 from unrolled.data.text.vocabulary import EOS
 from unrolled.inference.open_model import Model, Trained, open_language_model
-from unrolled.models.decoding.ctc import Ids, Rater, Search
+from unrolled.models.decoding.ctc import CtcBeamOptions, Ids, LmScorer
 from unrolled.tasks.outputs.ctc import Transcript
 
 
@@ -43,11 +43,11 @@ def searching(
     if (width or 1) < 1 or not 0 <= weight < math.inf or not math.isfinite(bonus):
         raise UsageError(f"--beam {width}, --lm-weight {weight}", expected="at least 1, and a number from 0")
     rate = None if lm is None else rater(open_language_model(lm), asked)
-    search = Search(width or asked.search.width, rate, weight if rate else 0.0, bonus)
+    search = CtcBeamOptions(width or asked.search.width, rate, weight if rate else 0.0, bonus)
     return replace(model, output=replace(asked, search=search))
 
 
-def rater(model: Model, asked: Transcript) -> Rater:
+def rater(model: Model, asked: Transcript) -> LmScorer:
     """The rater of a search over what a recogniser may say. Raises UsageError where that is pieces of words and the
     model is of characters, each of which would need a step of its own."""
     contexts = _contexts(model)

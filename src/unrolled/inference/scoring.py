@@ -12,7 +12,7 @@ from unrolled.core.errors import UsageError
 from unrolled.core.types import Answer, Array, Batch, delayed
 from unrolled.data.text.tokenize import find_unit
 from unrolled.data.text.vocabulary import EOS, UNK
-from unrolled.models.decoding.sampling import Settings, stream_all
+from unrolled.models.decoding.sampling import SamplingOptions, stream_all
 from unrolled.models.engines import Engine
 from unrolled.tasks.inputs.tokens import Reading
 from unrolled.tasks.outputs.next_token import Scored, Tally, closing, visible
@@ -94,7 +94,7 @@ def samples(engine: Engine, reading: Reading, wish: Wish) -> Iterator[str]:
     if len(prompt) and (prompt == UNK).all():
         raise UsageError("the model knows nothing of the prompt", hint="a prompt of words of its text")
     banned = () if wish.unknown else (UNK,)
-    settings = Settings(wish.temperature, wish.top_k, wish.top_p, banned, EOS)
+    settings = SamplingOptions(wish.temperature, wish.top_k, wish.top_p, banned, EOS)
     length = wish.length or find_unit(reading.unit).sample
     for ids in stream_all(engine, np.random.default_rng(wish.seed), prompt, length, settings, wish.count):
         yield wish.prompt + _continuation(reading, wish.prompt, map(reading.vocabulary.name, ids))

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.core.errors import NonFiniteError, UsageError
-from unrolled.models.decoding.beam_search import Hypothesis, Search, search
-from unrolled.models.decoding.forced_decoding import follow
-from unrolled.models.decoding.sampling import Settings, sample_rows
+from unrolled.models.decoding.beam_search import BeamOptions, Hypothesis, search
+from unrolled.models.decoding.forced_decoding import forced_decode
+from unrolled.models.decoding.sampling import SamplingOptions, sample_rows
 from unrolled.models.engines import best
 
 N_Y, EOS = 4, 1
@@ -65,7 +65,7 @@ def test_a_beam_that_holds_all_finds_the_best_of_all(seed: int, penalty: float, 
         ((table.cost(seed, (*ids, EOS)) / (len(ids) + 1) ** penalty, ids) for ids in every(limit)),
         reverse=True,
     )
-    how = Search(beam=len(ranked), nbest=nbest, length_penalty=penalty)
+    how = BeamOptions(beam=len(ranked), nbest=nbest, length_penalty=penalty)
     (found,) = search(table, table.begin([seed]), np.array([limit]), how)
     assert [one.ids for one in found] == [ids for _, ids in ranked[:nbest]]
     assert np.allclose([one.score for one in found], [score for score, _ in ranked[:nbest]])
@@ -78,10 +78,10 @@ def test_the_best_answer_is_the_same_however_many_are_asked_for(
 ) -> None:
     table = Table(1.5)
     ((best,),) = search(
-        table, table.begin([seed]), np.array([limit]), Search(beam=beam, length_penalty=penalty)
+        table, table.begin([seed]), np.array([limit]), BeamOptions(beam=beam, length_penalty=penalty)
     )
     for nbest in (2, beam, beam + 3, 12):
-        how = Search(beam=beam, nbest=nbest, length_penalty=penalty)
+        how = BeamOptions(beam=beam, nbest=nbest, length_penalty=penalty)
         (several,) = search(table, table.begin([seed]), np.array([limit]), how)
         closed = [one.score for one in several if one.closed]
         assert several[0] == best and len(several) <= nbest
@@ -98,7 +98,7 @@ def test_a_beam_of_one_is_greed(seed: int, limit: int) -> None:
         chosen = int(table.log_probs(seed, tuple(ids)).argmax())
         closed = chosen == EOS
         ids.append(chosen)
-    (found,) = search(table, table.begin([seed]), np.array([limit]), Search(beam=1))
+    (found,) = search(table, table.begin([seed]), np.array([limit]), BeamOptions(beam=1))
     cut = tuple(ids[:limit])
     asked = Hypothesis(tuple(ids[:-1]) if closed else cut, 0, 0, closed)
     assert (found[0].ids, found[0].closed) == (asked.ids, asked.closed)
@@ -110,7 +110,7 @@ def test_a_beam_of_one_is_greed(seed: int, limit: int) -> None:
     st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 6)), min_size=1, max_size=6), st.integers(1, 5)
 )
 def test_company_changes_nothing(asked: list[tuple[int, int]], beam: int) -> None:
-    table, how = Table(2.0), Search(beam=beam, nbest=beam)
+    table, how = Table(2.0), BeamOptions(beam=beam, nbest=beam)
     together = search(table, table.begin([seed for seed, _ in asked]), np.array([n for _, n in asked]), how)
     alone = [search(table, table.begin([seed]), np.array([n]), how)[0] for seed, n in asked]
     assert together == alone
@@ -119,11 +119,11 @@ def test_company_changes_nothing(asked: list[tuple[int, int]], beam: int) -> Non
 
 def test_a_wider_beam_is_seldom_worse_and_banned_ids_are_not_written() -> None:
     table, limits = Table(), np.full(40, 6)
-    wide = (Search(beam=beam, length_penalty=0) for beam in (1, 2, 8))
+    wide = (BeamOptions(beam=beam, length_penalty=0) for beam in (1, 2, 8))
     found = [search(table, table.begin([*range(40)]), limits, how) for how in wide]
     scores = [np.mean([one[0].score for one in several]) for several in found]
     assert scores[0] < scores[1] < scores[2]
-    banned = search(table, table.begin([*range(40)]), limits, Search(beam=3, banned=(0, 2)))
+    banned = search(table, table.begin([*range(40)]), limits, BeamOptions(beam=3, banned=(0, 2)))
     assert {number for several in banned for one in several for number in one.ids} <= {3}
 
 
@@ -137,7 +137,7 @@ def test_a_beam_of_one_with_banned_ids_is_greed_among_the_others(banned: tuple[i
             log_probs = table.log_probs(seed, ids)
             log_probs[list(banned)] = -np.inf
             ids = (*ids, int(log_probs.argmax()))
-        ((found,),) = search(table, table.begin([seed]), np.array([4]), Search(beam=1, banned=banned))
+        ((found,),) = search(table, table.begin([seed]), np.array([4]), BeamOptions(beam=1, banned=banned))
         assert found.ids == tuple(number for number in ids if number != EOS)
 
 
@@ -153,25 +153,25 @@ class Sure(Table):
 
 def test_what_closes_early_and_is_worth_little_ends_no_search() -> None:
     for beam in (1, 2, 4, 6):
-        ((found,),) = search(Sure(), Sure().begin([0]), np.array([9]), Search(beam=beam))
+        ((found,),) = search(Sure(), Sure().begin([0]), np.array([9]), BeamOptions(beam=beam))
         assert found.ids == (3,) * 5 and found.closed
 
 
 def test_what_cannot_be_searched() -> None:
     for wrong in ({"beam": 0}, {"nbest": 0}, {"length_penalty": -1.0}):
         with pytest.raises(UsageError):
-            Search(**wrong)
-    assert Search(beam=10_000, nbest=10_000, length_penalty=10.0).beam == 10_000
+            BeamOptions(**wrong)
+    assert BeamOptions(beam=10_000, nbest=10_000, length_penalty=10.0).beam == 10_000
     for wrong in ({"beam": 10_001}, {"nbest": 10_001}, {"length_penalty": 10.5}):
         with pytest.raises(UsageError):
-            Search(**wrong)
+            BeamOptions(**wrong)
     with pytest.raises(NonFiniteError):
-        search(Table(math.nan), [(0, ())], np.array([3]), Search())
-    assert search(Table(), [], np.zeros(0, np.int64), Search()) == []
+        search(Table(math.nan), [(0, ())], np.array([3]), BeamOptions())
+    assert search(Table(), [], np.zeros(0, np.int64), BeamOptions()) == []
 
 
 def test_samples_have_chance_of_their_own_and_the_network_s_distribution() -> None:
-    table, settings = Table(), Settings(stop=EOS)
+    table, settings = Table(), SamplingOptions(stop=EOS)
     rngs = [np.random.default_rng(i) for i in range(800)]
     drawn = sample_rows(table, table.begin([5] * 800), rngs, [3] * 800, settings)
     first = np.bincount([one.ids[0] if one.ids else EOS for one in drawn], minlength=N_Y) / 800
@@ -183,13 +183,13 @@ def test_samples_have_chance_of_their_own_and_the_network_s_distribution() -> No
             one.log_probability, table.cost(5, (*one.ids, *([EOS] * one.closed))), abs_tol=1e-9
         )
         assert one.closed or len(one.ids) == 3
-    cold = sample_rows(table, table.begin([5]), rngs[:1], [3], Settings(temperature=0.0, stop=EOS))
-    assert cold[0].ids == search(table, table.begin([5]), np.array([3]), Search(beam=1))[0][0].ids
+    cold = sample_rows(table, table.begin([5]), rngs[:1], [3], SamplingOptions(temperature=0.0, stop=EOS))
+    assert cold[0].ids == search(table, table.begin([5]), np.array([3]), BeamOptions(beam=1))[0][0].ids
 
 
 def test_following_an_answer_tells_what_it_costs() -> None:
     table, answers = Table(), [(0, 2, EOS), (3, EOS)]
-    found = follow(table, table.begin([1, 2]), answers)
+    found = forced_decode(table, table.begin([1, 2]), answers)
     for path, seed, ids in zip(found, (1, 2), answers, strict=True):
         assert math.isclose(float(path.log_probs.sum()), table.cost(seed, ids), abs_tol=1e-12)
         assert path.weights[:, 0].tolist() == [*range(len(ids))]

@@ -17,7 +17,7 @@ from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.models.decoding.ctc import (
-    Search,
+    CtcBeamOptions,
     align,
     beam_search,
     best_path,
@@ -31,7 +31,7 @@ from unrolled.nn.losses import loss
 from unrolled.tasks.outputs import OUTPUTS
 from unrolled.tasks.outputs.ctc import Transcript, learn_transcript, tidy
 
-EVERY = Search(width=1 << 20)
+EVERY = CtcBeamOptions(width=1 << 20)
 PLACE = Place(Path("said.csv"), 2)
 
 
@@ -136,7 +136,7 @@ def test_long_sounds_keep_their_precision():
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 8))
 def test_a_narrow_beam_never_claims_more_than_there_is(seed, steps, width):
     log_probs = answers(steps, 3, seed, sharp=0.5)
-    found = beam_search(log_probs, Search(width), width)
+    found = beam_search(log_probs, CtcBeamOptions(width), width)
     assert 1 <= len(found) <= width and len({one.ids for one in found}) == len(found)
     for one in found:
         assert one.log_prob <= log_probability(log_probs, one.ids) + 1e-9
@@ -145,13 +145,13 @@ def test_a_narrow_beam_never_claims_more_than_there_is(seed, steps, width):
 
 def test_a_class_far_below_the_best_starts_no_new_prefix():
     log_probs = np.array([[0.0, -11.9, -12.1]])
-    assert [one.ids for one in beam_search(log_probs, Search(width=9), 9)] == [(), (1,)]
+    assert [one.ids for one in beam_search(log_probs, CtcBeamOptions(width=9), 9)] == [(), (1,)]
     assert [one.ids for one in beam_search(log_probs, EVERY, 9)] == [(), (1,), (2,)]
 
 
 def test_of_equally_good_prefixes_the_first_by_its_classes_is_kept():
     equal = np.log(np.full((1, 4), 0.25))
-    assert [one.ids for one in beam_search(equal, Search(width=3), 9)] == [(), (1,), (2,)]
+    assert [one.ids for one in beam_search(equal, CtcBeamOptions(width=3), 9)] == [(), (1,), (2,)]
     assert [one.ids for one in beam_search(equal, EVERY, 2)] == [(), (1,)]
 
 
@@ -208,7 +208,7 @@ def test_fusion_adds_the_language_model_and_the_bonus():
         rows = np.array([follows(ids) for ids in prefixes])
         return rows, rows[:, 0]
 
-    search = Search(1 << 20, rater, 0.7, 0.3)
+    search = CtcBeamOptions(1 << 20, rater, 0.7, 0.3)
     found = beam_search(log_probs, search, 1000)
     for one in found:
         nats = sum(follows(one.ids[:i])[c] for i, c in enumerate(one.ids)) + follows(one.ids)[0]

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from unrolled.core.errors import NonFiniteError, UsageError
 from unrolled.core.types import ZERO_INPUT_ID
 from unrolled.models.decoding.sampling import (
-    Settings,
+    SamplingOptions,
     distribution,
     draw,
     stream,
@@ -76,7 +76,7 @@ def test_edges():
         {"top_p": 1.5},
     ):
         with pytest.raises(UsageError):
-            Settings(**wrong)
+            SamplingOptions(**wrong)
 
 
 @given(LOGITS, st.integers(0, 2**32), st.integers(1, 30), st.floats(0.05, 1))
@@ -126,7 +126,7 @@ class Echo:
         return np.stack([self._log_probs(read) for read in reads]), np.zeros((1, 1), dtype=np.int64), reads
 
 
-def by_hand(seed: int, number: int, prompt: list[int], length: int, settings: Settings) -> list[int]:
+def by_hand(seed: int, number: int, prompt: list[int], length: int, settings: SamplingOptions) -> list[int]:
     """Sample `number` written out with NumPy's choice."""
     rng = np.random.default_rng(seed).spawn(number + 1)[number]
     engine, read, out = Echo(), (ZERO_INPUT_ID, *prompt), []
@@ -144,7 +144,7 @@ def by_hand(seed: int, number: int, prompt: list[int], length: int, settings: Se
 
 @pytest.mark.parametrize("prompt", [[], [3], list(range(6)) * 100])
 def test_samples_are_the_lectures_loop(prompt):
-    settings = Settings(banned=(0,), stop=1)
+    settings = SamplingOptions(banned=(0,), stop=1)
     streams = stream_all(Echo(), np.random.default_rng(7), prompt, 12, settings, 5)
     found = [list(one) for one in streams]
     assert found == [by_hand(7, i, prompt, 12, settings) for i in range(5)]
@@ -154,21 +154,21 @@ def test_samples_are_the_lectures_loop(prompt):
 
 def test_sample_i_does_not_depend_on_how_many_are_asked_for():
     many, few = (
-        [list(one) for one in stream_all(Echo(), np.random.default_rng(3), [2], 9, Settings(), count)]
+        [list(one) for one in stream_all(Echo(), np.random.default_rng(3), [2], 9, SamplingOptions(), count)]
         for count in (6, 2)
     )
     assert few == many[:2]
     assert many[0] != many[1]
-    streamed = stream_all(Echo(), np.random.default_rng(3), [2], 9, Settings(), 6)
+    streamed = stream_all(Echo(), np.random.default_rng(3), [2], 9, SamplingOptions(), 6)
     assert [list(ids) for ids in reversed(list(streamed))] == many[::-1]
 
 
 def test_ids_come_as_they_are_drawn():
     engine = Echo()
-    ids = stream(engine, np.random.default_rng(0), [1], 1000, Settings())
+    ids = stream(engine, np.random.default_rng(0), [1], 1000, SamplingOptions())
     first = list(itertools.islice(ids, 5))
     assert (len(first), engine.steps) == (5, 4)
-    assert list(stream(Echo(), np.random.default_rng(0), [1], 0, Settings())) == []
+    assert list(stream(Echo(), np.random.default_rng(0), [1], 0, SamplingOptions())) == []
 
 
 def test_temperature_zero_takes_the_most_probable():
@@ -178,5 +178,5 @@ def test_temperature_zero_takes_the_most_probable():
         expected.append(int(np.argmax(engine._log_probs(read))))
         read = (*read, expected[-1])
     for seed in range(3):
-        found = stream(Echo(), np.random.default_rng(seed), [4], 8, Settings(temperature=0.0))
+        found = stream(Echo(), np.random.default_rng(seed), [4], 8, SamplingOptions(temperature=0.0))
         assert list(found) == expected

@@ -13,11 +13,11 @@ from unrolled.core.types import Example, Place, Timeline
 from unrolled.data.features import log_mel, loudness
 from unrolled.inference import predictor
 from unrolled.inference.open_model import open_trained
-from unrolled.models.decoding.ctc import Search
+from unrolled.models.decoding.ctc import CtcBeamOptions
 from unrolled.tasks.outputs.ctc import Transcript
 
 LETTERS = (" ", "a", "b", "c")
-OUTPUT = Transcript(LETTERS, stride=2, search=Search(8))
+OUTPUT = Transcript(LETTERS, stride=2, search=CtcBeamOptions(8))
 Times = list[tuple[float, float]]
 
 

@@ -20,7 +20,7 @@ Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Search:
+class BeamOptions:
     """How an answer is looked for.
 
     beam: hypotheses kept of each sequence; 1 is the greedy answer.  nbest: how many are handed out.
@@ -90,7 +90,7 @@ class _Trail:
         return tuple(reversed(found))
 
 
-def search(engine: Searched[S], state: S, limits: Integers, how: Search) -> list[list[Hypothesis]]:
+def search(engine: Searched[S], state: S, limits: Integers, how: BeamOptions) -> list[list[Hypothesis]]:
     """The `how.nbest` best answers to each sequence, best first: state, a row a sequence, before the first y.
 
     limits: [sequences] the most ids an answer may have, its closing one not counted. A hypothesis that closes among
@@ -134,7 +134,7 @@ def search(engine: Searched[S], state: S, limits: Integers, how: Search) -> list
     return [one.best(how.nbest) for one in found]
 
 
-def _candidates(engine: Searched[S], state: S, ids: Ids, scores: F64, how: Search) -> tuple[F64, Ids, S]:
+def _candidates(engine: Searched[S], state: S, ids: Ids, scores: F64, how: BeamOptions) -> tuple[F64, Ids, S]:
     """The best continuations of all hypotheses of each sequence: sums of log-probabilities [sequences, hypotheses, k],
     ids the same, and the state after."""
     # So many of a row suffice: `beam` that go on, the closing one, and those that are banned.
@@ -177,12 +177,14 @@ def _at(a: Array, order: Ids) -> Array:
     return np.take_along_axis(a, order, 1)
 
 
-def _hypothesis(ids: tuple[int, ...], log_probability: float, how: Search, *, closed: bool) -> Hypothesis:
+def _hypothesis(
+    ids: tuple[int, ...], log_probability: float, how: BeamOptions, *, closed: bool
+) -> Hypothesis:
     length = max(1, len(ids) + closed)
     return Hypothesis(ids, log_probability, log_probability / length**how.length_penalty, closed)
 
 
-def _done(found: _Found, best: float, length: int, limit: int, how: Search) -> bool:
+def _done(found: _Found, best: float, length: int, limit: int, how: BeamOptions) -> bool:
     """Whether a sequence is done: best is the highest log-probability of what goes on, `length` ids before the one
     that was just chosen.
 

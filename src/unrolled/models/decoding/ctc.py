@@ -25,22 +25,22 @@ PRUNED = 12.0  # nats under a step's best class: such a class starts no new pref
 
 # How probable a language model holds what may follow each of some prefixes, [prefixes, classes], in nats, and their
 # end, [prefixes]. Those asked for together are of one beam; each is one of the last time and one class more, or ().
-Rater = Callable[[Sequence[Ids]], tuple[Array, Array]]
+LmScorer = Callable[[Sequence[Ids]], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
-class Search:
+class CtcBeamOptions:
     """width: prefixes that go on from step to step.  rater: a language model.  weight: of its nats.  bonus: for each
     class of a text, as a language model likes short ones."""
 
     width: int = 16
-    rater: Rater | None = None
+    rater: LmScorer | None = None
     weight: float = 0.0
     bonus: float = 0.0
 
 
 @dataclass(frozen=True)
-class Heard:
+class CtcHypothesis:
     """A sequence that was found. log_prob: of it alone, over all paths that the beam followed.  score: with the
     language model and the bonus, by which it is ranked."""
 
@@ -85,7 +85,7 @@ class _Prefix:
 class _Beam:
     """The prefixes of one step, and what the language model holds of what follows each."""
 
-    search: Search
+    search: CtcBeamOptions
     prefixes: dict[Ids, _Prefix]
     rated: dict[Ids, tuple[Array, float]] = field(default_factory=dict)
 
@@ -110,7 +110,7 @@ class _Beam:
         return self.rated[ids][1] if ids in self.rated else 0.0
 
 
-def beam_search(log_probs: Array, search: Search, count: int = 1) -> list[Heard]:
+def beam_search(log_probs: Array, search: CtcBeamOptions, count: int = 1) -> list[CtcHypothesis]:
     """The best sequences of [T, classes], best first, at most `count` (Hannun et al., arXiv 1408.2873v2).
 
     A beam wide enough for every prefix gives each sequence's exact probability. Ties are resolved by the sequence.
@@ -124,7 +124,7 @@ def beam_search(log_probs: Array, search: Search, count: int = 1) -> list[Heard]
         beam.prefixes = _best(_advance(beam, row, [c for c in worth if c != BLANK]), beam)
         beam.rate()
     found = [
-        Heard(ids, prefix.both, beam.score(ids, prefix) + search.weight * beam.ends(ids))
+        CtcHypothesis(ids, prefix.both, beam.score(ids, prefix) + search.weight * beam.ends(ids))
         for ids, prefix in beam.prefixes.items()
     ]
     return sorted(found, key=lambda one: (-one.score, one.ids))[:count]

@@ -13,14 +13,14 @@ from unrolled.models.decoding import Followed, S
 
 
 @dataclass(frozen=True)
-class Followings:
+class ForcedPath:
     """Of one answer: log_probs [T_y], and weights [T_y, T_x], [T_y, 0] without attention."""
 
     log_probs: NDArray[np.float64]
     weights: NDArray[np.float64]
 
 
-def follow(engine: Followed[S], state: S, answers: Sequence[Sequence[int]]) -> list[Followings]:
+def forced_decode(engine: Followed[S], state: S, answers: Sequence[Sequence[int]]) -> list[ForcedPath]:
     """Answers as ids, their closing ones among them, a row each of the state before the first y."""
     longest = max(map(len, answers), default=0)
     ids = np.full(
@@ -36,7 +36,7 @@ def follow(engine: Followed[S], state: S, answers: Sequence[Sequence[int]]) -> l
         for own, one in zip(weights, engine.attention(state), strict=False):
             own.append(one)
     return [
-        Followings(log_probs[row, : len(answer)], _stacked(weights[row][: len(answer)]))
+        ForcedPath(log_probs[row, : len(answer)], _stacked(weights[row][: len(answer)]))
         for row, answer in enumerate(answers)
     ]
 

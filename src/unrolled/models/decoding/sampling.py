@@ -20,7 +20,7 @@ CHUNK = 256  # steps of a prompt run at once
 
 
 @dataclass(frozen=True)
-class Settings:
+class SamplingOptions:
     """How tokens are drawn.
 
     temperature: divides the log-probabilities; 0 takes the most probable.  top_k: only the k most probable (Fan et
@@ -82,7 +82,7 @@ def stream_all(
     rng: np.random.Generator,
     prompt_ids: Sequence[int] | Array,
     length: int,
-    settings: Settings,
+    settings: SamplingOptions,
     count: int,
 ) -> Iterator[Iterator[int]]:
     """`count` samples of at most `length` ids each, the prompt and the closing `settings.stop` not among them.
@@ -99,7 +99,7 @@ def stream(
     rng: np.random.Generator,
     prompt_ids: Sequence[int] | Array,
     length: int,
-    settings: Settings,
+    settings: SamplingOptions,
 ) -> Iterator[int]:
     """The ids of the first sample of `stream_all`, as they are drawn."""
     return next(stream_all(engine, rng, prompt_ids, length, settings, 1))
@@ -121,7 +121,7 @@ def _continue(
     log_probs: Array,
     state: S,
     length: int,
-    settings: Settings,
+    settings: SamplingOptions,
 ) -> Iterator[int]:
     """Draw, feed back. The state is never changed in place, so that all samples may begin from the same."""
     for remaining in range(length - 1, -1, -1):
@@ -152,7 +152,7 @@ def sample_rows(
     state: S,
     rngs: Sequence[np.random.Generator],
     limits: Sequence[int] | Integers,
-    settings: Settings,
+    settings: SamplingOptions,
 ) -> list[Drawn]:
     """One sample for each row of the state before the first y, side by side; each row has a generator of its own and a
     limit of ids, and does not depend on the others."""

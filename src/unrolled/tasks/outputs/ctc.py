@@ -45,7 +45,7 @@ class Transcript:
     stride: int = 1
     lower: bool = False
     subwords: Subwords | None = None
-    search: ctc.Search = field(default=ctc.Search(), compare=False)
+    search: ctc.CtcBeamOptions = field(default=ctc.CtcBeamOptions(), compare=False)
 
     targets: ClassVar[Targets] = "own"
 

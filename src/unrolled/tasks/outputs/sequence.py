@@ -21,9 +21,9 @@ from unrolled.core.values.json_values import as_object
 from unrolled.data.text.token_counter import Coverage
 from unrolled.data.text.tokenize import written
 from unrolled.data.text.vocabulary import EOS, UNK
-from unrolled.models.decoding.beam_search import Hypothesis, Search, search
-from unrolled.models.decoding.forced_decoding import follow
-from unrolled.models.decoding.sampling import Settings, sample_rows
+from unrolled.models.decoding.beam_search import BeamOptions, Hypothesis, search
+from unrolled.models.decoding.forced_decoding import forced_decode
+from unrolled.models.decoding.sampling import SamplingOptions, sample_rows
 from unrolled.models.engines import Decoder
 from unrolled.models.network_spec import AttentionSpec, DecoderSpec, output_layer
 from unrolled.tasks.inputs.tokens import Reading, both_ends, describe, learn_reading
@@ -35,7 +35,7 @@ SHORTEST = 8  # of a shorter x no ratio of lengths is learnt
 ROOM = 1.5  # times the longest y for its x that training has
 
 
-USUAL = Search()
+USUAL = BeamOptions()
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Wish:
     none.
     """
 
-    search: Search = USUAL
+    search: BeamOptions = USUAL
     temperature: float | None = None
     seed: int = 0
     scores: bool = False
@@ -58,7 +58,7 @@ class Wish:
 
     def __post_init__(self) -> None:
         if self.temperature is not None:
-            Settings(self.temperature)
+            SamplingOptions(self.temperature)
 
 
 PLAIN = Wish()
@@ -170,7 +170,7 @@ class Sequences:
         attended: list[tuple[int, ...]] = [()] * len(flat)
         if aligned:
             rows = np.array([row for row, _ in flat], np.int64)
-            paths = follow(decoder, decoder.take(state, rows), [one.ids for _, one in flat])
+            paths = forced_decode(decoder, decoder.take(state, rows), [one.ids for _, one in flat])
             attended = [tuple(path.weights.argmax(1).tolist()) if path.weights.size else () for path in paths]
         candidates: list[list[Candidate]] = [[] for _ in found]
         for (row, one), steps in zip(flat, attended, strict=True):
@@ -181,7 +181,7 @@ class Sequences:
         self, decoder: Decoder, x: Array, lengths: Integers, y: Sequence[Array]
     ) -> list[tuple[float, int]]:
         """Nats of each true y, its closing token among them, and how many tokens that are."""
-        paths = follow(decoder, decoder.begin(x, lengths), [own.tolist() for own in y])
+        paths = forced_decode(decoder, decoder.begin(x, lengths), [own.tolist() for own in y])
         return [(-float(path.log_probs.sum()), len(path.log_probs)) for path in paths]
 
     def tokens(self, candidate: Candidate, steps: Sequence[str], wish: Wish) -> list[str]:
@@ -290,7 +290,7 @@ def _drawn(
     count = wish.search.nbest
     rows = np.repeat(np.arange(len(limits)), count)
     rngs = [np.random.default_rng((wish.seed, line, draw)) for line in lines for draw in range(count)]
-    settings = Settings(wish.temperature or 0.0, banned=() if wish.copy_unknown else (UNK,), stop=EOS)
+    settings = SamplingOptions(wish.temperature or 0.0, banned=() if wish.copy_unknown else (UNK,), stop=EOS)
     drawn = sample_rows(decoder, decoder.take(state, rows), rngs, limits[rows], settings)
     made = [Hypothesis(one.ids, one.log_probability, one.log_probability, one.closed) for one in drawn]
     return [made[start : start + count] for start in range(0, len(made), count)]
