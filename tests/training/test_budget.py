@@ -28,10 +28,10 @@ from unrolled.training import budget
 from unrolled.training.budget import Measure, Spent, estimate_bytes, make_plan, measure_speed
 from unrolled.training.fit import dry_run
 from unrolled.training.language_job import assemble, request
-from unrolled.training.loop import Problem, step
+from unrolled.training.loop import TrainingData, step
 
 SMALL = {"hidden": 16, "batch_size": 4, "window": 16, "threads": 1, "optimizer": "adamw"}
-Ready = tuple[Config, Network, Problem, Prepared]
+Ready = tuple[Config, Network, TrainingData, Prepared]
 
 
 @pytest.fixture(scope="module")

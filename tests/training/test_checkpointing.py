@@ -18,8 +18,8 @@ from unrolled.core.errors import Interrupted
 from unrolled.core.progress import Moment, Silent
 from unrolled.nn.architectures import build
 from unrolled.training import checkpointing
-from unrolled.training.checkpointing import RunKeeper, best_tensors
-from unrolled.training.loop import Progress, begin, kept
+from unrolled.training.checkpointing import CheckpointCallback, best_tensors
+from unrolled.training.loop import TrainerState, begin, kept
 from unrolled.training.run_folder import Checkpoint, Run, open_run, read_checkpoint, read_metrics
 
 SPEC = spec_of(n_x=7, n_y=7, n_a=8, embedding=5)
@@ -74,7 +74,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         yield run
 
 
-def trained(step: int, average: float = 0.0) -> Progress:
+def trained(step: int, average: float = 0.0) -> TrainerState:
     """A training that stands at a step."""
     progress = begin(build(SPEC, seed=0), TrainConfig(average=average))
     progress.at.step = step
@@ -88,7 +88,7 @@ def saved(run: Run) -> int | None:
 
 def test_the_loss_that_is_shown_is_smoothed_and_the_speed_is_of_this_process(run: Run, clock: Clock):
     told = Told()
-    keeper = RunKeeper(run, told, None, 50.0, first_step=20)
+    keeper = CheckpointCallback(run, told, None, 50.0, first_step=20)
     clock.now += 2.0
     keeper.step(trained(21), 3.0, 0.25)
     clock.now += 2.0
@@ -100,7 +100,7 @@ def test_the_loss_that_is_shown_is_smoothed_and_the_speed_is_of_this_process(run
 
 
 def test_a_checkpoint_is_saved_every_ten_seconds_and_at_the_end(run: Run, clock: Clock):
-    keeper = RunKeeper(run, Told(), None, 50.0, first_step=0)
+    keeper = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
     clock.now += 9.9
     keeper.step(trained(1), 1.0, 0.1)
     assert saved(run) is None
@@ -118,7 +118,7 @@ def test_a_checkpoint_is_saved_every_ten_seconds_and_at_the_end(run: Run, clock:
 
 def test_what_takes_long_to_save_is_saved_seldom(run: Run, clock: Clock):
     """A checkpoint that took a second comes again after fifty: 2% of the time."""
-    keeper = RunKeeper(run, Told(), None, 50.0, first_step=0)
+    keeper = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
     clock.look = 1.0
     keeper.save(trained(1))
     clock.look = 0.0
@@ -131,7 +131,7 @@ def test_what_takes_long_to_save_is_saved_seldom(run: Run, clock: Clock):
 
 
 def test_a_signal_saves_and_stops_but_not_after_the_last_step(run: Run):
-    keeper = RunKeeper(run, Told(), None, 50.0, first_step=0)
+    keeper = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
     keeper.signal = signal.SIGTERM
     with pytest.raises(Interrupted, match="stopped; try --resume"):
         keeper.step(trained(1), 1.0, 0.1)
@@ -143,7 +143,7 @@ def test_a_signal_saves_and_stops_but_not_after_the_last_step(run: Run):
 
 
 def test_a_save_that_nobody_interrupts_is_over_when_it_returns(run: Run):
-    keeper = RunKeeper(run, Told(), None, 50.0, first_step=0)
+    keeper = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
     keeper.save(trained(1))
     assert not keeper.saving
 
@@ -161,7 +161,7 @@ def test_a_validation_is_logged_and_shown_with_a_sample_by_the_weights_that_are_
     told, progress = Told(), trained(3, average)
     for value in progress.average.values():
         value += 1.0
-    keeper = RunKeeper(run, told, sample, 50.0, first_step=0)
+    keeper = CheckpointCallback(run, told, sample, 50.0, first_step=0)
     clock.now += 5.0
     progress.at.epoch = 2
     keeper.validated(progress, {"loss": 0.5}, 0.75)
@@ -170,12 +170,12 @@ def test_a_validation_is_logged_and_shown_with_a_sample_by_the_weights_that_are_
     expected = kept(progress)
     assert shown[0].keys() == expected.keys()
     assert all(np.array_equal(shown[0][name], expected[name].detach()) for name in expected)
-    RunKeeper(run, told, None, 50.0, first_step=0).validated(progress, {"loss": 0.25}, 0.75)
+    CheckpointCallback(run, told, None, 50.0, first_step=0).validated(progress, {"loss": 0.25}, 0.75)
     assert told.validations[1][2] is None
 
 
 def test_a_terminal_that_is_gone_ends_no_training(run: Run):
-    keeper = RunKeeper(run, Gone(), None, 50.0, first_step=0)
+    keeper = CheckpointCallback(run, Gone(), None, 50.0, first_step=0)
     keeper.step(trained(1), 1.0, 0.1)
     keeper.validated(trained(1), {"loss": 0.5}, 0.1)
     assert len(read_metrics(run.folder)) == 1

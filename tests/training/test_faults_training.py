@@ -133,8 +133,8 @@ def test_signals_that_wait_together_are_told_apart_by_when_they_came():
 
 def test_signals_that_insist_do_not_break_off_a_save(tmp_path):
     with begin(tmp_path / "r") as run:
-        keeper = checkpointing.RunKeeper(run, Silent(), None, 1.0, 0)
-    with checkpointing.listening(keeper):
+        keeper = checkpointing.CheckpointCallback(run, Silent(), None, 1.0, 0)
+    with checkpointing.handle_signals(keeper):
         os.kill(os.getpid(), signal.SIGTERM)
         assert keeper.signal == signal.SIGTERM
         os.kill(os.getpid(), signal.SIGHUP)  # soon after: the same wish

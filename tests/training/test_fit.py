@@ -14,8 +14,8 @@ from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import parameters
 from unrolled.tasks.fill import resolve_data
 from unrolled.training.fit import describe
-from unrolled.training.job import Job
-from unrolled.training.loop import Plan, Problem
+from unrolled.training.job import TrainingJob
+from unrolled.training.loop import Plan, TrainingData
 
 SIZES = {"n_x": 7, "n_y": 7, "n_a": 8, "embedding": 5}
 WORDS = spec_of(SIZES)
@@ -34,10 +34,10 @@ class Told(Silent):
         self.notes.append(text)
 
 
-def job(spec: NetworkSpec) -> Job:
+def job(spec: NetworkSpec) -> TrainingJob:
     config = resolve_data(configure("language", {"dropout": 0.25}))
-    problem = Problem(lambda epoch: [], None, place)
-    return Job(config, spec, problem, 10, 32.0, ("7 words",), "4 x 8", "nats", lambda weights: {}, {})
+    problem = TrainingData(lambda epoch: [], None, place)
+    return TrainingJob(config, spec, problem, 10, 32.0, ("7 words",), "4 x 8", "nats", lambda weights: {}, {})
 
 
 def told(spec: NetworkSpec, plan: Plan = PLAN) -> list[str]:

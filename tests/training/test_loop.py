@@ -29,7 +29,7 @@ from unrolled.nn.losses import Criterion
 from unrolled.tasks.fill import resolve_data
 from unrolled.training import fit, loop
 from unrolled.training.language_job import assemble, request
-from unrolled.training.loop import Plan, Position, Problem, Progress, begin, carry, step
+from unrolled.training.loop import Plan, TrainerPosition, TrainerState, TrainingData, begin, carry, step
 
 SPEC = spec_of(n_x=7, n_y=7, n_a=8, embedding=5)
 CONFIG = TrainConfig(lr=0.01, optimizer="adamw", average=0.0, dropout=0.0)
@@ -46,11 +46,11 @@ class Watch:
         self.valid: list[float] = []
         self.rates: list[float] = []
 
-    def step(self, progress: Progress, loss: float, share: float) -> None:
+    def step(self, progress: TrainerState, loss: float, share: float) -> None:
         self.losses.append(loss)
         self.rates.append(progress.optimizers[0].param_groups[0]["lr"])
 
-    def validated(self, progress: Progress, metrics: object, share: float) -> None:
+    def validated(self, progress: TrainerState, metrics: object, share: float) -> None:
         assert isinstance(metrics, dict)
         self.valid.append(metrics.get("loss", metrics["train_loss"]))
 
@@ -60,13 +60,13 @@ def batches(seed: int = 0, count: int = 6) -> list[Batch]:
     return [batch_of(ids[i].tolist(), carry=i > 0, before=int(ids[i - 1, 0, -1])) for i in range(count)]
 
 
-def problem(validation: Callable[[int], list[Batch]] | None = None) -> Problem:
-    return Problem(lambda epoch: batches(epoch), validation, place)
+def problem(validation: Callable[[int], list[Batch]] | None = None) -> TrainingData:
+    return TrainingData(lambda epoch: batches(epoch), validation, place)
 
 
 def trained(
-    config: TrainConfig = CONFIG, plan: Plan = PLAN, what: Problem | None = None
-) -> tuple[Progress, Watch]:
+    config: TrainConfig = CONFIG, plan: Plan = PLAN, what: TrainingData | None = None
+) -> tuple[TrainerState, Watch]:
     progress, watch = begin(build(SPEC, seed=0), config), Watch()
     loop.train(what or problem(lambda limit: batches(99, 2)), progress, plan, config, watch)
     return progress, watch
@@ -85,7 +85,7 @@ def first_losses(folder: Path, text: Path, options: dict[str, object], count: in
     epoch = what.epoch(0)
     for number in range(count):
         loop.set_rate(progress, config.training, number / count)
-        torch.manual_seed(loop.mix(config.training.seed, number))
+        torch.manual_seed(loop.step_seed(config.training.seed, number))
         losses.append(step(what, progress, epoch[number], NO_DROPOUTS, config.training))
     return losses
 
@@ -257,7 +257,7 @@ def test_validation_and_best_use_the_average_and_give_the_weights_back():
     progress, watch = trained(config)
     own = loop.snapshot(progress.network)
     assert progress.at.best_loss == min(watch.valid)
-    loop.put(progress.network, progress.best)
+    loop.load_weights(progress.network, progress.best)
     progress.average = {}
     assert loop.validate(problem(lambda limit: batches(99, 2)), progress, 1)["loss"] == progress.at.best_loss
     assert any(not torch.equal(own[name], progress.best[name]) for name in own)
@@ -301,7 +301,7 @@ def test_steps_or_epochs_whichever_comes_first(steps, epochs, expected):
 
 
 def test_chance_is_a_function_of_seed_and_step():
-    seeds = {loop.mix(seed, number) for seed in range(20) for number in range(50)}
+    seeds = {loop.step_seed(seed, number) for seed in range(20) for number in range(50)}
     assert len(seeds) == 1000
     assert all(0 <= seed < 2**63 for seed in seeds)
     config = replace(CONFIG, dropout=0.3, weight_dropout=0.2)
@@ -311,16 +311,16 @@ def test_chance_is_a_function_of_seed_and_step():
 
 def test_the_same_seeds_in_every_release():
     """A training with a given seed ends in the same bits as before: these are the seeds of its steps."""
-    assert loop.mix(0, 0) == 1_451_402_981_258_380_768
-    assert loop.mix(0, 1) == 6_008_695_631_215_161_454
-    assert loop.mix(7, 1000) == 387_150_222_375_170_717
+    assert loop.step_seed(0, 0) == 1_451_402_981_258_380_768
+    assert loop.step_seed(0, 1) == 6_008_695_631_215_161_454
+    assert loop.step_seed(7, 1000) == 387_150_222_375_170_717
 
 
 def test_the_training_loss_of_a_validation_is_the_mean_of_the_steps_since_the_last_one():
     seen: list[float] = []
 
     class Means(Watch):
-        def validated(self, progress: Progress, metrics: object, share: float) -> None:
+        def validated(self, progress: TrainerState, metrics: object, share: float) -> None:
             assert isinstance(metrics, dict)
             seen.append(metrics["train_loss"])
 
@@ -331,7 +331,7 @@ def test_the_training_loss_of_a_validation_is_the_mean_of_the_steps_since_the_la
 
 
 def test_share_done():
-    at = Position(step=3, epoch=1, index=2)
+    at = TrainerPosition(step=3, epoch=1, index=2)
     assert loop.share_done(replace(PLAN, steps=12, epochs=None), at, 4) == 0.25
     assert loop.share_done(replace(PLAN, steps=None, epochs=3), at, 4) == 0.5
     assert loop.share_done(replace(PLAN, steps=12, epochs=3), at, 4) == 0.5
@@ -363,10 +363,10 @@ def test_denormals_count_as_zeros_while_it_trains(tmp_path):
 # --- nothing left to learn, and divergence
 
 
-def one_text(count: int) -> Problem:
+def one_text(count: int) -> TrainingData:
     """An epoch that is the same batch so many times: soon it has nothing left to teach."""
     same = batches(5, 1) * count
-    return Problem(lambda epoch: same, None, place, enough=0.2)
+    return TrainingData(lambda epoch: same, None, place, enough=0.2)
 
 
 @pytest.mark.parametrize("count", [4, 70])
@@ -389,7 +389,7 @@ class Breaks(Watch):
         super().__init__()
         self.last, self.before = last, dict[int, dict[str, torch.Tensor]]()
 
-    def step(self, progress: Progress, loss: float, share: float) -> None:
+    def step(self, progress: TrainerState, loss: float, share: float) -> None:
         super().step(progress, loss, share)
         self.before[progress.at.step] = loop.snapshot(progress.network)
         if progress.at.step == self.last:
@@ -403,7 +403,9 @@ def test_the_best_weights_before_a_divergence_are_remembered(valid, last, kept_o
     """Those of a validation (after 3, 6, 9 of 12 steps), or, before the first one, of step 2, 4, 8 ..."""
     progress, watch = begin(build(SPEC, seed=0), replace(CONFIG, lr=0.1)), Breaks(last)
     config = replace(CONFIG, lr=0.1, schedule="constant")
-    what = Problem(lambda epoch: batches(5, 1) * 6, (lambda limit: batches(5, 1)) if valid else None, place)
+    what = TrainingData(
+        lambda epoch: batches(5, 1) * 6, (lambda limit: batches(5, 1)) if valid else None, place
+    )
     with pytest.raises(NonFiniteError):
         loop.train(what, progress, PLAN, config, watch)
     assert progress.at.best_step == kept_of

@@ -27,7 +27,15 @@ from unrolled.training.budget import Measure
 from unrolled.training.checkpointing import to_checkpoint
 from unrolled.training.fit import fit
 from unrolled.training.language_job import request
-from unrolled.training.loop import Plan, Position, Problem, Progress, begin, share_done, steps_of
+from unrolled.training.loop import (
+    Plan,
+    TrainerPosition,
+    TrainerState,
+    TrainingData,
+    begin,
+    share_done,
+    steps_of,
+)
 from unrolled.training.pacing import from_json, pacing
 
 BUDGET = 100.0
@@ -57,7 +65,7 @@ class Machine:
     def clock(self) -> float:
         return self.now
 
-    def work(self, plan: Plan, at: Position, until: float = BUDGET, batches: int = 10) -> Plan:
+    def work(self, plan: Plan, at: TrainerPosition, until: float = BUDGET, batches: int = 10) -> Plan:
         """Train by the plan, a step as long as the machine takes for it; returns the plan at the end."""
         revise = pacing(plan, BUDGET, until, self.clock, self.written.append)
         while not at.done:
@@ -75,7 +83,7 @@ class Machine:
 
 def test_a_plan_that_fits_is_frozen_and_never_changed():
     machine = Machine(lambda now: 0.475)
-    plan = machine.work(PLAN, Position())
+    plan = machine.work(PLAN, TrainerPosition())
     assert plan.changes == () and plan.frozen
     assert machine.written == [plan]
     assert machine.now == pytest.approx(100, abs=1)
@@ -84,7 +92,7 @@ def test_a_plan_that_fits_is_frozen_and_never_changed():
 def test_a_busy_start_is_made_up_for_after_a_tenth_of_the_budget():
     """79 steps were planned where 240 fitted."""
     machine = Machine(lambda now: 1.2 if now < 5 else 0.4)
-    plan = machine.work(replace(PLAN, steps=79), Position())
+    plan = machine.work(replace(PLAN, steps=79), TrainerPosition())
     step, steps = plan.changes[0]
     assert step < 26 and steps == pytest.approx(225, abs=25)
     assert 90 < machine.now < 104
@@ -96,7 +104,7 @@ def test_a_busy_start_is_made_up_for_after_a_tenth_of_the_budget():
 def test_a_start_that_is_busy_for_longer_is_made_up_for_too(slower: float, until: float):
     """The plan of the second look is made from the slow machine; the training must not end when half is left."""
     machine = Machine(lambda now: 0.475 * (slower if now < until else 1.0))
-    machine.work(replace(PLAN, steps=int(95 / 0.475 / slower)), Position())
+    machine.work(replace(PLAN, steps=int(95 / 0.475 / slower)), TrainerPosition())
     assert 90 < machine.now < 104
 
 
@@ -104,7 +112,7 @@ def test_a_start_that_is_busy_for_longer_is_made_up_for_too(slower: float, until
 @pytest.mark.parametrize("when", [0.0, 5.0, 12.0, 30.0, 60.0, 90.0])
 def test_a_machine_that_becomes_slower_ends_in_time(slower, when):
     machine = Machine(lambda now: 0.475 * (slower if now >= when else 1.0))
-    plan = machine.work(PLAN, Position())
+    plan = machine.work(PLAN, TrainerPosition())
     assert 90 < machine.now < 107
     assert [step for step, _ in plan.changes] == sorted({step for step, _ in plan.changes})
     totals = [steps for _, steps in plan.changes[1:]]
@@ -113,7 +121,7 @@ def test_a_machine_that_becomes_slower_ends_in_time(slower, when):
 
 def test_a_machine_that_is_slow_for_a_while_uses_its_budget():
     machine = Machine(lambda now: 0.475 * (3 if 40 < now < 45 else 1))
-    machine.work(PLAN, Position())
+    machine.work(PLAN, TrainerPosition())
     assert 90 < machine.now < 105
 
 
@@ -132,27 +140,29 @@ def test_no_course_of_speeds_makes_a_training_too_long(course, wrong):
         return 0.2
 
     machine = Machine(pace)
-    machine.work(replace(PLAN, steps=max(1, int(480 * wrong)), validating=0.1), Position())
+    machine.work(replace(PLAN, steps=max(1, int(480 * wrong)), validating=0.1), TrainerPosition())
     assert machine.now < 110
 
 
 def test_one_step_too_many_is_not_begun():
     machine = Machine(lambda now: 1.0 if now < 97 else 30.0)
-    machine.work(replace(PLAN, steps=200, frozen=True, validating=0.0, validations=1), Position())
+    machine.work(replace(PLAN, steps=200, frozen=True, validating=0.0, validations=1), TrainerPosition())
     assert machine.now < 135  # a step is as long as it is
 
 
 def test_a_frozen_plan_is_looked_at_when_half_of_its_steps_are_done():
     """Of 41 steps, 40 are left after the first one, and half of these are done after step 21."""
     machine = Machine(lambda now: 0.2)
-    plan = machine.work(replace(PLAN, steps=41, frozen=True, validating=0.0, validations=1), Position())
+    plan = machine.work(
+        replace(PLAN, steps=41, frozen=True, validating=0.0, validations=1), TrainerPosition()
+    )
     step, steps = plan.changes[0]
     assert step == 21 and steps == pytest.approx(500, abs=2)
 
 
 def test_epochs_that_end_before_the_minutes_change_nothing():
     machine = Machine(lambda now: 0.5)
-    plan = machine.work(replace(PLAN, steps=500, epochs=3, frozen=True), Position())
+    plan = machine.work(replace(PLAN, steps=500, epochs=3, frozen=True), TrainerPosition())
     assert plan.changes == ()
     assert machine.now < 21
 
@@ -160,7 +170,7 @@ def test_epochs_that_end_before_the_minutes_change_nothing():
 def test_a_final_plan_is_left_alone_on_any_machine():
     machine = Machine(lambda now: 9.0)
     plan = replace(PLAN, steps=50, frozen=True, final=True, changes=((20, 30),))
-    at = Position()
+    at = TrainerPosition()
     assert machine.work(plan, at) == plan
     assert (at.step, machine.written) == (30, [])
 
@@ -168,8 +178,8 @@ def test_a_final_plan_is_left_alone_on_any_machine():
 def test_the_steps_of_a_plan_hold_from_where_they_were_decided():
     plan = replace(PLAN, steps=100, changes=((10, 200), (50, 60)))
     assert [steps_of(plan, step) for step in (0, 9, 10, 49, 50, 60)] == [100, 100, 200, 200, 60, 60]
-    assert share_done(plan, Position(step=49), 10) == 49 / 200
-    assert share_done(plan, Position(step=54), 10) == 0.9
+    assert share_done(plan, TrainerPosition(step=49), 10) == 49 / 200
+    assert share_done(plan, TrainerPosition(step=54), 10) == 0.9
     assert from_json(json.loads(json.dumps(asdict(plan)))) == plan
 
 
@@ -186,24 +196,24 @@ class Slow:
     def __init__(self, machine: Machine, last: int | None = None) -> None:
         self.machine, self.last = machine, last
 
-    def step(self, progress: Progress, loss: float, share: float) -> None:
+    def step(self, progress: TrainerState, loss: float, share: float) -> None:
         self.machine.now += self.machine.pace(self.machine.now)
         if progress.at.step == self.last:
             raise Interrupted("killed")
 
-    def validated(self, progress: Progress, metrics: object, share: float) -> None:
+    def validated(self, progress: TrainerState, metrics: object, share: float) -> None:
         """Nothing."""
 
 
-def small_problem() -> Problem:
+def small_problem() -> TrainingData:
     def epoch(number: int) -> list[Batch]:
         ids = np.random.default_rng(number).integers(0, 7, (5, 3, 9))
         return [batch_of(ids[i].tolist(), carry=i > 0) for i in range(5)]
 
-    return Problem(epoch, lambda limit: epoch(99)[:2], place)
+    return TrainingData(epoch, lambda limit: epoch(99)[:2], place)
 
 
-def train(plan: Plan, machine: Machine, last: int | None = None) -> Progress:
+def train(plan: Plan, machine: Machine, last: int | None = None) -> TrainerState:
     progress = begin(build(SPEC, seed=0), CONFIG)
     revise = pacing(plan, BUDGET, BUDGET - 3, machine.clock, machine.written.append)
     loop.train(small_problem(), progress, plan, CONFIG, Slow(machine, last), revise)

@@ -26,7 +26,7 @@ from unrolled.core.errors import Interrupted
 from unrolled.nn.architectures import build
 from unrolled.training import loop
 from unrolled.training.checkpointing import flatten, restore, to_checkpoint, unflatten
-from unrolled.training.loop import Plan, Problem, Progress, begin
+from unrolled.training.loop import Plan, TrainerState, TrainingData, begin
 from unrolled.training.run_folder import Checkpoint, open_run, read_checkpoint, save_checkpoint
 
 KILLS = 3
@@ -119,21 +119,21 @@ class StopAt:
         self.last = step
         self.metrics: list[dict[str, float]] = []
 
-    def step(self, progress: Progress, loss: float, share: float) -> None:
+    def step(self, progress: TrainerState, loss: float, share: float) -> None:
         if progress.at.step == self.last:
             raise Interrupted("stopped")
 
-    def validated(self, progress: Progress, metrics: object, share: float) -> None:
+    def validated(self, progress: TrainerState, metrics: object, share: float) -> None:
         assert isinstance(metrics, dict)
         self.metrics.append(metrics)
 
 
-def problem() -> Problem:
+def problem() -> TrainingData:
     def epoch(number: int):
         ids = np.random.default_rng(number).integers(0, 7, (5, 3, 9))
         return [batch_of(ids[i].tolist(), carry=i > 0) for i in range(5)]
 
-    return Problem(epoch, lambda limit: epoch(99)[:2], place)
+    return TrainingData(epoch, lambda limit: epoch(99)[:2], place)
 
 
 CONFIGS = [

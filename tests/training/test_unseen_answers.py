@@ -14,7 +14,7 @@ from unrolled.core.config import DataConfig, ModelConfig, TrainConfig
 from unrolled.core.types import Batch, Example, Place
 from unrolled.nn.architectures import build
 from unrolled.tasks.outputs import ctc
-from unrolled.training.loop import Plan, Problem, begin, kept, train
+from unrolled.training.loop import Plan, TrainingData, begin, kept, train
 
 FIXED = ("--threads", "1", "--epochs", "1", "--hidden", "8")
 
@@ -82,7 +82,7 @@ def test_a_validation_of_nothing_keeps_the_last_weights_not_the_first():
     ids, lengths = np.array([[0, 1, 2]]), np.array([3])
     fresh, places = np.array([False]), np.array([0])
     asked, nothing = (Batch(ids, y, lengths, fresh, places) for y in (ids, np.full_like(ids, -1)))
-    problem = Problem(lambda _: [asked], lambda _: [nothing], lambda _: Place(Path("t"), 1))
+    problem = TrainingData(lambda _: [asked], lambda _: [nothing], lambda _: Place(Path("t"), 1))
     config = TrainConfig(lr=3.0, dropout=0.0, input_dropout=0.0)
     progress = begin(build(spec, seed=0), config)
     seen: list[dict[str, float]] = []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
     from unrolled.inference.open_model import Model, Trained
-    from unrolled.training.job import Request
+    from unrolled.training.job import TrainingRequest
 
 Made = TypeVar("Made", bound="Estimator")  # an estimator that a method returns itself
 HISTORY = {"step": "step", "epoch": "epoch", "train_loss": "train_loss", "loss": "validation_loss"}
@@ -103,7 +103,7 @@ class Estimator(TrainingOptions, ABC):
             raise UsageError(f"verbose={self.verbose!r:.80}", expected="0 or 1")
         return build(task, defaults, self._options())
 
-    def _train(self, make: Callable[[Path, float], Request], notes: Mapping[str, object]) -> None:
+    def _train(self, make: Callable[[Path, float], TrainingRequest], notes: Mapping[str, object]) -> None:
         """Train in a temporary folder and keep the model. make: the request, given the file to write and when the
         budget began.  notes: facts for the model file.
 

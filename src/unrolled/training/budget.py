@@ -25,7 +25,7 @@ from unrolled.models.network_spec import NetworkSpec
 from unrolled.models.tensor_shapes import parameters
 from unrolled.nn.architectures import Network
 from unrolled.nn.kernels.dispatch import alternatives
-from unrolled.training.loop import Plan, Problem, begin, dropouts_of, set_rate, step
+from unrolled.training.loop import Plan, TrainingData, begin, dropouts_of, set_rate, step
 
 MEASURING = 0.04  # share of the budget that may go into measuring
 WASTE = 0.03  # share of the budget kept back for checkpoints and noise
@@ -58,7 +58,7 @@ class Spent:
 
 
 def make_plan(
-    problem: Problem,
+    problem: TrainingData,
     network: Network,
     config: TrainConfig,
     valid_tokens: int,
@@ -115,7 +115,9 @@ def deadline(minutes: float, began: float) -> float:
     return began + minutes * 60 * (1 - WASTE)
 
 
-def _by_epochs(problem: Problem, config: TrainConfig, valid_tokens: int, measure: Measure | None) -> Plan:
+def _by_epochs(
+    problem: TrainingData, config: TrainConfig, valid_tokens: int, measure: Measure | None
+) -> Plan:
     epochs = config.epochs or 1
     seconds, times = 0.0, max(epochs, min(10, 3 * epochs))
     if measure:
@@ -125,7 +127,7 @@ def _by_epochs(problem: Problem, config: TrainConfig, valid_tokens: int, measure
     return Plan(None, epochs, times, valid_tokens, threads, native.running(), seconds)
 
 
-def _sampling_seconds(problem: Problem, network: Network, clock: Callable[[], float]) -> float:
+def _sampling_seconds(problem: TrainingData, network: Network, clock: Callable[[], float]) -> float:
     """How long it takes to show a sample, which each validation does."""
     begun = clock()
     if problem.sample is not None:
@@ -134,7 +136,7 @@ def _sampling_seconds(problem: Problem, network: Network, clock: Callable[[], fl
 
 
 def measure_speed(
-    problem: Problem,
+    problem: TrainingData,
     network: Network,
     config: TrainConfig,
     seconds: float,
@@ -166,7 +168,7 @@ def measure_speed(
 
 
 def _time(
-    problem: Problem,
+    problem: TrainingData,
     network: Network,
     config: TrainConfig,
     batches: list[Batch],

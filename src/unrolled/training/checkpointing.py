@@ -16,7 +16,7 @@ from unrolled.core import signals
 from unrolled.core.errors import DataError, Interrupted
 from unrolled.core.progress import Moment, Reporter
 from unrolled.core.types import Array
-from unrolled.training.loop import Position, Progress, Weights, put
+from unrolled.training.loop import TrainerPosition, TrainerState, Weights, load_weights
 from unrolled.training.run_folder import Checkpoint, Run, log_metrics, save_checkpoint
 
 SAVE_SHARE = 0.02  # of the time may go into checkpoints
@@ -24,7 +24,7 @@ SAVE_SECONDS = 10.0  # but never more often than this
 LOSS_SMOOTHING = 0.98  # of the loss that is shown
 
 
-class RunKeeper:
+class CheckpointCallback:
     """A `loop.Keeper` that writes to a run folder and tells a reporter."""
 
     def __init__(
@@ -45,7 +45,7 @@ class RunKeeper:
             False  # a signal that insists is not heard meanwhile: what the first one asked for is done
         )
 
-    def step(self, progress: Progress, loss: float, share: float) -> None:
+    def step(self, progress: TrainerState, loss: float, share: float) -> None:
         """Report, save when it is time, stop where a signal asked for it."""
         at = progress.at
         self._loss = loss if self._loss is None else self._loss + (1 - LOSS_SMOOTHING) * (loss - self._loss)
@@ -57,7 +57,7 @@ class RunKeeper:
         if self.signal is not None and not at.done:
             raise Interrupted("stopped", hint="--resume to go on")
 
-    def validated(self, progress: Progress, metrics: Mapping[str, float], share: float) -> None:
+    def validated(self, progress: TrainerState, metrics: Mapping[str, float], share: float) -> None:
         """Log the metrics and show them, with a sample by the weights that would be kept."""
         at = progress.at
         log_metrics(
@@ -72,7 +72,7 @@ class RunKeeper:
         with suppress(OSError):
             self._reporter.validated(self._moment(progress, share), metrics, sample)
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TrainerState) -> None:
         """Write a checkpoint, and remember what it cost."""
         begun = time.monotonic()
         self.saving = True
@@ -81,14 +81,14 @@ class RunKeeper:
         self._saved = time.monotonic()
         self._cost = self._saved - begun
 
-    def _moment(self, progress: Progress, share: float) -> Moment:
+    def _moment(self, progress: TrainerState, share: float) -> Moment:
         done = progress.at.step - self._first_step
         seconds = max(1e-9, time.monotonic() - self._started)
         return Moment(share, progress.at.step, self._loss or 0.0, done * self._tokens / seconds)
 
 
 @contextmanager
-def listening(keeper: RunKeeper) -> Iterator[None]:
+def handle_signals(keeper: CheckpointCallback) -> Iterator[None]:
     """Ctrl-C, SIGTERM and SIGHUP ask the keeper to stop after the current step.
 
     Others that follow soon mean the same. One that comes later stops at once, but for a save that has begun.
@@ -112,7 +112,7 @@ def arrays(weights: Mapping[str, torch.Tensor]) -> dict[str, Array]:
     return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
 
 
-def to_checkpoint(progress: Progress) -> Checkpoint:
+def to_checkpoint(progress: TrainerState) -> Checkpoint:
     """Everything that the next step depends on, as arrays and plain JSON."""
     tensors = {
         f"weights.{name}": value for name, value in arrays(dict(progress.network.named_parameters())).items()
@@ -141,7 +141,7 @@ def best_tensors(checkpoint: Checkpoint) -> dict[str, Array]:
     return {}
 
 
-def restore(checkpoint: Checkpoint, progress: Progress) -> None:
+def restore(checkpoint: Checkpoint, progress: TrainerState) -> None:
     """Put a checkpoint back into a fresh `progress` of the same configuration."""
     groups: dict[str, Weights] = {"weights": {}, "average": {}, "best": {}}
     state: dict[str, torch.Tensor] = {}
@@ -158,7 +158,7 @@ def restore(checkpoint: Checkpoint, progress: Progress) -> None:
             optimizers.setdefault(int(number), {}).setdefault(int(index), {})[key] = value
         else:
             raise DataError(f"the checkpoint has an unknown part '{kind}'")
-    put(progress.network, groups["weights"])
+    load_weights(progress.network, groups["weights"])
     progress.average, progress.best = groups["average"], groups["best"]
     progress.state = unflatten(state)
     for number, optimizer in enumerate(progress.optimizers):
@@ -166,7 +166,7 @@ def restore(checkpoint: Checkpoint, progress: Progress) -> None:
         optimizer.load_state_dict(
             {"state": optimizers.get(number, {}), "param_groups": content["param_groups"]}
         )
-    progress.at = replace(Position(), **checkpoint.counters)
+    progress.at = replace(TrainerPosition(), **checkpoint.counters)
 
 
 def flatten(state: object, path: str = "state") -> dict[str, torch.Tensor]:

@@ -37,15 +37,15 @@ from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.presets import find
 from unrolled.training.budget import make_plan, refuse_too_large
-from unrolled.training.checkpointing import RunKeeper, arrays, best_tensors, listening, restore
-from unrolled.training.job import Job, Request
-from unrolled.training.loop import Plan, Position, Progress, Weights, begin, kept, train
+from unrolled.training.checkpointing import CheckpointCallback, arrays, best_tensors, handle_signals, restore
+from unrolled.training.job import TrainingJob, TrainingRequest
+from unrolled.training.loop import Plan, TrainerPosition, TrainerState, Weights, begin, kept, train
 from unrolled.training.pacing import planned, settle, spending, watching
 from unrolled.training.run_folder import CHECKPOINT, Run, open_run
 
 
 def fit(
-    request: Request, reporter: Reporter, clock: Callable[[], float] = time.monotonic
+    request: TrainingRequest, reporter: Reporter, clock: Callable[[], float] = time.monotonic
 ) -> model_file.ModelFile:
     """Train, write the model and return it. A run that is interrupted or diverges leaves the best weights so far.
 
@@ -126,7 +126,7 @@ def _fixed_order() -> Iterator[None]:
 
 
 def _run(
-    request: Request, config: Config, run: Run, reporter: Reporter, clock: Callable[[], float]
+    request: TrainingRequest, config: Config, run: Run, reporter: Reporter, clock: Callable[[], float]
 ) -> model_file.ModelFile:
     job = request.prepare(config, run.folder / "data")
     refuse_too_large(job.spec, job.config.training, job.step_size)
@@ -138,10 +138,10 @@ def _run(
     if run.checkpoint is not None:
         restore(run.checkpoint, progress)
         reporter.note(f"resumed at step {progress.at.step:,}")
-    keeper = RunKeeper(run, reporter, job.problem.sample, job.step_size, progress.at.step)
+    keeper = CheckpointCallback(run, reporter, job.problem.sample, job.step_size, progress.at.step)
     write = _writer(request.out, job, progress, run.digest)
     revise = watching(plan, progress.at, job, request, run, clock)
-    with listening(keeper), native.using(plan.kernel):
+    with handle_signals(keeper), native.using(plan.kernel):
         try:
             plan = train(job.problem, progress, plan, job.config.training, keeper, revise)
         except Interrupted as stop:
@@ -195,7 +195,7 @@ def _in_words(spec: NetworkSpec) -> str:
     return ", ".join(found)
 
 
-def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
+def describe(job: TrainingJob, plan: Plan, reporter: Reporter) -> None:
     """Say what is about to happen."""
     spec, training = job.spec, job.config.training
     for line in job.about:
@@ -206,7 +206,7 @@ def describe(job: Job, plan: Plan, reporter: Reporter) -> None:
     reporter.note(f"{size} of {job.step} on {counted(plan.threads, 'thread')}{time}")
 
 
-def _tell_end(at: Position, job: Job, reporter: Reporter) -> None:
+def _tell_end(at: TrainerPosition, job: TrainingJob, reporter: Reporter) -> None:
     """Say why a training ended before its plan was done, and that a validation part could not be used."""
     if at.ended:
         reporter.note(f"ended early at step {at.step:,}: {at.ended}")
@@ -217,7 +217,7 @@ def _tell_end(at: Position, job: Job, reporter: Reporter) -> None:
 
 
 def _diverged(
-    error: NonFiniteError, progress: Progress, write: Callable[[Weights], object], out: Path
+    error: NonFiniteError, progress: TrainerState, write: Callable[[Weights], object], out: Path
 ) -> NonFiniteError:
     """The error of a training that diverged, which says what became of it: the best weights so far are the model."""
     if progress.best:
@@ -228,7 +228,7 @@ def _diverged(
     return NonFiniteError(f"{error.what}; {what}", file=error.file, line=error.line, hint=error.hint)
 
 
-def _kinds_of(job: Job) -> tuple[tuple[str, str], ...]:
+def _kinds_of(job: TrainingJob) -> tuple[tuple[str, str], ...]:
     """The kinds that a model needs: groups of entry points and names."""
     preset = find(job.config.task)
     return (
@@ -239,7 +239,7 @@ def _kinds_of(job: Job) -> tuple[tuple[str, str], ...]:
 
 
 def _writer(
-    out: Path, job: Job, progress: Progress, run: str
+    out: Path, job: TrainingJob, progress: TrainerState, run: str
 ) -> Callable[[Mapping[str, torch.Tensor]], model_file.ModelFile]:
     """A function that writes the model with some weights, and returns it; run: the digest of the run."""
 
@@ -268,7 +268,7 @@ def _writer(
     return write
 
 
-def _stopped(keeper: RunKeeper, out: Path, *, finished: bool = False) -> Interrupted:
+def _stopped(keeper: CheckpointCallback, out: Path, *, finished: bool = False) -> Interrupted:
     hint = None if finished else "the same command with --resume to go on"
     stopped = Interrupted(
         f"stopped; {'the finished model' if finished else 'the best so far'} is in {out}", hint=hint
@@ -277,7 +277,7 @@ def _stopped(keeper: RunKeeper, out: Path, *, finished: bool = False) -> Interru
     return stopped
 
 
-def dry_run(request: Request, reporter: Reporter) -> dict[str, object]:
+def dry_run(request: TrainingRequest, reporter: Reporter) -> dict[str, object]:
     """What `fit` would do, measured on real steps: the plan, parameters, memory and time. Writes nothing that stays."""
     config = resolve_data(request.config)
     tune()

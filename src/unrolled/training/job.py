@@ -11,13 +11,13 @@ from unrolled.core.config import Config
 from unrolled.core.system import process_age
 from unrolled.core.types import Array
 from unrolled.models.network_spec import NetworkSpec
-from unrolled.training.loop import Problem
+from unrolled.training.loop import TrainingData
 
 ENCODED_ANEW = "the encoded data in the run folder were damaged: encoded anew"
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A task and its data, ready to train.
 
     config: without blanks.  spec: the network.  problem: what the loop is given.  valid_size, step_size: tokens (or
@@ -29,7 +29,7 @@ class Job:
 
     config: Config
     spec: NetworkSpec
-    problem: Problem
+    problem: TrainingData
     valid_size: int
     step_size: float
     about: tuple[str, ...]
@@ -41,7 +41,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """What a person asked of `train`: the configuration (blanks allowed), the data, and where the model goes.
 
     data: fingerprints of the parts, which a resumed run must find again.  prepare: reads the data into a folder and
@@ -51,7 +51,7 @@ class Request:
 
     config: Config
     data: Mapping[str, str | None]
-    prepare: Callable[[Config, Path], Job]
+    prepare: Callable[[Config, Path], TrainingJob]
     out: Path
     resume: bool = False
     force: bool = False

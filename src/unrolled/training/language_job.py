@@ -18,8 +18,8 @@ from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.nn.losses import Criterion
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.sizes import resolve
-from unrolled.training.job import ENCODED_ANEW, Job, Request
-from unrolled.training.loop import Problem
+from unrolled.training.job import ENCODED_ANEW, TrainingJob, TrainingRequest
+from unrolled.training.loop import TrainingData
 from unrolled.training.network_of_config import language_network
 from unrolled.training.unknown_tokens import unknown_in_text
 
@@ -38,16 +38,16 @@ def request(
     force: bool = False,
     began: float | None = None,
     reading: float | None = None,
-) -> Request:
+) -> TrainingRequest:
     """A request to train a language model on `data`."""
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
-    def job(config: Config, folder: Path) -> Job:
+    def job(config: Config, folder: Path) -> TrainingJob:
         made = assemble(config, prepare(data, valid, config.data, folder))
         notes = [*data.notes, *(valid.notes if valid else ())]
         return replace(made, about=(*(f"note: {note}" for note in notes), *made.about))
 
-    return Request(config, fingerprints, job, out, resume, force, began, reading)
+    return TrainingRequest(config, fingerprints, job, out, resume, force, began, reading)
 
 
 def request_from_files(
@@ -59,7 +59,7 @@ def request_from_files(
     *,
     resume: bool = False,
     force: bool = False,
-) -> Request:
+) -> TrainingRequest:
     """The same of files, all of them read to their end, so that unusable text is told before anything is written."""
     reading = time.monotonic()
     resolved = resolve_data(config).data
@@ -71,7 +71,7 @@ def request_from_files(
     return request(config, train, held, out, resume=resume, force=force, reading=reading)
 
 
-def assemble(config: Config, prepared: Prepared) -> Job:
+def assemble(config: Config, prepared: Prepared) -> TrainingJob:
     """The job of a prepared text."""
     reading, store, held = prepared.reading, prepared.train, prepared.valid
     config = resolve(config, len(store), len(reading.vocabulary))
@@ -92,8 +92,10 @@ def assemble(config: Config, prepared: Prepared) -> Job:
         return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
 
     criterion = Criterion(training.label_smoothing or 0.0, first=training.first or 1.0)
-    problem = Problem(epoch, validation if held is not None else None, store.place, criterion, sample, ENOUGH)
-    return Job(
+    problem = TrainingData(
+        epoch, validation if held is not None else None, store.place, criterion, sample, ENOUGH
+    )
+    return TrainingJob(
         config=config,
         spec=spec,
         problem=problem,

@@ -34,7 +34,7 @@ QUIET = 50  # steps, at least, whose losses are all below `Problem.enough` befor
 
 
 @dataclass(frozen=True)
-class Problem:
+class TrainingData:
     """What the loop is given: an epoch's batches, the validation batches, where an example stands in the files.
 
     enough: a batch with a lower mean loss has nothing left to teach. 0: never.
@@ -77,7 +77,7 @@ class Plan:
 
 
 @dataclass
-class Position:
+class TrainerPosition:
     """Where the loop stands, and what it has found so far: all that is not a tensor.
 
     provisional: the best loss is a training loss, as no validation loss was measured.
@@ -101,7 +101,7 @@ class Position:
 
 
 @dataclass
-class Progress:
+class TrainerState:
     """All that a checkpoint holds: the position, the network's weights, the optimizers, averages and carried state."""
 
     network: Network
@@ -109,26 +109,26 @@ class Progress:
     average: Weights
     best: Weights
     state: TensorState | None = None
-    at: Position = field(default_factory=Position)
+    at: TrainerPosition = field(default_factory=TrainerPosition)
 
 
 @runtime_checkable
-class Keeper(Protocol):
+class Callback(Protocol):
     """Keeps a run: asked at every step whether to save, told of every validation, and may ask to stop."""
 
-    def step(self, progress: Progress, loss: float, share: float) -> None:
+    def step(self, progress: TrainerState, loss: float, share: float) -> None:
         """Called after each step; `share` of the training is done. Raises Interrupted to stop."""
         ...
 
-    def validated(self, progress: Progress, metrics: Mapping[str, float], share: float) -> None:
+    def validated(self, progress: TrainerState, metrics: Mapping[str, float], share: float) -> None:
         """Called after each validation with its metrics."""
         ...
 
 
-def begin(network: Network, config: TrainConfig) -> Progress:
+def begin(network: Network, config: TrainConfig) -> TrainerState:
     """A fresh start."""
     average = snapshot(network) if config.average else {}
-    return Progress(network, make(network.named_parameters(), config), average, {})
+    return TrainerState(network, make(network.named_parameters(), config), average, {})
 
 
 def _cosine(share: float, warmup: float) -> float:
@@ -163,20 +163,20 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
 }
 
 
-Revise = Callable[[Plan, Position, int], Plan]
+Revise = Callable[[Plan, TrainerPosition, int], Plan]
 
 
-def unchanged(plan: Plan, at: Position, batches: int) -> Plan:
+def unchanged(plan: Plan, at: TrainerPosition, batches: int) -> Plan:
     """The plan as it is: a `Revise` for a training that no clock watches."""
     return plan
 
 
 def train(
-    problem: Problem,
-    progress: Progress,
+    problem: TrainingData,
+    progress: TrainerState,
     plan: Plan,
     config: TrainConfig,
-    keeper: Keeper,
+    keeper: Callback,
     revise: Revise = unchanged,
 ) -> Plan:
     """Train until the plan is done, or nothing is left to learn; returns the plan with its changes.
@@ -194,7 +194,7 @@ def train(
         for index in range(at.index, len(batches)):
             before = share_done(plan, at, len(batches))
             set_rate(progress, config, before)
-            torch.manual_seed(mix(config.seed, at.step))
+            torch.manual_seed(step_seed(config.seed, at.step))
             loss = step(problem, progress, batches[index], dropouts, config)
             at.step, at.index = at.step + 1, index + 1
             plan = revise(plan, at, len(batches))
@@ -203,7 +203,7 @@ def train(
             _listen(problem, progress, loss, len(batches))
             if at.done or int(after * plan.validations) > int(before * plan.validations):
                 metrics = validate(problem, progress, plan.validation_tokens)
-                _judge(progress, metrics, config)
+                _track_best(progress, metrics, config)
                 keeper.validated(progress, metrics, after)
                 at.train_nats, at.train_count = 0.0, 0
             keeper.step(progress, loss, after)
@@ -215,7 +215,7 @@ def train(
     return plan
 
 
-def kept(progress: Progress) -> Weights:
+def kept(progress: TrainerState) -> Weights:
     """The weights to keep: those with the best validation loss. Where none was measured, the last ones, or their
     average: a training loss does not tell which weights are best."""
     if progress.best and not progress.at.provisional:
@@ -230,7 +230,7 @@ def dropouts_of(config: TrainConfig) -> Dropouts:
 
 
 def step(
-    problem: Problem, progress: Progress, batch: Batch, dropouts: Dropouts, config: TrainConfig
+    problem: TrainingData, progress: TrainerState, batch: Batch, dropouts: Dropouts, config: TrainConfig
 ) -> float:
     """One step of the optimizer on one batch; returns its mean loss in nats. Raises as `train` says."""
     network, at = progress.network, progress.at
@@ -257,7 +257,7 @@ def step(
     return loss
 
 
-def validate(problem: Problem, progress: Progress, limit: int) -> dict[str, float]:
+def validate(problem: TrainingData, progress: TrainerState, limit: int) -> dict[str, float]:
     """Mean losses in nats: `train_loss` since the last validation, and `loss` of the validation part by the weights
     that would be kept. There is no `loss` where there is no validation part, or where nothing in it has a known target.
 
@@ -291,7 +291,7 @@ def steps_of(plan: Plan, step: int) -> int | None:
     return next((steps for begin, steps in reversed(plan.changes) if begin <= step), plan.steps)
 
 
-def share_done(plan: Plan, at: Position, batches: int) -> float:
+def share_done(plan: Plan, at: TrainerPosition, batches: int) -> float:
     """How much of the plan is done, 0 to 1: by steps or by epochs, whichever is further."""
     steps = steps_of(plan, at.step)
     by_steps = at.step / steps if steps else 0.0
@@ -299,7 +299,7 @@ def share_done(plan: Plan, at: Position, batches: int) -> float:
     return min(1.0, max(by_steps, by_epochs))
 
 
-def set_rate(progress: Progress, config: TrainConfig, share: float) -> None:
+def set_rate(progress: TrainerState, config: TrainConfig, share: float) -> None:
     """Set the learning rate for the step at `share` of the training."""
     rate = (config.lr or 0.0) * SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale
     for optimizer in progress.optimizers:
@@ -326,17 +326,17 @@ def snapshot(network: nn.Module) -> Weights:
 
 
 @contextmanager
-def averaged(progress: Progress) -> Iterator[Network]:
+def averaged(progress: TrainerState) -> Iterator[Network]:
     """The network with its averaged weights in place, where an average is kept; its own return at the end."""
     own = snapshot(progress.network) if progress.average else {}
-    put(progress.network, progress.average)
+    load_weights(progress.network, progress.average)
     try:
         yield progress.network
     finally:
-        put(progress.network, own)
+        load_weights(progress.network, own)
 
 
-def put(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Copy `weights` into the network's parameters of the same names."""
     parameters = dict(network.named_parameters())
     with torch.no_grad():
@@ -344,7 +344,7 @@ def put(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
             parameters[name].copy_(value)
 
 
-def mix(seed: int, step: int) -> int:
+def step_seed(seed: int, step: int) -> int:
     """A 63-bit seed for torch from the run's seed and the step (splitmix64)."""
     z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & (2**64 - 1)
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
@@ -352,7 +352,7 @@ def mix(seed: int, step: int) -> int:
     return (z ^ (z >> 31)) >> 1
 
 
-def _average(progress: Progress, decay: float) -> None:
+def _average(progress: TrainerState, decay: float) -> None:
     """Exponential moving average, its decay smaller in the first steps so that it forgets the start."""
     decay = min(decay, (1 + progress.at.step) / (10 + progress.at.step))
     own = dict(progress.network.named_parameters())  # the average's own order is a file's after a resume
@@ -360,7 +360,7 @@ def _average(progress: Progress, decay: float) -> None:
     torch._foreach_lerp_(list(progress.average.values()), paired, 1 - decay)  # pyright: ignore[reportPrivateUsage] (the one fused form torch has)
 
 
-def _judge(progress: Progress, metrics: Mapping[str, float], config: TrainConfig) -> None:
+def _track_best(progress: TrainerState, metrics: Mapping[str, float], config: TrainConfig) -> None:
     """Remember the weights where the loss is the best so far; else count the stall, and act on it.
 
     The weights with the best training loss are remembered where no validation loss was measured: they are for a
@@ -380,7 +380,7 @@ def _judge(progress: Progress, metrics: Mapping[str, float], config: TrainConfig
         at.ended = f"{at.stalls} validations in a row without a better loss"
 
 
-def _listen(problem: Problem, progress: Progress, loss: float, batches: int) -> None:
+def _listen(problem: TrainingData, progress: TrainerState, loss: float, batches: int) -> None:
     """End the training where every batch of an epoch had nothing left to teach.
 
     Before the first validation, remember the weights at the steps 2, 4, 8 ...: so there is something to keep if the
@@ -396,7 +396,7 @@ def _listen(problem: Problem, progress: Progress, loss: float, batches: int) -> 
         _remember(progress, None, provisional=True)
 
 
-def _remember(progress: Progress, loss: float | None, *, provisional: bool) -> None:
+def _remember(progress: TrainerState, loss: float | None, *, provisional: bool) -> None:
     at = progress.at
     at.best_loss, at.best_step, at.provisional = loss, at.step, provisional
     with averaged(progress) as network:
@@ -409,7 +409,7 @@ def _root_mean_square(network: nn.Module) -> float:
 
 
 def _refuse_diverged(
-    problem: Problem, batch: Batch, loss: float, norm: float, at: Position, size: float
+    problem: TrainingData, batch: Batch, loss: float, norm: float, at: TrainerPosition, size: float
 ) -> None:
     first = at.first_loss if at.first_loss is not None else loss
     if math.isfinite(loss) and math.isfinite(norm) and loss <= DIVERGED * max(first, 1.0) and size <= WILD:

@@ -17,8 +17,8 @@ from typing import Any
 
 from unrolled.nn.architectures import Network
 from unrolled.training.budget import Spent, deadline, make_plan
-from unrolled.training.job import Job, Request
-from unrolled.training.loop import Plan, Position, Revise, share_done, steps_of, unchanged
+from unrolled.training.job import TrainingJob, TrainingRequest
+from unrolled.training.loop import Plan, Revise, TrainerPosition, share_done, steps_of, unchanged
 from unrolled.training.run_folder import Run, save_plan
 
 Clock = Callable[[], float]
@@ -31,7 +31,12 @@ LATEST = 0.04  # share of the budget by which a training may end too late
 
 
 def planned(
-    job: Job, network: Network, request: Request, run: Run, note: Callable[[str], None], clock: Clock
+    job: TrainingJob,
+    network: Network,
+    request: TrainingRequest,
+    run: Run,
+    note: Callable[[str], None],
+    clock: Clock,
 ) -> Plan:
     """The plan of the run folder, or a new one, which is saved there."""
     if run.plan is not None:
@@ -43,7 +48,7 @@ def planned(
     return plan
 
 
-def spending(request: Request, clock: Clock) -> Spent:
+def spending(request: TrainingRequest, clock: Clock) -> Spent:
     """When the budget of a request and the reading of its data began."""
     began = request.beginning()
     return Spent(began, began if request.reading is None else request.reading, clock)
@@ -56,7 +61,9 @@ def from_json(plan: Mapping[str, Any]) -> Plan:
     return Plan(**values)
 
 
-def watching(plan: Plan, at: Position, job: Job, request: Request, run: Run, clock: Clock) -> Revise:
+def watching(
+    plan: Plan, at: TrainerPosition, job: TrainingJob, request: TrainingRequest, run: Run, clock: Clock
+) -> Revise:
     """What keeps a training that begins at `at` to the minutes that were asked for, if any were. A resumed one gets as
     much of them as is left of its plan."""
     minutes = request.config.training.minutes
@@ -93,7 +100,7 @@ def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[
         begun + following[0]
     ) / 2  # what the plan is made from a second time comes after this moment
 
-    def revise(plan: Plan, at: Position, batches: int) -> Plan:
+    def revise(plan: Plan, at: TrainerPosition, batches: int) -> Plan:
         if plan.final or plan.steps is None or at.step <= max((step for step, _ in plan.changes), default=0):
             return plan
         now = clock()
@@ -120,7 +127,7 @@ def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[
     return revise
 
 
-def _left(plan: Plan, at: Position, batches: int) -> int:
+def _left(plan: Plan, at: TrainerPosition, batches: int) -> int:
     """How many steps are left by the plan, or by the epochs that were asked for."""
     left = (steps_of(plan, at.step) or 0) - at.step
     if plan.epochs is None:
@@ -128,17 +135,17 @@ def _left(plan: Plan, at: Position, batches: int) -> int:
     return min(left, plan.epochs * batches - at.epoch * batches - at.index)
 
 
-def _middle(plan: Plan, at: Position, batches: int) -> float:
+def _middle(plan: Plan, at: TrainerPosition, batches: int) -> float:
     return at.step + _left(plan, at, batches) / 2
 
 
-def _validations(plan: Plan, at: Position, batches: int, step: int) -> int:
+def _validations(plan: Plan, at: TrainerPosition, batches: int, step: int) -> int:
     """How many validations there were when the clock was looked at after a step: one that may follow it comes later."""
     return int(share_done(plan, at, batches) / at.step * (step - 1) * plan.validations + 1e-9)
 
 
 def _decide(
-    plan: Plan, at: Position, batches: int, fitting: int, noise: float, write: Callable[[Plan], None]
+    plan: Plan, at: TrainerPosition, batches: int, fitting: int, noise: float, write: Callable[[Plan], None]
 ) -> Plan:
     """The plan after a look at the clock. fitting: how many steps the training has time for in all, at the speed since
     the look before. noise: steps by which that may be wrong.
@@ -153,7 +160,7 @@ def _decide(
     return plan
 
 
-def _changed(plan: Plan, at: Position, steps: int, write: Callable[[Plan], None]) -> Plan:
+def _changed(plan: Plan, at: TrainerPosition, steps: int, write: Callable[[Plan], None]) -> Plan:
     """The plan with another number of steps from here on; on disk when this returns."""
     plan = replace(plan, frozen=True, changes=(*plan.changes, (at.step, max(at.step, steps))))
     write(plan)

@@ -25,8 +25,8 @@ from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
 from unrolled.tasks.text_unit import decided
 from unrolled.training.budget import estimate_bytes
-from unrolled.training.job import ENCODED_ANEW, Job, Request
-from unrolled.training.loop import Problem
+from unrolled.training.job import ENCODED_ANEW, TrainingJob, TrainingRequest
+from unrolled.training.loop import TrainingData
 from unrolled.training.network_of_config import labelled_network
 from unrolled.training.unknown_tokens import unknown_in_examples
 
@@ -44,15 +44,15 @@ def request(
     force: bool = False,
     began: float | None = None,
     reading: float | None = None,
-) -> Request:
+) -> TrainingRequest:
     """A request to train on labelled sequences. If the unit of texts is blank, the data decide."""
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
-    def job(filled: Config, folder: Path) -> Job:
+    def job(filled: Config, folder: Path) -> TrainingJob:
         filled, told = decided(config, filled, data.examples())
         return assemble(filled, prepare(data, valid, filled, folder), told)
 
-    return Request(config, fingerprints, job, out, resume, force, began, reading)
+    return TrainingRequest(config, fingerprints, job, out, resume, force, began, reading)
 
 
 def request_from_files(
@@ -64,7 +64,7 @@ def request_from_files(
     *,
     resume: bool = False,
     force: bool = False,
-) -> Request:
+) -> TrainingRequest:
     """The same of files; test files are read once, so that unusable ones are told before anything is written."""
     reading = time.monotonic()
     config = with_columns(data, config)
@@ -75,7 +75,7 @@ def request_from_files(
     return request(config, source, held, out, resume=resume, force=force, reading=reading)
 
 
-def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
+def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> TrainingJob:
     """The job of prepared examples. told: what to say first."""
     given, asked = ready.input, ready.output
     part, not_learnt = _measurable(config, ready.train, "training", ready)
@@ -117,11 +117,11 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Job:
         return {"input": given.to_json(), "output": settled.to_json()}
 
     criterion = Criterion(training.label_smoothing or 0.0, _weights(config, part, asked.n_y), model.ordinal)
-    problem = Problem(
+    problem = TrainingData(
         epoch, validation if held is not None else None, part.place, criterion, enough=spec.head.enough
     )
     held_words = "nothing held out" if held is None else f"{len(held):,} for validation"
-    return Job(
+    return TrainingJob(
         config=config,
         spec=spec,
         problem=problem,

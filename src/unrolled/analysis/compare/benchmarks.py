@@ -36,7 +36,7 @@ from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.tasks.outputs import output_of
 from unrolled.tasks.presets import find
 from unrolled.training import language_job, supervised_job
-from unrolled.training.job import Job
+from unrolled.training.job import TrainingJob
 
 FIFTH = 0.2  # of the data are scored where no other files are given
 FEWEST, SHORTEST = 10, 100  # sequences, and characters of a text, of which a fifth can be held out
@@ -69,7 +69,7 @@ class Contest:
     about: str
     data: Mapping[str, str | None]
     scored: str
-    job: Callable[[Config], Job]
+    job: Callable[[Config], TrainingJob]
     scoring: Scoring
     answers: Callable[[Path], tuple[Answers, float | None]]
     rivals: Callable[[], Rivals]
@@ -105,7 +105,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
                 found.output.encode(example.y, len(x), example.place)
         return found
 
-    def job(variant: Config) -> Job:
+    def job(variant: Config) -> TrainingJob:
         variant = replace(variant, data=replace(variant.data, columns=config.data.columns))
         return supervised_job.assemble(variant, ready(variant.data))
 

@@ -32,7 +32,7 @@ from unrolled.tasks.inputs import input_of
 from unrolled.tasks.outputs import output_of
 from unrolled.tasks.presets import find
 from unrolled.training.fit import fit
-from unrolled.training.job import Job, Request
+from unrolled.training.job import TrainingJob, TrainingRequest
 from unrolled.training.run_folder import read_metrics
 
 MARK = "comparison.json"  # by which the folder of a comparison is known
@@ -344,11 +344,11 @@ def _run(variant: Variant, seed: int, wish: Wish, arena: Contest, folder: Path, 
     _make(out.parent)
     config = replace(variant.config, training=replace(variant.config.training, seed=seed))
 
-    def job(config: Config, folder: Path) -> Job:
+    def job(config: Config, folder: Path) -> TrainingJob:
         return arena.job(config)  # its data are prepared already, once for all
 
     began = time.monotonic()
-    request = Request(config, arena.data, job, out, resume=True, force=wish.force, began=began)
+    request = TrainingRequest(config, arena.data, job, out, resume=True, force=wish.force, began=began)
     try:
         fit(request, Muted(voice.reporter()))
     except Interrupted as stop:
