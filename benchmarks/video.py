@@ -24,9 +24,9 @@ from results import finish, parser, record, toolkit
 from unrolled.core.config import build
 from unrolled.core.types import Vary
 from unrolled.data.features.video_augment import vary_clips
-from unrolled.datasets.example_batches import ExampleEpoch, in_order
+from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
 from unrolled.datasets.example_dataset import prepare
-from unrolled.datasets.example_source import Labelled, from_files
+from unrolled.datasets.example_source import ExampleSource, from_files
 from unrolled.datasets.example_store import Examples
 from unrolled.models.frontends import FRONTS
 from unrolled.models.network_spec import Classes, CoreSpec, FrontSpec, NetworkSpec, Vectors
@@ -68,7 +68,7 @@ def bag_of_frames(
 def bag_answers(p: Mapping[str, Tensor], part: Examples, n_y: int, n_x: int, size: int = 64) -> list[int]:
     """The class of each sequence, in their order."""
     found = [0] * len(part)
-    for batch, numbers in in_order(part, 32):
+    for batch, numbers in batches_by_length(part, 32):
         with torch.no_grad():
             best = _bag(_spec(n_x, n_y, size), p, batch.x, batch.lengths).argmax(1)
         for number, one in zip(numbers.tolist(), best.tolist(), strict=True):
@@ -163,12 +163,12 @@ def changes(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _opened(data: Labelled) -> list[Any]:
-    from unrolled.datasets.example_dataset import opened
+def _opened(data: ExampleSource) -> list[Any]:
+    from unrolled.datasets.example_dataset import load_files
     from unrolled.tasks.inputs import INPUTS
 
     given, _ = INPUTS["frames"].learn(data.examples(), resolve_data(build("frames:tags")).data)
-    return list(opened(data, given, INPUTS["frames"]))
+    return list(load_files(data, given, INPUTS["frames"]))
 
 
 def main() -> int:

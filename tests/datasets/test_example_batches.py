@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from unrolled.core.types import Batch, Targets
 from unrolled.data.text.vocabulary import UNK
-from unrolled.datasets.example_batches import ExampleEpoch, assemble, in_order
+from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length, collate
 from unrolled.datasets.example_store import Examples
 
 NONE = np.zeros(0, np.bool_)
@@ -144,13 +144,13 @@ def test_which_are_hidden_changes_from_epoch_to_epoch():
 def test_in_order_covers_all_by_length():
     lengths = np.random.default_rng(2).integers(0, 40, 53).tolist()
     examples = ids(lengths)
-    found = list(in_order(examples, 8))
+    found = list(batches_by_length(examples, 8))
     numbers = np.concatenate([rows for _, rows in found])
     assert sorted(numbers.tolist()) == list(range(53))
     assert (np.diff(np.array(lengths)[numbers]) >= 0).all()
     for batch, rows in found:
         assert np.array_equal(batch.places, rows) and batch.y.tolist() == rows.tolist()
-    first = np.concatenate([rows for _, rows in in_order(examples, 8, 10)])
+    first = np.concatenate([rows for _, rows in batches_by_length(examples, 8, 10)])
     assert first.tolist() == numbers[:10].tolist()
 
 
@@ -170,7 +170,7 @@ def test_numbers_are_padded_with_zeros_and_views_are_batched():
         x, y, "one", offsets, np.zeros(0, np.int64), lines, (("a", 0), ("b", 2)), np.arange(3)
     )
     view = examples.select(np.array([2, 0]))
-    batch = assemble(view, np.array([0, 1]))
+    batch = collate(view, np.array([0, 1]))
     assert batch.x.dtype == np.float32 and batch.y.dtype == np.float64
     assert batch.x.tolist() == [[[8, 9], [10, 11]], [[0, 1], [0, 0]]]
     assert batch.y.tolist() == [[2.5], [0.5]] and batch.lengths.tolist() == [2, 1]
@@ -190,4 +190,4 @@ def test_weights_of_a_view_are_one_on_average_and_follow_their_rows():
         seen |= dict(zip(batch.places.tolist(), batch.weights.tolist(), strict=True))
     np.testing.assert_allclose([seen[number] for number in range(4)], expected, rtol=1e-6)
     assert all(batch.weights is None for batch in ExampleEpoch(ids([3, 5]), 2, 0, 0, NONE))
-    assert all(batch.weights is None for batch, _ in in_order(part, 2))  # validation is not weighted
+    assert all(batch.weights is None for batch, _ in batches_by_length(part, 2))  # validation is not weighted

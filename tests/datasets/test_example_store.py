@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, StorageError
 from unrolled.core.types import Place, Targets
-from unrolled.datasets.example_store import Row, open_examples, write_examples
+from unrolled.datasets.example_store import EncodedExample, open_examples, write_examples
 
 # The shape behind the steps, and the type, of each kind of x; what y is made of, and what it is asked of.
 X = {"ids": ((), np.int32), "several ids": ((4,), np.int32), "numbers": ((3,), np.float32)}
@@ -29,25 +29,25 @@ Y: dict[str, tuple[tuple[int, ...] | None, Any, Targets]] = {
 }
 
 
-def make(lengths: list[int], x: str, y: str, seed: int = 0) -> list[Row]:
+def make(lengths: list[int], x: str, y: str, seed: int = 0) -> list[EncodedExample]:
     """Random sequences of these lengths from two files, lines 10 apart."""
     rng = np.random.default_rng(seed)
     (width, x_type), (shape, y_type, targets) = X[x], Y[y]
-    rows: list[Row] = []
+    rows: list[EncodedExample] = []
     for number, length in enumerate(lengths):
         place = Place(Path("a.csv" if number < 3 else "b.csv"), 10 * number + 2)
         own = (rng.standard_normal((length, *width)) * 100).astype(x_type)
         own_length = int(rng.integers(0, 6)) if targets == "own" else length
         asked = rng.integers(-1, 50, (own_length,) if shape is None else shape)
-        rows.append(Row(own, np.asarray(asked, dtype=y_type), place))
+        rows.append(EncodedExample(own, np.asarray(asked, dtype=y_type), place))
     return rows
 
 
-def write(folder: Path, rows: list[Row], y: str) -> Any:
+def write(folder: Path, rows: list[EncodedExample], y: str) -> Any:
     return write_examples(folder, iter(rows), targets=Y[y][2])
 
 
-def assert_same(found: Any, rows: list[Row]) -> None:
+def assert_same(found: Any, rows: list[EncodedExample]) -> None:
     assert len(found) == len(rows)
     assert found.lengths.tolist() == [len(row.x) for row in rows]
     for number, row in enumerate(rows):
@@ -100,7 +100,7 @@ def test_no_sequences_are_an_error(tmp_path: Path):
 def test_an_error_on_the_way_leaves_no_data_set(tmp_path: Path):
     write(tmp_path, make([2, 2], "ids", "a step"), "a step")
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[EncodedExample]:
         yield from make([5, 5], "ids", "a step")
         raise DataError("a row that cannot be read")
 
@@ -169,9 +169,9 @@ def test_a_missing_file_is_told(name: str, tmp_path: Path):
 def test_memory_stays_flat_over_many_rows(tmp_path: Path):
     count, x = 3_000, np.ones((500, 3), np.float32)  # 18 MB in all
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[EncodedExample]:
         for number in range(count):
-            yield Row(x * number, np.array(number), Place(Path("a.csv"), number + 2))
+            yield EncodedExample(x * number, np.array(number), Place(Path("a.csv"), number + 2))
 
     tracemalloc.start()
     found = write_examples(tmp_path, rows(), targets="one")
@@ -185,12 +185,12 @@ def test_memory_stays_flat_over_many_rows(tmp_path: Path):
 # ---- what the cache has no room for
 
 
-def sourced(rows: list[Row], folder: Path) -> list[Row]:
+def sourced(rows: list[EncodedExample], folder: Path) -> list[EncodedExample]:
     """The same rows, each with the file that its x can be had from again."""
-    found: list[Row] = []
+    found: list[EncodedExample] = []
     for number, row in enumerate(rows):
         np.save(folder / f"{number}.npy", row.x)
-        found.append(Row(row.x, row.y, row.place, folder / f"{number}.npy"))
+        found.append(EncodedExample(row.x, row.y, row.place, folder / f"{number}.npy"))
     return found
 
 
@@ -253,9 +253,11 @@ def test_a_file_that_changed_is_told(tmp_path: Path):
 
 
 def test_weights_are_kept_and_read_only_where_some_differ(tmp_path: Path):
-    def rows(weights: list[float]) -> list[Row]:
+    def rows(weights: list[float]) -> list[EncodedExample]:
         return [
-            Row(np.arange(2, dtype=np.int32), np.array(0), Place(Path("a.csv"), number), weight=weight)
+            EncodedExample(
+                np.arange(2, dtype=np.int32), np.array(0), Place(Path("a.csv"), number), weight=weight
+            )
             for number, weight in enumerate(weights, 1)
         ]
 

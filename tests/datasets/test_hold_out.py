@@ -17,7 +17,7 @@ from unrolled.core.types import Example, Place
 from unrolled.datasets.example_dataset import held_out, prepare
 from unrolled.datasets.example_source import from_files
 from unrolled.datasets.hold_out import drawn, ends, windows_of_series
-from unrolled.datasets.windows import forecasts
+from unrolled.datasets.windows import forecast_windows
 from unrolled.tasks.fill import resolve_data
 
 
@@ -91,7 +91,7 @@ def test_series_too_short_to_be_cut_are_drawn_as_wholes():
 def test_examples_are_counted_by_their_series_and_others_together():
     steps = np.arange(20.0)[:, None]
     series = [Example(steps[:count], None, Place(Path("a"), 1), "same id") for count in (20, 7, 20)]
-    assert windows_of_series(forecasts(series, 2, 6)) == [13, 1, 13]
+    assert windows_of_series(forecast_windows(series, 2, 6)) == [13, 1, 13]
     assert windows_of_series(series) == [3]
 
 

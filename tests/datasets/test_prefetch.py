@@ -12,10 +12,10 @@ import pytest
 
 from unrolled.core.errors import DataError
 from unrolled.core.types import Place
-from unrolled.datasets.example_batches import ExampleEpoch, in_order
-from unrolled.datasets.example_store import Examples, Row, write_examples
+from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
+from unrolled.datasets.example_store import EncodedExample, Examples, write_examples
 from unrolled.datasets.fingerprint import fingerprint
-from unrolled.datasets.prefetch import Recall
+from unrolled.datasets.prefetch import FilePrefetcher
 
 PLACE = Place(Path("a.csv"), 2)
 NONE = np.zeros(0, np.bool_)
@@ -25,19 +25,19 @@ def opening(path: Path, place: Place) -> Any:
     return np.load(path)
 
 
-def examples(folder: Path, lengths: list[int]) -> tuple[Examples, Recall]:
+def examples(folder: Path, lengths: list[int]) -> tuple[Examples, FilePrefetcher]:
     """Sequences of these lengths, none of which is kept on disk, and what opens them again."""
-    rows: list[Row] = []
+    rows: list[EncodedExample] = []
     for number, length in enumerate(lengths):
         path = folder / f"{number}.npy"
         np.save(path, np.full((length, 2), number, np.float32))
-        rows.append(Row(np.load(path), np.array(number), replace(PLACE, line=number + 2), path))
+        rows.append(EncodedExample(np.load(path), np.array(number), replace(PLACE, line=number + 2), path))
     found = write_examples(folder / "data", iter(rows), targets="one", room=0, opening=opening)
     assert found.recall is not None
     return found, found.recall
 
 
-def waiting(recall: Recall) -> list[int]:
+def waiting(recall: FilePrefetcher) -> list[int]:
     """The sequences that are being opened and that nobody has taken yet."""
     return sorted(recall._waiting)
 
@@ -54,11 +54,11 @@ def test_the_files_of_the_next_training_batch_are_opened_ahead(tmp_path: Path):
 
 def test_the_files_of_the_next_validation_batch_are_opened_ahead(tmp_path: Path):
     found, recall = examples(tmp_path, [1, 2, 3, 4, 5])
-    ahead = [(numbers.tolist(), waiting(recall)) for _, numbers in in_order(found, 2)]
+    ahead = [(numbers.tolist(), waiting(recall)) for _, numbers in batches_by_length(found, 2)]
     assert ahead == [([0, 1], [2, 3]), ([2, 3], [4]), ([4], [])]
 
 
-def small_recall(folder: Path, starts: list[int]) -> tuple[Recall, Counter[int]]:
+def small_recall(folder: Path, starts: list[int]) -> tuple[FilePrefetcher, Counter[int]]:
     """Files of 1, 2, 3 ... steps, and how often each was opened."""
     opened: Counter[int] = Counter()
     sources: dict[int, tuple[Path, str]] = {}
@@ -71,7 +71,7 @@ def small_recall(folder: Path, starts: list[int]) -> tuple[Recall, Counter[int]]
         opened[int(path.stem)] += 1
         return np.load(path)
 
-    return Recall(np.array(starts, np.int64), sources, counted), opened
+    return FilePrefetcher(np.array(starts, np.int64), sources, counted), opened
 
 
 def test_what_is_no_longer_expected_is_forgotten(tmp_path: Path):

@@ -28,7 +28,7 @@ def texts(folder: Path) -> text_dataset.Prepared:
     return text_dataset.prepare(source, None, CONFIG, folder / "data")
 
 
-def classes(folder: Path) -> example_dataset.Ready:
+def classes(folder: Path) -> example_dataset.PreparedData:
     """A prepared table of 40 texts with two classes."""
     (folder / "t.csv").write_text("text,label\n" + "so good,yes\nbad,no\n" * 20)
     config = resolve_data(build("classify"))
@@ -68,7 +68,9 @@ def test_a_byte_more_in_the_ids_is_not_trained_on(tmp_path: Path):
     assert texts(tmp_path).train.ids.tolist() == whole
 
 
-def changing(source: text_dataset.Source, change: Callable[[], object], at: int) -> text_dataset.Source:
+def changing(
+    source: text_dataset.DocumentSource, change: Callable[[], object], at: int
+) -> text_dataset.DocumentSource:
     """A source of which the data change while they are read for the time number `at`."""
     times = 0
 

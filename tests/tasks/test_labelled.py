@@ -13,8 +13,8 @@ from support.small_models import refused, run
 from support.small_tasks import GOOD, kinds
 from support.tolerances import FLOAT32
 from unrolled.core.types import Example, Place
-from unrolled.datasets.example_batches import in_order
-from unrolled.datasets.example_dataset import rows
+from unrolled.datasets.example_batches import batches_by_length
+from unrolled.datasets.example_dataset import encode_examples
 from unrolled.datasets.example_source import from_files
 from unrolled.datasets.example_store import write_examples
 from unrolled.inference.open_model import Trained, open_trained
@@ -51,8 +51,10 @@ def test_both_engines_answer_alike(name: str):
 def test_an_answer_is_the_same_alone_and_in_any_company(name: str, engine: str, tmp_path: Path):
     model = opened(name, engine)
     examples = list(itertools.islice(from_files([kinds()[name].test], model.config).examples(), 24))
-    part = write_examples(tmp_path, rows(examples, model.input, model.output), targets=model.output.targets)
-    for batch, numbers in in_order(part, 7):
+    part = write_examples(
+        tmp_path, encode_examples(examples, model.input, model.output), targets=model.output.targets
+    )
+    for batch, numbers in batches_by_length(part, 7):
         together, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, length in zip(together, numbers.tolist(), batch.lengths.tolist(), strict=True):
             alone = outcome(model, examples[number].x)
@@ -125,8 +127,8 @@ def test_columns_of_numbers_go_by_name_whatever_their_order(tmp_path: Path):
     kind = kinds()["log"]
     header, *lines = kind.test.read_text().splitlines()
     turned = tmp_path / "turned.csv"
-    rows = (",".join(["7", *reversed(line.split(","))]) for line in lines)
-    turned.write_text("\n".join(["more,flow,heat", *rows]) + "\n")
+    encode_examples = (",".join(["7", *reversed(line.split(","))]) for line in lines)
+    turned.write_text("\n".join(["more,flow,heat", *encode_examples]) + "\n")
     assert header == "heat,flow"
     assert run("predict", kind.model, turned).out == run("predict", kind.model, kind.test).out
     assert run("evaluate", kind.model, turned).out == run("evaluate", kind.model, kind.test).out

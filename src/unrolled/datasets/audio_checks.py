@@ -18,7 +18,7 @@ from unrolled.models.frontends import FRONTS
 from unrolled.tasks.outputs.ctc import refuse_infeasible, tidy
 
 
-def audible(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:
+def drop_bad_audio(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:
     """Those whose sound has a header that can be, and is long enough for its text; others are bad rows. Raises
     DataError where none is left."""
     bad, found = tolerance(wanted), False

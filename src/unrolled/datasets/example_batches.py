@@ -65,7 +65,7 @@ class ExampleEpoch(Sequence[Batch]):
         index = range(len(self))[index]
         rows = self._batches[index]
         self._examples.expect(np.concatenate(self._batches[index : index + 2]))
-        batch = assemble(self._examples, rows, self._varied)
+        batch = collate(self._examples, rows, self._varied)
         if self._weights is not None:
             batch = replace(batch, weights=self._weights[rows])
         if self._rare.any():
@@ -81,7 +81,7 @@ class ExampleEpoch(Sequence[Batch]):
         return self._vary(x, y, np.random.default_rng((*self._key, _VARIED, row)))
 
 
-def in_order(
+def batches_by_length(
     examples: Examples, batch_size: int, limit: int | None = None
 ) -> Iterator[tuple[Batch, Integers]]:
     """Every sequence (at most `limit`) once, by length, and its number: (batch, numbers)."""
@@ -89,10 +89,10 @@ def in_order(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         examples.expect(order[start : start + 2 * batch_size])
-        yield assemble(examples, rows), rows
+        yield collate(examples, rows), rows
 
 
-def assemble(
+def collate(
     examples: Examples,
     rows: NDArray[np.int64],
     varied: Callable[[Array, Array, int], Pair] | None = None,

@@ -22,13 +22,13 @@ from unrolled.core.types import Example, Place
 from unrolled.core.values.example_values import as_sequence
 from unrolled.core.values.json_values import as_list_of, as_object, as_plain
 from unrolled.datasets.audio_checks import error_of_row
-from unrolled.datasets.example_source import Labelled
-from unrolled.datasets.example_store import Examples, Row, open_examples, write_examples
+from unrolled.datasets.example_source import ExampleSource
+from unrolled.datasets.example_store import EncodedExample, Examples, open_examples, write_examples
 from unrolled.datasets.fingerprint import require_unchanged
 from unrolled.datasets.hold_out import NOTHING, Parts, drawn, ends, windows_of_series
-from unrolled.datasets.prefetch import AT_ONCE, Opening
+from unrolled.datasets.prefetch import AT_ONCE, LoadFile
 from unrolled.datasets.prepared_folder import key_of, reuse_or_make
-from unrolled.datasets.windows import cut
+from unrolled.datasets.windows import split_windows
 from unrolled.tasks.inputs import INPUTS, Input, InputKind
 from unrolled.tasks.outputs import Output, OutputKind, find_output
 from unrolled.tasks.presets import find
@@ -40,7 +40,7 @@ _SPLIT = 7  # key of the chance that holds sequences out; the same for every see
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedData:
     """What training sees: both ends of the model, and the parts on disk. about: the input, in words. skipped: a
     line for each bad row that was left out. notes: a line for each decision while reading. damaged: encoded data were
     there but had changed since they were written, so they were encoded again. unseen: names in the validation part that
@@ -57,7 +57,7 @@ class Ready:
     unseen: tuple[str, ...] = ()
 
 
-def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> Ready:
+def prepare(data: ExampleSource, valid: ExampleSource | None, config: Config, folder: Path) -> PreparedData:
     """Learn both ends from the training part and encode all parts into `folder`, or open what is there already.
 
     Where no validation part is given, `hold_out` of the sequences are held out, drawn by a fixed rule; none of fewer
@@ -73,22 +73,24 @@ def prepare(data: Labelled, valid: Labelled | None, config: Config, folder: Path
         find_output(preset.key).restore(as_object(content["output"])),
         as_plain(str, content["about"]),
     )
-    again = opening(both[0], INPUTS[preset.input])
+    again = file_loader(both[0], INPUTS[preset.input])
     whole = open_examples(folder / "train", again)
     skipped, notes = (tuple(as_list_of(str, content[key])) for key in ("skipped", "notes"))
     if valid is not None:
         part = open_examples(folder / "valid", again)
-        return Ready(
+        return PreparedData(
             *both, whole, part, skipped, notes, damaged, tuple(as_list_of(str, content.get("unseen", [])))
         )
     held = np.array(as_list_of(int, content["held"]), dtype=np.int64)
     if not len(held):
-        return Ready(*both, whole, None, skipped, notes, damaged)
+        return PreparedData(*both, whole, None, skipped, notes, damaged)
     kept = Parts(held, np.array(as_list_of(int, content.get("unused", [])), dtype=np.int64)).train(len(whole))
-    return Ready(*both, whole.select(kept), whole.select(held), skipped, notes, damaged)
+    return PreparedData(*both, whole.select(kept), whole.select(held), skipped, notes, damaged)
 
 
-def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path) -> dict[str, object]:
+def _write(
+    data: ExampleSource, valid: ExampleSource | None, config: Config, folder: Path
+) -> dict[str, object]:
     preset = find(config.task)
     windows = windows_of_series(data.examples())
     parts = NOTHING if valid is not None else held_out(windows, config)
@@ -102,18 +104,18 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     # So that a class that is only in the part held out does not stop the training.
     known = data.examples() if output_kind.of_all else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
-    again, room = opening(given, input_kind), config.data.cache * 2**20
+    again, room = file_loader(given, input_kind), config.data.cache * 2**20
     lost, long = list[int](), list[int]()
     window = config.training.window if input_kind.cut else None
     counts: list[int] = []  # pieces of each example that is cut
-    read = opened(data, given, input_kind, lost)
-    read = short_enough(rows(read, given, asked), longest_of(input_kind), data.bad, long)
-    read = cut(read, window, counts) if window else read
+    read = load_files(data, given, input_kind, lost)
+    read = short_enough(encode_examples(read, given, asked), longest_of(input_kind), data.bad, long)
+    read = split_windows(read, window, counts) if window else read
     write_examples(folder / "train", read, targets=asked.targets, room=room, opening=again)
     if valid is not None:
-        read = rows(opened(valid, given, input_kind), given, asked)
+        read = encode_examples(load_files(valid, given, input_kind), given, asked)
         read = short_enough(read, longest_of(input_kind), valid.bad, [])
-        read = cut(read, window, []) if window else read
+        read = split_windows(read, window, []) if window else read
         write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
     for part in (data, valid):
         require_unchanged(part and part.again, part.sha256 if part else "")
@@ -130,7 +132,7 @@ def _write(data: Labelled, valid: Labelled | None, config: Config, folder: Path)
     }
 
 
-def _unseen(kind: OutputKind, asked: Output, valid: Labelled | None) -> list[str]:
+def _unseen(kind: OutputKind, asked: Output, valid: ExampleSource | None) -> list[str]:
     """The first names in a validation part that training does not have."""
     if valid is None or kind.unseen_in is None:
         return []
@@ -180,8 +182,8 @@ def too_long(steps: int, longest: float, place: Place) -> DataError | None:
 
 
 def short_enough(
-    read: Iterable[Row], longest: float, bad: Callable[[Place, DataError], None], lost: list[int]
-) -> Iterator[Row]:
+    read: Iterable[EncodedExample], longest: float, bad: Callable[[Place, DataError], None], lost: list[int]
+) -> Iterator[EncodedExample]:
     """The rows of at most `longest` steps. `bad` gets the others, `lost` their numbers. Raises what `bad` raises."""
     for number, row in enumerate(read):
         error = too_long(len(row.x), longest, row.place)
@@ -192,7 +194,7 @@ def short_enough(
             lost.append(number)
 
 
-def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[Row]:
+def encode_examples(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[EncodedExample]:
     """The examples as a network reads them."""
     for example in examples:
         x, y = given.encode(example.x, example.place), example.y
@@ -200,10 +202,12 @@ def rows(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[R
             tags = as_sequence(y)
             # Resampled, there may be a frame more or less.
             y = tuple(tags[min(t, len(tags) - 1)] for t in range(len(x)))
-        yield Row(x, asked.encode(y, len(x), example.place), example.place, example.source, example.weight)
+        yield EncodedExample(
+            x, asked.encode(y, len(x), example.place), example.place, example.source, example.weight
+        )
 
 
-def opening(given: Input, kind: InputKind) -> Opening | None:
+def file_loader(given: Input, kind: InputKind) -> LoadFile | None:
     """How a file becomes x once more; None of a kind that opens none."""
     open_one = kind.opened
     if open_one is None:
@@ -211,7 +215,9 @@ def opening(given: Input, kind: InputKind) -> Opening | None:
     return lambda path, place: given.encode(open_one(given, Example(path, None, place)).x, place)
 
 
-def opened(data: Labelled, given: Input, kind: InputKind, lost: list[int] | None = None) -> Iterator[Example]:
+def load_files(
+    data: ExampleSource, given: Input, kind: InputKind, lost: list[int] | None = None
+) -> Iterator[Example]:
     """The examples with what their files hold, where they are files that the kind opens: a few threads open them ahead,
     in their order, and memory holds no more than those few. Of the broken ones `data.bad` is told, and `lost` their
     numbers."""

@@ -18,11 +18,11 @@ from unrolled.data.folder_files import files_below
 from unrolled.data.media_fragment import whole_of
 from unrolled.data.read_request import FileOptions, Wanted, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
-from unrolled.datasets.audio_checks import audible
+from unrolled.datasets.audio_checks import drop_bad_audio
 from unrolled.datasets.fingerprint import fingerprint, fingerprint_examples
 from unrolled.datasets.read_once import read_once
 from unrolled.datasets.reading_notes import Notes
-from unrolled.datasets.windows import endings, forecasts, pieces, resampled, tunes
+from unrolled.datasets.windows import forecast_windows, last_windows, next_step_windows, resampled, tunes
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.presets import find
@@ -33,7 +33,7 @@ def _refuse(place: Place, error: DataError) -> None:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class ExampleSource:
     """Where examples come from.
 
     examples: yields the examples, as often as it is called.
@@ -130,7 +130,7 @@ def from_files(
     asked: bool = True,
     named: Callable[[tuple[str, ...]], None] | None = None,
     keep: Callable[[Wanted], Wanted] = lambda wanted: wanted,
-) -> Labelled:
+) -> ExampleSource:
     """Files of examples; `asked`: each must have its y.  named: told the columns of x that are found in a table.  keep:
     changes what is asked of the readers, for prediction.
 
@@ -169,7 +169,7 @@ def from_files(
 
     read = read_once(parse) if asked else parse
     make = _sequences(read, wanted, config, asked=asked)
-    return Labelled(make, digest(read), told, bad, digest if asked else None, notes)
+    return ExampleSource(make, digest(read), told, bad, digest if asked else None, notes)
 
 
 def _read(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:
@@ -196,12 +196,12 @@ def _sequences(
     if data.horizon:
         horizon, history = data.horizon, data.history
         if asked:
-            return lambda: forecasts(read(), horizon, history)
-        return lambda: endings(read(), history)
+            return lambda: forecast_windows(read(), horizon, history)
+        return lambda: last_windows(read(), history)
     if is_ahead(config):
-        return (lambda: pieces(read(), data.history)) if asked else read
+        return (lambda: next_step_windows(read(), data.history)) if asked else read
     if content.sound and asked:  # else each has its answer, or an error for one
-        return lambda: audible(read(), wanted, config)
+        return lambda: drop_bad_audio(read(), wanted, config)
     return read
 
 
@@ -225,7 +225,7 @@ def _named(examples: Iterable[Example]) -> str:
 
 def from_lists(
     x: Sequence[object], y: Sequence[object], name: str = "X", weights: Sequence[float] | None = None
-) -> Labelled:
+) -> ExampleSource:
     """Sequences in memory, with their y (or None) as the output kind takes it; messages give the number of a sequence
     as its line. weights: how much each counts in training, None: all alike.
 
@@ -240,4 +240,4 @@ def from_lists(
         for number, (one, target, weight) in enumerate(zip(x, y, counted, strict=True), 1):
             yield Example(one, target, Place(Path(name), number), weight=weight)
 
-    return Labelled(examples, fingerprint_examples(examples()))
+    return ExampleSource(examples, fingerprint_examples(examples()))

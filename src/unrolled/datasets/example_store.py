@@ -31,13 +31,13 @@ from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.errors import DataError
 from unrolled.core.types import Array, Place, Targets
 from unrolled.datasets.fingerprint import fingerprint
-from unrolled.datasets.prefetch import Opening, Recall
+from unrolled.datasets.prefetch import FilePrefetcher, LoadFile
 
 _FORMAT = 5
 
 
 @dataclass(frozen=True)
-class Row:
+class EncodedExample:
     """One sequence on its way to the disk: x [T_x, ...], y as its output encodes it.
 
     source: the file that x can be read from again.  weight: how much the sequence counts in training.
@@ -65,7 +65,7 @@ class Examples:
     all_lines: NDArray[np.int32]
     files: tuple[tuple[str, int], ...]
     rows: NDArray[np.int64]
-    recall: Recall | None = None  # where some are not on disk
+    recall: FilePrefetcher | None = None  # where some are not on disk
     all_weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ class Examples:
         if self.recall is not None:
             self.recall.expect([(int(self.rows[number]), self.place(number)) for number in numbers.tolist()])
 
-    def _recalled(self, recall: Recall, at: int, steps: int) -> Array:
+    def _recalled(self, recall: FilePrefetcher, at: int, steps: int) -> Array:
         start = int(recall.starts[at])
         return self.x[start : start + steps] if start >= 0 else recall.take(at, self._place(at), steps)
 
@@ -130,11 +130,11 @@ class Examples:
 
 def write_examples(
     folder: Path,
-    rows: Iterable[Row],
+    rows: Iterable[EncodedExample],
     *,
     targets: Targets,
     room: float = math.inf,
-    opening: Opening | None = None,
+    opening: LoadFile | None = None,
 ) -> Examples:
     """Write sequences into a folder and open it; memory stays flat. Raises DataError where there are none.
 
@@ -155,7 +155,7 @@ def write_examples(
 
 
 def _write(
-    out: Mapping[str, BufferedWriter], rows: Iterable[Row], targets: Targets, room: float
+    out: Mapping[str, BufferedWriter], rows: Iterable[EncodedExample], targets: Targets, room: float
 ) -> dict[str, object]:
     files: list[tuple[str, int]] = []
     shapes: dict[str, object] = {}
@@ -197,7 +197,7 @@ def _write(
     return {"format": _FORMAT, **sizes, "files": files, "sources": sources, **shapes}
 
 
-def open_examples(folder: Path, opening: Opening | None = None) -> Examples:
+def open_examples(folder: Path, opening: LoadFile | None = None) -> Examples:
     """The data set in a folder; raises DataError where it is damaged, or not all is kept and nothing is `opening` it,
     StorageError where it cannot be read."""
     path = folder / "index.json"
@@ -228,8 +228,8 @@ def open_examples(folder: Path, opening: Opening | None = None) -> Examples:
 
 
 def _recall(
-    folder: Path, count: int, named: Mapping[str, Sequence[str]], opening: Opening | None
-) -> Recall | None:
+    folder: Path, count: int, named: Mapping[str, Sequence[str]], opening: LoadFile | None
+) -> FilePrefetcher | None:
     """None where all is kept; ValueError where sequences are neither kept nor to be had."""
     starts = _map(folder / "starts", "<i8", (count,))
     sources = {int(number): (Path(name), str(sha256)) for number, (name, sha256) in named.items()}
@@ -239,7 +239,7 @@ def _recall(
         return None
     if opening is None:
         raise ValueError("not all of it is kept")
-    return Recall(starts, sources, opening)
+    return FilePrefetcher(starts, sources, opening)
 
 
 def _offsets(path: Path, count: int, total: int) -> NDArray[np.int64]:

@@ -15,10 +15,12 @@ from unrolled.datasets.fingerprint import fingerprint
 
 AT_ONCE = 2  # files opened side by side
 
-Opening = Callable[[Path, Place], Array]  # a file, and where it was named: x [T, ...] as the network reads it
+LoadFile = Callable[
+    [Path, Place], Array
+]  # a file, and where it was named: x [T, ...] as the network reads it
 
 
-class Recall:
+class FilePrefetcher:
     """starts: [sequences] where the steps of each begin on disk, -1 for those that are not there; sources: their files,
     or folders of pictures, each with its fingerprint.
 
@@ -26,7 +28,7 @@ class Recall:
     """
 
     def __init__(
-        self, starts: NDArray[np.int64], sources: Mapping[int, tuple[Path, str]], opening: Opening
+        self, starts: NDArray[np.int64], sources: Mapping[int, tuple[Path, str]], opening: LoadFile
     ) -> None:
         self.starts = starts
         self._sources, self._opening = sources, opening

@@ -27,7 +27,7 @@ SMALLEST = 2_000  # characters; of a text shorter than that no part is held out
 
 
 @dataclass(frozen=True)
-class Source:
+class DocumentSource:
     """Where documents come from, as often as they are asked for; `sha256` changes when they do.
 
     characters: of all documents; ends: how many documents, each of which ends in one token more.  again: computes
@@ -56,7 +56,7 @@ class Prepared:
     damaged: bool = False
 
 
-def from_files(paths: Sequence[Path], documents: str, encoding: str | None = None) -> Source:
+def from_files(paths: Sequence[Path], documents: str, encoding: str | None = None) -> DocumentSource:
     """Text files and folders as a source, read once to the end: unusable text is told before anything is written.
     encoding: of files without a byte order mark; None: UTF-8.
 
@@ -72,7 +72,7 @@ def from_files(paths: Sequence[Path], documents: str, encoding: str | None = Non
     next(read(), None)  # names what is missing before all the rest is read
     before = digest()
     characters, ends = _size(read())
-    return Source(read, before, characters, ends, digest, left_out(paths))
+    return DocumentSource(read, before, characters, ends, digest, left_out(paths))
 
 
 def left_out(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def left_out(paths: Sequence[Path]) -> tuple[str, ...]:
     )
 
 
-def from_texts(texts: Sequence[str], name: str = "texts") -> Source:
+def from_texts(texts: Sequence[str], name: str = "texts") -> DocumentSource:
     """Texts in memory as a source, each a document; its number stands for a line."""
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -97,10 +97,12 @@ def from_texts(texts: Sequence[str], name: str = "texts") -> Source:
         for number, text in enumerate(texts, 1):
             yield Document(text, Place(Path(name), number))
 
-    return Source(documents, digest, *_size(documents()))
+    return DocumentSource(documents, digest, *_size(documents()))
 
 
-def prepare(source: Source, valid: Source | None, config: DataConfig, folder: Path) -> Prepared:
+def prepare(
+    source: DocumentSource, valid: DocumentSource | None, config: DataConfig, folder: Path
+) -> Prepared:
     """Learn the vocabulary from the training part and encode all parts into `folder`, or open what is there already.
 
     Where no validation source is given, the last `hold_out` of the text is the validation part, cut at a line start
@@ -129,11 +131,15 @@ def _coverage(value: Mapping[str, object]) -> Coverage:
     return Coverage(types, tokens, kept, known)
 
 
-def _write(source: Source, valid: Source | None, config: DataConfig, folder: Path) -> dict[str, object]:
+def _write(
+    source: DocumentSource, valid: DocumentSource | None, config: DataConfig, folder: Path
+) -> dict[str, object]:
     """Learn and encode; what `prepare` must know to open it again."""
     unit, documents = written(config.unit or "char"), config.documents or "file"
     cut = _cut(source, unit, documents, config) if valid is None else None
-    learnt_from = source.documents() if cut is None else first(source.documents(), cut, config.lower)
+    learnt_from = (
+        source.documents() if cut is None else take_characters(source.documents(), cut, config.lower)
+    )
     vocabulary, coverage = learn(learnt_from, unit, config.lower, config.vocab_size)
     if not len(vocabulary.tokens):
         raise DataError("no examples: only white space", expected="text")
@@ -148,7 +154,7 @@ def _write(source: Source, valid: Source | None, config: DataConfig, folder: Pat
     return {"cut": cut, "reading": reading.to_json(), "coverage": asdict(coverage)}
 
 
-def first(documents: Iterator[Document], characters: int, lower: bool) -> Iterator[Document]:
+def take_characters(documents: Iterator[Document], characters: int, lower: bool) -> Iterator[Document]:
     """The documents up to so many characters (after lower-casing, an end counting as one)."""
     left = characters
     for document in documents:
@@ -161,7 +167,7 @@ def first(documents: Iterator[Document], characters: int, lower: bool) -> Iterat
         left -= len(text) + document.last
 
 
-def _cut(source: Source, unit: str, documents: str, config: DataConfig) -> int | None:
+def _cut(source: DocumentSource, unit: str, documents: str, config: DataConfig) -> int | None:
     """The character (an end counting as one) with which the part held out begins; None where none is.
 
     The end of a line or block stands for its line end; that of a file is no character of the text.

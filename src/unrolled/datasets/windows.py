@@ -10,7 +10,7 @@ import numpy as np
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.time_stamps import parse_step, resample
-from unrolled.datasets.example_store import Row
+from unrolled.datasets.example_store import EncodedExample
 
 
 def tunes(examples: Iterable[Example], asked: bool) -> Iterator[Example]:
@@ -18,7 +18,7 @@ def tunes(examples: Iterable[Example], asked: bool) -> Iterator[Example]:
     return (replace(example, y=example.x if asked else None) for example in examples)
 
 
-def endings(series: Iterable[Example], history: int) -> Iterator[Example]:
+def last_windows(series: Iterable[Example], history: int) -> Iterator[Example]:
     """The last `history` steps of each series: what its future is told from; with the times of all its steps."""
     for one in series:
         if one.fault is not None:
@@ -27,7 +27,7 @@ def endings(series: Iterable[Example], history: int) -> Iterator[Example]:
         yield replace(one, x=np.asarray(one.x, dtype=np.float64)[-history:], y=None)
 
 
-def pieces(series: Iterable[Example], history: int) -> Iterator[Example]:
+def next_step_windows(series: Iterable[Example], history: int) -> Iterator[Example]:
     """Each series in pieces of `history` steps, and before each as many that came before; y is what follows a step.
 
     Of those before (the first piece has none) nothing is asked, so that every answer has seen a history. Raises
@@ -55,7 +55,7 @@ def window_ends(steps: int, horizon: int, history: int) -> range:
     return range(min(history, max(1, steps - horizon)), steps - horizon + 1)
 
 
-def forecasts(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
+def forecast_windows(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
     """Windows of `history` steps of each series, and as y the `horizon` steps behind them: of the series' own y
     [T, n_y] if it has one, else all numbers of a step. A window with a missing number in its y is left out.
 
@@ -100,7 +100,7 @@ def resampled(series: Iterable[Example], step: str) -> Iterator[Example]:
         yield replace(one, x=x, y=y[0] if y else one.y, times=times)
 
 
-def cut(rows: Iterable[Row], window: int, counts: list[int]) -> Iterator[Row]:
+def split_windows(rows: Iterable[EncodedExample], window: int, counts: list[int]) -> Iterator[EncodedExample]:
     """Rows with a y a step in pieces of `window` steps, and before each a quarter as many that came before, of which
     nothing is asked. counts: gets the number of pieces of each row."""
     for row in rows:
@@ -113,4 +113,4 @@ def cut(rows: Iterable[Row], window: int, counts: list[int]) -> Iterator[Row]:
             first = max(0, begin - window // 4)
             y = row.y[first : begin + window].copy()
             y[: begin - first] = np.nan if np.issubdtype(y.dtype, np.floating) else -1
-            yield Row(row.x[first : begin + window], y, row.place, weight=row.weight)
+            yield EncodedExample(row.x[first : begin + window], y, row.place, weight=row.weight)

@@ -14,7 +14,7 @@ from unrolled.core.progress import Reporter
 from unrolled.core.types import Example, Place
 from unrolled.core.values.example_values import elements, length
 from unrolled.core.values.json_values import as_list, as_list_of, as_number
-from unrolled.datasets.example_source import Labelled, from_lists
+from unrolled.datasets.example_source import ExampleSource, from_lists
 from unrolled.demo.sentence_maker import NAME, make
 from unrolled.inference.open_model import Trained, open_trained
 from unrolled.inference.predictor import answer, evaluate
@@ -63,7 +63,7 @@ def _trained(out: Path, reporter: Reporter, *, bidirectional: bool) -> Trained:
     return open_trained(out)
 
 
-def _labelled(examples: Sequence[Example]) -> Labelled:
+def _labelled(examples: Sequence[Example]) -> ExampleSource:
     return from_lists([one.x for one in examples], [one.y for one in examples], "sentences")
 
 

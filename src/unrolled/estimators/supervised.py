@@ -17,7 +17,7 @@ import numpy as np
 from unrolled.core.config import Config
 from unrolled.core.errors import UsageError, need
 from unrolled.core.types import Array, Example, Place
-from unrolled.datasets.example_source import Labelled, from_lists
+from unrolled.datasets.example_source import ExampleSource, from_lists
 from unrolled.estimators.base import Estimator
 from unrolled.estimators.errors import arguments_named
 from unrolled.estimators.sequences import TOKENS, items, sequences
@@ -73,13 +73,13 @@ class Supervised(Estimator):
         return self
 
     def _train_on(
-        self, config: Config, data: Labelled, valid: Labelled | None, notes: Mapping[str, object]
+        self, config: Config, data: ExampleSource, valid: ExampleSource | None, notes: Mapping[str, object]
     ) -> None:
         with need("train", "torch"):
             from unrolled.training.supervised_job import request
         self._train(lambda out, began: request(config, data, valid, out, began=began), notes)
 
-    def _validation(self, given: object) -> Labelled:
+    def _validation(self, given: object) -> ExampleSource:
         if not isinstance(given, tuple | list) or len(given) != 2:
             raise UsageError("validation_data is no pair", expected="(X, y)")
         found, _ = self._sequences(given[0], "validation_data X")

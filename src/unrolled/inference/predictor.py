@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from unrolled.core.atomic_files import temporary_folder
 from unrolled.core.types import ZERO_INPUT_ID, Answer, Array, Example, Floats, Place, Timeline
 from unrolled.core.values.example_values import elements, length
-from unrolled.datasets.example_batches import in_order, pad
-from unrolled.datasets.example_dataset import opened, rows
-from unrolled.datasets.example_source import Labelled
+from unrolled.datasets.example_batches import batches_by_length, pad
+from unrolled.datasets.example_dataset import encode_examples, load_files
+from unrolled.datasets.example_source import ExampleSource
 from unrolled.datasets.example_store import Examples, write_examples
 from unrolled.inference.open_model import Trained
 from unrolled.tasks.inputs import INPUTS, input_of
@@ -137,15 +137,15 @@ def step_probabilities(model: Trained, example: Example) -> NDArray[np.float64]:
     return model.output.probabilities(outcome(model, x, example.place), model.file.tensors)
 
 
-def evaluate(model: Trained, data: Labelled) -> dict[str, object]:
+def evaluate(model: Trained, data: ExampleSource) -> dict[str, object]:
     """The metrics of the output over all examples, each of which must have its y."""
     meeting = find_output(find(model.file.task).key).meeting
     asked = (
         model.output if meeting is None else meeting(model.output, (one.y or () for one in data.examples()))
     )
     with temporary_folder() as folder:
-        read = opened(data, model.input, INPUTS[find(model.file.task).input])
-        part = write_examples(folder, rows(read, model.input, asked), targets=asked.targets)
+        read = load_files(data, model.input, INPUTS[find(model.file.task).input])
+        part = write_examples(folder, encode_examples(read, model.input, asked), targets=asked.targets)
         found = _answers(model, part) if model.decoder is None else _searched(model, part, data)
         y = (
             [part.asked(number) for number in range(len(part))]
@@ -165,19 +165,19 @@ def _answers(model: Trained, part: Examples) -> list[Floats]:
     """What the network answers to each sequence of a part."""
     answers: list[Floats] = [np.zeros(0)] * len(part)
     brief = find_output(find(model.file.task).key).brief
-    for batch, numbers in in_order(part, ROWS):
+    for batch, numbers in batches_by_length(part, ROWS):
         found, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, steps in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
             answers[number] = brief(part.asked(number), row[: answered(model, steps)].copy())
     return answers
 
 
-def _searched(model: Trained, part: Examples, data: Labelled) -> list[Found]:
+def _searched(model: Trained, part: Examples, data: ExampleSource) -> list[Found]:
     """What a decoder writes for each sequence of a part, and how probable it holds the true y."""
     assert model.decoder is not None
     sizes, output = [size(one.x) for one in data.examples()], _sequences(model)
     answers: list[Found] = [Found(())] * len(part)
-    for batch, order in in_order(part, ROWS):
+    for batch, order in batches_by_length(part, ROWS):
         numbers = order.tolist()
         found = output.find(
             model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish, numbers

@@ -11,7 +11,7 @@ from unrolled.core.config import Config
 from unrolled.core.types import Array, Batch
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.tokenize import as_option, find_unit
-from unrolled.datasets.text_dataset import Prepared, Source, from_files, prepare
+from unrolled.datasets.text_dataset import DocumentSource, Prepared, from_files, prepare
 from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
 from unrolled.inference.scoring import Wish, samples
 from unrolled.models.engines.numpy_engine import NumpyEngine
@@ -30,8 +30,8 @@ ENOUGH = 1e-3  # nats a token, below which a batch has nothing left to teach
 
 def request(
     config: Config,
-    data: Source,
-    valid: Source | None,
+    data: DocumentSource,
+    valid: DocumentSource | None,
     out: Path,
     *,
     resume: bool = False,

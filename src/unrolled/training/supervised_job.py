@@ -12,9 +12,9 @@ from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.system import memory_left
 from unrolled.core.types import Array, Batch, Floats, Targets, Vary
-from unrolled.datasets.example_batches import ExampleEpoch, in_order
-from unrolled.datasets.example_dataset import Ready, prepare
-from unrolled.datasets.example_source import Labelled, from_files, with_columns
+from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
+from unrolled.datasets.example_dataset import PreparedData, prepare
+from unrolled.datasets.example_source import ExampleSource, from_files, with_columns
 from unrolled.datasets.example_store import Examples
 from unrolled.models.network_spec import DecoderSpec, NetworkSpec
 from unrolled.nn.losses import Criterion
@@ -36,8 +36,8 @@ SHOWN = 200  # characters of the names of columns
 
 def request(
     config: Config,
-    data: Labelled,
-    valid: Labelled | None,
+    data: ExampleSource,
+    valid: ExampleSource | None,
     out: Path,
     *,
     resume: bool = False,
@@ -75,7 +75,7 @@ def request_from_files(
     return request(config, source, held, out, resume=resume, force=force, reading=reading)
 
 
-def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> TrainingJob:
+def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) -> TrainingJob:
     """The job of prepared examples. told: what to say first."""
     given, asked = ready.input, ready.output
     part, not_learnt = _measurable(config, ready.train, "training", ready)
@@ -99,7 +99,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Traini
         # As many steps as were planned for; of all alike, as `held` is in no order of its own.
         count = max(1, min(len(held), round(limit * len(held) / max(1, held_steps))))
         some = held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
-        return (batch for batch, _ in in_order(some, EVALUATED))
+        return (batch for batch, _ in batches_by_length(some, EVALUATED))
 
     def learnt(weights: Mapping[str, Array]) -> Mapping[str, object]:
         settled = asked
@@ -107,7 +107,7 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Traini
             engine = TorchEngine(spec, weights)
             y: list[Array] = []
             answers: list[Floats] = []
-            for batch, numbers in in_order(held, EVALUATED):
+            for batch, numbers in batches_by_length(held, EVALUATED):
                 found, _ = engine.run(batch.x, batch.lengths)
                 own = [held.asked(number) for number in numbers.tolist()]
                 ends = [1] * len(numbers) if asked.targets == "one" else spec.steps(batch.lengths).tolist()
@@ -148,7 +148,9 @@ def assemble(config: Config, ready: Ready, told: tuple[str, ...] = ()) -> Traini
     )
 
 
-def _measurable(config: Config, part: Examples, name: str, ready: Ready) -> tuple[Examples, tuple[str, ...]]:
+def _measurable(
+    config: Config, part: Examples, name: str, ready: PreparedData
+) -> tuple[Examples, tuple[str, ...]]:
     """The sequences of a part whose loss means something, and a line that tells of what is not measured.
 
     Raises DataError where there are none: the loss of nothing would be 0, and no weights could be better.

@@ -23,10 +23,10 @@ from unrolled.core.config import build as configure
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.features import video_augment, video_frames
-from unrolled.datasets.example_batches import ExampleEpoch, in_order
+from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
 from unrolled.datasets.example_dataset import prepare
 from unrolled.datasets.example_source import from_files
-from unrolled.datasets.example_store import Row, write_examples
+from unrolled.datasets.example_store import EncodedExample, write_examples
 from unrolled.inference.open_model import open_trained
 from unrolled.inference.predictor import outcome
 from unrolled.models import model_file
@@ -165,9 +165,9 @@ def test_tags_go_with_the_pictures_that_are_taken(tmp_path: Path):
 
 def test_bytes_stay_bytes_on_disk_and_in_a_batch(tmp_path: Path):
     x = [np.full((steps, 64), steps, np.uint8) for steps in (3, 5)]
-    part = write_examples(tmp_path, [Row(one, np.array(0), PLACE) for one in x], targets="one")
+    part = write_examples(tmp_path, [EncodedExample(one, np.array(0), PLACE) for one in x], targets="one")
     assert part.x.dtype == np.uint8 and (tmp_path / "x").stat().st_size == 8 * 64
-    ((batch, _),) = in_order(part, 2)
+    ((batch, _),) = batches_by_length(part, 2)
     assert batch.x.dtype == np.uint8 and batch.x[0, 3:].max() == 0 and batch.x.shape == (2, 5, 64)
 
 
@@ -291,8 +291,8 @@ def test_engines_and_company_of_a_trained_model(name: str, tmp_path: Path):
     source = home() / "test" if name == "m" else home() / "two" / "clips.csv"
     examples = list(from_files([source], numpy.config).examples())[:6]
     encoded = [numpy.input.encode(example.x) for example in examples]
-    part = write_examples(tmp_path, [Row(x, np.array(0), PLACE) for x in encoded], targets="one")
-    for batch, numbers in in_order(part, 6):
+    part = write_examples(tmp_path, [EncodedExample(x, np.array(0), PLACE) for x in encoded], targets="one")
+    for batch, numbers in batches_by_length(part, 6):
         together, _ = other.engine.run(batch.x, batch.lengths)
         for row, number, length in zip(together, numbers.tolist(), batch.lengths.tolist(), strict=True):
             alone = outcome(numpy, encoded[number].reshape(length, 16, 16, 1))

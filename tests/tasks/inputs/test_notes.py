@@ -32,7 +32,7 @@ from unrolled.data.features.note_events import (
 )
 from unrolled.data.media.midi import midi_bytes, parse_midi, read_midi
 from unrolled.datasets.example_source import from_files
-from unrolled.datasets.windows import cut
+from unrolled.datasets.windows import split_windows
 from unrolled.inference.composition import Player, Wish, compose
 from unrolled.inference.open_model import open_trained
 from unrolled.inference.predictor import outcome
@@ -167,13 +167,13 @@ def test_transposition_moves_pitches_alike_and_tells_how_far():
 
 
 def test_long_rows_are_cut_and_every_step_asked_once():
-    from unrolled.datasets.example_store import Row
+    from unrolled.datasets.example_store import EncodedExample
 
-    row, counts = Row(np.arange(23), np.arange(1, 24), PLACE), []
-    found = list(cut([row], 8, counts))
+    row, counts = EncodedExample(np.arange(23), np.arange(1, 24), PLACE), []
+    found = list(split_windows([row], 8, counts))
     assert counts == [3] and [len(one.x) for one in found] == [8, 10, 9]
     assert np.concatenate([one.y[one.y >= 0] for one in found]).tolist() == list(range(1, 24))
-    assert list(cut([row], None, counts)) == [row] and counts == [3, 1]
+    assert list(split_windows([row], None, counts)) == [row] and counts == [3, 1]
 
 
 def test_genres_come_from_folders_and_from_tables(tmp_path: Path):

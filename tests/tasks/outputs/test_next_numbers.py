@@ -13,7 +13,7 @@ from support.small_models import refused, run
 from unrolled.core.config import DataConfig, ModelConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.datasets.windows import pieces
+from unrolled.datasets.windows import next_step_windows
 from unrolled.tasks.outputs.next_numbers import NextNumbers, learn_next_numbers, next_numbers
 
 PLACE = Place(Path("log.csv"), 2)
@@ -34,7 +34,7 @@ def write(path: Path, x: np.ndarray) -> Path:
 
 def test_pieces_ask_each_step_but_the_first_once_and_never_without_its_history():
     x = series(23)
-    found = list(pieces([Example(x, None, PLACE)], 5))
+    found = list(next_step_windows([Example(x, None, PLACE)], 5))
     assert [len(one.x) for one in found] == [5, 10, 10, 10, 8]
     asked: list[float] = []
     for number, one in enumerate(found):
@@ -51,9 +51,9 @@ def test_pieces_ask_each_step_but_the_first_once_and_never_without_its_history()
 
 def test_nothing_follows_a_single_step():
     with pytest.raises(DataError, match="no series has two steps"):
-        list(pieces([Example(series(1), None, PLACE)], 5))
+        list(next_step_windows([Example(series(1), None, PLACE)], 5))
     with pytest.raises(DataError, match="no series has two steps"):
-        list(pieces([], 5))
+        list(next_step_windows([], 5))
 
 
 def test_surprise_is_half_the_squared_distance_in_usual_errors():

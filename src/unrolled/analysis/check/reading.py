@@ -24,7 +24,7 @@ from unrolled.data.readers import (
 )
 from unrolled.data.table_files import DELIMITED
 from unrolled.data.text.encoding import wrong_encoding
-from unrolled.datasets.audio_checks import audible
+from unrolled.datasets.audio_checks import drop_bad_audio
 from unrolled.datasets.windows import resampled
 
 # Files that are no text: they have no encoding.
@@ -78,7 +78,7 @@ def located(
     if not are_pairs(group, wanted) and find_reader(group[0], wanted) is conll.read:
         return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
     examples = _read(group, wanted)
-    examples = audible(examples, wanted, config) if wanted.content.sound else examples
+    examples = drop_bad_audio(examples, wanted, config) if wanted.content.sound else examples
     examples = open_tunes(examples, wanted) if wanted.content.parsed else examples
     examples = resampled(examples, config.data.resample) if config.data.resample else examples
     return ((example, ()) for example in examples)

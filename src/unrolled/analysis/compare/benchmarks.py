@@ -25,10 +25,10 @@ from unrolled.core.values.json_values import as_list_of
 from unrolled.data.readers import read_documents
 from unrolled.data.text.tokenize import of_characters
 from unrolled.datasets import example_dataset, example_source, fingerprint, text_dataset
-from unrolled.datasets.example_batches import in_order
-from unrolled.datasets.example_dataset import Ready
-from unrolled.datasets.example_source import Labelled
-from unrolled.datasets.example_store import Row, write_examples
+from unrolled.datasets.example_batches import batches_by_length
+from unrolled.datasets.example_dataset import PreparedData
+from unrolled.datasets.example_source import ExampleSource
+from unrolled.datasets.example_store import EncodedExample, write_examples
 from unrolled.datasets.hold_out import drawn, ends, windows_of_series
 from unrolled.datasets.text_dataset import Prepared
 from unrolled.inference import predictor
@@ -94,7 +94,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
     gold = tuple(scored.examples())
 
     @cache
-    def ready(data: DataConfig) -> Ready:
+    def ready(data: DataConfig) -> PreparedData:
         own = replace(config, data=data)
         found = example_dataset.prepare(train, valid, own, folder / "data" / (data.unit or "numbers"))
         for example in gold:  # what cannot be scored is told before anything is trained
@@ -124,7 +124,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
     )
 
 
-def _parts(config: Config, files: Files) -> tuple[Labelled, Labelled | None, Labelled, str]:
+def _parts(config: Config, files: Files) -> tuple[ExampleSource, ExampleSource | None, ExampleSource, str]:
     """What is learnt from, what epochs are chosen on (None: a part of the former), what is scored, and its name."""
     whole = example_source.from_files(files.data, config)
     others = files.test or files.valid
@@ -143,7 +143,7 @@ def _fifth_named(horizon: int | None) -> str:
     return f"scored on {'the last fifth of the windows of each series' if horizon else 'a fifth of the data, held out'}"
 
 
-def split(whole: Labelled, horizon: int | None) -> tuple[Labelled, Labelled]:
+def split(whole: ExampleSource, horizon: int | None) -> tuple[ExampleSource, ExampleSource]:
     """All but a fifth, and that fifth: drawn by a fixed rule; of forecasts the end of each series.
 
     Raises DataError where there are too few for that, and what the reader raises.
@@ -160,13 +160,13 @@ def split(whole: Labelled, horizon: int | None) -> tuple[Labelled, Labelled]:
     return _some(whole, kept, "kept"), _some(whole, asked, "held out")
 
 
-def _some(whole: Labelled, chosen: NDArray[np.bool_], name: str) -> Labelled:
+def _some(whole: ExampleSource, chosen: NDArray[np.bool_], name: str) -> ExampleSource:
     """The chosen ones of some examples. chosen: [examples] true or false."""
 
     def examples() -> Iterator[Example]:
         return (example for example, one in zip(whole.examples(), chosen, strict=True) if one)
 
-    return Labelled(examples, hashlib.sha256(f"{name} of {whole.sha256}".encode()).hexdigest())
+    return ExampleSource(examples, hashlib.sha256(f"{name} of {whole.sha256}".encode()).hexdigest())
 
 
 def _score_labels(gold: Sequence[Example], known: Mapping[str, object]) -> Scoring:
@@ -197,9 +197,9 @@ def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, fl
     found: list[object] = [None] * len(gold)
     nothing = np.zeros((), np.int64)
     with temporary_folder() as folder:
-        encoded = (Row(model.input.encode(one.x, one.place), nothing, one.place) for one in gold)
+        encoded = (EncodedExample(model.input.encode(one.x, one.place), nothing, one.place) for one in gold)
         part = write_examples(folder, encoded, targets="one")
-        for batch, numbers in in_order(part, predictor.ROWS):
+        for batch, numbers in batches_by_length(part, predictor.ROWS):
             outcomes, _ = model.engine.run(batch.x, batch.lengths)
             for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
                 own = row[: length if model.output.targets == "each" else 1]
