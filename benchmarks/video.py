@@ -23,7 +23,7 @@ from clips import PAIRS, write_actions, write_changes
 from results import finish, parser, record, toolkit
 from unrolled.core.config import build
 from unrolled.core.types import Vary
-from unrolled.data.features.video_augment import vary_clips
+from unrolled.data.features.video_augment import clip_augmenter
 from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
 from unrolled.datasets.example_dataset import prepare
 from unrolled.datasets.example_source import ExampleSource, from_files
@@ -128,7 +128,7 @@ def actions(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         assert ready.valid is not None
         classes = ready.output.to_json()["classes"]
         n_y, n_x = len(classes), ready.input.n_x
-        vary = vary_clips(ready.input, flip=False, steady=False)
+        vary = clip_augmenter(ready.input, flip=False, steady=False)
         p = bag_of_frames(ready.train, n_y, n_x, options.bag_epochs, options.seed, vary)
         guessed = [classes[one] for one in bag_answers(p, ready.valid, n_y, n_x)]
         true = [classes[int(ready.valid.asked(number))] for number in range(len(ready.valid))]

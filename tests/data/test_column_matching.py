@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from unrolled.core.errors import DataError
-from unrolled.data.read_request import Wanted, parse_columns
+from unrolled.data.read_request import ReadRequest, parse_columns
 from unrolled.data.readers.table import read
 
-PAIR = Wanted(target="text")
-AHEAD = Wanted(kind="numbers", target="next")
+PAIR = ReadRequest(target="text")
+AHEAD = ReadRequest(kind="numbers", target="next")
 
 
 def put(path: Path, text: str) -> Path:
@@ -87,14 +87,14 @@ def test_the_numbers_that_are_to_be_forecast(tmp_path):
 def test_two_columns_of_one_name_are_rejected(tmp_path):
     file = put(tmp_path / "a.csv", "text,label,text\na,b,c\n")
     with pytest.raises(DataError, match=r"column 'text' is there 2 times.*try its number: 1 is the first"):
-        list(read([file], Wanted(target="label")))
-    assert [e.x for e in read([file], parse_columns("x=3", Wanted(target="label")))] == ["c"]
+        list(read([file], ReadRequest(target="label")))
+    assert [e.x for e in read([file], parse_columns("x=3", ReadRequest(target="label")))] == ["c"]
     unused = put(tmp_path / "b.csv", "text,label,note,note\na,b,c,d\n")
-    assert [e.x for e in read([unused], Wanted(target="label"))] == ["a"]
+    assert [e.x for e in read([unused], ReadRequest(target="label"))] == ["a"]
 
 
 def test_prediction_needs_x_alone(tmp_path):
-    trained = parse_columns("x=temp,y=label,by=run,id=key", Wanted(kind="numbers", asked=False))
+    trained = parse_columns("x=temp,y=label,by=run,id=key", ReadRequest(kind="numbers", asked=False))
     file = put(tmp_path / "a.csv", "temp\n1\n2\n")
     (example,) = read([file], trained)
     assert np.asarray(example.x).tolist() == [[1], [2]] and example.y is None
@@ -110,17 +110,19 @@ def test_whole_numbers_are_one_class_however_they_are_written(tmp_path):
     packed = tmp_path / "a.parquet"
     parquet.write_table(arrow.table({"text": ["a", "b"], "label": [0.0, 1.0], "id": [1.0, None]}), packed)
     for file in (table, lines, packed):
-        assert {e.y for e in read([file], Wanted(target="label"))} == {"0", "1"}
-    assert [e.id for e in read([packed], Wanted(target="label"))] == ["1", None]
+        assert {e.y for e in read([file], ReadRequest(target="label"))} == {"0", "1"}
+    assert [e.id for e in read([packed], ReadRequest(target="label"))] == ["1", None]
     half = put(tmp_path / "b.csv", "text,label\na,0.5\nb,1e0\nc,v1.0\n")
-    assert [e.y for e in read([half], Wanted(target="label"))] == ["0.5", "1e0", "v1.0"]
+    assert [e.y for e in read([half], ReadRequest(target="label"))] == ["0.5", "1e0", "v1.0"]
 
 
 def test_interleaved_rows_are_grouped(tmp_path):
     rows = [(f"{m}", t) for t in range(4) for m in "abc"]
     file = put(tmp_path / "a.csv", "machine,t\n" + "".join(f"{m},{t}\n" for m, t in rows))
     told = []
-    wanted = Wanted(by="machine", kind="numbers", target="next", noted=lambda p, w: told.append((p.line, w)))
+    wanted = ReadRequest(
+        by="machine", kind="numbers", target="next", noted=lambda p, w: told.append((p.line, w))
+    )
     found = [(e.id, np.asarray(e.x)[:, 0].tolist()) for e in read([file], wanted)]
     assert found == [(m, [0, 1, 2, 3]) for m in "abc"]
     assert told == [(5, "rows of 'a' again, after others: rows are grouped by 'machine'")]
@@ -128,7 +130,7 @@ def test_interleaved_rows_are_grouped(tmp_path):
 
 def test_one_bad_cell_leaves_the_other_series_their_answer(tmp_path):
     file = put(tmp_path / "a.csv", "run,t\na,1\na,broken\nb,3\nb\nc,5\n")
-    wanted = Wanted(by="run", kind="numbers", asked=False, keep_bad=True)
+    wanted = ReadRequest(by="run", kind="numbers", asked=False, keep_bad=True)
     found = list(read([file], wanted))
     assert [e.id for e in found] == ["a", "b", "c"]
     assert [str(e.fault).partition("; ")[0].removeprefix(f"{file}:") for e in found[:2]] == [
@@ -137,7 +139,7 @@ def test_one_bad_cell_leaves_the_other_series_their_answer(tmp_path):
     ]
     assert found[2].fault is None and np.asarray(found[2].x).tolist() == [[5]]
     told = []
-    spared = Wanted(
+    spared = ReadRequest(
         by="run", kind="numbers", keep_bad=True, skip_bad=2, skipped=lambda p, _: told.append(p.line)
     )
     assert [np.asarray(e.x).tolist() for e in read([file], spared)] == [[[1]], [[3]], [[5]]]
@@ -147,10 +149,10 @@ def test_one_bad_cell_leaves_the_other_series_their_answer(tmp_path):
 def test_the_kind_of_a_column_is_decided_from_many_rows(tmp_path):
     file = put(tmp_path / "a.csv", "x,note,z,label\n,7,1,a\n1,b,2,a\n2,c,,b\n")
     told = []
-    wanted = Wanted(kind="numbers", target="label", noted=lambda p, what: told.append(what))
+    wanted = ReadRequest(kind="numbers", target="label", noted=lambda p, what: told.append(what))
     x = np.concatenate([np.asarray(e.x) for e in read([file], wanted)])
     np.testing.assert_array_equal(x, [[np.nan, 1], [1, 2], [2, np.nan]])
     assert told == ["column 'note' is left out: most of its fields are texts, 1 numbers"]
     late = put(tmp_path / "b.jsonl", '{"label":"a"}\n{"x":1,"label":"b"}\n{"x":2,"label":"a"}\n')
-    x = np.concatenate([np.asarray(e.x) for e in read([late], Wanted(kind="numbers", target="label"))])
+    x = np.concatenate([np.asarray(e.x) for e in read([late], ReadRequest(kind="numbers", target="label"))])
     np.testing.assert_array_equal(x, [[np.nan], [1], [2]])

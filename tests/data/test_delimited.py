@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unrolled.data.delimited import find_dialect, swallowing
-from unrolled.data.read_request import FileOptions, Wanted
+from unrolled.data.read_request import FileOptions, ReadRequest
 from unrolled.data.readers.table import read
 
 PLAIN = FileOptions()
@@ -18,8 +18,8 @@ def put(path: Path, text: str) -> Path:
     return path
 
 
-def texts(path: Path, wanted: Wanted | None = None) -> list[tuple[object, object]]:
-    return [(example.x, example.y) for example in read([path], wanted or Wanted(target="label"))]
+def texts(path: Path, wanted: ReadRequest | None = None) -> list[tuple[object, object]]:
+    return [(example.x, example.y) for example in read([path], wanted or ReadRequest(target="label"))]
 
 
 ROWS = [("so good", "yes"), ("bad, really", "no"), ("fine", "yes")]
@@ -47,7 +47,7 @@ def test_separators(tmp_path, name, text, separator):
 def test_a_line_that_names_the_separator_is_no_row(tmp_path):
     file = put(tmp_path / "a.csv", "sep=;\r\ntext;label\r\n" + "".join(f"{a};{b}\r\n" for a, b in ROWS))
     assert texts(file) == ROWS
-    assert next(iter(read([file], Wanted(target="label")))).place.line == 3
+    assert next(iter(read([file], ReadRequest(target="label")))).place.line == 3
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_a_line_that_names_the_separator_is_no_row(tmp_path):
 def test_comments_before_the_header_are_left_out(tmp_path, head, comments):
     told = []
     file = put(tmp_path / "a.tsv", head + "text\tlabel\n" + "".join(f"{a}\t{b}\n" for a, b in ROWS))
-    wanted = Wanted(target="label", noted=lambda place, what: told.append((place.line, what)))
+    wanted = ReadRequest(target="label", noted=lambda place, what: told.append((place.line, what)))
     assert texts(file, wanted) == ROWS
     assert told == [(line, "comment line before the header, left out") for line in comments]
 
 
 def test_a_header_may_be_marked_as_a_comment(tmp_path):
     file = put(tmp_path / "a.csv", "# made by a program\n#id,text,label\n7,so good,yes\n8,bad,no\n")
-    assert [(e.id, e.x, e.y) for e in read([file], Wanted(target="label"))] == [
+    assert [(e.id, e.x, e.y) for e in read([file], ReadRequest(target="label"))] == [
         ("7", "so good", "yes"),
         ("8", "bad", "no"),
     ]

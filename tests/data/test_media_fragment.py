@@ -16,7 +16,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.media import audio, video
 from unrolled.data.media_fragment import part_of, whole_of
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import find_reader
 from unrolled.tasks.inputs.frames import FrameInput
 
@@ -98,7 +98,7 @@ def test_start_and_end_columns_cut_and_stretches_count_from_the_start_of_the_par
     table.write_text(
         "clip,start,end,tags\na.mp4,1,2,0.2-0.5 up\na.mp4,,,0.2-0.5 up; 3-9 down\na.mp4,3,,O O\n"
     )
-    first, second, third = find_reader(table)([table], Wanted(kind="frames", target="tags"))
+    first, second, third = find_reader(table)([table], ReadRequest(kind="frames", target="tags"))
     given = FrameInput(8, False, 10.0, False, 100)
     opened = given.opened(first)
     assert opened.y == ("O", "O", "up", "up", "up", "O", "O", "O", "O", "O") and len(opened.x) == 10
@@ -107,7 +107,7 @@ def test_start_and_end_columns_cut_and_stretches_count_from_the_start_of_the_par
         given.opened(third)
     table.write_text("audio,start,end,label\na.wav,0.5,1.5,x\na.wav,2,1,x\na.wav,a,1,x\n")
     skipped: list[str] = []
-    wanted = Wanted(
+    wanted = ReadRequest(
         kind="audio", target="label", skip_bad=2, skipped=lambda place, what: skipped.append(what)
     )
     (only,) = find_reader(table)([table], wanted)

@@ -126,11 +126,11 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, what: str):
         path.symlink_to(path)
     words = {"pipe": "named pipe", "loop": "leads back to itself", "none": "no such file"}
     with pytest.raises(UsageError, match=words[what]):
-        sandbox.of(path, Place(path, 1), "unrolled.data.media.image:read", {})
+        sandbox.decode_file(path, Place(path, 1), "unrolled.data.media.image:read", {})
 
 
 def test_a_pipe_among_the_pictures_of_a_clip_is_refused(tmp_path: Path):
     os.mkfifo(tmp_path / "1.png")
     asked = {"side": 8, "colour": False, "longest": 10}
     with pytest.raises(DataError, match=r"1\.png.*named pipe|named pipe"):
-        sandbox.of(tmp_path, Place(tmp_path, 1), "unrolled.data.media.image:read", asked)
+        sandbox.decode_file(tmp_path, Place(tmp_path, 1), "unrolled.data.media.image:read", asked)

@@ -20,7 +20,7 @@ from unrolled.core.config import build, read_toml
 from unrolled.core.errors import DataError, UsageError
 from unrolled.data.media.midi import parse_midi
 from unrolled.data.media_formats.midi_size import count_events
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import npz, table
 from unrolled.datasets import example_dataset, example_source
 from unrolled.tasks.fill import resolve_data
@@ -75,9 +75,9 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused_before_it_is(
         pytest.raises(DataError, match=r"x\.npy unpacks to .* times its size"),
     ):
         patch.setattr(zipfile.ZipFile, "open", None)
-        next(npz.read([tmp_path / "z.npz"], Wanted(kind="numbers", target="label")))
+        next(npz.read([tmp_path / "z.npz"], ReadRequest(kind="numbers", target="label")))
     np.savez(tmp_path / "z.npz", x=np.zeros((60, 50, 100)), y=np.array(["a", "b"] * 30))
-    assert sum(1 for _ in npz.read([tmp_path / "z.npz"], Wanted(kind="numbers", target="label"))) == 60
+    assert sum(1 for _ in npz.read([tmp_path / "z.npz"], ReadRequest(kind="numbers", target="label"))) == 60
 
 
 def test_a_row_of_a_million_tokens_is_named(tmp_path: Path):
@@ -132,7 +132,7 @@ def test_a_line_of_a_hundred_megabytes_is_named(tmp_path: Path, ending: str):
             file.write("x" * 1_000_000)
         file.write('","label":"a"}\n' if ending == ".jsonl" else ",yes\n")
     with pytest.raises(DataError, match="line too long") as caught:
-        list(table.read([path], Wanted(kind="text", target="label")))
+        list(table.read([path], ReadRequest(kind="text", target="label")))
     assert caught.value.line == (1 if ending == ".jsonl" else 2)
 
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unrolled.core.types import Example
-from unrolled.data.read_request import FileOptions, Wanted
+from unrolled.data.read_request import FileOptions, ReadRequest
 from unrolled.data.readers.conll import read as read_conll
 from unrolled.data.readers.table import read
 
@@ -77,7 +77,7 @@ def cells(path: Path, table: Table, quoting: str = "auto") -> list[tuple[Any, ..
     given = table.encoding if table.encoding == "cp1252" else None
     options = FileOptions(encoding=given, quoting=quoting)
     columns = [
-        [example.x for example in read([path], Wanted(x=(f"{number}",), files=options))]
+        [example.x for example in read([path], ReadRequest(x=(f"{number}",), files=options))]
         for number in range(1, len(table.names) + 1)
     ]
     return list(zip(*columns, strict=True))
@@ -167,7 +167,7 @@ def json_lines(tmp_path_factory, table: Table, ascii_only: bool, name: str, left
     given = table.encoding if table.encoding == "cp1252" else None
     for number, key in enumerate(table.names):
         whole = len(rows) > 1 and key not in first
-        wanted = Wanted(x=(key,), skip_bad=int(whole), files=FileOptions(encoding=given))
+        wanted = ReadRequest(x=(key,), skip_bad=int(whole), files=FileOptions(encoding=given))
         if key not in first and not whole:
             continue  # the key is nowhere
         expected = [row[number] for row in table.rows[int(whole) :]]
@@ -229,7 +229,7 @@ def conll_is_read(tmp_path_factory, document: tuple[list[list[tuple[str, str]]],
     sentences, how = document
     path = tmp_path_factory.getbasetemp() / "a.conll"
     path.write_bytes(conll(sentences, how).encode(how["encoding"]))
-    assert pairs(list(read_conll([path], Wanted(target="tags")))) == sentences
+    assert pairs(list(read_conll([path], ReadRequest(target="tags")))) == sentences
 
 
 def pairs(examples: list[Example]) -> list[list[tuple[str, str]]]:
@@ -261,7 +261,7 @@ def universal_is_read(tmp_path_factory, document: tuple[list[list[tuple[str, str
     sentences, how = document
     path = tmp_path_factory.getbasetemp() / "a.conllu"
     path.write_bytes(universal(sentences, how).encode(how["encoding"]))
-    found = list(read_conll([path], Wanted(target="tags")))
+    found = list(read_conll([path], ReadRequest(target="tags")))
     assert pairs(found) == sentences
     assert [example.id for example in found] == [f"s{number}" for number in range(1, len(sentences) + 1)]
 

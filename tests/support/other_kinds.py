@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import Format
 from unrolled.tasks.inputs import InputKind
 from unrolled.tasks.outputs import OUTPUTS
 from unrolled.tasks.outputs.label import Label
 
 
-def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The lines of the files."""
     for path in paths:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):

@@ -16,7 +16,7 @@ from support.tolerances import TOLERANCES
 from support.tones import RATE, sound, table, texts, write
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import find_reader
 from unrolled.estimators import Classifier, Transcriber
 from unrolled.inference import predictor, streaming_audio
@@ -74,7 +74,7 @@ def test_batches_engines_and_formats_change_nothing(tmp_path: Path):
     data = small()
     for path in (data.causal, data.both):
         ours, theirs = (open_trained(path, engine) for engine in ("numpy", "torch"))
-        examples = list(find_reader(data.test)([data.test], Wanted(kind="audio", target="text")))[:9]
+        examples = list(find_reader(data.test)([data.test], ReadRequest(kind="audio", target="text")))[:9]
         encoded = [ours.input.encode(example.x) for example in examples]
         lengths = np.array([len(x) for x in encoded])
         batch = np.zeros((9, lengths.max() + 5, 12), np.float32)
@@ -217,7 +217,7 @@ def test_folders_of_classes_of_texts_and_librispeechs(tmp_path: Path):
     (libri / "84-121.trans.txt").write_text("84-121-0 A B\n84-121-1 GONE\n")
 
     def read(folder: str, target, skip=0):
-        wanted = Wanted(kind="audio", target=target, skip_bad=skip)
+        wanted = ReadRequest(kind="audio", target=target, skip_bad=skip)
         return [(e.y, e.id) for e in find_reader(tmp_path / folder)([tmp_path / folder], wanted)]
 
     assert read("classes", "label") == [("no", "no/deep/1.wav"), ("yes", "yes/deep/1.wav")]

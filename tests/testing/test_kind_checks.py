@@ -11,7 +11,7 @@ import pytest
 
 from support import other_cells, other_kinds
 from unrolled.core.types import Example, Place
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import conll, table
 from unrolled.models.cells import CELLS, every
 from unrolled.tasks.inputs import INPUTS
@@ -68,11 +68,11 @@ def test_what_is_wrong_with_a_cell_is_found(changed: dict[str, Any], told: str):
 
 def test_readers_pass_and_wrong_ones_are_found(tmp_path: Path):
     (tmp_path / "t.csv").write_text("text,label\nso good,yes\nbad,no\n")
-    assert len(check_reader(table.read, [tmp_path / "t.csv"], Wanted(target="label"))) == 2
+    assert len(check_reader(table.read, [tmp_path / "t.csv"], ReadRequest(target="label"))) == 2
     (tmp_path / "t.conll").write_text("a X\nb Y\n\nc Y\n")
-    assert len(check_reader(conll.read, [tmp_path / "t.conll"], Wanted(target="tags"))) == 2
+    assert len(check_reader(conll.read, [tmp_path / "t.conll"], ReadRequest(target="tags"))) == 2
     (tmp_path / "t.pipe").write_text("so good|yes\nbad|no\n")
-    assert len(check_reader(other_kinds.read, [tmp_path / "t.pipe"], Wanted(target="label"))) == 2
+    assert len(check_reader(other_kinds.read, [tmp_path / "t.pipe"], ReadRequest(target="label"))) == 2
     calls: list[int] = []
 
     def fickle(paths, wanted):
@@ -80,7 +80,7 @@ def test_readers_pass_and_wrong_ones_are_found(tmp_path: Path):
         yield Example("x" * len(calls), "y", PLACE)
 
     with pytest.raises(AssertionError, match="a second call gives other examples"):
-        check_reader(fickle, [tmp_path / "t.csv"], Wanted(target="label"))
+        check_reader(fickle, [tmp_path / "t.csv"], ReadRequest(target="label"))
 
 
 @pytest.mark.parametrize(("name", "examples"), [("tokens", TEXTS), ("numbers", SERIES), ("lengths", TEXTS)])

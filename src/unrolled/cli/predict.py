@@ -186,11 +186,11 @@ def from_file(
 ) -> Iterator[tuple[Line, Example]]:
     """The sequences of a file of labelled data, whose y are not asked for. What was decided on the way is told at the
     end. rows: the lines have all fields of their rows."""
-    from unrolled.data.read_request import Wanted
+    from unrolled.data.read_request import ReadRequest
     from unrolled.data.time_stamps import next_times, time_texts
     from unrolled.datasets.example_source import from_files, wanted_of
 
-    def keep(wanted: Wanted) -> Wanted:
+    def keep(wanted: ReadRequest) -> ReadRequest:
         return replace(wanted, keep_bad=True, rows=rows, skipped=failed.skipped)
 
     data = from_files([path], config, asked=False, keep=keep)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.data.column_kinds import Kinds
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 
 PAIRS = (  # of texts that are translated
     ("source", "src", "text", "sentence", "x"),
@@ -34,7 +34,7 @@ ID = ("id",)
 
 
 @dataclass(frozen=True)
-class Found:
+class ColumnIndices:
     """The columns of one table, as indices from 0; y is empty, and id, by and time are None, if there are none."""
 
     x: tuple[int, ...]
@@ -49,8 +49,8 @@ class Found:
 
 
 def find_columns(
-    names: Sequence[str], wanted: Wanted, kinds: Callable[[], Kinds], file: Path, line: int | None
-) -> Found:
+    names: Sequence[str], wanted: ReadRequest, kinds: Callable[[], Kinds], file: Path, line: int | None
+) -> ColumnIndices:
     """Where the wanted columns are in a table with these names; `line` is that of its header, if it has one.
 
     Without a wish: x of `kind` text is the first of `text sentence review comment x` that is there, in any case, of a
@@ -105,7 +105,7 @@ def find_columns(
     if set(x) & ({by} if asks.ahead else {*y, by}):
         name = names[min(set(x) & {*y, by})]
         raise UsageError(f"column {name!r} is to be x and something else too", expected="other columns")
-    return Found(x, y, number, by, time)
+    return ColumnIndices(x, y, number, by, time)
 
 
 def _no_pair(names_of: _Names, x: bool, y: bool) -> DataError:
@@ -182,7 +182,7 @@ def _pair(
     return x, y
 
 
-def _if_there(wanted: Wanted, names_of: _Names, taken: set[int | None]) -> tuple[int, ...]:
+def _if_there(wanted: ReadRequest, names_of: _Names, taken: set[int | None]) -> tuple[int, ...]:
     """The columns of y if none need be there: all that are wished for, or none."""
     known = (
         [_spelt(name, names_of.names) for name in wanted.y]
@@ -193,7 +193,7 @@ def _if_there(wanted: Wanted, names_of: _Names, taken: set[int | None]) -> tuple
     return y if len(y) == len(known) else ()
 
 
-def _targets(wanted: Wanted) -> Sequence[str]:
+def _targets(wanted: ReadRequest) -> Sequence[str]:
     """Names of y, where none is asked for, in this order."""
     return wanted.content.targets if wanted.target is None else wanted.asks.columns
 

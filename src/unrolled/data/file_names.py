@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unrolled.core.types import Place
 from unrolled.data.folder_files import is_model
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 
 _SHOWN = 3  # names that a message shows
 
@@ -24,7 +24,7 @@ def find_file(path: Path) -> Path:
     return next((other for other in (*forms, *whole) if other.exists()), path)
 
 
-def tell_not_used(folder: Path, files: Iterable[Path], wanted: Wanted) -> None:
+def tell_not_used(folder: Path, files: Iterable[Path], wanted: ReadRequest) -> None:
     """Tell `wanted.noted` of the files in a folder that are not used, in one line."""
     names = [file.relative_to(folder).as_posix() for file in files if not is_model(file)]
     if names and wanted.noted is not None:

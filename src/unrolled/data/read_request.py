@@ -46,7 +46,7 @@ class FileOptions:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReadRequest:
     """What is asked of a reader of labelled sequences.
 
     x, y: names of columns, empty if the reader has to find them.  id: the column of the person's own names.  by: in a
@@ -108,7 +108,7 @@ class Wanted:
         return self.content.words and self.asks.written
 
 
-def parse_columns(text: str, wanted: Wanted | None = None) -> Wanted:
+def parse_columns(text: str, wanted: ReadRequest | None = None) -> ReadRequest:
     """`wanted` (or the defaults) with the columns of a `--columns` option, such as `x=ax+ay,y=label,by=session`.
 
     Raises UsageError where the text is not of that form, with what is wrong in it.
@@ -128,7 +128,7 @@ def parse_columns(text: str, wanted: Wanted | None = None) -> Wanted:
         if len(names) > 1 and key not in ("x", "y"):
             raise UsageError(f"--columns has {len(names)} columns for {key!r}", expected="one")
         found[key] = names
-    wanted = wanted or Wanted()
+    wanted = wanted or ReadRequest()
     return replace(
         wanted,
         x=found.get("x", wanted.x),
@@ -139,7 +139,7 @@ def parse_columns(text: str, wanted: Wanted | None = None) -> Wanted:
     )
 
 
-def tolerance(wanted: Wanted) -> Callable[[DataError], bool]:
+def bad_row_handler(wanted: ReadRequest) -> Callable[[DataError], bool]:
     """A function that takes each bad row: it tells `wanted.skipped`, or raises past `wanted.skip_bad` of them.
 
     The error must name the file (a Path) and the line. True: the row is left out. With `wanted.keep_bad` the function

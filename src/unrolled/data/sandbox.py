@@ -58,7 +58,7 @@ class Limits:
     memory: int = MEMORY
 
 
-def call(function: str, arguments: Mapping[str, object], limits: Limits | None = None) -> Answer:
+def run_in_subprocess(function: str, arguments: Mapping[str, object], limits: Limits | None = None) -> Answer:
     """What `module:function(**arguments)` answers in a process apart: an array of bytes, and a dict.
 
     Raises the DataError or MissingExtra that it raised (its file is left for the caller to name), and DataError where
@@ -80,12 +80,12 @@ def call(function: str, arguments: Mapping[str, object], limits: Limits | None =
     return np.frombuffer(body, np.uint8).reshape(shape), as_object(head["about"])
 
 
-def of(path: Path, place: Place, function: str, arguments: Mapping[str, object]) -> Answer:
+def decode_file(path: Path, place: Place, function: str, arguments: Mapping[str, object]) -> Answer:
     """`call` with the path of a person's file, and its errors as those of the place that names it. Raises besides
     UsageError where it is not there, and StorageError."""
     require_regular(path, folder=True)
     try:
-        return call(function, {"path": str(path), **arguments})
+        return run_in_subprocess(function, {"path": str(path), **arguments})
     except DataError as error:
         what = error.what if place.file == path else f"{path}: {error.what}"
         raise DataError(
@@ -173,7 +173,7 @@ def _too_long(limits: Limits) -> DataError:
     return DataError(what, expected="a shorter or smaller one")
 
 
-def serve(given: BinaryIO, answers: BinaryIO) -> None:
+def worker_loop(given: BinaryIO, answers: BinaryIO) -> None:
     """Answer questions until there are no more: the other side of `call`."""
     limited = 0
     for line in given:
@@ -255,4 +255,4 @@ def main() -> None:
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-    serve(sys.stdin.buffer, channel)
+    worker_loop(sys.stdin.buffer, channel)

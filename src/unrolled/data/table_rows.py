@@ -12,7 +12,7 @@ import numpy as np
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Array, Example, Floats, Place
 from unrolled.core.values.example_values import length
-from unrolled.data.column_matching import Found
+from unrolled.data.column_matching import ColumnIndices
 from unrolled.data.fields import (
     Stretches,
     are_intervals,
@@ -30,7 +30,7 @@ from unrolled.data.fields import (
     with_decimal_point,
 )
 from unrolled.data.media_fragment import part_of
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.table_files import ABSENT
 from unrolled.data.text.tokenize import split_words
 from unrolled.data.time_stamps import as_time, parse_time
@@ -45,9 +45,9 @@ class Rows:
 
     path: Path
     names: tuple[str, ...]
-    found: Found
+    found: ColumnIndices
     commas: frozenset[int]
-    wanted: Wanted
+    wanted: ReadRequest
 
     @property
     def is_step(self) -> bool:

@@ -12,16 +12,16 @@ from unrolled.core.types import Example, Place
 from unrolled.data.features.log_mel import HOP, Mel
 from unrolled.data.fields import NO_TAG, as_intervals
 from unrolled.data.media.audio import header
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.text.subword import SUBWORD
 from unrolled.models.frontends import FRONTS
 from unrolled.tasks.outputs.ctc import refuse_infeasible, tidy
 
 
-def drop_bad_audio(examples: Iterable[Example], wanted: Wanted, config: Config) -> Iterator[Example]:
+def drop_bad_audio(examples: Iterable[Example], wanted: ReadRequest, config: Config) -> Iterator[Example]:
     """Those whose sound has a header that can be, and is long enough for its text; others are bad rows. Raises
     DataError where none is left."""
-    bad, found = tolerance(wanted), False
+    bad, found = bad_row_handler(wanted), False
     for example in examples:
         try:
             example = _checked(example, wanted, config)
@@ -34,7 +34,7 @@ def drop_bad_audio(examples: Iterable[Example], wanted: Wanted, config: Config) 
         raise DataError("no examples: not one sound that can be used", expected="sounds")
 
 
-def _checked(example: Example, wanted: Wanted, config: Config) -> Example:
+def _checked(example: Example, wanted: ReadRequest, config: Config) -> Example:
     """The example of a sound; its stretches of time become a tag a frame. Raises DataError for what cannot be."""
     told = header(Path(str(example.x)))
     frames = Mel(told.rate, 1).frames(told.samples)

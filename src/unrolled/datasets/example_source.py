@@ -16,7 +16,7 @@ from unrolled.core.types import Example, Place
 from unrolled.data.file_names import find_file
 from unrolled.data.folder_files import files_below
 from unrolled.data.media_fragment import whole_of
-from unrolled.data.read_request import FileOptions, Wanted, parse_columns
+from unrolled.data.read_request import FileOptions, ReadRequest, parse_columns
 from unrolled.data.readers import find_reader, in_parallel, open_tunes, read_pairs
 from unrolled.datasets.audio_checks import drop_bad_audio
 from unrolled.datasets.fingerprint import fingerprint, fingerprint_examples
@@ -61,7 +61,7 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     given = config.data.columns
     preset = find(config.task)
     reads = INPUTS[preset.input].reads
-    wanted = Wanted(kind=reads, target=find_output(preset.key).target)
+    wanted = ReadRequest(kind=reads, target=find_output(preset.key).target)
     by_name = wanted.content.numeric or wanted.is_pair
     if not by_name or not found:
         return config
@@ -104,7 +104,7 @@ def as_written(
     return replace(config, data=data)
 
 
-def wanted_of(config: Config, *, asked: bool = True) -> Wanted:
+def wanted_of(config: Config, *, asked: bool = True) -> ReadRequest:
     """What a configuration asks of the readers. asked: False for prediction. Raises UsageError for columns that make no
     sense."""
     preset, data = find(config.task), config.data
@@ -113,7 +113,7 @@ def wanted_of(config: Config, *, asked: bool = True) -> Wanted:
     if reads.content.parsed:
         target = None  # y is the genre, where there is one
     files = FileOptions(data.format, data.encoding, data.quoting or "auto")
-    wanted = Wanted(kind=reads.reads, target=target, skip_bad=data.skip_bad, files=files, asked=asked)
+    wanted = ReadRequest(kind=reads.reads, target=target, skip_bad=data.skip_bad, files=files, asked=asked)
     wanted = parse_columns(data.columns, wanted) if data.columns else wanted
     if wanted.y and wanted.content.numeric and find_output(preset.key).ahead:
         raise UsageError(
@@ -129,7 +129,7 @@ def from_files(
     *,
     asked: bool = True,
     named: Callable[[tuple[str, ...]], None] | None = None,
-    keep: Callable[[Wanted], Wanted] = lambda wanted: wanted,
+    keep: Callable[[ReadRequest], ReadRequest] = lambda wanted: wanted,
 ) -> ExampleSource:
     """Files of examples; `asked`: each must have its y.  named: told the columns of x that are found in a table.  keep:
     changes what is asked of the readers, for prediction.
@@ -172,13 +172,13 @@ def from_files(
     return ExampleSource(make, digest(read), told, bad, digest if asked else None, notes)
 
 
-def _read(paths: Sequence[Path], wanted: Wanted, config: Config) -> Iterator[Example]:
+def _read(paths: Sequence[Path], wanted: ReadRequest, config: Config) -> Iterator[Example]:
     """What the readers find, put on a regular grid of time if that is asked for."""
     examples = _from_readers(paths, wanted)
     return resampled(examples, config.data.resample) if config.data.resample else examples
 
 
-def _from_readers(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def _from_readers(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     if wanted.is_pair and in_parallel(paths, wanted):
         yield from read_pairs(paths, wanted)
         return
@@ -187,7 +187,7 @@ def _from_readers(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
 
 
 def _sequences(
-    read: Callable[[], Iterator[Example]], wanted: Wanted, config: Config, *, asked: bool
+    read: Callable[[], Iterator[Example]], wanted: ReadRequest, config: Config, *, asked: bool
 ) -> Callable[[], Iterator[Example]]:
     """What the network is to see of the examples that were read."""
     data, content = config.data, wanted.content

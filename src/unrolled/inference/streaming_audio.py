@@ -37,7 +37,7 @@ class Ear:
 
     resample: Callable[[Floats, bool], Floats]
     rest: Array  # samples
-    usual: normalization.Running
+    usual: normalization.RunningStats
     frames: Array  # [T, bands], fewer than make a step
     engine: Engine
     state: State
@@ -57,7 +57,7 @@ def begin(model: Trained, rate: int | None = None) -> Ear:
     engine = model.engine
     if spec.head.pooling is not None:
         engine = NumpyEngine(without_head(spec), model.file.tensors)
-    usual = normalization.started(given.mean, given.deviation)
+    usual = normalization.initial_stats(given.mean, given.deviation)
     nothing = np.zeros((0, given.bands), np.float32)
     resample = resampler(rate or given.rate, given.rate)
     return Ear(resample, np.zeros(0, np.float32), usual, nothing, engine, engine.start(1))
@@ -75,7 +75,7 @@ def hear(model: Trained, ear: Ear, samples: Array, *, last: bool = False) -> tup
     frames, rest = log_mel.frames(given.mel, ear.rest, sound, ear.heard)
     if last and len(rest) and not ear.heard + len(frames):  # shorter than a window in all
         frames, rest = log_mel.log_mel(given.mel, rest), rest[:0]
-    x, usual = normalization.running(ear.usual, frames)
+    x, usual = normalization.normalize_running(ear.usual, frames)
     x = np.concatenate([ear.frames, x])
     ready = len(x) if last else len(x) - len(x) % _stride(model)
     answers, state = np.zeros((0, ear.engine.n_y), np.float32), ear.state

@@ -20,7 +20,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Array, Example, Floats
 from unrolled.core.values.example_values import length
 from unrolled.core.values.json_values import as_object
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import ExampleReader
 from unrolled.models.cells import CELLS, NUMPY, Cell, step_with_zoneout
 from unrolled.models.network_spec import Crf
@@ -74,7 +74,7 @@ def check_cell(cell: Cell) -> None:
         CELLS.update({} if known is None else {cell.name: known})
 
 
-def check_reader(read: ExampleReader, paths: Sequence[Path], wanted: Wanted) -> list[Example]:
+def check_reader(read: ExampleReader, paths: Sequence[Path], wanted: ReadRequest) -> list[Example]:
     """Check a reader of labelled sequences on files of its format, which must be good; the examples.
 
     Each call gives the same examples. Places are lines of the files. In prediction y is not needed. A file without
@@ -90,7 +90,7 @@ def check_reader(read: ExampleReader, paths: Sequence[Path], wanted: Wanted) -> 
         _expect(one.place.line >= 1, f"{one.place}: lines are counted from 1")
         _expect(one.fault is None, f"{one.place}: {one.fault}")
         _expect(wanted.target is None or one.y is not None, f"{one.place}: no y")
-    asked = [one.x for one in read(paths, Wanted(kind=wanted.kind, asked=False))]
+    asked = [one.x for one in read(paths, ReadRequest(kind=wanted.kind, asked=False))]
     _expect(repr(asked) == repr([one.x for one in found]), "in prediction x is different")
     return found
 

@@ -23,7 +23,7 @@ from unrolled.analysis.check.stats.target_stats import repaired
 from unrolled.core.config import build
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Place
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import find_reader, npz
 from unrolled.datasets import example_dataset, example_source
 from unrolled.tasks.fill import resolve_data
@@ -708,7 +708,7 @@ def test_a_clean_copy_has_the_same_examples_each_once(
     check_and_clean(build("classify", {}), Parts((path,)), folder / "clean", force=False)
 
     def read(file: Path) -> list[tuple[Any, Any]]:
-        return [(e.x, e.y) for e in find_reader(file)([file], Wanted(target="label"))]
+        return [(e.x, e.y) for e in find_reader(file)([file], ReadRequest(target="label"))]
 
     seen: dict[Any, tuple[Any, Any]] = {}
     for x, y in read(path):

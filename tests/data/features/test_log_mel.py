@@ -45,14 +45,14 @@ ODD_RATES = (1_000, 8_000, 11_025, 12_345, 16_000, 22_050, 44_100, 47_999)
 def test_chunks_are_the_whole(rate: int, sizes: list[int]):
     mel = Mel(rate, 8)
     samples = np.random.default_rng(0).standard_normal(sum(sizes) + 1500).astype(np.float32)
-    usual = normalization.started([0.0] * 8, [1.0] * 8)
+    usual = normalization.initial_stats([0.0] * 8, [1.0] * 8)
     whole = log_mel.log_mel(mel, samples)
-    smooth, _ = normalization.running(usual, whole)
+    smooth, _ = normalization.normalize_running(usual, whole)
     rest, state, at, parts, done = np.zeros(0, np.float32), usual, 0, [], 0
     for size in [*sizes, 1500]:
         frames, rest = log_mel.frames(mel, rest, samples[at : at + size], done)
         done += len(frames)
-        made, state = normalization.running(state, frames)
+        made, state = normalization.normalize_running(state, frames)
         parts.append(made)
         at += size
     np.testing.assert_allclose(np.concatenate(parts), smooth, atol=1e-5)
@@ -107,18 +107,18 @@ def test_how_many_frames(samples: int, frames: int):
     assert MEL.frames(samples) == frames == len(log_mel.log_mel(MEL, np.ones(samples, np.float32)))
 
 
-USUAL = normalization.started([-3.0] * 40, [2.0] * 40)
+USUAL = normalization.initial_stats([-3.0] * 40, [2.0] * 40)
 
 
 def test_silence_is_finite_and_loudness_does_not_matter():
     silent = log_mel.log_mel(MEL, np.zeros(4000, np.float32))
     assert np.isfinite(silent).all()
-    assert np.abs(normalization.by_utterance(USUAL, silent)).max() == 0.0
-    assert normalization.by_utterance(USUAL, silent[:0]).shape == (0, 40)
+    assert np.abs(normalization.normalize_utterance(USUAL, silent)).max() == 0.0
+    assert normalization.normalize_utterance(USUAL, silent[:0]).shape == (0, 40)
     loud = sound("abc")
     np.testing.assert_allclose(
-        normalization.by_utterance(USUAL, log_mel.log_mel(MEL, loud)),
-        normalization.by_utterance(USUAL, log_mel.log_mel(MEL, loud * 3)),
+        normalization.normalize_utterance(USUAL, log_mel.log_mel(MEL, loud)),
+        normalization.normalize_utterance(USUAL, log_mel.log_mel(MEL, loud * 3)),
         atol=0.15,  # but for the floor
     )
 
@@ -126,27 +126,27 @@ def test_silence_is_finite_and_loudness_does_not_matter():
 def test_a_short_sound_keeps_what_tells_it_and_a_long_one_loses_what_it_was_recorded_with():
     low, high = (np.where((np.arange(40) < 20) == below, 0.0, -6.0) for below in (True, False))
     noise = np.random.default_rng(0).standard_normal((30_000, 40))
-    short = [normalization.by_utterance(USUAL, noise[:30] + bands) for bands in (low, high)]
+    short = [normalization.normalize_utterance(USUAL, noise[:30] + bands) for bands in (low, high)]
     assert short[0][:, :20].mean() > 0.7 > -0.7 > short[0][:, 20:].mean()
     assert np.abs(short[0] - short[1]).mean() > 1.4  # two sounds of half the bands each are two
-    long = [normalization.by_utterance(USUAL, noise + bands) for bands in (low, high)]
+    long = [normalization.normalize_utterance(USUAL, noise + bands) for bands in (low, high)]
     assert np.abs(long[0] - long[1]).mean() < 0.1
     np.testing.assert_allclose(long[0].std(axis=0), 1.0, atol=0.1)
 
 
 def test_the_running_mean_forgets_and_never_looks_ahead():
-    usual = normalization.started([0.0], [1.0])
+    usual = normalization.initial_stats([0.0], [1.0])
     x = np.concatenate([np.full((50, 1), 5.0), np.full((3000, 1), -2.0)]) + np.sin(np.arange(3050))[:, None]
-    made, _ = normalization.running(usual, x)
+    made, _ = normalization.normalize_running(usual, x)
     assert abs(made[-300:].mean()) < 0.1 and 0.7 < made[-300:].std() < 1.3
-    some, _ = normalization.running(usual, x[:60])
+    some, _ = normalization.normalize_running(usual, x[:60])
     np.testing.assert_array_equal(some, made[:60])
 
 
 def test_another_microphone_favours_bands_of_every_frame_alike(monkeypatch: pytest.MonkeyPatch):
     for name, nothing in (("SPEED", 0.0), ("PITCH", 0.0), ("NOISY", 0.0), ("TIMES", 0), ("BANDS", 0)):
         monkeypatch.setattr(audio_augment, name, nothing)
-    x = normalization.by_utterance(USUAL, log_mel.log_mel(MEL, sound("ab"))).astype(np.float64)
+    x = normalization.normalize_utterance(USUAL, log_mel.log_mel(MEL, sound("ab"))).astype(np.float64)
     favoured = np.stack([augment(x, np.random.default_rng(seed)) - x for seed in range(30)])
     np.testing.assert_allclose(favoured, favoured[:, :1].repeat(len(x), axis=1), atol=1e-5)
     assert np.abs(favoured).max() <= audio_augment.FAVOUR + 1e-5
@@ -155,7 +155,7 @@ def test_another_microphone_favours_bands_of_every_frame_alike(monkeypatch: pyte
 
 
 def test_augmentation_repeats_and_keeps_its_bounds():
-    x = normalization.by_utterance(USUAL, log_mel.log_mel(MEL, sound("abcabc")))
+    x = normalization.normalize_utterance(USUAL, log_mel.log_mel(MEL, sound("abcabc")))
     before = x.copy()
     one, again = (augment(x, np.random.default_rng((1, 2, 3))) for _ in range(2))
     np.testing.assert_array_equal(one, again)

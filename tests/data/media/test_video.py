@@ -69,7 +69,7 @@ def test_a_folder_of_pictures_is_a_clip_in_the_order_of_numbers(tmp_path: Path):
 
 def test_apart_gives_the_same_bits(clip: Path):
     here, _ = video.read(str(clip), **GREY)
-    there, about = sandbox.call("unrolled.data.media.video:read", {"path": str(clip), **GREY})
+    there, about = sandbox.run_in_subprocess("unrolled.data.media.video:read", {"path": str(clip), **GREY})
     assert np.array_equal(here, there) and about["count"] == 60
 
 
@@ -105,7 +105,7 @@ def harmful(folder: Path, clip: Path) -> dict[str, Path]:
 def test_harmful_files_end_in_our_error(tmp_path: Path, clip: Path):
     for name, path in harmful(tmp_path, clip).items():
         with pytest.raises(DataError) as told:
-            sandbox.call(
+            sandbox.run_in_subprocess(
                 "unrolled.data.media.video:read", {"path": str(path), **GREY}, sandbox.Limits(20, 1 << 29)
             )
         assert len(str(told.value)) < 400, name
@@ -129,7 +129,7 @@ def test_limits_hold_and_the_next_file_is_read():
     sandbox.close()
 
     def ask(what: str, seconds: float = 60.0):
-        return sandbox.call(
+        return sandbox.run_in_subprocess(
             "support.hostile_decoder:decode", {"path": what}, sandbox.Limits(seconds, 1 << 28)
         )
 
@@ -180,7 +180,7 @@ def bounded(folder: Path, numbers: range) -> int:
         path = folder / f"mutant{('.mp4', '.avi')[number % 2]}"
         path.write_bytes(mutant(sources[number % 2], random.Random(number)))
         try:
-            frames, _ = sandbox.call(
+            frames, _ = sandbox.run_in_subprocess(
                 "unrolled.data.media.video:read", {"path": str(path), **GREY}, sandbox.Limits(20, 1 << 29)
             )
         except DataError as error:
@@ -362,7 +362,7 @@ def test_many_videos_by_one_process_take_no_more_threads(tmp_path: Path):
     sandbox.close()
     counts: list[int] = []
     for _ in range(6):
-        sandbox.call("unrolled.data.media.video:read", {"path": str(path), **GREY})
+        sandbox.run_in_subprocess("unrolled.data.media.video:read", {"path": str(path), **GREY})
         worker = sandbox._idle.queue[0].pid  # pyright: ignore[reportPrivateUsage]
         counts.append(len(list(Path(f"/proc/{worker}/task").iterdir())))
     assert counts[-1] == counts[0] < 10

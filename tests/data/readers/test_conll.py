@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.data import records
-from unrolled.data.read_request import Wanted, parse_columns
+from unrolled.data.read_request import ReadRequest, parse_columns
 from unrolled.data.readers import conll
 from unrolled.data.readers.conll import lines, read
 
-TAGS = Wanted(target="tags")
+TAGS = ReadRequest(target="tags")
 
 
 def put(path: Path, content: bytes | str) -> Path:
@@ -23,11 +23,11 @@ def put(path: Path, content: bytes | str) -> Path:
     return path
 
 
-def found(path: Path, wanted: Wanted = TAGS) -> list[tuple[object, object, int]]:
+def found(path: Path, wanted: ReadRequest = TAGS) -> list[tuple[object, object, int]]:
     return [(example.x, example.y, example.place.line) for example in read([path], wanted)]
 
 
-def message(path: Path, wanted: Wanted = TAGS) -> str:
+def message(path: Path, wanted: ReadRequest = TAGS) -> str:
     with pytest.raises((DataError, UsageError)) as caught:
         list(read([path], wanted))
     assert "\n" not in str(caught.value)
@@ -53,12 +53,12 @@ def test_columns_by_number(tmp_path):
     )
     assert found(file) == [(("EU", ","), ("B-ORG", "O"), 3), (("Hi",), ("O",), 6)]
     assert found(file, parse_columns("x=2,y=3", TAGS))[0] == (("NNP", ","), ("I-NP", "O"), 3)
-    assert found(file, Wanted())[0] == (("EU", ","), ("B-ORG", "O"), 3)
-    assert found(file, Wanted(target="next"))[0] == (("EU", ","), None, 3)
+    assert found(file, ReadRequest())[0] == (("EU", ","), ("B-ORG", "O"), 3)
+    assert found(file, ReadRequest(target="next"))[0] == (("EU", ","), None, 3)
     assert "no column '5' in a file of 4; expected a number from 1 to 4" in message(
         file, parse_columns("y=5", TAGS)
     )
-    assert found(file, Wanted(y=("5",)))[1] == (("Hi",), None, 6), "prediction needs no y"
+    assert found(file, ReadRequest(y=("5",)))[1] == (("Hi",), None, 6), "prediction needs no y"
     assert "no column 'upos'" in message(file, parse_columns("y=upos", TAGS))
     assert "column 4 is to be both" in message(file, parse_columns("x=4", TAGS))
     assert "columns 1+2 in a CoNLL file; expected one column" in message(file, parse_columns("x=1+2", TAGS))
@@ -66,8 +66,8 @@ def test_columns_by_number(tmp_path):
 
 def test_one_column_is_tokens_without_tags(tmp_path):
     file = put(tmp_path / "a.conll", "Hello\nworld\n\n#bye\n")
-    assert found(file, Wanted()) == [(("Hello", "world"), None, 1), (("#bye",), None, 4)]
-    assert found(file, Wanted(target="next")) == found(file, Wanted())
+    assert found(file, ReadRequest()) == [(("Hello", "world"), None, 1), (("#bye",), None, 4)]
+    assert found(file, ReadRequest(target="next")) == found(file, ReadRequest())
     assert message(file).startswith("1: one column: tokens without tags; expected token and tag")
 
 
@@ -98,7 +98,7 @@ def test_comments_before_sentences_are_left_out(tmp_path, comment, row):
     )
     file = put(tmp_path / "a.conll", text)
     told = []
-    wanted = Wanted(target="tags", noted=lambda place, what: told.append((place.line, what)))
+    wanted = ReadRequest(target="tags", noted=lambda place, what: told.append((place.line, what)))
     assert [(e.x, e.y) for e in read([file], wanted)] == [
         (("Ada", "#met", "#"), ("B-PER", "O", "O")),
         (("#Bob", "left"), ("B-PER", "O")),
@@ -109,14 +109,14 @@ def test_comments_before_sentences_are_left_out(tmp_path, comment, row):
 def test_the_first_line_does_not_decide(tmp_path):
     file = put(tmp_path / "a.conll", "EU\nrejects O\n\nGerman B-MISC\ncall O\n")
     assert message(file).startswith("1: 1 column in this line, 2 in most lines")
-    assert found(file, Wanted(target="tags", skip_bad=1)) == [(("German", "call"), ("B-MISC", "O"), 4)]
+    assert found(file, ReadRequest(target="tags", skip_bad=1)) == [(("German", "call"), ("B-MISC", "O"), 4)]
 
 
 def test_the_tag_that_means_none_in_conll_u_is_told(tmp_path):
     row = "{}\t{}\t{}\t{}\t_\t_\t_\t_\t_\t_\n"
     file = put(tmp_path / "a.conllu", row.format(1, "_", "_", "SYM") + row.format(2, "b", "b", "_") + "\n")
     told = []
-    wanted = Wanted(target="tags", noted=lambda place, what: told.append((place.line, what)))
+    wanted = ReadRequest(target="tags", noted=lambda place, what: told.append((place.line, what)))
     ((x, y),) = [(e.x, e.y) for e in read([file], wanted)]
     assert x == ("_", "b") and y == ("SYM", "_")
     assert told == [(2, "tag '_', which means that none is given: it is read as a tag")]
@@ -133,8 +133,8 @@ def test_conll_is_known_by_its_content(tmp_path):
         ("table.tsv", "text\tlabel\nso good\tyes\n\nso bad\tno\n", True, False),
     ):
         file = put(tmp_path / name, text)
-        assert conll.looks_like(file, Wanted(), False) == any_tags, name
-        assert conll.looks_like(file, Wanted(), True) == span_tags, name
+        assert conll.looks_like(file, ReadRequest(), False) == any_tags, name
+        assert conll.looks_like(file, ReadRequest(), True) == span_tags, name
 
 
 CONLL_U = """# newdoc
@@ -215,9 +215,9 @@ def test_faults_are_told(tmp_path, name):
 
 def test_what_conll_files_do_not_hold(tmp_path):
     file = put(tmp_path / "a.conll", "EU B\n")
-    assert "hold tokens, not numbers" in message(file, Wanted(kind="numbers", target="tags"))
-    assert "a tag for each token, not a label" in message(file, Wanted(target="label"))
-    assert "columns x and y only" in message(file, Wanted(target="tags", by="s"))
+    assert "hold tokens, not numbers" in message(file, ReadRequest(kind="numbers", target="tags"))
+    assert "a tag for each token, not a label" in message(file, ReadRequest(target="label"))
+    assert "columns x and y only" in message(file, ReadRequest(target="tags", by="s"))
     with pytest.raises(UsageError, match=r"no such file; try 'a\.conll'"):
         list(read([tmp_path / "b.conll"], TAGS))
     with pytest.raises(UsageError, match="is a folder"):
@@ -270,7 +270,7 @@ def test_what_cannot_be_written():
 def test_any_text_ends_in_sentences_or_an_error_of_ours(tmp_path_factory, content):
     file = put(tmp_path_factory.mktemp("any") / "a.conll", content)
     try:
-        for example in read([file], Wanted()):
+        for example in read([file], ReadRequest()):
             assert example.x and (example.y is None or len(example.x) == len(example.y))
             assert all(example.x)
     except DataError as error:

@@ -16,7 +16,7 @@ from unrolled.core.types import Example, Place
 from unrolled.data.fields import as_file
 from unrolled.data.file_names import find_file
 from unrolled.data.media.midi import midi_bytes
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import UNREAD, find_reader
 
 
@@ -31,7 +31,7 @@ def files(folder: Path, *names: str) -> Path:
 def read(folder: Path, kind: str, target: str | None = "label") -> tuple[list[Example], list[str]]:
     """The examples of a folder, and what it told of files that are not read."""
     told: list[str] = []
-    wanted = Wanted(kind=kind, target=target, noted=lambda place, what: told.append(what))  # pyright: ignore[reportArgumentType]
+    wanted = ReadRequest(kind=kind, target=target, noted=lambda place, what: told.append(what))  # pyright: ignore[reportArgumentType]
     return list(find_reader(folder)([folder], wanted)), told
 
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from unrolled.core.errors import DataError, StorageError, UsageError
-from unrolled.data.read_request import Wanted, parse_columns
+from unrolled.data.read_request import ReadRequest, parse_columns
 from unrolled.data.readers import npz
 from unrolled.data.readers.npz import read, write
 
-LABEL = Wanted(kind="numbers", target="label")
-NUMBER = Wanted(kind="numbers", target="number")
-TAGS = Wanted(kind="numbers", target="tags")
-NEXT = Wanted(kind="numbers", target="next")
-NONE = Wanted(kind="numbers")
+LABEL = ReadRequest(kind="numbers", target="label")
+NUMBER = ReadRequest(kind="numbers", target="number")
+TAGS = ReadRequest(kind="numbers", target="tags")
+NEXT = ReadRequest(kind="numbers", target="next")
+NONE = ReadRequest(kind="numbers")
 X = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
 
 
@@ -32,18 +32,18 @@ def save(path: Path, compressed: bool = False, **named: object) -> Path:
     return path
 
 
-def found(path: Path, wanted: Wanted) -> list[tuple[object, object]]:
+def found(path: Path, wanted: ReadRequest) -> list[tuple[object, object]]:
     return [(np.asarray(example.x).tolist(), example.y) for example in read([path], wanted)]
 
 
-def message(path: Path, wanted: Wanted = LABEL) -> str:
+def message(path: Path, wanted: ReadRequest = LABEL) -> str:
     with pytest.raises((DataError, UsageError)) as caught:
         list(read([path], wanted))
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix(f"{path}:")
 
 
-def targets(path: Path, wanted: Wanted) -> list[object]:
+def targets(path: Path, wanted: ReadRequest) -> list[object]:
     return [y for _, y in found(path, wanted)]
 
 
@@ -112,7 +112,7 @@ def test_what_is_asked_of_sequences(tmp_path):
             parse_columns("x=signals", NONE),
             "no array 'signals'; expected one of 'signal'; try 'signal'",
         ),
-        ({"x": X}, Wanted(kind="text", target="label"), ".npz files hold numbers, not texts"),
+        ({"x": X}, ReadRequest(kind="text", target="label"), ".npz files hold numbers, not texts"),
         ({"x": X}, LABEL, "no array to learn; expected 'y'"),
         ({"x": X[0, 0]}, NONE, r"x of shape (2,); expected [N, T, n_x] or [N, T]; try lengths=[...]"),
         ({"x": X, "lengths": [3, 3]}, NONE, "x of shape (2, 3, 2) beside lengths or offsets"),
@@ -283,7 +283,7 @@ def test_no_archive(tmp_path):
     with pytest.raises(UsageError, match="is a folder"):
         list(read([tmp_path], NONE))
     save(file, x=X)
-    assert "expected one array each" in message(file, Wanted(kind="numbers", x=("a", "b")))
+    assert "expected one array each" in message(file, ReadRequest(kind="numbers", x=("a", "b")))
 
 
 @given(st.integers(0), st.integers(0, 255), st.booleans(), st.booleans())

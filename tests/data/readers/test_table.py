@@ -20,12 +20,12 @@ from unrolled.core.errors import DataError, MissingExtra, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data import records
 from unrolled.data.fields import parse_number
-from unrolled.data.read_request import Wanted, parse_columns
+from unrolled.data.read_request import ReadRequest, parse_columns
 from unrolled.data.readers.table import read
 from unrolled.data.text import encoding as decoding
 
-LABEL = Wanted(kind="text", target="label")
-NUMBERS = Wanted(kind="numbers", target="label")
+LABEL = ReadRequest(kind="text", target="label")
+NUMBERS = ReadRequest(kind="numbers", target="label")
 
 
 def put(path: Path, content: bytes | str) -> Path:
@@ -33,11 +33,11 @@ def put(path: Path, content: bytes | str) -> Path:
     return path
 
 
-def found(path: Path, wanted: Wanted = LABEL) -> list[tuple[object, object, int]]:
+def found(path: Path, wanted: ReadRequest = LABEL) -> list[tuple[object, object, int]]:
     return [(example.x, example.y, example.place.line) for example in read([path], wanted)]
 
 
-def message(path: Path, wanted: Wanted = LABEL) -> str:
+def message(path: Path, wanted: ReadRequest = LABEL) -> str:
     with pytest.raises((DataError, UsageError)) as caught:
         list(read([path], wanted))
     assert str(caught.value).startswith(f"{path}:") and "\n" not in str(caught.value)
@@ -53,10 +53,10 @@ def numbers(examples: list[Example]) -> list[list[list[float]]]:
 
 
 def test_columns_option():
-    base = Wanted(kind="numbers", target="number", skip_bad=3)
+    base = ReadRequest(kind="numbers", target="number", skip_bad=3)
     wanted = parse_columns("x=ax+ay+az, y=label,id=key ,by=session", base)
-    assert wanted == Wanted(("ax", "ay", "az"), ("label",), "key", "session", "numbers", "number", 3)
-    assert parse_columns("x=2") == Wanted(x=("2",))
+    assert wanted == ReadRequest(("ax", "ay", "az"), ("label",), "key", "session", "numbers", "number", 3)
+    assert parse_columns("x=2") == ReadRequest(x=("2",))
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_columns_option_refused(text, fault):
 
 def test_wishes_that_make_no_sense():
     with pytest.raises(UsageError, match="0 or more"):
-        Wanted(skip_bad=-1)
+        ReadRequest(skip_bad=-1)
     with pytest.raises(UsageError, match="y has 2 columns"):
-        Wanted(y=("a", "b"), target="label")
+        ReadRequest(y=("a", "b"), target="label")
 
 
 def test_columns_are_found_by_name_case_and_number(tmp_path):
@@ -102,29 +102,29 @@ def test_columns_of_numbers_are_those_that_begin_with_one(tmp_path):
     examples = list(read([file], NUMBERS))
     assert numbers(examples) == [[[0.5, -20]], [[1, 0.5]]]
     assert [(example.y, example.id) for example in examples] == [("walk", "1"), ("run", "2")]
-    asked = parse_columns("x=ay,y=ax", Wanted(kind="numbers", target="number"))
+    asked = parse_columns("x=ay,y=ax", ReadRequest(kind="numbers", target="number"))
     assert [(e.y, np.asarray(e.x).tolist()) for e in read([file], asked)] == [
         ((0.5,), [[-20]]),
         ((1,), [[0.5]]),
     ]
-    several = parse_columns("x=id,y=ax+ay", Wanted(kind="numbers", target="number"))
+    several = parse_columns("x=id,y=ax+ay", ReadRequest(kind="numbers", target="number"))
     assert [example.y for example in read([file], several)] == [(0.5, -20.0), (1.0, 0.5)]
 
 
 def test_a_label_is_no_number_of_x_even_where_it_is_not_asked_for(tmp_path):
     file = put(tmp_path / "a.csv", "a,label\n1,0\n")
     for target, y in ((None, "0"), ("next", None)):
-        (example,) = read([file], Wanted(kind="numbers", target=target))
+        (example,) = read([file], ReadRequest(kind="numbers", target=target))
         assert np.asarray(example.x).tolist() == [[1]] and example.y == y
 
 
 def test_prediction_needs_no_y(tmp_path):
     file = put(tmp_path / "a.csv", "text\nhello\n")
-    assert found(file, Wanted()) == [("hello", None, 2)]
-    assert found(file, Wanted(y=("label",))) == [("hello", None, 2)]
+    assert found(file, ReadRequest()) == [("hello", None, 2)]
+    assert found(file, ReadRequest(y=("label",))) == [("hello", None, 2)]
     assert "no column to learn; expected one of 'text'" in message(file)
     put(file, "text,label\nhello, yes \nbye,\n")
-    assert found(file, Wanted()) == [("hello", "yes", 2), ("bye", None, 3)]
+    assert found(file, ReadRequest()) == [("hello", "yes", 2), ("bye", None, 3)]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_prediction_needs_no_y(tmp_path):
 )
 def test_missing_columns_list_what_there_is(tmp_path, columns, fault):
     file = put(tmp_path / "a.csv", "text,,kind\na,b,c\n")
-    wanted = parse_columns(columns, Wanted(target="label", y=("kind",)))
+    wanted = parse_columns(columns, ReadRequest(target="label", y=("kind",)))
     with pytest.raises((DataError, UsageError), match=fault):
         list(read([file], wanted))
 
@@ -150,9 +150,9 @@ def test_missing_columns_list_what_there_is(tmp_path, columns, fault):
 def test_no_column_fits(tmp_path):
     many = ",".join(f"c{i}" for i in range(30))
     file = put(tmp_path / "a.csv", f"{many}\n{many}\n")
-    assert "no column of texts" in message(file, Wanted())
-    assert "'c19' and 10 more; try --columns x=NAME" in message(file, Wanted())
-    assert "no column of numbers" in message(file, Wanted(kind="numbers"))
+    assert "no column of texts" in message(file, ReadRequest())
+    assert "'c19' and 10 more; try --columns x=NAME" in message(file, ReadRequest())
+    assert "no column of numbers" in message(file, ReadRequest(kind="numbers"))
     put(file, "a,a,label\n1,2,3\n")
     assert "column 'a' is there 2 times" in message(file, parse_columns("x=a", LABEL))
     assert found(file, parse_columns("x=2", LABEL)) == [("2", "3", 2)]
@@ -221,7 +221,7 @@ def test_what_the_csv_module_writes_is_read_again(tmp_path_factory, table, separ
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "BLOCK", block)
         for i, column in enumerate(names):
-            wanted = Wanted(x=(column,))
+            wanted = ReadRequest(x=(column,))
             assert found(file, wanted) == [
                 (row[i], None, s) for row, s in zip(table, starts[1:], strict=True)
             ]
@@ -232,7 +232,7 @@ def test_what_the_csv_module_quotes_only_where_it_must(tmp_path_factory, table):
     out = io.StringIO(newline="")
     csv.writer(out).writerows([["text", "other"], *table])
     file = put(tmp_path_factory.mktemp("csv") / "a.csv", out.getvalue())
-    assert [x for x, _, _ in found(file, Wanted())] == [row[0] for row in table]
+    assert [x for x, _, _ in found(file, ReadRequest())] == [row[0] for row in table]
 
 
 @given(st.text(st.sampled_from('a,"\n\r;'), max_size=40))
@@ -246,10 +246,10 @@ def test_what_is_read_is_what_the_csv_module_reads(tmp_path_factory, content):
     expected = expected and [row for row in expected if row]
     if not expected or any(len(row) != 3 for row in expected):
         with pytest.raises(DataError):
-            list(read([file], Wanted(x=("x",))))
+            list(read([file], ReadRequest(x=("x",))))
     else:
         for i, name in enumerate("xyz"):
-            assert [x for x, _, _ in found(file, Wanted(x=(name,)))] == [row[i] for row in expected]
+            assert [x for x, _, _ in found(file, ReadRequest(x=(name,)))] == [row[i] for row in expected]
 
 
 FAULTS = {
@@ -323,7 +323,7 @@ def test_damaged_gzip(tmp_path, content):
 def test_any_bytes_end_in_rows_or_an_error_of_ours(tmp_path_factory, content, name):
     file = put(tmp_path_factory.mktemp("any") / name, content)
     try:
-        assert list(read([file], Wanted(x=("1",))))
+        assert list(read([file], ReadRequest(x=("1",))))
     except DataError as error:
         assert str(file) in str(error)
 
@@ -361,7 +361,7 @@ def test_bad_rows_may_be_skipped_and_are_told(tmp_path):
     content = 'text,label\na,1\nb\n"c" d,2\ne,\nf,3\n'
     file = put(tmp_path / "a.csv", content)
     told = []
-    wanted = Wanted(target="label", skip_bad=3, skipped=lambda place, why: told.append((place, why)))
+    wanted = ReadRequest(target="label", skip_bad=3, skipped=lambda place, why: told.append((place, why)))
     assert [x for x, _, _ in found(file, wanted)] == ["a", "f"]
     assert [place for place, _ in told] == [Place(file, line) for line in (3, 4, 5)]
     assert [why[:20] for _, why in told] == [
@@ -369,7 +369,7 @@ def test_bad_rows_may_be_skipped_and_are_told(tmp_path):
         "' d,2' follows a clo",
         "column 'label' is em",
     ]
-    assert message(file, Wanted(target="label", skip_bad=2)).startswith(
+    assert message(file, ReadRequest(target="label", skip_bad=2)).startswith(
         "5: column 'label' is empty (after 2 bad rows that were skipped); expected a class"
     )
     assert message(file).startswith("3: 1 field")
@@ -377,11 +377,13 @@ def test_bad_rows_may_be_skipped_and_are_told(tmp_path):
 
 def test_bad_rows_count_in_all_files_together(tmp_path):
     files = [put(tmp_path / name, "text,label\na\nb,1\n") for name in ("a.csv", "b.csv")]
-    assert len(list(read(files, Wanted(target="label", skip_bad=2)))) == 2
+    assert len(list(read(files, ReadRequest(target="label", skip_bad=2)))) == 2
     with pytest.raises(DataError, match=r"b.csv:2: .*after 1 bad rows"):
-        list(read(files, Wanted(target="label", skip_bad=1)))
+        list(read(files, ReadRequest(target="label", skip_bad=1)))
     put(tmp_path / "a.csv", "text,label\na\n")
-    assert "no examples: every row was bad" in message(tmp_path / "a.csv", Wanted(target="label", skip_bad=1))
+    assert "no examples: every row was bad" in message(
+        tmp_path / "a.csv", ReadRequest(target="label", skip_bad=1)
+    )
 
 
 # --- numbers
@@ -420,7 +422,7 @@ def test_numbers_are_read_exactly(value):
 )
 def test_what_is_no_number_is_told_with_row_and_column(tmp_path, text, fault):
     file = put(tmp_path / "a.csv", f"a,b,label\n1,2,c\n1,{text},c\n")
-    target = parse_columns("x=a,y=b", Wanted(kind="numbers", target="number"))
+    target = parse_columns("x=a,y=b", ReadRequest(kind="numbers", target="number"))
     assert fault in message(file, target)
     if text in ("N/A", "", "nan"):  # a measurement of x may be missing
         assert np.isnan(np.asarray([e.x for e in read([file], NUMBERS)])[1, 0, 1])
@@ -450,7 +452,9 @@ def test_missing_measurements_are_nan(tmp_path):
 )
 def test_decimal_commas(tmp_path, name, text, expected):
     told = []
-    wanted = Wanted(kind="numbers", target="label", noted=lambda place, what: told.append((place.line, what)))
+    wanted = ReadRequest(
+        kind="numbers", target="label", noted=lambda place, what: told.append((place.line, what))
+    )
     found = [np.asarray(example.x)[0, 0] for example in read([put(tmp_path / name, text)], wanted)]
     np.testing.assert_array_equal(found, expected)
     assert told == [(1, "column 'a' is read with decimal commas")]
@@ -475,20 +479,20 @@ def test_rows_of_one_session_are_one_sequence(tmp_path):
     examples = list(read([file], BY))
     assert numbers(examples) == [[[1, 2], [3, 4]], [[5, 6]]]
     assert [(e.y, e.place.line, e.id) for e in examples] == [("walk", 2, "s"), ("run", 4, "t")]
-    tags = list(read([file], parse_columns("by=session", Wanted(kind="numbers", target="tags"))))
+    tags = list(read([file], parse_columns("by=session", ReadRequest(kind="numbers", target="tags"))))
     assert [example.y for example in tags] == [("walk", "walk"), ("run",)]
-    following = list(read([file], parse_columns("by=session", Wanted(kind="numbers", target="next"))))
+    following = list(read([file], parse_columns("by=session", ReadRequest(kind="numbers", target="next"))))
     assert numbers(following) == numbers(examples) and {example.y for example in following} == {None}
-    reals = parse_columns("by=session,x=ax,y=ay", Wanted(kind="numbers", target="number"))
+    reals = parse_columns("by=session,x=ax,y=ay", ReadRequest(kind="numbers", target="number"))
     assert "y is (4.0,) here and (2.0,) in line 2 of the same sequence" in message(file, reals)
 
 
 def test_a_long_table_of_tokens(tmp_path):
     file = put(tmp_path / "a.tsv", "sentence_id\ttext\ttag\n1\tNew York\tB\n1\t,\tO\n2\tHi\tO\n")
-    wanted = parse_columns("by=sentence_id", Wanted(target="tags"))
+    wanted = parse_columns("by=sentence_id", ReadRequest(target="tags"))
     assert found(file, wanted) == [(("New York", ","), ("B", "O"), 2), (("Hi",), ("O",), 4)]
     for target, y in ((None, ("B", "O")), ("next", None)):
-        assert found(file, parse_columns("by=1", Wanted(target=target)))[0] == (("New York", ","), y, 2)
+        assert found(file, parse_columns("by=1", ReadRequest(target=target)))[0] == (("New York", ","), y, 2)
     put(file, "sentence_id\ttext\ttag\n1\t\tB\n")
     assert "2: an empty token" in message(file, wanted)
 
@@ -509,7 +513,7 @@ def test_faults_of_long_tables(tmp_path, rows, fault):
 def test_a_bad_step_is_left_out(tmp_path):
     file = put(tmp_path / "a.csv", LONG + "t,7,x,run\nt,8,9,walk\nt,10,11,run\ns,1,2,walk\nu,0,0,run\n")
     told = []
-    wanted = Wanted(
+    wanted = ReadRequest(
         by="session", kind="numbers", target="label", skip_bad=3, skipped=lambda p, _: told.append(p.line)
     )
     found = numbers(list(read([file], wanted)))
@@ -532,7 +536,7 @@ def test_sequences_of_any_length_are_put_together(tmp_path_factory, shapes):
 
 
 def test_tags_of_a_text_are_cut_at_white_space(tmp_path):
-    wanted = parse_columns("y=tags", Wanted(target="tags"))
+    wanted = parse_columns("y=tags", ReadRequest(target="tags"))
     file = put(tmp_path / "a.csv", "text,tags\nin  Paris,O B-LOC\n,\n")
     assert found(file, wanted) == [(("in", "Paris"), ("O", "B-LOC"), 2), ((), (), 3)]
     put(file, "text,tags\nin Paris,O B-LOC\nto Paris now,O B-LOC\n")
@@ -565,18 +569,18 @@ def test_json_lines(tmp_path):
 
 def test_json_lines_of_tokens_and_numbers(tmp_path):
     file = jsonl(tmp_path / "a.jsonl", {"x": ["a b", "c"], "y": ["O", "B"]})
-    assert found(file, Wanted(target="tags")) == [(("a b", "c"), ("O", "B"), 1)]
-    assert found(file, Wanted()) == [(("a b", "c"), ("O", "B"), 1)]
+    assert found(file, ReadRequest(target="tags")) == [(("a b", "c"), ("O", "B"), 1)]
+    assert found(file, ReadRequest()) == [(("a b", "c"), ("O", "B"), 1)]
     jsonl(file, {"x": [[1, 2], [3, 4], [5, 6]], "y": [0.5, 1]}, {"x": [[7, 8.5]], "y": 2})
-    examples = list(read([file], Wanted(kind="numbers", target="number")))
+    examples = list(read([file], ReadRequest(kind="numbers", target="number")))
     assert numbers(examples) == [[[1, 2], [3, 4], [5, 6]], [[7, 8.5]]]
     assert [example.y for example in examples] == [(0.5, 1.0), (2.0,)]
-    assert [example.y for example in read([file], Wanted(kind="numbers"))] == [(0.5, 1.0), "2"]
+    assert [example.y for example in read([file], ReadRequest(kind="numbers"))] == [(0.5, 1.0), "2"]
     jsonl(file, {"ax": [1, 2], "ay": [[3], [4]], "y": ["u", "v"]}, {"ax": 1, "ay": [2], "y": ["w"]})
-    examples = list(read([file], Wanted(kind="numbers", target="tags")))
+    examples = list(read([file], ReadRequest(kind="numbers", target="tags")))
     assert numbers(examples) == [[[1, 3], [2, 4]], [[1, 2]]] and examples[0].y == ("u", "v")
     jsonl(file, {"s": "a", "x": [1, 2]}, {"s": "a", "x": [3, 4]})
-    by = parse_columns("by=s", Wanted(kind="numbers"))
+    by = parse_columns("by=s", ReadRequest(kind="numbers"))
     assert numbers(list(read([file], by))) == [[[1, 2], [3, 4]]]
     jsonl(file, {"s": "a", "x": [1, 2]}, {"s": "a", "x": [3]})
     assert "2: 1 numbers here and 2 in line 1 of the same sequence" in message(file, by)
@@ -616,7 +620,7 @@ def test_faults_of_json_lines(tmp_path, name):
     file = put(tmp_path / "a.jsonl", GOOD + content + "\n" + GOOD)
     told = message(file)
     assert told.startswith("2: ") and fault in told and len(told) < 400
-    assert len(found(file, Wanted(target="label", skip_bad=1))) == 2
+    assert len(found(file, ReadRequest(target="label", skip_bad=1))) == 2
 
 
 @pytest.mark.parametrize(
@@ -640,11 +644,11 @@ def test_json_faults_of_the_first_line_and_of_tags(tmp_path):
     assert "1: not JSON" in message(put(tmp_path / "a.json", '{\n "text": "a"\n}'))
     assert "only white space" in message(put(tmp_path / "b.jsonl", " \n\n"))
     file = jsonl(tmp_path / "c.jsonl", {"x": [1, 2, 3], "y": ["a"]})
-    assert "3 steps and 1 tags" in message(file, Wanted(kind="numbers", target="tags"))
+    assert "3 steps and 1 tags" in message(file, ReadRequest(kind="numbers", target="tags"))
     file = jsonl(tmp_path / "e.jsonl", {"ax": [1, 2], "ay": [1, 2, 3]})
-    assert "1: column 'ay' has 3 steps; expected 2" in message(file, Wanted(kind="numbers"))
+    assert "1: column 'ay' has 3 steps; expected 2" in message(file, ReadRequest(kind="numbers"))
     file = jsonl(tmp_path / "d.jsonl", {"text": "a", "label": 1}, {"text": "b"})
-    assert found(file, Wanted()) == [("a", "1", 1), ("b", None, 2)]
+    assert found(file, ReadRequest()) == [("a", "1", 1), ("b", None, 2)]
 
 
 JSON = st.recursive(
@@ -664,7 +668,7 @@ JSON = st.recursive(
 def test_any_json_ends_in_an_example_or_an_error_of_ours(tmp_path_factory, x, y, kind, target):
     file = jsonl(tmp_path_factory.mktemp("json") / "a.jsonl", {"x": x, "y": y})
     try:
-        (example,) = read([file], Wanted(x=("x",), kind=kind, target=target))
+        (example,) = read([file], ReadRequest(x=("x",), kind=kind, target=target))
     except DataError as error:
         assert f"{file}:1:" in str(error)
     else:
@@ -737,7 +741,7 @@ def test_drug_reviews(data):
 
 
 def test_a_missing_column_of_a_pair_is_named_as_translate_names_it(tmp_path: Path):
-    pair = Wanted(kind="text", target="text")
+    pair = ReadRequest(kind="text", target="text")
     told = message(put(tmp_path / "a.csv", "source\nx\n"), pair)
     assert "no column of target texts; expected one of 'source'" in told and "x=SOURCE,y=TARGET" in told
     told = message(put(tmp_path / "b.csv", "a,b,c\nx,y,1\n"), pair)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.core.errors import DataError, UsageError
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers.uea_ts import read
 
-LABEL = Wanted(kind="numbers", target="label")
+LABEL = ReadRequest(kind="numbers", target="label")
 HEAD = "@classLabel true walk run\n@data\n"
 
 
@@ -23,13 +23,13 @@ def put(path: Path, content: bytes | str) -> Path:
     return path
 
 
-def found(path: Path, wanted: Wanted = LABEL) -> list[tuple[object, object, int]]:
+def found(path: Path, wanted: ReadRequest = LABEL) -> list[tuple[object, object, int]]:
     examples = list(read([path], wanted))
     assert all(np.asarray(example.x).dtype == np.float64 for example in examples)
     return [(np.asarray(example.x).tolist(), example.y, example.place.line) for example in examples]
 
 
-def message(path: Path, wanted: Wanted = LABEL) -> str:
+def message(path: Path, wanted: ReadRequest = LABEL) -> str:
     with pytest.raises((DataError, UsageError)) as caught:
         list(read([path], wanted))
     assert "\n" not in str(caught.value)
@@ -59,20 +59,20 @@ def test_a_whole_file(tmp_path):
     assert found(put(tmp_path / "b.ts", WHOLE.replace("\n", "\r\n"))) == SERIES
     assert found(put(tmp_path / "c.ts.gz", gzip.compress(b"\xef\xbb\xbf" + WHOLE.encode()))) == SERIES
     file = tmp_path / "a.ts"
-    assert [y for _, y, _ in found(file, Wanted(kind="numbers"))] == ["walk", "run"]
-    assert [y for _, y, _ in found(file, Wanted(kind="numbers", target="next"))] == [None, None]
+    assert [y for _, y, _ in found(file, ReadRequest(kind="numbers"))] == ["walk", "run"]
+    assert [y for _, y, _ in found(file, ReadRequest(kind="numbers", target="next"))] == [None, None]
 
 
 def test_lengths_may_differ_and_a_header_may_be_short(tmp_path):
     file = put(tmp_path / "a.ts", HEAD + "1,2:3,4:walk\n5:6:run\n")
     assert found(file) == [([[1, 3], [2, 4]], "walk", 3), ([[5, 6]], "run", 4)]
     put(file, "@univariate true\n@data\n1,2\n3\n")
-    assert found(file, Wanted(kind="numbers")) == [([[1], [2]], None, 3), ([[3]], None, 4)]
+    assert found(file, ReadRequest(kind="numbers")) == [([[1], [2]], None, 3), ([[3]], None, 4)]
 
 
 def test_a_number_to_predict(tmp_path):
     file = put(tmp_path / "a.ts", "@univariate true\n@targetLabel true\n@data\n1,2:0.5\n3:-7\n")
-    number = Wanted(kind="numbers", target="number")
+    number = ReadRequest(kind="numbers", target="number")
     assert found(file, number) == [([[1], [2]], (0.5,), 4), ([[3]], (-7,), 5)]
     assert message(file).startswith(
         "3: series without classes; expected @classLabel true and the classes; try numbers"
@@ -158,9 +158,9 @@ def test_faults_are_told(tmp_path, name):
 
 def test_what_ts_files_do_not_hold(tmp_path):
     file = put(tmp_path / "a.ts", WHOLE)
-    assert "numbers, not texts" in message(file, Wanted(kind="text", target="label"))
-    assert "not a tag a step" in message(file, Wanted(kind="numbers", target="tags"))
-    assert "no columns" in message(file, Wanted(kind="numbers", y=("a",)))
+    assert "numbers, not texts" in message(file, ReadRequest(kind="text", target="label"))
+    assert "not a tag a step" in message(file, ReadRequest(kind="numbers", target="tags"))
+    assert "no columns" in message(file, ReadRequest(kind="numbers", y=("a",)))
     with pytest.raises(UsageError, match=r"no such file; try 'a\.ts'"):
         list(read([tmp_path / "aa.ts"], LABEL))
     with pytest.raises(UsageError, match="is a folder"):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.tones import sound, write
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import find_reader
 
 FORMS = {"whole": ("1", "0"), "reals": ("1.0", "-0.0"), "points": ("1.", "0."), "zeros": ("1.000", "0.00")}
@@ -79,13 +79,13 @@ def test_a_whole_number_is_one_class(
     tmp_path: Path, kind, make: Callable[[Path, tuple[str, str]], Path], form: str
 ):
     path = make(tmp_path, FORMS[form])
-    wanted = Wanted(kind=kind, target="label")
+    wanted = ReadRequest(kind=kind, target="label")
     assert sorted(str(example.y) for example in find_reader(path, wanted)([path], wanted)) == ["0", "1"]
 
 
 def test_truth_values_of_arrays_are_named_as_in_json(tmp_path: Path):
     np.savez(tmp_path / "t.npz", x=np.zeros((2, 3, 1)), y=np.array([True, False]))
-    wanted = Wanted(kind="numbers", target="label")
+    wanted = ReadRequest(kind="numbers", target="label")
     found = find_reader(tmp_path / "t.npz", wanted)([tmp_path / "t.npz"], wanted)
     assert [example.y for example in found] == ["true", "false"]
 
@@ -93,6 +93,6 @@ def test_truth_values_of_arrays_are_named_as_in_json(tmp_path: Path):
 def test_other_names_stay_as_they_are(tmp_path: Path):
     names = ("1.5", "v1.0", "10.", "+2.0", "-3", "1.0.0", ".0", "1e0")
     (tmp_path / "t.csv").write_text("v,label\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names)))
-    wanted = Wanted(kind="numbers", target="label")
+    wanted = ReadRequest(kind="numbers", target="label")
     found = find_reader(tmp_path / "t.csv", wanted)([tmp_path / "t.csv"], wanted)
     assert [example.y for example in found] == ["1.5", "v1.0", "10", "+2", "-3", "1.0.0", ".0", "1e0"]

@@ -94,7 +94,8 @@ def test_a_clip_is_varied_by_its_chance_alone(seed: int, steps: int, flip: bool,
     x = np.random.default_rng(seed).integers(0, 256, (steps, channels * 64), np.uint8)
     before = x.copy()
     one, again = (
-        video_augment.varied(x, np.random.default_rng((seed, 1)), flip=flip, steady=steady) for _ in range(2)
+        video_augment.augment_clip(x, np.random.default_rng((seed, 1)), flip=flip, steady=steady)
+        for _ in range(2)
     )
     assert np.array_equal(one, again) and np.array_equal(x, before)
     assert one.dtype == np.uint8 and one.shape[1] == x.shape[1]
@@ -111,7 +112,9 @@ def test_only_a_clip_that_may_be_mirrored_is():
     for flip in (False, True):
         for i in range(20):
             rng = np.random.default_rng(i)
-            again = video_augment.varied(picture.reshape(1, -1), rng, flip=flip, steady=True).reshape(8, 8)
+            again = video_augment.augment_clip(picture.reshape(1, -1), rng, flip=flip, steady=True).reshape(
+                8, 8
+            )
             left, right = again.mean(0)[[1, 6]]
             sides.setdefault(flip, set()).add(bool(right > left))
     assert sides == {False: {False}, True: {False, True}}
@@ -355,7 +358,7 @@ def test_training_varies_clips_and_resumes_to_the_bit(tmp_path: Path):
     ready = prepare(from_files([home() / "test"], config), None, config, tmp_path)
 
     def epoch(number: int) -> ExampleEpoch:
-        vary = video_augment.vary_clips(ready.input, flip=False, steady=False)
+        vary = video_augment.clip_augmenter(ready.input, flip=False, steady=False)
         return ExampleEpoch(ready.train, 4, 1, number, np.zeros(0, np.bool_), vary)
 
     assert all(np.array_equal(a.x, b.x) for a, b in zip(epoch(0), epoch(0), strict=True))

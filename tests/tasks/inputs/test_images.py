@@ -17,7 +17,7 @@ from support.tolerances import FLOAT32
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.data.features.video_augment import varied_line
+from unrolled.data.features.video_augment import augment_line
 from unrolled.data.media import image
 from unrolled.datasets.example_source import from_files
 from unrolled.inference.open_model import open_trained
@@ -88,9 +88,9 @@ def test_json_there_and_back():
 
 def test_a_line_is_varied_by_its_chance_alone():
     x = np.random.default_rng(0).standard_normal((30, 8)).astype(np.float32)
-    one, again = (varied_line(x, np.random.default_rng(5)) for _ in range(2))
+    one, again = (augment_line(x, np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(one, again) and one.shape[1] == 8 and one.dtype == np.float32
-    assert len({len(varied_line(x, np.random.default_rng(i))) for i in range(20)}) > 4
+    assert len({len(augment_line(x, np.random.default_rng(i))) for i in range(20)}) > 4
 
 
 def test_what_is_written_is_read(home: Path):

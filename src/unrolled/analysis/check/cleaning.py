@@ -19,9 +19,9 @@ from unrolled.core.atomic_files import atomic_writer, refuse_to_overwrite, stora
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Place
 from unrolled.core.values.example_values import elements
-from unrolled.data.column_matching import Found
+from unrolled.data.column_matching import ColumnIndices
 from unrolled.data.fields import as_label, as_tokens
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import conll, find_reader, table
 from unrolled.data.records import lines
 from unrolled.data.table_files import DELIMITED, JSON_LINES
@@ -109,13 +109,13 @@ def encoding(path: Path) -> str | None:
     return told if mark else None
 
 
-def is_written_in_rows(path: Path, wanted: Wanted) -> bool:
+def is_written_in_rows(path: Path, wanted: ReadRequest) -> bool:
     """Whether this is a table of text; raises UsageError for an unknown kind of file."""
     of_text = wanted.files.extension_of(path) in (*DELIMITED, *JSON_LINES)
     return find_reader(path, wanted) is table.read and of_text
 
 
-def targets(paths: Sequence[Path], folder: Path, wanted: Wanted, *, force: bool) -> dict[Path, Path]:
+def targets(paths: Sequence[Path], folder: Path, wanted: ReadRequest, *, force: bool) -> dict[Path, Path]:
     """Where the copies go, of the files that can have one.
 
     Raises UsageError where two have the same name, one would go over its original, or, without `force`, over any file.
@@ -141,7 +141,7 @@ def targets(paths: Sequence[Path], folder: Path, wanted: Wanted, *, force: bool)
 def clean(
     paths: Sequence[Path],
     copies: Mapping[Path, Path],
-    wanted: Wanted,
+    wanted: ReadRequest,
     plan: Plan,
     damaged: Mapping[Path, str],
     encodings: Mapping[Path, str],
@@ -170,7 +170,7 @@ def clean(
     return found
 
 
-def in_encoding(wanted: Wanted, name: str | None) -> Wanted:
+def in_encoding(wanted: ReadRequest, name: str | None) -> ReadRequest:
     """The same request for a file in another encoding; None: as it is."""
     return wanted if name is None else replace(wanted, files=replace(wanted.files, encoding=name))
 
@@ -191,7 +191,7 @@ def _writer(path: Path) -> Generator[Callable[[str], None], None, None]:
             write(packer.flush())
 
 
-def spaced(path: Path, wanted: Wanted, bad: set[int]) -> Iterator[tuple[Place, str]]:
+def spaced(path: Path, wanted: ReadRequest, bad: set[int]) -> Iterator[tuple[Place, str]]:
     """The labels with white space around them that are written in a table, which its reader strips."""
     for record, found in readable(path, written(path, wanted.files), wanted, bad):
         if found is not None and found.y and record.cells is not None:
@@ -204,7 +204,7 @@ def _is_spaced(cell: str) -> bool:
     return cell.strip() not in ("", cell)
 
 
-def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], None]) -> dict[str, int]:
+def _rewrite_table(path: Path, wanted: ReadRequest, plan: Plan, put: Callable[[str], None]) -> dict[str, int]:
     source = written(path, wanted.files)
     bad, copies, tags = plan.bad.get(path, set()), plan.copies.get(path, set()), plan.tags.get(path, {})
     done = Counter[str]()
@@ -253,7 +253,9 @@ def _rewrite_table(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], 
     return _counted(done)
 
 
-def _corrections(cells: Sequence[object], found: Found, wanted: Wanted, plan: Plan) -> dict[int, object]:
+def _corrections(
+    cells: Sequence[object], found: ColumnIndices, wanted: ReadRequest, plan: Plan
+) -> dict[int, object]:
     """The fields of a row that are corrected on request: texts, and labels or texts that are y."""
     changes: dict[int, object] = {}
     for column in found.x if wanted.content.words else ():
@@ -281,7 +283,9 @@ def _changed(source: Written, record: Record, changes: Mapping[int, object]) -> 
     return record.text
 
 
-def _rewrite_sentences(path: Path, wanted: Wanted, plan: Plan, put: Callable[[str], None]) -> dict[str, int]:
+def _rewrite_sentences(
+    path: Path, wanted: ReadRequest, plan: Plan, put: Callable[[str], None]
+) -> dict[str, int]:
     bad, copies, tags = plan.bad.get(path, set()), plan.copies.get(path, set()), plan.tags.get(path, {})
     dialect = conll.find_dialect(path, wanted)
     done = Counter[str]()

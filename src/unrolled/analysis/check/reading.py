@@ -13,7 +13,7 @@ from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data.delimited import find_dialect, swallowing
-from unrolled.data.read_request import Wanted, extension
+from unrolled.data.read_request import ReadRequest, extension
 from unrolled.data.readers import (
     FORMATS,
     conll,
@@ -42,7 +42,7 @@ def guessed_encodings(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def readable(
-    paths: Sequence[Path], wanted: Wanted, config: Config, encodings: Mapping[Path, str]
+    paths: Sequence[Path], wanted: ReadRequest, config: Config, encodings: Mapping[Path, str]
 ) -> Iterator[Example]:
     """The examples that can be read. Errors are reported later, when the part is examined."""
     for group in groups(paths, wanted):
@@ -51,19 +51,19 @@ def readable(
             yield from (example for example, _ in located(group, own, config))
 
 
-def groups(paths: Sequence[Path], wanted: Wanted) -> list[tuple[Path, ...]]:
+def groups(paths: Sequence[Path], wanted: ReadRequest) -> list[tuple[Path, ...]]:
     """The files that are read one by one: each for itself, parallel texts two after two."""
     if not are_pairs(paths, wanted):
         return [(path,) for path in paths]
     return [tuple(paths[start : start + 2]) for start in range(0, len(paths), 2)]
 
 
-def are_pairs(paths: Sequence[Path], wanted: Wanted) -> bool:
+def are_pairs(paths: Sequence[Path], wanted: ReadRequest) -> bool:
     """Whether the files are parallel texts."""
     return wanted.is_pair and in_parallel(paths, wanted)
 
 
-def _read(group: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def _read(group: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     return (
         read_pairs(group, wanted)
         if are_pairs(group, wanted)
@@ -72,7 +72,7 @@ def _read(group: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
 
 
 def located(
-    group: Sequence[Path], wanted: Wanted, config: Config
+    group: Sequence[Path], wanted: ReadRequest, config: Config
 ) -> Iterator[tuple[Example, tuple[int, ...]]]:
     """The sequences of a file, and the lines of their steps where each has its own."""
     if not are_pairs(group, wanted) and find_reader(group[0], wanted) is conll.read:
@@ -84,7 +84,7 @@ def located(
     return ((example, ()) for example in examples)
 
 
-def table_rules(path: Path, wanted: Wanted, findings: Findings) -> TableRules:
+def table_rules(path: Path, wanted: ReadRequest, findings: Findings) -> TableRules:
     """How a table of text is written, as it was read, and rows that may have swallowed others."""
     try:
         if not is_written_in_rows(path, wanted) or extension(path) not in DELIMITED:

@@ -51,7 +51,7 @@ from unrolled.core.config import Config, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.core.values.example_values import as_tune
-from unrolled.data.read_request import Wanted
+from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import MEDIA
 from unrolled.data.records import OpenQuote, lines
 from unrolled.datasets.example_dataset import longest_of, too_long
@@ -87,7 +87,7 @@ class Examination:
     damaged: files that cannot be read to their end.  told: what training would say of the unit that it chose."""
 
     config: Config
-    wanted: Wanted
+    wanted: ReadRequest
     learnt: Learnt
     encodings: Mapping[Path, str] = field(default_factory=dict[Path, str])
     parts: dict[str, Part] = field(default_factory=dict)

@@ -10,8 +10,8 @@ from pathlib import Path
 from unrolled.core.errors import DataError
 from unrolled.data import delimited, table_files
 from unrolled.data.column_kinds import find_kinds
-from unrolled.data.column_matching import Found, find_columns
-from unrolled.data.read_request import FileOptions, Wanted
+from unrolled.data.column_matching import ColumnIndices, find_columns
+from unrolled.data.read_request import FileOptions, ReadRequest
 from unrolled.data.records import OpenQuote, fields, json_object, lines
 
 
@@ -44,10 +44,10 @@ def written(path: Path, options: FileOptions) -> Written:
 
 
 def readable(
-    path: Path, source: Written, wanted: Wanted, bad: set[int]
-) -> Iterator[tuple[Record, Found | None]]:
+    path: Path, source: Written, wanted: ReadRequest, bad: set[int]
+) -> Iterator[tuple[Record, ColumnIndices | None]]:
     """Each row with the columns of the table, None where it is bad."""
-    found: Found | None = None
+    found: ColumnIndices | None = None
     for record in source.records:
         cells = record.cells
         if cells is not None and found is None and len(cells) == len(source.names):

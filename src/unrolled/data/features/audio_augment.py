@@ -23,7 +23,7 @@ TIMES, BANDS = 2, 2  # masks of each kind
 WIDEST_TIME, WIDEST_BANDS = 0.10, 0.15  # shares of the whole that one mask may take
 
 
-def vary_sounds(given: object, flip: bool, steady: bool) -> Vary:
+def sound_augmenter(given: object, flip: bool, steady: bool) -> Vary:
     """What training makes of a sound, whatever is known of sounds. Raises UsageError where every step has a y."""
     if steady:
         raise UsageError("sound is varied in time, and tags stand at moments", hint="--no-augment")

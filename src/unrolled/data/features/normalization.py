@@ -16,7 +16,7 @@ SMALLEST = 0.25  # deviation, in nats: a band that hardly changes is not blown u
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningStats:
     """A running mean and variance of each band, and how many frames they were made of."""
 
     count: float
@@ -24,12 +24,12 @@ class Running:
     variance: Array
 
 
-def started(mean: Sequence[float], deviation: Sequence[float]) -> Running:
+def initial_stats(mean: Sequence[float], deviation: Sequence[float]) -> RunningStats:
     """The state before the first frame: what is usual."""
-    return Running(PRIOR, np.asarray(mean, np.float64), np.asarray(deviation, np.float64) ** 2)
+    return RunningStats(PRIOR, np.asarray(mean, np.float64), np.asarray(deviation, np.float64) ** 2)
 
 
-def by_utterance(usual: Running, x: Array) -> NDArray[np.float32]:
+def normalize_utterance(usual: RunningStats, x: Array) -> NDArray[np.float32]:
     """[T, bands] less how much louder the whole is than usual, then each band by its mean and variance.
 
     These are of the whole and of the frames that `usual` stands for: the mean of a short sound alone is what was said
@@ -45,7 +45,7 @@ def by_utterance(usual: Running, x: Array) -> NDArray[np.float32]:
     return (apart / np.maximum(np.sqrt(variance), SMALLEST)).astype(np.float32)
 
 
-def running(state: Running, x: Array) -> tuple[NDArray[np.float32], Running]:
+def normalize_running(state: RunningStats, x: Array) -> tuple[NDArray[np.float32], RunningStats]:
     """Each frame of x [T, bands] by the mean and variance of it and all before it, of which old ones are forgotten."""
     count, mean, variance = state.count, state.mean, state.variance
     made = np.zeros(x.shape, np.float32)
@@ -55,4 +55,4 @@ def running(state: Running, x: Array) -> tuple[NDArray[np.float32], Running]:
         mean = mean + apart / count
         variance = variance + (apart * (x_t - mean) - variance) / count
         made[t] = (x_t - mean) / np.maximum(np.sqrt(variance), SMALLEST)
-    return made, Running(count, mean, variance)
+    return made, RunningStats(count, mean, variance)

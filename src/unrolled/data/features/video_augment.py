@@ -13,19 +13,19 @@ STRETCH, GRAIN = 0.15, 0.3  # of a line: share of its width, deviations
 SPEED, CROP, LIGHT = 0.2, 0.12, 0.3  # the most that a clip is varied by: shares of its own
 
 
-def vary_lines(given: object, flip: bool, steady: bool) -> Vary:
+def line_augmenter(given: object, flip: bool, steady: bool) -> Vary:
     """What training makes of a line. Raises UsageError where every column has a y: they are stretched."""
     if steady:
         raise UsageError("lines are stretched, and tags stand at columns", hint="--no-augment")
-    return lambda x, y, chance: (varied_line(x, chance), y)
+    return lambda x, y, chance: (augment_line(x, chance), y)
 
 
-def vary_clips(given: object, flip: bool, steady: bool) -> Vary:
+def clip_augmenter(given: object, flip: bool, steady: bool) -> Vary:
     """What training makes of a clip: `varied`."""
-    return lambda x, y, chance: (varied(x, chance, flip=flip, steady=steady), y)
+    return lambda x, y, chance: (augment_clip(x, chance, flip=flip, steady=steady), y)
 
 
-def varied_line(x: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+def augment_line(x: Array, rng: np.random.Generator) -> NDArray[np.float32]:
     """Another line that may have been, [w', height], of x [w, height]: wider or narrower, higher or lower, fainter or
     stronger, with noise."""
     if not len(x):
@@ -36,7 +36,7 @@ def varied_line(x: Array, rng: np.random.Generator) -> NDArray[np.float32]:
     return (found + rng.uniform(0, GRAIN) * rng.standard_normal(found.shape)).astype(np.float32)
 
 
-def varied(x: Frames, rng: np.random.Generator, *, flip: bool, steady: bool) -> Frames:
+def augment_clip(x: Frames, rng: np.random.Generator, *, flip: bool, steady: bool) -> Frames:
     """Another clip that may have been, [T', n_x], of x [T, n_x]: quicker or slower, a part of the picture, darker or
     lighter; flip: by half a chance mirrored; steady: at its own speed, as every step has a y.
 

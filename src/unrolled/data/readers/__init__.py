@@ -15,7 +15,7 @@ from unrolled.core.errors import UsageError, suggest
 from unrolled.core.extensions import Registry
 from unrolled.core.types import Document, Example
 from unrolled.data.media import audio, image, video
-from unrolled.data.read_request import Wanted, extension
+from unrolled.data.read_request import ReadRequest, extension
 from unrolled.data.readers import (
     audio_folder,
     conll,
@@ -30,7 +30,7 @@ from unrolled.data.readers import (
 )
 from unrolled.data.table_files import TABLES
 
-ExampleReader = Callable[[Sequence[Path], Wanted], Iterator[Example]]
+ExampleReader = Callable[[Sequence[Path], ReadRequest], Iterator[Example]]
 DocumentReader = Callable[[Sequence[Path], str], Iterator[Document]]
 
 
@@ -46,7 +46,7 @@ class Format:
     extensions: tuple[str, ...]
     examples: ExampleReader | None = None
     documents: DocumentReader | None = None
-    looks_like: Callable[[Path, Wanted, bool], bool] | None = None
+    looks_like: Callable[[Path, ReadRequest, bool], bool] | None = None
 
 
 _OWN: dict[str, Format] = {
@@ -109,7 +109,7 @@ def example_extensions() -> tuple[str, ...]:
     return tuple(ending for kind in formats() if kind.examples for ending in kind.extensions)
 
 
-def in_parallel(paths: Sequence[Path], wanted: Wanted | None = None) -> bool:
+def in_parallel(paths: Sequence[Path], wanted: ReadRequest | None = None) -> bool:
     """Whether files are parallel texts: no format is asked for, none is a folder or has the extension of a format."""
     known = example_extensions()
     named = wanted is not None and wanted.files.format is not None
@@ -128,7 +128,7 @@ def refuse_foreign(path: Path) -> None:
     )
 
 
-def format_of(path: Path, wanted: Wanted) -> Format | None:
+def format_of(path: Path, wanted: ReadRequest) -> Format | None:
     """The format of a file with labelled sequences: the one that is asked for, that of its extension, or the one that
     its content looks like, where words or tags are asked for and the extension is that of a text or a table, or
     unknown. None: none of these."""
@@ -154,14 +154,14 @@ def format_of(path: Path, wanted: Wanted) -> Format | None:
     return next(similar, known)
 
 
-def find_reader(path: Path, wanted: Wanted | None = None) -> ExampleReader:
+def find_reader(path: Path, wanted: ReadRequest | None = None) -> ExampleReader:
     """The reader of labelled sequences for a file, or for a folder; see `format_of`.
 
     Raises UsageError for a file of unknown format.
     """
     if path.is_dir():
         return _read_folders
-    kind = format_of(path, wanted or Wanted())
+    kind = format_of(path, wanted or ReadRequest())
     if kind is not None and kind.examples is not None:
         return kind.examples
     refuse_foreign(path)
@@ -178,7 +178,7 @@ def find_reader(path: Path, wanted: Wanted | None = None) -> ExampleReader:
     )
 
 
-def _read_folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def _read_folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     return FOLDERS.get(wanted.kind, text_folder.read)(paths, wanted)
 
 

@@ -14,7 +14,7 @@ from unrolled.data.fields import whole_number
 from unrolled.data.file_names import extensions_there, find_file, tell_not_used
 from unrolled.data.folder_files import files_below
 from unrolled.data.media.audio import ENDINGS, UNREAD
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.records import bare_lines, no_examples
 
 TRANSCRIPTS = ".trans.txt"
@@ -22,7 +22,7 @@ TRANSCRIPTS = ".trans.txt"
 TARGETS = ("label", "text", None)  # that a folder of recordings can have
 
 
-def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The examples of folders, recordings in the order of their paths; an id is a path within its folder. Columns are
     ignored: a model may know them from the table that it was trained on.
 
@@ -31,7 +31,7 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     other files.
     """
     _refuse(wanted)
-    bad, found = tolerance(wanted), False
+    bad, found = bad_row_handler(wanted), False
     for path in paths:
         files = list(files_below(path))
         sounds = [child for child in files if child.suffix.lower() in ENDINGS]
@@ -59,7 +59,7 @@ def _no_recordings(folder: Path, files: Sequence[Path]) -> DataError:
     return DataError("no recordings", file=folder, expected=expected, hint=hint)
 
 
-def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def files(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """Recordings by themselves, and the transcript beside each (`NAME.txt`) where one is asked for."""
     _refuse(wanted)
     for path in paths:
@@ -69,14 +69,14 @@ def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         yield example
 
 
-def _refuse(wanted: Wanted) -> None:
+def _refuse(wanted: ReadRequest) -> None:
     if not wanted.content.sound:
         raise UsageError("sounds are for audio", expected=f"files of {wanted.kind}", hint="audio:label")
     if wanted.target not in TARGETS:
         raise UsageError(f"sounds in folders have no {wanted.target}", expected="a table")
 
 
-def _one(sound: Path, folder: Path, wanted: Wanted) -> Example | DataError:
+def _one(sound: Path, folder: Path, wanted: ReadRequest) -> Example | DataError:
     """A recording, and what its folder or the text beside it says."""
     place, name = Place(sound, 1), str(sound.relative_to(folder))
     if wanted.target is None:

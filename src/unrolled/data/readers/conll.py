@@ -23,7 +23,7 @@ from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Example, Place
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.records import bare_lines, no_examples, regular_files
 
 UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -92,7 +92,7 @@ class Sentence:
     lines: tuple[int, ...]
 
 
-def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The sentences of some files, in order: x the tokens, y the tags, each with the line of its first token.
 
     wanted.x and wanted.y are numbers of columns from 1, in CoNLL-U also their names (`form`, `upos` ...). Without
@@ -105,7 +105,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     return (sentence.example for sentence in sentences(paths, wanted))
 
 
-def sentences(paths: Sequence[Path], wanted: Wanted) -> Iterator[Sentence]:
+def sentences(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Sentence]:
     """What `read` gives, each with the lines of its tokens."""
     if not wanted.content.words:
         raise UsageError("CoNLL files hold tokens, not numbers", expected="tokens:tags")
@@ -115,7 +115,7 @@ def sentences(paths: Sequence[Path], wanted: Wanted) -> Iterator[Sentence]:
         raise UsageError(what, expected="tokens:tags", hint=hint)
     if wanted.by is not None or wanted.id is not None:
         raise UsageError("CoNLL files have columns x and y only", expected="blank lines between sentences")
-    bad = tolerance(wanted)
+    bad = bad_row_handler(wanted)
     found = False
     for path in regular_files(paths, "a token in each line"):
         for sentence in _sentences(path, wanted, bad):
@@ -152,7 +152,7 @@ def is_blank(line: str) -> bool:
     return not line.strip(" \t") or (line.startswith(_BREAK) and line[len(_BREAK) :][:1] in ("", " ", "\t"))
 
 
-def find_dialect(path: Path, wanted: Wanted) -> Dialect | None:
+def find_dialect(path: Path, wanted: ReadRequest) -> Dialect | None:
     """The dialect of a file by its first SAMPLE lines with tokens; None if there are none.
 
     The separator and the number of columns are those of most lines without `#`; of as many those that come first.
@@ -185,7 +185,7 @@ def find_dialect(path: Path, wanted: Wanted) -> Dialect | None:
     return Dialect(columns, tabs, x, y, frozenset(row[-1] for row in rows if len(row) == columns))
 
 
-def _sample(path: Path, wanted: Wanted) -> list[tuple[int, str]]:
+def _sample(path: Path, wanted: ReadRequest) -> list[tuple[int, str]]:
     """The first lines with tokens, those with `#` only if there are no others."""
     filled = ((n, line) for n, line in bare_lines(path, wanted.files.encoding) if not is_blank(line))
     sample: list[tuple[int, str]] = []
@@ -198,7 +198,7 @@ def _sample(path: Path, wanted: Wanted) -> list[tuple[int, str]]:
     return sample or [line for line in marked if not _METADATA.match(line[1])] or marked
 
 
-def looks_like(path: Path, wanted: Wanted, tagged: bool) -> bool:
+def looks_like(path: Path, wanted: ReadRequest, tagged: bool) -> bool:
     """Whether the content of a file is CoNLL: blank lines between groups of lines that all have the same columns, two
     to ten of them.
 
@@ -244,7 +244,7 @@ def _spelt(name: str, columns: int) -> int | None:
     return number - 1 if 1 <= number <= columns else None
 
 
-def _sentences(path: Path, wanted: Wanted, bad: Callable[[DataError], bool]) -> Iterator[Sentence]:
+def _sentences(path: Path, wanted: ReadRequest, bad: Callable[[DataError], bool]) -> Iterator[Sentence]:
     """A sentence with a bad line is left out as a whole; `bad` takes the first of them."""
     dialect = find_dialect(path, wanted)
     if dialect is None:

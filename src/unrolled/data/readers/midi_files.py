@@ -11,14 +11,14 @@ from unrolled.core.types import Example, Place
 from unrolled.data.file_names import find_file, tell_not_used
 from unrolled.data.folder_files import files_below
 from unrolled.data.media.midi import read_midi
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.records import no_examples, regular_files
 
 ENDINGS = (".mid", ".midi", ".kar")
 UNREAD = (".rmi", ".musicxml", ".mxl", ".abc", ".mscz", ".mscx", ".gp", ".gp5", ".gpx")
 
 
-def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The tunes of files and folders, in the order of their names; y is the genre: the name of the folder within the
     folder that was given, None for files right in it.
 
@@ -30,7 +30,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise UsageError(
             "MIDI files hold tunes", file=paths[0], expected="compose, or another input of notes"
         )
-    bad = tolerance(wanted)
+    bad = bad_row_handler(wanted)
     found = False
     for path in paths:
         for file, genre in _files(path, wanted):
@@ -41,9 +41,9 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise no_examples(paths, "not one tune that can be read", "MIDI files (.mid, .midi)")
 
 
-def load(rows: Iterable[Example], wanted: Wanted) -> Iterator[Example]:
+def load(rows: Iterable[Example], wanted: ReadRequest) -> Iterator[Example]:
     """The tunes that the rows of a table name as x, relative to the table; y is the genre. Tunes stay as they are."""
-    bad = tolerance(wanted)
+    bad = bad_row_handler(wanted)
     for row in rows:
         if not isinstance(row.x, str):
             yield row
@@ -84,7 +84,7 @@ def _tune(
     yield Example(replace(tune, genre=genre), genre, place, key)
 
 
-def _files(path: Path, wanted: Wanted) -> Iterator[tuple[Path, str | None]]:
+def _files(path: Path, wanted: ReadRequest) -> Iterator[tuple[Path, str | None]]:
     """Each MIDI file with its genre."""
     if not path.is_dir():
         yield from ((file, None) for file in regular_files([path], "a MIDI file"))

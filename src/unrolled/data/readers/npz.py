@@ -29,7 +29,7 @@ from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.system import memory_left
 from unrolled.core.types import Array, Example, Floats, Place
 from unrolled.data.fields import whole_number
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.records import no_examples, regular_files
 
 _DEFLATE = 1032  # bytes at most that one compressed byte becomes (zlib's technical notes)
@@ -61,7 +61,7 @@ class _Arrays:
         return len(self.offsets) - 1
 
 
-def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The sequences of some archives, in order: x [T_x, n_x], float32 where the file has it, else float64.
 
     wanted.x, wanted.y and wanted.id name other arrays.  y: a class as text (whole numbers too), reals, or a tag a
@@ -73,7 +73,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise UsageError(".npz files hold numbers, not texts", expected="numbers:label, numbers:number ...")
     if len(wanted.x) > 1 or len(wanted.y) > 1 or wanted.by is not None:
         raise UsageError("several columns, or by, in an .npz file", expected="one array each: x=NAME,y=NAME")
-    bad = tolerance(wanted)
+    bad = bad_row_handler(wanted)
     found = False
     for path in regular_files(paths, "an .npz archive"):
         arrays = _open(path, wanted)
@@ -108,7 +108,7 @@ def write(
     write_atomically(path, stream.getbuffer())
 
 
-def _open(path: Path, wanted: Wanted) -> _Arrays:
+def _open(path: Path, wanted: ReadRequest) -> _Arrays:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -247,7 +247,7 @@ def _offsets(path: Path, lengths: Array | None, offsets: Array | None, total: in
     return ends
 
 
-def _example(arrays: _Arrays, number: int, wanted: Wanted) -> Example:
+def _example(arrays: _Arrays, number: int, wanted: ReadRequest) -> Example:
     begin, end = int(arrays.offsets[number]), int(arrays.offsets[number + 1])
     place = Place(arrays.path, number + 1)
     narrow = arrays.x.dtype.kind == "f" and arrays.x.dtype.itemsize <= 4
@@ -263,7 +263,7 @@ def _example(arrays: _Arrays, number: int, wanted: Wanted) -> Example:
 
 
 def _y(
-    arrays: _Arrays, y: Array, number: int, steps: slice, wanted: Wanted
+    arrays: _Arrays, y: Array, number: int, steps: slice, wanted: ReadRequest
 ) -> str | tuple[str, ...] | tuple[float, ...] | None:
     """What is asked of one sequence."""
     count, place = len(arrays), Place(arrays.path, number + 1)

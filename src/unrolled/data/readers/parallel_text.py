@@ -8,11 +8,11 @@ from pathlib import Path
 
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.records import bare_lines, no_examples, regular_files
 
 
-def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The pairs of some files, two after two: x from the first, y from the second, with the line of the first.
 
     A line that is blank in both is no pair; one that is blank in one of them is a bad row. White space at the ends of
@@ -25,7 +25,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
             expected="two after two: SOURCE TARGET",
             hint="a table of two columns (.tsv .csv .jsonl)",
         )
-    bad, found = tolerance(wanted), False
+    bad, found = bad_row_handler(wanted), False
     regular_files(paths, "lines of text")
     for source, target in zip(paths[::2], paths[1::2], strict=True):
         for example in _pairs(source, target, wanted.files.encoding, bad):

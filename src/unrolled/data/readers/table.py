@@ -24,7 +24,7 @@ from unrolled.data.column_kinds import find_kinds
 from unrolled.data.column_matching import find_columns
 from unrolled.data.fields import as_label
 from unrolled.data.file_state import State, state_of
-from unrolled.data.read_request import FileOptions, Wanted, tolerance
+from unrolled.data.read_request import FileOptions, ReadRequest, bad_row_handler
 from unrolled.data.records import no_examples, regular_files
 from unrolled.data.table_files import ABSENT, Row, Table, open_table
 from unrolled.data.table_rows import Rows
@@ -32,7 +32,7 @@ from unrolled.data.table_rows import Rows
 Bad = Callable[[DataError], bool]
 
 
-def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The sequences of some tables, in order, each with the line at which it begins (Parquet: the row's number).
 
     Columns are found anew in each file (`find_columns`).  x: the text, several columns joined by a space; with `by`
@@ -41,7 +41,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     Raises UsageError (no such file, another kind of file, wrong columns), MissingExtra (Parquet without pyarrow),
     StorageError and DataError: empty file, 0 rows, a column that is not there, more bad rows than `skip_bad`.
     """
-    bad = tolerance(wanted)
+    bad = bad_row_handler(wanted)
     found = False
     for path in regular_files(paths, "a table with a header"):
         for example in _examples(path, wanted, bad):
@@ -51,7 +51,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise no_examples(paths, "every row was bad", "rows that can be read")
 
 
-def _examples(path: Path, wanted: Wanted, bad: Bad) -> Iterator[Example]:
+def _examples(path: Path, wanted: ReadRequest, bad: Bad) -> Iterator[Example]:
     table = open_table(path, wanted.files)
     first = next(table.rows, None)
     if first is None:
@@ -66,7 +66,7 @@ def _examples(path: Path, wanted: Wanted, bad: Bad) -> Iterator[Example]:
         yield from (example for _, example in steps)
 
 
-def _rows(path: Path, table: Table, wanted: Wanted) -> Rows:
+def _rows(path: Path, table: Table, wanted: ReadRequest) -> Rows:
     """The columns of a table, found, and what was decided about it told."""
     found = find_columns(table.names, wanted, lambda: find_kinds(path, wanted.files), path, table.line)
     if wanted.named is not None:
@@ -178,7 +178,7 @@ def _comes_again(path: Path, options: FileOptions, by: int, state: State) -> tup
     return None
 
 
-def _disagreement(wanted: Wanted, first: Example, step: Example) -> str | None:
+def _disagreement(wanted: ReadRequest, first: Example, step: Example) -> str | None:
     """Why a step does not go with the first one of its sequence; None if it does."""
     if step.fault is not None or first.fault is not None:
         return None

@@ -11,13 +11,13 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.data import folder_files
 from unrolled.data.fields import whole_number
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.records import bare_lines, no_examples
 
 TARGETS = ("label", None)  # that a folder of texts can have
 
 
-def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The examples of folders; the class of each is the name of its folder, or its file's without `.txt`.
 
     Folders and files in the order of their names; hidden ones and blank lines are passed over, and so are files that
@@ -33,7 +33,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         )
     if wanted.x or wanted.y or wanted.id or wanted.by:
         raise UsageError("a folder of texts has no columns", expected="no --columns")
-    bad = tolerance(wanted)
+    bad = bad_row_handler(wanted)
     found = False
     for path in paths:
         entries = folder_files.entries(path)

@@ -21,7 +21,7 @@ from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Example, Floats, Place
 from unrolled.core.values.example_values import shape
 from unrolled.data.fields import not_a_number, parse_number, whole_number
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.records import bare_lines, no_examples, regular_files
 
 _TAGS = (
@@ -52,7 +52,7 @@ class _Header:
     data: bool = False
 
 
-def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The series of some files, in order, each with its line: x [T_x, dimensions] float64.
 
     y is the class as it is written, or, in a file with `@targetLabel true`, one real.
@@ -67,7 +67,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise UsageError(".ts files hold one class for a series, not a tag a step", expected="numbers:label")
     if wanted.x or wanted.y or wanted.id or wanted.by:
         raise UsageError(".ts files have no columns", expected="no --columns")
-    bad = tolerance(wanted)
+    bad = bad_row_handler(wanted)
     found = False
     for path in regular_files(paths, "a header of @ lines and series"):
         for example in _series(path, wanted, bad):
@@ -77,7 +77,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         raise no_examples(paths, "no series", "@data and a series in each line after it")
 
 
-def _series(path: Path, wanted: Wanted, bad: Callable[[DataError], bool]) -> Iterator[Example]:
+def _series(path: Path, wanted: ReadRequest, bad: Callable[[DataError], bool]) -> Iterator[Example]:
     header = _Header()
     for number, line in bare_lines(path, wanted.files.encoding):
         line = line.strip()
@@ -151,7 +151,7 @@ def _count(tag: str, words: list[str], place: Place) -> int:
     return int(text)
 
 
-def _check_target(header: _Header, wanted: Wanted, place: Place) -> None:
+def _check_target(header: _Header, wanted: ReadRequest, place: Place) -> None:
     """What is asked of the series must be what the header says they have."""
     if header.target and header.classes is not None:
         raise _error("@classLabel and @targetLabel are both true", "one of them", place)

@@ -11,7 +11,7 @@ from unrolled.data.fields import whole_number
 from unrolled.data.file_names import extensions_there, tell_not_used
 from unrolled.data.folder_files import entries, files_below
 from unrolled.data.media import image, video
-from unrolled.data.read_request import Wanted, tolerance
+from unrolled.data.read_request import ReadRequest, bad_row_handler
 
 ENDINGS = (*video.ENDINGS, *image.ENDINGS)
 
@@ -19,7 +19,7 @@ READS = ("frames", "images")  # what x is of
 TARGETS = ("label", None)  # that a folder of clips can have
 
 
-def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The clips of folders in the order of their paths; the class of each is the first folder below the one given, its
     id the path from there.
 
@@ -28,7 +28,7 @@ def folders(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
     out. `noted` is told of files that are no clips, pictures among videos too.
     """
     _refuse(wanted)
-    bad = tolerance(wanted)
+    bad = bad_row_handler(wanted)
     for path in paths:
         found = False
         over: list[Path] = []
@@ -52,7 +52,7 @@ def _no_clips(folder: Path) -> DataError:
     return DataError("no examples: not one clip", file=folder, expected=expected)
 
 
-def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
+def files(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """Clips by themselves, of which nothing is asked."""
     _refuse(wanted)
     if wanted.target is not None:
@@ -63,7 +63,7 @@ def files(paths: Sequence[Path], wanted: Wanted) -> Iterator[Example]:
         yield Example(path, None, Place(path, 1), path.name)
 
 
-def _refuse(wanted: Wanted) -> None:
+def _refuse(wanted: ReadRequest) -> None:
     if wanted.kind not in READS:
         raise UsageError("clips are for frames", expected=f"files of {wanted.kind}", hint="frames:label")
     if not wanted.content.folders and wanted.target is not None:

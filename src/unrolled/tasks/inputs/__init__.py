@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.extensions import Registry
 from unrolled.core.types import Array, Example, Place, Timeline, Vary
-from unrolled.data.features.audio_augment import vary_sounds
-from unrolled.data.features.video_augment import vary_clips, vary_lines
+from unrolled.data.features.audio_augment import sound_augmenter
+from unrolled.data.features.video_augment import clip_augmenter, line_augmenter
 from unrolled.data.kinds import CONTENTS, Content, ContentName
 from unrolled.tasks.inputs import audio, frames, images, notes, numbers, rolls, tokens
 from unrolled.tasks.presets import find
@@ -130,7 +130,7 @@ _OWN: dict[str, InputKind] = {
         "audio",
         audio.learn_audio,
         audio.audio_input,
-        vary_sounds,
+        sound_augmenter,
         audio.AudioInput.opened,
         audio.AudioInput.timeline,
         steps_are="frames of 10 ms",
@@ -141,7 +141,7 @@ _OWN: dict[str, InputKind] = {
         "images",
         images.learn_images,
         images.image_input,
-        vary_lines,
+        line_augmenter,
         images.ImageInput.opened,
         options=PICTURES,
     ),
@@ -149,7 +149,7 @@ _OWN: dict[str, InputKind] = {
         "frames",
         frames.learn_frames,
         frames.frame_input,
-        vary_clips,
+        clip_augmenter,
         frames.FrameInput.opened,
         frames.FrameInput.timeline,
         options=PICTURES,

@@ -21,9 +21,9 @@ from unrolled.core.values.json_values import as_list, as_number
 from unrolled.data.features import log_mel, loudness, normalization
 from unrolled.data.media import audio
 
-NORMALISATIONS: Mapping[str, Callable[[normalization.Running, Array], NDArray[np.float32]]] = {
-    "utterance": normalization.by_utterance,
-    "running": lambda usual, x: normalization.running(usual, x)[0],
+NORMALISATIONS: Mapping[str, Callable[[normalization.RunningStats, Array], NDArray[np.float32]]] = {
+    "utterance": normalization.normalize_utterance,
+    "running": lambda usual, x: normalization.normalize_running(usual, x)[0],
 }
 HIGHEST = 16_000  # samples a second: what lies above 8 kHz says little, and costs as much as what lies below
 LOOKED_AT = 200  # sounds of which the usual frame is made
@@ -82,7 +82,7 @@ class AudioInput:
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.float32]:
         """[T, bands] normalised log-mel frames; raises as `samples`."""
         frames = log_mel.log_mel(self.mel, self.samples(x))
-        usual = normalization.started(self.mean, self.deviation)
+        usual = normalization.initial_stats(self.mean, self.deviation)
         return NORMALISATIONS[self.normalise](usual, frames)
 
     def timeline(self, example: Example) -> Timeline:

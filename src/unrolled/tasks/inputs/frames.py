@@ -75,10 +75,10 @@ class FrameInput:
                 raise _error(
                     "a part of what is no video", "a video where there are start and end", example.place
                 )
-            found, about = sandbox.of(x, example.place, "unrolled.data.media.image:read", wanted)
+            found, about = sandbox.decode_file(x, example.place, "unrolled.data.media.image:read", wanted)
         else:
             wanted |= {"rate": self.rate, "start": start, "end": end if math.isfinite(end) else None}
-            found, about = sandbox.of(file, example.place, "unrolled.data.media.video:read", wanted)
+            found, about = sandbox.decode_file(file, example.place, "unrolled.data.media.video:read", wanted)
         y = example.y
         if isinstance(y, Stretches):
             y = _timed(y, about, example)

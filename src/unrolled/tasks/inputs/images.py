@@ -47,7 +47,7 @@ class ImageInput:
         if not isinstance(example.x, Path):
             return example
         wanted = {"height": self.height, "longest": self.longest}
-        found, _ = sandbox.of(example.x, example.place, "unrolled.data.media.image:line", wanted)
+        found, _ = sandbox.decode_file(example.x, example.place, "unrolled.data.media.image:line", wanted)
         return replace(example, x=found, source=example.x)
 
     def steps(self, x: object) -> object:
