@@ -15,7 +15,7 @@ from unrolled.core.errors import UsageError
 from unrolled.core.types import DRUMS, Note, Tune
 from unrolled.data.media.midi import midi_bytes, seconds_until
 from unrolled.data.media_formats.instruments import NAMES, program_of
-from unrolled.inference.composition import Wish, compose
+from unrolled.inference.composition import CompositionOptions, compose
 from unrolled.inference.open_model import open_trained
 from unrolled.inference.tune_report import Known, report
 
@@ -32,33 +32,37 @@ def end(made: Tune) -> int:
 @pytest.mark.parametrize("temperature", [0.7, 3.0])
 def test_tunes_keep_to_their_bars(bars: float, temperature: float):
     for genre, beats in (("march", 4), ("waltz", 3)):
-        wish = Wish(count=6, genre=genre, bars=bars, meter=(beats, 4), temperature=temperature, seed=3)
+        wish = CompositionOptions(
+            count=6, genre=genre, bars=bars, meter=(beats, 4), temperature=temperature, seed=3
+        )
         for made in compose(model(), wish):
             assert made.notes and end(made) / made.beat <= bars * beats + 1e-6
-    plain = list(compose(model(), Wish(count=6, genre="march", bars=bars, meter=(4, 4), seed=1)))
+    plain = list(
+        compose(model(), CompositionOptions(count=6, genre="march", bars=bars, meter=(4, 4), seed=1))
+    )
     assert sum(end(made) / made.beat / 4 > bars - 1 for made in plain) >= 4  # unless it ends in silence
 
 
 @pytest.mark.parametrize("seconds", [1.0, 4.0, 9.5])
 def test_tunes_keep_to_their_seconds(seconds: float):
     for tempo in (None, 60.0, 200.0):
-        for made in compose(model(), Wish(count=4, seconds=seconds, tempo=tempo, seed=5)):
+        for made in compose(model(), CompositionOptions(count=4, seconds=seconds, tempo=tempo, seed=5)):
             assert made.notes and seconds_until(end(made), made.beat, made.tempos) <= seconds * 1.03
 
 
 def test_no_tune_is_empty_however_it_is_drawn():
     for seed in range(12):
-        for made in compose(model(), Wish(count=4, bars=0.25, temperature=5.0, seed=seed)):
+        for made in compose(model(), CompositionOptions(count=4, bars=0.25, temperature=5.0, seed=seed)):
             assert made.notes
 
 
 def test_a_prompt_goes_on_and_leaves_room():
     prompt = tune("march", 300, bars=2)
-    (made,) = compose(model(), Wish(prompt=prompt, bars=4, seed=2))
+    (made,) = compose(model(), CompositionOptions(prompt=prompt, bars=4, seed=2))
     assert 2 * 4 < end(made) / made.beat <= 16 and len(made.notes) > len(prompt.notes)
     for bars in (1, 2):
         with pytest.raises(UsageError, match=r"the prompt lasts 2\.00 bars, 4\.0 seconds; expected a longer"):
-            list(compose(model(), Wish(prompt=prompt, bars=bars)))
+            list(compose(model(), CompositionOptions(prompt=prompt, bars=bars)))
 
 
 def test_tempo_meter_and_instrument_are_as_asked(tmp_path: Path):
@@ -85,7 +89,7 @@ def test_tempo_meter_and_instrument_are_as_asked(tmp_path: Path):
 
 def test_a_prompt_takes_the_tempo_and_meter_that_are_asked_for():
     prompt = tune("march", 300, bars=1)
-    (made,) = compose(model(), Wish(prompt=prompt, bars=3, tempo=200, meter=(3, 4), program=5))
+    (made,) = compose(model(), CompositionOptions(prompt=prompt, bars=3, tempo=200, meter=(3, 4), program=5))
     assert made.tempos == ((0, 200),) and made.meters == ((0, 3, 4),) and set(made.programs) == {5}
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.networks import spec_of
 from unrolled.data.text.tokenize import split, written
 from unrolled.data.text.vocabulary import Vocabulary
-from unrolled.inference.scoring import Wish, predict, samples, score
+from unrolled.inference.scoring import SampleOptions, predict, samples, score
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
 from unrolled.tasks.inputs.tokens import Reading
@@ -35,14 +35,14 @@ PROMPTS = st.text(alphabet=TEXT + " \t👍🏽👩\u200d💻", max_size=12).map(
 @given(PROMPTS, st.sampled_from([*MODELS]))
 def test_a_sample_begins_with_the_prompt_letter_for_letter(prompt, unit):
     engine, reading = MODELS[unit]
-    for text in samples(engine, reading, Wish(prompt, length=6, count=2)):
+    for text in samples(engine, reading, SampleOptions(prompt, length=6, count=2)):
         assert text.startswith(prompt)
         assert not (text[len(prompt) :].startswith(" ") and prompt[-1:].isspace() and unit != "char")
 
 
 def test_what_was_sampled_is_split_into_what_was_drawn():
     engine, reading = MODELS[written("word")]
-    (text,) = samples(engine, reading, Wish(length=40, seed=2))
+    (text,) = samples(engine, reading, SampleOptions(length=40, seed=2))
     assert len(reading.split(text)) > 5
     assert set(reading.split(text)) <= set(reading.vocabulary.tokens)
 

@@ -16,7 +16,7 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.progress import Silent
 from unrolled.core.types import Example, Place
 from unrolled.inference import streaming_numbers
-from unrolled.inference.open_model import Trained, open_trained
+from unrolled.inference.open_model import Predictor, open_trained
 from unrolled.inference.predictor import answer
 from unrolled.training.fit import fit
 from unrolled.training.supervised_job import request_from_files
@@ -29,7 +29,7 @@ X[[0, 7, 8, 20, 33], [1, 0, 0, 1, 0]] = np.nan  # numbers that are missing
 
 
 @cache
-def trained(task: str, **options: object) -> Trained:
+def trained(task: str, **options: object) -> Predictor:
     folder = Path(mkdtemp())
     chance = np.random.default_rng(1)
     rows = [
@@ -50,7 +50,7 @@ def trained(task: str, **options: object) -> Trained:
     return open_trained(folder / "m")
 
 
-def streamed(model: Trained, sizes: list[int]) -> list[dict[str, object]]:
+def streamed(model: Predictor, sizes: list[int]) -> list[dict[str, object]]:
     stream, records, at = streaming_numbers.begin(model), [], 0
     for size in [*sizes, len(X)]:
         told, stream = streaming_numbers.read(model, stream, X[at : at + size])

@@ -17,14 +17,14 @@ from unrolled.datasets.example_batches import batches_by_length
 from unrolled.datasets.example_dataset import encode_examples
 from unrolled.datasets.example_source import from_files
 from unrolled.datasets.example_store import write_examples
-from unrolled.inference.open_model import Trained, open_trained
-from unrolled.inference.predictor import outcome
+from unrolled.inference.open_model import Predictor, open_trained
+from unrolled.inference.predictor import forward
 
 KINDS = ("label", "rating", "names", "forward", "number", "waves", "steps", "forecast", "log")
 PLACE = Place(Path("made"), 1)
 
 
-def opened(name: str, engine: str = "numpy") -> Trained:
+def opened(name: str, engine: str = "numpy") -> Predictor:
     return open_trained(kinds()[name].model, engine)
 
 
@@ -42,7 +42,7 @@ def test_both_engines_answer_alike(name: str):
     examples = list(itertools.islice(from_files([kind.test], opened(name).config).examples(), 12))
     slow, quick = opened(name), opened(name, "torch")
     for example in examples:
-        found, expected = outcome(quick, example.x), outcome(slow, example.x)
+        found, expected = forward(quick, example.x), forward(slow, example.x)
         assert np.abs(found - expected).max() <= 10 * FLOAT32["forward"]
 
 
@@ -57,7 +57,7 @@ def test_an_answer_is_the_same_alone_and_in_any_company(name: str, engine: str, 
     for batch, numbers in batches_by_length(part, 7):
         together, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, length in zip(together, numbers.tolist(), batch.lengths.tolist(), strict=True):
-            alone = outcome(model, examples[number].x)
+            alone = forward(model, examples[number].x)
             own = row[: length if model.output.targets == "each" else 1]
             # Of a log-probability of -9 the last bit is 1e-6 already.
             assert (np.abs(own - alone) <= FLOAT32["padding"] * np.maximum(1, np.abs(alone))).all()
@@ -67,8 +67,8 @@ def test_an_answer_is_the_same_alone_and_in_any_company(name: str, engine: str, 
 def test_what_comes_later_never_changes_what_a_forward_tagger_said(engine: str):
     model = opened("forward", engine)
     words = ("mister", "anna", "bob", "came", "and", "carla", "is", "very", "good")
-    whole = outcome(model, words)
-    other = outcome(model, (*words[:4], "unheard", "mister", "dan"))
+    whole = forward(model, words)
+    other = forward(model, (*words[:4], "unheard", "mister", "dan"))
     assert (
         np.array_equal(whole[:4], other[:4])
         if engine == "numpy"
@@ -79,7 +79,7 @@ def test_what_comes_later_never_changes_what_a_forward_tagger_said(engine: str):
 
 def test_one_that_reads_both_ways_knows_what_comes_later():
     model = opened("names")
-    whole, other = outcome(model, ("it", "was", "mister")), outcome(model, ("it", "was", "soup"))
+    whole, other = forward(model, ("it", "was", "mister")), forward(model, ("it", "was", "soup"))
     assert not np.allclose(whole[0], other[0], atol=1e-6)
 
 
@@ -222,7 +222,7 @@ def test_words_never_seen_are_read_by_what_they_look_like():
 
 def test_a_sequence_of_no_steps_is_answered_and_never_nan():
     for engine in ("numpy", "torch"):
-        found = outcome(opened("label", engine), "")
+        found = forward(opened("label", engine), "")
         assert found.shape == (1, 3) and np.isfinite(found).all()
     assert run("predict", kinds()["names"].model, stdin=b"\n").out == "\n"
     example = Example(np.zeros((0, 2)), None, PLACE)

@@ -20,7 +20,7 @@ from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import find_reader
 from unrolled.estimators import Classifier, Transcriber
 from unrolled.inference import predictor, streaming_audio
-from unrolled.inference.lm_fusion import rater, searching
+from unrolled.inference.lm_fusion import lm_scorer, with_search
 from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.models.decoding.ctc import best_path
 from unrolled.tasks.outputs.ctc import Transcript
@@ -83,8 +83,8 @@ def test_batches_engines_and_formats_change_nothing(tmp_path: Path):
         for model in (ours, theirs):
             together, _ = model.engine.run(batch, lengths)
             for row, example, length in zip(together, examples, lengths, strict=True):
-                alone = predictor.outcome(ours, example.x)
-                steps = predictor.answered(ours, int(length))
+                alone = predictor.forward(ours, example.x)
+                steps = predictor.output_length(ours, int(length))
                 assert len(alone) == steps
                 np.testing.assert_allclose(np.exp(row[:steps]), np.exp(alone), atol=5 * CLOSE)
     same = [write(tmp_path / name, sound("abc", 5)) for name in ("a.wav", "a.flac")]
@@ -97,12 +97,12 @@ def test_chunks_are_the_whole(tmp_path: Path, rate: int, size: int):
     model = open_trained(small().causal)
     samples = sound("abcab", 4, rate)
     path = write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
-    whole = predictor.outcome(model, path)
+    whole = predictor.forward(model, path)
     ear, parts = streaming_audio.begin(model, rate), []
     for begin in range(0, len(samples), size):
-        made, ear = streaming_audio.hear(model, ear, samples[begin : begin + size])
+        made, ear = streaming_audio.process_chunk(model, ear, samples[begin : begin + size])
         parts.append(made)
-    parts.append(streaming_audio.hear(model, ear, samples[:0], last=True)[0])
+    parts.append(streaming_audio.process_chunk(model, ear, samples[:0], last=True)[0])
     np.testing.assert_allclose(np.exp(np.concatenate(parts)), np.exp(whole), atol=5 * CLOSE)
     *partial, final = streaming_audio.transcribe(model, np.array_split(samples, 5), rate)
     said = predictor.answer(model, Example(path, None, Place(path, 1)), 1)
@@ -114,9 +114,9 @@ def test_a_sound_shorter_than_a_window_has_an_answer_in_chunks_too():
     model = open_trained(small().causal)
     tiny = sound("a")[:90]
     ear = streaming_audio.begin(model)
-    some, ear = streaming_audio.hear(model, ear, tiny[:40])
-    rest, _ = streaming_audio.hear(model, ear, tiny[40:], last=True)
-    np.testing.assert_allclose(np.concatenate([some, rest]), predictor.outcome(model, tiny), atol=5 * CLOSE)
+    some, ear = streaming_audio.process_chunk(model, ear, tiny[:40])
+    rest, _ = streaming_audio.process_chunk(model, ear, tiny[40:], last=True)
+    np.testing.assert_allclose(np.concatenate([some, rest]), predictor.forward(model, tiny), atol=5 * CLOSE)
 
 
 def test_a_model_of_both_directions_hears_the_whole_first():
@@ -130,7 +130,7 @@ def test_a_language_model_has_a_say():
     paths = [line.partition(",")[0] for line in data.test.read_text().splitlines()[1:9]]
     examples = [Example(data.folder / path, None, Place(data.test, 1)) for path in paths]
     plain = [predictor.answer(model, one, 3).record for one in examples]
-    with_lm = searching(model, 16, data.lm, 2.0)
+    with_lm = with_search(model, 16, data.lm, 2.0)
     heard = [predictor.answer(with_lm, one, 3).record for one in examples]
     assert [one["nbest"] for one in plain] != [one["nbest"] for one in heard]
     said = [one for record in heard for one in record["nbest"] if one["text"]]
@@ -251,7 +251,7 @@ def test_estimators(tmp_path: Path):
 
 def test_the_best_path_says_the_same_where_the_model_is_sure():
     model = open_trained(small().causal)
-    log_probs = predictor.outcome(model, sound("abc", 11))
+    log_probs = predictor.forward(model, sound("abc", 11))
     assert model.output.text(best_path(log_probs)) == "abc"
 
 
@@ -324,7 +324,7 @@ def test_what_a_language_model_says_on_the_way_adds_up_to_its_score_of_the_line(
     words = ("--documents", "line", "--unit", unit, "--epochs", 2, "--hidden", 8, "--threads", 1)
     assert run("train", "language", said, "--out", tmp_path / "lm", *words).code == 0
     characters = (" ", "a", "b", "c", "?")
-    rate = rater(open_language_model(tmp_path / "lm"), Transcript(characters))
+    rate = lm_scorer(open_language_model(tmp_path / "lm"), Transcript(characters))
     lines = ["ab c", "a", "cc ba ab", "?a b"]
     told = run("score", tmp_path / "lm", "--format", "jsonl", stdin=("\n".join(lines) + "\n").encode())
     for line, scored in zip(lines, map(json.loads, told.lines), strict=True):

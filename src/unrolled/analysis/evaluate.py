@@ -23,7 +23,7 @@ from unrolled.datasets.text_dataset import left_out
 from unrolled.datasets.token_batches import evaluation_batches
 from unrolled.datasets.token_store import Store, write_store
 from unrolled.inference import predictor
-from unrolled.inference.lm_fusion import searching
+from unrolled.inference.lm_fusion import with_search
 from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.inference.scoring import tally
 from unrolled.models import model_file
@@ -85,7 +85,7 @@ def measure(
     width = what.beam
     if model.decoder is not None and width is not None:
         model, width = replace(model, wish=replace(model.wish, search=BeamOptions(beam=width))), None
-    model = searching(model, width, what.lm, what.lm_weight)
+    model = with_search(model, width, what.lm, what.lm_weight)
     content = input_of(model.file.task).content
     reads_files = content.named or content.parsed
     skips = ENDLESS if failed is not None and reads_files else None

@@ -31,7 +31,7 @@ from unrolled.data.text.tokenize import split_words
 
 if TYPE_CHECKING:
     from unrolled.core.config import Config
-    from unrolled.inference.open_model import Trained
+    from unrolled.inference.open_model import Predictor
     from unrolled.models.model_file import ModelFile
 
 
@@ -122,7 +122,7 @@ def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Itera
     from unrolled.data.read_request import FileOptions, extension
     from unrolled.data.readers import example_extensions, format_of, refuse_foreign
     from unrolled.datasets.example_source import as_written, wanted_of
-    from unrolled.inference.lm_fusion import searching
+    from unrolled.inference.lm_fusion import with_search
     from unrolled.inference.open_model import trained_from_file
     from unrolled.inference.predictor import ROWS, answers
     from unrolled.tasks.inputs import INPUTS
@@ -130,7 +130,7 @@ def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Itera
 
     model = trained_from_file(file, args.model, args.engine)
     writes = model.decoder is not None
-    model = searching(model, None if writes else args.beam, args.lm, args.lm_weight)
+    model = with_search(model, None if writes else args.beam, args.lm, args.lm_weight)
     model = replace(model, wish=wish(args, writes=writes, attends=model.spec.attends))
 
     def told(pairs: Iterator[tuple[Line, Example]], together: int) -> Iterator[tuple[Line, Answer]]:
@@ -182,7 +182,7 @@ def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Itera
 
 
 def from_file(
-    path: Path, model: Trained, config: Config, failed: Failed, *, rows: bool
+    path: Path, model: Predictor, config: Config, failed: Failed, *, rows: bool
 ) -> Iterator[tuple[Line, Example]]:
     """The sequences of a file of labelled data, whose y are not asked for. What was decided on the way is told at the
     end. rows: the lines have all fields of their rows."""
@@ -213,7 +213,7 @@ def from_file(
         print(f"note: {notes.missing:,} of {notes.numbers:,} numbers are missing: {what}", file=sys.stderr)
 
 
-def _answer(model: Trained, example: Example, top: int, failed: Failed) -> Answer:
+def _answer(model: Predictor, example: Example, top: int, failed: Failed) -> Answer:
     """The answer to one sequence; if it cannot be read a blank one that says why, and `failed` is told."""
     from unrolled.inference.predictor import answer
 
@@ -225,7 +225,7 @@ def _answer(model: Trained, example: Example, top: int, failed: Failed) -> Answe
         return _faulty(model, replace(example, fault=error), failed)
 
 
-def _faulty(model: Trained, example: Example, failed: Failed) -> Answer:
+def _faulty(model: Predictor, example: Example, failed: Failed) -> Answer:
     assert example.fault is not None
     failed.told(example.fault, str(example.x) if isinstance(example.x, Path) else None)
     return replace(model.output.blank(), text="", record={"error": str(example.fault)})

@@ -78,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
 def _texts(args: argparse.Namespace, file: ModelFile) -> int:
     """Samples of a language model."""
     from unrolled.inference.open_model import language_model_from_file
-    from unrolled.inference.scoring import Wish, samples
+    from unrolled.inference.scoring import SampleOptions, samples
 
     model = language_model_from_file(file, args.model, args.engine)
     if args.length is not None and not args.length.lstrip("-").isdigit():
         raise UsageError(f"--length {args.length}", expected="a whole number of tokens")
-    wish = Wish(
+    wish = SampleOptions(
         args.prompt,
         None if args.length is None else int(args.length),
         args.temperature,

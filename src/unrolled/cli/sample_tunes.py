@@ -14,8 +14,8 @@ from unrolled.data.media_formats.instruments import program_of
 
 if TYPE_CHECKING:
     from unrolled.core.types import Tune
-    from unrolled.inference.composition import Wish
-    from unrolled.inference.open_model import Trained
+    from unrolled.inference.composition import CompositionOptions
+    from unrolled.inference.open_model import Predictor
     from unrolled.inference.tune_report import TuneReport
 
 
@@ -23,7 +23,7 @@ TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
 
-def run(args: argparse.Namespace, model: Trained) -> int:
+def run(args: argparse.Namespace, model: Predictor) -> int:
     """Compose, write a folder of files, and say what was written."""
     from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
     from unrolled.data.media.midi import midi_bytes, read_midi
@@ -67,12 +67,12 @@ def in_words(file: str, record: TuneReport) -> str:
     )
 
 
-def _wish(args: argparse.Namespace, prompt: Tune | None) -> Wish:
-    from unrolled.inference.composition import Wish
+def _wish(args: argparse.Namespace, prompt: Tune | None) -> CompositionOptions:
+    from unrolled.inference.composition import CompositionOptions
 
     bars, seconds = _length(args.length)
     low, high = _range(args.range)
-    return Wish(
+    return CompositionOptions(
         count=args.count,
         genre=args.genre,
         prompt=prompt,

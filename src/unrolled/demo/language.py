@@ -18,7 +18,7 @@ from unrolled.datasets.text_dataset import from_files, prepare
 from unrolled.datasets.token_store import Store
 from unrolled.demo.tagger import demo_tagger
 from unrolled.inference.open_model import Model, open_language_model
-from unrolled.inference.scoring import Wish, samples
+from unrolled.inference.scoring import SampleOptions, samples
 from unrolled.models.decoding.sampling import distribution, draw
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.metrics.language import longest_copied, perplexity, total_variation
@@ -93,7 +93,9 @@ def _losses(model: Model, train: Store) -> None:
 
 def _copies(model: Model, train: Store) -> None:
     """A sample, and the longest passage of it that stands in the text."""
-    text = next(iter(samples(model.engine, model.reading, Wish(length=600, temperature=0.7, seed=1))))
+    text = next(
+        iter(samples(model.engine, model.reading, SampleOptions(length=600, temperature=0.7, seed=1)))
+    )
     passage = longest_copied(model.reading.encode(text), train.ids)
     copied = text[passage.start : passage.start + passage.length]
     print("\nWhat it writes, from nothing:\n")

@@ -16,7 +16,7 @@ from unrolled.core.values.example_values import elements, length
 from unrolled.core.values.json_values import as_list, as_list_of, as_number
 from unrolled.datasets.example_source import ExampleSource, from_lists
 from unrolled.demo.sentence_maker import NAME, make
-from unrolled.inference.open_model import Trained, open_trained
+from unrolled.inference.open_model import Predictor, open_trained
 from unrolled.inference.predictor import answer, evaluate
 
 TRAIN, TEST = 4_000, 1_000  # sentences
@@ -53,7 +53,7 @@ def demo_tagger(folder: Path, reporter: Reporter) -> None:
     print(f"\nThe model is {model}: `echo '{words}' | unrolled predict {model}`\n")
 
 
-def _trained(out: Path, reporter: Reporter, *, bidirectional: bool) -> Trained:
+def _trained(out: Path, reporter: Reporter, *, bidirectional: bool) -> Predictor:
     from unrolled.training.fit import fit
     from unrolled.training.supervised_job import request
 
@@ -67,11 +67,11 @@ def _labelled(examples: Sequence[Example]) -> ExampleSource:
     return from_lists([one.x for one in examples], [one.y for one in examples], "sentences")
 
 
-def _tags(model: Trained, sentence: str) -> list[str]:
+def _tags(model: Predictor, sentence: str) -> list[str]:
     return as_list_of(str, answer(model, _example(sentence), 2).record["tags"])
 
 
-def _first_name(model: Trained, sentence: str) -> float:
+def _first_name(model: Predictor, sentence: str) -> float:
     """The probability that the first word is part of a name."""
     record = answer(model, _example(sentence), 2).record
     probability = as_number(as_list(record["probabilities"])[0])

@@ -22,7 +22,7 @@ from unrolled.models.model_file import ModelFile
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-    from unrolled.inference.open_model import Model, Trained
+    from unrolled.inference.open_model import Model, Predictor
     from unrolled.training.job import TrainingRequest
 
 Made = TypeVar("Made", bound="Estimator")  # an estimator that a method returns itself
@@ -78,7 +78,7 @@ class Estimator(TrainingOptions, ABC):
 
     @property
     @abstractmethod
-    def _model(self) -> Model | Trained:
+    def _model(self) -> Model | Predictor:
         """The opened model. Raises NotFittedError before `fit`."""
 
     def _require_fitted(self) -> None:

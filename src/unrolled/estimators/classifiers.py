@@ -28,7 +28,7 @@ from unrolled.estimators.options import (
 )
 from unrolled.estimators.sequences import FILES, NUMBERS, TOKENS, as_array, items
 from unrolled.estimators.supervised import Supervised, Targets, weighted_mean
-from unrolled.inference.open_model import Trained
+from unrolled.inference.open_model import Predictor
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -87,7 +87,7 @@ class Labels(LabelOptions, Supervised):
                 raise UsageError(f"class_weight={dict(weighting)!r:.80}", expected=expected)
         return [weight * by_name.get(str(name), 1.0) for weight, name in zip(own, values, strict=True)]
 
-    def take(self, model: Trained) -> None:
+    def take(self, model: Predictor) -> None:
         super().take(model)
         names = as_list_of(str, model.output.to_json()["classes"])
         self._classes = classes_of(names, model.file.notes.get("y_type", "str"))

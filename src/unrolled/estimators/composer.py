@@ -17,7 +17,7 @@ from unrolled.estimators.options import default
 from unrolled.estimators.sequences import items, missing
 from unrolled.estimators.supervised import EVERY, Supervised, Targets
 from unrolled.inference import predictor
-from unrolled.inference.composition import Wish, compose
+from unrolled.inference.composition import CompositionOptions, compose
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -74,9 +74,9 @@ class Composer(Supervised):
         return super().fit(own, own, sample_weight, validation_data)
 
     @arguments_named()
-    def sample(self, wish: Wish | None = None) -> list[Tune]:
+    def sample(self, wish: CompositionOptions | None = None) -> list[Tune]:
         """New tunes; `data.media.midi.midi_bytes` makes files of them. Raises UsageError for an unknown genre."""
-        return list(compose(self._model, wish or Wish()))
+        return list(compose(self._model, wish or CompositionOptions()))
 
     @arguments_named()
     def score_samples(self, X: object) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ class Composer(Supervised):
         examples = [
             Example(one, None, Place(Path("X"), n)) for n, one in enumerate(self._sequences(X, "X")[0], 1)
         ]
-        return [dict(predictor.say(model, example, EVERY).record) for example in examples]
+        return [dict(predictor.network_answer(model, example, EVERY).record) for example in examples]
 
     def score(self, X: object, y: object = None) -> float:
         """Mean log-probability an event over all tunes: higher is better."""

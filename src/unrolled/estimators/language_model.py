@@ -14,7 +14,7 @@ from unrolled.estimators.errors import arguments_named
 from unrolled.estimators.options import TextOptions, default
 from unrolled.estimators.sequences import texts
 from unrolled.inference.open_model import Model, language_model_from_file
-from unrolled.inference.scoring import Wish, predict, samples, score
+from unrolled.inference.scoring import SampleOptions, predict, samples, score
 from unrolled.models.model_file import ModelFile
 from unrolled.tasks.outputs.next_token import Scored
 
@@ -88,9 +88,9 @@ class LanguageModel(Estimator, TextOptions):
         seed: int = 0,
     ) -> list[str]:
         """`count` texts drawn from the model, each beginning with the prompt."""
-        return list(self.stream(Wish(prompt, length, temperature, top_k, top_p, count, seed)))
+        return list(self.stream(SampleOptions(prompt, length, temperature, top_k, top_p, count, seed)))
 
-    def stream(self, wish: Wish) -> Iterator[str]:
+    def stream(self, wish: SampleOptions) -> Iterator[str]:
         """The same, one after the other."""
         return samples(self._model.engine, self._model.reading, wish)
 

@@ -22,7 +22,7 @@ from unrolled.estimators.base import Estimator
 from unrolled.estimators.errors import arguments_named
 from unrolled.estimators.sequences import TOKENS, items, sequences
 from unrolled.inference import predictor
-from unrolled.inference.open_model import Trained, trained_from_file
+from unrolled.inference.open_model import Predictor, trained_from_file
 from unrolled.models.model_file import ModelFile
 
 Fitted = TypeVar("Fitted", bound="Supervised")
@@ -130,12 +130,12 @@ class Supervised(Estimator):
     def _keep(self, file: ModelFile, path: Path) -> None:
         self.take(trained_from_file(file, path))
 
-    def take(self, model: Trained) -> None:
+    def take(self, model: Predictor) -> None:
         """Become fitted: take an opened model of the right kind."""
         self.model_ = model
 
     @property
-    def _model(self) -> Trained:
+    def _model(self) -> Predictor:
         self._require_fitted()
         return self.model_
 

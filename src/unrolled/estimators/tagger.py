@@ -22,7 +22,7 @@ from unrolled.estimators.options import TextOptions, default
 from unrolled.estimators.sequences import NUMBERS, TOKENS, items
 from unrolled.estimators.supervised import Supervised, Targets
 from unrolled.inference import predictor
-from unrolled.inference.open_model import Trained
+from unrolled.inference.open_model import Predictor
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -59,7 +59,7 @@ class Tagger(Supervised, TextOptions):
         notes = {} if type_ == "str" else {"y_type": type_}
         return Targets([tuple(map(name_of, tags)) for tags in rows], notes)
 
-    def take(self, model: Trained) -> None:
+    def take(self, model: Predictor) -> None:
         super().take(model)
         names = as_list_of(str, model.output.to_json()["classes"])
         self._classes = classes_of(names, model.file.notes.get("y_type", "str"))

@@ -18,7 +18,7 @@ from unrolled.estimators.options import SoundOptions, TextOptions, default
 from unrolled.estimators.sequences import FILES, NUMBERS, TOKENS, items, texts
 from unrolled.estimators.supervised import Supervised, Targets
 from unrolled.inference import predictor
-from unrolled.inference.open_model import Trained
+from unrolled.inference.open_model import Predictor
 from unrolled.models.decoding.beam_search import BeamOptions
 from unrolled.tasks.metrics.edit_distance import character_errors, word_errors
 from unrolled.tasks.outputs import Output
@@ -53,7 +53,7 @@ class Translator(Supervised, TextOptions):
     def _targets(self, y: object, name: str) -> Targets:
         return Targets(list(texts(y, name)), {})
 
-    def _answers(self, model: Trained, X: object) -> list[dict[str, object]]:
+    def _answers(self, model: Predictor, X: object) -> list[dict[str, object]]:
         found, _ = self._sequences(X, "X")
         examples = [Example(one, None, Place(Path("X"), number)) for number, one in enumerate(found, 1)]
         parts = (examples[i : i + predictor.ROWS] for i in range(0, len(examples), predictor.ROWS))

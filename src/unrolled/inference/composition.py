@@ -23,7 +23,7 @@ from unrolled.data.features.note_events import (
     nearest_tempo,
     tempo_of,
 )
-from unrolled.inference.open_model import Trained
+from unrolled.inference.open_model import Predictor
 from unrolled.models.decoding.sampling import SamplingOptions, stream, stream_all
 from unrolled.models.engines import Engine
 from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput
@@ -38,7 +38,7 @@ TINY = 1e-30  # a probability above zero
 
 
 @dataclass(frozen=True)
-class Wish:
+class CompositionOptions:
     """What to compose: `count` tunes of a genre (None: none in particular) that go on from `prompt`.
 
     bars, seconds: how long a tune is, the prompt included: never longer, and at most a bar (or a tenth) shorter; of
@@ -93,7 +93,7 @@ class Player:
 
     engine: Engine
     notes: NoteInput
-    wish: Wish
+    wish: CompositionOptions
     prompted: int = 0
 
     def start(self, rows: int) -> Played:
@@ -213,7 +213,7 @@ class Player:
         return self.wish.bars is None or now.bars >= self.wish.bars - 1
 
 
-def notes_of(model: Trained) -> NoteInput:
+def notes_of(model: Predictor) -> NoteInput:
     """How a model of tunes reads them. Raises UsageError for a model of anything else."""
     match model.output:
         case NextNotes(notes=notes):
@@ -224,7 +224,7 @@ def notes_of(model: Trained) -> NoteInput:
             )
 
 
-def compose(model: Trained, wish: Wish) -> Iterator[Tune]:
+def compose(model: Predictor, wish: CompositionOptions) -> Iterator[Tune]:
     """The tunes, each with a note of its own. Raises UsageError: an unknown genre or meter, no model of tunes, a prompt
     that leaves no room, pitches that the model does not have."""
     notes = notes_of(model)
@@ -246,7 +246,7 @@ def compose(model: Trained, wish: Wish) -> Iterator[Tune]:
     return _drawn(player, prompt, SamplingOptions(wish.temperature, wish.top_k, wish.top_p, (), 0))
 
 
-def _prompt(notes: NoteInput, wish: Wish) -> list[int]:
+def _prompt(notes: NoteInput, wish: CompositionOptions) -> list[int]:
     """The ids of the events that a tune begins with: tempo and meter that are wished for, and the prompt."""
     if wish.meter is not None and ("meter", wish.meter[0] * 256 + wish.meter[1]) not in notes.settings:
         known = [divmod(value, 256) for kind, value in notes.settings if kind == "meter"]
@@ -290,7 +290,7 @@ def _drawn(player: Player, prompt: list[int], settings: SamplingOptions) -> Iter
         yield _dressed(found, wish)
 
 
-def _dressed(tune: Tune, wish: Wish) -> Tune:
+def _dressed(tune: Tune, wish: CompositionOptions) -> Tune:
     """The tune with exactly the tempo, meter and instrument that were wished for."""
     if wish.tempo is not None:
         tune = replace(tune, tempos=((0, wish.tempo),))

@@ -14,7 +14,7 @@ import numpy as np
 from unrolled.core.errors import UsageError
 from unrolled.core.types import ZERO_INPUT_ID, Array, State
 from unrolled.data.text.vocabulary import EOS
-from unrolled.inference.open_model import Model, Trained, open_language_model
+from unrolled.inference.open_model import Model, Predictor, open_language_model
 from unrolled.models.decoding.ctc import CtcBeamOptions, Ids, LmScorer
 from unrolled.tasks.outputs.ctc import Transcript
 
@@ -30,9 +30,13 @@ class Context:
 Contexts = Callable[[str], tuple[Context, float]]
 
 
-def searching(
-    model: Trained, width: int | None = None, lm: Path | None = None, weight: float = 0.5, bonus: float = 0.0
-) -> Trained:
+def with_search(
+    model: Predictor,
+    width: int | None = None,
+    lm: Path | None = None,
+    weight: float = 0.5,
+    bonus: float = 0.0,
+) -> Predictor:
     """The model with another search for what is said: so many prefixes, a language model and its weight, and a bonus
     for each character. Raises UsageError where it says no texts, and what opening a language model raises."""
     asked = model.output
@@ -42,12 +46,12 @@ def searching(
         raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
     if (width or 1) < 1 or not 0 <= weight < math.inf or not math.isfinite(bonus):
         raise UsageError(f"--beam {width}, --lm-weight {weight}", expected="at least 1, and a number from 0")
-    rate = None if lm is None else rater(open_language_model(lm), asked)
+    rate = None if lm is None else lm_scorer(open_language_model(lm), asked)
     search = CtcBeamOptions(width or asked.search.width, rate, weight if rate else 0.0, bonus)
     return replace(model, output=replace(asked, search=search))
 
 
-def rater(model: Model, asked: Transcript) -> LmScorer:
+def lm_scorer(model: Model, asked: Transcript) -> LmScorer:
     """The rater of a search over what a recogniser may say. Raises UsageError where that is pieces of words and the
     model is of characters, each of which would need a step of its own."""
     contexts = _contexts(model)

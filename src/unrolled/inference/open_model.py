@@ -112,7 +112,7 @@ DECODERS: dict[str, Callable[[NetworkSpec, Mapping[str, Array]], Decoder]] = {
 
 
 @dataclass(frozen=True)
-class Trained:
+class Predictor:
     """An opened model of labelled sequences. stepwise: of one that answers from the last step of many, reading forward
     alone, the same weights asked at every step; None of any other.
     decoder: of an encoder-decoder (`engine` is that of its encoder); wish: how its answers are found and told."""
@@ -132,12 +132,12 @@ class Trained:
         return config_from_json({**self.file.config, "task": self.file.task})
 
 
-def open_trained(path: Path, engine: str = "numpy") -> Trained:
+def open_trained(path: Path, engine: str = "numpy") -> Predictor:
     """Open a model file, every part of it checked against the others; raises as `open_language_model`."""
     return trained_from_file(model_file.load(path), path, engine)
 
 
-def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Trained:
+def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Predictor:
     """As `open_trained`, of a file that was read already; `path` is for messages."""
     spec = spec_from_json(file.spec, path)
     model_file.expect_tensors(file, shapes(spec), path)
@@ -158,9 +158,9 @@ def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Tra
         )
     if isinstance(spec.head, DecoderSpec):
         decoder = find_decoder(engine)(spec, file.tensors)
-        return Trained(file, spec, given, asked, decoder.encoder, decoder=decoder)
+        return Predictor(file, spec, given, asked, decoder.encoder, decoder=decoder)
     build = find_engine(engine)
     stepwise = None
     if spec.head.pooling == "last" and not spec.core.bidirectional:
         stepwise = build(at_every_step(spec), file.tensors)
-    return Trained(file, spec, given, asked, build(spec, file.tensors), stepwise)
+    return Predictor(file, spec, given, asked, build(spec, file.tensors), stepwise)

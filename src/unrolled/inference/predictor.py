@@ -16,7 +16,7 @@ from unrolled.datasets.example_batches import batches_by_length, pad
 from unrolled.datasets.example_dataset import encode_examples, load_files
 from unrolled.datasets.example_source import ExampleSource
 from unrolled.datasets.example_store import Examples, write_examples
-from unrolled.inference.open_model import Trained
+from unrolled.inference.open_model import Predictor
 from unrolled.tasks.inputs import INPUTS, input_of
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.outputs.sequence import Found, Sequences, size
@@ -26,7 +26,7 @@ from unrolled.tasks.presets import find
 ROWS = 32  # sequences side by side
 
 
-def outcome(model: Trained, x: object, place: Place | None = None) -> Floats:
+def forward(model: Predictor, x: object, place: Place | None = None) -> Floats:
     """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one; of a `stepwise` model what it
     would have answered after each step, [T, n_y]. A decoder answers to `written`."""
     encoded = model.input.encode(x, place)
@@ -34,11 +34,11 @@ def outcome(model: Trained, x: object, place: Place | None = None) -> Floats:
     if model.stepwise is not None and len(encoded):
         return model.stepwise.run(padded)[0][0]
     answers, _ = model.engine.run(padded, np.array([len(encoded)]))
-    return answers[0, : answered(model, len(encoded))]
+    return answers[0, : output_length(model, len(encoded))]
 
 
-def written(
-    model: Trained, several: Sequence[tuple[object, Place | None]], sizes: Sequence[int]
+def generate(
+    model: Predictor, several: Sequence[tuple[object, Place | None]], sizes: Sequence[int]
 ) -> list[Found]:
     """What a decoder writes for several sequences, each with its place, side by side. sizes: `size` of each x as it was
     given, before it was split."""
@@ -50,30 +50,30 @@ def written(
     return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish, lines)
 
 
-def _sequences(model: Trained) -> Sequences:
+def _sequences(model: Predictor) -> Sequences:
     """The output of an encoder-decoder."""
     assert isinstance(model.output, Sequences)
     return model.output
 
 
-def answered(model: Trained, steps: int) -> int:
+def output_length(model: Predictor, steps: int) -> int:
     """How many steps of an engine's answer to so many of x are true."""
     return 1 if model.output.targets == "one" else int(model.spec.steps(steps))
 
 
-def answer(model: Trained, example: Example, top: int) -> Answer:
+def answer(model: Predictor, example: Example, top: int) -> Answer:
     """The answer to one sequence; a blank one gets a blank answer."""
     x = _split(model, example.x)
     blank = not isinstance(x, Path) and _is_blank(model, x)  # a file is read later
     return model.output.blank() if blank else _answer(model, example, x, top)
 
 
-def _split(model: Trained, x: object) -> object:
+def _split(model: Predictor, x: object) -> object:
     """A text as its tokens, so that it is split once; any other x as it is."""
     return tuple(elements(model.input.steps(x))) if isinstance(x, str) else x
 
 
-def _is_blank(model: Trained, x: object) -> bool:
+def _is_blank(model: Predictor, x: object) -> bool:
     """Whether nothing is in an x that was split."""
     if not length(x):
         return True
@@ -81,33 +81,33 @@ def _is_blank(model: Trained, x: object) -> bool:
     return model.input.ids and not "".join(map(str, elements(tokens))).strip()
 
 
-def answers(model: Trained, examples: Sequence[Example]) -> list[Answer]:
+def answers(model: Predictor, examples: Sequence[Example]) -> list[Answer]:
     """The answers of a decoder to several sequences, side by side."""
     several = [_split(model, example.x) for example in examples]
     asked = [number for number, x in enumerate(several) if not _is_blank(model, x)]
     found = [model.output.blank()] * len(examples)
     pairs = [(several[number], examples[number].place) for number in asked]
-    told = written(model, pairs, [size(examples[number].x) for number in asked]) if asked else []
+    told = generate(model, pairs, [size(examples[number].x) for number in asked]) if asked else []
     for number, one in zip(asked, told, strict=True):
-        found[number] = _told(model, several[number], one)
+        found[number] = _to_answer(model, several[number], one)
     return found
 
 
-def say(model: Trained, example: Example, top: int) -> Answer:
+def network_answer(model: Predictor, example: Example, top: int) -> Answer:
     """What the network says of one sequence, be it empty."""
     return _answer(model, example, _split(model, example.x), top)
 
 
-def _answer(model: Trained, example: Example, x: object, top: int) -> Answer:
+def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
     """The answer to an example. x: its x, split."""
     if model.decoder is not None:
-        return _told(model, x, written(model, [(x, example.place)], [size(example.x)])[0])
+        return _to_answer(model, x, generate(model, [(x, example.place)], [size(example.x)])[0])
     kind = INPUTS[find(model.file.task).input]
     if kind.opened is not None:
         example = kind.opened(model.input, example)
         x = example.x
     steps = model.input.steps(x) if kind.timeline is None else kind.timeline(model.input, example)
-    answers, weights = outcome(model, x, example.place), model.file.tensors
+    answers, weights = forward(model, x, example.place), model.file.tensors
     last = answers[-1:] if model.stepwise is not None else answers
     found = model.output.answer(last, steps, top, weights)
     record = {**found.record}
@@ -121,23 +121,23 @@ def _answer(model: Trained, example: Example, x: object, top: int) -> Answer:
     return replace(found, record=record)
 
 
-def _told(model: Trained, x: object, found: Found) -> Answer:
+def _to_answer(model: Predictor, x: object, found: Found) -> Answer:
     """What a decoder wrote. x: as it was read, split."""
     answer = _sequences(model).told(found, model.input.steps(x), model.wish)
     unknown = {"unknown": model.input.unknown(x)} if model.input.ids else {}
     return replace(answer, record={**answer.record, **unknown})
 
 
-def step_probabilities(model: Trained, example: Example) -> NDArray[np.float64]:
+def step_probabilities(model: Predictor, example: Example) -> NDArray[np.float64]:
     """[T_x, n_y] the probability of each tag at each step, over all paths with a CRF; no steps for a blank sequence."""
     assert isinstance(model.output, Tags)
     x = _split(model, example.x)
     if not isinstance(x, Path) and _is_blank(model, x):
         return np.zeros((0, model.output.n_y))
-    return model.output.probabilities(outcome(model, x, example.place), model.file.tensors)
+    return model.output.probabilities(forward(model, x, example.place), model.file.tensors)
 
 
-def evaluate(model: Trained, data: ExampleSource) -> dict[str, object]:
+def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
     """The metrics of the output over all examples, each of which must have its y."""
     meeting = find_output(find(model.file.task).key).meeting
     asked = (
@@ -161,18 +161,18 @@ def evaluate(model: Trained, data: ExampleSource) -> dict[str, object]:
         return {**metrics, **unknown, "sequences": len(part), "steps": steps, **missing, **skipped}
 
 
-def _answers(model: Trained, part: Examples) -> list[Floats]:
+def _answers(model: Predictor, part: Examples) -> list[Floats]:
     """What the network answers to each sequence of a part."""
     answers: list[Floats] = [np.zeros(0)] * len(part)
     brief = find_output(find(model.file.task).key).brief
     for batch, numbers in batches_by_length(part, ROWS):
         found, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, steps in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
-            answers[number] = brief(part.asked(number), row[: answered(model, steps)].copy())
+            answers[number] = brief(part.asked(number), row[: output_length(model, steps)].copy())
     return answers
 
 
-def _searched(model: Trained, part: Examples, data: ExampleSource) -> list[Found]:
+def _searched(model: Predictor, part: Examples, data: ExampleSource) -> list[Found]:
     """What a decoder writes for each sequence of a part, and how probable it holds the true y."""
     assert model.decoder is not None
     sizes, output = [size(one.x) for one in data.examples()], _sequences(model)

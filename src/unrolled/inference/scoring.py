@@ -65,7 +65,7 @@ def predict(engine: Engine, reading: Reading, text: str, top: int) -> Answer:
 
 
 @dataclass(frozen=True)
-class Wish:
+class SampleOptions:
     """What to sample: `count` texts that go on from `prompt`, at most `length` tokens each (None: 500 characters or
     60 words), drawn as `sampling.Settings` says; `unknown` allows `<UNK>` to be written."""
 
@@ -88,7 +88,7 @@ class Wish:
                 raise UsageError(f"{name} {value}", expected=f"at least {low}")
 
 
-def samples(engine: Engine, reading: Reading, wish: Wish) -> Iterator[str]:
+def samples(engine: Engine, reading: Reading, wish: SampleOptions) -> Iterator[str]:
     """The texts, each beginning with the prompt letter for letter. <UNK> or <EOS> in a prompt is an ordinary token."""
     prompt = reading.encode(wish.prompt)
     if len(prompt) and (prompt == UNK).all():

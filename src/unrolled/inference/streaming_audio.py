@@ -16,7 +16,7 @@ from unrolled.core.errors import UsageError
 from unrolled.core.types import Answer, Array, Floats, State, Timeline
 from unrolled.data.features import log_mel, loudness, normalization
 from unrolled.data.media.audio import resampler
-from unrolled.inference.open_model import Trained
+from unrolled.inference.open_model import Predictor
 from unrolled.models.decoding.ctc import best_path
 from unrolled.models.engines import Engine
 from unrolled.models.engines.numpy_engine import NumpyEngine
@@ -28,7 +28,7 @@ from unrolled.tasks.outputs.label import Label
 
 
 @dataclass(frozen=True, eq=False)
-class Ear:
+class StreamState:
     """What was heard and not answered yet, and what is remembered of what was.
 
     resample: brings samples to the model's rate; it has a memory of its own, so an ear is used once.
@@ -45,7 +45,7 @@ class Ear:
     loudness: tuple[Array, ...] = ()  # dB of the frames so far
 
 
-def begin(model: Trained, rate: int | None = None) -> Ear:
+def begin(model: Predictor, rate: int | None = None) -> StreamState:
     """An ear for samples of this rate (None: the model's own). Raises UsageError where a model has to hear the end
     first."""
     given, spec = model.input, model.spec
@@ -60,10 +60,12 @@ def begin(model: Trained, rate: int | None = None) -> Ear:
     usual = normalization.initial_stats(given.mean, given.deviation)
     nothing = np.zeros((0, given.bands), np.float32)
     resample = resampler(rate or given.rate, given.rate)
-    return Ear(resample, np.zeros(0, np.float32), usual, nothing, engine, engine.start(1))
+    return StreamState(resample, np.zeros(0, np.float32), usual, nothing, engine, engine.start(1))
 
 
-def hear(model: Trained, ear: Ear, samples: Array, *, last: bool = False) -> tuple[Array, Ear]:
+def process_chunk(
+    model: Predictor, ear: StreamState, samples: Array, *, last: bool = False
+) -> tuple[Array, StreamState]:
     """The network's answers to what these samples complete, [T, n_y], and the ear after them.
 
     samples: floats within -1 to 1, or int16 and the like; [n], or several channels, [n, channels], which are averaged.
@@ -83,11 +85,11 @@ def hear(model: Trained, ear: Ear, samples: Array, *, last: bool = False) -> tup
         found, state = ear.engine.run(x[None, :ready], None, ear.state)
         answers = found[0]
     heard, loud = ear.heard + len(frames), (*ear.loudness, loudness.of_frames(frames))
-    return answers, Ear(ear.resample, rest, usual, x[ready:], ear.engine, state, heard, loud)
+    return answers, StreamState(ear.resample, rest, usual, x[ready:], ear.engine, state, heard, loud)
 
 
 def transcribe(
-    model: Trained, chunks: Iterable[Array], rate: int | None = None, top: int = 1
+    model: Predictor, chunks: Iterable[Array], rate: int | None = None, top: int = 1
 ) -> Iterator[object]:
     """An Answer after each chunk: the text so far by the best path, and at the end, of all, by the search."""
     asked = model.output
@@ -95,18 +97,18 @@ def transcribe(
         raise UsageError("this model does not say texts", expected="one of transcribe")
     ear, parts = begin(model, rate), list[Array]()
     for chunk in chunks:
-        answers, ear = hear(model, ear, chunk)
+        answers, ear = process_chunk(model, ear, chunk)
         parts.append(answers)
         text = asked.text(best_path(np.concatenate(parts)))
         yield Answer(text, {"text": text, "final": False})
-    answers, ear = hear(model, ear, np.zeros(0, np.float32), last=True)
+    answers, ear = process_chunk(model, ear, np.zeros(0, np.float32), last=True)
     when = Timeline(log_mel.HOP, ear.heard * log_mel.HOP, np.concatenate(ear.loudness))
     found = asked.answer(np.concatenate([*parts, answers]), when, top, model.file.tensors)
     yield Answer(found.text, {**found.record, "final": True})
 
 
 def classify(
-    model: Trained, chunks: Iterable[Array], rate: int | None = None, top: int = 5
+    model: Predictor, chunks: Iterable[Array], rate: int | None = None, top: int = 5
 ) -> Iterator[object]:
     """An Answer after each chunk: the class of all that was heard so far, blank before the first step; the last one is
     that of the whole. In the record also `seconds`, how much was heard."""
@@ -114,15 +116,15 @@ def classify(
         raise UsageError("this model does not tell classes", expected="one of audio:label")
     ear, pool = begin(model, rate), _Pool(model)
     for chunk in chunks:
-        features, ear = hear(model, ear, chunk)
+        features, ear = process_chunk(model, ear, chunk)
         pool.add(features)
         yield _class(model, ear, pool, top, final=False)
-    features, ear = hear(model, ear, np.zeros(0, np.float32), last=True)
+    features, ear = process_chunk(model, ear, np.zeros(0, np.float32), last=True)
     pool.add(features)
     yield _class(model, ear, pool, top, final=True)
 
 
-def _class(model: Trained, ear: Ear, pool: _Pool, top: int, *, final: bool) -> Answer:
+def _class(model: Predictor, ear: StreamState, pool: _Pool, top: int, *, final: bool) -> Answer:
     tensors = model.file.tensors
     if pool.value is None:
         found = model.output.blank()
@@ -135,7 +137,7 @@ def _class(model: Trained, ear: Ear, pool: _Pool, top: int, *, final: bool) -> A
 class _Pool:
     """The features of all steps so far as one vector, as the model pools them; its memory does not grow."""
 
-    def __init__(self, model: Trained) -> None:
+    def __init__(self, model: Predictor) -> None:
         self._kind, self._tensors = model.spec.head.pooling, model.file.tensors
         self._weight, self._top = 0.0, -np.inf  # the sum of the steps' weights, less the highest score
         self.value: Array | None = None  # [1, features]
@@ -166,6 +168,6 @@ class _Pool:
         self._weight, self._top = weight, top
 
 
-def _stride(model: Trained) -> int:
+def _stride(model: Predictor) -> int:
     """Frames that make a step."""
     return 1 if model.spec.front is None else model.spec.front.front.stride

@@ -12,7 +12,7 @@ import numpy as np
 
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Answer, Array, State
-from unrolled.inference.open_model import Trained
+from unrolled.inference.open_model import Predictor
 from unrolled.models.engines import Engine
 from unrolled.models.network_spec import Crf
 from unrolled.tasks.digits import shown
@@ -34,7 +34,7 @@ class Stream:
     foretold: Array
 
 
-def begin(model: Trained) -> Stream:
+def begin(model: Predictor) -> Stream:
     """The stream before its first step.
 
     Raises UsageError where the model does not read numbers, or has to read the whole series before it answers.
@@ -45,7 +45,7 @@ def begin(model: Trained) -> Stream:
     return Stream(_engine(model).start(1), 0, nothing, np.zeros((0, model.spec.n_y), np.float32))
 
 
-def read(model: Trained, stream: Stream, chunk: object) -> tuple[list[Answer], Stream]:
+def read(model: Predictor, stream: Stream, chunk: object) -> tuple[list[Answer], Stream]:
     """The answers to the steps of a chunk, [T, n_x] numbers in the units of the training data, and the stream after it.
 
     A number that is NaN is missing: it takes the last one before it. The record of each answer has the number of its
@@ -77,7 +77,7 @@ def read(model: Trained, stream: Stream, chunk: object) -> tuple[list[Answer], S
     return numbered, Stream(state, stream.steps + len(x), known[-1:], answers[-1:])
 
 
-def _engine(model: Trained) -> Engine:
+def _engine(model: Predictor) -> Engine:
     """The engine that answers at every step. Raises UsageError where there is none."""
     path = isinstance(model.spec.head, Crf)
     engine = model.engine if model.spec.reads_forward and not path else model.stepwise

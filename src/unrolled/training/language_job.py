@@ -13,7 +13,7 @@ from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.tokenize import as_option, find_unit
 from unrolled.datasets.text_dataset import DocumentSource, Prepared, from_files, prepare
 from unrolled.datasets.token_batches import LanguageEpoch, evaluation_batches
-from unrolled.inference.scoring import Wish, samples
+from unrolled.inference.scoring import SampleOptions, samples
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.nn.losses import Criterion
 from unrolled.tasks.fill import resolve_data
@@ -88,7 +88,7 @@ def assemble(config: Config, prepared: Prepared) -> TrainingJob:
         return evaluation_batches(held.slice(0, min(limit, len(held))), VALIDATION_LANES, window, WARM)
 
     def sample(weights: Mapping[str, Array]) -> str:
-        wish = Wish(length=find_unit(reading.unit).preview, temperature=0.8)
+        wish = SampleOptions(length=find_unit(reading.unit).preview, temperature=0.8)
         return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
 
     criterion = Criterion(training.label_smoothing or 0.0, first=training.first or 1.0)

@@ -28,7 +28,7 @@ from unrolled.datasets.example_dataset import prepare
 from unrolled.datasets.example_source import from_files
 from unrolled.datasets.example_store import EncodedExample, write_examples
 from unrolled.inference.open_model import open_trained
-from unrolled.inference.predictor import outcome
+from unrolled.inference.predictor import forward
 from unrolled.models import model_file
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.frontends import FRONTS, Sizes
@@ -298,7 +298,7 @@ def test_engines_and_company_of_a_trained_model(name: str, tmp_path: Path):
     for batch, numbers in batches_by_length(part, 6):
         together, _ = other.engine.run(batch.x, batch.lengths)
         for row, number, length in zip(together, numbers.tolist(), batch.lengths.tolist(), strict=True):
-            alone = outcome(numpy, encoded[number].reshape(length, 16, 16, 1))
+            alone = forward(numpy, encoded[number].reshape(length, 16, 16, 1))
             own = row[-1:] if name == "m" else row[:length]
             assert np.abs(own - (alone[-1:] if name == "m" else alone)).max() <= 20 * FLOAT32["forward"]
 

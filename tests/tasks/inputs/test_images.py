@@ -21,7 +21,7 @@ from unrolled.data.features.video_augment import augment_line
 from unrolled.data.media import image
 from unrolled.datasets.example_source import from_files
 from unrolled.inference.open_model import open_trained
-from unrolled.inference.predictor import outcome
+from unrolled.inference.predictor import forward
 from unrolled.tasks.inputs.images import ImageInput, image_input, learn_images
 
 PLACE = Place(Path("made"), 1)
@@ -107,7 +107,7 @@ def test_what_is_written_is_read(home: Path):
 def test_both_engines_read_alike(home: Path):
     slow, quick = (open_trained(home / "m", engine) for engine in ("numpy", "torch"))
     for example in list(from_files([home / "test" / "lines.csv"], slow.config).examples())[:6]:
-        found, expected = outcome(quick, example.x), outcome(slow, example.x)
+        found, expected = forward(quick, example.x), forward(slow, example.x)
         assert np.abs(found - expected).max() <= 20 * FLOAT32["forward"]
 
 

@@ -33,9 +33,9 @@ from unrolled.data.features.note_events import (
 from unrolled.data.media.midi import midi_bytes, parse_midi, read_midi
 from unrolled.datasets.example_source import from_files
 from unrolled.datasets.windows import split_windows
-from unrolled.inference.composition import Player, Wish, compose
+from unrolled.inference.composition import CompositionOptions, Player, compose
 from unrolled.inference.open_model import open_trained
-from unrolled.inference.predictor import outcome
+from unrolled.inference.predictor import forward
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.initial_weights import initialise
 from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput, learn_notes, note_input, transposed
@@ -212,15 +212,15 @@ def test_it_is_learnt_better_than_by_counting_events():
 def test_both_engines_say_and_compose_the_same():
     slow, quick = open_trained(band().model), open_trained(band().model, "torch")
     made = tune("waltz", 200)
-    assert np.abs(outcome(slow, made) - outcome(quick, made)).max() <= 10 * FLOAT32["forward"]
-    wish = Wish(count=2, genre="waltz", bars=4, seed=5)
+    assert np.abs(forward(slow, made) - forward(quick, made)).max() <= 10 * FLOAT32["forward"]
+    wish = CompositionOptions(count=2, genre="waltz", bars=4, seed=5)
     assert list(compose(slow, wish)) == list(compose(quick, wish))
 
 
 def test_tunes_are_composed_in_their_genre_and_end():
     model = open_trained(band().model)
     for genre, beats in (("march", 4), ("waltz", 3)):
-        for made in compose(model, Wish(count=4, genre=genre, bars=8, seed=1, temperature=0.8)):
+        for made in compose(model, CompositionOptions(count=4, genre=genre, bars=8, seed=1, temperature=0.8)):
             assert made.meters[0][1:] == (beats, 4) and made.genre == genre
             assert max(note.end for note in made.notes) <= (8 * beats + 8) * made.beat
             assert parse_midi(midi_bytes(made), Path("x")).notes == made.notes
@@ -236,7 +236,7 @@ def test_nonsense_left_out_makes_an_end_no_likelier():
     spec = spec_of(n_x=notes.n_x, n_y=notes.n_events, n_a=2, embedding=2, multi_hot=notes.multi_hot)
     always = {name: np.zeros_like(value) for name, value in initialise(spec, 0).items()}
     always["head.b_y"] = np.log(p / p.sum()).astype(np.float32)
-    player = Player(NumpyEngine(spec, always), notes, Wish())
+    player = Player(NumpyEngine(spec, always), notes, CompositionOptions())
     state = player.start(1)
     for event in (ON + 60, 1, OFF + 60):  # a note of one step, and nothing sounds
         answers, _, state = player.step(state, np.array([event]))
@@ -250,7 +250,9 @@ def test_notes_begin_where_notes_of_the_training_part_do():
     given: Any = model.input
     assert given.onsets == (0, 12)  # quarters and eighths
     ends = set[int]()
-    for made in compose(model, Wish(count=3, bars=64, seed=2, temperature=6)):  # wild: waits of any length
+    for made in compose(
+        model, CompositionOptions(count=3, bars=64, seed=2, temperature=6)
+    ):  # wild: waits of any length
         plain = quantised(made, 24)[0]
         assert {note.start % 24 for note in plain.notes} <= {0, 12}
         ends |= {note.end % 24 for note in plain.notes}
@@ -260,7 +262,7 @@ def test_notes_begin_where_notes_of_the_training_part_do():
 def test_wishes_are_kept(tmp_path: Path):
     model = open_trained(band().model)
     prompt = tune("march", 300, bars=2)
-    wish = Wish(
+    wish = CompositionOptions(
         prompt=prompt, genre="march", bars=6, low=62, high=69, scale=frozenset((2, 4, 5, 7, 9)), seed=2
     )
     (found,) = compose(model, wish)
@@ -269,14 +271,17 @@ def test_wishes_are_kept(tmp_path: Path):
     assert set(own) <= set(grown) and len(grown) > len(own)
     for note in set(grown) - set(own):
         assert 62 <= note.pitch <= 69 and note.pitch % 12 in (2, 4, 5, 7, 9)
-    (short,) = compose(model, Wish(seconds=2.0, seed=4))
+    (short,) = compose(model, CompositionOptions(seconds=2.0, seed=4))
     assert max(note.end for note in short.notes) / short.beat <= 2 * 2 + 4
-    again = list(compose(model, Wish(count=2, bars=4, seed=9)))
-    assert again[:1] == list(compose(model, Wish(count=1, bars=4, seed=9))) and again[0] != again[1]
+    again = list(compose(model, CompositionOptions(count=2, bars=4, seed=9)))
+    assert (
+        again[:1] == list(compose(model, CompositionOptions(count=1, bars=4, seed=9)))
+        and again[0] != again[1]
+    )
     with pytest.raises(UsageError, match=r"unknown genre .polka.; expected march, waltz$"):
-        list(compose(model, Wish(genre="polka")))
+        list(compose(model, CompositionOptions(genre="polka")))
     with pytest.raises(UsageError):
-        Wish(low=70, high=60)
+        CompositionOptions(low=70, high=60)
 
 
 def test_bad_files_stop_training_unless_they_may_be_skipped(tmp_path: Path):
@@ -336,7 +341,7 @@ def test_the_estimator_composes_and_scores():
     composer = unrolled.Composer(hidden=8, epochs=1, threads=1, transpose=0)
     made = [tune("march", number) for number in range(6)]
     composer.fit(made, ["march"] * 6)
-    assert len(composer.sample(Wish(count=2, bars=2, genre="march"))) == 2
+    assert len(composer.sample(CompositionOptions(count=2, bars=2, genre="march"))) == 2
     assert composer.score(made) < 0 and len(composer.score_samples(made)[0]["notes"]) == len(made[0])
     loaded = unrolled.load(band().model)
     known, strange = (replace(tune("waltz", 500), genre=genre) for genre in ("waltz", "march"))

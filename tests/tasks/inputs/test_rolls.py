@@ -156,7 +156,7 @@ def test_rolls_of_files_are_learnt(tmp_path):
     assert metrics["loss"] < 0.8 * by_counts
     made = tune("waltz", 300)
     assert (
-        np.abs(predictor.outcome(slow, made) - predictor.outcome(quick, made)).max()
+        np.abs(predictor.forward(slow, made) - predictor.forward(quick, made)).max()
         <= 10 * FLOAT32["forward"]
     )
     told = run("predict", model, band().test / "waltz" / "00.mid").out.split("\t")

@@ -18,7 +18,7 @@ from unrolled.core.values.example_values import as_path
 from unrolled.data.file_names import find_file
 
 if TYPE_CHECKING:
-    from unrolled.inference.open_model import Trained
+    from unrolled.inference.open_model import Predictor
 
 
 READS = ("audio", "frames", "images", "tune")  # what x is of models that are asked about files
@@ -58,7 +58,7 @@ class Failed:
 
 
 def answers(
-    model: Trained, args: argparse.Namespace, examples: Examples, failed: Failed, top: int
+    model: Predictor, args: argparse.Namespace, examples: Examples, failed: Failed, top: int
 ) -> Iterator[tuple[Line, Answer]]:
     """The answer to each file: of one, of a folder, of a table, or of lines that are paths. A file that cannot be read
     has a blank answer and is reported to `failed`.
@@ -150,7 +150,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _lines(
-    path: Path | None, model: Trained, args: argparse.Namespace, failed: Failed
+    path: Path | None, model: Predictor, args: argparse.Namespace, failed: Failed
 ) -> Iterator[tuple[Line, Example | None]]:
     """The files that lines name, as examples; None for a blank line."""
     for line in read_lines(path, args.format, args.encoding, failed.told):
@@ -160,7 +160,7 @@ def _lines(
         yield line, None if line.blank else _opened(Example(x, None, place, name), model)
 
 
-def _opened(example: Example, model: Trained) -> Example:
+def _opened(example: Example, model: Predictor) -> Example:
     """The example; of a tune with what its file holds, which no model opens by itself."""
     from unrolled.data.media.midi import read_midi
     from unrolled.tasks.inputs import input_of
@@ -179,7 +179,7 @@ def _name(example: Example) -> Path:
     return example.x if isinstance(example.x, Path) else example.source or example.place.file
 
 
-def _answer(model: Trained, example: Example, top: int, failed: Failed, name: str) -> Answer:
+def _answer(model: Predictor, example: Example, top: int, failed: Failed, name: str) -> Answer:
     """The answer to one file, with its name; if it cannot be read a blank one that says why."""
     from unrolled.inference.predictor import answer
 
