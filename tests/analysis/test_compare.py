@@ -26,7 +26,7 @@ from unrolled.analysis.compare import (
     verdict,
 )
 from unrolled.analysis.compare.equal_size import nearest
-from unrolled.analysis.compare.verdict import Entry, Try
+from unrolled.analysis.compare.verdict import Entry, Trial
 from unrolled.analysis.evaluate import Measurement, measure
 from unrolled.core.errors import DataError, need
 from unrolled.core.types import Document, Example, Place
@@ -343,7 +343,7 @@ def entry(
 ) -> Entry:
     scoring = items(len(right))
     tries = [
-        Try(
+        Trial(
             seed,
             {"accuracy": float(np.mean(one))},
             scoring.parts(["a" if hit else "b" for hit in one]),
@@ -420,7 +420,7 @@ def test_less_is_better_for_errors():
     scoring = verdict.of_numbers(gold)
     near, far = [[x + 0.1] for x in range(40)], [[x + 5.0 * (-1) ** x] for x in range(40)]
     entries = [
-        Entry(name, ours, (Try(0, scoring.scores(answers), scoring.parts(answers), 1.0),))
+        Entry(name, ours, (Trial(0, scoring.scores(answers), scoring.parts(answers), 1.0),))
         for name, ours, answers in (("rnn", True, near), ("ridge", False, far))
     ]
     found = verdict.verdict(entries, scoring)
@@ -475,23 +475,23 @@ def test_numbers_are_scored_by_their_parts():
 def test_a_baseline_that_fails_is_told_and_one_that_ran_is_kept(tmp_path: Path):
     ran: list[str] = []
 
-    def good() -> run_baselines.Rival:
+    def good() -> run_baselines.BaselineResult:
         ran.append("good")
-        return run_baselines.Rival("good one", ["a", ["B", "O"], [1.5]], 0.25, "picked")
+        return run_baselines.BaselineResult("good one", ["a", ["B", "O"], [1.5]], 0.25, "picked")
 
-    def missing() -> run_baselines.Rival:
+    def missing() -> run_baselines.BaselineResult:
         with need("compare", "scikit-learn"):
             raise ModuleNotFoundError("no such module", name="sklearn")
 
-    def bad_data() -> run_baselines.Rival:
+    def bad_data() -> run_baselines.BaselineResult:
         raise DataError("no words in the training texts", expected="text")
 
-    def broken() -> run_baselines.Rival:
+    def broken() -> run_baselines.BaselineResult:
         raise ValueError("a matrix\nis singular")
 
     all_of_them = {"good": good, "words_logistic": missing, "bad_data": bad_data, "crf": broken}
     file, key = tmp_path / "baselines.json", {"data": {"train": "x"}, "version": "1"}
-    found = list(run_baselines.attend(all_of_them, file, key))
+    found = list(run_baselines.run_baselines(all_of_them, file, key))
     assert [one.name for one in found] == ["good one", "words logistic", "bad data", "crf"]
     assert found[1].note == "not installed: pip install 'unrolled[compare]'"
     assert [one.note for one in found[2:]] == [
@@ -499,11 +499,11 @@ def test_a_baseline_that_fails_is_told_and_one_that_ran_is_kept(tmp_path: Path):
         "ValueError: a matrix is singular",
     ]
     assert [one.answers is None for one in found] == [False, True, True, True]
-    assert list(run_baselines.attend(all_of_them, file, key)) == found and ran == ["good"]
-    list(run_baselines.attend(all_of_them, file, {**key, "version": "2"}))
+    assert list(run_baselines.run_baselines(all_of_them, file, key)) == found and ran == ["good"]
+    list(run_baselines.run_baselines(all_of_them, file, {**key, "version": "2"}))
     assert ran == ["good", "good"]
     file.write_text("{")
-    assert next(run_baselines.attend({"good": good}, file, key)) == found[0] and len(ran) == 3
+    assert next(run_baselines.run_baselines({"good": good}, file, key)) == found[0] and len(ran) == 3
 
 
 def windows(series: np.ndarray, history: int, horizon: int) -> list[Example]:

@@ -21,8 +21,8 @@ from unrolled.core.terminal import escaped
 from unrolled.core.version import __version__
 
 if TYPE_CHECKING:
-    from unrolled.analysis.compare.comparison import Report, Wish
-    from unrolled.analysis.compare.verdict import Entry, Try
+    from unrolled.analysis.compare.comparison import ComparisonOptions, Report
+    from unrolled.analysis.compare.verdict import Entry, Trial
 
 T = TypeVar("T", int, str)
 Listed = tuple[int | str | None, ...]
@@ -85,10 +85,10 @@ def run(args: argparse.Namespace) -> int:
     check_data(args, base)
     with need("train", "torch"):
         from unrolled.analysis.compare.benchmarks import Files
-        from unrolled.analysis.compare.comparison import Voice, Wish, compare
+        from unrolled.analysis.compare.comparison import ComparisonOptions, Console, compare
     from unrolled.core.progress import console_reporter
 
-    wish = Wish(
+    wish = ComparisonOptions(
         task=args.task,
         settings=layers,
         files=Files(tuple(args.data), tuple(args.valid), tuple(args.test)),
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         baselines=not args.no_baselines,
         force=args.force,
     )
-    voice = Voice(_note, console_reporter)
+    voice = Console(_note, console_reporter)
     report = _compared(wish, args.out, lambda wish, folder: compare(wish, folder, voice))
     for path, content in ((args.json, _as_json), (args.csv, _as_csv)):
         if path is not None:
@@ -114,7 +114,9 @@ def _note(text: str) -> None:
     print(escaped(text), file=sys.stderr, flush=True)
 
 
-def _compared(wish: Wish, out: Path | None, compare: Callable[[Wish, Path], Report]) -> Report:
+def _compared(
+    wish: ComparisonOptions, out: Path | None, compare: Callable[[ComparisonOptions, Path], Report]
+) -> Report:
     """Compare in the folder asked for, or in one that goes again."""
     if out is not None:
         return compare(wish, out)
@@ -266,7 +268,7 @@ def _record(entry: Entry, metric: str) -> dict[str, object]:
     }
 
 
-def _run_record(one: Try) -> dict[str, object]:
+def _run_record(one: Trial) -> dict[str, object]:
     return {
         "seed": one.seed,
         **one.scores,

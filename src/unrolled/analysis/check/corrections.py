@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from unrolled.analysis.check.cleaning import Plan
 from unrolled.analysis.check.odd_characters import CYRILLIC, ENTITY, GREEK, INVISIBLE, is_control, is_entity
-from unrolled.analysis.check.stats.target_stats import LabelSurvey, TargetSurvey
+from unrolled.analysis.check.stats.target_stats import LabelSurvey, TargetStats
 from unrolled.core.errors import UsageError, suggest
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -94,7 +94,7 @@ def usual_names(counts: Counter[str]) -> Mapping[str, str]:
     return {name: group[0] for group in groups.values() for name in group[1:]}
 
 
-def plan_corrections(plan: Plan, labels: TargetSurvey, names: Sequence[str]) -> None:
+def plan_corrections(plan: Plan, labels: TargetStats, names: Sequence[str]) -> None:
     """Put corrections into the plan of the clean copies. labels: what was seen of y in the training part."""
     plan.correct = correct = correction(names)
     if CASE in names and isinstance(labels, LabelSurvey):

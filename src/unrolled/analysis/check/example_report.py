@@ -8,8 +8,8 @@ from pathlib import Path
 
 from unrolled.analysis.check.cleaning import clean, targets
 from unrolled.analysis.check.corrections import plan_corrections
-from unrolled.analysis.check.findings import Note, quantiles
-from unrolled.analysis.check.scan import Examination, Part, examine
+from unrolled.analysis.check.findings import Occurrences, quantiles
+from unrolled.analysis.check.scan import DataScan, Part, examine
 from unrolled.analysis.check.stats.input_stats import counted_unit
 from unrolled.analysis.check.stats.report_types import (
     CountsReport,
@@ -88,7 +88,7 @@ def check_and_clean(
     return {**_report(found), "fix": fix}
 
 
-def _report(found: Examination) -> Report:
+def _report(found: DataScan) -> Report:
     data, train = found.config.data, found.parts["train"]
     preset = find(found.config.task)
     reads = input_of(found.config.task)
@@ -133,11 +133,11 @@ def _part(part: Part) -> PartReport:
     }
 
 
-def _shared(note: Note, part: Part) -> SharedNote:
+def _shared(note: Occurrences, part: Part) -> SharedNote:
     return {**note.report(), "share": note.count / max(1, part.sequences)}
 
 
-def _training(found: Examination, train: Part) -> CountsReport | TrainingReport:
+def _training(found: DataScan, train: Part) -> CountsReport | TrainingReport:
     """What training would make of it: the parts, and the sizes where enough is known."""
     config, learnt, data = found.config, found.learnt, found.config.data
     y = train.y

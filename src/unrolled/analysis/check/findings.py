@@ -25,7 +25,7 @@ class NoteReport(TypedDict):
 
 
 @dataclass
-class Note:
+class Occurrences:
     """One kind of finding: its count, and the first `keep` places, each with its detail."""
 
     keep: int = SHOWN
@@ -48,11 +48,11 @@ class Findings:
     """What is odd, by its kind in words."""
 
     keep: int = SHOWN
-    kinds: dict[str, Note] = field(default_factory=dict)
+    kinds: dict[str, Occurrences] = field(default_factory=dict)
 
     def odd(self, kind: str, place: Place, detail: str = "") -> None:
         """Count a finding, and keep the first few places."""
-        self.kinds.setdefault(kind, Note(self.keep)).add(place, detail)
+        self.kinds.setdefault(kind, Occurrences(self.keep)).add(place, detail)
 
     def report(self) -> dict[str, NoteReport]:
         """As JSON values, in the order of the first finding of each kind."""

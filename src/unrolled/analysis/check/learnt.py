@@ -31,7 +31,7 @@ Read = Callable[[], Iterator[Example]]
 
 
 @dataclass(frozen=True)
-class Learnt:
+class LearnedEncoders:
     """What the training part teaches: of x the words or the means, of y the classes, means or tags; None: nothing."""
 
     tokens: Words | None = None
@@ -49,7 +49,7 @@ class Learnt:
     output: Output | None = None
 
 
-def learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
+def learn(config: Config, read: Read) -> tuple[LearnedEncoders, list[str]]:
     """What the training part teaches, and what training would say where it does not."""
     preset = find(config.task)
 
@@ -85,4 +85,4 @@ def learn(config: Config, read: Read) -> tuple[Learnt, list[str]]:
             found[name] = learners[name]()
         except DataError as error:
             errors.append(str(error))
-    return replace(Learnt(), **found), errors
+    return replace(LearnedEncoders(), **found), errors

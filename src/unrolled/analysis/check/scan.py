@@ -17,8 +17,8 @@ from pathlib import Path
 
 from unrolled.analysis.check.cleaning import Plan, encoding, in_encoding, is_written_in_rows, spaced
 from unrolled.analysis.check.duplicates import beginning, comparable, nearby, shown
-from unrolled.analysis.check.findings import Findings, Memory, Note
-from unrolled.analysis.check.learnt import Learnt, learn
+from unrolled.analysis.check.findings import Findings, Memory, Occurrences
+from unrolled.analysis.check.learnt import LearnedEncoders, learn
 from unrolled.analysis.check.reading import (
     are_pairs,
     groups,
@@ -32,7 +32,7 @@ from unrolled.analysis.check.stats.audio_stats import SoundSurvey, TranscriptSur
 from unrolled.analysis.check.stats.input_stats import (
     ColumnSurvey,
     FrameSurvey,
-    Survey,
+    InputStats,
     TokenSurvey,
 )
 from unrolled.analysis.check.stats.plain_stats import PlainSurvey, PlainTargetSurvey
@@ -42,7 +42,7 @@ from unrolled.analysis.check.stats.target_stats import (
     LabelSurvey,
     NumberSurvey,
     TagSurvey,
-    TargetSurvey,
+    TargetStats,
 )
 from unrolled.analysis.check.stats.text_pair_stats import TextSurvey
 from unrolled.analysis.check.stats.time_stats import TimeSurvey
@@ -71,10 +71,10 @@ class Part:
     """A part on the way through it: `train`, `valid` or `test`. files: what was found in each, as JSON values."""
 
     name: str
-    x: Survey
-    y: TargetSurvey
+    x: InputStats
+    y: TargetStats
     times: TimeSurvey
-    bad: Note = field(default_factory=lambda: Note(LISTED))
+    bad: Occurrences = field(default_factory=lambda: Occurrences(LISTED))
     memory: Memory = field(default_factory=Memory)
     lengths: array[int] = field(default_factory=lambda: array("q"))
     sequences: int = 0
@@ -82,22 +82,22 @@ class Part:
 
 
 @dataclass
-class Examination:
+class DataScan:
     """All that is found. encodings: guessed, of files that are not UTF-8.  fatal: what training would stop with.
     damaged: files that cannot be read to their end.  told: what training would say of the unit that it chose."""
 
     config: Config
     wanted: ReadRequest
-    learnt: Learnt
+    learnt: LearnedEncoders
     encodings: Mapping[Path, str] = field(default_factory=dict[Path, str])
     parts: dict[str, Part] = field(default_factory=dict)
     findings: Findings = field(default_factory=lambda: Findings(LISTED))
     plan: Plan = field(default_factory=Plan)
     fatal: list[str] = field(default_factory=list)
     damaged: dict[Path, str] = field(default_factory=dict)
-    copies: Note = field(default_factory=lambda: Note(LISTED))
-    conflicts: Note = field(default_factory=lambda: Note(LISTED))
-    leaks: dict[tuple[str, str], Note] = field(default_factory=dict)
+    copies: Occurrences = field(default_factory=lambda: Occurrences(LISTED))
+    conflicts: Occurrences = field(default_factory=lambda: Occurrences(LISTED))
+    leaks: dict[tuple[str, str], Occurrences] = field(default_factory=dict)
     told: tuple[str, ...] = ()
 
     def fail(self, reason: str) -> None:
@@ -106,7 +106,7 @@ class Examination:
             self.fatal.append(reason)
 
 
-def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
+def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> DataScan:
     """Learn from the part `train`, then look at every part. config: its data section without blanks, but for the unit:
     then it follows the data, as in training.
 
@@ -126,7 +126,7 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
         filled = fill(config, {"unit": FOLLOWS_DATA})
         config, told = decided(config, filled, readable(parts["train"], wanted, filled, encodings))
     learnt, errors = learn(config, lambda: readable(parts["train"], wanted, config, encodings))
-    examination = Examination(config, wanted, learnt, encodings, told=told)
+    examination = DataScan(config, wanted, learnt, encodings, told=told)
     some = islice(readable(parts["train"], wanted, config, encodings), SAMPLE)
     look_for_spaces(config, wanted.asks.written, some, examination.findings)
     for path in dict.fromkeys(every):
@@ -145,7 +145,7 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> Examination:
     return examination
 
 
-def _tell_encoding(examination: Examination, path: Path) -> None:
+def _tell_encoding(examination: DataScan, path: Path) -> None:
     """A file that is not UTF-8: training would stop with it; here it is read with a guess."""
     try:
         deque(lines(path), maxlen=0)
@@ -156,11 +156,11 @@ def _tell_encoding(examination: Examination, path: Path) -> None:
         examination.findings.odd("not UTF-8 (--encoding NAME, or --fix for a copy in UTF-8)", place, guess)
 
 
-def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
+def _surveys(examination: DataScan) -> tuple[InputStats, TargetStats]:
     """What is gathered of a part."""
     config, learnt, findings = examination.config, examination.learnt, examination.findings
     preset = find(config.task)
-    x: dict[str, Callable[[], Survey]] = {
+    x: dict[str, Callable[[], InputStats]] = {
         "tokens": lambda: TokenSurvey(learnt.tokens, config.data, findings),
         "numbers": lambda: ColumnSurvey(learnt.numbers, examination.wanted.x, findings),
         "audio": lambda: SoundSurvey(learnt.audio, findings),
@@ -169,7 +169,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
         "notes": lambda: NoteSurvey(config.data.grid or 1, False, findings),
         "rolls": lambda: NoteSurvey(config.data.grid or 1, True, findings),
     }
-    y: dict[str, Callable[[], TargetSurvey]] = {
+    y: dict[str, Callable[[], TargetStats]] = {
         "label": lambda: LabelSurvey(learnt.label, findings),
         "number": lambda: NumberSurvey(learnt.number, findings),
         "tags": lambda: TagSurvey(learnt.tags, findings),
@@ -186,7 +186,7 @@ def _surveys(examination: Examination) -> tuple[Survey, TargetSurvey]:
     return survey(), y.get(preset.output, lambda: PlainTargetSurvey(learnt.output))()
 
 
-def _look_at_part(examination: Examination, name: str, paths: Sequence[Path]) -> None:
+def _look_at_part(examination: DataScan, name: str, paths: Sequence[Path]) -> None:
     part = Part(name, *_surveys(examination), TimeSurvey(examination.findings))
     for group in groups(paths, examination.wanted):
         _look_at_file(examination, part, group)
@@ -198,7 +198,7 @@ def _look_at_part(examination: Examination, name: str, paths: Sequence[Path]) ->
         examination.fail(f"{part.bad.examples[0]} ({which} in {name}){hint}")
 
 
-def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...]) -> None:
+def _look_at_file(examination: DataScan, part: Part, group: tuple[Path, ...]) -> None:
     path = group[0]
     plan, before, bad_before = examination.plan, part.sequences, part.bad.count
 
@@ -245,14 +245,14 @@ def _look_at_file(examination: Examination, part: Part, group: tuple[Path, ...])
     )
 
 
-def _opened(examination: Examination, example: Example) -> Example:
+def _opened(examination: DataScan, example: Example) -> Example:
     """The example with what its file holds. Raises DataError where that is broken."""
     given = examination.learnt.frames or examination.learnt.images
     return example if given is None else given.opened(example)
 
 
 def _look(
-    examination: Examination,
+    examination: DataScan,
     part: Part,
     example: Example,
     lines: tuple[int, ...],
@@ -283,7 +283,7 @@ def _look(
     _compare(examination, part, example, y)
 
 
-def _compare(examination: Examination, part: Part, example: Example, y: object) -> None:
+def _compare(examination: DataScan, part: Part, example: Example, y: object) -> None:
     """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
     example = (
         replace(example, x=content(as_tune(example.x))) if examination.wanted.content.parsed else example
@@ -292,7 +292,7 @@ def _compare(examination: Examination, part: Part, example: Example, y: object) 
     for name, other in examination.parts.items():
         first = other.memory.find(x)
         if first is not None:
-            leak = examination.leaks.setdefault((part.name, name), Note(LISTED))
+            leak = examination.leaks.setdefault((part.name, name), Occurrences(LISTED))
             leak.add(place, f"as {nearby(first, place)}: {beginning(example.x)}")
     first, same = part.memory.add(x, y, place)
     if first is None or part.name != "train":

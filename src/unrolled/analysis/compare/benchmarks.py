@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.analysis.compare import count_models, run_baselines, verdict
-from unrolled.analysis.compare.run_baselines import Rival, Rivals
+from unrolled.analysis.compare.run_baselines import BaselineResult, Rivals
 from unrolled.analysis.compare.verdict import Answers, Scoring
 from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.config import Config, DataConfig
@@ -59,7 +59,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Contest:
+class Benchmark:
     """about: what is scored, for people.  data: fingerprints of what is trained on.  scored: that of the scored part.
 
     job: the training of a configuration whose data section has no blanks.  answers: of a model file to all scored
@@ -75,7 +75,7 @@ class Contest:
     rivals: Callable[[], Rivals]
 
 
-def contest(config: Config, units: Sequence[str], files: Files, folder: Path) -> Contest:
+def contest(config: Config, units: Sequence[str], files: Files, folder: Path) -> Benchmark:
     """The contest of a task. config: without blanks in its data section; units: what is compared, besides.
 
     folder: takes the prepared data. Raises what the readers raise, before anything is trained.
@@ -85,7 +85,7 @@ def contest(config: Config, units: Sequence[str], files: Files, folder: Path) ->
     return _of_examples(config, files, folder)
 
 
-def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
+def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
     preset = find(config.task)
     if preset.output not in _ANSWERS:
         raise UsageError(f"compare has no score for {config.task}", hint="unrolled evaluate")
@@ -113,7 +113,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Contest:
     # The season of columns that are not among x is not known.
     own = example_source.wanted_of(config).y
     horizon = None if own else config.data.horizon
-    return Contest(
+    return Benchmark(
         about=f"{about}: {len(gold):,} {scoring.items}",
         data={"train": train.sha256, "valid": valid.sha256 if valid else None},
         scored=scored.sha256,
@@ -211,7 +211,7 @@ def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, fl
     return found, 1e3 * (time.perf_counter() - began) / len(few)
 
 
-def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -> Contest:
+def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -> Benchmark:
     if config.data.encoding is not None:
         raise UsageError("compare reads texts in UTF-8 alone", hint="iconv -f NAME -t UTF-8 FILE")
     learnt_from, chosen_on, asked, about = text_parts(files, folder)
@@ -230,7 +230,7 @@ def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -
         return count_models.training_text(read_documents(learnt_from, "file"), lower=lower)
 
     @cache
-    def counts() -> count_models.Letters:
+    def counts() -> count_models.CharacterModel:
         return count_models.count_letters(text().joined, 0)
 
     def answers(path: Path) -> tuple[Answers, float | None]:
@@ -240,7 +240,7 @@ def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -
         return costs, None
 
     characters = scored.characters
-    return Contest(
+    return Benchmark(
         about=f"{about}: {len(scored.lines):,} lines, {int(characters.sum()):,} characters",
         data={
             "train": fingerprint.fingerprint(learnt_from),
@@ -255,12 +255,12 @@ def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -
 
 
 def _text_rivals(train: count_models.Text, scored: count_models.Text, units: Sequence[str]) -> Rivals:
-    def rival(name: str, costs: Callable[[], count_models.Costs]) -> Rival:
+    def rival(name: str, costs: Callable[[], count_models.Costs]) -> BaselineResult:
         began = time.perf_counter()
         found = costs()
-        return Rival(name, found, time.perf_counter() - began)
+        return BaselineResult(name, found, time.perf_counter() - began)
 
-    found: dict[str, Callable[[], Rival]] = {
+    found: dict[str, Callable[[], BaselineResult]] = {
         "letters_alike": partial(
             rival, "every letter alike", partial(count_models.uniform_costs, train, scored)
         ),

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from unrolled.analysis.compare.benchmarks import Contest, Files, contest
+from unrolled.analysis.compare.benchmarks import Benchmark, Files, contest
 from unrolled.analysis.compare.equal_size import nearest
-from unrolled.analysis.compare.run_baselines import Rival, attend
+from unrolled.analysis.compare.run_baselines import BaselineResult, run_baselines
 from unrolled.analysis.compare.unit_of_data import with_unit
-from unrolled.analysis.compare.verdict import Answers, Entry, Scoring, Try, Verdict, spoken, verdict
+from unrolled.analysis.compare.verdict import Answers, Entry, Scoring, Trial, Verdict, spoken, verdict
 from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.config import Config, build
 from unrolled.core.errors import Interrupted, NonFiniteError, UnrolledError, UsageError
@@ -52,7 +52,7 @@ APART = 0.1  # by how much the parameters of a variant may exceed the others' wh
 
 
 @dataclass(frozen=True)
-class Wish:
+class ComparisonOptions:
     """What a person asked to compare.
 
     settings: layers of options, weakest first, as `config.build` takes them.  cells ... seeds: what varies; None
@@ -96,7 +96,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Voice:
+class Console:
     """What a person sees: notes of ours on stderr, and the progress of each training by a reporter of its own."""
 
     note: Callable[[str], None]
@@ -124,7 +124,7 @@ class Muted:
         self.inner.close()
 
 
-def variants(wish: Wish) -> list[Variant]:
+def variants(wish: ComparisonOptions) -> list[Variant]:
     """Every combination of what varies. Raises UsageError if a combination is impossible for the task."""
     preset = find(wish.task)
     if preset.kinds == "numbers:next":
@@ -149,7 +149,9 @@ def variants(wish: Wish) -> list[Variant]:
     return found
 
 
-def _variant(wish: Wish, cell: str, unit: str | None, depth: int | None, direction: str | None) -> Variant:
+def _variant(
+    wish: ComparisonOptions, cell: str, unit: str | None, depth: int | None, direction: str | None
+) -> Variant:
     both = None if direction is None else direction == "both"
     varied = {"cell": cell, "unit": unit, "layers": depth, "bidirectional": both}
     given = {name: value for name, value in varied.items() if value is not None}
@@ -164,7 +166,7 @@ def _variant(wish: Wish, cell: str, unit: str | None, depth: int | None, directi
     return Variant(", ".join(filter(None, told)), folder, config, settings)
 
 
-def compare(wish: Wish, folder: Path, voice: Voice) -> Report:
+def compare(wish: ComparisonOptions, folder: Path, voice: Console) -> Report:
     """Train in `folder` what is not trained there yet, score all, and judge. The same call goes on where it stopped.
 
     Raises what reading data and training raise; a training that diverges and a baseline that fails are told instead.
@@ -247,7 +249,7 @@ def _make(folder: Path) -> None:
         raise storage_error(error, folder, 0) from error
 
 
-def _sized(variant: Variant, arena: Contest, target: int) -> Variant:
+def _sized(variant: Variant, arena: Benchmark, target: int) -> Variant:
     """The variant with as many units as make its parameters most nearly the target."""
 
     def config(hidden: int) -> Config:
@@ -278,7 +280,9 @@ def _budget(config: Config) -> str:
     return f"{by_time}, at most {by_epochs}" if by_time and by_epochs else by_time or by_epochs
 
 
-def _rivals(wish: Wish, base: Config, arena: Contest, folder: Path) -> Iterator[Rival]:
+def _rivals(
+    wish: ComparisonOptions, base: Config, arena: Benchmark, folder: Path
+) -> Iterator[BaselineResult]:
     if not wish.baselines:
         return
     read = asdict(base.data)
@@ -288,14 +292,14 @@ def _rivals(wish: Wish, base: Config, arena: Contest, folder: Path) -> Iterator[
         "reading": {name: read[name] for name in READING},
         "version": __version__,
     }
-    yield from attend(arena.rivals(), folder / "baselines.json", key)
+    yield from run_baselines(arena.rivals(), folder / "baselines.json", key)
 
 
-def _entry_of(rival: Rival, scoring: Scoring) -> Entry:
+def _entry_of(rival: BaselineResult, scoring: Scoring) -> Entry:
     if rival.answers is None:
         return Entry(rival.name, False, (), note=rival.note)
     try:
-        one = Try(None, scoring.scores(rival.answers), scoring.parts(rival.answers), rival.seconds)
+        one = Trial(None, scoring.scores(rival.answers), scoring.parts(rival.answers), rival.seconds)
     except UnrolledError as error:  # answers that are no numbers
         return Entry(rival.name, False, (), note=str(error))
     return Entry(rival.name, False, (one,), note=rival.note)
@@ -308,9 +312,11 @@ def _told(entry: Entry, scoring: Scoring) -> str:
     return f"{entry.name}: {scoring.title} {value}, {spoken(entry.seconds)}"
 
 
-def _trained(sized: Sequence[Variant], wish: Wish, arena: Contest, folder: Path, voice: Voice) -> list[Entry]:
+def _trained(
+    sized: Sequence[Variant], wish: ComparisonOptions, arena: Benchmark, folder: Path, voice: Console
+) -> list[Entry]:
     """Each variant with each seed; seeds outermost, so that a busy hour of the machine meets all variants alike."""
-    tries: dict[str, list[Try]] = {one.folder: [] for one in sized}
+    tries: dict[str, list[Trial]] = {one.folder: [] for one in sized}
     notes: dict[str, list[str]] = {one.folder: [] for one in sized}
     runs = [(seed, one) for seed in wish.seeds for one in sized]
     for number, (seed, one) in enumerate(runs, 1):
@@ -338,7 +344,9 @@ def _trained(sized: Sequence[Variant], wish: Wish, arena: Contest, folder: Path,
     ]
 
 
-def _run(variant: Variant, seed: int, wish: Wish, arena: Contest, folder: Path, voice: Voice) -> Try:
+def _run(
+    variant: Variant, seed: int, wish: ComparisonOptions, arena: Benchmark, folder: Path, voice: Console
+) -> Trial:
     """Train one, or find it trained, and score it."""
     out = folder / variant.folder / f"seed-{seed}"
     _make(out.parent)
@@ -360,10 +368,10 @@ def _run(variant: Variant, seed: int, wish: Wish, arena: Contest, folder: Path, 
     answers, milliseconds = _answered(arena, out)
     scores, parts = arena.scoring.scores(answers), arena.scoring.parts(answers)
     seconds = _seconds(out.with_name(out.name + ".run"))
-    return Try(seed, scores, parts, seconds, milliseconds, out.stat().st_size)
+    return Trial(seed, scores, parts, seconds, milliseconds, out.stat().st_size)
 
 
-def _answered(arena: Contest, model: Path) -> tuple[Answers, float | None]:
+def _answered(arena: Benchmark, model: Path) -> tuple[Answers, float | None]:
     """What a model answers to the scored items: as it was written down before, where model and items are the same."""
     file = model.with_name(model.name + ".answers.json")
     key = {

@@ -64,7 +64,7 @@ def read_text(paths: Sequence[Path], *, lower: bool) -> Text:
 
 
 @dataclass(frozen=True)
-class Letters:
+class CharacterModel:
     """Witten-Bell probabilities of a letter after at most `order` letters (Witten and Bell, IEEE Transactions on
     Information Theory 37, 1991): counts, smoothed by those after one letter less, and at last by all letters alike.
 
@@ -93,7 +93,7 @@ class Letters:
         return sum(map(self.bits, word)) + self.bits(" ")
 
 
-def count_letters(text: str, order: int) -> Letters:
+def count_letters(text: str, order: int) -> CharacterModel:
     """The counts of a text, up to `order` letters of context."""
     seen: Counter[str] = Counter()
     for length in range(1, order + 2):
@@ -103,7 +103,7 @@ def count_letters(text: str, order: int) -> Letters:
     for run, times in seen.items():
         after[run[:-1]] += times
         kinds[run[:-1]] += 1
-    return Letters(order, seen, after, kinds)
+    return CharacterModel(order, seen, after, kinds)
 
 
 Costs = list[list[float]]  # [lines][bits, unknown tokens, tokens]
@@ -155,7 +155,12 @@ def _closed(line: str, unit: str) -> list[str]:
 
 
 def model_costs(
-    engine: Engine, reading: Reading, paths: Sequence[Path], scored: Text, letters: Letters, folder: Path
+    engine: Engine,
+    reading: Reading,
+    paths: Sequence[Path],
+    scored: Text,
+    letters: CharacterModel,
+    folder: Path,
 ) -> Costs:
     """What a model pays for each line of the files, its unknown tokens spelled. folder: for the encoded text."""
     encoded = encode(

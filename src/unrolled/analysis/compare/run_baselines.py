@@ -22,7 +22,7 @@ from unrolled.core.values.json_values import as_list, as_number, as_object
 
 
 @dataclass(frozen=True)
-class Rival:
+class BaselineResult:
     """What a baseline answered to the scored part, in order; None where it could not run, which the note explains."""
 
     name: str
@@ -31,7 +31,7 @@ class Rival:
     note: str = ""
 
 
-Rivals = Mapping[str, Callable[[], Rival]]  # by a short name that stays the same
+Rivals = Mapping[str, Callable[[], BaselineResult]]  # by a short name that stays the same
 
 
 def of_examples(
@@ -48,9 +48,11 @@ def of_examples(
     return {name: partial(_run, run, once, scored) for name, run in runs.items()}
 
 
-def _run(run: Run, train: Callable[[], Sequence[Example]], scored: Sequence[Example]) -> Rival:
+def _run(run: Run, train: Callable[[], Sequence[Example]], scored: Sequence[Example]) -> BaselineResult:
     found = run(train(), scored, 0)
-    return Rival(found.name, [_plain(answer) for answer in found.predictions], found.seconds, found.note)
+    return BaselineResult(
+        found.name, [_plain(answer) for answer in found.predictions], found.seconds, found.note
+    )
 
 
 def _plain(answer: object) -> object:
@@ -64,7 +66,7 @@ def _plain(answer: object) -> object:
             return answer
 
 
-def attend(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iterator[Rival]:
+def run_baselines(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iterator[BaselineResult]:
     """Run each, or take what it answered before, where `file` was written under the same key.
 
     A baseline that fails is reported with its reason and run again the next time. The others still run.
@@ -77,24 +79,24 @@ def attend(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iterator[Ri
         try:
             rival = run()
         except MissingExtra as error:
-            yield Rival(_titled(name), None, 0.0, f"not installed: {error.hint}")
+            yield BaselineResult(_titled(name), None, 0.0, f"not installed: {error.hint}")
             continue
         except UnrolledError as error:
-            yield Rival(_titled(name), None, 0.0, str(error))
+            yield BaselineResult(_titled(name), None, 0.0, str(error))
             continue
         except Exception as error:  # another package's, of any kind: the comparison goes on without it
             reason = " ".join(str(error).split())
-            yield Rival(_titled(name), None, 0.0, f"{type(error).__name__}: {reason[:200]}")
+            yield BaselineResult(_titled(name), None, 0.0, f"{type(error).__name__}: {reason[:200]}")
             continue
         kept[name] = asdict(rival)
         write_atomically(file, json.dumps({"key": dict(key), "rivals": kept}).encode())
         yield rival
 
 
-def _restored(value: Mapping[str, object]) -> Rival:
+def _restored(value: Mapping[str, object]) -> BaselineResult:
     """What was written of a baseline."""
     answers = None if value["answers"] is None else as_list(value["answers"])
-    return Rival(str(value["name"]), answers, as_number(value["seconds"]), str(value["note"]))
+    return BaselineResult(str(value["name"]), answers, as_number(value["seconds"]), str(value["note"]))
 
 
 def _titled(name: str) -> str:

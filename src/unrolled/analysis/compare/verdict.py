@@ -153,7 +153,7 @@ def _ratio(sums: F64) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Try:
+class Trial:
     """One training, or one baseline: its scores, and what each item adds to the main metric [items, k].
 
     seconds: of training. milliseconds: to answer one item. size: bytes of the model file.
@@ -173,7 +173,7 @@ class Entry:
 
     name: str
     recurrent: bool
-    tries: tuple[Try, ...]
+    tries: tuple[Trial, ...]
     parameters: int | None = None
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     note: str = ""
@@ -217,7 +217,7 @@ def ranked(entries: Sequence[Entry], scoring: Scoring) -> list[Entry]:
     )
 
 
-def middle(entry: Entry, scoring: Scoring) -> Try:
+def middle(entry: Entry, scoring: Scoring) -> Trial:
     """The try in the middle of all seeds; of an even number the worse of the two in the middle."""
     order = sorted(entry.tries, key=lambda one: one.scores[scoring.main], reverse=not scoring.higher)
     return order[(len(order) - 1) // 2]

@@ -36,7 +36,7 @@ F64 = NDArray[np.float64]
 
 
 @runtime_checkable
-class Survey(Protocol):
+class InputStats(Protocol):
     """What is gathered of one part's x."""
 
     def add(self, example: Example) -> int:

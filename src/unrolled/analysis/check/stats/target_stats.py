@@ -49,7 +49,7 @@ F64 = NDArray[np.float64]
 
 
 @runtime_checkable
-class TargetSurvey(Protocol):
+class TargetStats(Protocol):
     """What is gathered of one part's y."""
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> object:
