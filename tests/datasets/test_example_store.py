@@ -146,7 +146,7 @@ def index(**changes: Any) -> Any:
         ("index.json", index(x=["nonsense", []])),
         ("index.json", index(files=[1, 2])),
         ("index.json", index(steps=-6)),
-        ("index.json", index(asked=1)),
+        ("index.json", index(target=1)),
         ("index.json", index(targets="none")),
     ],
 )
@@ -239,7 +239,7 @@ def test_what_is_asked_opens_no_file(tmp_path: Path):
     found = write_examples(tmp_path / "data", iter(rows), targets="one", room=0, opening=opening)
     for number in range(2):
         (tmp_path / f"{number}.npy").unlink()
-    assert [found.asked(number).tolist() for number in range(2)] == [row.y.tolist() for row in rows]
+    assert [found.target(number).tolist() for number in range(2)] == [row.y.tolist() for row in rows]
 
 
 def test_a_file_that_changed_is_told(tmp_path: Path):

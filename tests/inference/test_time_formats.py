@@ -61,7 +61,7 @@ def answered(tags: list[str], seconds: float, scheme: str = "none") -> dict[str,
     output = Tags(classes, scheme, crf=False)
     p = np.full((len(tags), len(classes)), 0.1 / (len(classes) - 1))
     p[np.arange(len(tags)), [classes.index(tag) for tag in tags]] = 0.9
-    return dict(output.answer(np.log(p), Timeline(seconds), 1, {}).record)
+    return dict(output.to_answer(np.log(p), Timeline(seconds), 1, {}).record)
 
 
 def test_tags_of_steps_are_intervals_with_times_and_confidence():

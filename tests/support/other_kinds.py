@@ -48,7 +48,7 @@ class Lengths:
     multi_hot: ClassVar[bool] = False
 
     @property
-    def rare(self) -> NDArray[np.bool_]:
+    def unk_candidates(self) -> NDArray[np.bool_]:
         return np.zeros(0, np.bool_)
 
     def steps(self, x: Any) -> Any:
@@ -82,8 +82,8 @@ LENGTHS = InputKind("text", learn, restore)
 class Loud(Label):
     """One class, written in capitals."""
 
-    def answer(self, answer: Any, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
-        told = super().answer(answer, steps, top, weights)
+    def to_answer(self, answer: Any, steps: Any, top: int, weights: Mapping[str, Any]) -> Answer:
+        told = super().to_answer(answer, steps, top, weights)
         return replace(told, text=told.text.upper())
 
 

@@ -142,7 +142,7 @@ def test_affixes_tell_of_words_that_nobody_has_seen():
 
 def test_words_seen_once_teach_what_unknown_means():
     learnt = learn("tokens", WORDS, "soup soup stew", "soup")
-    rare = {word: bool(learnt.rare[learnt.encode(word)[0]]) for word in ("soup", "stew")}
+    rare = {word: bool(learnt.unk_candidates[learnt.encode(word)[0]]) for word in ("soup", "stew")}
     assert rare == {"soup": False, "stew": True}
 
 

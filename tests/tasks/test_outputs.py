@@ -58,14 +58,14 @@ def test_labels_that_cannot_be_learnt_are_named(ys: list[str], data: Any, model:
 
 def test_an_answer_has_the_class_and_as_many_probabilities_as_asked_for():
     output = learn("label", "a", "b", "c")
-    answer = output.answer(logs([0.2, 0.7, 0.1]), [], 2, {})
+    answer = output.to_answer(logs([0.2, 0.7, 0.1]), [], 2, {})
     assert answer.text == "b" and answer.record["probability"] == pytest.approx(0.7)
     assert list(answer.record["probabilities"]) == ["b", "a"]
 
 
 def test_a_rating_answers_with_the_middle_which_is_least_far_off():
     output = learn("label", "1", "2", "3", model=ModelConfig(ordinal=True))
-    assert output.answer(logs([0.4, 0.15, 0.45]), [], 3, {}).text == "2"
+    assert output.to_answer(logs([0.4, 0.15, 0.45]), [], 3, {}).text == "2"
     y = [np.array(0), np.array(2)]
     metrics = output.figures(y, [logs([0.8, 0.1, 0.1]), logs([0.4, 0.15, 0.45])], {})
     assert metrics["accuracy"] == 0.5 and metrics["mae"] == 0.5
@@ -77,11 +77,11 @@ def test_a_temperature_makes_sure_answers_as_sure_as_they_may_be():
     output = learn("label", "a", "b")
     y = [np.array(int(right)) for right in chance.random(400) < 0.8]  # eight in ten are class 1 ...
     answers = [logs([0.01, 0.99])] * 400  # ... which is said to be all but certain
-    settled = output.settle(y, answers, {})
-    share = settled.answer(answers[0], [], 2, {}).record["probability"]
+    settled = output.calibrate(y, answers, {})
+    share = settled.to_answer(answers[0], [], 2, {}).record["probability"]
     assert share == pytest.approx(float(np.mean(y)), abs=0.01)
     assert settled.figures(y, answers, {})["loss"] < output.figures(y, answers, {})["loss"]
-    assert settled.answer(answers[0], [], 2, {}).text == output.answer(answers[0], [], 2, {}).text
+    assert settled.to_answer(answers[0], [], 2, {}).text == output.to_answer(answers[0], [], 2, {}).text
 
 
 # --- number
@@ -95,8 +95,8 @@ def test_numbers_come_back_in_their_own_units_with_an_interval():
     chance = np.random.default_rng(0)
     y = [np.array([0.0])] * 200
     answers = [np.array([[off]]) for off in chance.normal(size=200) / deviation]
-    settled = again("number", output.settle(y, answers, {}))
-    record = settled.answer(np.array([[1.0]]), [], 1, {}).record
+    settled = again("number", output.calibrate(y, answers, {}))
+    record = settled.to_answer(np.array([[1.0]]), [], 1, {}).record
     assert record["value"] == pytest.approx(20 + deviation)
     low, high = record["interval"]
     assert high - low == pytest.approx(2 * 1.645, rel=0.15)  # nine in ten of a normal distribution
@@ -107,12 +107,12 @@ def test_numbers_come_back_in_their_own_units_with_an_interval():
 def test_large_numbers_are_written_with_the_digits_that_differ():
     ys = [38_012_345.0 + 10 * (i % 7) for i in range(200)]
     output = learn("number", *((y,) for y in ys))
-    answers = [output.answer(output.encode((y,), 1)[None], [], 1, {}) for y in ys]
+    answers = [output.to_answer(output.encode((y,), 1)[None], [], 1, {}) for y in ys]
     assert [float(answer.text) for answer in answers] == [pytest.approx(y, abs=0.1) for y in ys]
-    settled = output.settle(
+    settled = output.calibrate(
         [output.encode((y,), 1) for y in ys], [output.encode((y + 4,), 1)[None] for y in ys], {}
     )
-    assert float(settled.answer(output.encode((ys[0],), 1)[None], [], 1, {}).text) == pytest.approx(
+    assert float(settled.to_answer(output.encode((ys[0],), 1)[None], [], 1, {}).text) == pytest.approx(
         ys[0], abs=0.02
     )
 
@@ -145,7 +145,7 @@ def test_tags_are_known_by_their_scheme_and_spans_come_out():
     rows = np.full((3, 3), 0.1)
     for step, tag in enumerate((b, i, o)):
         rows[step, tag] = 0.8
-    answer = output.answer(np.log(rows), ["Ada", "Byron", "wrote"], 1, {})
+    answer = output.to_answer(np.log(rows), ["Ada", "Byron", "wrote"], 1, {})
     assert answer.text == "B-PER I-PER O"
     assert answer.record["spans"] == [{"type": "PER", "start": 0, "end": 2, "text": "Ada Byron"}]
     y = [output.encode(("B-PER", "I-PER", "O"), 3), output.encode(("B-PER", "I-PER", "I-PER"), 3)]

@@ -35,7 +35,7 @@ from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.inputs.tokens import Reading, learn_reading
 from unrolled.tasks.metrics.edit_distance import character_errors
 from unrolled.tasks.outputs import OUTPUTS
-from unrolled.tasks.outputs.sequence import Candidate, Found, Sequences, Wish, size
+from unrolled.tasks.outputs.sequence import Candidate, Found, GenerationOptions, Sequences, size
 from unrolled.tasks.sizes import resolve_examples
 from unrolled.training.run_folder import CHECKPOINT
 
@@ -210,10 +210,14 @@ def test_unknown_words_are_copied_or_looked_up() -> None:
     assert isinstance(output, Sequences)
     one = Candidate(Hypothesis((output.reading.vocabulary.index["a"], UNK, UNK), -1.0, -1.0), (2, 1, 0))
     steps = ["q", "r", "s"]
-    assert output.tokens(one, steps, Wish()) == ["a", "<UNK>", "<UNK>"]
-    assert output.tokens(one, steps, Wish(copy_unknown=True)) == ["a", "r", "q"]
-    assert output.tokens(one, steps, Wish(copy_unknown=True, dictionary={"q": "Q"})) == ["a", "r", "Q"]
-    told = output.told(Found((one,)), steps, Wish(copy_unknown=True))
+    assert output.tokens(one, steps, GenerationOptions()) == ["a", "<UNK>", "<UNK>"]
+    assert output.tokens(one, steps, GenerationOptions(copy_unknown=True)) == ["a", "r", "q"]
+    assert output.tokens(one, steps, GenerationOptions(copy_unknown=True, dictionary={"q": "Q"})) == [
+        "a",
+        "r",
+        "Q",
+    ]
+    told = output.told(Found((one,)), steps, GenerationOptions(copy_unknown=True))
     assert told.text == "arq" and told.record["tokens"] == ["a", "r", "q"]
 
 

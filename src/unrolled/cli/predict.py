@@ -143,7 +143,7 @@ def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Itera
                 yield line, next(found) if example.fault is None else _faulty(model, example, failed)
 
     path: Path | None = args.file
-    reads = INPUTS[find(file.task).input].reads
+    reads = INPUTS[find(file.task).input].source_kind
     options = FileOptions(args.file_format, args.encoding, args.quoting)
     config = as_written(model.config, options, args.columns, args.skip_bad)
     if reads in READS:

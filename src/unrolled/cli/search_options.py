@@ -14,7 +14,7 @@ NAMES = (
 
 if TYPE_CHECKING:
     from unrolled.models.decoding.beam_search import BeamOptions
-    from unrolled.tasks.outputs.sequence import Wish
+    from unrolled.tasks.outputs.sequence import GenerationOptions
 
 
 def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +51,11 @@ def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="of the chance (default 0)")
 
 
-def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Wish:
+def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> GenerationOptions:
     """The wish of a command line. Raises UsageError where the model has no use for one, or attends to nothing."""
     from unrolled.core.errors import UsageError
     from unrolled.data.records import bare_lines
-    from unrolled.tasks.outputs.sequence import Wish, read_dictionary
+    from unrolled.tasks.outputs.sequence import GenerationOptions, read_dictionary
 
     given = {name: getattr(args, name) for name in NAMES if getattr(args, name) is not None}
     if given and not writes:
@@ -68,7 +68,7 @@ def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Wish:
     if args.dictionary is not None and not args.copy_unknown:
         raise UsageError("--dictionary is for what --copy-unknown copies", hint="both")
     dictionary = read_dictionary(bare_lines(args.dictionary), args.dictionary) if args.dictionary else {}
-    return Wish(
+    return GenerationOptions(
         search=_search(args),
         temperature=args.temperature,
         seed=_or(args.seed, 0),

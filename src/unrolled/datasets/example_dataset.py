@@ -102,11 +102,11 @@ def _write(
     input_kind, output_kind = INPUTS[preset.input], find_output(preset.key)
     given, about = input_kind.learn(learnt_from(), config.data)
     # So that a class that is only in the part held out does not stop the training.
-    known = data.examples() if output_kind.of_all else learnt_from()
+    known = data.examples() if output_kind.include_validation else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
     again, room = file_loader(given, input_kind), config.data.cache * 2**20
     lost, long = list[int](), list[int]()
-    window = config.training.window if input_kind.cut else None
+    window = config.training.window if input_kind.windowed else None
     counts: list[int] = []  # pieces of each example that is cut
     read = load_files(data, given, input_kind, lost)
     read = short_enough(encode_examples(read, given, asked), longest_of(input_kind), data.bad, long)
@@ -169,7 +169,7 @@ def _rows_of(
 
 def longest_of(kind: InputKind) -> float:
     """How many steps a sequence may have: training holds a sequence in memory as a whole if it is not cut."""
-    return math.inf if kind.cut else LONGEST
+    return math.inf if kind.windowed else LONGEST
 
 
 def too_long(steps: int, longest: float, place: Place) -> DataError | None:
@@ -209,7 +209,7 @@ def encode_examples(examples: Iterable[Example], given: Input, asked: Output) ->
 
 def file_loader(given: Input, kind: InputKind) -> LoadFile | None:
     """How a file becomes x once more; None of a kind that opens none."""
-    open_one = kind.opened
+    open_one = kind.load_file
     if open_one is None:
         return None
     return lambda path, place: given.encode(open_one(given, Example(path, None, place)).x, place)
@@ -221,7 +221,7 @@ def load_files(
     """The examples with what their files hold, where they are files that the kind opens: a few threads open them ahead,
     in their order, and memory holds no more than those few. Of the broken ones `data.bad` is told, and `lost` their
     numbers."""
-    open_one = kind.opened
+    open_one = kind.load_file
     if open_one is None:
         yield from data.examples()
         return

@@ -60,7 +60,7 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
     next(iter(from_files(paths, config, named=found.append).examples()), None)
     given = config.data.columns
     preset = find(config.task)
-    reads = INPUTS[preset.input].reads
+    reads = INPUTS[preset.input].source_kind
     wanted = ReadRequest(kind=reads, target=find_output(preset.key).target)
     by_name = wanted.content.numeric or wanted.is_pair
     if not by_name or not found:
@@ -113,7 +113,9 @@ def wanted_of(config: Config, *, asked: bool = True) -> ReadRequest:
     if reads.content.parsed:
         target = None  # y is the genre, where there is one
     files = FileOptions(data.format, data.encoding, data.quoting or "auto")
-    wanted = ReadRequest(kind=reads.reads, target=target, skip_bad=data.skip_bad, files=files, asked=asked)
+    wanted = ReadRequest(
+        kind=reads.source_kind, target=target, skip_bad=data.skip_bad, files=files, asked=asked
+    )
     wanted = parse_columns(data.columns, wanted) if data.columns else wanted
     if wanted.y and wanted.content.numeric and find_output(preset.key).ahead:
         raise UsageError(

@@ -100,9 +100,9 @@ class Examples:
         at = int(self.rows[number])
         start, stop = self.all_offsets[at : at + 2].tolist()
         x = self.x[start:stop] if self.recall is None else self._recalled(self.recall, at, stop - start)
-        return x, self.asked(number)
+        return x, self.target(number)
 
-    def asked(self, number: int) -> Array:
+    def target(self, number: int) -> Array:
         """y of one sequence, for which no file is opened."""
         at = int(self.rows[number])
         if self.targets == "one":

@@ -22,7 +22,7 @@ from unrolled.models.tensor_shapes import shapes
 from unrolled.tasks.inputs import Input
 from unrolled.tasks.inputs.tokens import Reading
 from unrolled.tasks.outputs import Output
-from unrolled.tasks.outputs.sequence import PLAIN, Wish
+from unrolled.tasks.outputs.sequence import PLAIN, GenerationOptions
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Predictor:
     engine: Engine
     stepwise: Engine | None = None
     decoder: Decoder | None = None
-    wish: Wish = PLAIN
+    wish: GenerationOptions = PLAIN
 
     @property
     def config(self) -> Config:

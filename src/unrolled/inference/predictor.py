@@ -103,18 +103,18 @@ def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
     if model.decoder is not None:
         return _to_answer(model, x, generate(model, [(x, example.place)], [size(example.x)])[0])
     kind = INPUTS[find(model.file.task).input]
-    if kind.opened is not None:
-        example = kind.opened(model.input, example)
+    if kind.load_file is not None:
+        example = kind.load_file(model.input, example)
         x = example.x
     steps = model.input.steps(x) if kind.timeline is None else kind.timeline(model.input, example)
     answers, weights = forward(model, x, example.place), model.file.tensors
     last = answers[-1:] if model.stepwise is not None else answers
-    found = model.output.answer(last, steps, top, weights)
+    found = model.output.to_answer(last, steps, top, weights)
     record = {**found.record}
     if isinstance(steps, Timeline) and steps.length:
         record["seconds"] = round(steps.length, 3)
     if model.stepwise is not None:
-        every = [model.output.answer(answers[t : t + 1], steps, 1, weights) for t in range(len(answers))]
+        every = [model.output.to_answer(answers[t : t + 1], steps, 1, weights) for t in range(len(answers))]
         record["steps"] = [one.text for one in every]
     if model.input.ids:
         record["unknown"] = model.input.unknown(x)
@@ -148,7 +148,7 @@ def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
         part = write_examples(folder, encode_examples(read, model.input, asked), targets=asked.targets)
         found = _answers(model, part) if model.decoder is None else _searched(model, part, data)
         y = (
-            [part.asked(number) for number in range(len(part))]
+            [part.target(number) for number in range(len(part))]
             if model.decoder is None
             else [one.y for one in data.examples()]
         )
@@ -164,11 +164,11 @@ def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
 def _answers(model: Predictor, part: Examples) -> list[Floats]:
     """What the network answers to each sequence of a part."""
     answers: list[Floats] = [np.zeros(0)] * len(part)
-    brief = find_output(find(model.file.task).key).brief
+    brief = find_output(find(model.file.task).key).summarize
     for batch, numbers in batches_by_length(part, ROWS):
         found, _ = model.engine.run(batch.x, batch.lengths)
         for row, number, steps in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
-            answers[number] = brief(part.asked(number), row[: output_length(model, steps)].copy())
+            answers[number] = brief(part.target(number), row[: output_length(model, steps)].copy())
     return answers
 
 
@@ -182,7 +182,7 @@ def _searched(model: Predictor, part: Examples, data: ExampleSource) -> list[Fou
         found = output.find(
             model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish, numbers
         )
-        costs = output.cost(model.decoder, batch.x, batch.lengths, [part.asked(n) for n in numbers])
+        costs = output.cost(model.decoder, batch.x, batch.lengths, [part.target(n) for n in numbers])
         for number, one, (nats, tokens) in zip(numbers, found, costs, strict=True):
             answers[number] = replace(one, nats=nats, tokens=tokens)
     return answers

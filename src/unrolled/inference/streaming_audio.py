@@ -103,7 +103,7 @@ def transcribe(
         yield Answer(text, {"text": text, "final": False})
     answers, ear = process_chunk(model, ear, np.zeros(0, np.float32), last=True)
     when = Timeline(log_mel.HOP, ear.heard * log_mel.HOP, np.concatenate(ear.loudness))
-    found = asked.answer(np.concatenate([*parts, answers]), when, top, model.file.tensors)
+    found = asked.to_answer(np.concatenate([*parts, answers]), when, top, model.file.tensors)
     yield Answer(found.text, {**found.record, "final": True})
 
 
@@ -130,7 +130,7 @@ def _class(model: Predictor, ear: StreamState, pool: _Pool, top: int, *, final: 
         found = model.output.blank()
     else:
         log_probs = outputs(NUMPY_LAYERS, model.spec, tensors, pool.value)  # [1, n_y]
-        found = model.output.answer(log_probs, (), top, tensors)
+        found = model.output.to_answer(log_probs, (), top, tensors)
     return Answer(found.text, {**found.record, "seconds": ear.heard * log_mel.HOP, "final": final})
 
 

@@ -66,7 +66,7 @@ def read(model: Predictor, stream: Stream, chunk: object) -> tuple[list[Answer],
         _surprises(model.output, stream, rows, answers)
         if isinstance(model.output, NextNumbers)
         else [
-            model.output.answer(answers[t : t + 1], rows[t : t + 1], 1, model.file.tensors)
+            model.output.to_answer(answers[t : t + 1], rows[t : t + 1], 1, model.file.tensors)
             for t in range(len(x))
         ]
     )

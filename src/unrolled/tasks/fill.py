@@ -70,7 +70,7 @@ def _refuse_options(config: Config, own: Set[str], every: Mapping[str, Set[str]]
 
 def _refuse_front_and_augment(config: Config, reads: InputKind, answers: OutputKind) -> None:
     """Raise UsageError for a front end or an augmentation that the task cannot have."""
-    if config.training.augment and reads.vary is None:
+    if config.training.augment and reads.augmenter is None:
         what = f"{config.task} has no use for 'augment': {reads.content.noun} are not varied in training"
         raise UsageError(what, hint="--no-augment")
     front = FRONTS.get(config.model.front or "")

@@ -9,8 +9,10 @@ from unrolled.data.text.tokenize import of_characters
 from unrolled.tasks.inputs import input_of
 from unrolled.tasks.presets import find
 
-FIRST = {"line": 8.0}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
-RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
+FIRST_TOKEN_WEIGHT = {
+    "line": 8.0
+}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
+LEARNING_RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
 DECAY = 1e-2  # of weights, where none is asked for
 CHARACTERS_DECAY = 0.1  # of models of characters that Muon steps: they read little text often
 
@@ -44,8 +46,8 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "tie": words and embedding > 0 and model.softmax == "exact",
             "batch_size": 32,
             "window": 64,
-            "first": FIRST.get(config.data.documents or "file", 1.0),
-            "lr": RATES[training.optimizer],
+            "first": FIRST_TOKEN_WEIGHT.get(config.data.documents or "file", 1.0),
+            "lr": LEARNING_RATES[training.optimizer],
             "weight_decay": DECAY if words or training.optimizer != "muon" else CHARACTERS_DECAY,
             "label_smoothing": 0.0,
             "average": 0.0,
@@ -60,8 +62,8 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     or numbers a step."""
     preset = find(config.task)
     for name in (preset.input, preset.output):
-        if name in FILLERS:
-            config = FILLERS[name](config, sequences, steps)
+        if name in DEFAULTS:
+            config = DEFAULTS[name](config, sequences, steps)
     model, training = config.model, config.training
     kind = input_of(config.task)
     tokens = kind.embeds
@@ -70,7 +72,7 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
     # but what was read so often has nothing left to say: then training ends before them.
     heard = kind.content.sound
-    config = fill(config, {"epochs": passes(config, 3_000 if heard else 1_500, sequences, batch_size)})
+    config = fill(config, {"epochs": epochs_for(config, 3_000 if heard else 1_500, sequences, batch_size)})
     hidden = model.hidden or (128 if tokens or heard or steps > 20_000 else 64)
     return fill(
         config,
@@ -82,7 +84,7 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
             "tie": False,
             "batch_size": batch_size,
             "window": 512,
-            "lr": RATES[training.optimizer] * 0.5,
+            "lr": LEARNING_RATES[training.optimizer] * 0.5,
             "weight_decay": DECAY,
             "label_smoothing": 0.0,
             "average": 0.0,
@@ -114,7 +116,7 @@ def _epochs(config: Config, tokens: int, types: int, hidden: int, embedding: int
     return min(by_time, epochs or by_time)
 
 
-def passes(config: Config, steps: int, sequences: int, batch_size: int) -> int:
+def epochs_for(config: Config, steps: int, sequences: int, batch_size: int) -> int:
     """How many epochs of `sequences` make about so many steps; four times as many where minutes bound them too."""
     epochs = max(8, min(100, round(steps / max(1, sequences // batch_size))))
     return epochs if config.training.minutes is None else 4 * epochs
@@ -128,7 +130,7 @@ def _fill_pairs(config: Config, sequences: int, steps: int) -> Config:
     hidden = model.hidden or (256 if steps > 100_000 else 128)
     blanks = {
         "batch_size": batch_size,
-        "epochs": passes(config, 6_000, sequences, batch_size),
+        "epochs": epochs_for(config, 6_000, sequences, batch_size),
         "hidden": hidden,
         "tie": bool(config.data.shared) and model.softmax == "exact" and model.embedding in (None, hidden),
         "weight_decay": 0.1,
@@ -144,7 +146,12 @@ def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
     """What differs for tunes: their sequences are long, so that few stand in a batch."""
     hidden = config.model.hidden or (256 if steps > 200_000 else 128)
     epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
-    blanks = {"batch_size": _few(sequences), "hidden": hidden, "embedding": min(128, hidden), "dropout": 0.2}
+    blanks = {
+        "batch_size": _long_sequence_batch(sequences),
+        "hidden": hidden,
+        "embedding": min(128, hidden),
+        "dropout": 0.2,
+    }
     return fill(config, blanks | ({"epochs": epochs} if config.training.minutes is None else {}))
 
 
@@ -153,17 +160,22 @@ def _fill_rolls(config: Config, sequences: int, steps: int) -> Config:
     budget is so long that it should be read more often."""
     epochs = max(4, min(100, round(10_000_000 / max(1, steps))))
     dropout = 0.6 if steps < 50_000 else 0.3
-    blanks = {"batch_size": _few(sequences), "hidden": 384, "neighbours": 32, "dropout": dropout}
+    blanks = {
+        "batch_size": _long_sequence_batch(sequences),
+        "hidden": 384,
+        "neighbours": 32,
+        "dropout": dropout,
+    }
     return fill(config, blanks | {"epochs": epochs})
 
 
-def _few(sequences: int) -> int:
+def _long_sequence_batch(sequences: int) -> int:
     """How many long sequences stand in a batch."""
     return int(min(8, max(2, sequences // 25)))
 
 
 # By the name of the input or the output.
-FILLERS: dict[str, Callable[[Config, int, int], Config]] = {
+DEFAULTS: dict[str, Callable[[Config, int, int], Config]] = {
     "notes": _fill_tunes,
     "rolls": _fill_rolls,
     "sequence": _fill_pairs,

@@ -153,7 +153,7 @@ def check_output(
     weights = _crf(asked.n_y) if isinstance(asked.head(Config("", data, model)), Crf) else {}
     answers = list(_answers(asked, [steps(one) for one in examples]))
     for one, answer in zip(examples, answers, strict=True):
-        told = asked.answer(answer, ["x"] * len(answer), 3, weights)
+        told = asked.to_answer(answer, ["x"] * len(answer), 3, weights)
         _expect(bool(told.text), f"{one.place}: an answer without text")
         _through_json(dict(told.record))
     _through_json(asked.figures(encoded, answers, weights))

@@ -87,12 +87,12 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
     model, training = config.model, config.training
     spec = labelled_network(config, given, asked)
     _refuse_longest(spec, config, part)
-    vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).brief
+    vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).summarize
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
 
     def epoch(number: int) -> Sequence[Batch]:
-        return ExampleEpoch(part, batch_size, training.seed, number, given.rare, vary)
+        return ExampleEpoch(part, batch_size, training.seed, number, given.unk_candidates, vary)
 
     def validation(limit: int) -> Iterable[Batch]:
         assert held is not None
@@ -109,11 +109,11 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
             answers: list[Floats] = []
             for batch, numbers in batches_by_length(held, EVALUATED):
                 found, _ = engine.run(batch.x, batch.lengths)
-                own = [held.asked(number) for number in numbers.tolist()]
+                own = [held.target(number) for number in numbers.tolist()]
                 ends = [1] * len(numbers) if asked.targets == "one" else spec.steps(batch.lengths).tolist()
                 y.extend(own)
                 answers.extend(brief(one, row[:end]) for one, row, end in zip(own, found, ends, strict=True))
-            settled = asked.settle(y, answers, weights)
+            settled = asked.calibrate(y, answers, weights)
         return {"input": given.to_json(), "output": settled.to_json()}
 
     criterion = Criterion(training.label_smoothing or 0.0, _weights(config, part, asked.n_y), model.ordinal)
@@ -158,7 +158,7 @@ def _measurable(
     can_measure = find_output(find(config.task).key).can_measure
     if can_measure is None or not len(part):
         return part, ()
-    kept = [i for i in range(len(part)) if can_measure(ready.output, part.asked(i))]
+    kept = [i for i in range(len(part)) if can_measure(ready.output, part.target(i))]
     lost = len(part) - len(kept)
     unseen = ", ".join(f"{one!r:.40}" for one in ready.unseen) if part is ready.valid else ""
     why = f"training does not know {unseen}" if unseen else "each has steps to which no answer is given"
@@ -200,7 +200,7 @@ def _columns(columns: str | None) -> tuple[str, ...]:
 
 def _vary(config: Config, given: Input, targets: Targets) -> Vary | None:
     """How training varies x and y, if the configuration asks for it."""
-    vary = INPUTS[find(config.task).input].vary
+    vary = INPUTS[find(config.task).input].augmenter
     return vary(given, config.training.flip, targets == "each") if config.training.augment and vary else None
 
 

@@ -262,7 +262,7 @@ def test_pieces_of_words_are_told_as_words():
     log_probs = np.log(np.full((2 * len(ids), kind.n_y), 0.01))
     log_probs[np.arange(0, 2 * len(ids), 2), ids] = 0.0
     log_probs[1::2, 0] = 0.0  # nothing in between
-    said = kind.answer(log_probs, (), 1, {})
+    said = kind.to_answer(log_probs, (), 1, {})
     assert said.text == "the sees"
     words = said.record["words"]
     assert [w["word"] for w in words] == ["the", "sees"]
@@ -285,7 +285,7 @@ def test_answers_tell_text_words_times_and_confidence():
     path = [0, 2, 2, 0, 1, 3, 0, 2]
     log_probs = np.log(np.full((8, 4), 0.01))
     log_probs[np.arange(8), path] = np.log(0.97)
-    said = kind.answer(log_probs, (), 3, {})
+    said = kind.to_answer(log_probs, (), 3, {})
     assert said.text == said.record["text"] == "a ba" and len(said.record["nbest"]) == 3
     words = said.record["words"]
     assert [(w["word"], w["start"], w["end"]) for w in words] == [("a", 0.02, 0.06), ("ba", 0.1, 0.16)]

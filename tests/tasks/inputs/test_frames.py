@@ -154,8 +154,8 @@ def test_tags_go_with_the_pictures_that_are_taken(tmp_path: Path):
     table = write_changes(tmp_path, 2, 5)
     config = resolve_data(configure("frames:tags"))
     for example in from_files([table], config).examples():
-        found = an_input(longest=400).opened(example)
-        every = an_input(rate=0.0, longest=400).opened(example)
+        found = an_input(longest=400).load_file(example)
+        every = an_input(rate=0.0, longest=400).load_file(example)
         assert every.y == example.y and len(every.x) == len(example.y)
         assert len(found.x) == len(found.y) < len(every.y)
         assert split(found.y)[1:] == split(every.y)[1:]
@@ -163,7 +163,7 @@ def test_tags_go_with_the_pictures_that_are_taken(tmp_path: Path):
     table.write_text(f"{rows[0]}\n{rows[1]} sit\n")
     (short,) = from_files([table], config).examples()
     with pytest.raises(DataError, match=r"clips.csv:2: .*pictures and .* tags"):
-        an_input(longest=400).opened(short)
+        an_input(longest=400).load_file(short)
 
 
 def test_bytes_stay_bytes_on_disk_and_in_a_batch(tmp_path: Path):
@@ -315,7 +315,7 @@ def test_a_causal_model_decides_at_every_picture_and_the_last_is_its_answer():
     state = model.stepwise.start(1)
     for t, said in enumerate(rows[0]["steps"]):
         answer, _, state = model.stepwise.step(state, x[None, t])
-        assert model.output.answer(answer, [], 1, {}).text == said
+        assert model.output.to_answer(answer, [], 1, {}).text == said
 
 
 def test_a_broken_clip_is_named_and_the_others_have_their_answers(tmp_path: Path):

@@ -68,14 +68,14 @@ def test_settled_errors_make_the_threshold_rare_and_the_answer_tells_what_is_bey
     chance = np.random.default_rng(1)
     y = [chance.normal(size=(500, 2)) * (0.3, 0.6) for _ in range(8)]
     y[0][:7] = np.nan  # nothing is asked there
-    settled = NextNumbers((0.0, 0.0), (1.0, 1.0), (1.0, 1.0)).settle(
+    settled = NextNumbers((0.0, 0.0), (1.0, 1.0), (1.0, 1.0)).calibrate(
         y, [np.zeros((500, 2), np.float32)] * 8, {}
     )
     assert np.allclose(settled.error, (0.3, 0.6), rtol=0.05)
     assert settled.threshold is not None and 5 < settled.threshold < 12  # chi-square of two: -ln 0.001 = 6.9
     x = np.zeros((50, 2))
     x[30] = (0.0, 6.0)
-    record = settled.answer(np.zeros((50, 2), np.float32), x, 1, {}).record
+    record = settled.to_answer(np.zeros((50, 2), np.float32), x, 1, {}).record
     assert record["step"] == 31 and record["anomalies"] == [31]
     assert record["score"] == record["highest"] / settled.threshold > 1
     assert record["surprise"][0] is None and len(record["surprise"]) == 50
@@ -83,7 +83,7 @@ def test_settled_errors_make_the_threshold_rare_and_the_answer_tells_what_is_bey
 
 
 def test_a_single_step_surprises_nobody():
-    answer = OUTPUT.answer(np.zeros((1, 2), np.float32), np.zeros((1, 2)), 1, {})
+    answer = OUTPUT.to_answer(np.zeros((1, 2), np.float32), np.zeros((1, 2)), 1, {})
     assert answer.text == "-\t-\t-" and answer.record["highest"] is None
     assert answer.record["next"] == [1.0, -2.0]
 

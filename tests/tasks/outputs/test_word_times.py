@@ -67,7 +67,7 @@ def told(
     frames = log_mel.log_mel(log_mel.Mel(RATE, 20), samples)
     answer = network(text, middles, -(-len(frames) // 2), shift, spread)
     when = Timeline(log_mel.HOP, len(samples) / RATE, loudness.of_frames(frames) if heard else None)
-    words = OUTPUT.answer(answer, when, 1, {}).record["words"]
+    words = OUTPUT.to_answer(answer, when, 1, {}).record["words"]
     assert " ".join(word["word"] for word in words) == text
     return [(word["start"], word["end"]) for word in words]
 

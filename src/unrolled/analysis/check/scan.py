@@ -248,7 +248,7 @@ def _look_at_file(examination: DataScan, part: Part, group: tuple[Path, ...]) ->
 def _opened(examination: DataScan, example: Example) -> Example:
     """The example with what its file holds. Raises DataError where that is broken."""
     given = examination.learnt.frames or examination.learnt.images
-    return example if given is None else given.opened(example)
+    return example if given is None else given.load_file(example)
 
 
 def _look(

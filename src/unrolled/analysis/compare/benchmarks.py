@@ -203,7 +203,7 @@ def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, fl
             outcomes, _ = model.engine.run(batch.x, batch.lengths)
             for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
                 own = row[: length if model.output.targets == "each" else 1]
-                found[number] = model.output.answer(own, (), 1, model.file.tensors).record[key]
+                found[number] = model.output.to_answer(own, (), 1, model.file.tensors).record[key]
     alone, few = open_trained(path), gold[:TIMED]
     began = time.perf_counter()
     for example in few:

@@ -39,7 +39,7 @@ class Input(Protocol):
         ...
 
     @property
-    def rare(self) -> NDArray[np.bool_]:
+    def unk_candidates(self) -> NDArray[np.bool_]:
         """[some of the ids] True for those that become `<UNK>` half of the time in training."""
         ...
 
@@ -75,13 +75,13 @@ class InputKind:
     options: those that only some inputs have a use for, and this one has.  fill: the defaults of such options.
     """
 
-    reads: ContentName
+    source_kind: ContentName
     learn: Callable[[Iterable[Example], DataConfig], tuple[Input, str]]
     restore: Callable[[Mapping[str, object]], Input]
-    vary: Callable[[Any, bool, bool], Vary] | None = None
-    opened: Callable[[Any, Example], Example] | None = None
+    augmenter: Callable[[Any, bool, bool], Vary] | None = None
+    load_file: Callable[[Any, Example], Example] | None = None
     timeline: Callable[[Any, Example], Timeline] | None = None
-    cut: bool = False
+    windowed: bool = False
     embeds: bool = False
     steps_are: str = "steps"
     composes: bool = False
@@ -91,7 +91,7 @@ class InputKind:
     @property
     def content(self) -> Content:
         """What a reader must find as x."""
-        return CONTENTS[self.reads]
+        return CONTENTS[self.source_kind]
 
 
 PICTURES = frozenset(("front", "frame_size", "frame_rate", "colour", "differences", "longest"))
@@ -100,8 +100,8 @@ _OWN: dict[str, InputKind] = {
         "tune",
         rolls.learn_rolls,
         rolls.roll_input,
-        rolls.vary_rolls,
-        cut=True,
+        rolls.roll_augmenter,
+        windowed=True,
         options=frozenset(("grid", "transpose", "repeats", "neighbours", "window")),
     ),
     "tokens": InputKind(
@@ -115,8 +115,8 @@ _OWN: dict[str, InputKind] = {
         "tune",
         notes.learn_notes,
         notes.note_input,
-        notes.vary_notes,
-        cut=True,
+        notes.note_augmenter,
+        windowed=True,
         composes=True,
         options=frozenset(("grid", "transpose", "window")),
     ),
@@ -131,7 +131,7 @@ _OWN: dict[str, InputKind] = {
         audio.learn_audio,
         audio.audio_input,
         sound_augmenter,
-        audio.AudioInput.opened,
+        audio.AudioInput.load_file,
         audio.AudioInput.timeline,
         steps_are="frames of 10 ms",
         options=frozenset(("front",)),
@@ -142,7 +142,7 @@ _OWN: dict[str, InputKind] = {
         images.learn_images,
         images.image_input,
         line_augmenter,
-        images.ImageInput.opened,
+        images.ImageInput.load_file,
         options=PICTURES,
     ),
     "frames": InputKind(
@@ -150,7 +150,7 @@ _OWN: dict[str, InputKind] = {
         frames.learn_frames,
         frames.frame_input,
         clip_augmenter,
-        frames.FrameInput.opened,
+        frames.FrameInput.load_file,
         frames.FrameInput.timeline,
         options=PICTURES,
         fill=frames.fill_frames,

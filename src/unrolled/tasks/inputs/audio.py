@@ -44,7 +44,7 @@ class AudioInput:
 
     ids = False
     multi_hot = False
-    rare = np.zeros(0, dtype=np.bool_)
+    unk_candidates = np.zeros(0, dtype=np.bool_)
 
     def __post_init__(self) -> None:
         low, high = audio.RATES
@@ -73,7 +73,7 @@ class AudioInput:
         """A sound at this rate. Raises what `samples_of` raises."""
         return samples_of(x, self.rate)
 
-    def opened(self, example: Example) -> Example:
+    def load_file(self, example: Example) -> Example:
         """The example with the samples of its file; raises what reading it raises."""
         if not isinstance(example.x, Path):
             return example

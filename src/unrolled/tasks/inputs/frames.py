@@ -43,7 +43,7 @@ class FrameInput:
 
     ids = False
     multi_hot = False
-    rare = np.zeros(0, dtype=np.bool_)
+    unk_candidates = np.zeros(0, dtype=np.bool_)
 
     def __post_init__(self) -> None:
         if not SIDES[0] <= self.side <= SIDES[1] or not 0 <= self.rate <= 1000 or not self.longest >= 1:
@@ -59,7 +59,7 @@ class FrameInput:
         """Numbers of a picture, and of what changed in it."""
         return self.side**2 * self.channels * (2 if self.differences else 1)
 
-    def opened(self, example: Example) -> Example:
+    def load_file(self, example: Example) -> Example:
         """The example with the pictures of its file, [T, side, side, channels], and of tags those of these pictures.
 
         Raises DataError, naming the file and where it was named, for one that cannot be read.
@@ -103,7 +103,7 @@ class FrameInput:
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.uint8]:
         """[T, n_x] of bytes, each picture laid flat. Raises DataError for what is no clip of as many channels."""
         if isinstance(x, Path):
-            x = self.opened(Example(x, None, place or Place(x, 1))).x
+            x = self.load_file(Example(x, None, place or Place(x, 1))).x
         pictures = np.asarray(x)
         pictures = pictures[..., None] if pictures.ndim == 3 else pictures
         if pictures.ndim != 4 or pictures.dtype != np.uint8 or 0 in pictures.shape[1:]:

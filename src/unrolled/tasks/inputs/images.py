@@ -30,7 +30,7 @@ class ImageInput:
 
     ids = False
     multi_hot = False
-    rare = np.zeros(0, dtype=np.bool_)
+    unk_candidates = np.zeros(0, dtype=np.bool_)
 
     def __post_init__(self) -> None:
         if not HEIGHTS[0] <= self.height <= HEIGHTS[1] or self.longest < 1:
@@ -41,7 +41,7 @@ class ImageInput:
         """Numbers a column."""
         return self.height
 
-    def opened(self, example: Example) -> Example:
+    def load_file(self, example: Example) -> Example:
         """The example with the picture of its file, [height, w] of bytes. Raises DataError, naming it, where it is
         broken."""
         if not isinstance(example.x, Path):
@@ -57,7 +57,7 @@ class ImageInput:
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.float32]:
         """[w, height], what is rare above zero: writing, be it dark on light or light on dark."""
         if isinstance(x, Path):
-            x = self.opened(Example(x, None, place or Place(x, 1))).x
+            x = self.load_file(Example(x, None, place or Place(x, 1))).x
         picture = np.asarray(x)
         if picture.ndim != 2 or picture.dtype != np.uint8 or len(picture) != self.height:
             what = f"{picture.dtype} {list(picture.shape)} is no line"

@@ -58,7 +58,7 @@ class NoteInput:
     onsets: tuple[int, ...]
 
     ids = True
-    rare = np.zeros(0, dtype=np.bool_)
+    unk_candidates = np.zeros(0, dtype=np.bool_)
 
     def __post_init__(self) -> None:
         if (
@@ -243,7 +243,7 @@ def learn_notes(examples: Iterable[Example], config: DataConfig) -> tuple[NoteIn
     return learnt, words
 
 
-def vary_notes(given: NoteInput, flip: bool, steady: bool) -> Vary:
+def note_augmenter(given: NoteInput, flip: bool, steady: bool) -> Vary:
     """What training makes of a tune: `transposed`, whether or not there is a y at every step."""
     return partial(transposed, given)
 

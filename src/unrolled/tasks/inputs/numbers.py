@@ -26,7 +26,7 @@ class NumberInput:
 
     ids = False
     multi_hot = False
-    rare = np.zeros(0, dtype=np.bool_)
+    unk_candidates = np.zeros(0, dtype=np.bool_)
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.deviation) or not np.isfinite([*self.mean, *self.deviation]).all():

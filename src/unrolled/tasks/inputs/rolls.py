@@ -41,7 +41,7 @@ class RollInput:
 
     ids = False
     multi_hot = False
-    rare = np.zeros(0, dtype=np.bool_)
+    unk_candidates = np.zeros(0, dtype=np.bool_)
 
     def __post_init__(self) -> None:
         if not 1 <= self.grid <= 480 or not 0 <= self.transpose <= 12:
@@ -151,7 +151,7 @@ def learn_rolls(examples: Iterable[Example], config: DataConfig) -> tuple[RollIn
     return learnt, f"{tunes:,} tunes, {steps:,} steps with {keys / steps:.2f} keys each"
 
 
-def vary_rolls(given: RollInput, flip: bool, steady: bool) -> Vary:
+def roll_augmenter(given: RollInput, flip: bool, steady: bool) -> Vary:
     """What training makes of a roll: `transposed`, whether or not there is a y at every step."""
     return partial(transposed, given)
 

@@ -281,7 +281,7 @@ class TokenInput:
         return self.affixes is not None
 
     @property
-    def rare(self) -> NDArray[np.bool_]:
+    def unk_candidates(self) -> NDArray[np.bool_]:
         """[words] True for the ids that `replace_rare` replaces in training; no subword, as none is ever unknown."""
         rare = rare_tokens(self.reading.vocabulary)
         return rare if self.reading.subwords is None else np.zeros_like(rare)

@@ -49,11 +49,11 @@ class Output(Protocol):
         """A y as the network is to learn it: [], [n_y], [steps], [steps, n_y] or [T_y]; -1 or NaN asks nothing."""
         ...
 
-    def settle(self, y: Sequence[Array], answers: Sequence[Any], weights: Weights) -> Output:
+    def calibrate(self, y: Sequence[Array], answers: Sequence[Any], weights: Weights) -> Output:
         """What only a validation part can tell, after the training."""
         ...
 
-    def answer(self, answer: Any, steps: object, top: int, weights: Weights) -> Answer:
+    def to_answer(self, answer: Any, steps: object, top: int, weights: Weights) -> Answer:
         """The answer to one sequence, of which these are the steps."""
         ...
 
@@ -94,8 +94,8 @@ class OutputKind:
     target: TargetName
     learn: Callable[[Iterable[Example], DataConfig, ModelConfig], Output]
     restore: Callable[[Mapping[str, object]], Output]
-    of_all: bool = False
-    brief: Callable[[Array, Floats], Floats] = lambda y, answer: answer
+    include_validation: bool = False
+    summarize: Callable[[Array, Floats], Floats] = lambda y, answer: answer
     unseen_in: Callable[[Any, Any], Iterable[str]] | None = None
     meeting: Callable[[Any, Iterable[Any]], Output] | None = None
     can_measure: Callable[[Any, Array], bool] | None = None
@@ -129,7 +129,7 @@ _OWN: dict[str, OutputKind] = {
         "text",
         ctc.learn_transcript,
         ctc.transcript,
-        of_all=True,
+        include_validation=True,
         unseen_in=ctc.unseen_in,
         can_measure=ctc.can_measure,
         units=("char", SUBWORD),
@@ -139,12 +139,12 @@ _OWN: dict[str, OutputKind] = {
         "label",
         label.learn_label,
         label.label,
-        of_all=True,
+        include_validation=True,
         options=frozenset(("classes", "ordinal", "class_weights", "pooling")),
     ),
     "next": NEXT,
     "notes:next": replace(
-        NEXT, learn=next_note.learn_next_notes, restore=next_note.next_notes, brief=next_note.brief
+        NEXT, learn=next_note.learn_next_notes, restore=next_note.next_notes, summarize=next_note.summarize
     ),
     "number": OutputKind(
         "number", number.learn_number, number.number, options=frozenset(("horizon", "pooling"))
@@ -165,7 +165,7 @@ _OWN: dict[str, OutputKind] = {
         "tags",
         tags.learn_tags,
         tags.tags,
-        of_all=True,
+        include_validation=True,
         unseen_in=tags.Tags.unseen_in,
         meeting=tags.Tags.meeting,
         can_measure=tags.can_measure,

@@ -103,13 +103,13 @@ class Transcript:
         refuse_infeasible(ids, -(-steps // self.stride), self.seconds, place)
         return np.array(ids, dtype=np.int64)
 
-    def settle(
+    def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Transcript:
         """Nothing is to be settled."""
         return self
 
-    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
+    def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The text; in the record its probability among all texts, its words with times in seconds and confidence, and
         the `top` best texts. steps: the `Timeline` of a recording; else times are those of the network's steps."""
         timeline = steps if isinstance(steps, Timeline) else None

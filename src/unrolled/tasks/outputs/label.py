@@ -63,7 +63,7 @@ class Label:
             )
         return np.array(number, dtype=np.int64)
 
-    def settle(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Label:
+    def calibrate(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Label:
         """The temperature that a validation part asks for."""
         stacked = np.concatenate(answers).astype(np.float64)  # [N, n_y]
         return replace(self, temperature=classification.fit_temperature(stacked, np.array(y)))
@@ -80,7 +80,7 @@ class Label:
             return int(log_probs.argmax())
         return int(np.searchsorted(np.cumsum(np.exp(log_probs)), 0.5))
 
-    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
+    def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The class; in the record every probability, or the `top` highest of many classes."""
         log_probs = self.log_probs(answer)
         order = np.argsort(-log_probs, kind="stable")[:top].tolist()

@@ -49,13 +49,13 @@ class NextNotes:
         """[T] the ids of a tune's events."""
         return self.notes.numbers(as_tune(y))
 
-    def settle(
+    def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextNotes:
         """Nothing is left to be told."""
         return self
 
-    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
+    def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """How probable a tune is, and how surprising each of its notes: in nats, those of the waits and other events
         that lead to it among them, so that all of them and the end's make up the whole. steps: the names of its events.
 
@@ -133,7 +133,7 @@ class NextNotes:
         return self.notes.to_json()
 
 
-def brief(y: Array, answer: Floats) -> Floats:
+def summarize(y: Array, answer: Floats) -> Floats:
     """What `figures` needs of the answer to one tune [T, n_y]: [T, 2] the log-probability of what came, and whether it
     was held most probable. The whole would fill the memory."""
     asked = np.maximum(y, 0)

@@ -72,7 +72,7 @@ class NextNumbers:
             )
         return (values - np.array(self.mean)) / np.array(self.deviation)
 
-    def settle(
+    def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextNumbers:
         """How far off a validation part shows the answers to be, and what is rare there."""
@@ -99,7 +99,7 @@ class NextNumbers:
         off = (seen[1:] - self.values(answer)[:-1]) / (np.array(self.deviation) * np.array(self.error))
         return np.concatenate([[np.nan], 0.5 * (off**2).sum(axis=1)])
 
-    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
+    def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The highest surprise, its step, and the surprise of each step; in the record the anomalies, and what is
         foretold for the step to come. Steps count from 1."""
         surprise = self.surprise(answer, steps)

@@ -35,13 +35,13 @@ class NextRolls:
         """[T, 88] the keys of each step."""
         return checked(self.rolls.steps(y), place)
 
-    def settle(
+    def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextRolls:
         """Nothing is left to be told."""
         return self
 
-    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
+    def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """How surprising each step was, in nats. Text, tab-separated: log-probability, nats a step, the most surprising
         step (from 1) and its nats."""
         nats = surprise(np.asarray(steps), answer)

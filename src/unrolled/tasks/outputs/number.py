@@ -60,7 +60,9 @@ class Number:
             )
         return (values - np.array(self.mean)) / np.array(self.deviation)
 
-    def settle(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Number:
+    def calibrate(
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> Number:
         """The interval that a validation part asks for (split conformal prediction)."""
         errors = np.abs(np.stack(y) - np.concatenate(answers)) * np.array(self.deviation)  # [N, n_y]
         half = [regression.interval(errors[:, i], SHARE) for i in range(self.n_y)]
@@ -70,7 +72,7 @@ class Number:
         """[n_y] in the person's units."""
         return answer[-1].astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
 
-    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
+    def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The numbers, separated by spaces, with digits down to a hundredth of the interval's half width (or of the
         deviation); in the record the interval too."""
         values = self.values(answer).tolist()

@@ -39,7 +39,7 @@ USUAL = BeamOptions()
 
 
 @dataclass(frozen=True)
-class Wish:
+class GenerationOptions:
     """How an answer is to be found and told.
 
     search: see decode.beam.  temperature: draw instead of searching, `search.nbest` times; seed: of the chance.
@@ -61,7 +61,7 @@ class Wish:
             SamplingOptions(self.temperature)
 
 
-PLAIN = Wish()
+PLAIN = GenerationOptions()
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ class Sequences:
         """The most ids of an answer to an x of this size."""
         return min(math.ceil(ROOM * self.ratio * max(size, SHORTEST)), 4 * self.longest) + SHORTEST
 
-    def settle(self, y: Sequence[Array], answers: Sequence[Found], weights: Mapping[str, Array]) -> Sequences:
+    def calibrate(
+        self, y: Sequence[Array], answers: Sequence[Found], weights: Mapping[str, Array]
+    ) -> Sequences:
         """Nothing is to be settled."""
         return self
 
@@ -153,7 +155,7 @@ class Sequences:
         x: Array,
         lengths: Integers,
         sizes: Sequence[int],
-        wish: Wish,
+        wish: GenerationOptions,
         lines: Sequence[int],
     ) -> list[Found]:
         """Answers to sequences side by side; sizes: of each x, see `size`. lines: the number of each sequence in its
@@ -184,7 +186,7 @@ class Sequences:
         paths = forced_decode(decoder, decoder.begin(x, lengths), [own.tolist() for own in y])
         return [(-float(path.log_probs.sum()), len(path.log_probs)) for path in paths]
 
-    def tokens(self, candidate: Candidate, steps: Sequence[str], wish: Wish) -> list[str]:
+    def tokens(self, candidate: Candidate, steps: Sequence[str], wish: GenerationOptions) -> list[str]:
         """The tokens of a candidate, unknown ones replaced where that is wished."""
         names = [self.reading.vocabulary.name(number) for number in candidate.hypothesis.ids]
         if not wish.copy_unknown or not candidate.attended:
@@ -195,7 +197,7 @@ class Sequences:
                 names[place] = wish.dictionary.get(copied, copied)
         return names
 
-    def told(self, found: Found, steps: object, wish: Wish) -> Answer:
+    def told(self, found: Found, steps: object, wish: GenerationOptions) -> Answer:
         """Candidates as text, a line each (after several an empty one), and as a record."""
         words = [step for step in elements(steps) if isinstance(step, str)]  # numbers have no words
         records = [self._record(one, words, wish) for one in found.candidates]
@@ -206,7 +208,7 @@ class Sequences:
         several = {"nbest": records} if wish.search.nbest > 1 else {}
         return Answer(text, {**(records[0] if records else {"text": ""}), **several})
 
-    def _record(self, candidate: Candidate, words: Sequence[str], wish: Wish) -> Written:
+    def _record(self, candidate: Candidate, words: Sequence[str], wish: GenerationOptions) -> Written:
         one, tokens = candidate.hypothesis, self.tokens(candidate, words, wish)
         record: Written = {
             "text": self.reading.join(tokens),
@@ -220,7 +222,7 @@ class Sequences:
             record["alignment"] = [[x, y] for y, x in enumerate(candidate.attended)]
         return record
 
-    def answer(self, answer: Found, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
+    def to_answer(self, answer: Found, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """As `told`, of what a plain wish found."""
         return self.told(answer, steps, PLAIN)
 
@@ -284,7 +286,7 @@ def size(x: object) -> int:
 
 
 def _drawn(
-    decoder: Decoder, state: object, limits: Integers, wish: Wish, lines: Sequence[int]
+    decoder: Decoder, state: object, limits: Integers, wish: GenerationOptions, lines: Sequence[int]
 ) -> list[list[Hypothesis]]:
     """`nbest` samples of each sequence: each is a function of the seed, the line and the number of the draw."""
     count = wish.search.nbest
@@ -311,7 +313,7 @@ def _joined(records: Sequence[Written]) -> list[Written]:
     return list(found.values())
 
 
-def _line(record: Written, wish: Wish) -> str:
+def _line(record: Written, wish: GenerationOptions) -> str:
     """A candidate as one line: its score, its text, what it attended to (`x-y`, counted from 0), as far as wished."""
     parts = [f"{record['score']:.4f}"] if wish.scores else []
     parts.append(" ".join(record["text"].splitlines()))

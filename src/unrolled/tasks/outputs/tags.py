@@ -108,7 +108,7 @@ class Tags:
         names = dict.fromkeys(tag for tag in inside if tag is not None and tag not in self.index)
         return replace(self, unseen=tuple(names))
 
-    def settle(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Tags:
+    def calibrate(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Tags:
         """Nothing is to be settled."""
         return self
 
@@ -134,7 +134,7 @@ class Tags:
         except DataError:
             return paths.marginals(answer, self._chain(weights, None))
 
-    def answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
+    def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """The tags, separated by spaces; in the record tokens, tags, their probabilities, spans where marked, and of a
         recording or a clip (steps is its `Timeline`) intervals."""
         path = self.path(answer, weights)
