@@ -81,8 +81,9 @@ def run_in_subprocess(function: str, arguments: Mapping[str, object], limits: Li
 
 
 def decode_file(path: Path, place: Place, function: str, arguments: Mapping[str, object]) -> Answer:
-    """`call` with the path of a person's file, and its errors as those of the place that names it. Raises besides
-    UsageError where it is not there, and StorageError."""
+    """Run a function on a user's file in the subprocess. An error names the place in the data that names the file.
+
+    Raises DataError if the file cannot be decoded, UsageError if it does not exist, StorageError if it cannot be read."""
     require_regular(path, folder=True)
     try:
         return run_in_subprocess(function, {"path": str(path), **arguments})
@@ -174,7 +175,7 @@ def _too_long(limits: Limits) -> DataError:
 
 
 def worker_loop(given: BinaryIO, answers: BinaryIO) -> None:
-    """Answer questions until there are no more: the other side of `call`."""
+    """Answer questions until there are no more: the other side of `run_in_subprocess`."""
     limited = 0
     for line in given:
         question = json.loads(line)

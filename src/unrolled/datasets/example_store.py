@@ -138,7 +138,7 @@ def write_examples(
 ) -> Examples:
     """Write sequences into a folder and open it; memory stays flat. Raises DataError where there are none.
 
-    room: bytes that the x of files may take; those beyond are had by `opening` their files again.
+    room: bytes that the x of files may take; those beyond are read by `load_file` from their files again.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ class CompositionOptions:
     bars, seconds: how long a tune is, the prompt included: never longer, and at most a bar (or a tenth) shorter; of
     neither it ends by itself, at 64 bars at the latest.  low, high: its pitches.  scale: pitch classes, None: all.
     tempo: quarter notes a minute; meter: (3, 4); program: of all voices but the drums; None: as the model has it.
-    The others are those of `decoding.sampling.Settings`. Raises UsageError for what can be no wish.
+    The others are those of `SamplingOptions`. Raises UsageError for values out of range.
     """
 
     count: int = 1

@@ -28,7 +28,7 @@ ROWS = 32  # sequences side by side
 
 def forward(model: Predictor, x: object, place: Place | None = None) -> Floats:
     """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one; of a `stepwise` model what it
-    would have answered after each step, [T, n_y]. A decoder answers to `written`."""
+    would have answered after each step, [T, n_y]. A decoder answers to `generate`."""
     encoded = model.input.encode(x, place)
     padded = pad([encoded], ZERO_INPUT_ID if model.input.ids else 0)
     if model.stepwise is not None and len(encoded):

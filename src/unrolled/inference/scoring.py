@@ -67,7 +67,7 @@ def predict(engine: Engine, reading: Reading, text: str, top: int) -> Answer:
 @dataclass(frozen=True)
 class SampleOptions:
     """What to sample: `count` texts that go on from `prompt`, at most `length` tokens each (None: 500 characters or
-    60 words), drawn as `sampling.Settings` says; `unknown` allows `<UNK>` to be written."""
+    60 words), drawn as `SamplingOptions` says; `unknown` allows `<UNK>` to be written."""
 
     prompt: str = ""
     length: int | None = None

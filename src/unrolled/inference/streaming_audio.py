@@ -1,7 +1,7 @@
 """Answer a recording chunk by chunk, for models that read forward. All chunks together give the answer to the whole
 recording.
 
-What it remembers between chunks is an `Ear`: samples that fill no window yet, frames that fill no step yet, the running
+Between chunks it keeps a `StreamState`: samples that fill no window yet, frames that fill no step yet, the running
 mean, and the network's state.
 """
 

@@ -112,7 +112,7 @@ InputSpec = OneHot | Embedding | Vectors
 @dataclass(frozen=True)
 class CoreSpec:
     """The recurrent layers. n_a: units per layer and direction; cell: one of models/cells; activation: g1 of its
-    equation; zoneout: the fraction of the state that each step keeps (`cells.advance`)."""
+    equation; zoneout: the fraction of the state that each step keeps (`cells.step_with_zoneout`)."""
 
     n_a: int
     cell: str = "lstm"

@@ -25,7 +25,7 @@ LOSS_SMOOTHING = 0.98  # of the loss that is shown
 
 
 class CheckpointCallback:
-    """A `loop.Keeper` that writes to a run folder and tells a reporter."""
+    """A `loop.Callback` that writes to a run folder and tells a reporter."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A training job of any task: `Request` is what the user asked for, `Job` is what `fit` runs."""
+"""A training job of any task: `TrainingRequest` is what the user asked for, `TrainingJob` is what `fit` runs."""
 
 from __future__ import annotations
 

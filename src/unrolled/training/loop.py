@@ -1,4 +1,4 @@
-"""The training loop. It knows no task: a `Problem` gives it batches, a `Keeper` saves what a resumed run needs.
+"""The training loop, for every task: `TrainingData` gives it batches, and a `Callback` saves what a resumed run needs.
 
 All chance is a function of (seed, step) and all order of (seed, epoch, index), so a run that was killed and
 resumed ends in the same bits as one that was not.

@@ -21,7 +21,7 @@ def line_augmenter(given: object, flip: bool, steady: bool) -> Vary:
 
 
 def clip_augmenter(given: object, flip: bool, steady: bool) -> Vary:
-    """What training makes of a clip: `varied`."""
+    """Augmentation of a clip in training: `augment_clip`."""
     return lambda x, y, chance: (augment_clip(x, chance, flip=flip, steady=steady), y)
 
 

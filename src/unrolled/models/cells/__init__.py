@@ -60,7 +60,7 @@ def variants(name: str) -> dict[str, Cell]:
 
 
 def find(name: str, activation: str = "tanh", zoneout: float = 0.0) -> Cell:
-    """The cell called `name`; `activation` is g1 of the basic RNN, tanh or relu; zoneout: see `advance`.
+    """The cell called `name`; `activation` is g1 of the basic RNN, tanh or relu; zoneout: see `step_with_zoneout`.
 
     Raises UsageError for an unknown name, for relu with a cell whose equation fixes tanh, and for a zoneout that is
     no share below 1.

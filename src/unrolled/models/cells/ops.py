@@ -2,7 +2,7 @@
 
 An equation is written once and runs on NumPy (`NUMPY`, here) and on torch (`TORCH`, in nn/kernels/reference.py).
 Each is an instance of `Ops`. Addition, subtraction and element-wise multiplication are Python's own operators.
-`grouped` makes an instance that computes several gates in one product; the equation does not notice.
+`fuse_gates` makes an instance that computes several gates in one product; the equation does not notice.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Cell:
         computed at once. Empty: another cell; it runs step by step.
     to_torch(ops, w) -> weight_ih, weight_hh, bias_ih, bias_hh as torch.nn packs them, and from_torch(t, n_a) back;
         both raise UsageError, with the reason, if torch computes another function.
-    zoneout: the fraction of each array of the state that stays as it was, at every step; see `advance`.
+    zoneout: the fraction of each array of the state that stays as it was, at every step; see `step_with_zoneout`.
     """
 
     name: str

@@ -54,7 +54,7 @@ def torch_rnn(
 
 
 def _torch_can(cell: Cell, x: Tensor, taken: TensorState | None) -> bool:
-    """It knows no zoneout, and of bare one-hot input looks up no columns, as `hoisted` does."""
+    """It knows no zoneout, and of bare one-hot input looks up no columns, as `loop_hoisted` does."""
     return taken is None and not cell.zoneout and x.is_floating_point()
 
 

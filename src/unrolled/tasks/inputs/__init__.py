@@ -65,11 +65,11 @@ class InputKind:
     """An input kind: what a reader must find for it (`text`, `numbers`, a `tune` or a file), and its
     functions. `Any` is the kind's own input, which is all that these functions are called with.
 
-    vary: of an input, whether pictures may be mirrored, and whether every step has a y: what training may make of an
-    encoded x and its y instead, by chance; raises UsageError where that cannot be.
-    opened: of an example whose x is a file, the one with what the file holds; raises DataError.
-    timeline: of an opened example, when its steps are.
-    cut: long sequences are learnt in pieces of `--window` steps.
+    augmenter: makes the function that changes encoded x and y at random in training. Its arguments: the input, whether
+    pictures may be mirrored, whether every step has a y. Raises UsageError if they exclude each other.
+    load_file: for an x that is a file: the same example with what the file holds; raises DataError.
+    timeline: the times of the steps of a loaded example.
+    windowed: long sequences are trained in windows of `--window` steps.
     embeds: whether x becomes ids, which get an embedding.
     steps_are: what a step is, for messages.  composes: whether `sample` writes tunes.
     options: those that only some inputs have a use for, and this one has.  fill: the defaults of such options.

@@ -81,14 +81,13 @@ class Output(Protocol):
 class OutputKind:
     """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file.
 
-    of_all: whether it is learnt of the part held out too: which names there are, and no more.  brief: from y and the
-    answer to a sequence what `settle` and `figures` need of it, where that is less than all.  unseen_in: of an output
-    and a y, the names in it that training did not have.  meeting: of an output and many y, the output that tells their
-    unseen names apart, to measure with.  can_measure: of an output and an encoded y, whether its loss means anything
-    (None: always).
-    decoder: whether an encoder-decoder writes it.
-    options: those that only some outputs have a use for, and this one has.  units: those of text that it allows, None:
-    all; why_units: why no others.
+    include_validation: whether it is learnt from the validation part too (the names of classes are).
+    summarize: makes of y and the answer to a sequence the part that `calibrate` and `figures` need.
+    unseen_in: the names in a y that training did not have. meeting: the output that tells the unseen names of many y
+    apart, to measure with. can_measure: whether an encoded y has a loss (None: always).
+    decoder: whether an encoder-decoder writes y.
+    options: options that this output has and not every output. units: the units of text that it allows, None: all;
+    why_units: the reason, for messages.
     """
 
     target: TargetName
