@@ -21,7 +21,8 @@ from unrolled.core.terminal import escaped
 from unrolled.core.version import __version__
 
 if TYPE_CHECKING:
-    from unrolled.analysis.compare.comparison import ComparisonOptions, Report
+    from unrolled.analysis.compare.comparison import Report
+    from unrolled.analysis.compare.variants import ComparisonOptions
     from unrolled.analysis.compare.verdict import Entry, Trial
 
 T = TypeVar("T", int, str)
@@ -85,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
     check_data(args, base)
     with need("train", "torch"):
         from unrolled.analysis.compare.benchmarks import Files
-        from unrolled.analysis.compare.comparison import ComparisonOptions, Console, compare
+        from unrolled.analysis.compare.comparison import Console, compare
+        from unrolled.analysis.compare.variants import ComparisonOptions
     from unrolled.core.progress import console_reporter
 
     wish = ComparisonOptions(

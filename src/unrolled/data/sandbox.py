@@ -83,7 +83,8 @@ def run_in_subprocess(function: str, arguments: Mapping[str, object], limits: Li
 def decode_file(path: Path, place: Place, function: str, arguments: Mapping[str, object]) -> Answer:
     """Run a function on a user's file in the subprocess. An error names the place in the data that names the file.
 
-    Raises DataError if the file cannot be decoded, UsageError if it does not exist, StorageError if it cannot be read."""
+    Raises DataError if the file cannot be decoded, UsageError if it does not exist, StorageError if it
+    cannot be read."""
     require_regular(path, folder=True)
     try:
         return run_in_subprocess(function, {"path": str(path), **arguments})

@@ -12,13 +12,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from unrolled.analysis.compare.benchmarks import Benchmark, Files, contest
+from unrolled.analysis.compare.benchmarks import Benchmark, contest
 from unrolled.analysis.compare.equal_size import nearest
 from unrolled.analysis.compare.run_baselines import BaselineResult, run_baselines
 from unrolled.analysis.compare.unit_of_data import with_unit
+from unrolled.analysis.compare.variants import ComparisonOptions, Variant, variants
 from unrolled.analysis.compare.verdict import Answers, Entry, Scoring, Trial, Verdict, spoken, verdict
 from unrolled.core.atomic_files import storage_error, write_atomically
 from unrolled.core.config import Config, build
@@ -28,9 +29,6 @@ from unrolled.core.values.json_values import as_number, as_plain
 from unrolled.core.version import __version__
 from unrolled.models.tensor_shapes import parameters
 from unrolled.tasks.fill import resolve_data
-from unrolled.tasks.inputs import input_of
-from unrolled.tasks.outputs import output_of
-from unrolled.tasks.presets import find
 from unrolled.training.fit import fit
 from unrolled.training.job import TrainingJob, TrainingRequest
 from unrolled.training.run_folder import read_metrics
@@ -49,38 +47,6 @@ READING = (
     "lower",
 )  # options that baselines depend on
 APART = 0.1  # by how much the parameters of a variant may exceed the others' where even one unit is too large
-
-
-@dataclass(frozen=True)
-class ComparisonOptions:
-    """What a person asked to compare.
-
-    settings: layers of options, weakest first, as `config.build` takes them.  cells ... seeds: what varies; None
-    stands for what training would choose.  target: parameters of every network; None: as many as training would give
-    the variant nearest to its defaults.
-    """
-
-    task: str
-    settings: tuple[Mapping[str, object], ...]
-    files: Files
-    cells: tuple[str, ...] = ("lstm",)
-    units: tuple[str | None, ...] = (None,)
-    depths: tuple[int | None, ...] = (None,)
-    directions: tuple[str | None, ...] = (None,)
-    seeds: tuple[int, ...] = (0,)
-    target: int | None = None
-    baselines: bool = True
-    force: bool = False
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A network to train. name: for people, what varies; folder: of its runs, all that could vary."""
-
-    name: str
-    folder: str
-    config: Config
-    settings: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True)
@@ -122,48 +88,6 @@ class Muted:
     def close(self) -> None:
         """Passed on."""
         self.inner.close()
-
-
-def variants(wish: ComparisonOptions) -> list[Variant]:
-    """Every combination of what varies. Raises UsageError if a combination is impossible for the task."""
-    preset = find(wish.task)
-    if preset.kinds == "numbers:next":
-        raise UsageError(
-            "compare has no numbers:next", hint="numbers:number with --horizon 1, which asks the same"
-        )
-    if output_of(wish.task).decoder:
-        raise UsageError(f"compare has no {wish.task}", hint="unrolled train, then unrolled evaluate")
-    if wish.units != (None,) and not (
-        input_of(wish.task).content.words and not output_of(wish.task).asks.each
-    ):
-        raise UsageError("--units are for texts", hint="without --units: here the steps are given")
-    if output_of(wish.task).ahead and "both" in wish.directions:
-        what = "a model that reads in both directions would see the next step, which it is to predict"
-        raise UsageError(what, hint="--directions one")
-    found: list[Variant] = []
-    for unit in wish.units:
-        for depth in wish.depths:
-            for direction in wish.directions:
-                for cell in wish.cells:
-                    found.append(_variant(wish, cell, unit, depth, direction))
-    return found
-
-
-def _variant(
-    wish: ComparisonOptions, cell: str, unit: str | None, depth: int | None, direction: str | None
-) -> Variant:
-    both = None if direction is None else direction == "both"
-    varied = {"cell": cell, "unit": unit, "layers": depth, "bidirectional": both}
-    given = {name: value for name, value in varied.items() if value is not None}
-    config = resolve_data(build(wish.task, *wish.settings, given))
-    layers, reads_both = config.model.layers or 1, bool(config.model.bidirectional)
-    ways = "both directions" if reads_both else "one direction"
-    depths = f"{layers} layer" + ("s" if layers > 1 else "")
-    told = [cell, f"by {config.data.unit}" if len(wish.units) > 1 else ""]
-    told += [depths if len(wish.depths) > 1 else "", ways if len(wish.directions) > 1 else ""]
-    settings = {"cell": cell, "unit": config.data.unit, "layers": layers, "bidirectional": reads_both}
-    folder = "-".join([cell, config.data.unit or "numbers", str(layers), "both" if reads_both else "one"])
-    return Variant(", ".join(filter(None, told)), folder, config, settings)
 
 
 def compare(wish: ComparisonOptions, folder: Path, voice: Console) -> Report:

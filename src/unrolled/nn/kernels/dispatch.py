@@ -11,8 +11,8 @@ that a step is one contiguous block), gradients included:
     a       [T, batch, n_a]: a_t of every step; and the state after the last
 
 reference.py runs the equation as it is written; every other kernel is tested against it. torch_kernels.py uses torch
-alone; it also runs where torch records the operations (export, ONNX, torch.func). `native_kernel_for` returns the native
-kernels of native_sequence.py if they were built and support the call.
+alone; it also runs where torch records the operations (export, ONNX, torch.func). `native_kernel_for` returns the
+native kernels of native_sequence.py if they were built and support the call.
 UNROLLED_KERNEL forces a kernel: reference, torch, or an instruction set of the native kernels (baseline, avx2, avx512).
 """
 
@@ -29,8 +29,8 @@ from unrolled.nn.kernels.torch_kernels import KERNELS, loop_hoisted
 
 
 def select_kernel(cell: Cell, steps: int) -> Kernel:
-    """The kernel for a sequence of so many steps if `native_kernel_for` has none. Raises UsageError if UNROLLED_KERNEL names
-    no kernel."""
+    """The kernel for a sequence of so many steps if `native_kernel_for` has none. Raises UsageError if the name in
+    UNROLLED_KERNEL is no kernel."""
     if not cell.groups:
         return reference
     if is_transformed():  # torch.func does not support torch's own layers under every transform
@@ -51,7 +51,7 @@ def alternatives(cell: Cell) -> tuple[str, ...]:
 
 
 def native_kernel_for(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> native.Library | None:
-    """The native kernels to use for x [T, batch, ...]. None if `select_kernel` has the kernel: none were built, float64,
+    """The native kernels to use for x [T, batch, ...]. None if `select_kernel` has the kernel: none is built, float64,
     another device, no rows, a single step, a call that torch records, or another kernel is forced. Raises UsageError as
     `select_kernel`."""
     if is_recorded():

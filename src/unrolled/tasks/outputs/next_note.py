@@ -104,7 +104,7 @@ class NextNotes:
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step of the grid. answers: of `summarize`."""
+        """loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step. answers: from `summarize`."""
         events = np.concatenate(y)
         told = np.concatenate(answers)[events >= 0]  # [N, 2]
         events = events[events >= 0]

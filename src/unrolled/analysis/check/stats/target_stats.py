@@ -195,7 +195,7 @@ class NumberSurvey:
 class ForecastSurvey:
     """Windows of series, where their next values are asked for. numbers: what was learnt of the columns.
 
-    horizon: how many steps are to be forecast; 0: each next step, in pieces of `history` (`windows.pieces`).
+    horizon: how many steps are to be forecast; 0: each next step, in pieces of `history` (`next_step_windows`).
     """
 
     horizon: int

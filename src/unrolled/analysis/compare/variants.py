@@ -1,0 +1,88 @@
+"""The networks that `compare` trains: every combination of cells, units, depths and directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from unrolled.analysis.compare.benchmarks import Files
+from unrolled.core.config import Config, build
+from unrolled.core.errors import UsageError
+from unrolled.tasks.fill import resolve_data
+from unrolled.tasks.inputs import input_of
+from unrolled.tasks.outputs import output_of
+from unrolled.tasks.presets import find
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """What a person asked to compare.
+
+    settings: layers of options, weakest first, as `config.build` takes them.  cells ... seeds: what varies; None
+    stands for what training would choose.  target: parameters of every network; None: as many as training would give
+    the variant nearest to its defaults.
+    """
+
+    task: str
+    settings: tuple[Mapping[str, object], ...]
+    files: Files
+    cells: tuple[str, ...] = ("lstm",)
+    units: tuple[str | None, ...] = (None,)
+    depths: tuple[int | None, ...] = (None,)
+    directions: tuple[str | None, ...] = (None,)
+    seeds: tuple[int, ...] = (0,)
+    target: int | None = None
+    baselines: bool = True
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network to train. name: for people, what varies; folder: of its runs, all that could vary."""
+
+    name: str
+    folder: str
+    config: Config
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+def variants(wish: ComparisonOptions) -> list[Variant]:
+    """Every combination of what varies. Raises UsageError if a combination is impossible for the task."""
+    preset = find(wish.task)
+    if preset.kinds == "numbers:next":
+        raise UsageError(
+            "compare has no numbers:next", hint="numbers:number with --horizon 1, which asks the same"
+        )
+    if output_of(wish.task).decoder:
+        raise UsageError(f"compare has no {wish.task}", hint="unrolled train, then unrolled evaluate")
+    if wish.units != (None,) and not (
+        input_of(wish.task).content.words and not output_of(wish.task).asks.each
+    ):
+        raise UsageError("--units are for texts", hint="without --units: here the steps are given")
+    if output_of(wish.task).ahead and "both" in wish.directions:
+        what = "a model that reads in both directions would see the next step, which it is to predict"
+        raise UsageError(what, hint="--directions one")
+    found: list[Variant] = []
+    for unit in wish.units:
+        for depth in wish.depths:
+            for direction in wish.directions:
+                for cell in wish.cells:
+                    found.append(_variant(wish, cell, unit, depth, direction))
+    return found
+
+
+def _variant(
+    wish: ComparisonOptions, cell: str, unit: str | None, depth: int | None, direction: str | None
+) -> Variant:
+    both = None if direction is None else direction == "both"
+    varied = {"cell": cell, "unit": unit, "layers": depth, "bidirectional": both}
+    given = {name: value for name, value in varied.items() if value is not None}
+    config = resolve_data(build(wish.task, *wish.settings, given))
+    layers, reads_both = config.model.layers or 1, bool(config.model.bidirectional)
+    ways = "both directions" if reads_both else "one direction"
+    depths = f"{layers} layer" + ("s" if layers > 1 else "")
+    told = [cell, f"by {config.data.unit}" if len(wish.units) > 1 else ""]
+    told += [depths if len(wish.depths) > 1 else "", ways if len(wish.directions) > 1 else ""]
+    settings = {"cell": cell, "unit": config.data.unit, "layers": layers, "bidirectional": reads_both}
+    folder = "-".join([cell, config.data.unit or "numbers", str(layers), "both" if reads_both else "one"])
+    return Variant(", ".join(filter(None, told)), folder, config, settings)
