@@ -230,6 +230,10 @@ def test_state_is_carried_by_the_loop_and_dropped_between_epochs():
     network = Spy(SPEC, {name: p.detach() for name, p in base.named_parameters()})
     loop.train(problem(), begin(network, CONFIG), PLAN, CONFIG, Watch())
     assert [value > 0 for value in seen] == [False, True, True, True, True, True] * 2
+    seen.clear()
+    progress = begin(network, CONFIG)
+    loop.train(replace(problem(), carries=False), progress, PLAN, CONFIG, Watch())
+    assert seen == [0.0] * 12 and progress.state is None
 
 
 # --- what is kept, and when it ends

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ from unrolled.nn.losses import PLAIN, Criterion, loss
 from unrolled.nn.scan import deep, drop
 
 Features = tuple[Tensor, TensorState]
+Lengths = TypeVar("Lengths", Tensor, Tensor | None)
 
 
 class Network(nn.Module):
@@ -105,7 +107,7 @@ class Network(nn.Module):
             # nothing is asked of it, and a row that ended carries no state on: so the dense path will do.
             ends = None
         a, state = self.hidden(x, state, ends, dropouts, final=False)
-        lengths = None if lengths is None else self.spec.steps(lengths)
+        lengths = _core_lengths(self.spec, lengths)
         nats, count = loss(self.spec, self.weights(), a, y, lengths, criterion)
         begun = x[:, 0] < 0  # [batch] rows that begin with the vector of zeros
         if criterion.first != 1.0 and bool(begun.any()):
@@ -114,6 +116,11 @@ class Network(nn.Module):
             more, _ = loss(self.spec, self.weights(), a[begun, :1], y[begun, :1], None, once)
             nats = nats + (criterion.first - 1.0) * (more - more.detach())  # felt, but not told
         return nats, count, state
+
+
+def _core_lengths(spec: NetworkSpec, lengths: Lengths) -> Lengths:
+    """The lengths of sequences as the core sees them: a front may make fewer steps. None: all are full."""
+    return lengths if lengths is None or spec.front is None else spec.steps(lengths)
 
 
 def build(spec: NetworkSpec, tensors: Mapping[str, Array] | None = None, seed: int | None = None) -> Network:
@@ -141,10 +148,7 @@ def many_to_many(
         embedded, past = front(
             spec, p, embedded, lengths, state[-1] if state and spec.frontend_state_size else None
         )
-        lengths, kept = (
-            None if lengths is None else spec.steps(lengths),
-            (past,) if spec.frontend_state_size else (),
-        )
+        lengths, kept = _core_lengths(spec, lengths), (past,) if spec.frontend_state_size else ()
     a, state = deep(
         spec.core.cell_definition, core(spec, p), embedded, before, lengths, dropouts=dropouts, final=final
     )
@@ -168,8 +172,8 @@ def many_to_one(
 ) -> Features:
     """The features of the whole sequence, pooled: [batch, features]. A row of length 0 gives zeros."""
     a, state = many_to_many(network, x, state, lengths, dropouts, final)
-    lengths = torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths
-    return pool(network.spec, network.weights(), a, network.spec.steps(lengths)), state
+    ends = _core_lengths(network.spec, torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths)
+    return pool(network.spec, network.weights(), a, ends), state
 
 
 def one_to_one(

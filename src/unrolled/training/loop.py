@@ -37,7 +37,8 @@ QUIET = 50  # steps, at least, whose losses are all below `Problem.enough` befor
 class TrainingData:
     """What the loop is given: an epoch's batches, the validation batches, where an example stands in the files.
 
-    enough: a batch with a lower mean loss has nothing left to teach. 0: never.
+    enough: a batch with a lower mean loss has nothing left to teach. 0: never. carries: whether rows of a batch may
+    continue those of the batch before, so that the state is kept and saved.
     """
 
     epoch: Callable[[int], Sequence[Batch]]
@@ -46,6 +47,7 @@ class TrainingData:
     criterion: Criterion = PLAIN  # of training; validation is plain
     sample: Callable[[Mapping[str, Array]], str] | None = None
     enough: float = 0.0
+    carries: bool = True
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ def step(
     _refuse_diverged(problem, batch, loss, float(norm), at, _root_mean_square(network))
     for optimizer in progress.optimizers:
         optimizer.step()
-    progress.state = detach(state)
+    progress.state = detach(state) if problem.carries else None
     if config.average:
         _average(progress, config.average)
     at.train_nats += loss * count

@@ -118,7 +118,12 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
 
     criterion = Criterion(training.label_smoothing or 0.0, _weights(config, part, asked.n_y), model.ordinal)
     problem = TrainingData(
-        epoch, validation if held is not None else None, part.place, criterion, enough=spec.head.enough
+        epoch,
+        validation if held is not None else None,
+        part.place,
+        criterion,
+        enough=spec.head.enough,
+        carries=False,
     )
     held_words = "nothing held out" if held is None else f"{len(held):,} for validation"
     return TrainingJob(
