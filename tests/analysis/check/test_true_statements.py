@@ -38,6 +38,15 @@ def test_nothing_is_said_of_what_was_not_read(tmp_path: Path, content: str):
     assert not any(" classes" in line or "would see" in line or "nothing odd" in line for line in done.lines)
 
 
+def test_a_bad_row_is_odd(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + "a fine film,pos\na bad film,neg\n" * 20)
+    assert "nothing odd" in run("check", "classify", path).lines
+    path.write_text(path.read_text() + "no label,\n")
+    done = run("check", "classify", path)
+    assert done.code == 2 and "nothing odd" not in done.lines, done.out
+
+
 def test_the_unit_follows_texts_without_spaces(tmp_path: Path):
     path = chinese(tmp_path / "t.csv")
     told = "the texts have no spaces between words: they are read by character (--unit word would split at spaces)"

@@ -51,6 +51,7 @@ def in_words(report: Report) -> str:
     if (
         not report["odd"]
         and not report["told"]
+        and not report["all_fatal"]
         and any(part["sequences"] for part in report["parts"].values())
     ):
         lines.append("nothing odd")
