@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,10 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.inference import predictor, streaming_audio
 from unrolled.inference.open_model import open_trained
+from unrolled.models.engines.numpy_engine import NumpyEngine
+from unrolled.models.initial_weights import initialise
+from unrolled.models.network_spec import Classes
+from unrolled.tasks.outputs.label import Label
 
 CLOSE = TOLERANCES["float32"]["padding"]
 
@@ -31,6 +37,24 @@ def test_classes_of_chunks_are_those_of_the_whole(pooling: str, size: int):
     assert last.record["probability"] == pytest.approx(whole.record["probability"], abs=50 * CLOSE)
     assert last.record["seconds"] == pytest.approx(0.01 * (1 + (len(samples) - 200) // 80))
     assert not any(answer.record["final"] for answer in some)
+
+
+def test_many_classes_have_an_adaptive_softmax_in_chunks_too():
+    model = open_trained(small().folder / "mean")
+    spec = replace(model.spec, head=Classes(120, "adaptive", pooling="mean"))
+    tensors = initialise(spec, 0)
+    many = replace(
+        model,
+        file=replace(model.file, tensors=tensors),
+        spec=spec,
+        output=Label(tuple(f"c{number}" for number in range(120))),
+        engine=NumpyEngine(spec, tensors),
+    )
+    samples = sound("bca", 5)
+    whole = predictor.answer(many, Example(samples, None, Place(small().label, 1)), 120)
+    *_, last = streaming_audio.classify(many, split(samples, 400))
+    assert last.text == whole.text
+    assert last.record["probability"] == pytest.approx(whole.record["probability"], abs=50 * CLOSE)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
