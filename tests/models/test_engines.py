@@ -29,7 +29,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("gru-simple", "tanh"), ("gru", "tanh"), ("lstm", "tanh")]
+VARIANTS = oracle.variants()
 ENGINES = {"numpy": NumpyEngine, "torch": TorchEngine}
 cells = pytest.mark.parametrize(("cell", "activation"), VARIANTS)
 engines = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)

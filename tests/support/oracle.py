@@ -69,6 +69,7 @@ def lstm(w, state, x):
     return a, (a, c)
 
 
+# By "NAME-ACTIVATION" of the cell. A cell that is added here is checked by the tests of cells, scan and engines.
 STEPS = {
     "rnn-tanh": rnn,
     "rnn-relu": rnn_relu,
@@ -76,7 +77,12 @@ STEPS = {
     "gru-tanh": gru,
     "lstm-tanh": lstm,
 }
-ARRAYS = {"rnn-tanh": 1, "rnn-relu": 1, "gru-simple-tanh": 1, "gru-tanh": 1, "lstm-tanh": 2}
+ARRAYS = {"lstm-tanh": 2}  # arrays of the state, if there is more than one
+
+
+def variants():
+    """The name and the activation of each cell."""
+    return [tuple(key.rsplit("-", 1)) for key in STEPS]
 
 
 def one_hot(index, n):
@@ -100,7 +106,7 @@ def network(name, core, xs, states=None):
         sides = []
         for k, w in enumerate(directions):
             n_a = len(next(v for leaf, v in w.items() if leaf.startswith("b_")))
-            zeros = tuple(np.zeros(n_a) for _ in range(ARRAYS[name]))
+            zeros = tuple(np.zeros(n_a) for _ in range(ARRAYS.get(name, 1)))
             start = zeros if states is None else states[i * len(directions) + k]
             out, last = layer(name, w, xs, start, backward=k == 1)
             sides.append(out)

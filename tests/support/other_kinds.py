@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Example, Place
-from unrolled.data.read_request import ReadRequest
+from unrolled.data.read_request import ReadRequest, examples_of
 from unrolled.data.readers import Format
 from unrolled.tasks.inputs import InputKind
 from unrolled.tasks.outputs import OUTPUTS
@@ -26,12 +26,20 @@ from unrolled.tasks.outputs.label import Label
 
 def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """The lines of the files."""
-    for path in paths:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            text, bar, name = line.rpartition("|")
-            if wanted.asked and not bar:
-                raise DataError("no class", file=path, line=number, expected="text|class")
-            yield Example(text if bar else line, name if wanted.target else None, Place(path, number))
+    lines = (
+        (Place(path, number), line)
+        for path in paths
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    )
+
+    def example(record: tuple[Place, str]) -> Example:
+        place, line = record
+        text, bar, name = line.rpartition("|")
+        if wanted.asked and not bar:
+            raise DataError("no class", file=place.file, line=place.line, expected="text|class")
+        return Example(text if bar else line, name if wanted.target else None, place)
+
+    return examples_of(lines, example, lambda record: record[0], wanted)
 
 
 PIPE = Format((".pipe",), read)

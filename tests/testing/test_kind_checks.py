@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from support import other_cells, other_kinds
+from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import conll, table
@@ -72,13 +73,23 @@ def test_readers_pass_and_wrong_ones_are_found(tmp_path: Path):
     (tmp_path / "t.conll").write_text("a X\nb Y\n\nc Y\n")
     assert len(check_reader(conll.read, [tmp_path / "t.conll"], ReadRequest(target="tags"))) == 2
     (tmp_path / "t.pipe").write_text("so good|yes\nbad|no\n")
-    assert len(check_reader(other_kinds.read, [tmp_path / "t.pipe"], ReadRequest(target="label"))) == 2
+    (tmp_path / "bad.pipe").write_text("so good|yes\nwrong\nbad|no\n")
+    files = [tmp_path / "t.pipe"], ReadRequest(target="label"), tmp_path / "bad.pipe"
+    assert len(check_reader(other_kinds.read, *files)) == 2
+    (tmp_path / "bad.csv").write_text("text,label\nso good,yes\nwrong\nbad,no\n")
+    files = [tmp_path / "t.csv"], ReadRequest(target="label"), tmp_path / "bad.csv"
+    assert len(check_reader(table.read, *files)) == 2
     calls: list[int] = []
 
     def fickle(paths, wanted):
         calls.append(1)
         yield Example("x" * len(calls), "y", PLACE)
 
+    def strict(paths, wanted):
+        return other_kinds.read(paths, ReadRequest(target="label"))
+
+    with pytest.raises(DataError, match="no class"):  # it does not skip
+        check_reader(strict, [tmp_path / "t.pipe"], ReadRequest(target="label"), tmp_path / "bad.pipe")
     with pytest.raises(AssertionError, match="a second call gives other examples"):
         check_reader(fickle, [tmp_path / "t.csv"], ReadRequest(target="label"))
 

@@ -200,7 +200,8 @@ def from_file(
     if horizon and len(names) * horizon != model.output.n_y:
         names = tuple(f"value_{number}" for number in range(1, model.output.n_y // horizon + 1))
     for one in data.examples():
-        line = Line(one.place.file, one.place.line, "", one.id, one.row)
+        text = one.x if isinstance(one.x, str) else ""
+        line = Line(one.place.file, one.place.line, text, one.id, one.row)
         if horizon:
             ahead = () if one.times is None else time_texts(next_times(one.times, horizon))
             line = replace(line, forecast=(names, ahead))

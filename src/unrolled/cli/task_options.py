@@ -36,7 +36,7 @@ def add_files(parser: argparse.ArgumentParser, flag: str = "--format") -> None:
     parser.add_argument(
         flag,
         dest="file_format",
-        choices=FORMATS,
+        metavar="|".join(FORMATS),  # other packages may have more; the readers reject an unknown one
         help="the format of the files (default: by the extension of the name, else by the content)",
     )
     parser.add_argument(

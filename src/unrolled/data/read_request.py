@@ -7,15 +7,17 @@ be given by its number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from unrolled.core.errors import DataError, UsageError, suggest
-from unrolled.core.types import Place
+from unrolled.core.types import Example, Place
 from unrolled.data.kinds import CONTENTS, NOTHING, TARGETS, Content, ContentName, Target, TargetName
 from unrolled.data.text.encoding import check_encoding
 
+Record = TypeVar("Record")
 ROLES = ("x", "y", "id", "by", "time")  # the keys of --columns
 
 
@@ -160,6 +162,28 @@ def bad_row_handler(wanted: ReadRequest) -> Callable[[DataError], bool]:
         return True
 
     return bad
+
+
+def examples_of(
+    records: Iterable[Record],
+    make: Callable[[Record], Example],
+    place: Callable[[Record], Place],
+    wanted: ReadRequest,
+) -> Iterator[Example]:
+    """The example that `make` makes of each record of a file; `place` says where a record begins.
+
+    A record for which `make` raises DataError is skipped and reported, becomes an example with its fault, or ends the
+    reading, as `wanted` asks. The error must name the file and the line.
+    """
+    bad = bad_row_handler(wanted)
+    for record in records:
+        try:
+            example = make(record)
+        except DataError as error:
+            if bad(error) and not wanted.keep_bad:
+                continue
+            example = Example(None, None, place(record), fault=error)
+        yield example
 
 
 def _place(error: DataError) -> Place | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from unrolled.analysis import doctor
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Array, Example, Floats
+from unrolled.core.types import Array, Example, Floats, Place
 from unrolled.core.values.example_values import length
 from unrolled.core.values.json_values import as_object
 from unrolled.data.read_request import ReadRequest
@@ -74,11 +75,14 @@ def check_cell(cell: Cell) -> None:
         CELLS.update({} if known is None else {cell.name: known})
 
 
-def check_reader(read: ExampleReader, paths: Sequence[Path], wanted: ReadRequest) -> list[Example]:
+def check_reader(
+    read: ExampleReader, paths: Sequence[Path], wanted: ReadRequest, bad: Path | None = None
+) -> list[Example]:
     """Check a reader of labelled sequences on files of its format, which must be good; the examples.
 
-    Each call gives the same examples. Places are lines of the files. In prediction y is not needed. A file without
-    examples and one that is not there end in an error of this package.
+    Each call gives the same examples. Places are lines of the files. In prediction y is not needed.
+    bad: a file with one wrong record among good ones; the error must name file and line, and
+    `skip_bad` and `keep_bad` must do what `ReadRequest` says.
     """
     found = list(read(paths, wanted))
     _expect(bool(found), "no examples")
@@ -92,7 +96,32 @@ def check_reader(read: ExampleReader, paths: Sequence[Path], wanted: ReadRequest
         _expect(wanted.target is None or one.y is not None, f"{one.place}: no y")
     asked = [one.x for one in read(paths, ReadRequest(kind=wanted.kind, asked=False))]
     _expect(repr(asked) == repr([one.x for one in found]), "in prediction x is different")
+    if bad is not None:
+        _check_bad(read, bad, wanted)
     return found
+
+
+def _check_bad(read: ExampleReader, path: Path, wanted: ReadRequest) -> None:
+    """Check a reader on a file with one wrong record: rejected, skipped, and kept with its fault."""
+    try:
+        list(read([path], wanted))
+    except DataError as error:
+        _expect(error.file == path and error.line is not None, f"{error}: no file and line")
+    else:
+        _expect(False, f"{path}: the wrong record is not rejected")
+    told: list[tuple[Place, str]] = []
+
+    def skipped(place: Place, why: str) -> None:
+        told.append((place, why))
+
+    good = list(read([path], replace(wanted, skip_bad=1, skipped=skipped)))
+    _expect(bool(good), "with `skip_bad` no good record is left")
+    _expect(len(told) == 1, f"with `skip_bad` {len(told)} records are reported; expected one")
+    _expect(str(path) not in told[0][1], "the reason of a skipped record repeats its file")
+    kept = list(read([path], replace(wanted, keep_bad=True, asked=False)))
+    faults = [one for one in kept if one.fault is not None]
+    _expect(len(faults) <= 1, f"with `keep_bad` {len(faults)} examples have a fault; expected one")
+    _expect(len(kept) == len(good) + 1, "with `keep_bad` the wrong record has no example")
 
 
 def check_input(kind: InputKind, examples: Sequence[Example], config: DataConfig | None = None) -> Input:
