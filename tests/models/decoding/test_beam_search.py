@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,28 @@ def test_the_best_answer_is_the_same_however_many_are_asked_for(
         assert closed == sorted(closed, reverse=True) and len(
             {(one.ids, one.closed) for one in several}
         ) == len(several)
+
+
+@dataclass(frozen=True)
+class Counted(Table):
+    """Remembers how many rows each step had."""
+
+    steps: list[int] = field(default_factory=list)
+
+    def step(self, state: Any, x: Any, k: int | None = None) -> Any:
+        self.steps.append(len(x))
+        return super().step(state, x, k)
+
+
+def test_as_many_answers_as_the_beam_is_wide_take_hardly_more_steps_than_one() -> None:
+    """A step more here and there, until as many answers closed; not until the order of all of them is settled."""
+    steps: list[int] = []
+    for nbest in (1, 2, 4):
+        table = Counted(1.5)
+        for seed in range(40):
+            search(table, table.begin([seed]), np.array([30]), Search(beam=4, nbest=nbest))
+        steps.append(len(table.steps))
+    assert steps[0] <= steps[1] <= steps[2] <= 1.1 * steps[0]
 
 
 @given(st.integers(0, 10_000), st.integers(0, 6))
