@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ NONE = np.zeros(0, np.bool_)
 
 
 def opening(path: Path, place: Place) -> Any:
+    assert threading.current_thread() is not threading.main_thread(), "nobody waits for a file to be opened"
     return np.load(path)
 
 
