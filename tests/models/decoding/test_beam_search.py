@@ -107,7 +107,7 @@ def test_as_many_answers_as_the_beam_is_wide_take_hardly_more_steps_than_one() -
     for nbest in (1, 2, 4):
         table = Counted(1.5)
         for seed in range(40):
-            search(table, table.begin([seed]), np.array([30]), Search(beam=4, nbest=nbest))
+            search(table, table.begin([seed]), np.array([30]), BeamOptions(beam=4, nbest=nbest))
         steps.append(len(table.steps))
     assert steps[0] <= steps[1] <= steps[2] <= 1.1 * steps[0]
 
