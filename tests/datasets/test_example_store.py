@@ -146,7 +146,7 @@ def index(**changes: Any) -> Any:
         ("index.json", index(x=["nonsense", []])),
         ("index.json", index(files=[1, 2])),
         ("index.json", index(steps=-6)),
-        ("index.json", index(target=1)),
+        ("index.json", index(asked=1)),
         ("index.json", index(targets="none")),
     ],
 )
