@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -266,7 +267,7 @@ def test_states_and_inputs_of_another_size_are_refused(cell, activation, name, m
             with pytest.raises(UsageError, match=r"an array of the state is|x is"):
                 made._native.step((*good[:-1], change(good[-1])), x, None)
         with pytest.raises(UsageError, match="the state is"):
-            made._core[0][0].whole.run(
+            made._core[0][0].run(
                 x[:2] if kind == "numbers" else rng.random((2, 5), np.float32),
                 tuple(np.zeros((1, 20), np.float32) for _ in spec.core.cell_definition.state),
             )
@@ -337,3 +338,15 @@ def test_buffers_are_kept_for_a_few_sizes_only(name):
         out, _, _ = steps.step(state, np.zeros(rows, np.int64), None)
         assert out.shape == (rows, 9)
     assert len(steps.each_thread.own.buffers) <= 8
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+def test_an_engine_that_only_steps_holds_its_weights_once(bits: int):
+    spec, tensors = network(n_a=256, ids=False, n_x=256)
+    given = sum(tensor.nbytes for tensor in tensors.values())
+    tracemalloc.start()
+    made = NumpyEngine(spec, tensors, bits)
+    made.step(made.start(1), np.zeros((1, 256), np.float32))
+    packed, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert packed < 1.25 * given * bits / 32

@@ -36,7 +36,6 @@ class Layer:
     """One layer in one direction, for each group of gates: W_x [n_x, gates * n_a], W_a [n_a, gates * n_a], b.
 
     w: the weights as the cell has them; those of a cell without groups are used as they are.
-    whole: the same on the native kernels, where they are to run.
     """
 
     cell: Cell
@@ -44,12 +43,9 @@ class Layer:
     W_x: tuple[Array, ...]
     W_a: tuple[Array, ...]
     b: tuple[Array, ...]
-    whole: native.Whole | None
 
     def run(self, x: Array, state: State) -> tuple[Array, State]:
         """One sequence, [T] ids or [T, n_x], and the state before -> a [T, n_a] and the state after, [1, n_a] each."""
-        if self.whole is not None:
-            return self.whole.run(x, state)
         a = np.zeros((len(x), state[0].shape[1]), state[0].dtype)
         parts, after = tuple(part[:, None] for part in self.inputs(x)), state  # [T, 1, gates * n_a]
         for t, after in enumerate(self.steps(state, parts)):
@@ -78,7 +74,10 @@ class Layer:
 
 def _layer(
     cell: Cell, n_a: int, tensors: Mapping[str, Array], prefix: str, library: native.Library | None
-) -> Layer:
+) -> Layer | native.Whole:
+    """A layer in one direction, on the native kernels of `library` or, without it, on NumPy."""
+    if library is not None:
+        return native.whole(library, cell, tensors, prefix)
     stacked = [
         np.concatenate([tensors[f"{prefix}.W_{gate}"] for gate in group]) for group in cell.groups
     ]  # [gates * n_a, n_a + n_x]
@@ -88,7 +87,6 @@ def _layer(
         tuple(np.ascontiguousarray(W[:, n_a:].T) for W in stacked),
         tuple(np.ascontiguousarray(W[:, :n_a].T) for W in stacked),
         tuple(np.concatenate([tensors[f"{prefix}.b_{gate}"] for gate in group]) for group in cell.groups),
-        None if library is None else native.whole(library, cell, tensors, prefix),
     )
 
 
@@ -112,12 +110,18 @@ class NumpyEngine:
         if bits == 8 and (self._library is None or not self._streams):
             what = "int8 is for single steps of native kernels, of a network that reads forward"
             raise UsageError(what, hint="--engine numpy")
-        self._core = [
+
+    @cached_property
+    def _core(self) -> list[list[Layer | native.Whole]]:
+        """The layers for whole sequences, made when the first sequence is run: an engine that only steps holds its
+        weights once."""
+        core = self.spec.core
+        return [
             [
-                _layer(spec.core.cell_definition, spec.core.n_a, tensors, f"core.{layer}.{d}", self._library)
-                for d in spec.core.directions
+                _layer(core.cell_definition, core.n_a, self._tensors, f"core.{layer}.{d}", self._library)
+                for d in core.directions
             ]
-            for layer in range(spec.core.layers)
+            for layer in range(core.layers)
         ]
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -173,6 +177,7 @@ class NumpyEngine:
         size, given, after = len(self.spec.core.cell_definition.state), self._embed(x), list[Array]()
         x = given
         for at, (layer,) in enumerate(self._core):
+            assert isinstance(layer, Layer)  # with a native library, `step` does not come here
             parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]
             last = next(layer.steps(state[at * size : (at + 1) * size], parts))
             x = self.spec.core.cell_definition.output(last)  # [rows, n_a]
