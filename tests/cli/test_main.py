@@ -18,6 +18,7 @@ import pytest
 from support.paths import PACKAGE
 from support.small_models import refused, run, small
 from unrolled.cli import VERBS, parser_of
+from unrolled.tasks.presets import TASKS, find
 
 COMMAND = (sys.executable, "-m", "unrolled")
 
@@ -52,6 +53,13 @@ def test_usage_is_the_contract():
         "usage: unrolled train TASK DATA... [--valid F...] [--test F...] --out MODEL [options]\n"
     )
     assert parser_of("sample").format_usage() == "usage: unrolled sample MODEL [options]\n"
+
+
+def test_every_task_that_the_help_names_exists():
+    shown = " ".join(parser_of("train").format_help().split())
+    named = re.findall(r"(\w+) \((\w+:\w+)\)", shown)
+    assert [name for name, _ in named] == [*TASKS]
+    assert [find(kinds) for _, kinds in named] == [*TASKS.values()]
 
 
 def test_check_lists_its_own_options_and_takes_those_of_train():

@@ -40,6 +40,7 @@ def trained(task: str, **options: object) -> Predictor:
     names = {
         "numbers:next": "x=a+b,by=id",
         "numbers:label": "x=a+b,y=class,by=id",
+        "numbers:sequence": "x=a+b,y=class,by=id",
         "numbers:tags": "x=a+b,y=class,by=id",
     }
     (folder / "t.csv").write_text(
@@ -107,6 +108,8 @@ def test_tags_of_a_stream_are_those_of_the_whole_series():
         ("numbers:label", {}, "expected one trained with --no-bidirectional --pooling last"),
         ("numbers:label", {"bidirectional": False, "pooling": "max"}, "--pooling last"),
         ("numbers:tags", {}, "expected one trained with --no-bidirectional"),
+        ("numbers:sequence", {"bidirectional": False}, "reads the whole series before it writes a text"),
+        ("numbers:sequence", {}, "expected one that answers with classes, numbers or tags"),
     ],
 )
 def test_a_model_that_reads_the_whole_series_first_says_so(task, options, said):

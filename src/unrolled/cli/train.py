@@ -20,7 +20,7 @@ TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in wa
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The contract of the verb."""
     parser.usage = f"{parser.prog} TASK DATA... [--valid F...] [--test F...] --out MODEL [options]"
-    tasks = ", ".join(f"{name} ({preset.input}:{preset.output})" for name, preset in TASKS.items())
+    tasks = ", ".join(f"{name} ({preset.kinds})" for name, preset in TASKS.items())
     add_data(
         parser,
         task=f"{tasks}, or INPUT:OUTPUT",

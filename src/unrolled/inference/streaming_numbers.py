@@ -79,6 +79,9 @@ def read(model: Predictor, stream: Stream, chunk: object) -> tuple[list[Answer],
 
 def _engine(model: Predictor) -> Engine:
     """The engine that answers at every step. Raises UsageError where there is none."""
+    if model.decoder is not None:
+        what = "this model reads the whole series before it writes a text"
+        raise UsageError(what, expected="one that answers with classes, numbers or tags")
     path = isinstance(model.spec.head, Crf)
     engine = model.engine if model.spec.reads_forward and not path else model.stepwise
     if engine is None or model.spec.steps(2) != 2:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
+from support.small_lines import write_lines
 from support.small_models import run
 from support.tolerances import FLOAT32
 from unrolled.core.config import DataConfig
@@ -25,22 +25,6 @@ from unrolled.inference.predictor import forward
 from unrolled.tasks.inputs.images import ImageInput, image_input, learn_images
 
 PLACE = Place(Path("made"), 1)
-
-
-def write_lines(folder: Path, count: int, seed: int) -> Path:
-    """Pictures of a few digits, dark on light or light on dark, and a table of them."""
-    folder.mkdir(parents=True)
-    rows = ["image,text"]
-    for number in range(count):
-        chance = random.Random(seed * 1000 + number)
-        said = "".join(chance.choices("0147", k=chance.randint(1, 4)))
-        paper, ink = (240, 20) if number % 2 else (10, 220)
-        picture = Image.new("L", (10 + 7 * len(said), 14), paper)
-        ImageDraw.Draw(picture).text((chance.randint(1, 5), chance.randint(0, 2)), said, fill=ink)
-        picture.save(folder / f"{number}.png")
-        rows.append(f"{number}.png,{said}")
-    (folder / "lines.csv").write_text("\n".join(rows) + "\n")
-    return folder / "lines.csv"
 
 
 @pytest.fixture(scope="module")
