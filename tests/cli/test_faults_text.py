@@ -203,10 +203,10 @@ def test_files_that_are_no_model(kind: str, tmp_path: Path):
     ("change", "told"),
     [
         ({"learnt": {}}, "how the model reads text is damaged; expected unit, lower, documents, vocabulary"),
-        ({"spec": {"cell": "lstx"}}, "unknown cell 'lstx'"),
-        ({"spec": {"n_x": 99}}, "the description of the network is wrong: tied weights need"),
-        ({"spec": {"n_a": 25}}, "25"),
-        ({"spec": {"bidirectional": True}}, "core.0.backward"),
+        ({"core": {"cell": "lstx"}}, "unknown cell 'lstx'"),
+        ({"input": {"n_x": 99}}, "the description of the network is wrong: tied weights need"),
+        ({"core": {"n_a": 25}}, "25"),
+        ({"core": {"bidirectional": True}}, "core.0.backward"),
         (
             {"learnt": {"vocabulary": {"tokens": ["the"], "counts": [1]}}},
             "has 3 tokens in its vocabulary, 11 inputs",
@@ -215,10 +215,8 @@ def test_files_that_are_no_model(kind: str, tmp_path: Path):
 )
 def test_parts_of_a_model_that_do_not_fit(change: dict[str, dict[str, object]], told: str, tmp_path: Path):
     good, path = model_file.load(small().word), tmp_path / "model"
-    parts = {
-        name: dict(getattr(good, name)) | change.get(name, {})
-        for name in ("spec", "learnt", "config", "notes")
-    }
+    parts = {name: dict(getattr(good, name)) | change.get(name, {}) for name in ("learnt", "config", "notes")}
+    parts["spec"] = {name: {**record, **change.get(name, {})} for name, record in good.spec.items()}
     parts["learnt"] = {} if change.get("learnt") == {} else parts["learnt"]
     model_file.save(path, model_file.ModelFile(good.task, **parts, tensors=good.tensors))
     line = refused(run("score", path))

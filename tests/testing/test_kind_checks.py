@@ -15,8 +15,10 @@ from unrolled.core.types import Example, Place
 from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import conll, table
 from unrolled.models.cells import CELLS, every
+from unrolled.models.network_spec import Classes
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.outputs import OUTPUTS
+from unrolled.tasks.outputs.label import Label
 from unrolled.testing import check_cell, check_input, check_output, check_reader
 
 PLACE = Place(Path("t.csv"), 2)
@@ -126,3 +128,27 @@ def test_what_is_wrong_with_an_input_is_found():
 )
 def test_outputs_pass(name: str, examples: list[Example]):
     check_output(other_kinds.LOUD if name == "loud" else OUTPUTS[name], examples)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"describe": lambda self: "two\nlines"}, "`describe` is not one line"),
+        ({"head": lambda self, config: Classes(7, pooling="last")}, "`head` has 7 outputs and `n_y` is 2"),
+        ({"encode": lambda self, y, steps, place=None: np.array(9)}, "a class above 1"),
+        ({"calibrate": lambda self, y, answers, weights: None}, "`calibrate` gives a NoneType"),
+        ({"blank": lambda self: None}, "`blank` gives no Answer"),
+        ({"figures": lambda self, y, answers, weights: {"accuracy": np.ones(2)}}, "no plain JSON"),
+        ({"figures": lambda self, y, answers, weights: {"mae": 1.0}}, "`figures` has no 'accuracy'"),
+    ],
+)
+def test_what_is_wrong_with_an_output_is_found(changed: dict[str, Any], told: str):
+    broken = type("Broken", (Label,), changed)
+    kind = replace(
+        OUTPUTS["label"],
+        learn=lambda examples, data, model: broken(OUTPUTS["label"].learn(examples, data, model).classes),
+        restore=lambda value: broken(OUTPUTS["label"].restore(value).classes),
+        scored=("accuracy", True),
+    )
+    with pytest.raises(AssertionError, match=told):
+        check_output(kind, TEXTS)

@@ -18,6 +18,7 @@ from unrolled.datasets.example_source import ExampleSource
 from unrolled.datasets.example_store import Examples, write_examples
 from unrolled.inference.open_model import Predictor
 from unrolled.tasks.inputs import INPUTS, input_of
+from unrolled.tasks.inputs.tokens import TokenInput
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.outputs.sequence import Found, Sequences, size
 from unrolled.tasks.outputs.tags import Tags
@@ -69,8 +70,8 @@ def answer(model: Predictor, example: Example, top: int) -> Answer:
 
 
 def _split(model: Predictor, x: object) -> object:
-    """A text as its tokens, so that it is split once; any other x as it is."""
-    return tuple(elements(model.input.steps(x))) if isinstance(x, str) else x
+    """A text that is read as tokens, split, so that it is split once; any other x as it is."""
+    return tuple(model.input.steps(x)) if isinstance(x, str) and isinstance(model.input, TokenInput) else x
 
 
 def _is_blank(model: Predictor, x: object) -> bool:
@@ -154,8 +155,11 @@ def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
         )
         steps = int(part.lengths.sum())
         metrics = asked.figures(y, found, model.file.tensors)
-        words = input_of(model.file.task).content.words
-        unknown = _unknown_share(part.x, steps) if words else {}
+        unknown = (
+            _unknown_share(part.x, steps)
+            if model.input.ids and input_of(model.file.task).content.words
+            else {}
+        )
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}
         missing = {"missing": data.notes.missing} if data.notes.missing else {}  # numbers of x
         return {**metrics, **unknown, "sequences": len(part), "steps": steps, **missing, **skipped}

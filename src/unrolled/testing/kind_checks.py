@@ -18,13 +18,13 @@ import numpy as np
 from unrolled.analysis import doctor
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Array, Example, Floats, Place
+from unrolled.core.types import Answer, Array, Example, Floats, Place
 from unrolled.core.values.example_values import length
 from unrolled.core.values.json_values import as_object
 from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import ExampleReader
 from unrolled.models.cells import CELLS, NUMPY, Cell, step_with_zoneout
-from unrolled.models.network_spec import Crf
+from unrolled.models.network_spec import Classes, Crf, Features
 from unrolled.tasks.inputs import Input, InputKind
 from unrolled.tasks.outputs import Output, OutputKind
 
@@ -169,24 +169,35 @@ def check_output(
     data, model = config or DataConfig(), model or ModelConfig()
     asked = kind.learn(iter(examples), data, model)
     again = kind.restore(as_object(_through_json(asked.to_json())))
-    _expect(bool(asked.describe()), "`describe` says nothing")
+    _expect(bool(asked.describe()) and "\n" not in asked.describe(), "`describe` is not one line")
+    head = asked.head(Config("", data, model))
+    n_y = None if isinstance(head, Features) else head.n_y
+    _expect(n_y == asked.n_y, f"`head` has {n_y} outputs and `n_y` is {asked.n_y}")
     encoded = [asked.encode(one.y, steps(one), one.place) for one in examples]
     for one, y in zip(examples, encoded, strict=True):
         _expect(
             np.array_equal(y, again.encode(one.y, steps(one), one.place), equal_nan=True),
             f"{one.place}: other y after JSON",
         )
+        if isinstance(head, Classes | Crf):
+            _expect(bool((y < asked.n_y).all()), f"{one.place}: a class above {asked.n_y - 1}")
     _refuses_damage(kind.restore, asked.to_json())
     if kind.decoder:
         return asked
-    weights = _crf(asked.n_y) if isinstance(asked.head(Config("", data, model)), Crf) else {}
+    weights = _crf(asked.n_y) if isinstance(head, Crf) else {}
     answers = list(_answers(asked, [steps(one) for one in examples]))
     for one, answer in zip(examples, answers, strict=True):
         told = asked.to_answer(answer, ["x"] * len(answer), 3, weights)
         _expect(bool(told.text), f"{one.place}: an answer without text")
         _through_json(dict(told.record))
-    _through_json(asked.figures(encoded, answers, weights))
-    _through_json(dict(asked.blank().record))
+    calibrated = asked.calibrate(encoded, answers, weights)
+    _expect(isinstance(calibrated, type(asked)), f"`calibrate` gives a {type(calibrated).__name__}")
+    figures = _through_json(asked.figures(encoded, answers, weights))
+    name = None if kind.scored is None else kind.scored[0]
+    _expect(name is None or name in as_object(figures), f"`figures` has no '{name}', which `scored` names")
+    blank = asked.blank()
+    _expect(type(blank) is Answer, "`blank` gives no Answer")
+    _through_json(dict(blank.record))
     return asked
 
 
@@ -213,7 +224,10 @@ def _close(ours: Sequence[Array], theirs: Sequence[Array]) -> bool:
 
 
 def _through_json(value: object) -> object:
-    return json.loads(json.dumps(value, allow_nan=False))
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"no plain JSON: {error}") from error
 
 
 def _refuses_damage(restore: Callable[[Mapping[str, object]], object], good: dict[str, object]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from unrolled.analysis.check.stats.input_stats import Words, learn_words
-from unrolled.core import extensions
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example
@@ -73,7 +72,8 @@ def learn(config: Config, read: Read) -> tuple[LearnedEncoders, list[str]]:
     }
     if preset.input not in learners:
         learners["input"] = lambda: input_of(config.task).learn(read(), config.data)[0]
-    if preset.output not in learners and extensions.found("unrolled.outputs").get(preset.output):
+    kind = output_of(config.task)
+    if preset.output not in learners and not (kind.decoder or kind.ahead):
         learners["output"] = lambda: output_of(config.task).learn(read(), config.data, config.model)
     names = [preset.input if preset.input in learners else "input"]
     asked = preset.output if preset.output in learners else "output"

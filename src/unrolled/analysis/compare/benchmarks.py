@@ -19,9 +19,9 @@ from unrolled.analysis.compare.verdict import Answers, Scoring
 from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
-from unrolled.core.types import Example
+from unrolled.core.types import Example, Floats
 from unrolled.core.values.example_values import elements
-from unrolled.core.values.json_values import as_list_of
+from unrolled.core.values.json_values import as_list_of, as_number
 from unrolled.data.readers import read_documents
 from unrolled.data.text.tokenize import of_characters
 from unrolled.datasets import example_dataset, example_source, fingerprint, text_dataset
@@ -32,7 +32,7 @@ from unrolled.datasets.example_store import EncodedExample, write_examples
 from unrolled.datasets.hold_out import drawn, ends, windows_of_series
 from unrolled.datasets.text_dataset import Prepared
 from unrolled.inference import predictor
-from unrolled.inference.open_model import open_language_model, open_trained
+from unrolled.inference.open_model import Predictor, open_language_model, open_trained
 from unrolled.tasks.outputs import output_of
 from unrolled.tasks.presets import find
 from unrolled.training import language_job, supervised_job
@@ -86,8 +86,8 @@ def contest(config: Config, units: Sequence[str], files: Files, folder: Path) ->
 
 
 def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
-    preset = find(config.task)
-    if preset.output not in _ANSWERS:
+    preset, kind = find(config.task), output_of(config.task)
+    if preset.output not in _ANSWERS and kind.scored is None:
         raise UsageError(f"compare has no score for {config.task}", hint="unrolled evaluate")
     config = example_source.with_columns(files.data, config)
     train, valid, scored, about = _parts(config, files)
@@ -99,9 +99,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
         found = example_dataset.prepare(train, valid, own, folder / "data" / (data.unit or "numbers"))
         for example in gold:  # what cannot be scored is told before anything is trained
             x = found.input.encode(example.x, example.place)
-            if not output_of(
-                config.task
-            ).asks.one_class:  # a class that training never saw is missed, and no error
+            if not kind.asks.one_class:  # a class that training never saw is missed, and no error
                 found.output.encode(example.y, len(x), example.place)
         return found
 
@@ -109,7 +107,12 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
         variant = replace(variant, data=replace(variant.data, columns=config.data.columns))
         return supervised_job.assemble(variant, ready(variant.data))
 
-    scoring = SCORINGS[preset.output](gold, ready(config.data).output.to_json())
+    if kind.scored is None:
+        tell = _field(_ANSWERS[preset.output])
+        scoring = SCORINGS[preset.output](gold, ready(config.data).output.to_json())
+    else:
+        name, higher = kind.scored
+        tell, scoring = _figure(name), verdict.of_figure(name, higher)
     # The season of columns that are not among x is not known.
     own = example_source.wanted_of(config).y
     horizon = None if own else config.data.horizon
@@ -119,7 +122,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
         scored=scored.sha256,
         job=job,
         scoring=scoring,
-        answers=partial(_answers, gold, _ANSWERS[preset.output]),
+        answers=partial(_answers, gold, tell),
         rivals=lambda: run_baselines.of_examples(preset.kinds, horizon, train.examples, gold),
     )
 
@@ -191,7 +194,30 @@ SCORINGS: dict[str, Callable[[Sequence[Example], Mapping[str, object]], Scoring]
 }
 
 
-def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, float | None]:
+# What is scored of a network's answer [T or 1, n_y] to an example.
+Tell = Callable[[Predictor, Example, Floats], object]
+
+
+def _field(key: str) -> Tell:
+    """A field of the record of the answer."""
+
+    def tell(model: Predictor, example: Example, answer: Floats) -> object:
+        return model.output.to_answer(answer, (), 1, model.file.tensors).record[key]
+
+    return tell
+
+
+def _figure(name: str) -> Tell:
+    """A figure of the output over this example alone."""
+
+    def tell(model: Predictor, example: Example, answer: Floats) -> float:
+        y = model.output.encode(example.y, len(answer), example.place)
+        return as_number(model.output.figures([y], [answer], model.file.tensors).get(name))
+
+    return tell
+
+
+def _answers(gold: Sequence[Example], tell: Tell, path: Path) -> tuple[Answers, float | None]:
     """A model's answers to all items, in batches; and the milliseconds that one takes by itself, with NumPy."""
     model = open_trained(path, "torch")
     found: list[object] = [None] * len(gold)
@@ -203,7 +229,7 @@ def _answers(gold: Sequence[Example], key: str, path: Path) -> tuple[Answers, fl
             outcomes, _ = model.engine.run(batch.x, batch.lengths)
             for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
                 own = row[: length if model.output.targets == "each" else 1]
-                found[number] = model.output.to_answer(own, (), 1, model.file.tensors).record[key]
+                found[number] = tell(model, gold[number], own)
     alone, few = open_trained(path), gold[:TIMED]
     began = time.perf_counter()
     for example in few:

@@ -128,6 +128,21 @@ def of_numbers(gold: F64) -> Scoring:
     return Scoring("rmse", "rmse", False, ".4g", "items", scores, parts, value)
 
 
+def of_figure(name: str, higher: bool) -> Scoring:
+    """The mean of a figure over the items decides. An answer is the figure of one item. higher: more is better."""
+
+    def numbers(answers: Answers) -> F64:
+        return np.array(answers, dtype=np.float64)
+
+    def scores(answers: Answers) -> dict[str, float]:
+        return {name: float(numbers(answers).mean())}
+
+    def parts(answers: Answers) -> F64:
+        return np.stack([numbers(answers), np.ones(len(answers))], axis=1)
+
+    return Scoring(name, name.replace("_", " "), higher, ".3f", "items", scores, parts, _ratio)
+
+
 def of_lines(characters: F64) -> Scoring:
     """Bits a character decide. characters: [lines] of each line, its end counted.
 
