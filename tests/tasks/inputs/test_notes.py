@@ -173,7 +173,7 @@ def test_long_rows_are_cut_and_every_step_asked_once():
     found = list(split_windows([row], 8, counts))
     assert counts == [3] and [len(one.x) for one in found] == [8, 10, 9]
     assert np.concatenate([one.y[one.y >= 0] for one in found]).tolist() == list(range(1, 24))
-    assert list(split_windows([row], None, counts)) == [row] and counts == [3, 1]
+    assert list(split_windows([row], 23, counts)) == [row] and counts == [3, 1]
 
 
 def test_genres_come_from_folders_and_from_tables(tmp_path: Path):

@@ -7,7 +7,7 @@ that a step is one contiguous block), gradients included:
     x       [T, batch, n_x] numbers, or [T, batch] ids of one-hot vectors (-1 is the vector of zeros)
     state   one array [batch, n_a] for each of cell.state: the state before the first step
     taken   zoneout while training: how much of each new state is taken, an array [T, batch, n_a] for each of
-            cell.state; None is the mean, as cells.advance has it
+            cell.state; None is the mean, see step_with_zoneout
     a       [T, batch, n_a]: a_t of every step; and the state after the last
 
 reference.py runs the equation as it is written; every other kernel is tested against it. torch_kernels.py uses torch

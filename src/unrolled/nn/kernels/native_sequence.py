@@ -55,7 +55,7 @@ class Order:
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """Contiguous arrays of one shape as one, the rows of the first, then those of the second, and so on.
 
-    No copy is made where they follow each other in memory, as embedding_and_head.plant lays them. Raises UsageError
+    No copy is made where they follow each other in memory, as register_parameters lays them. Raises UsageError
     for parts of different shapes.
     """
     first, size = parts[0], parts[0].numel() * parts[0].element_size()
