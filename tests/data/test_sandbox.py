@@ -67,7 +67,8 @@ from unrolled.data import sandbox
 worker = sandbox._worker()
 sandbox._idle.put(worker)
 print(worker.pid, flush=True)
-sandbox.run_in_subprocess("support.hostile_decoder:decode", {"path": sys.argv[1]}, sandbox.Limits(float(sys.argv[2]), 1 << 28))
+limits = sandbox.Limits(float(sys.argv[2]), 1 << 28)
+sandbox.run_in_subprocess("support.hostile_decoder:decode", {"path": sys.argv[1]}, limits)
 """
 
 
