@@ -28,7 +28,7 @@ def opening(path: Path, place: Place) -> Any:
 
 
 def examples(folder: Path, lengths: list[int]) -> tuple[Examples, FilePrefetcher]:
-    """Sequences of these lengths, none of which is kept on disk, and what opens them again."""
+    """Sequences of these lengths that are not in the cache, and the function that opens them again."""
     rows: list[EncodedExample] = []
     for number, length in enumerate(lengths):
         path = folder / f"{number}.npy"

@@ -1,4 +1,4 @@
-"""Prediction splits a text into tokens once, whatever is told about it."""
+"""Prediction splits a text into tokens once, for every format of the answer."""
 
 from __future__ import annotations
 

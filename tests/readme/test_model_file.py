@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-import pickle
+import pickle  # to make a file that must not be opened
 import shutil
 from pathlib import Path
 

@@ -4,7 +4,7 @@
 * "a tag a word: names, parts of speech; spans where tags mark them"
 * "a class, numbers with an interval, a class a step; forecasts with `--horizon`"
 * "how surprising each step was, anomalies, the step to come"
-* "what is said, with times and confidence; a language model may have a say"
+* "the text, with times and confidence; optionally with a language model"
 * "a class for each; a tag for every 10 ms"
 * "new tunes, and how surprising each note of a tune is"
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import pickle  # of our own examples, in a file without a name that no other process can write
 import tempfile
 import weakref
 from bisect import bisect_right

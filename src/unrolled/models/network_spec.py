@@ -209,8 +209,8 @@ class Reals:
 
 @dataclass(frozen=True)
 class Bits:
-    """n_y bits at every step, each of which may be 1; an answer is n_y log-odds. neighbours: units of the layer that
-    shows each output its neighbours among the inputs (pitch_context.py), 0 for none."""
+    """n_y independent bits at every step. An answer is n_y log-odds. neighbours: units of the layer that connects each
+    output with the inputs next to it (pitch_context.py); 0: no such layer."""
 
     n_y: int
     neighbours: int = 0

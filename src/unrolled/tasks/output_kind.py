@@ -16,9 +16,12 @@ Weights = Mapping[str, Array]
 
 @runtime_checkable
 class Output(Protocol):
-    """What was learnt of an output. `answer`s are what an engine says of one sequence, [T or 1, n_y], or what a search
-    with a decoder found (`Any`: each output gets only what it asked the network for); `weights` the network's tensors,
-    among which a CRF has some. targets: whether a sequence has one y, one a step, or a sequence."""
+    """An output with what it learnt from the training part.
+
+    answer: the output of the network for one sequence, [T or 1, n_y], or the result of a search with a decoder. Its
+    type is `Any`, because each output gets the type that it asked for. weights: the tensors of the network, for a CRF.
+    targets: whether a sequence has one y, one y per step, or a sequence as y.
+    """
 
     targets: ClassVar[Targets]
 
@@ -41,7 +44,7 @@ class Output(Protocol):
         ...
 
     def to_answer(self, answer: Any, steps: object, top: int, weights: Weights) -> Answer:
-        """The answer to one sequence, of which these are the steps."""
+        """The answer to one sequence. steps: the words or numbers of the sequence."""
         ...
 
     def blank(self) -> Answer:

@@ -184,7 +184,7 @@ def find(task: str) -> Preset:
 
 
 def _of_other_packages(task: str, known: Iterable[Preset]) -> Preset | None:
-    """INPUT:OUTPUT of which at least one is a kind of another package; None for any other name."""
+    """The preset of INPUT:OUTPUT if the input or the output comes from another package; None otherwise."""
     given, colon, asked = task.partition(":")
     others = extensions.found("unrolled.inputs"), extensions.found("unrolled.outputs")
     if not colon or not (given in others[0] or asked in others[1]):

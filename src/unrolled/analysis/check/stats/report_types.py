@@ -37,7 +37,7 @@ class ColumnReport(TypedDict):
 
 
 class XReport(TypedDict, total=False):
-    """What is told of one part's x; an input has some of these fields."""
+    """The report on x of one part. Each kind of input fills some of these fields."""
 
     unknown_share: dict[str, float]
     pictures: int
@@ -174,7 +174,7 @@ class PartReport(XReport, TimesReport):
 
 @final
 class CountsReport(TypedDict):
-    """What training would make of data of which too little is known for the sizes of a network."""
+    """The plan of a training if the data are too few or too broken to decide the sizes of a network."""
 
     sequences: int
     held_out: int
