@@ -71,6 +71,10 @@ class Journey:
                 return self.text(value.decode("utf-8", "replace"))
             case list() | tuple() | set() | frozenset():
                 return depth > 0 and self._in_items(list(value)[:LOOKED_AT], depth)
+            case dict() if {str} == set(map(type, value)) and any("." in name for name in value):
+                return (
+                    self.weights and self.learning
+                )  # the tensors of a network, some of which have an answer's shape
             case dict():
                 return depth > 0 and self._in_items(list(value.values())[:LOOKED_AT], depth)
             case _:

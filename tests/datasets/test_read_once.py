@@ -144,7 +144,7 @@ def test_a_row_is_parsed_at_most_twice_for_a_training(
     task: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     parsed = 0
-    rows, objects = table_files.fields, table_files.json_object
+    rows, objects = table_files.rows_of_one_width, table_files.json_object
 
     def count_rows(*arguments: Any, **options: Any) -> Iterator[tuple[int, Any]]:
         nonlocal parsed
@@ -157,7 +157,7 @@ def test_a_row_is_parsed_at_most_twice_for_a_training(
         parsed += MARKED in text
         return objects(text)
 
-    monkeypatch.setattr(table_files, "fields", count_rows)
+    monkeypatch.setattr(table_files, "rows_of_one_width", count_rows)
     monkeypatch.setattr(table_files, "json_object", count_objects)
     texts = [f"text number {i}" for i in range(250)]
     texts[100] = MARKED

@@ -66,7 +66,7 @@ class Lengths:
         sizes = [len(word) / self.longest for word in str(x).split()]
         return np.array(sizes, np.float32).reshape(-1, 1)  # [T_x, 1]
 
-    def unknown(self, x: Any) -> int:
+    def unknown(self, x: Any, encoded: Any) -> int:
         return 0
 
     def to_json(self) -> dict[str, Any]:

@@ -217,7 +217,8 @@ def test_what_does_not_fit_a_model_is_one_line(tmp_path: Path):
 def test_words_never_seen_are_read_by_what_they_look_like():
     assert opened("names").spec.input.several  # affixes: on for tags
     assert not opened("label").spec.input.several
-    assert opened("label").input.unknown(" ".join((*GOOD, "xyzzy"))) == 1
+    given, text = opened("label").input, " ".join((*GOOD, "xyzzy"))
+    assert given.unknown(text, given.encode(text)) == 1
 
 
 def test_a_sequence_of_no_steps_is_answered_and_never_nan():

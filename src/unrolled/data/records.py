@@ -127,6 +127,24 @@ def fields(
         raise OpenQuote("the quote that opens here is never closed", file=path, line=opened, hint=hint)
 
 
+def rows_of_one_width(
+    path: Path, numbered: Iterable[tuple[int, str]], separator: str, *, quotes: bool = True
+) -> Iterator[tuple[int, list[str] | DataError]]:
+    """The rows that `fields` finds, the header first. A row with more or fewer fields than the header is an error."""
+    width = 0
+    for line, row in fields(path, numbered, separator, quotes=quotes):
+        if isinstance(row, DataError):
+            yield line, row
+            continue
+        width = width or len(row)
+        if len(row) == width:
+            yield line, row
+            continue
+        hint = "quotes around a field with a separator in it" if len(row) > width else None
+        what = f"{len(row)} field{'s' * (len(row) != 1)} in this row, {width} in the header"
+        yield line, DataError(what, file=path, line=line, expected=f"{width}", hint=hint)
+
+
 def _split(text: str, field: re.Pattern[str], separator: str) -> list[str] | int:
     """The fields of a row, or where a quote opens that is not closed as it should be."""
     row: list[str] = []

@@ -12,7 +12,7 @@ from unrolled.core.errors import DataError, UsageError, need, suggest
 from unrolled.data.delimited import find_dialect, numbered
 from unrolled.data.file_state import State, state_of
 from unrolled.data.read_request import FileOptions
-from unrolled.data.records import bare_lines, fields, json_object, no_examples
+from unrolled.data.records import bare_lines, json_object, no_examples, rows_of_one_width
 
 ABSENT = object()  # stands where a JSON object lacks a key
 
@@ -54,23 +54,13 @@ def open_table(path: Path, options: FileOptions | None = None) -> Table:
 
 def _delimited(path: Path, options: FileOptions) -> Table:
     dialect = find_dialect(path, options)
-    rows = fields(path, numbered(path, options, dialect), dialect.separator, quotes=dialect.quotes)
+    rows = rows_of_one_width(path, numbered(path, options, dialect), dialect.separator, quotes=dialect.quotes)
     line, header = next(rows)
     if isinstance(header, DataError):
         raise header
     names = tuple(name.strip() for name in header)
     names = (names[0].lstrip("# ") or names[0], *names[1:])  # a header that is marked as a comment
-    return Table(names, line, _of_one_width(path, rows, len(names)), dialect.comments, dialect.separator)
-
-
-def _of_one_width(path: Path, rows: Iterator[tuple[int, list[str] | DataError]], width: int) -> Iterator[Row]:
-    for line, row in rows:
-        if not isinstance(row, DataError) and len(row) != width:
-            hint = "quotes around a field with a separator in it" if len(row) > width else None
-            what = f"{len(row)} field{'s' * (len(row) != 1)} in this row, {width} in the header"
-            yield line, DataError(what, file=path, line=line, expected=f"{width}", hint=hint)
-        else:
-            yield line, row
+    return Table(names, line, rows, dialect.comments, dialect.separator)
 
 
 def _json_lines(path: Path, options: FileOptions) -> Table:

@@ -40,9 +40,8 @@ class ExampleEpoch(Sequence[Batch]):
     ) -> None:
         self._examples, self._key, self._rare, self._vary = examples, (seed, epoch), rare, vary
         self._weights = examples.weights
-        count = len(examples)
+        count, lengths, asked = len(examples), examples.lengths, examples.y_lengths
         order = permuted((*self._key, _ORDER), count, np.arange(count))
-        lengths, asked = examples.lengths, examples.y_lengths
         parts: list[NDArray[np.int64]] = []
         for start in range(0, count, TOGETHER * batch_size):
             block = order[start : start + TOGETHER * batch_size]
@@ -64,8 +63,7 @@ class ExampleEpoch(Sequence[Batch]):
             return [self[number] for number in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         rows = self._batches[index]
-        self._examples.expect(np.concatenate(self._batches[index : index + 2]))
-        batch = collate(self._examples, rows, self._varied)
+        batch = collate(self._examples, rows, np.concatenate(self._batches[index : index + 2]), self._varied)
         if self._weights is not None:
             batch = replace(batch, weights=self._weights[rows])
         if self._rare.any():
@@ -88,18 +86,18 @@ def batches_by_length(
     order = np.argsort(examples.lengths, kind="stable")[:limit]
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        examples.expect(order[start : start + 2 * batch_size])
-        yield collate(examples, rows), rows
+        yield collate(examples, rows, order[start : start + 2 * batch_size]), rows
 
 
 def collate(
     examples: Examples,
     rows: NDArray[np.int64],
+    ahead: NDArray[np.int64] | None = None,
     varied: Callable[[Array, Array, int], Pair] | None = None,
 ) -> Batch:
     """The batch of some sequences, padded on the right: -1 for ids and classes, 0 for numbers and pictures, NaN for
-    numbers that are asked. varied: what is made of each x and y, given its number."""
-    pairs = [examples.row(number) for number in rows.tolist()]
+    numbers that are asked. ahead: as `Examples.take` has it. varied: what is made of each x and y, given its number."""
+    pairs = examples.take(rows, ahead)
     if varied is not None:
         pairs = [varied(x, y, number) for (x, y), number in zip(pairs, rows.tolist(), strict=True)]
     lengths = np.array([len(x) for x, _ in pairs], dtype=np.int64)

@@ -92,8 +92,7 @@ def _write(
     data: ExampleSource, valid: ExampleSource | None, config: Config, folder: Path
 ) -> dict[str, object]:
     preset = find(config.task)
-    windows = windows_of_series(data.examples())
-    parts = NOTHING if valid is not None else held_out(windows, config)
+    parts = NOTHING if valid is not None else held_out(windows_of_series(data.examples()), config)
     out = set(parts.held.tolist())
 
     def learnt_from() -> Iterator[Example]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +160,8 @@ def from_files(
         raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers")
 
     def parse() -> Iterator[Example]:
-        return notes.watched(_read(paths, wanted, config))
+        found = _read(paths, wanted, config)
+        return notes.watched(found) if wanted.content.numeric else found  # only numbers have gaps and times
 
     def digest(read: Callable[[], Iterator[Example]] = parse) -> str:
         if wanted.content.named and asked:
@@ -182,10 +183,11 @@ def _read(paths: Sequence[Path], wanted: ReadRequest, config: Config) -> Iterato
 
 def _from_readers(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     if wanted.is_pair and in_parallel(paths, wanted):
-        yield from read_pairs(paths, wanted)
-        return
-    for reader, group in groupby(paths, lambda path: find_reader(path, wanted)):
-        yield from reader(list(group), wanted)  # files of a kind together: they share skip_bad
+        return read_pairs(paths, wanted)
+    kinds = groupby(
+        paths, lambda path: find_reader(path, wanted)
+    )  # files of a kind together: they share skip_bad
+    return chain.from_iterable(reader(list(group), wanted) for reader, group in kinds)
 
 
 def _sequences(

@@ -95,6 +95,15 @@ class Examples:
         """The view of some sequences of this view."""
         return replace(self, rows=self.rows[rows])
 
+    def take(
+        self, numbers: NDArray[np.int64], ahead: NDArray[np.int64] | None = None
+    ) -> list[tuple[Array, Array]]:
+        """x and y of some sequences. ahead: the numbers that will be asked for next, these among them: those that are
+        not on disk are opened ahead."""
+        if self.recall is not None and ahead is not None:
+            self.recall.expect([(int(self.rows[number]), self.place(number)) for number in ahead.tolist()])
+        return [self.row(number) for number in numbers.tolist()]
+
     def row(self, number: int) -> tuple[Array, Array]:
         """x and y of one sequence."""
         at = int(self.rows[number])
@@ -109,11 +118,6 @@ class Examples:
             return self.y[at, ...]  # [], no number
         offsets = self.y_offsets if self.targets == "own" else self.all_offsets
         return self.y[offsets[at] : offsets[at + 1]]
-
-    def expect(self, numbers: NDArray[np.int64]) -> None:
-        """What rows will be asked for next: those that are not on disk are opened ahead."""
-        if self.recall is not None:
-            self.recall.expect([(int(self.rows[number]), self.place(number)) for number in numbers.tolist()])
 
     def _recalled(self, recall: FilePrefetcher, at: int, steps: int) -> Array:
         start = int(recall.starts[at])

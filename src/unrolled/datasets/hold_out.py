@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def drawn(count: int, some: int, key: int) -> Parts:
 
 def windows_of_series(examples: Iterable[Example]) -> list[int]:
     """How many examples in a row come from each series. Those of no series count as one series."""
-    return [sum(1 for _ in run) for _, run in groupby(examples, lambda example: example.series)]
+    return [sum(1 for _ in run) for _, run in groupby(examples, attrgetter("series"))]
 
 
 def ends(counts: Sequence[int], some: int, horizon: int, key: int) -> Parts:

@@ -30,7 +30,11 @@ ROWS = 32  # sequences side by side
 def forward(model: Predictor, x: object, place: Place | None = None) -> Floats:
     """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one; of a `stepwise` model what it
     would have answered after each step, [T, n_y]. A decoder answers to `generate`."""
-    encoded = model.input.encode(x, place)
+    return _run(model, model.input.encode(x, place))
+
+
+def _run(model: Predictor, encoded: Array) -> Floats:
+    """`forward` for an x that is encoded, [T, ...]."""
     padded = pad([encoded], ZERO_INPUT_ID if model.input.ids else 0)
     if model.stepwise is not None and len(encoded):
         return model.stepwise.run(padded)[0][0]
@@ -38,17 +42,27 @@ def forward(model: Predictor, x: object, place: Place | None = None) -> Floats:
     return answers[0, : output_length(model, len(encoded))]
 
 
-def generate(
-    model: Predictor, several: Sequence[tuple[object, Place | None]], sizes: Sequence[int]
-) -> list[Found]:
-    """What a decoder writes for several sequences, each with its place, side by side. sizes: `size` of each x as it was
-    given, before it was split."""
+def _generate(model: Predictor, examples: Sequence[Example], several: Sequence[object]) -> list[Answer]:
+    """What a decoder writes for several examples, side by side. several: the x of each, split."""
     assert model.decoder is not None
-    encoded = [model.input.encode(x, place) for x, place in several]
+    encoded = [model.input.encode(x, example.place) for x, example in zip(several, examples, strict=True)]
     lengths = np.array([len(one) for one in encoded])
     padded = pad(encoded, ZERO_INPUT_ID if model.input.ids else 0)
-    lines = [0 if place is None else place.line for _, place in several]
-    return _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish, lines)
+    sizes, lines = [size(example.x) for example in examples], [example.place.line for example in examples]
+    found = _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish, lines)
+    told = [
+        _sequences(model).told(one, model.input.steps(x), model.wish)
+        for one, x in zip(found, several, strict=True)
+    ]
+    return [
+        replace(one, record={**one.record, **_unknown(model, x, ids)})
+        for one, x, ids in zip(told, several, encoded, strict=True)
+    ]
+
+
+def _unknown(model: Predictor, x: object, encoded: Array) -> dict[str, int]:
+    """How many tokens of x are unknown; nothing if x has no tokens."""
+    return {"unknown": model.input.unknown(x, encoded)} if model.input.ids else {}
 
 
 def _sequences(model: Predictor) -> Sequences:
@@ -76,10 +90,10 @@ def _split(model: Predictor, x: object) -> object:
 
 def _is_blank(model: Predictor, x: object) -> bool:
     """Whether nothing is in an x that was split."""
-    if not length(x):
-        return True
-    tokens = x if isinstance(x, tuple) else model.input.steps(x) if model.input.ids else ()
-    return model.input.ids and not "".join(map(str, elements(tokens))).strip()
+    if not model.input.ids:
+        return not length(x)
+    tokens = x if isinstance(x, tuple) else elements(model.input.steps(x))
+    return not "".join(map(str, tokens)).strip()
 
 
 def answers(model: Predictor, examples: Sequence[Example]) -> list[Answer]:
@@ -87,10 +101,10 @@ def answers(model: Predictor, examples: Sequence[Example]) -> list[Answer]:
     several = [_split(model, example.x) for example in examples]
     asked = [number for number, x in enumerate(several) if not _is_blank(model, x)]
     found = [model.output.blank()] * len(examples)
-    pairs = [(several[number], examples[number].place) for number in asked]
-    told = generate(model, pairs, [size(examples[number].x) for number in asked]) if asked else []
-    for number, one in zip(asked, told, strict=True):
-        found[number] = _to_answer(model, several[number], one)
+    if asked:
+        told = _generate(model, [examples[number] for number in asked], [several[number] for number in asked])
+        for number, one in zip(asked, told, strict=True):
+            found[number] = one
     return found
 
 
@@ -102,13 +116,15 @@ def network_answer(model: Predictor, example: Example, top: int) -> Answer:
 def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
     """The answer to an example. x: its x, split."""
     if model.decoder is not None:
-        return _to_answer(model, x, generate(model, [(x, example.place)], [size(example.x)])[0])
+        return _generate(model, [example], [x])[0]
     kind = INPUTS[find(model.file.task).input]
     if kind.load_file is not None:
         example = kind.load_file(model.input, example)
         x = example.x
     steps = model.input.steps(x) if kind.timeline is None else kind.timeline(model.input, example)
-    answers, weights = forward(model, x, example.place), model.file.tensors
+    encoded, weights = model.input.encode(x, example.place), model.file.tensors
+    unknown = _unknown(model, x, encoded)
+    answers = _run(model, encoded)
     last = answers[-1:] if model.stepwise is not None else answers
     found = model.output.to_answer(last, steps, top, weights)
     record = {**found.record}
@@ -117,16 +133,7 @@ def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
     if model.stepwise is not None:
         every = [model.output.to_answer(answers[t : t + 1], steps, 1, weights) for t in range(len(answers))]
         record["steps"] = [one.text for one in every]
-    if model.input.ids:
-        record["unknown"] = model.input.unknown(x)
-    return replace(found, record=record)
-
-
-def _to_answer(model: Predictor, x: object, found: Found) -> Answer:
-    """What a decoder wrote. x: as it was read, split."""
-    answer = _sequences(model).told(found, model.input.steps(x), model.wish)
-    unknown = {"unknown": model.input.unknown(x)} if model.input.ids else {}
-    return replace(answer, record={**answer.record, **unknown})
+    return replace(found, record={**record, **unknown})
 
 
 def step_probabilities(model: Predictor, example: Example) -> NDArray[np.float64]:

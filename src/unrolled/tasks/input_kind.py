@@ -46,8 +46,8 @@ class Input(Protocol):
         """[T] ids, [T, ids] several a step, or [T, n_x] numbers."""
         ...
 
-    def unknown(self, x: object) -> int:
-        """How many tokens of an x are `<UNK>`."""
+    def unknown(self, x: object, encoded: Array) -> int:
+        """How many tokens of an x are `<UNK>`. encoded: the x as `encode` returned it."""
         ...
 
     def to_json(self) -> dict[str, object]:

@@ -11,7 +11,7 @@ import numpy as np
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
 from unrolled.core.system import memory_left
-from unrolled.core.types import Array, Batch, Floats, Targets, Vary
+from unrolled.core.types import Array, Batch, Floats, Place, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
 from unrolled.datasets.example_dataset import PreparedData, prepare
 from unrolled.datasets.example_source import ExampleSource, from_files, with_columns
@@ -82,11 +82,12 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
     held, not_measured = ready.valid, ()
     if held is not None:
         held, not_measured = _measurable(config, held, "validation", ready)
-    steps = int(part.lengths.sum())
-    config = resolve_examples(config, len(part), steps, given.n_x)
+    count, lengths = len(part), part.lengths
+    steps, longest = int(lengths.sum()), int(lengths.argmax())
+    config = resolve_examples(config, count, steps, given.n_x)
     model, training = config.model, config.training
     spec = labelled_network(config, given, asked)
-    _refuse_longest(spec, config, part)
+    _refuse_longest(spec, config, int(lengths[longest]), part.place(longest))
     vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).summarize
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
@@ -131,7 +132,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
         spec=spec,
         problem=problem,
         valid_size=held_steps,
-        step_size=batch_size * steps / len(part),
+        step_size=batch_size * steps / count,
         about=(
             *((ENCODED_ANEW,) if ready.damaged else ()),
             *told,
@@ -141,14 +142,14 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
             *not_measured,
             *(unknown_in_examples(held) if held is not None and input_of(config.task).content.words else ()),
             *_columns(config.data.columns),
-            f"{len(part):,} sequences of {steps:,} steps, {held_words}",
+            f"{count:,} sequences of {steps:,} steps, {held_words}",
             ready.about,
             asked.describe(),
         ),
         step=f"{batch_size} sequences",
         unit=spec.head.loss_unit,
         learnt=learnt,
-        notes={"train_sequences": len(part), "train_steps": steps},
+        notes={"train_sequences": count, "train_steps": steps},
         settling=0 if isinstance(spec.head, DecoderSpec) else held_steps,
     )
 
@@ -183,14 +184,11 @@ def _measurable(
     return part.select(np.array(kept, np.int64)), (told + unused,)
 
 
-def _refuse_longest(spec: NetworkSpec, config: Config, part: Examples) -> None:
+def _refuse_longest(spec: NetworkSpec, config: Config, steps: int, place: Place) -> None:
     """Raise DataError, naming the row, where the longest one alone takes more memory than there is: no smaller batch
-    helps there."""
-    number = int(part.lengths.argmax())
-    steps = int(part.lengths[number])
+    helps there. steps, place: of the longest."""
     needed, left = estimate_bytes(spec, config.training, steps), memory_left()
     if needed > left and needed > 2 * estimate_bytes(spec, config.training, 1):
-        place = part.place(number)
         there = f"and {left / 2**20:,.0f} MB can be had"
         what = f"a sequence of {steps:,} steps takes about {needed / 2**20:,.0f} MB to train on, {there}"
         raise DataError(what, file=place.file, line=place.line, hint="cutting it into shorter ones")

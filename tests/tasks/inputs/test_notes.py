@@ -122,10 +122,9 @@ def test_every_event_has_an_id_of_its_own_and_unknown_settings_the_nearest():
     assert notes.event(notes.number(("meter", 6 * 256 + 8)) or 0) == ("meter", 3 * 256 + 4)
     assert notes.number(("hit", 38)) is None
     assert note_input(json.loads(json.dumps(notes.to_json()))) == notes
-    assert (
-        notes.unknown(tune("march", 9)) == 0
-        and notes.unknown(replace(tune("march", 9), programs=(1, 40))) == 1
-    )
+    march = tune("march", 9)
+    for one, count in ((march, 0), (replace(march, programs=(1, 40)), 1)):
+        assert notes.unknown(one, notes.encode(one)) == count
 
 
 @pytest.mark.parametrize(

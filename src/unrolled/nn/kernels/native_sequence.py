@@ -10,7 +10,6 @@ more the gates and [a^<t-1>, x^<t>], which all calls share.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,7 +23,7 @@ from unrolled.core.errors import UsageError
 from unrolled.models import native
 from unrolled.models.cells import Cell
 from unrolled.models.native import Library
-from unrolled.nn.kernels.pointers import address, scratch
+from unrolled.nn.kernels.pointers import address, addresses, scratch
 from unrolled.nn.kernels.ragged import on_torch
 from unrolled.nn.kernels.tensors import (
     TensorState,
@@ -297,7 +296,7 @@ def _run(call: Call, W: Tensor, b: Tensor, gates: Tensor, before: Sequence[Tenso
     forward.b = address("b", b, (row,))
     forward.gates = address("W_x x", gates, (rows, row))
     forward.a = address("a", a, (rows, n_a))
-    forward.state = _two("the state", after, (batch, n_a))
+    forward.state = addresses("the state", after, (batch, n_a))
     forward.c = None if c is None else address("c", c, (rows, n_a))
     forward.relevant = None if relevant is None else address("gamma_r * c", relevant, relevant.shape)
     forward.work = work
@@ -319,17 +318,17 @@ def _run_back(
     for ids a_prev alone. d_state becomes that of `before`."""
     (rows, n_a), batch, gates = made.a.shape, before[0].shape[0], made.kept[0]
     row = gates.shape[1]
-    d_gates, d_b = scratch("d_gates", rows, row), gates.new_empty(row)
     inputs = read.shape[1] if read.is_floating_point() else 0
-    stacked = scratch("stacked", rows, n_a + inputs)
     of, work = _sequences(call, W, rows, batch, n_a)
+    d_gates, d_b = scratch("d_gates", rows, row), gates.new_empty(row)
+    stacked = scratch("stacked", rows, n_a + inputs)
     backward = native.Backward(of)
     backward.gates = address("the gates", gates, (rows, row))
     backward.a = address("a", made.a, (rows, n_a))
     backward.c = address("c", made.kept[1], (rows, n_a)) if len(call.cell.state) == 2 else None
-    backward.state = _two("the state", before, (batch, n_a))
+    backward.state = addresses("the state", before, (batch, n_a))
     backward.d_a = address("the gradient of a", d_a, (rows, n_a))
-    backward.d_state = _two("the gradient of the state", d_state, (batch, n_a))
+    backward.d_state = addresses("the gradient of the state", d_state, (batch, n_a))
     backward.d_gates = address("the gradient of the gates", d_gates, (rows, row))
     backward.d_b = address("the gradient of b", d_b, (row,))
     backward.x = address("x", read, (rows, inputs)) if inputs else None
@@ -388,13 +387,9 @@ def _sequences(call: Call, W: Tensor, rows: int, batch: int, n_a: int) -> tuple[
     of = native.Sequences(call.library.code(call.cell), threads, call.split, steps, batch, n_a)
     of.counts = None if counts is None else address("counts", counts, (steps,), torch.int64)
     of.W_a, of.ld_W = address("W", W, (row, W.shape[1])), W.shape[1]
-    of.taken, of.zoneout = _two("zoneout", call.taken, (rows, n_a)), call.cell.zoneout
+    of.taken, of.zoneout = addresses("zoneout", call.taken, (rows, n_a)), call.cell.zoneout
     floats = call.library.work(call.cell, batch, n_a, threads)
     return of, address("work", scratch("work", floats), (floats,))
-
-
-def _two(what: str, arrays: Sequence[Tensor], shape: tuple[int, int]) -> object:
-    return (ctypes.c_void_p * 2)(*[address(what, each, shape) for each in arrays])
 
 
 # Multiplications of one call from which on threads are worth waking: about 50 us of one.

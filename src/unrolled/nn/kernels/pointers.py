@@ -6,8 +6,10 @@ about a microsecond.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import threading
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -34,6 +36,12 @@ def address(what: str, tensor: Tensor, shape: tuple[int, ...], kind: torch.dtype
             expected=f"contiguous {kind} {list(shape)} on the CPU",
         )
     return tensor.data_ptr()
+
+
+def addresses(what: str, tensors: Sequence[Tensor], shape: tuple[int, ...]) -> object:
+    """The addresses of at most two tensors of one shape, as the structs of C have them: `void *[2]`. Raises as
+    `address`."""
+    return (ctypes.c_void_p * 2)(*[address(what, tensor, shape) for tensor in tensors])
 
 
 class _Own(threading.local):

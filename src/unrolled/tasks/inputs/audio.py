@@ -95,7 +95,7 @@ class AudioInput:
         """A recording has no words."""
         return ()
 
-    def unknown(self, x: object) -> int:
+    def unknown(self, x: object, encoded: Array) -> int:
         """A sound has no `<UNK>`."""
         return 0
 

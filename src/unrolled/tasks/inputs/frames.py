@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import Config, DataConfig, fill
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Place, Timeline
+from unrolled.core.types import Array, Example, Place, Timeline
 from unrolled.core.values.example_values import length, shape
 from unrolled.core.values.json_values import as_list, as_list_of, as_number, as_plain
 from unrolled.data import media_fragment, sandbox
@@ -125,7 +125,7 @@ class FrameInput:
         pictures = video_frames.with_differences(pictures) if self.differences and len(pictures) else pictures
         return pictures.reshape(len(pictures), self.n_x)
 
-    def unknown(self, x: object) -> int:
+    def unknown(self, x: object, encoded: Array) -> int:
         """Pictures know no `<UNK>`."""
         return 0
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Place
+from unrolled.core.types import Array, Example, Place
 from unrolled.data import sandbox
 
 HEIGHTS = (8, 256)
@@ -67,7 +67,7 @@ class ImageInput:
         columns = (columns - columns.mean()) / (columns.std() + FAINT)
         return (columns * (1.0 if (columns**3).mean() >= 0 else -1.0)).astype(np.float32)
 
-    def unknown(self, x: object) -> int:
+    def unknown(self, x: object, encoded: Array) -> int:
         """Pictures know no `<UNK>`."""
         return 0
 

@@ -148,7 +148,7 @@ class NoteInput:
         """The events of a tune, for people."""
         return tuple(name_of(self.event(number)) for number in self.numbers(as_tune(x)).tolist())
 
-    def unknown(self, x: object) -> int:
+    def unknown(self, x: object, encoded: Array) -> int:
         """How many events became others, or none, because the training part does not have them."""
         events = events_of(quantised(as_tune(x), self.grid)[0])
         return sum(self.event(self.number(event) or 0) != event for event in events)

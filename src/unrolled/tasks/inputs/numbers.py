@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Example, Place
+from unrolled.core.types import Array, Example, Place
 from unrolled.core.values.json_values import as_list, as_number
 
 
@@ -63,7 +63,7 @@ class NumberInput:
             scaled = (numbers - np.array(self.mean)) / np.array(self.deviation)
         return np.clip(scaled, -1e6, 1e6).astype(np.float32)
 
-    def unknown(self, x: object) -> int:
+    def unknown(self, x: object, encoded: Array) -> int:
         """Numbers know no `<UNK>`."""
         return 0
 

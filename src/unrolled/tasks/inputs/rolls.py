@@ -72,7 +72,7 @@ class RollInput:
             found[:, self.n_keys + self.transpose] = 1
         return found
 
-    def unknown(self, x: object) -> int:
+    def unknown(self, x: object, encoded: Array) -> int:
         """Rolls know no `<UNK>`."""
         return 0
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
-from unrolled.core.types import Document, Encoded, Example, Place
-from unrolled.core.values.example_values import as_text, as_words
+from unrolled.core.types import Array, Document, Encoded, Example, Place
+from unrolled.core.values.example_values import as_text
 from unrolled.core.values.json_values import as_object
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.subword import SUBWORD, Subwords
@@ -287,8 +287,8 @@ class TokenInput:
         return rare if self.reading.subwords is None else np.zeros_like(rare)
 
     def steps(self, x: object) -> list[str]:
-        """The tokens of an x, not lower-cased."""
-        return self.reading.split(x) if isinstance(x, str) else as_words(x)
+        """The tokens of an x, not lower-cased. Raises TypeError for an x that is neither a text nor tokens."""
+        return self.reading.split(x) if isinstance(x, str) else _tokens(x)
 
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.int32]:
         """[T] ids, or [T, ids] with -1 where a word has fewer features."""
@@ -301,10 +301,9 @@ class TokenInput:
         features[features >= 0] += len(self.reading.vocabulary)
         return np.concatenate([words[:, None], features], axis=1)  # [T, 1 + features]
 
-    def unknown(self, x: object) -> int:
+    def unknown(self, x: object, encoded: Array) -> int:
         """How many tokens of an x are `<UNK>`."""
-        ids = self.encode(x)
-        return int((ids.reshape(len(ids), -1)[:, :1] == UNK).sum())
+        return int((encoded.reshape(len(encoded), -1)[:, :1] == UNK).sum())
 
     def to_json(self) -> dict[str, object]:
         """What `token_input` reads."""
@@ -325,7 +324,7 @@ def token_input(value: Mapping[str, object]) -> TokenInput:
 
 
 def learn_reading(
-    texts: Iterable[str | tuple[str, ...]], unit: str, lower: bool, vocab_size: int
+    texts: Iterable[object], unit: str, lower: bool, vocab_size: int
 ) -> tuple[Reading, Coverage]:
     """The vocabulary of some texts, or of the tokens of sentences, and what it covers. One pass.
 
@@ -334,7 +333,7 @@ def learn_reading(
     subwords = None
     with TokenCounter() as counter:
         if unit == SUBWORD:
-            whole = (text if isinstance(text, str) else " ".join(text) for text in texts)
+            whole = (text if isinstance(text, str) else " ".join(_tokens(text)) for text in texts)
             subwords, counts = learn_subwords((text.lower() if lower else text for text in whole), vocab_size)
             counter.add_counts(counts)
             vocab_size = len(
@@ -343,7 +342,7 @@ def learn_reading(
         else:
             find_unit(unit)
             for text in texts:
-                tokens = split(text, unit) if isinstance(text, str) else list(text)
+                tokens = _split(text, unit)
                 counter.add([token.lower() for token in tokens] if lower else tokens)
         vocabulary, coverage = counter.vocabulary(vocab_size)
     if not coverage.tokens:
@@ -356,17 +355,29 @@ def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[Token
     unit = config.source_unit or config.unit or "word"
     counts: Counter[str] = Counter()
 
-    def texts() -> Iterator[str | tuple[str, ...]]:
+    def texts() -> Iterator[object]:
         for example in examples:
-            yield from both_ends(example) if config.shared else (as_text(example.x),)
+            yield from both_ends(example) if config.shared else (example.x,)
             if config.affixes:
-                counts.update(split(example.x, unit) if isinstance(example.x, str) else as_words(example.x))
+                counts.update(_split(example.x, unit))
 
     kept = written(unit) if config.shared else unit
     reading, coverage = learn_reading(texts(), kept, config.lower, config.vocab_size)
     affixes = learn_affixes(counts) if config.affixes else None
     words = describe(reading.vocabulary, coverage, unit, config.lower)
     return TokenInput(reading, affixes), words + (f"; {len(affixes):,} affixes and shapes" if affixes else "")
+
+
+def _split(x: object, unit: str) -> list[str]:
+    """The tokens of a text, or of a sentence that is split."""
+    return split(x, unit) if isinstance(x, str) else _tokens(x)
+
+
+def _tokens(x: object) -> list[str]:
+    """The tokens of a sentence that is split."""
+    if not isinstance(x, list | tuple):
+        raise TypeError(f"expected a text or a sequence of tokens, found {type(x).__name__}")
+    return list(x)
 
 
 def both_ends(example: Example) -> tuple[str | tuple[str, ...], ...]:
