@@ -44,7 +44,7 @@ WORDS = tuple(
 )
 MARKS = ("zyzzyva", "quokka")  # stand side by side in the row, and in no sorted list
 STREAM = "".join(WORDS[i * i % len(WORDS)] + " " for i in range(CHARACTERS))[:CHARACTERS]
-SMALL = ("--epochs", "1", "--hidden", "8", "--embedding", "6", "--set", "cold=0")
+SMALL = ("--epochs", "1", "--hidden", "8", "--embedding", "6")
 
 
 @dataclass
@@ -174,7 +174,7 @@ def stream(folder: Path) -> list[str]:
     )
     sizes_of_batches = ("--batch-size", str(LANES), "--window", str(WINDOW))
     learn.run(
-        "train", "language", text, "--unit", "char", "--out", folder / "model", *sizes_of_batches, *SMALL
+        "train", "language", text, "--unit", "char", "--out", folder / "model", *sizes_of_batches, *SMALL, "--cold", "0"
     )
     return learn.path
 

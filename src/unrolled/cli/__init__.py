@@ -1,6 +1,6 @@
-"""The command line: one file per command, imported when it is used.
+"""The command line. Each command has its own file, which is imported when the command is used.
 
-Results go to stdout, progress and notes to stderr. Errors are one line, exit codes as in `errors`.
+Results go to stdout. Progress and notes go to stderr. An error is one line; `errors` has the exit codes.
 """
 
 from __future__ import annotations
@@ -24,29 +24,25 @@ from unrolled.core.version import __version__
 
 VERBS = {
     "train": "train a model on your own files",
-    "evaluate": "measure a model on files it has not seen",
-    "predict": "answer one line with one line",
-    "sample": "write new sequences",
-    "score": "say how probable lines are, or reorder n-best lists",
-    "compare": "cells, units and baselines side by side: whether a recurrent model is worth it",
-    "check": "what training would see: the data doctor",
-    "doctor": "verify and time the equations and engines on this machine",
-    "demo": "learn real text in about a minute, and look at what was learnt",
+    "evaluate": "measure a model on labelled files that it has not seen",
+    "predict": "print the answer of a model to each line or file",
+    "sample": "write new texts or tunes with a model",
+    "score": "print the log-probability of each line, or reorder n-best lists",
+    "compare": "compare cells and token units with simple baselines",
+    "check": "find faults in your data before you train",
+    "doctor": "check and time the equations and engines on this machine",
+    "demo": "train small models on text for a minute and show what they learned",
 }
 
-LONG = (
-    "train",
-    "compare",
-    "demo",
-)  # a training looks after its numbers itself, and a warning does not end it
+LONG = ("train", "compare", "demo")  # training checks its numbers itself, so a warning must not stop it
 OVERFLOW = r"(overflow|invalid value|divide by zero) encountered"
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors of ours: one line, and the nearest option where one is unknown."""
+    """argparse with one-line errors that suggest the nearest option."""
 
     def format_help(self) -> str:
-        """The help without the colours that newer versions of argparse add: stdout shows terminal codes as text."""
+        """Return the help without the terminal colours of newer argparse versions; stdout escapes them as text."""
         return re.sub("\x1b\\[[0-9;]*m", "", super().format_help())
 
     def error(self, message: str) -> NoReturn:
@@ -58,12 +54,12 @@ class Parser(argparse.ArgumentParser):
             message = f"unknown option {given}" if given.startswith("-") else f"unexpected '{given}'"
         elif message.startswith("argument --") and message.endswith("expected one argument"):
             option = message.split()[1].rstrip(":")
-            hint = f"{option}=VALUE where the value begins with a dash"
+            hint = f"{option}=VALUE if the value begins with a dash"
         raise UsageError(message, hint=hint)
 
 
 def parser_of(verb: str) -> Parser:
-    """The parser of one verb. Abbreviated options are refused: they would change meaning as options come."""
+    """Return the parser of one command. Abbreviated options are errors: a new option could change their meaning."""
     parser = Parser(
         prog=f"unrolled {verb}",
         description=VERBS[verb][0].upper() + VERBS[verb][1:] + ".",
@@ -76,18 +72,18 @@ def parser_of(verb: str) -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_streams()
     with unwinding(ends=argv is None), warnings.catch_warnings(), escaping_terminal():
         if arguments[:1] and arguments[0] not in LONG:
-            # What NumPy only warns of would be printed as "nan" or "inf".
+            # NumPy only warns about an overflow, and the command would print "nan" or "inf".
             warnings.filterwarnings("error", OVERFLOW, RuntimeWarning)
         return _answered(arguments)
 
 
 def _answered(arguments: list[str]) -> int:
-    """Run one command, and say in one line what went wrong."""
+    """Run one command and report an error in one line."""
     debug = "--debug" in arguments
     try:
         return _run(arguments)
@@ -104,11 +100,11 @@ def _answered(arguments: list[str]) -> int:
         print("error: interrupted", file=sys.stderr)
         return Interrupted.exit_code
     except RuntimeWarning as error:
-        what = f"numbers of the model or of the data are too large: {error}"
+        what = f"a calculation overflowed because numbers of the model or the data are too large: {error}"
         _leave(NonFiniteError(what), debug, error)
         return NonFiniteError.exit_code
     except BrokenPipeError:
-        # The reader has gone (`| head`): no message.
+        # The reader of the pipe ended (`| head`): print no message.
         _drop_output()
         return 128 + signal.SIGPIPE
     except MemoryError as error:
@@ -136,8 +132,11 @@ def _run(arguments: Sequence[str]) -> int:
             expected=", ".join(VERBS),
             hint=suggest(verb, [*VERBS, "--help", "--version"]),
         )
+    if verb == "train" and not {"-h", "--help"}.isdisjoint(rest):
+        print(import_module(".task_help", __name__).train_help(rest), end="")
+        return 0
     try:
-        # Intermixed: FILE may stand behind the options, where argparse otherwise takes it for left over.
+        # Intermixed: a file may follow the options, which argparse does not allow otherwise.
         parsed = parser_of(verb).parse_intermixed_args(rest)
     except SystemExit:  # --help has been printed; errors are UsageErrors
         sys.stdout.flush()
@@ -150,10 +149,10 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _check_inputs(parsed: argparse.Namespace) -> None:
-    """Refuse what can be no input before anything large is imported and before anything is read.
+    """Raise UsageError if an input is a pipe, a device, a socket or a circular link.
 
-    That is a pipe, a device, a socket, a link that leads back to itself. Whether a folder will do, and what to say of a
-    missing file, is for the reader.
+    This runs before anything large is imported and before any file is read. The readers check folders and missing
+    files.
     """
     from unrolled.core.regular_files import require_regular
 
@@ -167,18 +166,21 @@ def _check_inputs(parsed: argparse.Namespace) -> None:
 def _overview() -> str:
     verbs = "\n".join(f"  {name:10}{text}" for name, text in VERBS.items())
     return (
-        "unrolled: recurrent sequence models, from your own sequences to a small model that streams on any CPU\n\n"
-        f"usage: unrolled VERB ...\n\n{verbs}\n\n"
+        "unrolled trains small recurrent models (LSTM, GRU, RNN) on your own files.\n\n"
+        f"usage: unrolled COMMAND ...\n\ncommands:\n{verbs}\n\n"
         "first steps:\n"
-        "  unrolled demo                                      about a minute, on text that this machine has\n"
-        "  unrolled train language book.txt --out book        then:\n"
-        "  unrolled sample book --prompt 'Once upon'\n"
-        "\n`unrolled VERB --help` shows a verb's options; `unrolled --version` the version."
+        "  unrolled demo\n"
+        "  unrolled check classify reviews.csv\n"
+        "  unrolled train classify reviews.csv --out reviews.model\n"
+        "  unrolled predict reviews.model new.txt\n"
+        "\n`unrolled COMMAND --help` shows the options of a command.\n"
+        "`unrolled train --help` lists the tasks.\n"
+        "`unrolled --version` shows the version."
     )
 
 
 def _open_streams() -> None:
-    """UTF-8 out, as it is in, whatever the locale; what is no Unicode is escaped. A closed stream takes nothing."""
+    """Write UTF-8 in every locale and escape what is not valid Unicode. Output to a closed stream is dropped."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
     if sys.stderr is None:
@@ -188,7 +190,7 @@ def _open_streams() -> None:
 
 
 def _drop_output() -> None:
-    """Throw away what stdout did not take; Python would complain of it a second time at its exit."""
+    """Drop the output that stdout did not accept. Otherwise Python reports the error again when it exits."""
     try:
         sys.stdout.flush()
     except OSError:

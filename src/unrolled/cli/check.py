@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace clean copies that are there")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a report")
     add_layers(parser)
-    add_flags(parser, shown=("data",))
+    add_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:

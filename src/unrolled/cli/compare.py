@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="replace these files, and runs of other settings in FOLDER"
     )
     add_layers(parser)
-    add_flags(parser, shown=("training",))
+    add_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:

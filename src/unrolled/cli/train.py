@@ -6,43 +6,45 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from unrolled.cli.task_options import add_data, add_layers, check_data, settings
+from unrolled.cli.task_options import add_layers, add_parts, check_data, settings
 from unrolled.core.config import add_flags, build
 from unrolled.core.early_checks import check_output
 from unrolled.core.errors import UsageError, need
 from unrolled.core.system import address_space_left
 from unrolled.core.values.json_values import as_number
-from unrolled.tasks.presets import TASKS, find
+from unrolled.tasks.presets import find
 
-TORCH_SPACE = 750 << 20  # bytes that importing torch maps; below it fails in ways of its own
+TORCH_SPACE = (
+    750 << 20
+)  # bytes of address space that importing torch needs; with less it fails without a clear message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The contract of the verb."""
-    parser.usage = f"{parser.prog} TASK DATA... [--valid F...] [--test F...] --out MODEL [options]"
-    tasks = ", ".join(f"{name} ({preset.kinds})" for name, preset in TASKS.items())
-    add_data(
-        parser,
-        task=f"{tasks}, or INPUT:OUTPUT",
-        data="files or folders to learn from",
-        test="test files, read once at the end",
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="MODEL", help="the model file to write; the run lives in MODEL.run/"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on where an earlier run stopped; afresh where there is none"
-    )
-    parser.add_argument("--force", action="store_true", help="replace an existing model and run")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say the plan, parameters, memory and time; train nothing"
-    )
-    add_layers(parser)
+    """Add the arguments of the command. Its help is that of `task_help`."""
+    parser.add_argument("task", metavar="TASK")
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA")
+    add_run_options(parser)
     add_flags(parser)
 
 
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every task has: files, the model file and the run."""
+    add_parts(parser, test="test files, measured once after the training")
+    parser.add_argument(
+        "--out", type=Path, metavar="MODEL", help="model file to write; the run is in MODEL.run/"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue an interrupted run; start a new one if there is none"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing model and its run")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print parameters, memory and time; do not train"
+    )
+    add_layers(parser)
+
+
 def run(args: argparse.Namespace) -> int:
-    """Train, and write the model; with --test, measure it once."""
+    """Train a model and write it. With --test, measure it once."""
     from unrolled.models.cells import find as find_cell
     from unrolled.tasks.fill import resolve_data, undecided
 
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     find_cell(config.model.cell, config.model.activation)
     if args.out is None and not args.dry_run:
         raise UsageError(
-            "where should the model go?", expected="--out MODEL", hint=f"--out {args.data[0].stem}.model"
+            "the model file is not given", expected="--out MODEL", hint=f"--out {args.data[0].stem}.model"
         )
     if args.out is not None and not args.dry_run:
         check_output(args.out, resume=args.resume, force=args.force)
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     space = address_space_left()
     if space < TORCH_SPACE:
         raise UsageError(
-            f"torch alone takes {TORCH_SPACE / 2**20:,.0f} MB of address space, and {space / 2**20:,.0f} MB can be had",
+            f"torch needs {TORCH_SPACE / 2**20:,.0f} MB of address space, but only {space / 2**20:,.0f} MB are free",
             hint="a larger limit (ulimit -v)",
         )
     with need("train", "torch"):

@@ -9,7 +9,7 @@ import argparse
 import math
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -91,15 +91,21 @@ def options() -> dict[str, Option]:
     return found
 
 
-def add_flags(parser: argparse.ArgumentParser, shown: Collection[str] = tuple(SECTIONS)) -> None:
-    """One flag an option, grouped by section; absent flags leave nothing behind in the parsed arguments.
+def add_flags(
+    parser: argparse.ArgumentParser,
+    title: str | None = None,
+    names: Iterable[str] | None = None,
+    defaults: Mapping[str, str] | None = None,
+) -> None:
+    """Add one flag per option, in a group. An absent flag leaves nothing in the parsed arguments.
 
-    shown: the sections that `--help` lists; the flags of the others are taken all the same.
+    title: of the group in the help; None: the help does not show these flags. names: the options, None: all.
+    defaults: the default of each option in words, where it has one.
     """
-    groups = {name: parser.add_argument_group(name) for name in SECTIONS}
-    for name, option in options().items():
-        flag, group = "--" + name.replace("_", "-"), groups[option.section]
-        text = _flag_help(option) if option.section in shown else argparse.SUPPRESS
+    group, known = parser.add_argument_group(title), options()
+    for name in known if names is None else names:
+        option, flag = known[name], "--" + name.replace("_", "-")
+        text = argparse.SUPPRESS if title is None else _flag_help(option, (defaults or {}).get(name))
         if option.plain is bool:
             group.add_argument(
                 flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
@@ -110,14 +116,10 @@ def add_flags(parser: argparse.ArgumentParser, shown: Collection[str] = tuple(SE
             group.add_argument(flag, default=argparse.SUPPRESS, metavar=metavar, help=text)
 
 
-def _flag_help(option: Option) -> str:
-    """The help of a flag, with its default where the text does not tell it."""
-    text = option.help
-    if "default" in text or option.plain is bool:
-        return text.replace("%", "%%")
-    default = option.default
-    default = "chosen for you" if default is None else f"{default:{'g' if option.plain is float else ''}}"
-    return f"{text} (default {default})".replace("%", "%%")
+def _flag_help(option: Option, default: str | None) -> str:
+    """The help of a flag, with its default unless the help itself describes the default."""
+    told = default is None or "Default:" in option.help
+    return (option.help if told else f"{option.help} (default {default})").replace("%", "%%")
 
 
 def build(task: str, *layers: Mapping[str, object]) -> Config:

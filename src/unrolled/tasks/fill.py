@@ -1,11 +1,10 @@
-"""Fill the options that a task decides before any file is read, and refuse options that the task has no use for."""
+"""Fill in the options that follow from the task alone, and reject options that do not apply to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from dataclasses import replace
 
-from unrolled.core.config import Config, fill, get
+from unrolled.core.config import Config, fill, get, options
 from unrolled.core.errors import UsageError
 from unrolled.data.text.subword import SUBWORD
 from unrolled.models.cells import variants
@@ -15,6 +14,10 @@ from unrolled.tasks.outputs import OUTPUTS, OutputKind, output_of
 from unrolled.tasks.presets import Preset, find
 
 FOLLOWS_DATA = "word"  # a default that the data may change
+LABELLED = frozenset(
+    ("format", "quoting", "columns", "skip_bad")
+)  # options of all tasks but the language model
+NOT_STREAMED = LABELLED | {"affixes"}
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # the default for each unit
 
 
@@ -32,17 +35,13 @@ def resolve_data(config: Config) -> Config:
         what = "a model that reads in both directions would see the next step, which it is to predict"
         raise UsageError(what, hint="--no-bidirectional")
     variants(config.model.cell)  # an unknown cell is an error
-    _refuse_options(config, reads.options, {name: kind.options for name, kind in INPUTS.items()})
-    _refuse_options(config, answers.options, {name: kind.options for name, kind in OUTPUTS.items()})
+    _refuse_options(config)
     if config.data.resample and answers.asks.each:
-        raise UsageError(f"{config.task} has no use for 'resample'", expected="it where a step has no tag")
-    for name in ("format", "quoting"):
-        if get(config, name) and preset.stream:
-            raise UsageError(f"{config.task} has no use for '{name}'", expected="it with labelled data")
+        raise UsageError(f"'resample' does not apply to {config.task}: each step has its own tag")
     if config.data.horizon and not reads.content.numeric:
-        raise UsageError(f"{config.task} has no use for 'horizon'", expected="it with numbers:number")
-    _refuse_units(config, reads, answers)
-    _refuse_front_and_augment(config, reads, answers)
+        raise UsageError(f"'horizon' does not apply to {config.task}, only to numbers:number")
+    _refuse_units(config, answers)
+    _refuse_front(config, answers)
     if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
         raise UsageError("a shared vocabulary is of one unit", hint="--unit for both ends")
     config = fill(config, preset.defaults)
@@ -55,27 +54,45 @@ def resolve_data(config: Config) -> Config:
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
 
 
-def _refuse_options(config: Config, own: Set[str], every: Mapping[str, Set[str]]) -> None:
-    """Raise UsageError for an option that other kinds have a use for, and this one has not."""
-    for name in sorted(set().union(*every.values()) - own):
-        given = get(config, name)
-        if given is not None and given is not False and given != "none":
-            users = dict.fromkeys(
-                kind.rpartition(":")[2] for kind, options in every.items() if name in options
-            )
-            raise UsageError(
-                f"{config.task} has no use for '{name}'", expected=f"it with {' or '.join(users)}"
-            )
+def options_of(task: str) -> frozenset[str]:
+    """The names of the options that apply to a task. Raises UsageError for an unknown task."""
+    preset = find(task)
+    own = _own_options(input_of(task), output_of(task))
+    claimed = {name for users in _users().values() for name in users}
+    unused = NOT_STREAMED if preset.stream else frozenset[str]()
+    forward = frozenset(("bidirectional",) if output_of(task).ahead else ())
+    return (frozenset(options()) - claimed | own) - unused - forward
 
 
-def _refuse_front_and_augment(config: Config, reads: InputKind, answers: OutputKind) -> None:
-    """Raise UsageError for a front end or an augmentation that the task cannot have."""
-    if config.training.augment and reads.augmenter is None:
-        what = f"{config.task} has no use for 'augment': {reads.content.noun} are not varied in training"
-        raise UsageError(what, hint="--no-augment")
+def _own_options(reads: InputKind, answers: OutputKind) -> frozenset[str]:
+    augment = frozenset(() if reads.augmenter is None else ("augment",))
+    return reads.options | answers.options | augment | LABELLED
+
+
+def _users() -> dict[str, frozenset[str]]:
+    """The options that only some tasks have, for each input and output kind by its name."""
+    inputs = {
+        name: kind.options | ({"augment"} if kind.augmenter else set()) for name, kind in INPUTS.items()
+    }
+    outputs = {name: kind.options for name, kind in OUTPUTS.items()}
+    return {"labelled data": LABELLED, **inputs, **outputs}
+
+
+def _refuse_options(config: Config) -> None:
+    """Raise UsageError for an option that does not apply to the task and is not at its default."""
+    known, own = options(), options_of(config.task)
+    for name in sorted(known.keys() - own):
+        if get(config, name) in (None, False, "none", known[name].default):
+            continue
+        users = [kind for kind, names in _users().items() if name in names]
+        raise UsageError(f"'{name}' does not apply to {config.task}, only to {' or '.join(users)}")
+
+
+def _refuse_front(config: Config, answers: OutputKind) -> None:
+    """Raise UsageError for a front layer that the task cannot have."""
     front = FRONTS.get(config.model.front or "")
     if answers.asks.each and front is not None and front.stride > 1:
-        what = f"the front '{config.model.front}' makes one step of several, and each step has its tag"
+        what = f"the front layer '{config.model.front}' merges steps, but each step has its own tag"
         raise UsageError(what, hint="--front none")
 
 
@@ -86,18 +103,16 @@ def undecided(asked: Config, filled: Config) -> Config:
     return replace(filled, data=replace(filled.data, unit=None)) if open_to_data else filled
 
 
-def _refuse_units(config: Config, reads: InputKind, answers: OutputKind) -> None:
-    """Raise UsageError for a unit that the task has no use for."""
+def _refuse_units(config: Config, answers: OutputKind) -> None:
+    """Raise UsageError for a token unit that the output does not support."""
     for name in ("unit", "source_unit", "target_unit"):
         unit = get(config, name)
         flag = "--" + name.replace("_", "-")
         if unit is None:
             continue
-        if not reads.content.words and not answers.asks.written:
-            raise UsageError(f"{config.task} has no use for {flag} {unit}", expected="it with texts")
         if answers.units is not None and unit not in answers.units:
             raise UsageError(
-                f"{config.task} has no use for {flag} {unit}: {answers.why_units}",
+                f"{flag} {unit} does not apply to {config.task}: {answers.why_units}",
                 expected=f"{flag} {' or '.join(answers.units)}",
             )
 

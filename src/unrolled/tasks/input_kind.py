@@ -67,7 +67,8 @@ class InputKind:
     windowed: long sequences are trained in windows of `--window` steps.
     embeds: whether x becomes ids, which get an embedding.
     steps_are: what a step is, for messages.  composes: whether `sample` writes tunes.
-    options: those that only some inputs have a use for, and this one has.  fill: the defaults of such options.
+    options: the options of `train` that apply to this input but not to every task.  fill: sets defaults of these
+    options.
     """
 
     source_kind: ContentName

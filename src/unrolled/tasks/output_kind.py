@@ -77,8 +77,8 @@ class OutputKind:
     apart, to measure with. can_measure: whether an encoded y has a loss (None: always).
     decoder: whether an encoder-decoder writes y.
     scored: the figure by which `compare` ranks models, a mean over sequences, and whether more of it is better.
-    options: options that this output has and not every output. units: the units of text that it allows, None: all;
-    why_units: the reason, for messages.
+    options: the options of `train` that apply to this output but not to every task.
+    units: the token units that this output supports, None: all.  why_units: the reason, for messages.
     """
 
     target: TargetName

@@ -1,6 +1,7 @@
-"""The presets: each task as an input kind, an output kind, an architecture, a summary and defaults. A table.
+"""The tasks, as a table: input kind, output kind, architecture, help and defaults of each.
 
-`fill.py` checks and fills options before any file is read; `sizes.py` decides sizes from the data and the minutes.
+`fill.py` checks options and fills them in before any file is read. `sizes.py` chooses sizes from the data and the time
+limit.
 """
 
 from __future__ import annotations
@@ -12,32 +13,37 @@ from unrolled.core import extensions
 from unrolled.core.errors import UsageError, suggest
 from unrolled.data.text.subword import SUBWORD
 
-SHOWN_AS = {"ctc": "sequence"}  # outputs that are found in another way, and are one for people
+SHOWN_AS = {"ctc": "sequence"}  # users name both outputs "sequence"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A task: what goes in, what comes out, which of the lecture's five architectures that is, and its defaults."""
+    """A task: its input kind, its output kind, which of the lecture's five architectures it has, and its defaults.
+
+    summary: what it does. data: what its files look like. example: the arguments of a training, for help texts.
+    """
 
     input: str
     output: str
     architecture: str
     summary: str
+    data: str
+    example: str
     defaults: Mapping[str, object]
 
     @property
     def key(self) -> str:
-        """How the output kind is found."""
+        """The key of the output kind."""
         return f"{self.input}:{self.output}"
 
     @property
     def kinds(self) -> str:
-        """INPUT:OUTPUT; a sequence is one whichever way it is found."""
+        """INPUT:OUTPUT as users write it."""
         return f"{self.input}:{SHOWN_AS.get(self.output, self.output)}"
 
     @property
     def stream(self) -> bool:
-        """Whether its data is one stream of tokens in documents, and not sequences with something asked of each."""
+        """Whether the data is one stream of tokens in documents. Otherwise it is labelled sequences."""
         return self.kinds == "tokens:next"
 
 
@@ -45,63 +51,79 @@ TASKS: dict[str, Preset] = {
     "language": Preset(
         input="tokens",
         output="next",
-        architecture="language model; one-to-many when sampled",
-        summary="learn text, word by word or character by character; sample it, score it",
+        architecture="language model; one-to-many when it samples",
+        summary="learn to write and to score text, by character or by word",
+        data="text files, or folders of text files",
+        example="book.txt --minutes 10",
         defaults={"unit": "char"},
     ),
     "classify": Preset(
         input="tokens",
         output="label",
         architecture="many-to-one",
-        summary="one class, or a rating, for a text",
+        summary="predict a class or a rating for a text",
+        data="a table with the columns text and label, or a folder with one subfolder of texts per class",
+        example="reviews.csv",
         defaults={"bidirectional": True, "unit": "word", "affixes": False},
     ),
     "tag": Preset(
         input="tokens",
         output="tags",
         architecture="many-to-many, T_x = T_y",
-        summary="a tag for every word: names in a sentence, parts of speech",
+        summary="predict a tag for every word: names, parts of speech",
+        data="CoNLL files: one word and its tag per line, a blank line after each sentence",
+        example="sentences.conll",
         defaults={"bidirectional": True, "unit": "white", "affixes": True, "crf": True},
     ),
     "transcribe": Preset(
         input="audio",
         output="ctc",
         architecture="many-to-many, T_x != T_y",
-        summary="what is said in a recording, as text",
+        summary="write down what is said in an audio file",
+        data="a table with the columns file and text, or a folder with a text file next to each audio file",
+        example="recordings.csv",
         defaults={"bidirectional": True, "front": "time", "augment": True},
     ),
     "recognize": Preset(
         input="frames",
         output="label",
         architecture="many-to-one",
-        summary="what is done in a clip: a class for a video or a folder of pictures",
+        summary="predict a class for a video clip",
+        data="a folder with one subfolder of clips per class, or a table with the columns file and label",
+        example="clips/",
         defaults={"bidirectional": False, "front": "frames", "augment": True, "pooling": "last"},
     ),
     "translate": Preset(
         input="tokens",
         output="sequence",
         architecture="many-to-many, T_x != T_y",
-        summary="another text for a text: translation, dates, spelling to sound",
+        summary="write another text for a text: translation, dates, pronunciation",
+        data="a table with the columns source and target, or two files with one text per line",
+        example="pairs.tsv",
         defaults={"bidirectional": True, "unit": SUBWORD, "affixes": False, "attention": "multiplicative"},
     ),
     "compose": Preset(
         input="notes",
         output="next",
-        architecture="one-to-many when sampled: from nothing or a genre",
-        summary="learn tunes from MIDI files; write new ones",
+        architecture="one-to-many when it samples: from nothing or from a genre",
+        summary="learn tunes from MIDI files and write new ones",
+        data="MIDI files, or folders of them (one subfolder per genre)",
+        example="tunes/",
         defaults={"bidirectional": False, "grid": 24, "transpose": 5, "augment": True, "window": 1024},
     ),
 }
-# Other combinations that make sense, by INPUT:OUTPUT alone.
+# Further combinations of an input and an output, by INPUT:OUTPUT.
 COMBINATIONS: dict[str, Preset] = {
-    (made := Preset(given, asked, architecture, summary, defaults)).kinds: made
-    for given, asked, architecture, summary, defaults in (
-        (
-            "numbers",
-            "sequence",
-            "many-to-many, T_x != T_y",
-            "a text for a series",
-            {
+    made.kinds: made
+    for made in (
+        Preset(
+            input="numbers",
+            output="sequence",
+            architecture="many-to-many, T_x != T_y",
+            summary="write a text for a series of numbers",
+            data="a table with the numbers as columns, a series per value of by= and the column target",
+            example="series.jsonl",
+            defaults={
                 "bidirectional": True,
                 "unit": "word",
                 "attention": "multiplicative",
@@ -109,57 +131,101 @@ COMBINATIONS: dict[str, Preset] = {
                 "input_dropout": 0.0,
             },
         ),
-        ("tokens", "number", "many-to-one", "numbers for a text", {"bidirectional": True, "unit": "word"}),
-        ("numbers", "label", "many-to-one", "a class for a series", {"bidirectional": True}),
-        ("numbers", "number", "many-to-one", "numbers for a series, or its next values", {}),
-        (
-            "numbers",
-            "next",
-            "many-to-many, T_x = T_y",
-            "the next step of a series, and how surprising each was: anomalies",
-            {"bidirectional": False},
+        Preset(
+            input="tokens",
+            output="number",
+            architecture="many-to-one",
+            summary="predict numbers for a text",
+            data="a table with the column text and columns of numbers",
+            example="prices.csv --columns x=text,y=price",
+            defaults={"bidirectional": True, "unit": "word"},
         ),
-        (
-            "numbers",
-            "tags",
-            "many-to-many, T_x = T_y",
-            "a tag for every step of a series",
-            {"bidirectional": True},
+        Preset(
+            input="numbers",
+            output="label",
+            architecture="many-to-one",
+            summary="predict a class for a series of numbers",
+            data="a .ts or .npz file, or a table of numbers with the column label",
+            example="gestures.ts",
+            defaults={"bidirectional": True},
         ),
-        (
-            "images",
-            "ctc",
-            "many-to-many, T_x != T_y",
-            "what is written in a picture of a line, read as columns",
-            {"bidirectional": True, "front": "time", "augment": True, "frame_size": 32, "longest": 2000},
+        Preset(
+            input="numbers",
+            output="number",
+            architecture="many-to-one",
+            summary="predict numbers for a series, or forecast its next values",
+            data="a table of numbers, one row per step",
+            example="load.csv --horizon 24",
+            defaults={},
         ),
-        (
-            "frames",
-            "tags",
-            "many-to-many, T_x = T_y",
-            "what is done in each picture of a clip",
-            {"bidirectional": True, "front": "frames", "augment": True},
+        Preset(
+            input="numbers",
+            output="next",
+            architecture="many-to-many, T_x = T_y",
+            summary="predict each next step of a series, to find anomalies",
+            data="a table of numbers, one row per step",
+            example="sensor.csv",
+            defaults={"bidirectional": False},
         ),
-        (
-            "audio",
-            "label",
-            "many-to-one",
-            "a class for a recording: wake words, sound events",
-            {"bidirectional": True, "front": "time", "augment": True},
+        Preset(
+            input="numbers",
+            output="tags",
+            architecture="many-to-many, T_x = T_y",
+            summary="predict a tag for every step of a series of numbers",
+            data="a table of numbers with the column tag, one row per step, and by= for the series",
+            example="machine.csv --columns y=state,by=day",
+            defaults={"bidirectional": True},
         ),
-        (
-            "audio",
-            "tags",
-            "many-to-many, T_x = T_y",
-            "a tag for every 10 ms of a recording: speech or not",
-            {"bidirectional": True},
+        Preset(
+            input="images",
+            output="ctc",
+            architecture="many-to-many, T_x != T_y",
+            summary="read the text in the picture of a line of text",
+            data="a table with the columns file and text",
+            example="lines.csv",
+            defaults={
+                "bidirectional": True,
+                "front": "time",
+                "augment": True,
+                "frame_size": 32,
+                "longest": 2000,
+            },
         ),
-        (
-            "rolls",
-            "next",
-            "many-to-many, T_x = T_y",
-            "which keys of a piano sound next, and how surprising each step was",
-            {
+        Preset(
+            input="frames",
+            output="tags",
+            architecture="many-to-many, T_x = T_y",
+            summary="predict a tag for every frame of a video clip",
+            data="a table with the columns file and tags",
+            example="clips.csv",
+            defaults={"bidirectional": True, "front": "frames", "augment": True},
+        ),
+        Preset(
+            input="audio",
+            output="label",
+            architecture="many-to-one",
+            summary="predict a class for an audio file: keywords, sound events",
+            data="a folder with one subfolder of audio files per class, or a table with the columns file and label",
+            example="keywords/",
+            defaults={"bidirectional": True, "front": "time", "augment": True},
+        ),
+        Preset(
+            input="audio",
+            output="tags",
+            architecture="many-to-many, T_x = T_y",
+            summary="predict a tag for every 10 ms of an audio file, such as speech",
+            data="a table with the columns file and tags: 0.10-0.52 speech; 1-1.3 cough",
+            example="recordings.csv",
+            defaults={"bidirectional": True},
+        ),
+        Preset(
+            input="rolls",
+            output="next",
+            architecture="many-to-many, T_x = T_y",
+            summary="predict which piano keys sound next",
+            data="MIDI files, or folders of them",
+            example="tunes/",
+            defaults={
                 "bidirectional": False,
                 "grid": 4,
                 "transpose": 5,
@@ -173,7 +239,7 @@ COMBINATIONS: dict[str, Preset] = {
 
 
 def find(task: str) -> Preset:
-    """The preset of a task's name, or of INPUT:OUTPUT. Raises UsageError naming the known ones."""
+    """Return the preset of a task, by its name or as INPUT:OUTPUT. Raises UsageError, with the known tasks."""
     known = {**TASKS, **{preset.kinds: preset for preset in TASKS.values()}, **COMBINATIONS}
     if task not in known:
         made = _of_other_packages(task, known.values())
@@ -184,7 +250,7 @@ def find(task: str) -> Preset:
 
 
 def _of_other_packages(task: str, known: Iterable[Preset]) -> Preset | None:
-    """The preset of INPUT:OUTPUT if the input or the output comes from another package; None otherwise."""
+    """Return the preset of INPUT:OUTPUT if another package defines the input or the output, else None."""
     given, colon, asked = task.partition(":")
     others = extensions.found("unrolled.inputs"), extensions.found("unrolled.outputs")
     if not colon or not (given in others[0] or asked in others[1]):
@@ -193,4 +259,6 @@ def _of_other_packages(task: str, known: Iterable[Preset]) -> Preset | None:
     outputs = {*others[1], *(preset.output for preset in known)}
     if given not in inputs or asked not in outputs:
         return None
-    return Preset(given, asked, "of its kinds", f"{asked} for {given}", {})
+    return Preset(
+        given, asked, "of its kinds", f"predict {asked} from {given}", f"{given} and {asked}", "FILE", {}
+    )

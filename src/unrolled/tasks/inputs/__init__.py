@@ -11,7 +11,8 @@ from unrolled.tasks.presets import find
 
 __all__ = ["INPUTS", "Input", "InputKind", "input_of"]
 
-PICTURES = frozenset(("front", "frame_size", "frame_rate", "colour", "differences", "longest"))
+FILES = frozenset(("front", "front_size", "cache"))  # options of inputs whose x is a file that is decoded
+PICTURES = FILES | {"frame_size", "frame_rate", "colour", "differences", "longest"}
 _OWN: dict[str, InputKind] = {
     "rolls": InputKind(
         "tune",
@@ -26,7 +27,7 @@ _OWN: dict[str, InputKind] = {
         tokens.learn_tokens,
         tokens.token_input,
         embeds=True,
-        options=frozenset(("first", "documents", "window")),
+        options=frozenset(("unit", "lower", "vocab_size", "affixes", "embedding")),
     ),
     "notes": InputKind(
         "tune",
@@ -35,13 +36,13 @@ _OWN: dict[str, InputKind] = {
         notes.note_augmenter,
         windowed=True,
         composes=True,
-        options=frozenset(("grid", "transpose", "window")),
+        options=frozenset(("grid", "transpose", "window", "embedding")),
     ),
     "numbers": InputKind(
         "numbers",
         numbers.learn_numbers,
         numbers.number_input,
-        options=frozenset(("resample", "front")),
+        options=frozenset(("resample", "front", "front_size", "history")),
     ),
     "audio": InputKind(
         "audio",
@@ -51,7 +52,7 @@ _OWN: dict[str, InputKind] = {
         audio.AudioInput.load_file,
         audio.AudioInput.timeline,
         steps_are="frames of 10 ms",
-        options=frozenset(("front",)),
+        options=FILES | {"bands", "rate", "normalise"},
         fill=audio.fill_audio,
     ),
     "images": InputKind(
@@ -69,7 +70,7 @@ _OWN: dict[str, InputKind] = {
         clip_augmenter,
         frames.FrameInput.load_file,
         frames.FrameInput.timeline,
-        options=PICTURES,
+        options=PICTURES | {"flip"},
         fill=frames.fill_frames,
     ),
 }

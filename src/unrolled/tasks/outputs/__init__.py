@@ -25,7 +25,6 @@ NEXT = OutputKind(
     "next",
     next_numbers.learn_next_numbers,
     next_numbers.next_numbers,
-    options=frozenset(("tie", "first", "documents", "window")),
     units=("word", "white", "char"),
     why_units="it scores whole tokens",
 )
@@ -38,6 +37,7 @@ _OWN: dict[str, OutputKind] = {
         include_validation=True,
         unseen_in=ctc.unseen_in,
         can_measure=ctc.can_measure,
+        options=frozenset(("unit", "lower", "vocab_size")),
         units=("char", SUBWORD),
         why_units="it writes characters or subwords",
     ),
@@ -49,8 +49,13 @@ _OWN: dict[str, OutputKind] = {
         options=frozenset(("classes", "ordinal", "class_weights", "pooling")),
     ),
     "next": NEXT,
+    "tokens:next": replace(NEXT, options=frozenset(("tie", "first", "documents", "window", "cold"))),
     "notes:next": replace(
-        NEXT, learn=next_note.learn_next_notes, restore=next_note.next_notes, summarize=next_note.summarize
+        NEXT,
+        learn=next_note.learn_next_notes,
+        restore=next_note.next_notes,
+        summarize=next_note.summarize,
+        options=frozenset(("tie",)),
     ),
     "number": OutputKind(
         "number", number.learn_number, number.number, options=frozenset(("horizon", "pooling"))
@@ -63,7 +68,10 @@ _OWN: dict[str, OutputKind] = {
         can_measure=sequence.can_measure,
         decoder=True,
         options=frozenset(
-            ("source_unit", "target_unit", "shared", "attention", "feeding", "decoder_layers", "tie")
+            (
+                *("unit", "source_unit", "target_unit", "shared", "lower", "vocab_size"),
+                *("attention", "feeding", "decoder_layers", "tie"),
+            )
         ),
     ),
     "rolls:next": replace(NEXT, learn=next_roll.learn_next_rolls, restore=next_roll.next_rolls),
