@@ -117,10 +117,10 @@ def test_validation_of_unknown_tokens_is_reported(tmp_path: Path):
         "--out",
         tmp_path / "m",
     )
-    line = "100% of the tokens of the validation part are unknown to training: its loss means little"
+    line = "100% of the tokens of the validation part are not in the vocabulary: its loss means little"
     done = run(*asked, "--valid", tmp_path / "valid.txt")
     assert done.code == 0 and line in done.err.splitlines()
-    assert "unknown to training" not in run(*asked, "--valid", tmp_path / "train.txt").err
+    assert "not in the vocabulary" not in run(*asked, "--valid", tmp_path / "train.txt").err
 
 
 @pytest.mark.parametrize("affixes", ["--affixes", "--no-affixes"])
@@ -129,6 +129,6 @@ def test_validation_texts_of_unknown_words_are_reported(tmp_path: Path, affixes:
     (tmp_path / "valid.csv").write_text("text,label\n" + "SEHR GUT,yes\nso bad,no\nSEHR SCHLECHT,no\n" * 2)
     asked = ("train", "classify", tmp_path / "train.csv", affixes, *FIXED, "--force", "--out", tmp_path / "m")
     done = run(*asked, "--valid", tmp_path / "valid.csv")
-    line = "67% of the tokens of the validation part are unknown to training: its loss means little"
+    line = "67% of the tokens of the validation part are not in the vocabulary: its loss means little"
     assert done.code == 0 and line in done.err.splitlines()
-    assert "unknown to training" not in run(*asked, "--valid", tmp_path / "train.csv").err
+    assert "not in the vocabulary" not in run(*asked, "--valid", tmp_path / "train.csv").err
