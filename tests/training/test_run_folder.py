@@ -283,8 +283,8 @@ def test_an_identity_that_is_damaged_is_not_made_up(tmp_path: Path):
     with begin(folder) as run:
         work(run, 1, 2)
     for content, wrong in (
-        (b"{", "it is no JSON: "),
-        (b"[]", "it is no JSON object"),
+        (b"{", "it is not JSON: "),
+        (b"[]", "it is not a JSON object"),
         (b"{}", "has format None"),
     ):
         (folder / "config.json").write_bytes(content)
@@ -292,7 +292,7 @@ def test_an_identity_that_is_damaged_is_not_made_up(tmp_path: Path):
             pass
         assert caught.value.file == folder / "config.json" and wrong in caught.value.what
     with begin(folder, resume=True, force=True, threads=4) as run:
-        assert run.checkpoint is None and "starting afresh" in run.repaired[0]
+        assert run.checkpoint is None and "starting from the beginning" in run.repaired[0]
 
 
 def test_force_and_resume_start_afresh_where_the_checkpoint_is_damaged(tmp_path: Path):
@@ -344,7 +344,10 @@ def test_a_lock_that_is_removed_again_and_again_is_given_up(tmp_path: Path, monk
 
     monkeypatch.setattr(run_lock.fcntl, "flock", removing)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    with pytest.raises(StorageError, match="keeps removing the lock file"), run_lock.locked(tmp_path / "r", ()):
+    with (
+        pytest.raises(StorageError, match="keeps removing the lock file"),
+        run_lock.locked(tmp_path / "r", ()),
+    ):
         pass
     assert len(locked) == run_lock.ATTEMPTS
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors, "each of them is closed"
@@ -391,7 +394,7 @@ def test_a_checkpoint_whose_header_is_another_is_damaged(tmp_path: Path, change:
     atomic_files.write_atomically(path, *tensor_file.pack("checkpoint", 2, whole, tensors))
     assert read_checkpoint(tmp_path / "r").counters == {}
     atomic_files.write_atomically(path, *tensor_file.pack("checkpoint", 2, whole | change, tensors))
-    with pytest.raises(DataError, match="checkpoint: is damaged: header is not as a checkpoint has it"):
+    with pytest.raises(DataError, match="checkpoint: is damaged: the header is not that of a checkpoint"):
         read_checkpoint(tmp_path / "r")
 
 
