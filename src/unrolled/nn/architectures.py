@@ -175,7 +175,7 @@ def many_to_many(
     if dropouts.layer and spec.input.ids and not spec.input.several and bool((x[:, 0] < 0).any()):
         # The output for the vector of zeros is always computed from the same features. Dropout would only add
         # noise.
-        known = (x.T.contiguous() >= 0).T.unsqueeze(-1)  # [batch, T, 1], time-major as a is
+        known = (x.T.contiguous() >= 0).T.unsqueeze(-1)  # [batch, T, 1], time-major like a
         dropped = torch.where(known, dropped, a)
     if isinstance(spec.head, Bits) and spec.head.neighbours:
         dropped = torch.cat([dropped, embedded], dim=-1)

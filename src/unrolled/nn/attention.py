@@ -1,8 +1,12 @@
 """The encoder-decoder with attention in torch.
 
-There are three forms: without attention, as in the lecture (only the encoder's last state is passed to the
-decoder); additive attention (Bahdanau et al., arXiv 1409.0473v7); multiplicative attention (Luong et al.,
-arXiv 1508.04025v5). All functions take a mapping from parameter names to tensors.
+There are three forms:
+
+- without attention, as in the lecture: only the encoder's last state is passed to the decoder;
+- additive attention (Bahdanau et al., arXiv 1409.0473v7);
+- multiplicative attention (Luong et al., arXiv 1508.04025v5).
+
+All functions take a mapping from parameter names to tensors.
 
 Without input feeding, the attention result is used only for the output. So all steps of the decoder are one
 scan with the fast kernels, and the attention of all steps is one batched product. With input feeding, the

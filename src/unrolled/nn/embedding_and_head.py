@@ -91,7 +91,7 @@ def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[di
 def embed(spec: NetworkSpec, p: Parameters, x: Tensor, dropouts: Dropouts = NO_DROPOUTS) -> Tensor:
     """Return the embedding [batch, T, n_e] of ids [batch, T]; -1 gives the vector of zeros.
 
-    Without an embedding, x is returned unchanged (bytes as floats). With several ids per step, x is
+    Without an embedding, x is returned unchanged, but bytes become floats. With several ids per step, x is
     [batch, T, ids], and the embeddings of a step are added. Input dropout is applied to the result, but not
     to one-hot inputs, which stay ids.
     """

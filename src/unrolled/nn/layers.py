@@ -6,10 +6,13 @@
     LSTM        the same function as torch.nn.LSTM
 
 The names in state_dict end with the lecture's names: `layers.0.forward_cell.W_c`,
-`layers.0.forward_cell.b_c`, `layers.0.backward_cell.W_c` ... For sequences of different lengths, pass
-`lengths` [batch] or packed sequences; padding never changes an output. zoneout: in training, the fraction of
-units that keep their previous state at a step, drawn at random; in eval mode, each state is the mean over
-such random draws.
+`layers.0.forward_cell.b_c`, `layers.0.backward_cell.W_c` ...
+
+For sequences of different lengths, pass `lengths` [batch] or packed sequences. Padding never changes an
+output.
+
+zoneout: in training, a random fraction of the units keeps its previous state at each step. In eval mode, each
+state is the mean over such random draws.
 """
 
 from __future__ import annotations

@@ -104,8 +104,8 @@ def _path(
 ) -> tuple[Tensor, int]:
     """Return the sum of -log p of the true path of each row, in nats, and the number of steps.
 
-    The count is the number of steps, so that the loss is comparable with other losses. A row with an ignored
-    step has no true path and is left out.
+    Steps are counted, not paths, so that the loss is comparable with other losses. A row with an ignored step
+    has no true path and is left out.
     """
     lengths = torch.full(y.shape[:1], y.shape[1]) if lengths is None else lengths
     whole = (y >= 0).sum(1) == lengths  # [batch]
@@ -132,10 +132,11 @@ def _alignments(
 ) -> tuple[Tensor, int]:
     """Return the CTC loss and the number of targets.
 
-    The loss is -log of the sum over all alignments of y (Graves et al. 2006, ICML).
-    y: [batch, T_y] classes; class 0 is the blank. The sums are computed in float64. An empty y counts as one
-    target. A row with too few steps for its y has no alignment. Its loss would be infinite, so it is left
-    out.
+    The loss is -log of the sum over all alignments of y (Graves et al. 2006, ICML). The sums are computed in
+    float64.
+
+    y: [batch, T_y] classes; class 0 is the blank. An empty y counts as one target. A row with too few steps
+    for its y has no alignment. Its loss would be infinite, so it is left out.
     """
     steps = torch.full(y.shape[:1], a.shape[1]) if lengths is None else lengths
     there = y >= 0

@@ -1,8 +1,8 @@
 """Run a cell over sequences: in both directions, in several layers, with lengths, state and dropout.
 
 Public arrays are batch-first, but the kernels are time-major. The transposed views cost nothing if producer
-and consumer use the same layout. For example, the embedding lookup is time-major, and this layout is used up
-to the loss.
+and consumer use the same layout. For example, the result of the embedding lookup is time-major, and it keeps
+this layout up to the loss.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Dropouts:
     weight: fraction of the recurrent weights, for whole sequences
         (DropConnect, Merity et al., arXiv 1708.02182v1).
     input: fraction of the embedded input.
-    zoneout: fraction of the units of the state that keep their previous value, drawn anew at every step
+    zoneout: fraction of the units of the state that keep their previous value, drawn again at every step
         (Krueger et al., arXiv 1606.01305v4). If this is 0, a cell with zoneout uses the mean over such draws.
     """
 
@@ -134,6 +134,7 @@ def deep(
     """Run stacked layers: x [batch, T, n_x] or ids [batch, T] -> (a [batch, T, directions * n_a], state).
 
     core: the weights of each layer and direction, core[layer][direction].
+
     The second direction, if there is one, reads backward. The outputs of both directions are concatenated.
     Dropout is applied between layers, to the recurrent weights and to the state.
 
@@ -217,7 +218,7 @@ def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
     if not share:
         return w
     if not cell.gates:
-        what = f"the cell '{cell.name}' has no recurrent matrices to drop weights of"
+        what = f"the cell '{cell.name}' has no recurrent matrices whose weights could be dropped"
         raise UsageError(what, hint="--weight-dropout 0")
     dropped = dict(w)
     for gate in cell.gates:

@@ -83,7 +83,7 @@ class TorchDecoder:
 
 
 def _own(state: object) -> _State:
-    """Return the state with its type. Raises TypeError if another engine made it."""
+    """Return the state, typed. Raises TypeError if another engine made it."""
     if not isinstance(state, _State):
         raise TypeError(f"a state of another engine: {type(state).__name__}")
     return state

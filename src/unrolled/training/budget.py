@@ -29,19 +29,19 @@ from unrolled.nn.kernels.dispatch import alternatives
 from unrolled.training.loop import Plan, TrainingData, begin, dropouts_of, set_rate, step
 
 MEASURING = 0.04  # maximum fraction of the budget for measuring the speed
-WASTE = 0.03  # fraction of the budget reserved for checkpoints and noise
+WASTE = 0.03  # fraction of the budget reserved for checkpoints and changes of speed
 VALIDATING = 0.05  # fraction of the budget for validation
 ENDING = 1.0  # seconds to write the model and end the process
 STRATA = 8  # number of batches that are timed, one per size class
 FEWEST = 3  # minimum number of steps per measurement
 CLEARLY = 0.95  # another kernel must need less than this fraction of the best time; less gain is noise
 FORWARD = 0.4  # time of a forward pass, as a fraction of the time of forward and backward together
-BASE_BYTES = 300 << 20  # memory of torch during training, of writing a checkpoint and of the data
+BASE_BYTES = 300 << 20  # memory of torch in training, of a checkpoint that is written, and of the data
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The measured speed of training, and the threads and kernel that it was measured with.
+    """The measured speed of training, with the threads and the kernel of the measurement.
 
     seconds: mean time per step. tokens: mean number of tokens per step, padding included.
     """
@@ -84,8 +84,8 @@ def make_plan(
 
     valid_tokens: number of tokens of the validation part.
     settling: number of tokens that are read again after the last step.
-    note: called with a one-line warning if the budget is too short for a single step; the plan then has one
-    step.
+    note: called with a one-line warning if the budget is too short for a single step; then the plan has one
+        step.
     """
     clock = spent.clock
     if config.minutes is None:

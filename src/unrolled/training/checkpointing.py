@@ -63,8 +63,8 @@ class CheckpointCallback:
     def validated(self, progress: TrainerState, metrics: Mapping[str, float], share: float) -> None:
         """Log the metrics and show them.
 
-        A language model also shows a sample, made with the averaged weights (without an average: the current
-        ones).
+        A language model also shows a sample. It comes from the averaged weights if there is an average, else
+        from the current weights.
         """
         at = progress.at
         log_metrics(

@@ -85,8 +85,8 @@ def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
     """Return the model if the run is done and has written it; None if there is work left.
 
     The process may have been killed between the last checkpoint and writing the model. The model file is then
-    of another run, or of an earlier interruption of this run. Such a file does not have both this run's
-    digest and the weights of its checkpoint.
+    of another run, or of an earlier interruption of this run. To detect this, the digest of the run, the
+    number of steps and the weights are compared with the checkpoint.
     """
     if run.checkpoint is None or not run.checkpoint.counters["done"] or not out.exists():
         return None
@@ -128,7 +128,7 @@ def _memory_errors_told() -> Iterator[None]:
 def _fixed_order() -> Iterator[None]:
     """Inside this context, torch refuses operations whose sums have no fixed order.
 
-    On a CPU, training uses no such operation. This check makes sure that it stays so.
+    On a CPU, training uses no such operation. This check detects one in future changes.
     """
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)

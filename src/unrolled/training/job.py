@@ -55,7 +55,7 @@ class TrainingRequest:
     prepare: reads the data, writes the encoded data into a folder, and returns the job.
     out: path of the model.
     began: time.monotonic() when the budget of minutes began; None: when the process started, as for a
-    command.
+        command.
     reading: time.monotonic() when the program began to read the data; None: the same as `began`.
     """
 

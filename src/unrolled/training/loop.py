@@ -27,7 +27,7 @@ from unrolled.nn.losses import PLAIN, Criterion
 from unrolled.training.optimizers import Optimizer, make
 
 Weights = dict[str, Tensor]
-SMALLER = "a smaller --lr, or --clip 0.25 (with --force, as it is another training)"
+SMALLER = "a smaller --lr, or --clip 0.25 (with --force, because this is another training)"
 # Training has diverged if the loss is this many times the first loss. It does not recover from there, and
 # this check often comes before the first NaN.
 DIVERGED = 1000.0
@@ -41,14 +41,14 @@ QUIET = 50  # minimum number of steps in a row with a loss below `TrainingData.e
 class TrainingData:
     """The data that the training loop uses.
 
-    epoch: returns the batches of an epoch, from the number of the epoch.
-    validation: returns validation batches, from the maximum number of tokens; None without a validation part.
-    place: returns the file and line of an example, from the number of the example.
+    epoch: number of an epoch -> its batches.
+    validation: maximum number of tokens -> validation batches; None without a validation part.
+    place: number of an example -> its file and line.
     criterion: the loss for training; validation always uses PLAIN.
-    sample: generates a sample text from weights; None if the task has no samples.
+    sample: weights -> a sample text; None if the task has no samples.
     enough: mean loss of a batch below which nothing is left to learn from it; 0 disables the check.
-    carries: whether rows of a batch may continue the rows of the previous batch; the state is then kept and
-    saved.
+    carries: whether rows of a batch may continue the rows of the previous batch; then the state is kept and
+        saved.
     """
 
     epoch: Callable[[int], Sequence[Batch]]
@@ -74,7 +74,7 @@ class Plan:
 
     With a budget of minutes, the number of steps may change during training (`pacing`):
 
-    changes: pairs (step, number of steps that is valid from this step on), in order.
+    changes: pairs (step, total number of steps from this step on), in order.
     frozen: from now on, the number changes only if the speed of the machine changes.
     final: the plan never changes again, because a training has ended with it.
     validating: duration of one validation, in training steps.
@@ -105,7 +105,7 @@ class TrainerPosition:
 
     step: int = 0
     epoch: int = 0
-    index: int = 0  # of the next batch within the epoch
+    index: int = 0  # number of the next batch within the epoch
     first_loss: float | None = None
     train_nats: float = 0.0  # sum of the training loss since the last validation
     train_count: int = 0  # number of targets in this sum
@@ -214,9 +214,10 @@ def train(
 ) -> Plan:
     """Train until the plan is done or nothing is left to learn. Return the plan with its changes.
 
-    `progress` contains the result; `kept` chooses the weights to keep. revise: called after each step with
-    the plan, the position and the number of batches per epoch. It returns the plan for the following steps.
-    It must write a changed plan to disk before it returns.
+    `progress` contains the result; `kept` chooses the weights to keep.
+
+    revise: called after each step with the plan, the position and the number of batches per epoch. It returns
+    the plan for the following steps. It must write a changed plan to disk before it returns.
 
     Raises NonFiniteError if training diverged, for example if the loss or gradient of a step is not finite.
     The step is then not applied, and the message contains the files and lines of its examples. Exceptions of
@@ -328,9 +329,9 @@ def validate(problem: TrainingData, progress: TrainerState, limit: int) -> dict[
 
 
 def steps_of(plan: Plan, step: int) -> int | None:
-    """Return the total number of steps in the plan that is valid at this step.
+    """Return the total number of steps, as it is planned at this step.
 
-    None: only the epochs are limited.
+    Return None if only the number of epochs is limited.
     """
     return next((steps for begin, steps in reversed(plan.changes) if begin <= step), plan.steps)
 
@@ -476,7 +477,7 @@ def _refuse_diverged(
     rows = [int(i) for i in np.flatnonzero(batch.lengths > 0)]
     place = problem.place(int(batch.places[rows[0]])) if rows else None
     others = ", ".join(str(problem.place(int(batch.places[i]))) for i in rows[1:4])
-    named = f"loss {loss:.4g}, norm of the gradient {norm:.4g}, weights of about {size:.2g}"
+    named = f"loss {loss:.4g}, gradient norm {norm:.4g}, root mean square of the weights {size:.2g}"
     raise NonFiniteError(
         f"training diverged at step {at.step + 1} ({named})"
         + (f", in a batch with {others}" if others else ""),

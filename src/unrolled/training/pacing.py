@@ -27,11 +27,11 @@ from unrolled.training.run_folder import Run, save_plan
 Clock = Callable[[], float]
 
 SECOND = 0.1  # fraction of the budget after which the plan is made again
-NOISE = 0.02  # error of the expected end, as a fraction of the budget, that does not change a plan
+NOISE = 0.02  # a smaller error of the expected end, as a fraction of the budget, does not change the plan
 # A frozen plan gets more steps only if the additional steps are more than both of these:
 GROWS = 0.25  # this fraction of the remaining steps
 MUCH = 0.05  # the steps that fit into this fraction of the budget
-LATEST = 0.04  # a training may end late by this fraction of the budget
+LATEST = 0.04  # a training may end late by at most this fraction of the budget
 
 
 def planned(
@@ -73,9 +73,10 @@ def watching(
 ) -> Revise:
     """Return the function that keeps a training to its budget of minutes.
 
-    Without a budget of minutes, the function does not change the plan. at: the position where this process
-    begins to train. A resumed training gets only a fraction of the budget: the fraction of its plan that is
-    left.
+    Without a budget of minutes, the function does not change the plan. A resumed training gets only a
+    fraction of the budget: the fraction of its plan that is left.
+
+    at: the position where this process begins to train.
     """
     minutes = request.config.training.minutes
     if minutes is None:

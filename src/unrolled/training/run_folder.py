@@ -1,4 +1,4 @@
-"""The run folder `MODEL.run/`: everything to resume a training bit for bit after a kill at any moment.
+"""The run folder `MODEL.run/`: what is needed to resume a training exactly after a kill at any moment.
 
     lock           locked while a process trains; names the process, host and start time (run_lock.py)
     config.json    the run's identity: data fingerprints, configuration, versions, kernel, instruction set
@@ -99,8 +99,9 @@ def open_run(
 ) -> Generator[Run, None, None]:
     """Lock `folder`, remove the temporary files of killed processes, and begin or resume a run.
 
-    The folder is created if it does not exist. identity: nested dicts of plain JSON. If the folder contains a
-    run:
+    identity: nested dicts of plain JSON.
+
+    The folder is created if it does not exist. If the folder contains a run:
 
     - neither `resume` nor `force`: the run is refused;
     - `force`: training starts from the beginning;
@@ -310,8 +311,8 @@ def _saved_plan(run: Run) -> dict[str, object] | None:
 def _plan(run: Run, told: list[str]) -> dict[str, object] | None:
     """Return the plan of this run, or None if the file is missing, damaged or of another run.
 
-    A damaged file or a file of another run is removed. Then either nothing was trained with it yet, or the
-    checkpoint also contains the plan.
+    A damaged file or a file of another run is removed. This loses nothing: either no step was trained with
+    the plan yet, or the checkpoint also contains it.
     """
     path = run.folder / PLAN
     if not path.exists():

@@ -65,8 +65,8 @@ def locked(folder: Path, marks: Sequence[str]) -> Generator[dict[str, object] | 
 def _take(folder: Path, marks: Sequence[str]) -> int:
     """Open and lock the lock file, and return its descriptor.
 
-    If the file was removed or replaced between opening and locking, the lock protects nothing, so this is
-    repeated.
+    If the file was removed or replaced between opening and locking, the lock protects nothing. Then the
+    function tries again.
     """
     path = folder / LOCK
     for _ in range(ATTEMPTS):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.datasets.example_store import Examples
 
-SAMPLE = 1_000  # number of sequences that are checked; of a text, 100 times this number of tokens
+SAMPLE = 1_000  # number of sequences that are checked; in a text, 100 times this number of tokens
 MOST = 0.5  # a larger fraction of unknown tokens is reported
 
 

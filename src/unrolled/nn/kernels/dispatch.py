@@ -7,7 +7,7 @@ time-major, so that each step is a contiguous block:
     x       [T, batch, n_x] numbers, or [T, batch] ids of one-hot vectors (-1 is the vector of zeros)
     state   one array [batch, n_a] for each of cell.state: the state before the first step
     taken   for zoneout in training: the fraction of each new state that is used, an array [T, batch, n_a] for
-            each of cell.state; None is the mean of the random draws, see step_with_zoneout
+            each of cell.state; None: the mean of the random draws, see step_with_zoneout
     a       [T, batch, n_a]: a_t of every step
     state   (returned) the state after the last step
 

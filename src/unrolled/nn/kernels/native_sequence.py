@@ -254,8 +254,8 @@ def _gradients(
 ) -> list[Tensor | None]:
     """Return the gradients of x, of each W, of each b and of the state.
 
-    given: all these inputs. kept: the intermediate results that forward saved. with_x: whether x needs a
-    gradient.
+    given: these inputs, in this order. kept: the intermediate results that forward saved. with_x: whether x
+    needs a gradient.
     """
     gates, x, (W, a, *rest) = len(call.cell.gates), given[0], kept
     n_a, before = a.shape[1], call.sorted(given[1 + 2 * gates :])

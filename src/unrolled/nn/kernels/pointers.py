@@ -18,7 +18,7 @@ from unrolled.core.errors import UsageError
 
 
 def address(what: str, tensor: Tensor, shape: tuple[int, ...], kind: torch.dtype = torch.float32) -> int:
-    """Return the address of the first element of `tensor`, for a C function that accesses `shape` elements.
+    """Return the address of `tensor`, for a C function that reads or writes exactly `shape` elements.
 
     what: the name of the tensor in error messages. Raises UsageError unless the tensor has this shape and
     type, is contiguous and is in the memory of the CPU.

@@ -105,6 +105,7 @@ def _by_segments(
     """Sort the rows, longest first, and run segment by segment.
 
     A segment reaches from the end of one row to the end of the next row.
+
     Packed sequences would do the same, but only for torch's layers, and slower than padding. This works for
     any kernel.
     """
