@@ -404,12 +404,10 @@ def test_valid_and_test_files_and_a_dry_run(tmp_path: Path):
     assert not list(tmp_path.glob("dry*"))
     assert "exists already" in refused(run(*ask, "--out", out))
     again = run(*ask, "--valid", small().few, "--out", out, "--resume")
-    assert (
-        again.code == 0 and "is finished already; left as it is" in again.err and out.read_bytes() == before
-    )
+    assert again.code == 0 and "is finished already; not changed" in again.err and out.read_bytes() == before
     other = run(*ask, "--valid", small().few, "--out", out, "--resume", "--lr", 0.1)
     assert other.code == 2 and "configuration.training.lr" in other.err and out.read_bytes() == before
     forced = run(*ask, "--valid", small().few, "--out", out, "--force", "--epochs", 2)
     assert forced.code == 0 and out.read_bytes() != before
     fresh = run(*ask, "--out", tmp_path / "fresh", "--resume")
-    assert fresh.code == 0 and "nothing to resume; starting afresh" in fresh.err
+    assert fresh.code == 0 and "nothing to resume; starting from the beginning" in fresh.err

@@ -296,9 +296,9 @@ def test_lengths_must_fit():
     lstm = find("lstm")
     with pytest.raises(UsageError, match=r"lengths are \[3\]; expected \[2\]"):
         run(lstm, case, lengths=torch.tensor([1, 1, 1]))
-    with pytest.raises(UsageError, match="lengths reach from 1 to 9; expected 0 to 3"):
+    with pytest.raises(UsageError, match="lengths range from 1 to 9; expected 0 to 3"):
         run(lstm, case, lengths=torch.tensor([1, 9]))
-    with pytest.raises(UsageError, match="lengths reach from -1 to 2; expected 0 to 3"):
+    with pytest.raises(UsageError, match="lengths range from -1 to 2; expected 0 to 3"):
         run(lstm, case, lengths=torch.tensor([2, -1]))
     for kind in (torch.float32, torch.complex64, torch.bool):
         with pytest.raises(UsageError, match=f"lengths are {kind}; expected whole numbers"):

@@ -86,7 +86,7 @@ def test_minutes_that_are_too_short_are_explained_and_train_one_step(
     assert (plan.steps, plan.validations) == (1, 1)
     assert notes == [
         "warning: 0.1 minutes are too short: the start took 3.5 s, reading the data 1.5 s, measuring the speed 0.0 s, "
-        "and a step takes 2.5 s; training for one step all the same; try more --minutes, or a smaller --hidden"
+        "and a step takes 2.5 s; training for one step anyway; try more --minutes, or a smaller --hidden"
     ]
 
 
@@ -199,7 +199,7 @@ def test_too_large_a_network_is_refused_before_it_is_built(text: Path, tmp_path:
         configure("language", {**SMALL, "hidden": 65_536}), from_files([text], "file"), None, tmp_path / "m"
     )
     before = system.peak_bytes()
-    with pytest.raises(UsageError, match=r"about [\d,]+ MB more, and [\d,]+ MB can be had"):
+    with pytest.raises(UsageError, match=r"about [\d,]+ MB more memory; [\d,]+ MB are available"):
         dry_run(asked, Silent())
     assert system.peak_bytes() - before < 1 << 30
 

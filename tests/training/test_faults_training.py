@@ -54,7 +54,9 @@ def test_a_signal_writes_the_best_so_far_and_says_how_to_go_on(number, code, tex
     command.signal(number)
     assert command.wait() == code
     last = command.said.splitlines()[-1]
-    assert last == f"error: stopped; the best so far is in {out}; try the same command with --resume to go on"
+    assert (
+        last == f"error: stopped; the best so far is in {out}; try the same command with --resume to continue"
+    )
     steps = read_checkpoint(tmp_path / "m.run").counters["step"]
     assert model_file.load(out).notes["steps"] == steps > 0
     command = start(tmp_path / "log", *words, "--out", out, "--resume")
@@ -156,7 +158,7 @@ def test_a_second_trainer_is_refused(text, tmp_path):
     for more in ("--resume", "--force"):
         code, said = run(tmp_path / "second", *words, more)
         assert code == 2
-        assert f"another trainer is at work here: process {first.process.pid} on " in said
+        assert f"another training is running here: process {first.process.pid} on " in said
     first.signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
 
@@ -211,7 +213,7 @@ def test_resume_of_a_finished_run_changes_nothing(text, finished, capsys):
     before, model = marks(finished), finished.read_bytes()
     words = ["train", "language", str(text), *SMALL, "--epochs", "1", "--out", str(finished), "--resume"]
     assert main(words) == 0
-    assert "is finished already; left as it is" in capsys.readouterr().err
+    assert "is finished already; not changed" in capsys.readouterr().err
     assert marks(finished) == before
     assert finished.read_bytes() == model
 
@@ -235,7 +237,7 @@ def test_resume_of_a_finished_run_without_a_validation_part_changes_nothing(more
     assert main(words) == 0
     before = marks(out)
     assert main([*words, "--resume"]) == 0
-    assert "is finished already; left as it is" in capsys.readouterr().err
+    assert "is finished already; not changed" in capsys.readouterr().err
     assert marks(out) == before
 
 
@@ -252,7 +254,7 @@ def test_resume_with_nothing_there_starts_afresh_and_says_so(text, tmp_path, cap
         "--resume",
     ]
     assert main(words) == 0
-    assert "nothing to resume; starting afresh\n" in capsys.readouterr().err
+    assert "nothing to resume; starting from the beginning\n" in capsys.readouterr().err
     assert (tmp_path / "m").exists()
 
 
@@ -318,7 +320,7 @@ def test_an_absurd_rate_is_stopped_with_the_place_of_its_examples(text, finished
     line = int(said.removeprefix(f"error: {text}:").split(":")[0])
     assert 1 <= line <= 120
     assert "training diverged at step 2 (loss " in said
-    assert "; nothing was learnt before, so there is no model; try a smaller --lr" in said
+    assert "; nothing was learnt before, so no model was written; try a smaller --lr" in said
     assert not list(tmp_path.iterdir()), "nothing half-written"
     before = finished.read_bytes()
     copy = tmp_path / "copy"
@@ -436,7 +438,7 @@ def test_too_little_memory_is_refused_with_an_estimate(text, tmp_path):
     assert code == 2, said
     last = said.splitlines()[-1]
     assert last.startswith("error: training would take about ")
-    assert "MB can be had; try a smaller --batch-size" in last
+    assert "MB are available; try a smaller --batch-size" in last
     assert not (tmp_path / "m").exists()
     assert not (tmp_path / "m.run").exists()
 

@@ -58,7 +58,7 @@ def test_the_data_the_network_and_the_plan_are_described():
     ("spec", "words"),
     [
         (spec_of(SIZES, embedding=0), "1 x 8 lstm, one-hot input, dropout"),
-        (spec_of(SIZES, tie=True), "1 x 8 lstm, embedding 5, tied, dropout"),
+        (spec_of(SIZES, tie=True), "1 x 8 lstm, embedding 5, tied weights, dropout"),
         (
             spec_of(SIZES, architecture="many-to-one", bidirectional=True, layers=2, cell="gru"),
             "2 x 8 gru, both directions, embedding 5, dropout",
@@ -66,7 +66,7 @@ def test_the_data_the_network_and_the_plan_are_described():
         (spec_of(n_x=3, n_y=2, n_a=4, ids=False), "1 x 4 lstm, 3 inputs, dropout"),
         (
             spec_of(n_x=128, n_y=3, n_a=5, ids=False, front="frames", front_size=6),
-            "1 x 5 lstm, 128 inputs, a convolution of 6 in front, dropout",
+            "1 x 5 lstm, 128 inputs, convolution with 6 outputs, dropout",
         ),
     ],
 )

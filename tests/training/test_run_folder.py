@@ -139,7 +139,7 @@ def test_a_second_trainer_is_refused_and_a_dead_one_is_no_hindrance(tmp_path: Pa
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         for force in (False, True):
-            words = rf"another trainer .*process {holder.pid} on \S+, since 20"
+            words = rf"another training .*process {holder.pid} on \S+, since 20"
             with pytest.raises(UsageError, match=words), open_run(folder, {}, resume=True, force=force):
                 pass
         holder.kill()
@@ -172,7 +172,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
     folder.mkdir()
     (folder / "checkpoint").write_text("mine")
     for force in (False, True):
-        with pytest.raises(UsageError, match="not a run folder and not empty"), begin(folder, force=force):
+        with pytest.raises(UsageError, match="is not empty and not a run folder"), begin(folder, force=force):
             pass
     assert [p.name for p in folder.iterdir()] == ["checkpoint"]
     (tmp_path / "file").write_text("x")
@@ -283,8 +283,8 @@ def test_an_identity_that_is_damaged_is_not_made_up(tmp_path: Path):
     with begin(folder) as run:
         work(run, 1, 2)
     for content, wrong in (
-        (b"{", "it is no JSON: "),
-        (b"[]", "it is no JSON object"),
+        (b"{", "it is not JSON: "),
+        (b"[]", "it is not a JSON object"),
         (b"{}", "has format None"),
     ):
         (folder / "config.json").write_bytes(content)
@@ -292,7 +292,7 @@ def test_an_identity_that_is_damaged_is_not_made_up(tmp_path: Path):
             pass
         assert caught.value.file == folder / "config.json" and wrong in caught.value.what
     with begin(folder, resume=True, force=True, threads=4) as run:
-        assert run.checkpoint is None and "starting afresh" in run.repaired[0]
+        assert run.checkpoint is None and "starting from the beginning" in run.repaired[0]
 
 
 def test_force_and_resume_start_afresh_where_the_checkpoint_is_damaged(tmp_path: Path):
@@ -329,7 +329,7 @@ def test_the_lock_is_taken_on_the_file_that_bears_the_name(tmp_path: Path, monke
     monkeypatch.setattr(run_lock.fcntl, "flock", replacing)
     with run_lock.locked(folder, ()):
         monkeypatch.undo()
-        with pytest.raises(UsageError, match="another trainer"), run_lock.locked(folder, ()):
+        with pytest.raises(UsageError, match="another training"), run_lock.locked(folder, ()):
             pass
     assert len(locked) == 2
 
@@ -344,7 +344,10 @@ def test_a_lock_that_is_removed_again_and_again_is_given_up(tmp_path: Path, monk
 
     monkeypatch.setattr(run_lock.fcntl, "flock", removing)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    with pytest.raises(StorageError, match="removed again and again"), run_lock.locked(tmp_path / "r", ()):
+    with (
+        pytest.raises(StorageError, match="keeps removing the lock file"),
+        run_lock.locked(tmp_path / "r", ()),
+    ):
         pass
     assert len(locked) == run_lock.ATTEMPTS
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors, "each of them is closed"
@@ -362,7 +365,7 @@ def test_a_lock_that_is_no_file_is_refused(tmp_path: Path, what: str):
             os.mkfifo(folder / "lock")
         case _:
             (folder / "lock").mkdir()
-    with pytest.raises(UsageError, match="no lock of ours"), begin(folder):
+    with pytest.raises(UsageError, match="is not a lock file"), begin(folder):
         pass
     assert what != "link" or (tmp_path / "mine").read_text() == "mine"
 
@@ -391,7 +394,7 @@ def test_a_checkpoint_whose_header_is_another_is_damaged(tmp_path: Path, change:
     atomic_files.write_atomically(path, *tensor_file.pack("checkpoint", 2, whole, tensors))
     assert read_checkpoint(tmp_path / "r").counters == {}
     atomic_files.write_atomically(path, *tensor_file.pack("checkpoint", 2, whole | change, tensors))
-    with pytest.raises(DataError, match="checkpoint: is damaged: header is not as a checkpoint has it"):
+    with pytest.raises(DataError, match="checkpoint: is damaged: the header is not that of a checkpoint"):
         read_checkpoint(tmp_path / "r")
 
 

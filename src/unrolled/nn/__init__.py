@@ -1,4 +1,4 @@
-"""Torch: the layers RNN, GRUSimple, GRU and LSTM, networks, losses."""
+"""PyTorch code: the layers RNN, GRUSimple, GRU and LSTM, networks, and losses."""
 
 from unrolled.nn.layers import GRU, LSTM, RNN, GRUSimple
 

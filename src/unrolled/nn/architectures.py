@@ -1,14 +1,15 @@
-"""The five architectures of the lecture on torch, built from embedding, recurrent core and head.
+"""The lecture's five architectures in torch, built from an embedding, a recurrent core and a head.
 
-| architecture | here | example |
+| architecture | function | example |
 |---|---|---|
-| one-to-one | `one_to_one`: a single step from zeros, an ordinary network | a row of a table |
-| one-to-many | `one_to_many`: each output is the next input | music from a genre, text sampled |
-| many-to-one | `many_to_one`: the answer after the last step | a review's rating |
-| many-to-many, T_x = T_y | `many_to_many`: an answer at every step | names in a sentence |
-| many-to-many, T_x != T_y | `encoder_decoder`: the last state of one begins another, which may attend | translation |
+| one-to-one | `one_to_one`: one step from a zero state, like an ordinary network | a row of a table |
+| one-to-many | `one_to_many`: each output is the next input | music from a genre, sampling a text |
+| many-to-one | `many_to_one`: one output after the last step | the rating of a review |
+| many-to-many, T_x = T_y | `many_to_many`: an output at every step | names in a sentence |
+| many-to-many, T_x != T_y | `encoder_decoder`: the decoder starts from the encoder's state | translation |
 
-A language model is trained as many-to-many, its inputs being its targets one step late, and sampled as one-to-many.
+In an encoder-decoder, the decoder can also use attention. A language model is trained as many-to-many: its
+inputs are its targets, delayed by one step. It is sampled as one-to-many.
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ Lengths = TypeVar("Lengths", Tensor, Tensor | None)
 
 
 class Network(nn.Module):
-    """A network with its weights; parameter names are those of `tensor_shapes.shapes` and of the model file.
+    """A network with its weights. Parameters have the names in `tensor_shapes.shapes` and in the model file.
 
-    x: ids [batch, T_x] (-1 is the vector of zeros) or numbers [batch, T_x, n_x]. The state is flat, one array
-    [batch, n_a] for each name of network.state_names, the front's last. Dropouts apply where they are given, whatever
-    train() or eval() say.
+    x: ids [batch, T_x] (-1 is the vector of zeros) or numbers [batch, T_x, n_x].
+    state: a flat tuple of arrays: for each layer and direction, the cell's arrays [batch, n_a]. If the front
+        end has a state, it is the last array.
+    dropouts: always applied if they are passed, also after eval().
     """
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> None:
@@ -70,7 +72,10 @@ class Network(nn.Module):
         *,
         final: bool = True,
     ) -> Features:
-        """What the head would see: [batch, T_x, features], or [batch, features] from many to one; and the state."""
+        """Return the features for the head and the state.
+
+        The features are [batch, T_x, features], or [batch, features] for many-to-one.
+        """
         return _form(self.spec)(self, x, state, lengths, dropouts, final)
 
     def forward(
@@ -80,7 +85,7 @@ class Network(nn.Module):
         lengths: Tensor | None = None,
         dropouts: Dropouts = NO_DROPOUTS,
     ) -> Features:
-        """The outputs [batch, T_x, n_y], or [batch, n_y] of many-to-one, and the state."""
+        """Return the outputs [batch, T_x, n_y], or [batch, n_y] for many-to-one, and the state."""
         a, state = self.hidden(x, state, lengths, dropouts)
         return outputs(TORCH_LAYERS, self.spec, self.weights(), a), state
 
@@ -93,18 +98,22 @@ class Network(nn.Module):
         dropouts: Dropouts = NO_DROPOUTS,
         criterion: Criterion = PLAIN,
     ) -> tuple[Tensor, int, TensorState]:
-        """Sum of the loss over the targets y, their number, and the state.
+        """Return the sum of the loss over the targets y, the number of targets, and the state.
 
-        y: classes [batch, T_x], or [batch] from many to one (-1 asks nothing); numbers [batch, T_x, n_y] or
-        [batch, n_y] (NaN asks nothing); of an encoder-decoder [batch, T_y] classes, a sequence of its own length. The
-        state is exact for rows of full length; that of a row which ended is not to be carried on.
+        y is one of:
+
+        - classes [batch, T_x], or [batch] for many-to-one; -1 is ignored
+        - numbers [batch, T_x, n_y], or [batch, n_y] for many-to-one; NaN is ignored
+        - classes [batch, T_y] of an encoder-decoder, with their own length
+
+        The returned state is exact only for rows of full length. Do not carry the state of a shorter row.
         """
         if isinstance(self.spec.head, DecoderSpec):
             return *encoder_decoder(self, x, y, lengths, dropouts, criterion), ()
         ends = lengths
         if self.spec.reads_forward:
-            # Padding stands on the right and cannot change an earlier answer of a network that reads forward,
-            # nothing is asked of it, and a row that ended carries no state on: so the dense path will do.
+            # A unidirectional network can ignore the lengths: padding is on the right, so it does not change
+            # earlier outputs. Padding has no targets, and the state of a row that ended is not carried.
             ends = None
         a, state = self.hidden(x, state, ends, dropouts, final=False)
         lengths = _core_lengths(self.spec, lengths)
@@ -114,17 +123,24 @@ class Network(nn.Module):
             own = None if criterion.rows is None else criterion.rows[begun]
             once = replace(criterion, rows=own)
             more, _ = loss(self.spec, self.weights(), a[begun, :1], y[begun, :1], None, once)
-            nats = nats + (criterion.first - 1.0) * (more - more.detach())  # felt, but not told
+            # This adds a gradient, but does not change the reported loss.
+            nats = nats + (criterion.first - 1.0) * (more - more.detach())
         return nats, count, state
 
 
 def _core_lengths(spec: NetworkSpec, lengths: Lengths) -> Lengths:
-    """The lengths of sequences as the core sees them: a front may make fewer steps. None: all are full."""
+    """Return the lengths of the sequences after the front end, which may reduce the steps.
+
+    None: all steps are valid.
+    """
     return lengths if lengths is None or spec.front is None else spec.steps(lengths)
 
 
 def build(spec: NetworkSpec, tensors: Mapping[str, Array] | None = None, seed: int | None = None) -> Network:
-    """A network on `tensors` (copied), or on first values from `seed`; without one, from torch's own generator."""
+    """Return a network with a copy of `tensors`, or with initial weights from `seed`.
+
+    Without `tensors` and `seed`, the seed is drawn from torch's global generator.
+    """
     if tensors is None:
         seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed
         tensors = initialise(spec, seed)
@@ -139,7 +155,10 @@ def many_to_many(
     dropouts: Dropouts,
     final: bool,
 ) -> Features:
-    """T_x = T_y: features at every step, [batch, T_x, features]; a front may make fewer steps of them."""
+    """T_x = T_y: return features at every step, [batch, T_x, features].
+
+    A front end may reduce the number of steps.
+    """
     spec, p = network.spec, network.weights()
     embedded = embed(spec, p, x, dropouts)
     before, kept = state, ()
@@ -154,8 +173,9 @@ def many_to_many(
     )
     dropped = drop(a, dropouts.layer, dropouts.variational)
     if dropouts.layer and spec.input.ids and not spec.input.several and bool((x[:, 0] < 0).any()):
-        # The answer to zeros is one distribution, always from the same features: noise would only blur it.
-        known = (x.T.contiguous() >= 0).T.unsqueeze(-1)  # [batch, T, 1], time-major as a is
+        # The output for the vector of zeros is always computed from the same features. Dropout would only add
+        # noise.
+        known = (x.T.contiguous() >= 0).T.unsqueeze(-1)  # [batch, T, 1], time-major like a
         dropped = torch.where(known, dropped, a)
     if isinstance(spec.head, Bits) and spec.head.neighbours:
         dropped = torch.cat([dropped, embedded], dim=-1)
@@ -170,7 +190,7 @@ def many_to_one(
     dropouts: Dropouts,
     final: bool,
 ) -> Features:
-    """The features of the whole sequence, pooled: [batch, features]. A row of length 0 gives zeros."""
+    """Return the pooled features of the whole sequence, [batch, features]. A row of length 0 gives zeros."""
     a, state = many_to_many(network, x, state, lengths, dropouts, final)
     ends = _core_lengths(network.spec, torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths)
     return pool(network.spec, network.weights(), a, ends), state
@@ -184,17 +204,18 @@ def one_to_one(
     dropouts: Dropouts,
     final: bool,
 ) -> Features:
-    """T_x = 1: the state before is zeros and the one step an ordinary layer. [batch, features]"""
+    """T_x = 1: return the features [batch, features] of one step from a zero state, like a dense layer."""
     return many_to_one(network, x[:, :1], state, None, dropouts, final)
 
 
 def one_to_many(
     network: Network, x_1: Tensor, steps: int, choose: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, TensorState]:
-    """From one input to `steps` outputs, each the input of the next step: [batch] ids -> (ids [batch, steps], state).
+    """Generate `steps` outputs from one input; each output is the next input.
 
-    choose: log-probabilities [batch, n_y] -> ids [batch]: a draw, or the most probable. x_1 = -1 starts from the
-    vector of zeros.
+    x_1: ids [batch]; -1 is the vector of zeros.
+    choose: function from log-probabilities [batch, n_y] to ids [batch], for example the most probable ids.
+    Returns (ids [batch, steps], state).
     """
     x, state, chosen = x_1, None, list[Tensor]()
     for _ in range(steps):
@@ -207,13 +228,15 @@ def one_to_many(
 def encoder_decoder(
     network: Network, x: Tensor, y: Tensor, lengths: Tensor | None, dropouts: Dropouts, criterion: Criterion
 ) -> tuple[Tensor, int]:
-    """T_x != T_y: the loss of y [batch, T_y] where each step is told the true y before it (teacher forcing)."""
+    """T_x != T_y: return the loss of y [batch, T_y] and the number of targets.
+
+    The input of each decoder step is the true y of the previous step (teacher forcing).
+    """
     spec, p = network.spec, network.weights()
     lengths = torch.full(x.shape[:1], x.shape[1]) if lengths is None else lengths
     memory, state = encode(spec, p, x, lengths, dropouts)
-    before = torch.cat(
-        [torch.full_like(y[:, :1], ZERO_INPUT_ID), y[:, :-1]], dim=1
-    )  # padding comes last, and asks nothing
+    # The inputs after the end of a y are -1 (padding). Their outputs have no targets.
+    before = torch.cat([torch.full_like(y[:, :1], ZERO_INPUT_ID), y[:, :-1]], dim=1)
     made = decode(spec, p, before, memory, state, state[0].new_zeros(len(x), spec.core.n_a), dropouts)
     prefix, writer = output_part(spec)
     return loss(writer, sub_parameters(spec, p, prefix), made.features, y, None, criterion)
@@ -226,7 +249,7 @@ Form = Callable[
 
 
 def _form(spec: NetworkSpec) -> Form:
-    """How features are made of x; an encoder-decoder has none without y."""
+    """Return the function that computes features from x. Not for an encoder-decoder, which also needs y."""
     assert not isinstance(spec.head, DecoderSpec)
     if spec.head.pooling is None:
         return many_to_many

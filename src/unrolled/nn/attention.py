@@ -1,10 +1,16 @@
-"""The encoder-decoder with attention on torch.
+"""The encoder-decoder with attention in torch.
 
-The plain form of the lecture (only the last state crosses), additive attention (Bahdanau et al., arXiv 1409.0473v7) and
-multiplicative (Luong et al., arXiv 1508.04025v5). Functions of parameters by name, as in layers.py.
+There are three forms:
 
-Without input feeding what attention gives goes to the output alone: so all steps of the decoder are one scan on the
-fast kernels, and all that they attend to is one batched product. With it the decoder goes step by step.
+- without attention, as in the lecture: only the encoder's last state is passed to the decoder;
+- additive attention (Bahdanau et al., arXiv 1409.0473v7);
+- multiplicative attention (Luong et al., arXiv 1508.04025v5).
+
+All functions take a mapping from parameter names to tensors.
+
+Without input feeding, the attention result is used only for the output. So all steps of the decoder are one
+scan with the fast kernels, and the attention of all steps is one batched product. With input feeding, the
+decoder runs step by step.
 """
 
 from __future__ import annotations
@@ -25,8 +31,10 @@ from unrolled.nn.scan import NO_DROPOUTS, Dropouts, deep, drop
 
 @dataclass(frozen=True)
 class Memory:
-    """What the decoder attends to: values [batch, T_x, features], keys [batch, T_x, n_a], past [batch, T_x] True behind
-    the end of a row."""
+    """The encoder outputs that the decoder attends to.
+
+    values: [batch, T_x, features]. keys: [batch, T_x, n_a]. past: [batch, T_x], True in the padding.
+    """
 
     values: Tensor
     keys: Tensor
@@ -35,8 +43,11 @@ class Memory:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Steps of a decoder: features [batch, T_y, n_a] for the head, the state after them, weights [batch, T_y, T_x]
-    (None without attention)."""
+    """The result of decoder steps.
+
+    features: [batch, T_y, n_a] for the head. state: the state after the last step. weights: attention weights
+    [batch, T_y, T_x], None without attention.
+    """
 
     features: Tensor
     state: TensorState
@@ -46,7 +57,10 @@ class Decoded:
 def encode(
     spec: NetworkSpec, p: Parameters, x: Tensor, lengths: Tensor, dropouts: Dropouts = NO_DROPOUTS
 ) -> tuple[Memory | None, TensorState]:
-    """Read x: the memory (None without attention) and the decoder's first state, [batch, n_a] each."""
+    """Encode x.
+
+    Return the memory (None without attention) and the decoder's initial state, arrays [batch, n_a].
+    """
     own = sub_parameters(spec, p, "encoder")
     embedded = embed(encoder_part(spec), own, x, dropouts)
     values, after = deep(
@@ -69,9 +83,10 @@ def decode(
     fed: Tensor,
     dropouts: Dropouts = NO_DROPOUTS,
 ) -> Decoded:
-    """The steps whose inputs are ids [batch, T_y], the y before each (-1 at the first).
+    """Run decoder steps.
 
-    fed: [batch, n_a] what attention gave at the step before them; read where the network feeds.
+    ids: [batch, T_y] the input of each step, which is the previous y; -1 at the first step.
+    fed: [batch, n_a] the attentional state a~ of the previous step; used only with input feeding.
     """
     own = sub_parameters(spec, p, "decoder")
     if decoder_spec(spec).feeding:
@@ -117,15 +132,20 @@ def _step_by_step(
 
 
 def attend(spec: NetworkSpec, p: Parameters, memory: Memory, a: Tensor) -> tuple[Tensor, Tensor]:
-    """a [batch, T_y, n_a] -> what the memory holds for it [batch, T_y, features], and weights [batch, T_y, T_x]."""
+    """Attend from decoder states to the memory.
+
+    a: decoder states [batch, T_y, n_a]. Returns the context [batch, T_y, features] and the attention weights
+    [batch, T_y, T_x].
+    """
     scores = attention_scores(TORCH_LAYERS, spec, p, a, memory.keys)
-    # Not -inf, of which a row of length 0 would make NaN; its values are zeros.
+    # The mask value is not -inf, which would give NaN for a row of length 0. The values of such a row are
+    # zeros.
     scores = scores.masked_fill(memory.past.unsqueeze(1), torch.finfo(a.dtype).min)
     weights = F.softmax(scores, dim=-1)
     return weights @ memory.values, weights
 
 
 def join(p: Parameters, a: Tensor, context: Tensor) -> Tensor:
-    """a~ = tanh(W_a[a, context] + b_a): [batch, T_y, n_a]."""
+    """Return a~ = tanh(W_a[a, context] + b_a), [batch, T_y, n_a]."""
     W, b = p["attention.core.0.forward.W_a"], p["attention.core.0.forward.b_a"]
     return torch.tanh(F.linear(torch.cat([a, context], dim=-1), W, b))

@@ -1,7 +1,8 @@
 """The loss of a linear-chain CRF: the negative log-likelihood of the true tags, with its gradient.
 
-The gradient of log Z is how often each tag and each pair of tags is expected, which one pass forward and one
-backward give; so nothing is left to autograd, and the sums are those of models/decoding/crf.py, in float64.
+The gradient of log Z is the expected count of each tag and of each pair of tags. A forward and a backward
+pass compute these counts, so autograd is not needed. The sums are computed in float64 by
+models/decoding/crf.py.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from unrolled.models.decoding import crf
 
 
 class _Gold(NamedTuple):
-    """Where the true tags stand: rows, steps and tags [N] of each, and tags [M] that follow another, (from, to)."""
+    """The positions of the true tags.
+
+    rows, steps, tags: [N] row, step and tag at each position.
+    pairs: two arrays [M]: the first and the second tag of each pair of neighbouring tags.
+    """
 
     rows: NDArray[np.int64]
     steps: NDArray[np.int64]
@@ -31,15 +36,24 @@ class _Gold(NamedTuple):
 def crf_nll(
     emissions: Tensor, tags: Tensor, lengths: Tensor, transitions: Tensor, begin: Tensor, end: Tensor
 ) -> Tensor:
-    """Sum over the sentences of log Z - s(y) in nats, a float64 scalar; see models/decoding/crf.py for the equation.
+    """Return the sum over the sentences of log Z - s(y) in nats, a float64 scalar.
 
-    emissions: [batch, T, n_y].  tags: [batch, T] true ones, anything (-1) beyond the lengths.  lengths: [batch],
-    0 allowed.  transitions: [n_y, n_y] (from, to).  begin, end: [n_y].  Gradients flow to the four kinds of scores,
-    exactly 0 where there is padding; they cannot be differentiated again. All is computed on the CPU.
+    models/decoding/crf.py has the equation.
 
-    No constraints hold here, so that a true sequence that breaks the scheme still has a finite loss.
-    Scores that are not finite give NaN, which training refuses with the lines of the batch.
-    Raises DataError where a step within the lengths has no tag.
+    emissions: [batch, T, n_y].
+    tags: [batch, T] the true tags; values beyond the lengths are ignored.
+    lengths: [batch], 0 is allowed.
+    transitions: [n_y, n_y] (from, to).
+    begin, end: [n_y].
+
+    The four kinds of scores get gradients, which are exactly 0 in the padding. Gradients of gradients are not
+    supported. Everything is computed on the CPU.
+
+    The constraints of the tag scheme are not applied. So a true sequence that breaks the scheme has a finite
+    loss. Scores that are not finite give NaN. Training then stops with an error that contains the lines of
+    the batch.
+
+    Raises DataError if a step within the lengths has no tag.
     """
     scores = (emissions, transitions, begin, end)
     if not all(bool(torch.isfinite(part).all()) for part in scores):
@@ -65,9 +79,9 @@ def _gold(tags: Array, lengths: Array, n_y: int) -> _Gold:
 
 
 class _NLL(torch.autograd.Function):
-    """The loss forward; backward only scales the gradients that forward found.
+    """The forward pass computes the loss and its gradients; the backward pass only scales the gradients.
 
-    `Any`: torch lets a function keep what it likes in its context.
+    `Any`: torch allows any attribute in the context of a function.
     """
 
     @staticmethod
@@ -93,7 +107,7 @@ class _NLL(torch.autograd.Function):
             log_z = crf.log_partitions(e, n, chain)
             return torch.tensor(log_z.sum() - true, dtype=torch.float64, device=emissions.device)
         expected = crf.expectations(e, n, chain)
-        steps = expected.tags  # [batch, T, n_y]: from here on the expected less the true ones
+        steps = expected.tags  # [batch, T, n_y] expected counts; the next line subtracts the true counts
         steps[gold.rows, gold.steps, gold.tags] -= 1
         np.subtract.at(expected.pairs, gold.pairs, 1)
         ends = steps[np.flatnonzero(n > 0), last].sum(0)

@@ -1,6 +1,6 @@
-"""The two ends of a network on torch: embedding, and pooling and output layer.
+"""The first and last parts of a network in torch: embedding, pooling and output layer.
 
-Names and shapes of the parameters are those of network.shapes, which are those of the model file.
+Parameters have the names and shapes of models/tensor_shapes.py and of the model file.
 """
 
 from __future__ import annotations
@@ -30,19 +30,24 @@ Parameters = Mapping[str, Tensor]
 
 
 class _Group(nn.Module):
-    """Parameters and sub-modules under their names, of which one may be "forward"."""
+    """A module that only groups parameters and sub-modules. A sub-module may have the name "forward"."""
 
     @property
     def forward(self) -> nn.Module:  # pyright: ignore[reportIncompatibleMethodOverride] (a group is never called)
-        """The sub-module of that name, which torch's own method would hide from get_submodule and functional_call."""
+        """The sub-module named "forward".
+
+        Without this property, torch's method `forward` would hide it from get_submodule and functional_call.
+        """
         if "forward" not in self._modules:
             raise AttributeError("forward")
         return cast(nn.Module, self._modules["forward"])
 
 
 def register_parameters(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Register `tensors` as parameters of `module` under their dotted names, in sub-modules as the dots say. Those of
-    a layer's gates follow each other in memory, where the kernels read them as one array."""
+    """Register `tensors` as parameters of `module` under their dotted names. Each dot creates a sub-module.
+
+    The parameters of a layer's gates are adjacent in memory, so that the kernels can read them as one array.
+    """
     for name, value in _stack_contiguously(tensors).items():
         *path, leaf = name.split(".")
         place = module
@@ -56,7 +61,10 @@ def register_parameters(module: nn.Module, tensors: Mapping[str, Tensor]) -> Non
 
 
 def _stack_contiguously(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same, with copies of those whose names differ after the last _ as parts of one array."""
+    """Return the same tensors, but stack those whose names differ only after the last _ into one array.
+
+    Only tensors of the same shape and type are stacked. The result has views of the stacked array.
+    """
     alike: dict[str, list[str]] = {}
     for name in tensors:
         alike.setdefault(name.rpartition("_")[0] or name, []).append(name)
@@ -69,7 +77,7 @@ def _stack_contiguously(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[dict[str, Tensor]]]:
-    """The recurrent weights: [layer][direction] -> W_c, b_c and so on."""
+    """Return the recurrent weights as [layer][direction] -> {W_c, b_c, ...}."""
     names = spec.core.cell_definition.names
     return [
         [
@@ -81,10 +89,11 @@ def core(spec: NetworkSpec, p: Parameters, prefix: str = "core") -> list[list[di
 
 
 def embed(spec: NetworkSpec, p: Parameters, x: Tensor, dropouts: Dropouts = NO_DROPOUTS) -> Tensor:
-    """ids [batch, T] -> [batch, T, n_e], the vector of zeros for -1; without an embedding x as it is.
+    """Return the embedding [batch, T, n_e] of ids [batch, T]; -1 gives the vector of zeros.
 
-    Several ids a step, [batch, T, ids], are added up. Of the outcome the input's share is dropped; bare one-hot vectors
-    are ids and stay whole.
+    Without an embedding, x is returned unchanged, but bytes become floats. With several ids per step, x is
+    [batch, T, ids], and the embeddings of a step are added. Input dropout is applied to the result, but not
+    to one-hot inputs, which stay ids.
     """
     embedded = _embedded(spec, p, x)
     return drop(embedded, dropouts.input, dropouts.variational) if embedded.ndim == 3 else embedded
@@ -95,19 +104,19 @@ def _embedded(spec: NetworkSpec, p: Parameters, x: Tensor) -> Tensor:
         case OneHot():
             return x
         case Vectors():
-            return x if x.is_floating_point() else x.to(p["head.b_y"].dtype)  # pictures come as bytes
+            return x if x.is_floating_point() else x.to(p["head.b_y"].dtype)  # images are bytes
         case Embedding(several=True):
             ids = x.transpose(0, 1).reshape(-1, x.shape[2])  # [T * batch, ids]
             there = (ids >= 0).to(p["embedding.E"].dtype)
             added = F.embedding_bag(ids.clamp_min(0), p["embedding.E"], mode="sum", per_sample_weights=there)
             return added.view(x.shape[1], x.shape[0], spec.input.size).transpose(0, 1)
         case Embedding():
-            # Looked up time-major, in which form the kernels take it; the transposed view is batch-first.
+            # The lookup is time-major, as the kernels need it. The returned view is batch-first.
             return input_product(p["embedding.E"].T, x.T).transpose(0, 1)
 
 
 def _beside(spec: NetworkSpec, p: Parameters, a: Tensor, x: Tensor) -> Tensor:
-    """`pitch_context.run` on torch: a [..., features], x [..., n_x] -> [..., n_y]."""
+    """Compute `pitch_context.run` in torch: a [..., features], x [..., n_x] -> [..., n_y]."""
     assert isinstance(spec.head, Bits)
     neighbours, count = spec.head.neighbours, pitch_context.rows(spec.n_x, spec.n_y)
     said = x[..., : count * spec.n_y].reshape(-1, count, spec.n_y)
@@ -128,9 +137,10 @@ TORCH_LAYERS = LayerOps(
 
 
 def pool(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
-    """What many-to-one sees of all true steps: a [batch, T, features], lengths [batch] -> [batch, features].
+    """Pool the valid steps of a [batch, T, features] into [batch, features]. lengths: [batch].
 
-    last: forward's last step and backward's first; a row of length 0 gives zeros whatever the pooling.
+    "last" takes the last step of the forward direction and the first step of the backward direction. A row of
+    length 0 gives zeros with every pooling.
     """
     pooling = spec.head.pooling
     assert pooling is not None
@@ -145,7 +155,7 @@ def _last(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tenso
 
 
 def _mean(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
-    return a.sum(1) / lengths.clamp_min(1).unsqueeze(1).to(a.dtype)  # steps past a length are zeros
+    return a.sum(1) / lengths.clamp_min(1).unsqueeze(1).to(a.dtype)  # padding steps are zeros
 
 
 def _max(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
@@ -154,15 +164,18 @@ def _max(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor
 
 
 def _attention(spec: NetworkSpec, p: Parameters, a: Tensor, lengths: Tensor) -> Tensor:
-    """A weighted mean; the weights are a softmax over v . tanh(W_a a + b_a) (Yang et al. 2016, NAACL)."""
+    """Return a weighted mean.
+
+    The weights are a softmax over v . tanh(W_a a + b_a) (Yang et al. 2016, NAACL).
+    """
     scores = pooling_scores(TORCH_LAYERS, p, a)  # [batch, T]
-    # Not -inf, of which a row of length 0 would make NaN.
+    # The mask value is not -inf, which would give NaN for a row of length 0.
     scores = scores.masked_fill(_past(a, lengths).squeeze(2), torch.finfo(a.dtype).min)
     return (F.softmax(scores, dim=1).unsqueeze(1) @ a).squeeze(1)
 
 
 def _past(a: Tensor, lengths: Tensor) -> Tensor:
-    """[batch, T, 1] True behind the end of a row."""
+    """Return a mask [batch, T, 1] that is True in the padding."""
     return (torch.arange(a.shape[1], device=a.device) >= lengths.unsqueeze(1)).unsqueeze(2)
 
 

@@ -1,4 +1,4 @@
-"""The front ends of models/frontends on torch, for batches and with gradients."""
+"""The front ends of models/frontends in torch, for batches and with gradients."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from unrolled.nn.embedding_and_head import Parameters
 def front(
     spec: NetworkSpec, p: Parameters, x: Tensor, lengths: Tensor | None, past: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """What the front makes of x [batch, T, n_x] -> [batch, T_out, size], and its past [batch, past].
+    """Run the front end: x [batch, T, n_x] -> (outputs [batch, T_out, size], past [batch, past]).
 
-    What lies past a row's length is taken for zeros. None for lengths: all T; for past: zeros.
+    past: the last inputs, which the next call needs; None is zeros. lengths: [batch], None is T for all rows.
+    Inputs in the padding are treated as zeros.
     """
     assert spec.front is not None
     if lengths is not None:

@@ -1,4 +1,4 @@
-"""The other inputs that torch.nn's recurrent layers take: packed sequences, and one sequence without a batch."""
+"""Other inputs of recurrent layers, as in torch.nn: packed sequences, and one sequence without batch axis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from unrolled.core.errors import UsageError
 
-States = Tensor | tuple[Tensor, ...]  # torch.nn's: one tensor, for the LSTM two
+States = Tensor | tuple[Tensor, ...]  # as in torch.nn: one tensor, or two for the LSTM
 Answer = tuple[Tensor, States]
 
 
@@ -19,7 +19,7 @@ def of_packed(
     state: States | None,
     batch_first: bool,
 ) -> tuple[PackedSequence, States]:
-    """Run on the padded sequences and their lengths, and pack the outputs as the inputs were."""
+    """Run on the padded sequences and their lengths. Pack the outputs in the same way as the inputs."""
     x, lengths = pad_packed_sequence(packed, batch_first=batch_first)
     a, after = run(x, state, lengths)
     if packed.sorted_indices is not None:
@@ -34,14 +34,17 @@ def of_packed(
 def of_one(
     run: Callable[[Tensor, States | None, None], Answer], x: Tensor, state: States | None, batch_first: bool
 ) -> Answer:
-    """Run one sequence, x [T_x, n_x] and state [layers * directions, n_a], as a batch of one."""
+    """Run one sequence as a batch of size 1. x: [T_x, n_x]. state: [layers * directions, n_a]."""
     axis = 0 if batch_first else 1
     a, after = run(x.unsqueeze(axis), None if state is None else _each(state, _with_batch), None)
     return a.squeeze(axis), _each(after, _without_batch)
 
 
 def refuse_lengths(lengths: object) -> None:
-    """Raise UsageError where lengths are given for an input that has them, or is one sequence."""
+    """Raise UsageError if `lengths` is not None.
+
+    For packed sequences and for one sequence, the lengths are known.
+    """
     if lengths is not None:
         raise UsageError("lengths are for a batch of padded sequences", hint="lengths=None")
 
@@ -53,7 +56,7 @@ def _each(state: States, change: Callable[[Tensor], Tensor]) -> States:
 def _with_batch(array: Tensor) -> Tensor:
     if array.ndim != 2:
         raise UsageError(
-            f"an array of the state is {list(array.shape)}, and x has no batch", expected="two axes"
+            f"an array of the state is {list(array.shape)}, but x has no batch axis", expected="two axes"
         )
     return array.unsqueeze(1)
 

@@ -1,4 +1,4 @@
-"""Checks of the arguments of a recurrent layer: two names for one argument, sizes, fractions."""
+"""Check the arguments of a recurrent layer: two names for one argument, sizes, fractions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ _Value = TypeVar("_Value", int, str)
 
 
 def one(ours: str, value: _Value | None, theirs: str, other: _Value | None) -> _Value:
-    """The value of an argument that has two names. Raises UsageError unless exactly one is given."""
+    """Return the value of an argument that has two names.
+
+    Raises UsageError unless exactly one name is used.
+    """
     if value is not None and other is not None:
         raise UsageError(f"{ours} and {theirs} are two names of one argument", expected="one of them")
     found = other if value is None else value
@@ -37,5 +40,5 @@ def refuse_projection(proj_size: int) -> None:
         raise UsageError(
             f"proj_size is {proj_size}: a projection of the state is not supported",
             expected="0",
-            hint="a torch.nn.Linear behind the layer",
+            hint="a torch.nn.Linear after the layer",
         )

@@ -1,4 +1,4 @@
-"""The weights of one cell as a module of torch; state dicts with the names of earlier releases load too."""
+"""The weights of one cell as a torch module. State dicts with the names of release 0.1 can also be loaded."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.nn.utils import parametrize
 
 from unrolled.core.types import Array
 
-# Release 0.1 called the two directions "forward" and "backward". Every module has a method "forward", which hid the
-# sub-module of that name from torch.
+# Release 0.1 called the two directions "forward" and "backward". But every module has a method "forward",
+# which hid the sub-module of the same name from torch.
 _OLD = re.compile(r"layers\.(\d+)\.(forward|backward)\.")
 
 
 class CellWeights(nn.Module):
-    """W_* [n_a, n_a + n_x] and b_* [n_a] of each gate of one cell. To call it gives them by name.
+    """The weights W_* [n_a, n_a + n_x] and b_* [n_a] of each gate of one cell. A call returns them by name.
 
-    Without bias, the b_* are zeros and no parameters.
+    Without bias, the b_* are zeros and not parameters.
     """
 
     def __init__(
@@ -34,7 +34,8 @@ class CellWeights(nn.Module):
     ) -> None:
         super().__init__()
         self.gates, self.bias = gates, bias
-        # The parts of one array: so they follow each other in memory, where the kernels read them as one.
+        # The weights of all gates are parts of one array. So they are adjacent in memory, and the kernels can
+        # read them as one array.
         W = torch.empty(len(gates), n_a, n_a + n_x, device=device, dtype=dtype)
         b = torch.empty(len(gates), n_a, device=device, dtype=dtype)
         for gate, W_gate, b_gate in zip(gates, W.unbind(), b.unbind(), strict=True):
@@ -44,21 +45,27 @@ class CellWeights(nn.Module):
 
     @property
     def names(self) -> list[str]:
-        """The names of the parameters. Not asked of torch: its parametrizations and copies hide them."""
+        """The names of the parameters.
+
+        They do not come from torch, whose parametrizations and copies hide them.
+        """
         return [f"{kind}_{gate}" for gate in self.gates for kind in ("Wb" if self.bias else "W")]
 
     @property
     def has_values(self) -> bool:
-        """False on the device "meta" and for fake tensors, which have shapes alone."""
+        """False on the device "meta" and for fake tensors, which have only shapes and no values."""
         weight = self.weight(self.names[0])
         return type(weight) in (Tensor, nn.Parameter) and not weight.is_meta
 
     def weight(self, name: str) -> Tensor:
-        """One of the weights; after a parametrization (such as weight_norm) its present value."""
+        """Return one of the weights.
+
+        With a parametrization (such as weight_norm), return its current value.
+        """
         return getattr(self, name)
 
     def forward(self) -> dict[str, Tensor]:
-        """All weights by name."""
+        """Return all weights by name."""
         found = {name: self.weight(name) for name in self.names}
         if not self.bias:
             W = found[f"W_{self.gates[0]}"]
@@ -67,18 +74,18 @@ class CellWeights(nn.Module):
         return found
 
     def set(self, values: Mapping[str, Array]) -> None:
-        """Copy `values` into the parameters, rounded to their type."""
+        """Copy `values` into the parameters, and round them to the type of the parameters."""
         with torch.no_grad():
             for name, value in values.items():
                 given = torch.as_tensor(value, device="cpu")
                 if parametrize.is_parametrized(self, name):
-                    setattr(self, name, given.to(self.weight(name)))  # torch sets what the weight is made of
+                    setattr(self, name, given.to(self.weight(name)))  # torch sets the underlying parameters
                 else:
                     self.weight(name).copy_(given)
 
 
 def new_names(state_dict: dict[str, object], prefix: str) -> None:
-    """Rename what release 0.1 called otherwise, in place; prefix: of the layer in `state_dict`."""
+    """Replace the names of release 0.1 in place. prefix: prefix of the layer's names in `state_dict`."""
     for name in [name for name in state_dict if name.startswith(prefix)]:
         rest = _OLD.sub(r"layers.\1.\2_cell.", name[len(prefix) :])
         if rest != name[len(prefix) :]:

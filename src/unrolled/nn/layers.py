@@ -1,14 +1,18 @@
-"""Recurrent layers for PyTorch, used as torch.nn.LSTM is: `y, state = m(x, state=None, lengths=None)`.
+"""Recurrent layers for PyTorch, used like torch.nn.LSTM: `y, state = m(x, state=None, lengths=None)`.
 
-    RNN         a^<t> = g1(W_a[a^<t-1>, x^<t>] + b_a)             as torch.nn.RNN
+    RNN         a^<t> = g1(W_a[a^<t-1>, x^<t>] + b_a), the same function as torch.nn.RNN
     GRUSimple   the lecture's simplified GRU
-    GRU         the lecture's full GRU: relevance before the product, which torch.nn.GRU applies after it
-    LSTM        as torch.nn.LSTM
+    GRU         the lecture's full GRU: Gamma_r is applied before the product; torch.nn.GRU applies it after
+    LSTM        the same function as torch.nn.LSTM
 
-The names in state_dict end with the lecture's names: `layers.0.forward_cell.W_c`, `layers.0.forward_cell.b_c`,
-`layers.0.backward_cell.W_c` ... For sequences of different lengths, `lengths` [batch] or packed sequences are given:
-padding never changes an answer. zoneout: the fraction of units that keep their state at a step, drawn at random while
-training; in eval mode the state is the mean of such draws.
+The names in state_dict end with the lecture's names: `layers.0.forward_cell.W_c`,
+`layers.0.forward_cell.b_c`, `layers.0.backward_cell.W_c` ...
+
+For sequences of different lengths, pass `lengths` [batch] or packed sequences. Padding never changes an
+output.
+
+zoneout: in training, a random fraction of the units keeps its previous state at each step. In eval mode, each
+state is the mean over such random draws.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ _Ours = TypeVar("_Ours", bound="_Recurrent[Any]")
 
 
 class _Recurrent(nn.Module, Generic[TorchLayer]):
-    """A layer of any cell; the public classes name the cell and torch's layer."""
+    """A layer of any cell. The public subclasses set the cell and the corresponding torch layer."""
 
     cell_name: ClassVar[str]
     torch_layer: ClassVar[Callable[..., nn.RNNBase]]
@@ -61,11 +65,15 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """n_x inputs, n_a units; input_size and hidden_size are torch's names for the same two.
+        """Create the layer and draw initial weights.
 
-        dropout: fraction of the inputs of each layer but the first that is dropped while training. zoneout: fraction of
-        the state that a step keeps. Raises UsageError for values out of range and for proj_size, which is not
-        supported.
+        n_x: number of inputs; torch's name is input_size.
+        n_a: number of units; torch's name is hidden_size.
+        dropout: in training, fraction of the inputs that is dropped, for each layer except the first.
+        zoneout: fraction of the state that a step keeps.
+        The other arguments are as in torch.nn.LSTM, but batch_first is True by default.
+
+        Raises UsageError for values out of range, and for proj_size, which is not supported.
         """
         cell = cells.find(self.cell_name, zoneout=zoneout)
         n_x, n_a = one("n_x", n_x, "input_size", input_size), one("n_a", n_a, "hidden_size", hidden_size)
@@ -108,7 +116,7 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         return NetworkSpec(Vectors(self.n_x), core, Reals(1))
 
     def reset_parameters(self) -> None:
-        """Draw new initial weights; torch.manual_seed decides which."""
+        """Draw new initial weights. They depend on torch.manual_seed."""
         if not self._cells(0)[0].has_values:
             return
         seed = int(torch.randint(2**31 - 1, (), device="cpu"))
@@ -130,14 +138,18 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
     def forward(
         self, x: Tensor | PackedSequence, state: States | None = None, lengths: Lengths = None
     ) -> tuple[Tensor | PackedSequence, States]:
-        """x [batch, T_x, n_x] -> (a [batch, T_x, directions * n_a], state after each row's last true step).
+        """Run the layer: x [batch, T_x, n_x] -> (a [batch, T_x, directions * n_a], state).
 
-        state, in and out, as torch.nn has it: [num_layers * directions, batch, n_a]; for the LSTM a pair (a, c);
-        None is zeros. lengths: [batch], a tensor, an array or a list; None for all T_x; steps past them give zeros.
-        With batch_first=False x and a are [T_x, batch, ...]. x may also be one sequence, [T_x, n_x], with a state
-        [num_layers * directions, n_a]; or a PackedSequence, for which a is another. Under torch.autocast the layer
-        computes in the type of its weights, and a is rounded to the lower type. Raises UsageError for another shape or
-        type.
+        state: as in torch.nn, [num_layers * directions, batch, n_a], or a pair (a, c) of such tensors for the
+            LSTM. None is zeros. The returned state is the state after the last valid step of each row.
+        lengths: [batch], a tensor, an array or a list; None is T_x for all rows. Outputs in the padding are
+            zeros.
+
+        With batch_first=False, x and a are [T_x, batch, ...]. x can also be one sequence [T_x, n_x], with a
+        state [num_layers * directions, n_a]. If x is a PackedSequence, a is a PackedSequence too. Under
+        torch.autocast, the layer computes in the type of its weights, and a is rounded to the lower type.
+
+        Raises UsageError for another shape or type.
         """
         if is_compiled():
             run = cast(
@@ -167,9 +179,8 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         first = self.batch_first
         a, after = deep(self.cell, core, x, before, lengths, dropouts=dropouts, batch_first=first)
         if autocasts(a.device.type) and a.dtype == torch.float32:
-            a = a.to(
-                torch.get_autocast_dtype(a.device.type)
-            )  # as torch.nn's; the state stays exact for the next call
+            # As in torch.nn. The state is not rounded, so that it is exact in the next call.
+            a = a.to(torch.get_autocast_dtype(a.device.type))
         names = len(self.cell.state)
         stacked = tuple(_stacked(after[k::names]) for k in range(names))  # [layers * directions, batch, n_a]
         return a, stacked[0] if names == 1 else stacked
@@ -193,11 +204,14 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         return tuple(array[k] for k in range(shape[0]) for array in arrays)
 
     def _cells(self, layer: int) -> list[CellWeights]:
-        """The weights of a layer's directions. Looked up at each call: torch replaces sub-modules in its copies."""
+        """Return the weights of a layer's directions.
+
+        They are looked up in each call, because torch replaces sub-modules in copies of a module.
+        """
         return [cast(CellWeights, getattr(self.layers[layer], f"{d}_cell")) for d in self._directions]
 
     def cells_by_torch_name(self) -> list[tuple[str, CellWeights]]:
-        """For each layer and direction, the ending of torch's names for it and the weights."""
+        """Return, for each layer and direction, the suffix of torch's weight names and the weights."""
         return [
             (f"_l{layer}" + ("_reverse" if direction == "backward" else ""), own)
             for layer in range(self.num_layers)
@@ -205,7 +219,7 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         ]
 
     def extra_repr(self) -> str:
-        """The sizes, and what differs from the defaults."""
+        """Return the sizes and all values that differ from the defaults, for repr()."""
         parts = [f"{self.n_x}, {self.n_a}"]
         parts += [f"num_layers={self.num_layers}"] if self.num_layers != 1 else []
         parts += [f"activation='{self.cell.activation}'"] if self.cell.activation != "tanh" else []
@@ -217,12 +231,15 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         return ", ".join(parts)
 
     def __getstate__(self) -> dict[str, object]:
-        """Everything but the cell, whose functions pickle may not know: it is found again by name."""
+        """Return the state for pickle.
+
+        The cell is stored by name, because pickle may not support its functions.
+        """
         cell = self.cell
         return {**self.__dict__, "cell": (cell.name, cell.activation, cell.zoneout)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """The inverse of __getstate__."""
+        """Restore the state of __getstate__. The cell is found by its name."""
         super().__setstate__(state | {"cell": cells.find(*state["cell"])})
 
     def _load_from_state_dict(
@@ -235,7 +252,7 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """Load also the names of release 0.1, such as `layers.0.forward.W_c`."""
+        """Load a state dict. Names of release 0.1, such as `layers.0.forward.W_c`, are also accepted."""
         new_names(state_dict, prefix)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
@@ -243,11 +260,13 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
 
     @classmethod
     def from_torch(cls: type[_Ours], module: nn.RNNBase) -> _Ours:
-        """The same function as `module`, with a copy of its weights, in the same mode (training or eval), with the same
-        weights frozen, of the same type and on the same device.
+        """Return a layer that computes the same function as `module`, with a copy of its weights.
 
-        Raises UsageError if torch's layer computes another function: a GRU, or an LSTM with a projection; and if only
-        one of two matrices is frozen that are one matrix here.
+        The mode (training or eval), the frozen weights, the type and the device are the same.
+
+        Raises UsageError if torch's layer computes another function: a GRU, or an LSTM with a projection.
+        Also raises UsageError if only one of weight_ih and weight_hh is frozen, because they are one matrix
+        here.
         """
         refuse_projection(module.proj_size)
         if not isinstance(module, cast(type, cls.torch_layer)):
@@ -261,14 +280,15 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
         return made
 
     def to_torch(self) -> TorchLayer:
-        """torch's layer that computes the same function, with a copy of the weights, in the same mode (training or
-        eval), with the same weights frozen, of the same type and on the same device.
+        """Return torch's layer that computes the same function, with a copy of the weights.
 
-        Raises UsageError if torch has no such layer: the GRUs, and any layer with zoneout; and if some gates of one
-        matrix are frozen and others are not.
+        The mode (training or eval), the frozen weights, the type and the device are the same.
+
+        Raises UsageError if torch has no such layer: for the GRUs, and for any layer with zoneout. Also
+        raises UsageError if only some gates are frozen, because torch has one matrix for all gates.
         """
         if self.zoneout:
-            raise UsageError("torch has no zoneout: its layer computes another function", hint="zoneout=0.0")
+            raise UsageError("torch's layer has no zoneout: it computes another function", hint="zoneout=0.0")
         weight = next(self.parameters())
         made = self._torch_like(weight.device, weight.dtype).train(self.training)
         copy_to_torch(self.cell, self.cells_by_torch_name(), made)
@@ -276,11 +296,11 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
 
     @classmethod
     def _like(cls: type[_Ours], module: nn.RNNBase, device: torch.device, dtype: torch.dtype) -> _Ours:
-        """A layer of the same sizes as torch's."""
+        """Return a layer with the same sizes as torch's layer."""
         return cls(*_sizes(module), bias=module.bias, device=device, dtype=dtype)
 
     def _torch_like(self, device: torch.device, dtype: torch.dtype) -> nn.RNNBase:
-        """torch's layer of the same sizes."""
+        """Return torch's layer with the same sizes."""
         more = {"nonlinearity": self.cell.activation} if self.torch_layer is nn.RNN else {}
         return self.torch_layer(
             self.n_x,
@@ -297,7 +317,7 @@ class _Recurrent(nn.Module, Generic[TorchLayer]):
 
 
 class RNN(_Recurrent[nn.RNN]):
-    """The basic RNN; activation is g1, "tanh" or "relu". See _Recurrent.forward for the call."""
+    """The basic RNN. activation: g1, "tanh" or "relu". The call is described in _Recurrent.forward."""
 
     cell_name = "rnn"
     torch_layer = nn.RNN
@@ -321,7 +341,10 @@ class RNN(_Recurrent[nn.RNN]):
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """As the other layers, and activation (torch's name: nonlinearity), "tanh" by default."""
+        """Create the layer, with the arguments of the other layers.
+
+        activation: "tanh" (default) or "relu"; torch's name is nonlinearity.
+        """
         g1 = (
             "tanh"
             if activation is nonlinearity is None
@@ -339,41 +362,49 @@ class RNN(_Recurrent[nn.RNN]):
 
 
 class GRUSimple(_Recurrent[nn.GRU]):
-    """The lecture's simplified GRU. See _Recurrent.forward for the call."""
+    """The lecture's simplified GRU. The call is described in _Recurrent.forward."""
 
     cell_name = "gru-simple"
     torch_layer = nn.GRU
 
 
 class GRU(_Recurrent[nn.GRU]):
-    """The lecture's full GRU, relevance before the product. See _Recurrent.forward for the call."""
+    """The lecture's full GRU: Gamma_r is applied before the product.
+
+    The call is described in _Recurrent.forward.
+    """
 
     cell_name = "gru"
     torch_layer = nn.GRU
 
 
 class LSTM(_Recurrent[nn.LSTM]):
-    """Long short-term memory; the state is a pair (a, c). See _Recurrent.forward for the call."""
+    """Long short-term memory. The state is a pair (a, c). The call is described in _Recurrent.forward."""
 
     cell_name = "lstm"
     torch_layer = nn.LSTM
 
 
 def _check_type(what: str, found: Tensor, weight: Tensor) -> None:
-    """Raise UsageError unless this tensor has the weights' type (any float under autocast) and is on their device."""
+    """Raise UsageError unless the tensor has the type and the device of the weights.
+
+    Under autocast, any floating-point type is allowed.
+    """
     name = str(weight.dtype).removeprefix("torch.")
     if not found.is_floating_point():
         hint = f"{'x' if what == 'x' else 'state'}.to({weight.dtype}), or an embedding for ids"
         raise UsageError(f"{what} is {found.dtype}", expected=f"numbers of type {name}", hint=hint)
     if found.device != weight.device:
-        raise UsageError(f"{what} is on {found.device}", expected=f"{weight.device}, where the weights are")
+        raise UsageError(
+            f"{what} is on {found.device}", expected=f"{weight.device}, the device of the weights"
+        )
     if found.dtype != weight.dtype and not autocasts(found.device.type):
         hint = f".to({weight.dtype}) on it, or .to({found.dtype}) on the layer"
         raise UsageError(f"{what} is {found.dtype}", expected=f"{weight.dtype}, as the weights", hint=hint)
 
 
 def _stacked(arrays: tuple[Tensor, ...]) -> Tensor:
-    return arrays[0].unsqueeze(0) if len(arrays) == 1 else torch.stack(arrays)  # the same, without a copy
+    return arrays[0].unsqueeze(0) if len(arrays) == 1 else torch.stack(arrays)  # unsqueeze makes no copy
 
 
 def _sizes(module: nn.RNNBase) -> tuple[int, int, int, bool, float, bool]:

@@ -1,4 +1,7 @@
-"""Masked losses: a target of -1 (or NaN) is ignored. They return sums, so that any grouping can be averaged."""
+"""Masked losses: a target of -1 or NaN is ignored.
+
+They return sums, so that any group of targets can be averaged.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +30,20 @@ from unrolled.nn.crf_loss import crf_nll
 from unrolled.nn.embedding_and_head import TORCH_LAYERS, Parameters
 from unrolled.nn.kernels import native_softmax
 
-ORDINAL = 2.0  # nats by which a class falls behind for each step that it is away from the true one
+ORDINAL = 2.0  # the soft target of a class falls by this many nats per class of distance from the true class
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """How training weighs errors; validation is plain.
+    """Options of the training loss. Validation uses the defaults (PLAIN).
 
-    label_smoothing: the share of the target that is spread evenly over all outputs (Szegedy et al.,
-    arXiv 1512.00567v3). class_weights: [n_y] or none. ordinal: classes are ordered, and near ones get a share of the
-    target (Diaz and Marathe 2019, CVPR: soft labels for ordinal regression). first: how much more than others the
-    answers to x^<1> = 0 weigh. rows: [batch] the factor of each row's loss, for the batch at hand.
+    label_smoothing: fraction of the target that is spread evenly over all outputs
+        (Szegedy et al., arXiv 1512.00567v3).
+    class_weights: [n_y], or empty for equal weights.
+    ordinal: the classes are ordered, and classes near the true class get a part of the target
+        (soft labels for ordinal regression, Diaz and Marathe 2019, CVPR).
+    first: weight of the first target of sequences that begin with x^<1> = 0; other targets have weight 1.
+    rows: [batch] factor of each row's loss in the current batch, or None.
     """
 
     label_smoothing: float = 0.0
@@ -48,7 +54,7 @@ class Criterion:
 
     @property
     def needs_all(self) -> bool:
-        """Whether the loss of a class is more than its own log-probability."""
+        """Whether the loss needs the log-probabilities of all classes, not only of the true class."""
         return bool(self.label_smoothing or self.class_weights or self.ordinal)
 
 
@@ -63,14 +69,15 @@ def loss(
     lengths: Tensor | None,
     criterion: Criterion = PLAIN,
 ) -> tuple[Tensor, int]:
-    """The sum over all targets, and how many there were: a [batch, T, features] or [batch, features].
+    """Return the sum of the loss over all targets, and the number of targets.
 
-    With `criterion.rows` the loss of each row is multiplied by its weight; the number of targets is not.
+    a: features [batch, T, features] or [batch, features]. With `criterion.rows`, the loss of each row is
+    multiplied by its weight, but the number of targets is not.
     """
     one_loss = LOSSES[type(spec.head)]
     if criterion.rows is None:
         return one_loss(spec, p, a, y, lengths, criterion)
-    # Rows of one weight together: so every loss, native ones too, computes its plain sum.
+    # Group the rows by weight. So every loss, including the native ones, computes an unweighted sum.
     order = criterion.rows.argsort()
     values, counts = criterion.rows[order].unique_consecutive(return_counts=True)
     sizes: list[int] = counts.tolist()
@@ -87,7 +94,7 @@ def loss(
 def _classes(
     spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
 ) -> tuple[Tensor, int]:
-    """Cross-entropy in nats, over y [batch, T] or [batch]."""
+    """Return the sum of the cross-entropy in nats, and the number of targets. y: [batch, T] or [batch]."""
     rows, targets = asked(a, y)  # [N, features], [N]
     return cross_entropy(spec, p, rows, targets, criterion), len(targets)
 
@@ -95,9 +102,10 @@ def _classes(
 def _path(
     spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
 ) -> tuple[Tensor, int]:
-    """-log p of the true path of each row, in nats; counted by its steps, so that losses compare.
+    """Return the sum of -log p of the true path of each row, in nats, and the number of steps.
 
-    A row with a step of which nothing is asked has no true path, and is left out.
+    Steps are counted, not paths, so that the loss is comparable with other losses. A row with an ignored step
+    has no true path and is left out.
     """
     lengths = torch.full(y.shape[:1], y.shape[1]) if lengths is None else lengths
     whole = (y >= 0).sum(1) == lengths  # [batch]
@@ -110,7 +118,10 @@ def _path(
 def _numbers(
     spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
 ) -> tuple[Tensor, int]:
-    """Half the squared error, summed over y [batch, T, n_y] or [batch, n_y] and divided by n_y; NaN asks nothing."""
+    """Return half the squared error, summed over all targets and divided by n_y, and the number of targets.
+
+    y: [batch, T, n_y] or [batch, n_y]; NaN is ignored.
+    """
     there = ~y.isnan().any(-1)  # [batch, T] or [batch]
     error = logits(TORCH_LAYERS, spec, p, a[there]) - y[there].to(a.dtype)  # [N, n_y]
     return 0.5 * (error * error).sum() / spec.n_y, int(there.sum())
@@ -119,15 +130,18 @@ def _numbers(
 def _alignments(
     spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
 ) -> tuple[Tensor, int]:
-    """-log of the sum over all alignments of y [batch, T_y], class 0 being none (CTC, Graves et al. 2006, ICML), summed
-    in float64; counted by the classes asked for, an empty y as one.
+    """Return the CTC loss and the number of targets.
 
-    A row whose steps are too few for its y has no alignment: its loss would be infinite, and it is left out.
+    The loss is -log of the sum over all alignments of y (Graves et al. 2006, ICML). The sums are computed in
+    float64.
+
+    y: [batch, T_y] classes; class 0 is the blank. An empty y counts as one target. A row with too few steps
+    for its y has no alignment. Its loss would be infinite, so it is left out.
     """
     steps = torch.full(y.shape[:1], a.shape[1]) if lengths is None else lengths
     there = y >= 0
     counts = there.sum(1)  # [batch]
-    y = y.gather(1, torch.argsort(~there, dim=1, stable=True))  # what asks nothing goes to the end
+    y = y.gather(1, torch.argsort(~there, dim=1, stable=True))  # move ignored targets to the end
     again = ((y[:, 1:] == y[:, :-1]) & (y[:, 1:] >= 0)).sum(1)
     fits = (counts + again <= steps) & (steps > 0)
     if not bool(fits.any()):
@@ -143,7 +157,10 @@ def _alignments(
 def _bits(
     spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, lengths: Tensor | None, criterion: Criterion
 ) -> tuple[Tensor, int]:
-    """-log p of y [batch, T, n_y] or [batch, n_y], each 0 or 1 on its own, in nats, summed over n_y."""
+    """Return -log p of independent bits, in nats and summed over n_y, and the number of targets.
+
+    y: [batch, T, n_y] or [batch, n_y], each 0 or 1; NaN is ignored.
+    """
     there = ~y.isnan().any(-1)  # [batch, T] or [batch]
     scores = logits(TORCH_LAYERS, spec, p, a[there])  # [N, n_y] log-odds
     return F.binary_cross_entropy_with_logits(scores, y[there].to(a.dtype), reduction="sum"), int(there.sum())
@@ -156,12 +173,13 @@ LOSSES: dict[
 
 
 def asked(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The features and targets of the steps that are asked for: a [batch, T, n], y [batch, T] -> [N, n], [N].
+    """Return the features [N, n] and targets [N] of the steps that are not ignored.
 
-    For one target a sequence: a [batch, n], y [batch].
+    a: [batch, T, n], y: [batch, T]; or, with one target per sequence, a: [batch, n], y: [batch].
     """
     if y.ndim == 2:
-        a, y = a.transpose(0, 1), y.T  # time-major as the kernels left it: the reshape copies nothing
+        # Time-major, as the kernels return it. So the reshape copies nothing.
+        a, y = a.transpose(0, 1), y.T
     flat, targets = a.reshape(-1, a.shape[-1]), y.reshape(-1).long()  # [T * batch, n], [T * batch]
     where = (targets >= 0).nonzero().squeeze(1)  # [N]
     if len(where) == len(targets):
@@ -172,9 +190,10 @@ def asked(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def cross_entropy(
     spec: NetworkSpec, p: Parameters, a: Tensor, y: Tensor, criterion: Criterion = PLAIN
 ) -> Tensor:
-    """Sum of -log softmax(head(a))[y] over a [N, features], y [N], in nats.
+    """Return the sum of -log softmax(head(a))[y] in nats. a: [N, features], y: [N].
 
-    UsageError for a criterion that needs all outputs with the adaptive softmax, which never computes them.
+    Raises UsageError if the criterion needs all outputs and the head is an adaptive softmax, which never
+    computes them.
     """
     adaptive = isinstance(spec.head, Classes) and spec.head.layer == "adaptive"
     if not adaptive and not (criterion.class_weights or criterion.ordinal):
@@ -203,14 +222,21 @@ def cross_entropy(
 
 
 def _above_the_mean(a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> Tensor:
-    """The sum over a [N, features] of z_y less the mean of all z = W a + b: what a target of all outputs alike costs
-    more than y alone. No logits are needed for it."""
+    """Return the sum of z_y - mean(z) over the rows of a [N, features], with z = W a + b.
+
+    This is how much the cross-entropy of a uniform target exceeds that of the target y. It is computed
+    without logits.
+    """
     rows = F.embedding(y, W) - W.mean(0)  # [N, features]
     return (a * rows).sum() + b[y].sum() - len(y) * b.mean()
 
 
 def _adaptive(spec: NetworkSpec, p: Parameters, a: Tensor, z: Tensor, y: Tensor) -> Tensor:
-    """Grave et al., arXiv 1609.04309v3: a rare output is its cluster's probability times its own within it."""
+    """Return the loss of the adaptive softmax (Grave et al., arXiv 1609.04309v3).
+
+    The probability of a rare output is the probability of its cluster times its probability within the
+    cluster.
+    """
     ends = cutoffs(spec.n_y)
     first, total = y, z.new_zeros(())
     for i, (begin, end) in enumerate(pairwise(ends)):

@@ -1,7 +1,8 @@
-"""Run a cell over sequences: forward or backward, deep, with lengths, with state in and out, with dropout.
+"""Run a cell over sequences: in both directions, in several layers, with lengths, state and dropout.
 
-Public arrays are batch-first; inside, kernels are time-major, and the transposed views cost nothing as long as both
-ends of a chain agree (an embedding looked up time-major stays so until the loss).
+Public arrays are batch-first, but the kernels are time-major. The transposed views cost nothing if producer
+and consumer use the same layout. For example, the result of the embedding lookup is time-major, and it keeps
+this layout up to the loss.
 """
 
 from __future__ import annotations
@@ -33,13 +34,15 @@ from unrolled.nn.kernels.tensors import (
 
 @dataclass(frozen=True)
 class Dropouts:
-    """Shares dropped while training, drawn from torch's global generator.
+    """Fractions that are dropped in training. Random numbers come from torch's global generator.
 
-    layer: of the inputs to each layer but the first, and to the head. input: of the embedded input.
-    variational: the same units at every step of a sequence (Gal and Ghahramani, arXiv 1512.05287v5). weight: of the
-    recurrent weights, for the whole sequence (DropConnect as in Merity et al., arXiv 1708.02182v1). zoneout: of the
-    units of each array of the state, which keep what they had, others at every step (Krueger et al., arXiv
-    1606.01305v4); without it, a cell that has a zoneout takes the mean of such draws.
+    layer: fraction of the inputs of each layer except the first, and of the inputs of the head.
+    variational: drop the same units at every step of a sequence (Gal and Ghahramani, arXiv 1512.05287v5).
+    weight: fraction of the recurrent weights, for whole sequences
+        (DropConnect, Merity et al., arXiv 1708.02182v1).
+    input: fraction of the embedded input.
+    zoneout: fraction of the units of the state that keep their previous value, drawn again at every step
+        (Krueger et al., arXiv 1606.01305v4). If this is 0, a cell with zoneout uses the mean over such draws.
     """
 
     layer: float = 0.0
@@ -64,12 +67,15 @@ def scan(
     reverse: bool = False,
     final: bool = True,
 ) -> tuple[Tensor, TensorState]:
-    """One layer in one direction: x [batch, T, n_x] or ids [batch, T] -> (a [batch, T, n_a], state).
+    """Run one layer in one direction: x [batch, T, n_x] or ids [batch, T] -> (a [batch, T, n_a], state).
 
-    lengths: [batch] true lengths, a tensor, an array or a list; None is T for all. Steps past a row's length give
-    zeros and never change its answer. reverse: from the row's last true step to its first. The state, each
-    [batch, n_a], is that after the row's last true step; final=False leaves it undefined for rows shorter than T,
-    which is faster. Raises UsageError for lengths that are not [batch] whole numbers within 0..T.
+    lengths: [batch] a tensor, an array or a list; None is T for all rows. Steps in the padding give zeros and
+        never change the result.
+    reverse: read each row from its last valid step to its first.
+    final: False leaves the returned state undefined for rows shorter than T, which is faster.
+    state: arrays [batch, n_a]. The returned state is the state after the last step that was read.
+
+    Raises UsageError if lengths are not [batch] whole numbers from 0 to T.
     """
     ends = _check_lengths(lengths, x.shape[0], x.shape[1], x.device)
     a, state = _scan(cell, w, x.transpose(0, 1), state, ends, reverse, final)
@@ -86,9 +92,13 @@ def _scan(
     final: bool,
     taken: TensorState | None = None,
 ) -> tuple[Tensor, TensorState]:
-    """`scan` of x [T, batch, ...] -> (a [T, batch, n_a], state), with lengths where some row is shorter than T; taken
-    as dispatch.py has it. Under torch.autocast it runs in the type of the weights: half precision would add up its
-    errors over the steps, and the native kernels have float32 alone."""
+    """Like `scan`, but time-major: x [T, batch, ...] -> (a [T, batch, n_a], state).
+
+    lengths: None if no row is shorter than T. taken: see dispatch.py.
+
+    Under torch.autocast, the type of the weights is used: errors of half precision would add up over the
+    steps, and the native kernels support only float32.
+    """
     if autocasts(x.device.type):
         kind = next(iter(w.values())).dtype
         x = x.to(kind) if x.is_floating_point() else x
@@ -121,11 +131,15 @@ def deep(
     final: bool = True,
     batch_first: bool = True,
 ) -> tuple[Tensor, TensorState]:
-    """Layers over each other: core[layer][direction] weights -> (a [batch, T, directions * n_a], state).
+    """Run stacked layers: x [batch, T, n_x] or ids [batch, T] -> (a [batch, T, directions * n_a], state).
 
-    The second direction, where there is one, reads backward; the outputs of both stand side by side. Dropout
-    applies between layers, to the recurrent weights and to the state. The state is flat: for each layer, each
-    direction, the cell's arrays [batch, n_a]; see network.state_names. batch_first=False: x and a are [T, batch, ...].
+    core: the weights of each layer and direction, core[layer][direction].
+
+    The second direction, if there is one, reads backward. The outputs of both directions are concatenated.
+    Dropout is applied between layers, to the recurrent weights and to the state.
+
+    The state is a flat tuple: for each layer and each direction, the cell's arrays [batch, n_a].
+    batch_first=False: x and a are [T, batch, ...].
     """
     if is_compiled():
         again = cast(Callable[..., tuple[Tensor, TensorState]], torch.compiler.disable(deep))
@@ -149,13 +163,19 @@ def deep(
 
 
 def is_compiled() -> bool:
-    """Whether torch.compile traces this call. Layers then run as they are, between the compiled parts, as torch.nn's
-    do: the native kernels are quicker than what it would make of the steps, one by one."""
+    """Return whether torch.compile traces this call.
+
+    Layers are then not compiled but run between the compiled parts, as in torch.nn. The native kernels are
+    faster than compiled code for single steps.
+    """
     return torch.compiler.is_dynamo_compiling() and not torch.compiler.is_exporting()
 
 
 def drop(x: Tensor, share: float, variational: bool = False, time: int = 1) -> Tensor:
-    """Dropout on x [batch, T, n]; where variational, one mask [batch, 1, n] for all steps. time: the axis of T."""
+    """Apply dropout to x [batch, T, n].
+
+    variational: use one mask [batch, 1, n] for all steps. time: the axis of T.
+    """
     if not share:
         return x
     if not variational:
@@ -164,15 +184,22 @@ def drop(x: Tensor, share: float, variational: bool = False, time: int = 1) -> T
 
 
 def dropout_mask(like: Tensor, share: float) -> Tensor:
-    """As `like`, with 0 at a share of places and elsewhere what keeps the mean, 1 / (1 - share)."""
+    """Return a random dropout mask with the shape of `like`.
+
+    A fraction `share` of the elements is 0. The others are 1 / (1 - share), which preserves the mean.
+    """
     dropped = round(share * 65536)
     return bernoulli_mask(like, share).mul_(65536 / (65536 - dropped) if dropped < 65536 else 0.0)
 
 
 def bernoulli_mask(like: Tensor, share: float) -> Tensor:
-    """As `like`, with 0 at a share of places, rounded to 65,536ths, and else 1. Two random bytes a place; torch's own
-    dropout draws a double, which takes several times as long."""
-    made = torch.empty_like(like)  # in memory as `like`, so that both are read from front to back
+    """Return a random mask with the shape of `like`.
+
+    A fraction `share` of the elements is 0, the others are 1. The fraction is rounded to a multiple of
+    1/65536. This uses two random bytes per element. torch's dropout draws a double per element, which takes
+    several times as long.
+    """
+    made = torch.empty_like(like)  # same memory layout as `like`, so that both are read sequentially
     places = made.numel()
     drawn = torch.empty(-(-places // 4), dtype=torch.int64, device=like.device).random_(-(2**63), None)
     dropped = round(share * 65536)
@@ -191,7 +218,7 @@ def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
     if not share:
         return w
     if not cell.gates:
-        what = f"the cell '{cell.name}' has no recurrent matrices to drop weights of"
+        what = f"the cell '{cell.name}' has no recurrent matrices whose weights could be dropped"
         raise UsageError(what, hint="--weight-dropout 0")
     dropped = dict(w)
     for gate in cell.gates:
@@ -201,19 +228,22 @@ def _drop_weights(cell: Cell, w: TensorWeights, share: float) -> TensorWeights:
 
 
 def _check_lengths(lengths: Lengths, batch: int, steps: int, device: torch.device) -> Tensor | None:
-    """The lengths as a tensor where some row is shorter than T, else None."""
+    """Return the lengths as a tensor, or None if no row is shorter than T.
+
+    Raises UsageError for lengths that are not [batch] whole numbers from 0 to T.
+    """
     if lengths is None:
         return None
     lengths = torch.as_tensor(lengths, device=device)
     fractions = lengths.is_floating_point() or lengths.is_complex() or lengths.dtype is torch.bool
-    if fractions and lengths.numel():  # torch makes an empty list a tensor of floats
+    if fractions and lengths.numel():  # torch converts an empty list to a tensor of floats
         raise UsageError(f"lengths are {lengths.dtype}", expected="whole numbers", hint="lengths.long()")
     if lengths.shape != (batch,):
         raise UsageError(f"lengths are {list(lengths.shape)}", expected=f"[{batch}], one for each sequence")
     if is_recorded():
-        return lengths  # their values are not known
+        return lengths  # the values are not known while torch records
     found = lengths.tolist()
     shortest, longest = min(found, default=steps), max(found, default=steps)
     if not 0 <= shortest <= longest <= steps:
-        raise UsageError(f"lengths reach from {shortest} to {longest}", expected=f"0 to {steps}")
+        raise UsageError(f"lengths range from {shortest} to {longest}", expected=f"0 to {steps}")
     return None if shortest == steps else lengths

@@ -1,4 +1,4 @@
-"""The engine of encoder-decoders on torch, without gradients; NumPy arrays in and out."""
+"""The torch engine of encoder-decoders, without gradients. Inputs and outputs are NumPy arrays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _State:
 
 
 class TorchDecoder:
-    """`Decoder` on torch, from the description of an encoder-decoder and its tensors by name (copied)."""
+    """Implements `Decoder` with torch. spec: an encoder-decoder. tensors: its weights by name (copied)."""
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
         self.spec, self._p = spec, {name: torch.tensor(value) for name, value in tensors.items()}
@@ -41,12 +41,12 @@ class TorchDecoder:
 
     @property
     def n_y(self) -> int:
-        """How many outputs a step has."""
+        """Number of outputs per step."""
         return self.spec.n_y
 
     @torch.no_grad()
     def begin(self, x: Array, lengths: Array) -> object:
-        """Read whole sequences; see Decoder."""
+        """Encode whole sequences. See Decoder.begin."""
         given = torch.as_tensor(np.asarray(x, np.int64 if self.spec.input.ids else None))
         given = given if self.spec.input.ids else given.to(self._dtype)
         ends = torch.as_tensor(np.asarray(lengths, np.int64))
@@ -55,7 +55,7 @@ class TorchDecoder:
 
     @torch.no_grad()
     def step(self, state: object, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], object]:
-        """One step of all rows; see Decoder."""
+        """Run one step of all rows. See Decoder.step."""
         state = _own(state)
         ids = torch.as_tensor(np.asarray(x, np.int64)).unsqueeze(1)  # [rows, 1]
         made = decode(self.spec, self._p, ids, state.memory, state.arrays, state.fed)
@@ -65,7 +65,7 @@ class TorchDecoder:
         return *found, replace(state, arrays=made.state, fed=a, weights=weights)
 
     def take(self, state: object, rows: Array) -> object:
-        """The state of these rows."""
+        """Return the state of these rows."""
         state = _own(state)
         index = torch.as_tensor(np.asarray(rows, np.int64))
         memory = state.memory and Memory(*(t[index] for t in vars(state.memory).values()))
@@ -74,7 +74,7 @@ class TorchDecoder:
         return _State(arrays, state.fed[index], memory, state.lengths[index], weights)
 
     def attention(self, state: object) -> list[Array]:
-        """What the last step attended to."""
+        """Return the attention weights of the last step. See Decoder.attention."""
         state = _own(state)
         if state.weights is None:
             return []
@@ -83,7 +83,7 @@ class TorchDecoder:
 
 
 def _own(state: object) -> _State:
-    """A state that this engine made; TypeError for another one."""
+    """Return the state, typed. Raises TypeError if another engine made it."""
     if not isinstance(state, _State):
         raise TypeError(f"a state of another engine: {type(state).__name__}")
     return state

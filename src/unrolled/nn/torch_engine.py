@@ -1,4 +1,4 @@
-"""The engine on torch, without gradients; NumPy arrays in and out."""
+"""The torch engine, without gradients. Inputs and outputs are NumPy arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unrolled.nn.architectures import build
 
 
 class TorchEngine:
-    """`Engine` on torch, from a network's description and its tensors by name (copied)."""
+    """Implements `Engine` with torch. spec: a network. tensors: its weights by name (copied)."""
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array]) -> None:
         self.spec, self.network = spec, build(spec, tensors).eval()
@@ -24,15 +24,15 @@ class TorchEngine:
 
     @property
     def n_y(self) -> int:
-        """How many outputs a step has."""
+        """Number of outputs per step."""
         return self.spec.n_y
 
     def start(self, rows: int) -> State:
-        """Zeros for so many rows."""
+        """Return a zero state for this number of rows."""
         return tuple(torch.zeros(rows, size, dtype=self._dtype) for size in state_sizes(self.spec))
 
     def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
-        """Whole sequences; see Engine."""
+        """Run whole sequences. See Engine.run."""
         ends = None if lengths is None else torch.as_tensor(np.asarray(lengths, np.int64))
         with torch.no_grad():
             answers, after = self.network(self._tensor(x), state, ends)
@@ -44,19 +44,19 @@ class TorchEngine:
         return require_finite(answers.numpy(), x), after
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
-        """One step of all rows; see Engine."""
+        """Run one step of all rows. See Engine.step."""
         refuse_steps(self.spec)
         with torch.no_grad():
             answers, state = self.network(self._tensor(x).unsqueeze(1), state)  # [rows, 1, n_y]
         return *best(require_finite(answers[:, 0].numpy(), x), k), state
 
     def take(self, state: State, rows: Array) -> State:
-        """The state of these rows."""
+        """Return the state of these rows."""
         index = torch.as_tensor(np.asarray(rows))
         return tuple(array[index] for array in state)
 
     def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
-        """The state with zeros where nothing is carried."""
+        """Return the state, with zeros in the rows where `carry` is False."""
         if state is None:
             return None
         rows = torch.as_tensor(carry).unsqueeze(1)  # [batch, 1]

@@ -1,4 +1,4 @@
-"""Weights from torch's recurrent layers and back, and which of them are frozen."""
+"""Copy weights from and to torch's recurrent layers. Frozen weights stay frozen."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from unrolled.nn.layer_weights import CellWeights
 
 _MATRICES, _BIASES = ("weight_ih", "weight_hh"), ("bias_ih", "bias_hh")  # torch's names
 
-Places = Sequence[tuple[str, CellWeights]]  # the ending of torch's names, and our weights
+Places = Sequence[tuple[str, CellWeights]]  # the suffix of torch's names, and our weights
 
 
 def copy_from_torch(cell: Cell, n_a: int, places: Places, module: nn.RNNBase) -> None:
-    """Copy the weights of `module` into ours, and what is frozen. Raises UsageError as _Recurrent.from_torch."""
+    """Copy the weights of `module` into ours, and freeze the same weights.
+
+    Raises UsageError as _Recurrent.from_torch.
+    """
     leaves = (*_MATRICES, *(_BIASES if module.bias else ()))
     for ending, own in places:
-        # Asked by name: where a layer has parametrizations, its parameters have other names.
+        # getattr, not named_parameters(): with parametrizations, the parameters have other names.
         theirs: dict[str, Tensor] = {leaf: getattr(module, leaf + ending) for leaf in leaves}
         values = {leaf: _values(tensor) for leaf, tensor in theirs.items()}
         zeros = np.zeros(len(values["weight_hh"]), values["weight_hh"].dtype)
@@ -30,7 +33,7 @@ def copy_from_torch(cell: Cell, n_a: int, places: Places, module: nn.RNNBase) ->
         learns = {leaf: _learns(module, leaf + ending) for leaf in leaves}
         if learns["weight_ih"] != learns["weight_hh"]:
             raise UsageError(
-                f"one of weight_ih{ending} and weight_hh{ending} is frozen; here they are one matrix",
+                f"only one of weight_ih{ending} and weight_hh{ending} is frozen; here they are one matrix",
                 hint="freezing both, or none",
             )
         for name in own.names:
@@ -39,7 +42,10 @@ def copy_from_torch(cell: Cell, n_a: int, places: Places, module: nn.RNNBase) ->
 
 
 def copy_to_torch(cell: Cell, places: Places, module: nn.RNNBase) -> None:
-    """Copy our weights into those of `module`, and what is frozen. Raises UsageError as _Recurrent.to_torch."""
+    """Copy our weights into `module`, and freeze the same weights.
+
+    Raises UsageError as _Recurrent.to_torch.
+    """
     for ending, own in places:
         ours = own()
         packed = cell.to_torch(NUMPY, {name: _values(tensor) for name, tensor in ours.items()})
@@ -47,7 +53,7 @@ def copy_to_torch(cell: Cell, places: Places, module: nn.RNNBase) -> None:
             learns = {_learns(own, name) for name in own.names if name.startswith(kind)}
             if len(learns) > 1:
                 raise UsageError(
-                    f"some of {kind}_* are frozen; torch has those of all gates in one array",
+                    f"some of {kind}_* are frozen; torch has one array for all gates",
                     hint="freezing the weights of all gates, or none",
                 )
             for leaf in leaves:
@@ -58,13 +64,16 @@ def copy_to_torch(cell: Cell, places: Places, module: nn.RNNBase) -> None:
 
 
 def _values(tensor: Tensor) -> np.ndarray:
-    """As an array; types that NumPy does not have (bfloat16) as float32, which holds all their values."""
+    """Return the tensor as an array. NumPy has no bfloat16, so bfloat16 becomes float32 (exact)."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def _learns(module: nn.Module, name: str) -> bool:
-    """Whether a weight is trained: of a parametrized one, whether anything that makes it is."""
+    """Return whether a weight is trained.
+
+    With a parametrization: whether any of its underlying parameters is.
+    """
     made_of = getattr(module, "parametrizations", {})
     if name in made_of:
         return any(p.requires_grad for p in made_of[name].parameters())

@@ -1,7 +1,8 @@
-"""The first plan of a training: how many steps the budget holds, on how many threads, how often to validate.
+"""Make the first plan of a training: the number of steps, threads and validations.
 
-At most 5% of a budget goes into measuring the speed; `pacing` may correct the plan while it trains. Memory is estimated
-before anything is allocated, and a request that cannot fit is rejected with the estimate.
+Measuring the speed takes at most 5% of the budget. `pacing` may correct the plan during training. The memory
+of a training is estimated before anything is allocated. A request that needs too much memory is rejected with
+a message that contains the estimate.
 """
 
 from __future__ import annotations
@@ -27,20 +28,23 @@ from unrolled.nn.architectures import Network
 from unrolled.nn.kernels.dispatch import alternatives
 from unrolled.training.loop import Plan, TrainingData, begin, dropouts_of, set_rate, step
 
-MEASURING = 0.04  # share of the budget that may go into measuring
-WASTE = 0.03  # share of the budget kept back for checkpoints and noise
-VALIDATING = 0.05  # share of the budget for reading the validation part
+MEASURING = 0.04  # maximum fraction of the budget for measuring the speed
+WASTE = 0.03  # fraction of the budget reserved for checkpoints and changes of speed
+VALIDATING = 0.05  # fraction of the budget for validation
 ENDING = 1.0  # seconds to write the model and end the process
-STRATA = 8  # batches timed, one of each size class
-FEWEST = 3  # steps that a measurement takes at least
-CLEARLY = 0.95  # of a step's time is what another way must stay below: less is noise
-FORWARD = 0.4  # cost of a token forward, as a share of its cost forward and back
-BASE_BYTES = 300 << 20  # what torch loads and keeps while it trains, a checkpoint being written, the data
+STRATA = 8  # number of batches that are timed, one per size class
+FEWEST = 3  # minimum number of steps per measurement
+CLEARLY = 0.95  # another kernel must need less than this fraction of the best time; less gain is noise
+FORWARD = 0.4  # time of a forward pass, as a fraction of the time of forward and backward together
+BASE_BYTES = 300 << 20  # memory of torch in training, of a checkpoint that is written, and of the data
 
 
 @dataclass(frozen=True)
 class Measure:
-    """How long a step takes, in seconds, and what it works on, in padded tokens, on average."""
+    """The measured speed of training, with the threads and the kernel of the measurement.
+
+    seconds: mean time per step. tokens: mean number of tokens per step, padding included.
+    """
 
     seconds: float
     tokens: float
@@ -50,7 +54,12 @@ class Measure:
 
 @dataclass(frozen=True)
 class Spent:
-    """When things began, by a clock: the budget of minutes, and the reading of the data. clock: tells the seconds."""
+    """The start times of a training.
+
+    began: time when the budget began.
+    reading: time when the program began to read the data.
+    clock: returns the current time in seconds; `began` and `reading` are times of this clock.
+    """
 
     began: float
     reading: float
@@ -68,10 +77,15 @@ def make_plan(
     timed: bool = False,
     note: Callable[[str], object] = str,
 ) -> Plan:
-    """The plan. One by epochs alone depends on nothing that was measured (measured only if `timed`).
+    """Make the plan of a training.
 
-    valid_tokens: of the validation part. settling: tokens that are read once more after the last step. note: is told,
-    in one line, where the minutes are too few for a single step: then the plan is one step.
+    Without a budget of minutes, the plan has only epochs and does not depend on measured speed. Then the
+    speed is measured only if `timed`, to estimate the duration.
+
+    valid_tokens: number of tokens of the validation part.
+    settling: number of tokens that are read again after the last step.
+    note: called with a one-line warning if the budget is too short for a single step; then the plan has one
+        step.
     """
     clock = spent.clock
     if config.minutes is None:
@@ -91,8 +105,7 @@ def make_plan(
         note(
             f"warning: {config.minutes:g} minutes are too short: the start took {spent.reading - spent.began:.1f} s, "
             f"reading the data {ready - spent.reading:.1f} s, measuring the speed {clock() - ready:.1f} s, and a step "
-            f"takes {measure.seconds:.2g} s; training for one step all the same; try more --minutes, or a smaller "
-            "--hidden"
+            f"takes {measure.seconds:.2g} s; training for one step anyway; try more --minutes, or a smaller --hidden"
         )
     needed = len(problem.epoch(0)) * config.epochs if config.epochs else steps
     seconds = min(steps, needed) * measure.seconds
@@ -111,7 +124,7 @@ def make_plan(
 
 
 def deadline(minutes: float, began: float) -> float:
-    """When a training should end whose budget began at `began`."""
+    """Return the time when a training should end if its budget began at `began`."""
     return began + minutes * 60 * (1 - WASTE)
 
 
@@ -128,7 +141,7 @@ def _by_epochs(
 
 
 def _sampling_seconds(problem: TrainingData, network: Network, clock: Callable[[], float]) -> float:
-    """How long it takes to show a sample, which each validation does."""
+    """Return how many seconds it takes to make a sample. Each validation makes one."""
     begun = clock()
     if problem.sample is not None:
         problem.sample({name: weight.detach().numpy() for name, weight in network.weights().items()})
@@ -142,8 +155,11 @@ def measure_speed(
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Measure:
-    """Time real steps, on a copy, on batches of every size the first epoch has; on one thread too where the number is
-    not given, and on torch's own layer where it has one."""
+    """Time real training steps on a copy of the network, and return the fastest measurement.
+
+    The batches are a sample of all batch sizes in the first epoch. If the number of threads is not set, one
+    thread is also tried. If torch has a built-in layer for the cell, that layer is also tried.
+    """
     until = clock() + seconds
     epoch = problem.epoch(0)
     batches, assembling = _strata(epoch), _assembling_seconds(epoch, clock)
@@ -151,12 +167,12 @@ def measure_speed(
     trials = [(count, native.running()) for count in counts]
     trials += [
         (0, name) for name in alternatives(network.spec.core.cell_definition)
-    ]  # 0: as many as were quickest
+    ]  # 0: the number of threads that was fastest so far
     best: Measure | None = None
     for number, (count, kernel) in enumerate(trials):
         left = until - clock()
         if best is not None and left < FEWEST * best.seconds:
-            break  # steps so long that another measurement would eat the budget
+            break  # steps are so slow that another measurement would use up the budget
         threads = count or (best.threads if best else 1)
         with native.using(kernel):
             share = left / (len(trials) - number)
@@ -181,7 +197,7 @@ def _time(
     dropouts = dropouts_of(config)
     set_rate(progress, config, 0.0)
     begun = clock()
-    step(problem, progress, batches[0], dropouts, config)  # the first one allocates
+    step(problem, progress, batches[0], dropouts, config)  # not timed: the first step also allocates memory
     times: list[float] = []
     for batch in itertools.cycle(batches):
         progress.state = None
@@ -195,12 +211,12 @@ def _time(
 
 
 def _steps(batch: Batch) -> int:
-    """Padded tokens or steps of time, whatever is asked of them: one answer a sequence, or one a step."""
+    """Return the number of tokens or time steps of a batch, padding included."""
     return batch.x.shape[0] * batch.x.shape[1]
 
 
 def _assembling_seconds(epoch: Sequence[Batch], clock: Callable[[], float]) -> float:
-    """What it takes to put a batch together, in the order of training."""
+    """Return the mean time to assemble a batch, in seconds. The batches are read in the order of training."""
     count = min(FEWEST * STRATA, len(epoch))
     begun = clock()
     for index in range(count):
@@ -209,29 +225,32 @@ def _assembling_seconds(epoch: Sequence[Batch], clock: Callable[[], float]) -> f
 
 
 def _strata(epoch: Sequence[Batch]) -> list[Batch]:
-    """Batches of an epoch that stand for its sizes: the middles of `STRATA` classes, from both ends inwards."""
+    """Return batches that represent the sizes of an epoch: the median batch of each of `STRATA` size classes.
+
+    The order alternates between small and large batches, from the extremes to the middle.
+    """
     chosen = np.unique(np.linspace(0, len(epoch) - 1, 20 * STRATA).astype(int))
     by_size = sorted(chosen, key=lambda index: epoch[int(index)].x.size)
     middles = ((np.arange(STRATA) + 0.5) * len(by_size) / STRATA).astype(int)
-    from_outside = np.array([0, 7, 1, 6, 2, 5, 3, 4])  # so that any first few stand for all
+    from_outside = np.array([0, 7, 1, 6, 2, 5, 3, 4])  # so that the first few already represent all sizes
     return [epoch[int(by_size[middle])] for middle in middles[from_outside]]
 
 
 def refuse_too_large(spec: NetworkSpec, config: TrainConfig, tokens: float) -> None:
-    """Raise UsageError where training would take more memory than this process may still use."""
+    """Raise UsageError if training would need more memory than this process can still use."""
     needed, left = estimate_bytes(spec, config, tokens), memory_left()
     if needed > left:
         raise UsageError(
-            f"training would take about {needed / 2**20:,.0f} MB more, and {left / 2**20:,.0f} MB can be had",
+            f"training would take about {needed / 2**20:,.0f} MB more memory; {left / 2**20:,.0f} MB are available",
             hint="a smaller --batch-size, --window or --hidden",
         )
 
 
 def estimate_bytes(spec: NetworkSpec, config: TrainConfig, tokens: float) -> int:
-    """Memory that training will take, roughly: weights with their gradients, moments and copies, and a step of so
-    many tokens.
+    """Estimate the memory that training needs, in bytes.
 
-    On top of what the process holds already: Python, NumPy, torch.
+    The estimate includes the weights, their gradients, moments and copies, and the arrays of one step of
+    `tokens` tokens. It does not include the memory that the process already uses for Python, NumPy and torch.
     """
     weights = 4 * parameters(spec) * (8 + bool(config.average))
     gates = (
@@ -239,6 +258,6 @@ def estimate_bytes(spec: NetworkSpec, config: TrainConfig, tokens: float) -> int
         * len(spec.core.directions)
         * spec.core.layers
     )
-    # Gates and their gradients, inputs and states of each layer; logits, their softmax and gradient.
+    # Per layer: gates, their gradients, inputs and states. Once: logits, their softmax and their gradient.
     step = int(4 * tokens * (4 * gates * spec.core.n_a + 3 * spec.n_y))
     return BASE_BYTES + weights + step

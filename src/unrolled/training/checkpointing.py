@@ -1,4 +1,4 @@
-"""Save a run while it trains: checkpoints, metrics, signals, progress."""
+"""Save a run during training: checkpoints, metrics, signals, progress."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from unrolled.core.types import Array
 from unrolled.training.loop import TrainerPosition, TrainerState, Weights, load_weights
 from unrolled.training.run_folder import Checkpoint, Run, log_metrics, save_checkpoint
 
-SAVE_SHARE = 0.02  # of the time may go into checkpoints
-SAVE_SECONDS = 10.0  # but never more often than this
-LOSS_SMOOTHING = 0.98  # of the loss that is shown
+SAVE_SHARE = 0.02  # maximum fraction of the time for writing checkpoints
+SAVE_SECONDS = 10.0  # minimum seconds between two checkpoints
+LOSS_SMOOTHING = 0.98  # weight of the earlier losses in the moving average that is shown
 
 
 class CheckpointCallback:
-    """A `loop.Callback` that writes to a run folder and tells a reporter."""
+    """A `loop.Callback` that writes to a run folder and passes progress to a reporter."""
 
     def __init__(
         self,
@@ -41,24 +41,31 @@ class CheckpointCallback:
         self._first_step = first_step
         self._loss: float | None = None
         self.signal: int | None = None
-        self.saving = (
-            False  # a signal that insists is not heard meanwhile: what the first one asked for is done
-        )
+        # True while a checkpoint or the model is written. Repeated signals are then ignored, so that the
+        # clean stop that the first signal requested is completed.
+        self.saving = False
 
     def step(self, progress: TrainerState, loss: float, share: float) -> None:
-        """Report, save when it is time, stop where a signal asked for it."""
+        """Report progress, and save a checkpoint if one is due.
+
+        Raises Interrupted if a signal requested a stop.
+        """
         at = progress.at
         self._loss = loss if self._loss is None else self._loss + (1 - LOSS_SMOOTHING) * (loss - self._loss)
-        with suppress(OSError):  # a terminal or a pipe that is gone does not end a training
+        with suppress(OSError):  # a closed terminal or pipe must not end the training
             self._reporter.moment(self._moment(progress, share))
         since = time.monotonic() - self._saved
         if self.signal is not None or at.done or since > max(SAVE_SECONDS, self._cost / SAVE_SHARE):
             self.save(progress)
         if self.signal is not None and not at.done:
-            raise Interrupted("stopped", hint="--resume to go on")
+            raise Interrupted("stopped", hint="--resume to continue")
 
     def validated(self, progress: TrainerState, metrics: Mapping[str, float], share: float) -> None:
-        """Log the metrics and show them, with a sample by the weights that would be kept."""
+        """Log the metrics and show them.
+
+        A language model also shows a sample. It comes from the averaged weights if there is an average, else
+        from the current weights.
+        """
         at = progress.at
         log_metrics(
             self._run,
@@ -73,11 +80,11 @@ class CheckpointCallback:
             self._reporter.validated(self._moment(progress, share), metrics, sample)
 
     def save(self, progress: TrainerState) -> None:
-        """Write a checkpoint, and remember what it cost."""
+        """Write a checkpoint, and remember how long it took."""
         begun = time.monotonic()
         self.saving = True
         save_checkpoint(self._run, to_checkpoint(progress))
-        self.saving = self.signal is not None  # then the model is written next
+        self.saving = self.signal is not None  # after a signal, the model is written next
         self._saved = time.monotonic()
         self._cost = self._saved - begun
 
@@ -89,10 +96,10 @@ class CheckpointCallback:
 
 @contextmanager
 def handle_signals(keeper: CheckpointCallback) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP ask the keeper to stop after the current step.
+    """Inside this context, Ctrl-C, SIGTERM and SIGHUP make the callback `keeper` stop after the current step.
 
-    Others that follow soon mean the same. One that comes later stops at once, but for a save that has begun.
-    Signals come to the main thread alone; in another one this does nothing.
+    Further signals within a short time have no additional effect. A later signal stops at once, except during
+    a save. Python handles signals only in the main thread. In another thread, this context does nothing.
     """
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -108,12 +115,12 @@ def handle_signals(keeper: CheckpointCallback) -> Iterator[None]:
 
 
 def arrays(weights: Mapping[str, torch.Tensor]) -> dict[str, Array]:
-    """Tensors as NumPy arrays of the same names (no copy on a CPU)."""
+    """Return the tensors as NumPy arrays with the same names. Tensors on the CPU are not copied."""
     return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
 
 
 def to_checkpoint(progress: TrainerState) -> Checkpoint:
-    """Everything that the next step depends on, as arrays and plain JSON."""
+    """Return everything that the next step depends on, as arrays and plain JSON."""
     tensors = {
         f"weights.{name}": value for name, value in arrays(dict(progress.network.named_parameters())).items()
     }
@@ -128,8 +135,11 @@ def to_checkpoint(progress: TrainerState) -> Checkpoint:
 
 
 def best_tensors(checkpoint: Checkpoint) -> dict[str, Array]:
-    """The weights that the model of this checkpoint has: the best by a validation loss, else the averaged, else the
-    latest (`loop.kept`)."""
+    """Return the weights that the model of this checkpoint has, as `loop.kept` chooses them.
+
+    These are the weights with the best validation loss if one was measured, else the averaged weights, else
+    the latest.
+    """
     measured = not checkpoint.counters.get("provisional", False)
     for kind in (*(("best",) if measured else ()), "average", "weights"):
         begin = f"{kind}."
@@ -142,7 +152,10 @@ def best_tensors(checkpoint: Checkpoint) -> dict[str, Array]:
 
 
 def restore(checkpoint: Checkpoint, progress: TrainerState) -> None:
-    """Put a checkpoint back into a fresh `progress` of the same configuration."""
+    """Load a checkpoint into a new `progress` of the same configuration.
+
+    Raises DataError if the checkpoint contains an unknown part.
+    """
     groups: dict[str, Weights] = {"weights": {}, "average": {}, "best": {}}
     state: dict[str, torch.Tensor] = {}
     optimizers: dict[int, dict[int, dict[str, torch.Tensor]]] = {}
@@ -170,7 +183,7 @@ def restore(checkpoint: Checkpoint, progress: TrainerState) -> None:
 
 
 def flatten(state: object, path: str = "state") -> dict[str, torch.Tensor]:
-    """The tensors of a carried state, nested tuples, by their path in it: `state.0.1` ..."""
+    """Return the tensors of a carried state (nested tuples) by their path, such as `state.0.1`."""
     if state is None:
         return {}
     if not isinstance(state, tuple):
@@ -184,7 +197,10 @@ def flatten(state: object, path: str = "state") -> dict[str, torch.Tensor]:
 
 
 def unflatten(tensors: Mapping[str, torch.Tensor], path: str = "state") -> Any:
-    """The nested tuples that `flatten` took apart; None if there are none. `Any`: what the network carried."""
+    """Rebuild the nested tuples from the result of `flatten`. Return None if there are no tensors.
+
+    `Any`: the state of any network.
+    """
     if path in tensors:
         return tensors[path]
     parts: list[object] = []

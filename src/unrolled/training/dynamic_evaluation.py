@@ -1,7 +1,7 @@
-"""Dynamic evaluation: the model trains on each part of a text after it was scored.
+"""Dynamic evaluation: the model trains on each part of a text after it has scored that part.
 
-Krause, Kahembwe, Murray and Renals 2017, arXiv 1709.07432v2, the form with plain gradient steps and a pull back to the
-trained weights. Each token is scored before anything is learnt from it.
+The method is by Krause, Kahembwe, Murray and Renals 2017, arXiv 1709.07432v2. This is the variant with plain
+gradient steps and a decay towards the trained weights. Each token is scored before the model learns from it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from unrolled.nn.architectures import build
 from unrolled.tasks.outputs.next_token import Tally
 from unrolled.training.loop import carry, detach, snapshot
 
-WINDOW = 32  # tokens between two steps
-DECAY = 0.002  # share of the way back to the trained weights at each step
-CLIP = 1.0
+WINDOW = 32  # tokens between two gradient steps
+DECAY = 0.002  # each step moves the weights by this fraction of their distance back to the trained weights
+CLIP = 1.0  # maximum norm of the gradient
 
 
 def tally_dynamically(spec: NetworkSpec, tensors: Mapping[str, Array], store: Store, lr: float) -> Tally:
-    """Score a data set with the weights learning at rate `lr`; the model on disk stays as it is."""
+    """Score a data set while the weights are trained with learning rate `lr`.
+
+    The model file is not changed.
+    """
     network = build(spec, tensors)
     trained = snapshot(network)
     network.eval()

@@ -1,4 +1,7 @@
-"""From a request to a model file: read, plan, train, write. The same few steps for every task."""
+"""Train a model from a request and write the model file.
+
+The steps are the same for every task: read, plan, train, write.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +50,13 @@ from unrolled.training.run_folder import CHECKPOINT, Run, open_run
 def fit(
     request: TrainingRequest, reporter: Reporter, clock: Callable[[], float] = time.monotonic
 ) -> model_file.ModelFile:
-    """Train, write the model and return it. A run that is interrupted or diverges leaves the best weights so far.
+    """Train, write the model and return it.
 
-    A finished run is left untouched by `resume`. clock: tells the seconds for a budget of minutes. Raises UsageError
-    (something is in the way, a run that cannot be resumed), DataError, StorageError, NonFiniteError, Interrupted.
+    If training is interrupted or diverges, the model file gets the best weights so far.
+    With `resume`, a finished run is not changed. clock: returns the time in seconds, for a budget of minutes.
+
+    Raises UsageError (a file exists already, or the run cannot be resumed), DataError, StorageError,
+    NonFiniteError, Interrupted.
     """
     config = resolve_data(request.config)
     folder = run_folder_of(request.out)
@@ -62,10 +68,10 @@ def fit(
             reporter.note(line)
         finished = _finished(request.out, run)
         if finished is not None:
-            reporter.note(f"{request.out} is finished already; left as it is")
+            reporter.note(f"{request.out} is finished already; not changed")
             return finished
         if request.resume and run.checkpoint is None:
-            reporter.note("nothing to resume; starting afresh")
+            reporter.note("nothing to resume; starting from the beginning")
         order = _fixed_order() if config.training.deterministic else nullcontext()
         flushing = native.flushing_denormals(torch.get_num_threads())
         with _leaving_nothing_useless(run), _memory_errors_told(), order, flushing:
@@ -76,10 +82,11 @@ def fit(
 
 
 def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
-    """The model where the run is done and has written it; None where there is work left.
+    """Return the model if the run is done and has written it; None if there is work left.
 
-    A kill may have come between the last checkpoint and the model. Then a model of another run is there, or that of an
-    earlier interruption of this one: neither has this run's digest and the weights of its checkpoint.
+    The process may have been killed between the last checkpoint and writing the model. The model file is then
+    of another run, or of an earlier interruption of this run. To detect this, the digest of the run, the
+    number of steps and the weights are compared with the checkpoint.
     """
     if run.checkpoint is None or not run.checkpoint.counters["done"] or not out.exists():
         return None
@@ -94,7 +101,10 @@ def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
 
 @contextmanager
 def _leaving_nothing_useless(run: Run) -> Iterator[None]:
-    """Where an error or Ctrl-C comes before the first checkpoint, the run folder goes: it holds nothing to resume."""
+    """Inside this context, an error or Ctrl-C before the first checkpoint removes the run folder.
+
+    The folder has nothing to resume then.
+    """
     try:
         yield
     except (UnrolledError, KeyboardInterrupt):
@@ -105,7 +115,7 @@ def _leaving_nothing_useless(run: Run) -> Iterator[None]:
 
 @contextmanager
 def _memory_errors_told() -> Iterator[None]:
-    """torch says with a RuntimeError that there is no memory; told as an error of ours."""
+    """Inside this context, out-of-memory errors become a UsageError. torch raises a RuntimeError for them."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -116,7 +126,10 @@ def _memory_errors_told() -> Iterator[None]:
 
 @contextmanager
 def _fixed_order() -> Iterator[None]:
-    """torch refuses operations whose sums have no fixed order. Nothing asked of it on a CPU is one, and so it stays."""
+    """Inside this context, torch refuses operations whose sums have no fixed order.
+
+    On a CPU, training uses no such operation. This check detects one in future changes.
+    """
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
@@ -153,7 +166,7 @@ def _run(
         settle(plan, run)
         _tell_end(progress.at, job, reporter)
         model = write(kept(progress))
-    if keeper.signal is not None:  # it came with the last step
+    if keeper.signal is not None:  # the signal came during the last step
         raise _stopped(keeper, request.out, finished=True)
     best = model.notes["validation_loss"]
     reporter.note(
@@ -163,7 +176,7 @@ def _run(
 
 
 def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, object]:
-    """What must be the same for a run to be resumed to the bit."""
+    """Return everything that must be the same so that a run can be resumed bit for bit."""
     return {
         "configuration": to_json(config),
         "data": dict(data),
@@ -174,7 +187,7 @@ def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, objec
 
 
 def _in_words(spec: NetworkSpec) -> str:
-    """A network for people: `1 x 128 lstm, both directions, embedding 64`."""
+    """Describe a network in words, such as `1 x 128 lstm, both directions, embedding 64`."""
     core = spec.core
     found = [f"{core.layers} x {core.n_a} {core.cell}", *(["both directions"] if core.bidirectional else [])]
     match spec.input:
@@ -184,19 +197,19 @@ def _in_words(spec: NetworkSpec) -> str:
             found.append(f"embedding {size}")
         case Vectors(n_x=n_x, front=front):
             found.append(f"{n_x} inputs")
-            found += [f"a convolution of {front.size} in front"] if front else []
+            found += [f"convolution with {front.size} outputs"] if front else []
     match spec.head:
         case Bits(neighbours=neighbours) if neighbours:
-            found.append(f"{neighbours} units for neighbours")
+            found.append(f"{neighbours} units for neighbouring keys")
         case Classes(layer="tied") | DecoderSpec(layer="tied"):
-            found.append("tied")
+            found.append("tied weights")
         case _:
             pass
     return ", ".join(found)
 
 
 def describe(job: TrainingJob, plan: Plan, reporter: Reporter) -> None:
-    """Say what is about to happen."""
+    """Report the data, the network and the plan before training begins."""
     spec, training = job.spec, job.config.training
     for line in job.about:
         reporter.note(line)
@@ -207,29 +220,29 @@ def describe(job: TrainingJob, plan: Plan, reporter: Reporter) -> None:
 
 
 def _tell_end(at: TrainerPosition, job: TrainingJob, reporter: Reporter) -> None:
-    """Say why a training ended before its plan was done, and that a validation part could not be used."""
+    """Report why a training ended before its plan was done. Warn if no validation loss could be measured."""
     if at.ended:
         reporter.note(f"ended early at step {at.step:,}: {at.ended}")
     if at.provisional and job.problem.validation is not None:
         reporter.note(
-            "warning: nothing in the validation part has a target that training knows: no validation loss was measured"
+            "warning: training knows no target of the validation part; no validation loss was measured"
         )
 
 
 def _diverged(
     error: NonFiniteError, progress: TrainerState, write: Callable[[Weights], object], out: Path
 ) -> NonFiniteError:
-    """The error of a training that diverged, which says what became of it: the best weights so far are the model."""
+    """Write the best weights so far, if there are any. Return the error with a note about the model."""
     if progress.best:
         write(progress.best)
         what = f"warning: the best weights so far, of step {progress.at.best_step:,}, are in {out}"
     else:
-        what = "nothing was learnt before, so there is no model"
+        what = "nothing was learnt before, so no model was written"
     return NonFiniteError(f"{error.what}; {what}", file=error.file, line=error.line, hint=error.hint)
 
 
 def _kinds_of(job: TrainingJob) -> tuple[tuple[str, str], ...]:
-    """The kinds that a model needs: groups of entry points and names."""
+    """Return the plugins that a model may need, as pairs (entry point group, name)."""
     preset = find(job.config.task)
     return (
         ("unrolled.cells", job.spec.core.cell),
@@ -241,7 +254,10 @@ def _kinds_of(job: TrainingJob) -> tuple[tuple[str, str], ...]:
 def _writer(
     out: Path, job: TrainingJob, progress: TrainerState, run: str
 ) -> Callable[[Mapping[str, torch.Tensor]], model_file.ModelFile]:
-    """A function that writes the model with some weights, and returns it; run: the digest of the run."""
+    """Return a function that writes the model with the weights passed to it, and returns the model.
+
+    run: the digest of the run.
+    """
 
     def write(chosen: Mapping[str, torch.Tensor]) -> model_file.ModelFile:
         at, weights = progress.at, arrays(chosen)
@@ -269,7 +285,7 @@ def _writer(
 
 
 def _stopped(keeper: CheckpointCallback, out: Path, *, finished: bool = False) -> Interrupted:
-    hint = None if finished else "the same command with --resume to go on"
+    hint = None if finished else "the same command with --resume to continue"
     stopped = Interrupted(
         f"stopped; {'the finished model' if finished else 'the best so far'} is in {out}", hint=hint
     )
@@ -278,7 +294,10 @@ def _stopped(keeper: CheckpointCallback, out: Path, *, finished: bool = False) -
 
 
 def dry_run(request: TrainingRequest, reporter: Reporter) -> dict[str, object]:
-    """What `fit` would do, measured on real steps: the plan, parameters, memory and time. Writes nothing that stays."""
+    """Return what `fit` would do: the plan, the number of parameters, the memory and the time.
+
+    The speed is measured on real training steps. All files are temporary.
+    """
     config = resolve_data(request.config)
     tune()
     with temporary_folder() as folder, _memory_errors_told():

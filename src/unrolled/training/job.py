@@ -1,4 +1,4 @@
-"""A training job of any task: `TrainingRequest` is what the user asked for, `TrainingJob` is what `fit` runs."""
+"""A training of any task: `TrainingRequest` is the user's request, and `TrainingJob` is what `fit` runs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from unrolled.core.types import Array
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.training.loop import TrainingData
 
-ENCODED_ANEW = "the encoded data in the run folder were damaged: encoded anew"
+ENCODED_ANEW = "the encoded data in the run folder were damaged: encoded again"
 
 
 @dataclass(frozen=True)
 class TrainingJob:
     """A task and its data, ready to train.
 
-    config: without blanks.  spec: the network.  problem: what the loop is given.  valid_size, step_size: tokens (or
-    steps of time) of the validation part, and of a training step, padding and all.  about: lines for people.  step: a
-    training step for people, `32 x 64`.  unit: of the loss, for people.  learnt: what the model file keeps besides
-    weights, made of the final weights.  notes: facts for the model file.  settling: tokens (or steps of time) that
-    `learnt` reads.
+    config: the configuration, with all options set.
+    spec: the network.
+    problem: the data for the training loop.
+    valid_size: number of tokens (or time steps) of the validation part.
+    step_size: number of tokens (or time steps) per training step, padding included.
+    about: lines that are shown to the user.
+    step: text that describes the size of a training step, such as `32 x 64`.
+    unit: unit of the loss in messages.
+    learnt: returns the parts of the model file that are not weights, from the final weights.
+    notes: facts that are stored in the model file.
+    settling: number of tokens (or time steps) that `learnt` reads.
     """
 
     config: Config
@@ -42,11 +48,15 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What a person asked of `train`: the configuration (blanks allowed), the data, and where the model goes.
+    """The user's request to `train`.
 
-    data: fingerprints of the parts, which a resumed run must find again.  prepare: reads the data into a folder and
-    makes the job.  began: when a budget of minutes began, by time.monotonic(); None: with the process, as for a
-    command.  reading: when reading the data began, by the same clock; None: when the training is asked for.
+    config: the configuration; options may be unset (None).
+    data: fingerprints of the training and validation files, which must be the same in a resumed run.
+    prepare: reads the data, writes the encoded data into a folder, and returns the job.
+    out: path of the model.
+    began: time.monotonic() when the budget of minutes began; None: when the process started, as for a
+        command.
+    reading: time.monotonic() when the program began to read the data; None: the same as `began`.
     """
 
     config: Config
@@ -59,5 +69,5 @@ class TrainingRequest:
     reading: float | None = None
 
     def beginning(self) -> float:
-        """When the budget began, by time.monotonic()."""
+        """Return the time when the budget began, as a value of time.monotonic()."""
         return time.monotonic() - process_age() if self.began is None else self.began

@@ -1,4 +1,7 @@
-"""The training job of language models: one stream of tokens, read in windows with carried state."""
+"""The training job of language models: one stream of tokens, read in windows.
+
+The state is carried from window to window.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ from unrolled.training.loop import TrainingData
 from unrolled.training.network_of_config import language_network
 from unrolled.training.unknown_tokens import unknown_in_text
 
-VALIDATION_LANES = 32  # of a long validation text, each warmed up by `WARM` tokens
-WARM = 256
-ENOUGH = 1e-3  # nats a token, below which a batch has nothing left to teach
+VALIDATION_LANES = 32  # a long validation text is split into this many parts, which are read in parallel
+WARM = 256  # tokens that are read before each part to warm up the state
+ENOUGH = 1e-3  # nothing is left to learn from a batch with a loss below this, in nats per token
 
 
 def request(
@@ -39,7 +42,7 @@ def request(
     began: float | None = None,
     reading: float | None = None,
 ) -> TrainingRequest:
-    """A request to train a language model on `data`."""
+    """Return a request to train a language model on `data`."""
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
     def job(config: Config, folder: Path) -> TrainingJob:
@@ -60,19 +63,22 @@ def request_from_files(
     resume: bool = False,
     force: bool = False,
 ) -> TrainingRequest:
-    """The same of files, all of them read to their end, so that unusable text is told before anything is written."""
+    """Return a request to train a language model on files.
+
+    All files are read completely, so that unusable text is reported before anything is written.
+    """
     reading = time.monotonic()
     resolved = resolve_data(config).data
     documents, encoding = resolved.documents or "file", resolved.encoding
     train = from_files(data, documents, encoding)
     held = from_files(valid, documents, encoding) if valid else None
     if test:
-        from_files(test, documents, encoding)  # unusable test files are told now, not after hours of training
+        from_files(test, documents, encoding)  # report unusable test files now, not after hours of training
     return request(config, train, held, out, resume=resume, force=force, reading=reading)
 
 
 def assemble(config: Config, prepared: Prepared) -> TrainingJob:
-    """The job of a prepared text."""
+    """Return the training job of a prepared text."""
     reading, store, held = prepared.reading, prepared.train, prepared.valid
     config = resolve(config, len(store), len(reading.vocabulary))
     training = config.training
@@ -107,7 +113,7 @@ def assemble(config: Config, prepared: Prepared) -> TrainingJob:
             *(unknown_in_text(held.ids) if held is not None else ()),
         ),
         step=f"{batch_size} x {window}",
-        unit="nats a token",
+        unit="nats per token",
         learnt=lambda weights: reading.to_json(),
         notes={"train_tokens": len(store), "unknown": prepared.coverage.unknown},
     )

@@ -1,7 +1,7 @@
-"""The training loop, for every task: `TrainingData` gives it batches, and a `Callback` saves what a resumed run needs.
+"""The training loop of all tasks: `TrainingData` provides batches, and a `Callback` saves checkpoints.
 
-All chance is a function of (seed, step) and all order of (seed, epoch, index), so a run that was killed and
-resumed ends in the same bits as one that was not.
+All random numbers depend only on (seed, step), and the order of batches only on (seed, epoch, index). So a
+run that was killed and resumed ends with the same bits as a run without interruption.
 """
 
 from __future__ import annotations
@@ -27,24 +27,34 @@ from unrolled.nn.losses import PLAIN, Criterion
 from unrolled.training.optimizers import Optimizer, make
 
 Weights = dict[str, Tensor]
-SMALLER = "a smaller --lr, or --clip 0.25 (with --force, as it is another training)"
-DIVERGED = 1000.0  # a loss so many times the first one is as lost as a NaN, and says so sooner
-WILD = 1e4  # root mean square of all weights: far beyond sound ones, but gates that saturate can hide it in the loss
-QUIET = 50  # steps, at least, whose losses are all below `Problem.enough` before a training ends early
+SMALLER = "a smaller --lr, or --clip 0.25 (with --force, because this is another training)"
+# Training has diverged if the loss is this many times the first loss. It does not recover from there, and
+# this check often comes before the first NaN.
+DIVERGED = 1000.0
+# Training has also diverged if the root mean square of all weights exceeds this, far above healthy values.
+# The loss can stay finite then, because the gates saturate.
+WILD = 1e4
+QUIET = 50  # minimum number of steps in a row with a loss below `TrainingData.enough` to end a training early
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the loop is given: an epoch's batches, the validation batches, where an example stands in the files.
+    """The data that the training loop uses.
 
-    enough: a batch with a lower mean loss has nothing left to teach. 0: never. carries: whether rows of a batch may
-    continue those of the batch before, so that the state is kept and saved.
+    epoch: number of an epoch -> its batches.
+    validation: maximum number of tokens -> validation batches; None without a validation part.
+    place: number of an example -> its file and line.
+    criterion: the loss for training; validation always uses PLAIN.
+    sample: weights -> a sample text; None if the task has no samples.
+    enough: mean loss of a batch below which nothing is left to learn from it; 0 disables the check.
+    carries: whether rows of a batch may continue the rows of the previous batch; then the state is kept and
+        saved.
     """
 
     epoch: Callable[[int], Sequence[Batch]]
     validation: Callable[[int], Iterable[Batch]] | None
     place: Callable[[int], Place]
-    criterion: Criterion = PLAIN  # of training; validation is plain
+    criterion: Criterion = PLAIN
     sample: Callable[[Mapping[str, Array]], str] | None = None
     enough: float = 0.0
     carries: bool = True
@@ -52,16 +62,23 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is decided about a training; its outcome is a function of (seed, data, plan).
+    """The decisions about a training. The result of a training depends only on (seed, data, plan).
 
-    steps: how many, where a budget of minutes set them. epochs: how many, where asked. Whichever comes first
-    ends the training. validations: how often the validation part is read, and at most how many tokens of it.
-    kernel: what whole sequences run on, as UNROLLED_KERNEL would name it. seconds: what it is expected to take.
+    steps: number of steps, if a budget of minutes is set; else None.
+    epochs: number of epochs, if set; else None. Training ends when the steps or the epochs are done.
+    validations: number of validations.
+    validation_tokens: maximum number of tokens per validation.
+    threads: number of threads.
+    kernel: name of the kernel for whole sequences, as in UNROLLED_KERNEL.
+    seconds: expected duration.
 
-    A budget of minutes may change the number of steps on the way (`pacing`). changes: pairs of a step and the number of
-    steps that holds from there on, in order. frozen: the number changes from now on only if the speed of the machine
-    does. final: nothing changes any more, because a training ended by this plan. validating, ending: how many steps
-    take as long as one validation, and as what follows the last one.
+    With a budget of minutes, the number of steps may change during training (`pacing`):
+
+    changes: pairs (step, total number of steps from this step on), in order.
+    frozen: from now on, the number changes only if the speed of the machine changes.
+    final: the plan never changes again, because a training has ended with it.
+    validating: duration of one validation, in training steps.
+    ending: duration of the work after the last step, in training steps.
     """
 
     steps: int | None
@@ -80,23 +97,23 @@ class Plan:
 
 @dataclass
 class TrainerPosition:
-    """Where the loop stands, and what it has found so far: all that is not a tensor.
+    """The position of the loop and its results so far: everything in a checkpoint that is not a tensor.
 
-    provisional: the best loss is a training loss, as no validation loss was measured.
-    ended: why the training ended before its plan was done; empty where it did not.
+    provisional: no validation loss was measured yet, so the best weights were chosen by training loss.
+    ended: the reason if the training ended before its plan was done; else empty.
     """
 
     step: int = 0
     epoch: int = 0
-    index: int = 0  # of the next batch within the epoch
+    index: int = 0  # number of the next batch within the epoch
     first_loss: float | None = None
-    train_nats: float = 0.0  # since the last validation
-    train_count: int = 0
+    train_nats: float = 0.0  # sum of the training loss since the last validation
+    train_count: int = 0  # number of targets in this sum
     best_loss: float | None = None
-    best_step: int = 0  # of the weights with the best loss
+    best_step: int = 0  # step of the weights with the best loss
     provisional: bool = False
-    stalls: int = 0  # validations in a row without a better loss
-    quiet: int = 0  # steps in a row with nothing left to learn
+    stalls: int = 0  # number of validations in a row without a better loss
+    quiet: int = 0  # number of steps in a row with nothing left to learn
     lr_scale: float = 1.0  # halved by the plateau schedule
     done: bool = False
     ended: str = ""
@@ -104,7 +121,15 @@ class TrainerPosition:
 
 @dataclass
 class TrainerState:
-    """All that a checkpoint holds: the position, the network's weights, the optimizers, averages and carried state."""
+    """The complete content of a checkpoint.
+
+    network: the network with the current weights.
+    optimizers: the optimizers with their moments.
+    average: moving average of the weights; empty if not used.
+    best: the best weights so far; empty if there are none yet.
+    state: the state that is carried to the next batch.
+    at: the position.
+    """
 
     network: Network
     optimizers: tuple[Optimizer, ...]
@@ -116,25 +141,28 @@ class TrainerState:
 
 @runtime_checkable
 class Callback(Protocol):
-    """Keeps a run: asked at every step whether to save, told of every validation, and may ask to stop."""
+    """The callback interface: saves checkpoints, receives validation metrics, and can stop the training."""
 
     def step(self, progress: TrainerState, loss: float, share: float) -> None:
-        """Called after each step; `share` of the training is done. Raises Interrupted to stop."""
+        """Called after each step. share: fraction of the training that is done.
+
+        Raises Interrupted to stop.
+        """
         ...
 
     def validated(self, progress: TrainerState, metrics: Mapping[str, float], share: float) -> None:
-        """Called after each validation with its metrics."""
+        """Called with the metrics after each validation. share: as in `step`."""
         ...
 
 
 def begin(network: Network, config: TrainConfig) -> TrainerState:
-    """A fresh start."""
+    """Return the initial state of a training."""
     average = snapshot(network) if config.average else {}
     return TrainerState(network, make(network.named_parameters(), config), average, {})
 
 
 def _cosine(share: float, warmup: float) -> float:
-    """Up in a straight line during warm-up, then down to zero along a half cosine."""
+    """Return the factor of the learning rate: linear warm-up, then cosine decay to zero."""
     return (
         _rise(share, warmup)
         * 0.5
@@ -143,7 +171,10 @@ def _cosine(share: float, warmup: float) -> float:
 
 
 def _one_cycle(share: float, warmup: float) -> float:
-    """Along a half cosine up over 30% and down over the rest (Smith and Topin, arXiv 1708.07120v3)."""
+    """Return the factor of the learning rate of a one-cycle schedule (Smith and Topin, arXiv 1708.07120v3).
+
+    It rises along a cosine for 30% of the training (or for a longer warm-up), then falls along a cosine.
+    """
     top = max(warmup, 0.3)
     way = share / top if share < top else 1 - (share - top) / (1 - top)
     return (
@@ -169,7 +200,7 @@ Revise = Callable[[Plan, TrainerPosition, int], Plan]
 
 
 def unchanged(plan: Plan, at: TrainerPosition, batches: int) -> Plan:
-    """The plan as it is: a `Revise` for a training that no clock watches."""
+    """Return the plan unchanged. This is the `Revise` of a training without a time limit."""
     return plan
 
 
@@ -181,13 +212,16 @@ def train(
     keeper: Callback,
     revise: Revise = unchanged,
 ) -> Plan:
-    """Train until the plan is done, or nothing is left to learn; returns the plan with its changes.
+    """Train until the plan is done or nothing is left to learn. Return the plan with its changes.
 
-    `progress` holds the outcome; `kept` says which weights to keep. revise: called after each step with the plan, the
-    position and the number of batches of an epoch; returns the plan from here on. A new one must be on disk by then.
+    `progress` contains the result; `kept` chooses the weights to keep.
 
-    Raises NonFiniteError before a step whose loss or gradient is not finite, naming the files and lines of its
-    examples; what `keeper` raises passes through, with `progress` between two steps.
+    revise: called after each step with the plan, the position and the number of batches per epoch. It returns
+    the plan for the following steps. It must write a changed plan to disk before it returns.
+
+    Raises NonFiniteError if training diverged, for example if the loss or gradient of a step is not finite.
+    The step is then not applied, and the message contains the files and lines of its examples. Exceptions of
+    `keeper` are passed on; `progress` is then consistent, between two steps.
     """
     at, network = progress.at, progress.network
     dropouts = dropouts_of(config)
@@ -218,15 +252,18 @@ def train(
 
 
 def kept(progress: TrainerState) -> Weights:
-    """The weights to keep: those with the best validation loss. Where none was measured, the last ones, or their
-    average: a training loss does not tell which weights are best."""
+    """Return the weights to keep: the weights with the best validation loss.
+
+    Without a validation loss, return the averaged weights, or the last weights if there is no average. The
+    training loss does not show which weights are best.
+    """
     if progress.best and not progress.at.provisional:
         return progress.best
     return progress.average or dict(progress.network.named_parameters())
 
 
 def dropouts_of(config: TrainConfig) -> Dropouts:
-    """The dropouts that a configuration asks for."""
+    """Return the dropouts of a configuration."""
     layer, given = config.dropout or 0.0, config.input_dropout or 0.0
     return Dropouts(layer, config.variational, config.weight_dropout, given, config.zoneout)
 
@@ -234,7 +271,7 @@ def dropouts_of(config: TrainConfig) -> Dropouts:
 def step(
     problem: TrainingData, progress: TrainerState, batch: Batch, dropouts: Dropouts, config: TrainConfig
 ) -> float:
-    """One step of the optimizer on one batch; returns its mean loss in nats. Raises as `train` says."""
+    """Do one optimizer step on one batch. Return its mean loss in nats. Raises NonFiniteError as `train`."""
     network, at = progress.network, progress.at
     network.train()
     x, y = torch.from_numpy(batch.x), torch.from_numpy(batch.y)  # [batch, T_x], ids as int64
@@ -260,10 +297,13 @@ def step(
 
 
 def validate(problem: TrainingData, progress: TrainerState, limit: int) -> dict[str, float]:
-    """Mean losses in nats: `train_loss` since the last validation, and `loss` of the validation part by the weights
-    that would be kept. There is no `loss` where there is no validation part, or where nothing in it has a known target.
+    """Return mean losses in nats.
 
-    Raises NonFiniteError where the loss is not finite.
+    train_loss: training loss since the last validation.
+    loss: validation loss of the averaged weights; without an average, of the current weights. `loss` is
+    missing if there is no validation part, or if no target in it is known.
+
+    Raises NonFiniteError if the validation loss is not finite.
     """
     at = progress.at
     train_loss = at.train_nats / max(1, at.train_count)
@@ -289,12 +329,18 @@ def validate(problem: TrainingData, progress: TrainerState, limit: int) -> dict[
 
 
 def steps_of(plan: Plan, step: int) -> int | None:
-    """How many steps the training has by the plan that holds at a step; None: as many as its epochs."""
+    """Return the total number of steps, as it is planned at this step.
+
+    Return None if only the number of epochs is limited.
+    """
     return next((steps for begin, steps in reversed(plan.changes) if begin <= step), plan.steps)
 
 
 def share_done(plan: Plan, at: TrainerPosition, batches: int) -> float:
-    """How much of the plan is done, 0 to 1: by steps or by epochs, whichever is further."""
+    """Return the fraction of the plan that is done, 0 to 1.
+
+    This is the larger one of two fractions: steps done, and epochs done.
+    """
     steps = steps_of(plan, at.step)
     by_steps = at.step / steps if steps else 0.0
     by_epochs = (at.epoch + at.index / max(1, batches)) / plan.epochs if plan.epochs else 0.0
@@ -302,7 +348,7 @@ def share_done(plan: Plan, at: TrainerPosition, batches: int) -> float:
 
 
 def set_rate(progress: TrainerState, config: TrainConfig, share: float) -> None:
-    """Set the learning rate for the step at `share` of the training."""
+    """Set the learning rate for the step at fraction `share` of the training."""
     rate = (config.lr or 0.0) * SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale
     for optimizer in progress.optimizers:
         for group in optimizer.param_groups:
@@ -310,7 +356,10 @@ def set_rate(progress: TrainerState, config: TrainConfig, share: float) -> None:
 
 
 def carry(state: TensorState | None, keep: NDArray[np.bool_]) -> TensorState | None:
-    """The carried state with the rows that start afresh set to zeros; None where all do."""
+    """Return the carried state, with zeros in the rows that are not continued. None if no row is continued.
+
+    keep: [batch] True for rows that continue the previous batch.
+    """
     if state is None or not keep.any():
         return None
     rows = torch.from_numpy(keep).unsqueeze(1)  # [batch, 1]
@@ -318,18 +367,21 @@ def carry(state: TensorState | None, keep: NDArray[np.bool_]) -> TensorState | N
 
 
 def detach(state: TensorState) -> TensorState:
-    """The state cut from its history: back-propagation through time is truncated here."""
+    """Detach the state from the graph. This truncates back-propagation through time."""
     return tuple(a.detach() for a in state)
 
 
 def snapshot(network: nn.Module) -> Weights:
-    """A copy of the weights by name."""
+    """Return a copy of the weights by name."""
     return {name: p.detach().clone() for name, p in network.named_parameters()}
 
 
 @contextmanager
 def averaged(progress: TrainerState) -> Iterator[Network]:
-    """The network with its averaged weights in place, where an average is kept; its own return at the end."""
+    """Inside this context, the network has its averaged weights, if there is an average.
+
+    The original weights are restored at the end.
+    """
     own = snapshot(progress.network) if progress.average else {}
     load_weights(progress.network, progress.average)
     try:
@@ -339,7 +391,7 @@ def averaged(progress: TrainerState) -> Iterator[Network]:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copy `weights` into the network's parameters of the same names."""
+    """Copy `weights` into the network's parameters with the same names."""
     parameters = dict(network.named_parameters())
     with torch.no_grad():
         for name, value in weights.items():
@@ -347,7 +399,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def step_seed(seed: int, step: int) -> int:
-    """A 63-bit seed for torch from the run's seed and the step (splitmix64)."""
+    """Return a 63-bit seed for torch, computed from the run's seed and the step (splitmix64)."""
     z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & (2**64 - 1)
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
@@ -355,18 +407,24 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def _average(progress: TrainerState, decay: float) -> None:
-    """Exponential moving average, its decay smaller in the first steps so that it forgets the start."""
+    """Update the exponential moving average of the weights.
+
+    The decay is smaller in the first steps, so that the average forgets the initial weights.
+    """
     decay = min(decay, (1 + progress.at.step) / (10 + progress.at.step))
-    own = dict(progress.network.named_parameters())  # the average's own order is a file's after a resume
+    # Match by name: after a resume, the average has the order of the checkpoint file.
+    own = dict(progress.network.named_parameters())
     paired = [own[name].detach() for name in progress.average]
-    torch._foreach_lerp_(list(progress.average.values()), paired, 1 - decay)  # pyright: ignore[reportPrivateUsage] (the one fused form torch has)
+    torch._foreach_lerp_(list(progress.average.values()), paired, 1 - decay)  # pyright: ignore[reportPrivateUsage] (torch has no public fused version)
 
 
 def _track_best(progress: TrainerState, metrics: Mapping[str, float], config: TrainConfig) -> None:
-    """Remember the weights where the loss is the best so far; else count the stall, and act on it.
+    """Store the weights if the loss is the best so far.
 
-    The weights with the best training loss are remembered where no validation loss was measured: they are for a
-    training that diverges later (`kept`).
+    Otherwise count a stall: lower the learning rate (schedule "plateau"), or end the training (`patience`).
+
+    If no validation loss was measured, the weights with the best training loss are stored. They are used only
+    if the training diverges later (see `kept`).
     """
     at, measured = progress.at, "loss" in metrics
     loss = metrics["loss" if measured else "train_loss"]
@@ -383,10 +441,10 @@ def _track_best(progress: TrainerState, metrics: Mapping[str, float], config: Tr
 
 
 def _listen(problem: TrainingData, progress: TrainerState, loss: float, batches: int) -> None:
-    """End the training where every batch of an epoch had nothing left to teach.
+    """End the training if nothing is left to learn: the loss stayed below `enough` for a whole epoch.
 
-    Before the first validation, remember the weights at the steps 2, 4, 8 ...: so there is something to keep if the
-    training diverges.
+    Before the first validation, store the weights at steps 2, 4, 8 ... if the loss is below the first loss.
+    So there are weights to keep if the training diverges.
     """
     at = progress.at
     at.quiet = at.quiet + 1 if loss < problem.enough else 0
@@ -419,7 +477,7 @@ def _refuse_diverged(
     rows = [int(i) for i in np.flatnonzero(batch.lengths > 0)]
     place = problem.place(int(batch.places[rows[0]])) if rows else None
     others = ", ".join(str(problem.place(int(batch.places[i]))) for i in rows[1:4])
-    named = f"loss {loss:.4g}, norm of the gradient {norm:.4g}, weights of about {size:.2g}"
+    named = f"loss {loss:.4g}, gradient norm {norm:.4g}, root mean square of the weights {size:.2g}"
     raise NonFiniteError(
         f"training diverged at step {at.step + 1} ({named})"
         + (f", in a batch with {others}" if others else ""),

@@ -1,4 +1,4 @@
-"""The description of the network that a configuration asks for."""
+"""Make the description of a network (`NetworkSpec`) from a configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unrolled.tasks.outputs import Output
 
 
 def language_network(config: Config, n: int) -> NetworkSpec:
-    """A language model over n tokens, from a configuration without blanks."""
+    """Return the network of a language model over n tokens, from a configuration with all options set."""
     model = config.model
     given = Embedding(n, model.embedding) if model.embedding else OneHot(n)
     layer = output_layer(model.softmax, tied=bool(model.tie))
@@ -28,7 +28,7 @@ def language_network(config: Config, n: int) -> NetworkSpec:
 
 
 def labelled_network(config: Config, given: Input, asked: Output) -> NetworkSpec:
-    """The network between an input and an output that were learnt, from a configuration without blanks.
+    """Return the network for a fitted input and output, from a configuration with all options set.
 
     Raises UsageError for options that exclude each other.
     """
@@ -54,7 +54,7 @@ def _input(config: Config, given: Input) -> InputSpec:
         if model.embedding:
             return Embedding(given.n_x, model.embedding, given.multi_hot)
         if given.multi_hot:
-            what = "several ids a step are added up in an embedding"
+            what = "a step with several ids needs an embedding"
             raise UsageError(what, expected="an embedding above 0", hint="--no-affixes")
         return OneHot(given.n_x)
     kind = model.front or "none"

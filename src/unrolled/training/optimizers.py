@@ -1,8 +1,9 @@
 """Optimizers: AdamW and SGD of torch, and Muon for the recurrent matrices.
 
-Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix by the
-nearest matrix whose singular values are all one. On recurrent matrices it needs about a third of AdamW's steps
-(docs/log.md). torch.optim.Muon works in bfloat16, which is slow on a CPU.
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix with
+the nearest matrix whose singular values are all one. For recurrent matrices, Muon needs about a third of
+AdamW's steps (docs/log.md). torch.optim.Muon is not used, because it works in bfloat16, which is slow on a
+CPU.
 """
 
 from __future__ import annotations
@@ -18,20 +19,25 @@ from unrolled.core.config import TrainConfig
 
 Optimizer = torch.optim.Optimizer
 
-ROWS = 256  # of a block at most: taller gates are made orthogonal in blocks of rows, at half the cost
-ITERATIONS = 3  # five bring the singular values nearer to one, and cost more than they gain
-QUINTIC = (3.4445, -4.7750, 2.0315)  # of the iteration a x + b x^3 + c x^5 (Jordan et al. 2024)
-EXPONENTS = (-26, 126)  # of the powers of two that matrices are divided by before the iteration
+ROWS = 256  # maximum rows per block; a gate with more rows is made orthogonal in blocks, at half the cost
+ITERATIONS = 3  # five iterations bring the singular values closer to one, but cost more than they gain
+QUINTIC = (3.4445, -4.7750, 2.0315)  # a, b, c of the iteration a x + b x^3 + c x^5 (Jordan et al. 2024)
+EXPONENTS = (-26, 126)  # range of the exponent of the power of two that a matrix is divided by
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Roughly the nearest matrices to `matrices` [count, rows, columns] whose singular values are all one.
+    """Return approximately the nearest matrices to `matrices` whose singular values are all one.
 
-    Each matrix is scaled twice first: by a power of two, so that its largest entry is between 1/2 and 1, and by its
-    Schatten 4-norm, which is nearer to the largest singular value than Frobenius's. The power of two changes no digit,
-    and without it the fourth powers in the norm would underflow where a loss is nearly zero. Matrices with entries
-    of less than about 7.5e-9 are noise: their singular values stay below one, as AdamW's epsilon of 1e-8 makes its
-    steps smaller. Zeros stay zeros.
+    matrices: [count, rows, columns]; the result has the same shape.
+
+    Each matrix is first scaled twice:
+
+    - By a power of two, so that its largest entry is between 1/2 and 1. This is exact. Without it, the
+      fourth powers in the norm would underflow when the loss is nearly zero.
+    - By its Schatten 4-norm, which is closer to the largest singular value than the Frobenius norm.
+
+    Matrices with entries below about 7.5e-9 are treated as noise: their singular values stay below one.
+    AdamW's epsilon of 1e-8 has the same effect on its steps. Zeros stay zeros.
     """
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonal(matrices.mT).mT
@@ -40,7 +46,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
     exponent = torch.frexp(largest).exponent.clamp(*EXPONENTS)
     matrices = matrices * torch.ldexp(torch.ones_like(largest), -exponent)
     gram = matrices @ matrices.mT  # [count, rows, rows]
-    # The Schatten 4-norm, squared: at least 1/4, where the largest entry is at least 1/2.
+    # The squared Schatten 4-norm. It is at least 1/4 if the largest entry is at least 1/2.
     square = gram.norm(dim=(1, 2), keepdim=True).clamp(min=0.25)
     matrices, gram = matrices / square.sqrt(), gram / square
     for number in range(ITERATIONS):
@@ -50,9 +56,12 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
 
 def _by_blocks(gates: Tensor) -> Tensor:
-    """Gates [count, n_a, n_a + n_x] made orthogonal in blocks of at most ROWS rows, of root mean square 1.
+    """Make gates [count, n_a, n_a + n_x] orthogonal in blocks of at most ROWS rows.
 
-    Blocks as in Khaled et al. 2025 (arXiv 2510.16981v1), who also do whole matrices now and then.
+    The root mean square of the result is 1.
+
+    The blocks follow Khaled et al. 2025 (arXiv 2510.16981v1). Their method also uses whole matrices in some
+    steps.
     """
     count, rows, columns = gates.shape
     blocks = -(-rows // ROWS)
@@ -63,10 +72,11 @@ def _by_blocks(gates: Tensor) -> Tensor:
 
 
 class Muon(Optimizer):
-    """Muon over groups of matrices of one shape: the gates of a cell, each by itself, tall ones in blocks of rows.
+    """Muon for groups of matrices with the same shape: the gates of a cell.
 
-    Each step has the size of an AdamW step, root mean square 0.2 x lr, and weights decay as AdamW's do (Liu et al.
-    2025, arXiv 2502.16982v1).
+    Each gate is made orthogonal separately. A gate with many rows is split into blocks of rows. Each update
+    has the size of an AdamW update, with root mean square 0.2 x lr. Weight decay works as in AdamW (Liu et
+    al. 2025, arXiv 2502.16982v1).
     """
 
     def __init__(
@@ -77,7 +87,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] (torch overloads it)
-        """One step from the gradients as they stand."""
+        """Do one step with the current gradients. `closure` is ignored."""
         for group in self.param_groups:
             gates: list[Tensor] = group["params"]
             updates = _by_blocks(torch.stack([self._momentum(gate, group["momentum"]) for gate in gates]))
@@ -85,7 +95,7 @@ class Muon(Optimizer):
                 gate.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-0.2 * group["lr"])
 
     def _momentum(self, gate: Tensor, momentum: float) -> Tensor:
-        """Nesterov's momentum of the gate's gradient, [n_a, n_a + n_x]."""
+        """Return the Nesterov momentum of the gate's gradient, [n_a, n_a + n_x]."""
         assert gate.grad is not None
         state = self.state[gate]
         if "momentum" not in state:
@@ -94,7 +104,10 @@ class Muon(Optimizer):
 
 
 def make(named: Iterable[tuple[str, Tensor]], config: TrainConfig) -> tuple[Optimizer, ...]:
-    """The optimizers of a network: weights by name, of which `core.<layer>.<direction>.W_*` are recurrent."""
+    """Return the optimizers of a network.
+
+    named: pairs of name and weight; the weights `core.<layer>.<direction>.W_*` are recurrent.
+    """
     weights = dict(named)
     return OPTIMIZERS[config.optimizer](weights, config)
 
@@ -109,7 +122,10 @@ def _sgd(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ..
 
 
 def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
-    """Muon for the matrices of cells, those of one cell and one shape in a group; AdamW for all other weights."""
+    """Return Muon for the matrices of cells, and AdamW for all other weights.
+
+    Matrices of the same cell with the same shape form a group.
+    """
     cells: dict[tuple[str, torch.Size], list[Tensor]] = {}
     for name, weight in weights.items():
         if _in_a_cell(name) and weight.ndim == 2:
@@ -120,12 +136,12 @@ def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, .
 
 
 def _in_a_cell(name: str) -> bool:
-    """Whether a weight is a cell's: of the network, or of a part of an encoder-decoder."""
+    """Return whether a weight belongs to a cell, of a network or of a part of an encoder-decoder."""
     return "core" in name.split(".")[:2]
 
 
 def _decayed(weights: dict[str, Tensor], config: TrainConfig) -> list[dict[str, object]]:
-    """Parameter groups: matrices decay, vectors do not."""
+    """Return two parameter groups: matrices with weight decay, and vectors without."""
     matrices = [weight for weight in weights.values() if weight.ndim > 1]
     vectors = [weight for weight in weights.values() if weight.ndim <= 1]
     return [

@@ -1,11 +1,14 @@
-"""Keeps a training with a budget of minutes to its time, on a machine whose speed changes.
+"""Keep a training within its budget of minutes, even if the speed of the machine changes.
 
-The first plan is made from a few measured steps. It may be made a second time, after a tenth of the budget, from the
-speed of the training itself: then it is frozen. Later looks at the clock change the number of steps only if the machine
-has changed its speed: it falls if the training would end too late, and it grows if the training would end much too
-early. The clock is looked at when half of the time that was left has passed, or half of the steps have been done. Each
-change is written into the run folder before it takes
-effect, with the step at which it does (`Plan.changes`), so a resumed run trains by the same plan to the bit.
+1. The first plan is made from a few measured steps.
+2. After a tenth of the budget, the plan may be made again, from the speed of the training itself. Then the
+   plan is frozen.
+3. Later checks change the number of steps only if the speed of the machine has changed. The number is reduced
+   if the training would end too late. It is increased if the training would end much too early.
+
+The next check is due when half of the remaining time has passed or half of the remaining steps are done. Each
+change is written to the run folder before it takes effect, together with its step (`Plan.changes`). So a
+resumed run follows exactly the same plan and computes the same bits.
 """
 
 from __future__ import annotations
@@ -23,11 +26,12 @@ from unrolled.training.run_folder import Run, save_plan
 
 Clock = Callable[[], float]
 
-SECOND = 0.1  # share of the budget after which the plan is made a second time
-NOISE = 0.02  # share of the budget by which an expected end may be wrong before a plan changes
-GROWS = 0.25  # a frozen plan grows if so many more of the steps that are left fit into the time,
-MUCH = 0.05  # and if these take so large a share of the budget
-LATEST = 0.04  # share of the budget by which a training may end too late
+SECOND = 0.1  # fraction of the budget after which the plan is made again
+NOISE = 0.02  # a smaller error of the expected end, as a fraction of the budget, does not change the plan
+# A frozen plan gets more steps only if the additional steps are more than both of these:
+GROWS = 0.25  # this fraction of the remaining steps
+MUCH = 0.05  # the steps that fit into this fraction of the budget
+LATEST = 0.04  # a training may end late by at most this fraction of the budget
 
 
 def planned(
@@ -38,7 +42,7 @@ def planned(
     note: Callable[[str], None],
     clock: Clock,
 ) -> Plan:
-    """The plan of the run folder, or a new one, which is saved there."""
+    """Return the plan of the run folder. If there is none, make a new plan and save it there."""
     if run.plan is not None:
         return from_json(run.plan)
     spent = spending(request, clock)
@@ -49,23 +53,31 @@ def planned(
 
 
 def spending(request: TrainingRequest, clock: Clock) -> Spent:
-    """When the budget of a request and the reading of its data began."""
+    """Return the start times of a request: of its budget, and of reading its data."""
     began = request.beginning()
     return Spent(began, began if request.reading is None else request.reading, clock)
 
 
 def from_json(plan: Mapping[str, Any]) -> Plan:
-    """A plan as a run folder holds it. `Any`: a digest has shown that the values are those that were written."""
+    """Return a plan from its JSON in a run folder.
+
+    `Any`: a digest has verified that the values are unchanged.
+    """
     changes = tuple((int(step), int(steps)) for step, steps in plan.get("changes", ()))
-    values: dict[str, Any] = {**plan, "changes": changes}  # JSON has lists where a plan has tuples
+    values: dict[str, Any] = {**plan, "changes": changes}  # the plan has tuples, but JSON has lists
     return Plan(**values)
 
 
 def watching(
     plan: Plan, at: TrainerPosition, job: TrainingJob, request: TrainingRequest, run: Run, clock: Clock
 ) -> Revise:
-    """What keeps a training that begins at `at` to the minutes that were asked for, if any were. A resumed one gets as
-    much of them as is left of its plan."""
+    """Return the function that keeps a training to its budget of minutes.
+
+    Without a budget of minutes, the function does not change the plan. A resumed training gets only a
+    fraction of the budget: the fraction of its plan that is left.
+
+    at: the position where this process begins to train.
+    """
     minutes = request.config.training.minutes
     if minutes is None:
         return unchanged
@@ -81,24 +93,28 @@ def watching(
 
 
 def settle(plan: Plan, run: Run) -> None:
-    """Write down that a training ended by this plan. Another run that is given it trains to the same bits."""
+    """Save the plan as final, because a training ended with it.
+
+    Another run with this plan computes the same bits.
+    """
     if not plan.final:
         save_plan(run, asdict(replace(plan, frozen=True, final=True)))
 
 
 def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[[Plan], None]) -> Revise:
-    """What changes `plan` while it trains, called after each step.
+    """Return the function that changes `plan` during training. It is called after each step.
 
-    budget: seconds, for the shares above. end: when the training should have ended, by `clock`. write: saves a plan.
+    budget: length of the budget in seconds; the fractions at the top of this file refer to it.
+    end: time of `clock` when the training should end.
+    write: saves a plan.
     """
     begun = clock()
-    looked: list[tuple[float, int]] = []  # when the clock was looked at last, and at which step
+    looked: list[tuple[float, int]] = []  # time and step of each check
     half = begun + max(0.0, end - begun) / 2
     following = [half if plan.frozen else min(half, begun + SECOND * budget)]
-    middle = [math.inf]  # the step at which half of those that were left at the last look have been done
-    settling_in = (
-        begun + following[0]
-    ) / 2  # what the plan is made from a second time comes after this moment
+    middle = [math.inf]  # the step when half of the steps that were left at the last check are done
+    # The speed for the second plan is measured only after this time: the first steps may have another speed.
+    settling_in = (begun + following[0]) / 2
 
     def revise(plan: Plan, at: TrainerPosition, batches: int) -> Plan:
         if plan.final or plan.steps is None or at.step <= max((step for step, _ in plan.changes), default=0):
@@ -128,7 +144,7 @@ def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[
 
 
 def _left(plan: Plan, at: TrainerPosition, batches: int) -> int:
-    """How many steps are left by the plan, or by the epochs that were asked for."""
+    """Return the number of steps that are left in the plan, or in the requested epochs if that is less."""
     left = (steps_of(plan, at.step) or 0) - at.step
     if plan.epochs is None:
         return left
@@ -140,15 +156,20 @@ def _middle(plan: Plan, at: TrainerPosition, batches: int) -> float:
 
 
 def _validations(plan: Plan, at: TrainerPosition, batches: int, step: int) -> int:
-    """How many validations there were when the clock was looked at after a step: one that may follow it comes later."""
+    """Return the number of validations that were done when the clock was read after `step`.
+
+    The validation that may follow this step comes later.
+    """
     return int(share_done(plan, at, batches) / at.step * (step - 1) * plan.validations + 1e-9)
 
 
 def _decide(
     plan: Plan, at: TrainerPosition, batches: int, fitting: int, noise: float, write: Callable[[Plan], None]
 ) -> Plan:
-    """The plan after a look at the clock. fitting: how many steps the training has time for in all, at the speed since
-    the look before. noise: steps by which that may be wrong.
+    """Return the plan after a check, changed if necessary.
+
+    fitting: total number of steps that the training has time for, at the speed since the previous check.
+    noise: possible error of this number.
     """
     steps, left = steps_of(plan, at.step) or 0, _left(plan, at, batches)
     more = max(noise * MUCH / NOISE, GROWS * (steps - at.step)) if plan.frozen else noise
@@ -161,7 +182,7 @@ def _decide(
 
 
 def _changed(plan: Plan, at: TrainerPosition, steps: int, write: Callable[[Plan], None]) -> Plan:
-    """The plan with another number of steps from here on; on disk when this returns."""
+    """Return the plan with another number of steps from this position on. It is on disk when this returns."""
     plan = replace(plan, frozen=True, changes=(*plan.changes, (at.step, max(at.step, steps))))
     write(plan)
     return plan

@@ -1,19 +1,21 @@
-"""The run folder `MODEL.run/`: what is needed to resume bit-identically after a kill at any moment.
+"""The run folder `MODEL.run/`: what is needed to resume a training exactly after a kill at any moment.
 
-    lock           held while a trainer lives; who it is: process, host, since when (run_lock.py)
-    config.json    the run's identity: data fingerprints, configuration, versions, threads, instruction set
-    plan.json      what the measured speed decided: steps, threads, kernels; frozen once written
-    metrics.jsonl  one record a line, in the order of training
-    checkpoint     weights, optimizer, averages, best so far, carried state; counters as JSON (core/tensor_file.py)
+    lock           locked while a process trains; names the process, host and start time (run_lock.py)
+    config.json    the run's identity: data fingerprints, configuration, versions, kernel, instruction set
+    plan.json      the plan: steps, threads, kernel; replaced when the plan changes
+    metrics.jsonl  one record per line, in the order of training
+    checkpoint     weights, optimizer, averages, best so far, carried state; counters as JSON
+                   (core/tensor_file.py)
     data/          the encoded data (datasets/prepared_folder.py)
 
-Every file but the lock and the metrics is replaced as a whole. Metrics are synced before the checkpoint that
-counts them, and cut back to its count at resume. config.json is written last and removed first, so a folder
-without it is an empty run.
+Every file is replaced as a whole, except the lock and the metrics. Metrics are synced before the checkpoint
+that stores them. When a run is resumed, the metrics are restored to the state in the checkpoint. config.json
+is written last and removed first, so a folder without it is an empty run.
 
-Digests bind every file to the run: the plan and the checkpoint hold the digest of the identity, the model file holds
-it too, and the checkpoint keeps the plan and the metrics. So files of another run are never mixed in, and a damaged
-config.json, plan.json or metrics.jsonl is written anew. Arrays are NumPy's; nothing here imports torch.
+Digests connect every file to the run. The plan, the checkpoint and the model file contain the digest of the
+identity. The checkpoint also contains the plan and the metrics. So files of different runs are never mixed. A
+damaged config.json, plan.json or metrics.jsonl can be written again. Arrays are NumPy arrays; this module
+does not import torch.
 """
 
 from __future__ import annotations
@@ -48,18 +50,19 @@ from unrolled.training.run_lock import locked
 
 KIND = "checkpoint"
 FORMAT_VERSION = 2
-LOGGED = "log.metrics"  # the tensor of a checkpoint that keeps the bytes of the metrics
+LOGGED = "log.metrics"  # name of the tensor of a checkpoint that contains the bytes of the metrics
 CONFIG, PLAN, METRICS, CHECKPOINT = "config.json", "plan.json", "metrics.jsonl", "checkpoint"
-AFRESH = "--force without --resume, to start afresh"
-# Fields of a metric that differ from run to run: how long it took and how fast it was.
+AFRESH = "--force without --resume, to start from the beginning"
+# Fields of a metric that differ from run to run: time, speed and memory.
 TIMES = re.compile(r"(?:.*_)?(?:seconds|time|elapsed|eta|per_second|rss|memory)(?:_.*)?")
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A moment of training. counters: plain JSON, finite (steps, positions, scores, schedule).
+    """The content of a checkpoint.
 
-    tensors: name -> array of any shape, at least one element, finite; names as in a model file.
+    counters: plain JSON with finite numbers (steps, positions, losses, schedule).
+    tensors: name -> array of any shape, with at least one element, all finite; names as in a model file.
     """
 
     counters: Mapping[str, object]
@@ -68,10 +71,13 @@ class Checkpoint:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """An open run folder. `plan` and `checkpoint` are those of before, None where there were none.
+    """An open run folder.
 
-    left_by: who held the lock and ended without releasing it (a kill, a power loss): pid, host, since.
-    repaired: a sentence for each part that was damaged and was written anew or given up.
+    identity: everything that must be the same to resume the run, as nested dicts.
+    plan, checkpoint: the plan and checkpoint that were in the folder; None if there were none.
+    left_by: the last owner of the lock (pid, host, since) if it did not release the lock (a kill, a power
+        loss).
+    repaired: a message for each damaged part that was written again or discarded.
     """
 
     folder: Path
@@ -83,7 +89,7 @@ class Run:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the identity: what plan, checkpoint and model of this run hold."""
+        """SHA-256 of the identity. The plan, checkpoint and model of this run contain it."""
         return _digest(self.identity)
 
 
@@ -91,15 +97,22 @@ class Run:
 def open_run(
     folder: Path, identity: Mapping[str, object], *, resume: bool, force: bool
 ) -> Generator[Run, None, None]:
-    """Lock `folder` (made where there is none), sweep what kills left, and begin or go on.
+    """Lock `folder`, remove the temporary files of killed processes, and begin or resume a run.
 
-    Without `resume` a run that is there is refused, with `force` it is started afresh. With `resume` it goes on
-    where `identity` (nested dicts of plain JSON) is the same, otherwise each difference is named and refused;
-    both together go on where that is possible and start afresh where it is not. What is damaged is repaired where
-    the other files tell what was in it.
+    identity: nested dicts of plain JSON.
 
-    Raises UsageError (a run is there, another trains in it, the identity differs), DataError (a damaged file that
-    cannot be repaired), StorageError (the disk refuses).
+    The folder is created if it does not exist. If the folder contains a run:
+
+    - neither `resume` nor `force`: the run is refused;
+    - `force`: training starts from the beginning;
+    - `resume`: the run is resumed if `identity` is the same; otherwise it is refused, and the error lists the
+      differences;
+    - both: the run is resumed if possible; otherwise training starts from the beginning.
+
+    A damaged file is repaired if the other files contain its content.
+
+    Raises UsageError (a run exists, another process trains in it, or the identity differs), DataError (a
+    damaged file that cannot be repaired), StorageError (input/output error).
     """
     folder = Path(folder)
     with locked(folder, (CONFIG,)) as left_by:
@@ -118,21 +131,22 @@ def open_run(
 
 
 def _remove_unbegun(folder: Path) -> None:
-    """The folder goes where not even its configuration could be written."""
+    """Remove the folder if even its configuration could not be written."""
     if not (folder / CONFIG).exists():
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def save_plan(run: Run, plan: Mapping[str, object]) -> Run:
-    """Freeze what the measured speed decided; the run with it. A resumed run gets it as `run.plan`."""
+    """Save the plan, and return the run with this plan. A resumed run has it as `run.plan`."""
     _write_json(run.folder / PLAN, {"plan": plan, "run": run.digest})
     return replace(run, plan=plan)
 
 
 def save_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint; the metrics logged so far belong to it. Durable when this returns.
+    """Replace the checkpoint. It is on disk when this returns, and contains the metrics logged so far.
 
-    Raises StorageError (the old checkpoint intact), NonFiniteError naming the tensor (nothing written).
+    Raises StorageError (the old checkpoint is intact), NonFiniteError with the name of the tensor (nothing is
+    written).
     """
     path = run.folder / METRICS
     try:
@@ -153,7 +167,10 @@ def save_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def log_metrics(run: Run, record: Mapping[str, object]) -> None:
-    """Append one record (plain JSON, finite) to the metrics; the next checkpoint makes it durable."""
+    """Append one record (plain JSON, finite numbers) to the metrics. The next checkpoint syncs it to disk.
+
+    Raises NonFiniteError if a number is not finite, StorageError (input/output error).
+    """
     path = run.folder / METRICS
     try:
         line = f"{json.dumps(record, ensure_ascii=False, allow_nan=False)}\n".encode()
@@ -170,7 +187,7 @@ def log_metrics(run: Run, record: Mapping[str, object]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, object]]:
-    """The records of a run so far; a last line that a kill cut short is left out."""
+    """Return the records of a run so far. An incomplete last line (after a kill) is ignored."""
     path = Path(folder) / METRICS
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
@@ -178,16 +195,16 @@ def read_metrics(folder: Path) -> list[dict[str, object]]:
     except OSError as error:
         raise opening_error(error, path) from error
     except ValueError as error:
-        raise damaged(f"a line is no JSON: {error}", path, AFRESH) from error
+        raise damaged(f"a line is not JSON: {error}", path, AFRESH) from error
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint of a run folder, verified, without locking it."""
+    """Return the checkpoint of a run folder, verified. The folder is not locked."""
     return _checkpoint(Path(folder) / CHECKPOINT)[1]
 
 
 def without_times(record: object) -> object:
-    """A metric, or any JSON, without the fields that no two runs share (seconds, tokens_per_second ...)."""
+    """Return a metric, or any JSON, without the fields that differ between runs, such as seconds."""
     match record:
         case dict():
             return {k: without_times(v) for k, v in record.items() if not TIMES.fullmatch(str(k))}
@@ -198,7 +215,7 @@ def without_times(record: object) -> object:
 
 
 def differences(earlier: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """Each value of two nested dicts that differs, as `configuration.lr was 0.003, is 0.001`."""
+    """Return the differences between two nested dicts, such as `configuration.lr was 0.003, is 0.001`."""
     old, new = _flat(earlier), _flat(now)
     return [
         f"{name} was {_short(old, name)}, is {_short(new, name)}"
@@ -208,11 +225,13 @@ def differences(earlier: Mapping[str, object], now: Mapping[str, object]) -> lis
 
 
 def _prepare(folder: Path, identity: dict[str, object], *, resume: bool, force: bool) -> Run:
-    """Begin, go on or refuse: the table of `open_run`."""
+    """Begin, resume or refuse a run, as `open_run` describes."""
     there = (folder / CONFIG).exists()
     if there and not resume and not force:
         raise UsageError(
-            "holds a run already", file=folder, hint="--resume to go on, or --force to start afresh"
+            "holds a run already",
+            file=folder,
+            hint="--resume to continue it, or --force to start from the beginning",
         )
     told: list[str] = []
     if there and resume:
@@ -223,17 +242,20 @@ def _prepare(folder: Path, identity: dict[str, object], *, resume: bool, force: 
         except DataError as error:
             if not force:
                 raise
-            differing, told = [], [f"{error}; starting afresh"]
+            differing, told = [], [f"{error}; starting from the beginning"]
         if differing and not force:
-            hint = "the same as before, or --force to start afresh"
+            hint = "the same values as before, or --force to start from the beginning"
             raise UsageError(f"cannot be resumed: {'; '.join(differing)}", file=folder, hint=hint)
     _start_afresh(folder, identity)
     return Run(folder, identity, repaired=tuple(told))
 
 
 def _compare(folder: Path, identity: dict[str, object], told: list[str]) -> list[str]:
-    """What differs from the identity of before. A damaged config.json is written anew where the checkpoint shows that
-    it held the same, or where there is no checkpoint and nothing is lost."""
+    """Return the differences from the saved identity.
+
+    A damaged config.json is written again if the checkpoint shows that its content was the same. It is also
+    written again if there is no checkpoint, because then nothing can be lost.
+    """
     path = folder / CONFIG
     try:
         return differences(as_object(_read_json(path, "identity")["identity"]), identity)
@@ -242,13 +264,14 @@ def _compare(folder: Path, identity: dict[str, object], told: list[str]) -> list
             raise
         if (folder / CHECKPOINT).exists() and _checkpoint(folder / CHECKPOINT)[0]["run"] != _digest(identity):
             raise
-    told.append(f"{path} was damaged: written anew")
+    told.append(f"{path} was damaged: written again")
     _write_json(path, {"identity": identity})
     return []
 
 
 def _start_afresh(folder: Path, identity: dict[str, object]) -> None:
-    # Each sync is a barrier: without them a power loss could leave the new config.json beside an old checkpoint.
+    # Each sync is a barrier. Without them, a power loss could leave the new config.json with an old
+    # checkpoint.
     (folder / CONFIG).unlink(missing_ok=True)
     sync_folder(folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -266,19 +289,19 @@ def _go_on(folder: Path, identity: dict[str, object], told: list[str]) -> Run:
     document, checkpoint, logged = _checkpoint(folder / CHECKPOINT)
     if document["run"] != run.digest:
         raise DataError("belongs to another run", file=folder / CHECKPOINT, hint=AFRESH)
-    # The plan may have been revised after the checkpoint was written, so plan.json counts if it is whole.
+    # The plan may have changed after the checkpoint was written. So plan.json has priority if it is intact.
     plan = _plan(run, [])
     if plan is None and document["plan"] is not None:
         plan = as_object(document["plan"])
-        told.append(f"{folder / PLAN} was damaged or gone: written anew from the checkpoint")
+        told.append(f"{folder / PLAN} was damaged or missing: written again from the checkpoint")
         save_plan(run, plan)
     if not _cut_metrics(folder / METRICS, logged):
-        told.append(f"{folder / METRICS} was damaged or gone: written anew from the checkpoint")
+        told.append(f"{folder / METRICS} was damaged or missing: written again from the checkpoint")
     return replace(run, plan=plan, checkpoint=checkpoint, repaired=tuple(told))
 
 
 def _saved_plan(run: Run) -> dict[str, object] | None:
-    """The plan that is in the run folder now; that of `run` if the file is damaged."""
+    """Return the plan that is in the run folder now. If the file is damaged, return the plan of `run`."""
     try:
         return as_object(_read_json(run.folder / PLAN, "plan", "run")["plan"])
     except (DataError, OSError):
@@ -286,8 +309,11 @@ def _saved_plan(run: Run) -> dict[str, object] | None:
 
 
 def _plan(run: Run, told: list[str]) -> dict[str, object] | None:
-    """The plan of this run; None where there is none, or a damaged one: nothing was trained by it yet, or the
-    checkpoint has it too."""
+    """Return the plan of this run, or None if the file is missing, damaged or of another run.
+
+    A damaged file or a file of another run is removed. This loses nothing: either no step was trained with
+    the plan yet, or the checkpoint also contains it.
+    """
     path = run.folder / PLAN
     if not path.exists():
         return None
@@ -295,27 +321,30 @@ def _plan(run: Run, told: list[str]) -> dict[str, object] | None:
         document = _read_json(path, "plan", "run")
         if document["run"] == run.digest:
             return as_object(document["plan"])
-        told.append(f"{path} belonged to another run: made anew")
+        told.append(f"{path} belonged to another run: a new plan is made")
     except DataError as error:
-        told.append(f"{error.what}: made anew")
+        told.append(f"{error.what}: a new plan is made")
     path.unlink()
     return None
 
 
 def _checkpoint(path: Path) -> tuple[dict[str, object], Checkpoint, bytes]:
-    """The document of a checkpoint file, the checkpoint, and the metrics that belong to it."""
+    """Return the JSON document of a checkpoint file, the checkpoint, and the bytes of its metrics."""
     document, tensors = tensor_file.read(path, KIND, FORMAT_VERSION)
     logged = tensors.pop(LOGGED, np.zeros(0, np.uint8)).tobytes()
     plan = document.get("plan")
     expected = {"format": int, "counters": dict, "metrics_bytes": int, "run": str, "plan": type(plan)}
     found = {key: type(value) for key, value in document.items()}
     if found != expected or type(plan) not in (dict, type(None)) or len(logged) != document["metrics_bytes"]:
-        raise damaged("header is not as a checkpoint has it", path, AFRESH)
+        raise damaged("the header is not that of a checkpoint", path, AFRESH)
     return document, Checkpoint(as_object(document["counters"]), tensors), logged
 
 
 def _cut_metrics(path: Path, logged: bytes) -> bool:
-    """Drop what was logged after the checkpoint; False where what was logged before had to be written anew."""
+    """Remove the metrics that were logged after the checkpoint.
+
+    Return False if the earlier metrics were damaged and had to be written again.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         same = _all_of(descriptor, len(logged)) == logged
@@ -331,13 +360,13 @@ def _cut_metrics(path: Path, logged: bytes) -> bool:
 
 
 def _all_of(descriptor: int, most: int | None = None) -> bytes:
-    """What is in an open file, or its first bytes."""
+    """Return the content of an open file, or its first `most` bytes."""
     size = os.fstat(descriptor).st_size
     return os.pread(descriptor, size if most is None else min(size, most), 0)
 
 
 def _write_json(path: Path, parts: Mapping[str, object]) -> None:
-    """A JSON file for people to read, with a checksum that shows when somebody also wrote in it."""
+    """Write a readable JSON file. It contains a checksum that detects later changes."""
     document = {"format": FORMAT_VERSION, **parts, "sha256": _digest(parts)}
     write_atomically(
         path, json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True).encode() + b"\n"
@@ -345,7 +374,11 @@ def _write_json(path: Path, parts: Mapping[str, object]) -> None:
 
 
 def _read_json(path: Path, *keys: str) -> dict[str, object]:
-    """The parts of such a file, of which the first is an object and the others are texts."""
+    """Read a file of `_write_json`, and return the values of `keys`.
+
+    The first value is an object, the others are strings.
+    Raises DataError if the file is damaged.
+    """
     document = _parsed(path)
     kinds = {key: str for key in keys} | {keys[0]: dict}
     if {key: type(document.get(key)) for key in keys} != kinds or document.keys() != {
@@ -364,17 +397,17 @@ def _parsed(path: Path) -> dict[str, object]:
     try:
         document = tensor_file.parse(path.read_bytes())
     except ValueError as error:
-        raise damaged(f"it is no JSON: {error}", path, AFRESH) from error
+        raise damaged(f"it is not JSON: {error}", path, AFRESH) from error
     if type(document) is not dict:
-        raise damaged("it is no JSON object", path, AFRESH)
+        raise damaged("it is not a JSON object", path, AFRESH)
     if document.get("format") != FORMAT_VERSION:
-        what = f"has format {document.get('format')!r:.40}; this release knows format {FORMAT_VERSION}"
-        raise DataError(what, file=path, hint="the release that began the run")
+        what = f"has format {document.get('format')!r:.40}; this release reads format {FORMAT_VERSION}"
+        raise DataError(what, file=path, hint="the release that started the run")
     return document
 
 
 def _of_another_release(path: Path) -> bool:
-    """Whether a file of ours is whole, but of a format that this release does not know."""
+    """Return whether a file is intact, but has the format version of another release."""
     try:
         document = tensor_file.parse(path.read_bytes())
     except ValueError:

@@ -1,6 +1,7 @@
-"""The lock of a run folder: one trainer at a time, and nobody waits for one that is dead.
+"""The lock of a run folder: only one process trains in it at a time.
 
-The system releases the lock (flock) at any death. The lock file says who holds it, for messages.
+The operating system releases the lock (flock) when the process ends in any way, so no process waits for a
+dead one. The lock file contains the owner of the lock, for messages.
 """
 
 from __future__ import annotations
@@ -20,15 +21,21 @@ from unrolled.core.errors import StorageError, UsageError
 from unrolled.core.tensor_file import canonical
 
 LOCK = "lock"
-ATTEMPTS = 100  # to lock the file that has the name; each other one was removed between opening and locking
+ATTEMPTS = 100  # attempts to lock; an attempt fails if the file is removed between opening and locking
 
 
 @contextlib.contextmanager
 def locked(folder: Path, marks: Sequence[str]) -> Generator[dict[str, object] | None, None, None]:
-    """Hold the folder's lock; the folder is made where there is none. Yields who held it before and was killed.
+    """Inside this context, this process holds the lock of the folder.
 
-    marks: names of files of which one at least is in a run folder; a folder with other things in it is left alone.
-    Raises UsageError (another trainer, another folder), StorageError (the disk refuses).
+    The folder is created if it does not exist. Yields the previous owner of the lock if it was killed, else
+    None.
+
+    marks: names of files of which a run folder contains at least one. A folder with only other files is
+    refused.
+
+    Raises UsageError (another training is running here, or this is not a run folder), StorageError
+    (input/output error).
     """
     path = folder / LOCK
     try:
@@ -49,32 +56,36 @@ def locked(folder: Path, marks: Sequence[str]) -> Generator[dict[str, object] | 
         except OSError as error:
             raise storage_error(error, path, 0) from error
         yield left_by
-        with contextlib.suppress(OSError):  # a full disk does not keep a run from ending
+        with contextlib.suppress(OSError):  # a full disk must not prevent the end of a run
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
 def _take(folder: Path, marks: Sequence[str]) -> int:
-    """Open and lock the file that bears the name: one that was removed or replaced meanwhile guards nothing."""
+    """Open and lock the lock file, and return its descriptor.
+
+    If the file was removed or replaced between opening and locking, the lock protects nothing. Then the
+    function tries again.
+    """
     path = folder / LOCK
     for _ in range(ATTEMPTS):
         folder.mkdir(exist_ok=True)
         ours = any(os.path.lexists(folder / name) for name in (LOCK, *marks))
         if not ours and any(folder.iterdir()):
-            raise UsageError("is not a run folder and not empty", file=folder, hint="another --out")
+            raise UsageError("is not empty and not a run folder", file=folder, hint="another --out")
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(path, flags, 0o644)
-        except FileNotFoundError:  # the folder was removed meanwhile
+        except FileNotFoundError:  # the folder was removed by another process
             continue
         except OSError as error:
             if path.is_symlink() or path.is_dir():
-                raise UsageError("is no lock of ours", file=path, expected="a regular file") from error
+                raise UsageError("is not a lock file", file=path, expected="a regular file") from error
             raise
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UsageError("is no lock of ours", file=path, expected="a regular file")
+                raise UsageError("is not a lock file", file=path, expected="a regular file")
             _lock(descriptor, folder)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
@@ -83,7 +94,7 @@ def _take(folder: Path, marks: Sequence[str]) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
-    raise StorageError("its lock is removed again and again", file=folder, hint="another --out")
+    raise StorageError("another process keeps removing the lock file", file=folder, hint="another --out")
 
 
 def _lock(descriptor: int, folder: Path) -> None:
@@ -92,7 +103,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     except BlockingIOError as error:
         holder = _holder(descriptor) or {}
         who = f"process {holder.get('pid', '(unknown)')} on {holder.get('host', '(unknown host)')}"
-        what = f"another trainer is at work here: {who}, since {holder.get('since', '(unknown)')}"
+        what = f"another training is running here: {who}, since {holder.get('since', '(unknown)')}"
         raise UsageError(what, file=folder, hint="waiting until it ends, or another --out") from error
     except OSError as error:
         what = f"cannot be locked: {error.strerror or error}"
@@ -102,6 +113,6 @@ def _lock(descriptor: int, folder: Path) -> None:
 def _holder(descriptor: int) -> dict[str, object] | None:
     try:
         holder = tensor_file.parse(os.pread(descriptor, 4096, 0))
-    except ValueError:  # empty: released in good order, or being written
+    except ValueError:  # empty: the lock was released normally, or the owner is being written
         return None
     return holder if type(holder) is dict else None

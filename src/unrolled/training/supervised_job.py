@@ -30,8 +30,8 @@ from unrolled.training.loop import TrainingData
 from unrolled.training.network_of_config import labelled_network
 from unrolled.training.unknown_tokens import unknown_in_examples
 
-EVALUATED = 32  # sequences side by side
-SHOWN = 200  # characters of the names of columns
+EVALUATED = 32  # sequences per validation batch
+SHOWN = 200  # maximum characters of the column names in a message
 
 
 def request(
@@ -45,7 +45,10 @@ def request(
     began: float | None = None,
     reading: float | None = None,
 ) -> TrainingRequest:
-    """A request to train on labelled sequences. If the unit of texts is blank, the data decide."""
+    """Return a request to train on labelled sequences.
+
+    If the token unit of texts is not set, it is chosen from the data.
+    """
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
 
     def job(filled: Config, folder: Path) -> TrainingJob:
@@ -65,7 +68,10 @@ def request_from_files(
     resume: bool = False,
     force: bool = False,
 ) -> TrainingRequest:
-    """The same of files; test files are read once, so that unusable ones are told before anything is written."""
+    """Return a request to train on files of labelled sequences.
+
+    Test files are also read once, so that unusable files are reported before anything is written.
+    """
     reading = time.monotonic()
     config = with_columns(data, config)
     for _ in from_files(test, config).examples() if test else ():
@@ -76,7 +82,7 @@ def request_from_files(
 
 
 def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) -> TrainingJob:
-    """The job of prepared examples. told: what to say first."""
+    """Return the training job of prepared examples. told: messages that are shown first."""
     given, asked = ready.input, ready.output
     part, not_learnt = _measurable(config, ready.train, "training", ready)
     held, not_measured = ready.valid, ()
@@ -97,7 +103,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
 
     def validation(limit: int) -> Iterable[Batch]:
         assert held is not None
-        # As many steps as were planned for; of all alike, as `held` is in no order of its own.
+        # Read about `limit` steps, from sequences that are evenly spread over the whole part.
         count = max(1, min(len(held), round(limit * len(held) / max(1, held_steps))))
         some = held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
         return (batch for batch, _ in batches_by_length(some, EVALUATED))
@@ -157,9 +163,9 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
 def _measurable(
     config: Config, part: Examples, name: str, ready: PreparedData
 ) -> tuple[Examples, tuple[str, ...]]:
-    """The sequences of a part whose loss means something, and a line that tells of what is not measured.
+    """Return the sequences of a part that have a meaningful loss, and a message about the others.
 
-    Raises DataError where there are none: the loss of nothing would be 0, and no weights could be better.
+    Raises DataError if there are no such sequences: their loss would be 0, and no weights could improve it.
     """
     can_measure = find_output(find(config.task).key).can_measure
     if can_measure is None or not len(part):
@@ -167,48 +173,53 @@ def _measurable(
     kept = [i for i in range(len(part)) if can_measure(ready.output, part.target(i))]
     lost = len(part) - len(kept)
     unseen = ", ".join(f"{one!r:.40}" for one in ready.unseen) if part is ready.valid else ""
-    why = f"training does not know {unseen}" if unseen else "each has steps to which no answer is given"
+    why = f"training does not know {unseen}" if unseen else "a sequence needs a target at every step"
     if not kept:
         place = part.place(0)
         raise DataError(
-            f"not one of the {len(part):,} {name} sequences can be measured: {why}",
+            f"none of the {len(part):,} {name} sequences can be used: {why}",
             file=place.file,
             line=place.line,
-            expected="answers that the training part has",
+            expected="targets that occur in the training part",
             hint="other files" if unseen else "--no-crf, which learns from the other steps",
         )
     if not lost and not unseen:
         return part, ()
     told = f"training does not know {unseen} of the {name} part" if unseen else why
-    unused = f": {lost:,} of its {len(part):,} sequences are not used" if lost else ""
+    unused = f": {lost:,} of {len(part):,} sequences are not used" if lost else ""
     return part.select(np.array(kept, np.int64)), (told + unused,)
 
 
 def _refuse_longest(spec: NetworkSpec, config: Config, steps: int, place: Place) -> None:
-    """Raise DataError, naming the row, where the longest one alone takes more memory than there is: no smaller batch
-    helps there. steps, place: of the longest."""
+    """Raise DataError if the longest sequence alone needs too much memory. A smaller batch would not help.
+
+    steps: number of steps of the longest sequence. place: its file and line, for the message.
+    """
     needed, left = estimate_bytes(spec, config.training, steps), memory_left()
     if needed > left and needed > 2 * estimate_bytes(spec, config.training, 1):
-        there = f"and {left / 2**20:,.0f} MB can be had"
-        what = f"a sequence of {steps:,} steps takes about {needed / 2**20:,.0f} MB to train on, {there}"
-        raise DataError(what, file=place.file, line=place.line, hint="cutting it into shorter ones")
+        there = f"{left / 2**20:,.0f} MB are available"
+        what = f"training on a sequence of {steps:,} steps takes about {needed / 2**20:,.0f} MB; {there}"
+        raise DataError(what, file=place.file, line=place.line, hint="splitting it into shorter sequences")
 
 
 def _columns(columns: str | None) -> tuple[str, ...]:
-    """A line that names the columns that are read, if they are chosen by their names."""
+    """Return a message with the columns that are read, if they are chosen by name."""
     if not columns:
         return ()
     return (f"columns: {columns if len(columns) <= SHOWN else columns[:SHOWN] + '...'}",)
 
 
 def _vary(config: Config, given: Input, targets: Targets) -> Vary | None:
-    """How training varies x and y, if the configuration asks for it."""
+    """Return the data augmentation of x and y, or None if the configuration does not request it."""
     vary = INPUTS[find(config.task).input].augmenter
     return vary(given, config.training.flip, targets == "each") if config.training.augment and vary else None
 
 
 def _weights(config: Config, part: Examples, n_y: int) -> tuple[float, ...]:
-    """[n_y] the root of each class's rarity, 1 on average over the examples; none unless asked for."""
+    """Return the class weights [n_y]: 1 / sqrt(count of the class), scaled to mean 1 over the examples.
+
+    A class without examples gets 0. Without `class_weights` in the configuration, the result is empty.
+    """
     if not config.training.class_weights:
         return ()
     counts = np.bincount(part.y[part.rows], minlength=n_y)

@@ -104,7 +104,7 @@ def test_a_target_that_is_no_output_is_refused(name):
     values, y = problem(6, 4, 11)
     single = [v.float() for v in values]
     y[2] = 11
-    with pytest.raises(IndexError, match=r"targets reach from .* to 11, outputs from 0 to 10"):
+    with pytest.raises(IndexError, match=r"targets range from .* to 11, but outputs from 0 to 10"):
         native_softmax.cross_entropy(native.libraries()[name], *single, y)
 
 

@@ -1,1 +1,1 @@
-"""Fast code for whole sequences: native kernels and their dispatch."""
+"""Kernels: fast code for whole sequences, in torch and in native code, and the choice between them."""

@@ -1,11 +1,15 @@
-"""Whole sequences on the native kernels with gradients, in float32 on the CPU.
+"""Run whole sequences with the native kernels, with gradients, in float32 on the CPU.
 
-What is left to torch here is what its BLAS does near the machine's peak: the input's part of all steps in one product,
-and after the kernel's walk back through time one product each for the gradients of W_x, W_a and x. The kernel does what
-no library offers: the recurrence itself. Ragged rows are packed without gaps, the longest first, so no step is wasted.
+torch computes only the large matrix products, because its BLAS runs them near the peak speed of the machine:
 
-Memory while training, floats a step and row: the gates, a, for an LSTM c, for a GRU gamma_r * c^<t-1>; going back, once
-more the gates and [a^<t-1>, x^<t>], which all calls share.
+- forward: the input part W_x x of all steps, in one product;
+- backward, after the kernel's pass back through time: one product each for the gradients of W_x, W_a and x.
+
+The native kernel computes the recurrence, for which no library has a fast function. Sequences of different
+lengths are packed without gaps, the longest first, so no time is spent on padding.
+
+Memory in training, per step and row: the gates, a, c of an LSTM, gamma_r * c^<t-1> of a GRU. The backward
+pass needs memory for the gradients of the gates and for [a^<t-1>, x^<t>]; all calls share this memory.
 """
 
 from __future__ import annotations
@@ -37,11 +41,13 @@ from unrolled.nn.kernels.torch_kernels import loop_hoisted
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """Where the true steps of ragged or reversed rows stand, step by step without gaps, the longest row first.
+    """The order of the N valid steps in packed form: step by step, without gaps, the longest row first.
 
-    index: [N] into [T * batch], where each comes from; place: [T * batch] into [N], where each went, N for those past
-    the lengths. counts: [steps] rows at each step, falling. rows: [batch] the sequences by length; back: [batch] the
-    way back.
+    index: [N] the position in [T * batch] of each packed step.
+    place: [T * batch] the packed position of each step; N for padding.
+    counts: [steps] the number of rows at each step, never increasing.
+    rows: [batch] the indices of the rows, sorted by length, longest first.
+    back: [batch] the inverse permutation of `rows`.
     """
 
     index: Tensor
@@ -52,10 +58,10 @@ class Order:
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Contiguous arrays of one shape as one, the rows of the first, then those of the second, and so on.
+    """Concatenate contiguous arrays of the same shape along the first axis.
 
-    No copy is made where they follow each other in memory, as register_parameters lays them. Raises UsageError
-    for parts of different shapes.
+    No copy is made if the arrays are adjacent in memory, as after register_parameters. Raises UsageError if
+    the shapes differ.
     """
     first, size = parts[0], parts[0].numel() * parts[0].element_size()
     if any(part.shape != first.shape for part in parts):
@@ -71,13 +77,16 @@ def joined(parts: Sequence[Tensor]) -> Tensor:
 
 
 def order(lengths: Tensor, steps: int, *, reverse: bool) -> Order:
-    """lengths: [batch], of the rows; reverse: each from its last true step to its first. Raises UsageError for
-    lengths that are not within 0 and `steps`."""
+    """Return the packed order of rows with these lengths [batch].
+
+    reverse: read each row from its last valid step to its first. Raises UsageError for lengths that are not
+    from 0 to `steps`.
+    """
     given = lengths.detach().cpu().numpy().astype(np.int64)
     if given.min(initial=0) < 0 or given.max(initial=0) > steps:
-        raise UsageError(f"lengths reach from {given.min()} to {given.max()}", expected=f"0 to {steps}")
+        raise UsageError(f"lengths range from {given.min()} to {given.max()}", expected=f"0 to {steps}")
     batch, rows = len(given), np.argsort(-given, kind="stable")
-    ends, at = given[rows], np.arange(given.max(initial=0))[:, None]  # [batch] falling; [longest, 1]
+    ends, at = given[rows], np.arange(given.max(initial=0))[:, None]  # [batch] decreasing; [longest, 1]
     there = at < ends  # [longest, batch]
     index = ((ends - 1 - at if reverse else at) * batch + rows)[there]  # [N]
     place = np.full(steps * batch, len(index))
@@ -88,11 +97,15 @@ def order(lengths: Tensor, steps: int, *, reverse: bool) -> Order:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What forward and backward share.
+    """The arguments that the forward and backward calls share.
 
-    lengths: [batch], or None for all steps. reverse: from each row's last true step to its first. drawn: zoneout while
-    training, as dispatch.py describes `taken`; taken: the same, packed: [N, n_a] each. train: whether there will be a
-    backward call. split: what threads divide among them, as unrolled.h numbers it; 0 leaves it to the kernel.
+    lengths: [batch], or None if all rows have all steps.
+    reverse: read each row from its last valid step to its first.
+    drawn: random numbers for zoneout in training, like `taken` in dispatch.py.
+    train: whether a backward call will follow.
+    split: how threads divide the work, a number from unrolled.h; 0: the kernel decides.
+    order: the packed order; None if the steps are not packed.
+    taken: `drawn` in packed order, arrays [N, n_a].
     """
 
     library: Library
@@ -106,15 +119,18 @@ class Call:
     taken: TensorState = ()
 
     def packed(self, x: Tensor) -> Tensor:
-        """The true steps of x [T * batch, ...] without gaps: [N, ...]."""
+        """Return the valid steps of x [T * batch, ...] without gaps: [N, ...]."""
         return x if self.order is None else x.index_select(0, self.order.index)
 
     def read(self, x: Tensor) -> Tensor:
-        """What the kernel reads of x [T, batch, ...]: [N, n_x], or ids [N]."""
+        """Return the packed steps of x [T, batch, ...] that the kernel reads: [N, n_x], or ids [N]."""
         return self.packed(x.flatten(0, 1)).contiguous()
 
     def room(self, like: Tensor, width: int) -> Tensor:
-        """[N, width] for what will be `padded`, as many rows as `like` has."""
+        """Return an array [N, width] for an argument of `padded`. It has the same number of rows as `like`.
+
+        If the steps are packed, a row of zeros follows the array in memory.
+        """
         rows = like.shape[0]
         if self.order is None:
             return like.new_empty(rows, width)
@@ -123,24 +139,29 @@ class Call:
         return made[:rows]
 
     def padded(self, x: Tensor) -> Tensor:
-        """The way back, with zeros past the lengths: [N, n] -> [T * batch, n]. x is of `room`: behind it stands a row
-        of zeros, which is picked for steps past the lengths."""
+        """Undo `packed`: [N, n] -> [T * batch, n], with zeros in the padding.
+
+        x must come from `room`: the row of zeros after it in memory is copied to the padding.
+        """
         if self.order is None:
             return x
         return x.as_strided((x.shape[0] + 1, x.shape[1]), x.stride()).index_select(0, self.order.place)
 
     def sorted(self, states: Sequence[Tensor]) -> list[Tensor]:
-        """Arrays [batch, n_a], the longest sequence first."""
+        """Return arrays [batch, n_a] with the rows sorted by length, longest first."""
         order = self.order
         return [(s if order is None else s.index_select(0, order.rows)).contiguous() for s in states]
 
     def unsorted(self, states: Sequence[Tensor]) -> list[Tensor]:
-        """The way back."""
+        """Undo `sorted`."""
         return [s if self.order is None else s.index_select(0, self.order.back) for s in states]
 
 
 def fits(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> bool:
-    """Whether the kernels compute this: a cell they know, plain tensors in float32 (or ids) on the CPU, some rows."""
+    """Return whether the native kernels support the call.
+
+    They need a known cell, plain float32 tensors (or ids) on the CPU, and at least one row.
+    """
     tensors = [*w.values(), *state, *([x] if x.is_floating_point() else [])]
     return (
         native.knows(cell)
@@ -149,10 +170,8 @@ def fits(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> bool:
     )
 
 
-_PLAIN = (
-    Tensor,
-    torch.nn.Parameter,
-)  # others, such as fake and distributed tensors, have no memory of this kind
+# Other subclasses, such as fake and distributed tensors, have no ordinary memory.
+_PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def sequence(
@@ -167,11 +186,15 @@ def sequence(
     reverse: bool = False,
     split: int = 0,
 ) -> tuple[Tensor, TensorState]:
-    """x [T, batch, n_x] or ids [T, batch] -> a [T, batch, n_a], zeros past the lengths; the state of each row's end.
+    """Run whole sequences: x [T, batch, n_x] or ids [T, batch] -> (a [T, batch, n_a], state).
 
-    Weights, x, state and taken as dispatch.py has them, where `fits`. lengths: [batch], None is T for all; reverse:
-    each row from its last true step to its first. Gradients of gradients are computed on torch, which is slower.
-    Raises UsageError for sizes that do not belong together.
+    `a` is zero in the padding. The returned state is the state of each row after the last step that was read.
+    w, x, state, taken: see dispatch.py; `fits` must be true for them.
+    lengths: [batch], None is T for all rows.
+    reverse: read each row from its last valid step to its first.
+    split: see `Call`.
+
+    Gradients of gradients are computed by torch, which is slower. Raises UsageError if sizes do not match.
     """
     check_shapes(cell, w, x, state)
     Ws, bs = ([w[f"{kind}_{gate}"].contiguous() for gate in cell.gates] for kind in "Wb")
@@ -184,14 +207,14 @@ def sequence(
     if taken is not None:
         call = replace(call, taken=tuple(call.read(t) for t in taken))
     a, *last = _Sequence.apply(call, x, *Ws, *bs, *state)
-    # The view is made here: torch forbids to change in place what a function returns as a view.
+    # The view is made here, because torch forbids in-place changes of views that a custom function returns.
     return a.view(*x.shape[:2], a.shape[1]), tuple(last)
 
 
 class _Sequence(torch.autograd.Function):
-    """(call, x, a W for each gate, a b for each gate, state) -> (a [T * batch, n_a], state after).
+    """Autograd function: (call, x, W of each gate, b of each gate, state) -> (a [T * batch, n_a], new state).
 
-    `Any`: torch lets a function keep what it likes in its context.
+    `Any`: torch allows any attribute in the context of a function.
     """
 
     @staticmethod
@@ -205,8 +228,8 @@ class _Sequence(torch.autograd.Function):
             made = _run(call, W, b, input_product(W[:, n_a:], read), call.sorted(state))
         if call.train:
             ctx.call = call
-            # All inputs, so that a change of any of them before backward is an error. What is quickly packed again
-            # is not kept.
+            # Save all inputs, so that torch reports an error if one of them changes before backward. Packed
+            # inputs are not saved, because they can be packed again quickly.
             kept = (W, made.a, *made.kept, *([read] if call.order is None else []))
             ctx.save_for_backward(x, *tensors, *kept)
             ctx.set_materialize_grads(False)
@@ -216,7 +239,7 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, *d_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         inputs = len(ctx.needs_input_grad) - 1
         given, kept = ctx.saved_tensors[:inputs], ctx.saved_tensors[inputs:]
-        if torch.is_grad_enabled():  # by create_graph=True: somebody wants gradients of these gradients
+        if torch.is_grad_enabled():  # set by create_graph=True: gradients of these gradients are needed
             return None, *_differentiable(ctx.call, given, ctx.needs_input_grad[1:], d_outputs)
         with without_autocast("cpu"):
             return None, *_gradients(ctx.call, given, kept, ctx.needs_input_grad[1], d_outputs)
@@ -229,7 +252,11 @@ def _gradients(
     with_x: bool,
     d_outputs: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    """The gradients of x, of each W, of each b and of the state; given: all these; kept: what forward saved."""
+    """Return the gradients of x, of each W, of each b and of the state.
+
+    given: these inputs, in this order. kept: the intermediate results that forward saved. with_x: whether x
+    needs a gradient.
+    """
     gates, x, (W, a, *rest) = len(call.cell.gates), given[0], kept
     n_a, before = a.shape[1], call.sorted(given[1 + 2 * gates :])
     read = call.read(x) if call.order is not None else rest.pop()
@@ -254,11 +281,12 @@ def _gradients(
 def _differentiable(
     call: Call, given: Sequence[Tensor], wanted: Sequence[bool], d_outputs: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
-    """The gradients of `given` as functions that can be differentiated again: the sequence runs anew on torch."""
-    gates, again = (
-        call.cell.gates,
-        [t.view_as(t) for t in given],
-    )  # new tensors, in case one depends on another
+    """Return the gradients of `given` in a form that can be differentiated again.
+
+    The sequence is computed again in torch.
+    """
+    # view_as makes new tensors, in case one of them depends on another.
+    gates, again = call.cell.gates, [t.view_as(t) for t in given]
     names = [f"{kind}_{gate}" for kind in "Wb" for gate in gates]
     w, state = dict(zip(names, again[1:], strict=False)), tuple(again[1 + len(names) :])
     lengths = call.lengths
@@ -274,8 +302,13 @@ def _differentiable(
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """a: [N, n_a]. after: the state. kept: what the way back needs besides, the gates [N, row] first, then an LSTM's c
-    or a GRU's gamma_r * c_prev, [N, n_a]."""
+    """The result of a forward call.
+
+    a: [N, n_a].
+    after: the state after the last step.
+    kept: further results for the backward call: the gates [N, row], then c of an LSTM or gamma_r * c_prev of
+        a GRU, [N, n_a].
+    """
 
     a: Tensor
     after: tuple[Tensor, ...]
@@ -283,7 +316,7 @@ class _Made:
 
 
 def _run(call: Call, W: Tensor, b: Tensor, gates: Tensor, before: Sequence[Tensor]) -> _Made:
-    """gates: [N, row] W_x x of every step, which this overwrites."""
+    """Run the kernel forward. gates: [N, row] W_x x of every step; it is overwritten."""
     (rows, row), (batch, n_a) = gates.shape, before[0].shape
     a, after = call.room(gates, n_a), tuple(s.clone() for s in before)
     c = relevant = None
@@ -314,8 +347,14 @@ def _run_back(
     d_state: Sequence[Tensor],
     read: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of W[left, x] + b at each step [N, row], and of b [row]; [a_prev, x] at each step [N, n_a + n_x],
-    for ids a_prev alone. d_state becomes that of `before`."""
+    """Run the kernel backward. Return three arrays:
+
+    - the gradient of W[left, x] + b at each step, [N, row];
+    - the gradient of b, [row];
+    - [a_prev, x] of each step, [N, n_a + n_x]; for ids only a_prev, [N, n_a].
+
+    d_state is overwritten with the gradient of `before`.
+    """
     (rows, n_a), batch, gates = made.a.shape, before[0].shape[0], made.kept[0]
     row = gates.shape[1]
     inputs = read.shape[1] if read.is_floating_point() else 0
@@ -341,10 +380,14 @@ def _run_back(
 def _d_weights(
     call: Call, d_gates: Tensor, read: Tensor, stacked: Tensor, kept: Sequence[Tensor], columns_of_W: int
 ) -> Tensor:
-    """The gradient of W [row, n_a + n_x], one product over all steps for each group of gates: d_gates times what they
-    multiplied, [a_prev, x], or for the candidate of a GRU [gamma_r * c_prev, x]. For ids the columns of x are sums."""
+    """Return the gradient of W [row, n_a + n_x].
+
+    For each group of gates, this is one product over all steps: d_gates times the inputs of the group,
+    [a_prev, x]. For the candidate of a GRU, the inputs are [gamma_r * c_prev, x]. For ids, the columns of x
+    are sums.
+    """
     row, width = d_gates.shape[1], stacked.shape[1]
-    n_a, at = row // len(call.cell.gates), 0  # at: of the group's rows
+    n_a, at = row // len(call.cell.gates), 0  # at: first row of the group
     d_W = d_gates.new_empty(row, columns_of_W)
     for i, group in enumerate(call.cell.groups):
         if i:
@@ -359,13 +402,16 @@ def _d_weights(
     return d_W
 
 
-# Columns up to which BLAS shares out a product over so many steps and more badly among threads (a fifth of its time).
+# BLAS divides a product badly among threads if it has at most NARROW columns and sums over at least MANY
+# steps per thread. This costs about a fifth of the time.
 NARROW, MANY = 160, 512
 
 
 def _sum_of_steps(d_gates: Tensor, left: Tensor, into: Tensor) -> None:
-    """d_gates [N, rows] transposed times left [N, columns]. Where that is narrow each thread has a part of the N steps,
-    and the parts are added up."""
+    """Write d_gates [N, rows], transposed, times left [N, columns] to `into`.
+
+    If the product has few columns, each thread computes a part of the N steps, and the parts are added.
+    """
     threads, (steps, input_product) = torch.get_num_threads(), left.shape
     if threads == 1 or input_product > NARROW or steps < threads * MANY:
         torch.mm(d_gates.T, left, out=into)
@@ -381,7 +427,7 @@ def _sum_of_steps(d_gates: Tensor, left: Tensor, into: Tensor) -> None:
 
 
 def _sequences(call: Call, W: Tensor, rows: int, batch: int, n_a: int) -> tuple[native.Sequences, int]:
-    """What forward and backward tell C of a call, and the address of scratch for it."""
+    """Return the C structure for forward and backward calls, and the address of their scratch memory."""
     row, counts = len(call.cell.gates) * n_a, None if call.order is None else call.order.counts
     steps, threads = rows // batch if counts is None else len(counts), threads_for(rows * row * n_a)
     of = native.Sequences(call.library.code(call.cell), threads, call.split, steps, batch, n_a)
@@ -392,13 +438,16 @@ def _sequences(call: Call, W: Tensor, rows: int, batch: int, n_a: int) -> tuple[
     return of, address("work", scratch("work", floats), (floats,))
 
 
-# Multiplications of one call from which on threads are worth waking: about 50 us of one.
+# Minimum number of multiplications per call to use several threads: about 50 us of work for one thread.
 WORTH_THREADS = 1 << 21
 
 
 def threads_for(multiplications: int) -> int:
-    """How many threads a call is to have: torch's number, where its OpenMP runtime is one that the kernels can share
-    and the work is worth it; else 1."""
+    """Return the number of threads for a call.
+
+    This is torch's number of threads if the kernels can share torch's OpenMP runtime and there is enough
+    work; else 1.
+    """
     return torch.get_num_threads() if multiplications >= WORTH_THREADS and _shared() else 1
 
 

@@ -1,8 +1,9 @@
-"""The output layer with its cross-entropy on the native kernels, in float32 on the CPU, for the exact softmax.
+"""The output layer and its cross-entropy with the native kernels: exact softmax in float32 on the CPU.
 
-The logits [N, n_y] are the largest array of a language model's step. Here they are read and written once: the kernel
-adds the bias, takes the loss and leaves the gradient in their place, row by row while a row is in the cache; and what
-comes from behind, one number for the sum of losses, goes into the products as their factor.
+The logits [N, n_y] are the largest array in a training step of a language model. Here they are read and
+written only once. Row by row, while a row is in the CPU cache, the kernel adds the bias, computes the loss
+and overwrites the logits with their gradient. The incoming gradient is one number, because the loss is a sum.
+It is applied as a factor of the matrix products.
 """
 
 from __future__ import annotations
@@ -20,34 +21,36 @@ from unrolled.nn.kernels.native_sequence import threads_for
 from unrolled.nn.kernels.pointers import address, scratch
 from unrolled.nn.kernels.tensors import is_recorded, without_autocast
 
-EXPONENTIAL = 64  # multiplications that take as long as what is done to one logit
+EXPONENTIAL = 64  # the work for one logit takes as long as this number of multiplications
 
 
 def fits(a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> bool:
-    """Whether the kernel computes this: float32 on the CPU, and at least one target."""
+    """Return whether the kernel supports the call: float32 on the CPU, and at least one target."""
     plain = all(t.dtype == torch.float32 and t.device.type == "cpu" for t in (a, W, b))
     return bool(len(y)) and plain and not is_recorded()
 
 
 def cross_entropy(library: Library, a: Tensor, W: Tensor, b: Tensor, y: Tensor) -> Tensor:
-    """The sum of -log softmax(W a + b)[y] in nats: a [N, features], W [n_y, features], b [n_y], y [N] int64 within n_y.
+    """Return the sum of -log softmax(W a + b)[y] in nats.
 
-    Gradients of gradients are computed on torch, which is slower. Raises IndexError for a target that is no output, and
-    UsageError for sizes or types that do not belong together.
+    a: [N, features]. W: [n_y, features]. b: [n_y]. y: [N] int64 targets, from 0 to n_y - 1.
+
+    Gradients of gradients are computed by torch, which is slower. Raises IndexError for a target out of
+    range, and UsageError if sizes or types do not match.
     """
     if W.shape != (len(b), a.shape[1]) or y.shape != (len(a),):
         found = f"W is {list(W.shape)}, b {list(b.shape)}, the targets {list(y.shape)}"
         raise UsageError(found, expected=f"[{len(b)}, {a.shape[1]}], [{len(b)}] and [{len(a)}]")
     if int(y.min()) < 0 or int(y.max()) >= len(b):
         raise IndexError(
-            f"targets reach from {int(y.min())} to {int(y.max())}, outputs from 0 to {len(b) - 1}"
+            f"targets range from {int(y.min())} to {int(y.max())}, but outputs from 0 to {len(b) - 1}"
         )
     train = torch.is_grad_enabled() and any(t.requires_grad for t in (a, W, b))
     return _CrossEntropy.apply(library, train, a, W, b, y)
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The loss. `Any`: torch lets a function keep what it likes in its context."""
+    """The autograd function of the loss. `Any`: torch allows any attribute in the context of a function."""
 
     @staticmethod
     def forward(
@@ -71,7 +74,7 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:
         a, W, b, y, d_z, d_b = ctx.saved_tensors
-        if torch.is_grad_enabled():  # by create_graph=True: somebody wants gradients of these gradients
+        if torch.is_grad_enabled():  # set by create_graph=True: gradients of these gradients are needed
             return None, None, *_differentiable(a, W, b, y, d_outputs[0], ctx.needs_input_grad[2:5]), None
         factor = float(d_outputs[0])
         nothing = a.new_zeros(())
@@ -84,8 +87,8 @@ class _CrossEntropy(torch.autograd.Function):
 def _differentiable(
     a: Tensor, W: Tensor, b: Tensor, y: Tensor, d_nats: Tensor, wanted: tuple[bool, ...]
 ) -> list[Tensor | None]:
-    """The gradients of a, W and b as functions that can be differentiated again."""
-    again = [t.view_as(t) for t in (a, W, b)]  # new tensors, in case one depends on another
+    """Return the gradients of a, W and b in a form that can be differentiated again."""
+    again = [t.view_as(t) for t in (a, W, b)]  # new tensors, in case one of them depends on another
     nats = F.cross_entropy(F.linear(*again), y, reduction="sum")
     leaves = [t for t, want in zip(again, wanted, strict=True) if want]
     found = iter(torch.autograd.grad(nats, leaves, d_nats, create_graph=True))

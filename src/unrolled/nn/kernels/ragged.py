@@ -1,4 +1,4 @@
-"""Sequences of different lengths, and sequences read backward, on the kernels that torch alone computes."""
+"""Run sequences of different lengths, or backward, with the kernels that use only torch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ def on_torch(
     reverse: bool,
     final: bool,
 ) -> tuple[Tensor, TensorState]:
-    """x [T, batch, ...] -> (a [T, batch, n_a], zeros past the lengths; the state after each row's last true step).
+    """Run a kernel: x [T, batch, ...] -> (a [T, batch, n_a], state).
 
-    lengths: [batch], or None where every row has T steps. reverse: from each row's last true step to its first.
-    final=False leaves the state of rows shorter than T undefined, which is faster. taken: see dispatch.py.
+    `a` is zero in the padding. The returned state is the state of each row after the last step that was read.
+    lengths: [batch], or None if every row has T steps.
+    taken: see dispatch.py.
+    reverse: read each row from its last valid step to its first.
+    final: False leaves the state of rows shorter than T undefined, which is faster.
     """
     steps = x.shape[0]
     if reverse:
@@ -48,12 +51,15 @@ def on_torch(
 
 
 def _past(lengths: Tensor, steps: int) -> Tensor:
-    """[T, batch]: true where the step is past the row's length."""
+    """Return a mask [T, batch] that is True in the padding."""
     return torch.arange(steps, device=lengths.device).unsqueeze(1) >= lengths
 
 
 def _reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x [T, batch, ...] with each row's true steps in reverse; what lies past its length stays where it is."""
+    """Return x [T, batch, ...] with the valid steps of each row in reverse order.
+
+    The padding is not moved.
+    """
     if lengths is None:
         return x.flip(0)
     steps = torch.arange(x.shape[0], device=x.device).unsqueeze(1)  # [T, 1]
@@ -72,13 +78,13 @@ def _by_mask(
     lengths: Tensor,
     taken: TensorState | None,
 ) -> tuple[Tensor, TensorState]:
-    """All rows for all T steps; past its length a row takes nothing of the new state.
+    """Run all rows for all T steps. In the padding, a row keeps its state.
 
-    No operation depends on the values of the lengths, so a recorded graph holds for other lengths too.
+    No operation depends on the values of the lengths. So a recorded graph is also correct for other lengths.
     """
     past = _past(lengths, x.shape[0])  # [T, batch]
     if x.is_floating_point():
-        x = x.masked_fill(past.unsqueeze(-1), 0.0)  # a NaN in the padding would stay one when multiplied by 0
+        x = x.masked_fill(past.unsqueeze(-1), 0.0)  # a NaN in the padding times 0 would still be NaN
     else:
         x = x.masked_fill(past, -1)
     there = (~past).unsqueeze(-1).to(state[0].dtype) * (1.0 - cell.zoneout if taken is None else 1.0)
@@ -96,9 +102,12 @@ def _by_segments(
     lengths: Tensor,
     taken: TensorState | None,
 ) -> tuple[Tensor, TensorState]:
-    """Sort the rows, longest first, and run segment by segment: from one row's end to the next row's end.
+    """Sort the rows, longest first, and run segment by segment.
 
-    Packed sequences would do the same for torch's layers only, and slower than padding; this works for any kernel.
+    A segment reaches from the end of one row to the end of the next row.
+
+    Packed sequences would do the same, but only for torch's layers, and slower than padding. This works for
+    any kernel.
     """
     order = torch.argsort(lengths, descending=True, stable=True)  # [batch]
     sorted_lengths: list[int] = lengths[order].tolist()

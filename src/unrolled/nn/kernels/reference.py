@@ -1,4 +1,7 @@
-"""The reference kernel: the equation of a cell, step by step, on torch. Every fast kernel is tested against it."""
+"""The reference kernel: the equation of a cell, step by step, in torch.
+
+Every fast kernel is tested against it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from unrolled.nn.kernels.tensors import TensorState, TensorWeights, input_produc
 
 @runtime_checkable
 class Kernel(Protocol):
-    """A kernel: (cell, w, x, state, taken) -> (a, state), gradients included. dispatch.py describes each argument."""
+    """A kernel: (cell, w, x, state, taken) -> (a, state), with gradients. dispatch.py has the details."""
 
     def __call__(
         self, cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, taken: TensorState | None = None, /
@@ -43,7 +46,7 @@ TORCH = Ops(
 def reference(
     cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, taken: TensorState | None = None
 ) -> tuple[Tensor, TensorState]:
-    """The equation, one step after the other, one product a gate."""
+    """Compute the equation step by step, with one product per gate."""
     outputs: list[Tensor] = []
     for x_t, now in zip(x.unbind(0), step_by_step(taken, len(x)), strict=True):
         state = step_with_zoneout(cell, TORCH, w, state, x_t, now)
@@ -52,5 +55,5 @@ def reference(
 
 
 def step_by_step(taken: TensorState | None, steps: int) -> Iterator[TensorState | None]:
-    """For each step how much of each new state is taken; None for every step without zoneout."""
+    """Yield the fractions of the new states that each step uses (zoneout), or None if `taken` is None."""
     return itertools.repeat(None, steps) if taken is None else zip(*(t.unbind(0) for t in taken), strict=True)

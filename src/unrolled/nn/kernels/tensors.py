@@ -1,7 +1,7 @@
-"""Shared by all kernels: checks of their arguments, the product of weights and input, and the mode of torch.
+"""Functions for all kernels: checks of arguments, the product of weights and input, and the mode of torch.
 
-Some operations of torch repeat an array that is too small. Others read memory that was never written if devices are
-mixed. So the kernels on torch need these checks as much as the native ones.
+Some operations of torch repeat (broadcast) an array that is too small. Others read uninitialised memory if
+devices are mixed. So the torch kernels need these checks as much as the native kernels.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ TensorState = tuple[Tensor, ...]
 
 
 def input_product(W_x: Tensor, x: Tensor) -> Tensor:
-    """W_x x for the inputs x: [..., n_x] numbers, or [...] ids whose columns are looked up. [..., rows of W_x]"""
+    """Return W_x x, [..., rows of W_x]. x: numbers [..., n_x], or ids [...] whose columns are looked up."""
     if x.is_floating_point():
         return x @ W_x.T
-    # With few columns it is quicker to transpose all of them than to gather scattered numbers.
+    # With few columns, transposing the matrix is faster than gathering scattered numbers.
     few = W_x.shape[1] <= x.numel()
     found = F.embedding(x.clamp_min(0), W_x.T.contiguous() if few else W_x.T)
     zeros = x < 0
@@ -34,10 +34,11 @@ def input_product(W_x: Tensor, x: Tensor) -> Tensor:
 
 
 def is_recorded() -> bool:
-    """Whether torch records or transforms the operations of this call: torch.export, torch.jit.trace, the ONNX
-    exporter, torch.func transforms, fake tensors and other dispatch modes.
+    """Return whether torch records or transforms the operations of this call.
 
-    They see operations of torch alone. A native kernel would be left out of the record, silently.
+    This is the case for torch.export, torch.jit.trace, the ONNX exporter, torch.func transforms, fake tensors
+    and other dispatch modes. They see only torch operations. A native kernel would be missing in the record,
+    without an error.
     """
     return (
         torch.compiler.is_exporting()  # first: the strict exporter cannot trace the others
@@ -48,26 +49,32 @@ def is_recorded() -> bool:
 
 
 def is_transformed() -> bool:
-    """Whether a torch.func transform (grad, vmap, jvp) is active: torch's own LSTM and RNN do not support them all."""
+    """Return whether a torch.func transform (grad, vmap, jvp) is active.
+
+    torch's LSTM and RNN do not support all of them.
+    """
     if torch.compiler.is_exporting():
         return False
     return torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage] (torch has no public name)
 
 
 def autocasts(device: str) -> bool:
-    """Whether torch.autocast is active for tensors of this type of device."""
+    """Return whether torch.autocast is active for this type of device."""
     if device != "cpu" and not torch.amp.is_autocast_available(device):
         return False
     return torch.is_autocast_enabled(device)
 
 
 def without_autocast(device: str) -> AbstractContextManager[object]:
-    """Within, torch.autocast is off for this type of device: products keep the type of their operands."""
+    """Inside this context, torch.autocast is off for this type of device.
+
+    Products then keep the type of their operands.
+    """
     return torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()
 
 
 def check_shapes(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) -> None:
-    """Raise UsageError unless the weights and the state have the sizes that belong together and to x."""
+    """Raise UsageError unless the sizes of the weights, the state and x match."""
     if x.ndim != (3 if x.is_floating_point() else 2):
         raise UsageError(f"x is {x.dtype} {list(x.shape)}", expected="[T, batch, n_x], or ids [T, batch]")
     n_a = cell.units(w)
@@ -81,11 +88,11 @@ def check_shapes(cell: Cell, w: TensorWeights, x: Tensor, state: TensorState) ->
 
 
 def check_device(w: TensorWeights, x: Tensor, state: TensorState) -> None:
-    """Raise UsageError unless the weights and the state are where x is."""
+    """Raise UsageError unless the weights and the state are on the device of x."""
     device = x.device
     for name, tensor in w.items():
         if tensor.device != device:
-            raise UsageError(f"{name} is on {tensor.device}", expected=f"{device}, where x is")
+            raise UsageError(f"{name} is on {tensor.device}", expected=f"{device}, as x")
     for tensor in state:
         if tensor.device != device:
-            raise UsageError(f"the state is on {tensor.device}", expected=f"{device}, where x is")
+            raise UsageError(f"the state is on {tensor.device}", expected=f"{device}, as x")

@@ -1,4 +1,7 @@
-"""Kernels on torch alone: its own LSTM and RNN, and a loop for the GRUs whose input products are computed at once."""
+"""Kernels that use only torch: its built-in LSTM and RNN, and a loop for the other cells.
+
+The loop first computes the input products of all steps at once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from unrolled.nn.kernels.tensors import TensorState, TensorWeights, input_produc
 def loop_hoisted(
     cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, taken: TensorState | None = None
 ) -> tuple[Tensor, TensorState]:
-    """The same equation; the input's part of all steps is one product, and each group of gates one product a step."""
+    """Compute the equation in a loop over the steps.
+
+    The input part of all steps is one product. Each step needs one more product per group of gates.
+    """
     n_a = state[0].shape[-1]
     inputs: list[tuple[Tensor, ...]] = []
     recurrent: list[Tensor] = []
@@ -33,7 +39,7 @@ def loop_hoisted(
 def torch_lstm(
     cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, taken: TensorState | None = None
 ) -> tuple[Tensor, TensorState]:
-    """torch's own LSTM layer (oneDNN's in float32), where it can."""
+    """Run torch's built-in LSTM (from oneDNN in float32) if it supports the call, else `loop_hoisted`."""
     if not _torch_can(cell, x, taken):
         return loop_hoisted(cell, w, x, state, taken)
     before = [s.unsqueeze(0).contiguous() for s in state]  # (a, c), each [1, batch, n_a]
@@ -44,7 +50,7 @@ def torch_lstm(
 def torch_rnn(
     cell: Cell, w: TensorWeights, x: Tensor, state: TensorState, taken: TensorState | None = None
 ) -> tuple[Tensor, TensorState]:
-    """torch's own basic RNN, with tanh or relu, where it can."""
+    """Run torch's built-in RNN with tanh or relu if it supports the call, else `loop_hoisted`."""
     if not _torch_can(cell, x, taken):
         return loop_hoisted(cell, w, x, state, taken)
     run = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[cell.activation]
@@ -54,7 +60,10 @@ def torch_rnn(
 
 
 def _torch_can(cell: Cell, x: Tensor, taken: TensorState | None) -> bool:
-    """It knows no zoneout, and of bare one-hot input looks up no columns, as `loop_hoisted` does."""
+    """Return whether torch's built-in layer supports the call: no zoneout, and no ids as input.
+
+    `loop_hoisted` looks up the columns of ids; torch's layer cannot do this.
+    """
     return taken is None and not cell.zoneout and x.is_floating_point()
 
 
