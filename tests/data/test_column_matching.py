@@ -86,7 +86,7 @@ def test_the_numbers_that_are_to_be_forecast(tmp_path):
 
 def test_two_columns_of_one_name_are_rejected(tmp_path):
     file = put(tmp_path / "a.csv", "text,label,text\na,b,c\n")
-    with pytest.raises(DataError, match=r"column 'text' is there 2 times.*try its number: 1 is the first"):
+    with pytest.raises(DataError, match=r"column 'text' occurs 2 times.*try its number \(1 for the first\)"):
         list(read([file], ReadRequest(target="label")))
     assert [e.x for e in read([file], parse_columns("x=3", ReadRequest(target="label")))] == ["c"]
     unused = put(tmp_path / "b.csv", "text,label,note,note\na,b,c,d\n")

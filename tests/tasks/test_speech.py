@@ -290,7 +290,7 @@ def test_a_tag_every_10_ms(tmp_path: Path):
     }
     assert run("check", "audio:tags", data).code == 0
     data.write_text("audio,tags\n0.wav,0.5-0.2 sound\n")
-    assert ":2: '0.5-0.2 sound' is no stretch of time" in refused(
+    assert ":2: '0.5-0.2 sound' is not an interval of time" in refused(
         run("train", "audio:tags", data, "--out", tmp_path / "n")
     )
     data.write_text("\n".join(rows) + "\n")
