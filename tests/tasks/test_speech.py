@@ -224,11 +224,11 @@ def test_folders_of_classes_of_texts_and_librispeechs(tmp_path: Path):
     assert read("beside", "text") == [("a b", "1.flac")]
     assert read("libri", "text", 1) == [("A B", "84-121-0")]
     assert read("libri", None) == [(None, "84/121/84-121-0.flac")]
-    with pytest.raises(DataError, match=r"trans.txt:2: no sound '84-121-1'"):
+    with pytest.raises(DataError, match=r"trans.txt:2: no recording '84-121-1'"):
         read("libri", "text")
-    with pytest.raises(DataError, match=r"has no transcript; expected 1\.txt beside it"):
+    with pytest.raises(DataError, match=r"has no transcript; expected 1\.txt in the same folder"):
         read("classes", "text")
-    with pytest.raises(DataError, match="stands in no class's folder"):
+    with pytest.raises(DataError, match="is not in the folder of a class"):
         read("beside", "label")
 
 

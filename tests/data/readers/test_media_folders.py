@@ -95,7 +95,7 @@ def test_tunes_and_what_is_none(tmp_path: Path):
 @pytest.mark.parametrize("ending", UNREAD)
 def test_a_known_file_that_is_not_read_is_named(tmp_path: Path, ending: str):
     path = files(tmp_path, f"a{ending}") / f"a{ending}"
-    with pytest.raises(UsageError, match=rf"\{ending} is not read; try "):
+    with pytest.raises(UsageError, match=rf"\{ending} files are not supported; try "):
         find_reader(path)
 
 

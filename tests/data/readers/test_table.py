@@ -381,7 +381,7 @@ def test_bad_rows_count_in_all_files_together(tmp_path):
     with pytest.raises(DataError, match=r"b.csv:2: .*after 1 bad rows"):
         list(read(files, ReadRequest(target="label", skip_bad=1)))
     put(tmp_path / "a.csv", "text,label\na\n")
-    assert "no examples: every row was bad" in message(
+    assert "no examples: every row is bad" in message(
         tmp_path / "a.csv", ReadRequest(target="label", skip_bad=1)
     )
 
