@@ -248,7 +248,7 @@ def _fitted(
         raise _error(path, "both lengths and offsets", "one of them")
     if lengths is None and offsets is None:
         if x.ndim not in (2, 3):
-            hint = "an array lengths, if x has its sequences concatenated"
+            hint = "lengths=[...], if x has all sequences concatenated"
             raise _error(path, f"x of shape {x.shape}", "[N, T, n_x] or [N, T]", hint)
         ends = np.arange(x.shape[0] + 1, dtype=np.int64) * x.shape[1]
         x = x.reshape(x.shape[0] * x.shape[1], -1 if x.size else 1)
