@@ -1,4 +1,4 @@
-"""The vocabulary: the most frequent tokens of a text, `<UNK>` for all others, `<EOS>` for the document end."""
+"""The vocabulary: the most frequent tokens, `<UNK>` for all others, and `<EOS>` for the end of a document."""
 
 from __future__ import annotations
 
