@@ -52,7 +52,7 @@ def test_a_stray_picture_beside_folders_of_pictures_hides_none(tmp_path: Path):
 
 def test_a_folder_without_clips_says_what_is_in_it(tmp_path: Path):
     files(tmp_path, "a/1.heic", "a/2.heic", "b/1.txt")
-    with pytest.raises(DataError, match=r"not one clip; expected .*, not 2 \.heic, 1 \.txt"):
+    with pytest.raises(DataError, match=r"no clips; expected .*, not 2 \.heic, 1 \.txt"):
         read(tmp_path, "frames")
 
 

@@ -112,7 +112,7 @@ FAULTS = {
     "empty": (b"", " empty file"),
     "white": (" \n\n", " no examples"),
     "comments": ("# a\n", " no examples"),
-    "no series": (HEAD, " no examples: no series; expected @data"),
+    "no series": (HEAD, " no examples: no series; expected a line @data"),
     "no @data": ("1,2:walk\n", "1: '1,2:walk' before @data; expected a header of @ lines"),
     "misspelt": ("@clasLabel true a\n", "1: unknown '@clasLabel'.*try '@classlabel'"),
     "time stamps": ("@timeStamps true\n", r"1: series with time stamps.*; try resampling"),

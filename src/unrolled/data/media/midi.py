@@ -241,7 +241,7 @@ def seconds_until(tick: int, beat: int, tempos: tuple[tuple[int, float], ...]) -
 
 
 def midi_bytes(tune: Tune) -> bytes:
-    """Return a tune as the bytes of a MIDI file of type 1: a track of tempo and meter, then a track per voice.
+    """Return the bytes of a MIDI file of type 1: a track for tempo and meter, then one track per voice.
 
     Raises MissingExtra if mido is not installed.
     """
