@@ -206,7 +206,7 @@ def _pair(
 
 
 def _if_there(wanted: ReadRequest, names_of: _Names, taken: set[int | None]) -> tuple[int, ...]:
-    """Return the columns of an optional y: all requested (or default) columns, or () if any is missing."""
+    """Return the columns of an optional y: the requested or default columns, or () if any is missing."""
     known = (
         [_spelt(name, names_of.names) for name in wanted.y]
         if wanted.y

@@ -1,9 +1,8 @@
 """Convert one field of a table to a number, a label, tokens or a vector.
 
 A field is text from CSV, or a value from JSON or Parquet. Numbers are written as in a program: `-3.5`,
-`1e-3`. A
-measurement may be missing: an empty field, null in JSON, or a text of MISSING. Any other value, including
-infinity, is rejected with the name of the column.
+`1e-3`. A measurement is missing if the field is empty, null in JSON, or a text of MISSING. Any other value,
+including infinity, is rejected with the name of the column.
 """
 
 from __future__ import annotations
@@ -254,7 +253,7 @@ def whole_number(name: str) -> str:
 
 
 def as_tokens(cell: object, column: str, place: Place) -> tuple[str, ...]:
-    """Convert a field to tokens or tags. The items of a list stay whole; a text is split at white space.
+    """Convert a field to tokens or tags. Each item of a list is a token; a text is split at white space.
 
     Raises DataError for a list with an empty item, and the errors of `as_text`.
     """

@@ -1,8 +1,8 @@
 """List the data files of a folder.
 
 Hidden files, leftover files of editors and file managers, and the run folders of this package are not data.
-Model files of this package can be recognised with `is_model`. Models and run folders can be in a data folder
-because `unrolled train language data --out data/m` writes them there.
+`is_model` recognises the model files of this package. Models and run folders can be in a data folder, because
+`unrolled train language data --out data/m` writes them there.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _MICROSECONDS = {
 def parse_time(text: str) -> np.datetime64 | None:
     """Parse ISO 8601 text: `2024-05-01`, `2024-05-01 13:30`, `2024-05-01T13:30:00Z` ...
 
-    None if it is no time.
+    Return None if the text is not a time.
     """
     text = text.strip()
     if not _LOOKS_ISO.fullmatch(text) or text.isdigit():

@@ -1,6 +1,7 @@
 """Read and write MIDI files with mido, within limits.
 
 A damaged file raises DataError early, without using much memory.
+
 A voice is a channel of a track with one program; channel 10 is the drum set. A program change applies to its
 channel in all tracks, except tracks with their own program change. Pedals, pitch bends, controllers and key
 signatures are ignored. Other changes to the tune are listed in its `remarks`.

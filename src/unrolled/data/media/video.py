@@ -2,8 +2,7 @@
 
 Metadata is applied: the time stamp of each frame, the duration of the last frame, the rotation and mirroring
 of the display matrix, edit lists, and transparency (transparent pixels become white). A packet that cannot be
-decoded is an
-error: without its frame all later frames would have wrong positions.
+decoded is an error, because without its frame all later frames would have wrong positions.
 """
 
 from __future__ import annotations
@@ -161,7 +160,7 @@ def _small(picture: VideoFrame, side: int, colour: bool) -> Frames:
 def _matrix(picture: VideoFrame) -> Matrix | None:
     """Return a, b, c, d of the display matrix: pixel (x, y) is shown at (a x + c y, b x + d y).
 
-    None without one.
+    Return None if the frame has no display matrix.
 
     Call it for one frame only. In PyAV a frame and its side data form a reference cycle, which keeps the
     decoder's threads alive until garbage collection; so this function runs one.

@@ -30,10 +30,10 @@ def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """Yield the recordings of folders, in the order of their paths.
 
     The id of a recording is its path in the folder (LibriSpeech layout: the id of its line). Requested
-    columns are ignored, because a model may have them from the table that it was trained on. Up to `skip_bad`
-    recordings are
-    skipped: recordings without a transcript or class folder, and transcripts without a recording. Other files
-    are reported to `wanted.noted`.
+    columns are ignored, because a model may have them from the table that it was trained on.
+
+    Up to `skip_bad` recordings without a transcript or class folder, and transcripts without a recording, are
+    skipped. Other files are reported to `wanted.noted`.
 
     Raises UsageError if folders of recordings cannot contain the requested x or y. Raises DataError if a
     folder has no recordings, or no recording has the requested y.

@@ -112,6 +112,7 @@ def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     x: the tokens; by default the first column (CoNLL-U: FORM).
     y: the tags; by default the last column (CoNLL-U: UPOS).
     wanted.x, wanted.y: other columns, as numbers from 1, or as names in CoNLL-U (`form`, `upos` ...).
+
     Up to `skip_bad` bad lines are skipped, each with its whole sentence.
 
     Raises UsageError if a file does not exist or the request does not fit a CoNLL file. Raises StorageError

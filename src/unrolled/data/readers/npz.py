@@ -71,11 +71,10 @@ class _Arrays:
 def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """Yield the sequences of archives, in order.
 
-    x: [T_x, n_x], float32 if the array has floats of at most 32 bits, else float64.
     wanted.x, wanted.y, wanted.id: names of other arrays.
-    y: a class as text (also for whole numbers), real numbers, or one tag per step. In prediction the type of
-    y
-    decides: texts are classes, or tags if there is one per step; numbers are reals.
+    x: [T_x, n_x], float32 if the array has floats of at most 32 bits, else float64.
+    y: a class as text (also for whole numbers), real numbers, or one tag per step. In prediction it depends
+    on the type of the array: texts are classes, or tags if there is one per step; numbers are reals.
 
     Raises UsageError if a file does not exist or the request is for texts. Raises StorageError if a file
     cannot be read. Raises DataError for an empty file, no sequences, a file that is no archive, a damaged
@@ -236,7 +235,7 @@ def _fitted(
     lengths: Array | None,
     offsets: Array | None,
 ) -> _Arrays:
-    """Concatenate the sequences of x, and check that the arrays match each other.
+    """Convert x to [total, n_x] with offsets, and check that the arrays match each other.
 
     Raises DataError if they do not.
     """

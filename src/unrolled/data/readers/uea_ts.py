@@ -1,6 +1,7 @@
 """Read .ts files (also gzipped) of the UEA and UCR archives of time series.
 
 A file has header lines that begin with `@`, then one series per line.
+
 Commas separate the values of a dimension, colons separate the dimensions. The class or the value to predict
 comes last. The keywords of the header are case-insensitive. Lines that begin with `#` are comments.
 

@@ -55,7 +55,7 @@ class Affixes:
 
 
 def learn(counts: Mapping[str, int]) -> Affixes:
-    """Return the features to keep: affixes and shapes of at least 2 words, words with a count of at least 2."""
+    """Return the features to keep: affixes and shapes of at least 2 words, words with count 2 or more."""
     found: Counter[str] = Counter()
     for word, count in counts.items():
         for name in features(word):
