@@ -85,7 +85,7 @@ def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
         raise UsageError(".npz files hold numbers, not texts", expected="numbers:label, numbers:number ...")
     if len(wanted.x) > 1 or len(wanted.y) > 1 or wanted.by is not None:
         raise UsageError(
-            "an .npz file has no several columns and no by", expected="one array each: x=NAME,y=NAME"
+            ".npz files do not support several columns or by", expected="one array each: x=NAME,y=NAME"
         )
     bad = bad_row_handler(wanted)
     found = False
@@ -241,7 +241,7 @@ def _fitted(
     """
     if x.dtype.kind == "U":
         raise _error(path, "x holds texts", "numbers", "a table with a column text")
-    if not x.size and x.shape[:1] != (0,):  # reject [N, 0]: it needs no memory, so N is not limited by it
+    if not x.size and x.shape[:1] != (0,):  # [N, 0] needs no memory, so its N could be arbitrarily large
         raise _error(path, f"x of shape {x.shape}", "1 number or more in each step")
     if lengths is not None and offsets is not None:
         raise _error(path, "both lengths and offsets", "one of them")
