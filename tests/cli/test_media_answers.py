@@ -17,10 +17,10 @@ from support.tones import sound, write
 WRONG = {  # files of a list that cannot be answered, and what is said of each
     "none.wav": (None, "there is no such file"),
     "empty.wav": (b"", "empty file"),
-    "text.flac": (b"no sound at all", "is no FLAC"),
-    "song.m4a": (b"\0\0\0\x20ftypM4A ", ".m4a is not read"),
-    "what.xyz": (b"\0\1\2", "unknown kind of recording '.xyz'"),
-    "folder": ("a folder", "unknown kind of recording ''"),
+    "text.flac": (b"no sound at all", "is not FLAC"),
+    "song.m4a": (b"\0\0\0\x20ftypM4A ", ".m4a files are not supported"),
+    "what.xyz": (b"\0\1\2", "unknown audio format '.xyz'"),
+    "folder": ("a folder", "unknown audio format ''"),
     "nul\0.wav": (None, "NUL character"),
 }
 

@@ -86,7 +86,7 @@ def test_the_numbers_that_are_to_be_forecast(tmp_path):
 
 def test_two_columns_of_one_name_are_rejected(tmp_path):
     file = put(tmp_path / "a.csv", "text,label,text\na,b,c\n")
-    with pytest.raises(DataError, match=r"column 'text' is there 2 times.*try its number: 1 is the first"):
+    with pytest.raises(DataError, match=r"column 'text' occurs 2 times.*try its number \(1 for the first\)"):
         list(read([file], ReadRequest(target="label")))
     assert [e.x for e in read([file], parse_columns("x=3", ReadRequest(target="label")))] == ["c"]
     unused = put(tmp_path / "b.csv", "text,label,note,note\na,b,c,d\n")
@@ -125,7 +125,7 @@ def test_interleaved_rows_are_grouped(tmp_path):
     )
     found = [(e.id, np.asarray(e.x)[:, 0].tolist()) for e in read([file], wanted)]
     assert found == [(m, [0, 1, 2, 3]) for m in "abc"]
-    assert told == [(5, "rows of 'a' again, after others: rows are grouped by 'machine'")]
+    assert told == [(5, "rows of 'a' are not consecutive: all rows are grouped by 'machine'")]
 
 
 def test_one_bad_cell_leaves_the_other_series_their_answer(tmp_path):
@@ -152,7 +152,7 @@ def test_the_kind_of_a_column_is_decided_from_many_rows(tmp_path):
     wanted = ReadRequest(kind="numbers", target="label", noted=lambda p, what: told.append(what))
     x = np.concatenate([np.asarray(e.x) for e in read([file], wanted)])
     np.testing.assert_array_equal(x, [[np.nan, 1], [1, 2], [2, np.nan]])
-    assert told == ["column 'note' is left out: most of its fields are texts, 1 numbers"]
+    assert told == ["column 'note' is ignored: most fields are text, 1 are numbers"]
     late = put(tmp_path / "b.jsonl", '{"label":"a"}\n{"x":1,"label":"b"}\n{"x":2,"label":"a"}\n')
     x = np.concatenate([np.asarray(e.x) for e in read([late], ReadRequest(kind="numbers", target="label"))])
     np.testing.assert_array_equal(x, [[np.nan], [1], [2]])

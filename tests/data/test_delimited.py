@@ -64,7 +64,7 @@ def test_comments_before_the_header_are_left_out(tmp_path, head, comments):
     file = put(tmp_path / "a.tsv", head + "text\tlabel\n" + "".join(f"{a}\t{b}\n" for a, b in ROWS))
     wanted = ReadRequest(target="label", noted=lambda place, what: told.append((place.line, what)))
     assert texts(file, wanted) == ROWS
-    assert told == [(line, "comment line before the header, left out") for line in comments]
+    assert told == [(line, "comment line before the header, skipped") for line in comments]
 
 
 def test_a_header_may_be_marked_as_a_comment(tmp_path):

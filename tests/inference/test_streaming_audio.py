@@ -80,7 +80,7 @@ def test_chunks_are_scaled_and_mixed(kind: str):
     assert found.text == expected.text == "cab"
     assert found.record["confidence"] == pytest.approx(expected.record["confidence"], abs=0.02)
     scale = samples * 32768
-    with pytest.raises(DataError, match="where full scale is 1"):
+    with pytest.raises(DataError, match="but full scale is 1"):
         list(streaming_audio.transcribe(model, split(scale, 333)))
 
 

@@ -224,11 +224,11 @@ def test_folders_of_classes_of_texts_and_librispeechs(tmp_path: Path):
     assert read("beside", "text") == [("a b", "1.flac")]
     assert read("libri", "text", 1) == [("A B", "84-121-0")]
     assert read("libri", None) == [(None, "84/121/84-121-0.flac")]
-    with pytest.raises(DataError, match=r"trans.txt:2: no sound '84-121-1'"):
+    with pytest.raises(DataError, match=r"trans.txt:2: no recording '84-121-1'"):
         read("libri", "text")
-    with pytest.raises(DataError, match=r"has no transcript; expected 1\.txt beside it"):
+    with pytest.raises(DataError, match=r"has no transcript; expected 1\.txt in the same folder"):
         read("classes", "text")
-    with pytest.raises(DataError, match="stands in no class's folder"):
+    with pytest.raises(DataError, match="is not in the folder of a class"):
         read("beside", "label")
 
 
@@ -290,12 +290,12 @@ def test_a_tag_every_10_ms(tmp_path: Path):
     }
     assert run("check", "audio:tags", data).code == 0
     data.write_text("audio,tags\n0.wav,0.5-0.2 sound\n")
-    assert ":2: '0.5-0.2 sound' is no stretch of time" in refused(
+    assert ":2: '0.5-0.2 sound' is not an interval of time" in refused(
         run("train", "audio:tags", data, "--out", tmp_path / "n")
     )
     data.write_text("\n".join(rows) + "\n")
     told = refused(run("train", "audio:tags", data, "--out", tmp_path / "n", "--augment"))
-    assert "tags stand at moments" in told
+    assert "changes the times of the tags" in told
 
 
 def test_pieces_of_words_are_said_and_a_language_model_of_words_has_its_say(tmp_path: Path):

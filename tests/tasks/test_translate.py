@@ -332,7 +332,7 @@ def test_two_files_line_by_line(tmp_path: Path) -> None:
     (tmp_path / "short").write_text("a\n")
     message = refused(run("evaluate", out, tmp_path / "train.xx", tmp_path / "short"))
     assert "train.xx:2: 261 lines, but" in message and "has 1" in message
-    assert "two after two" in refused(run("evaluate", out, tmp_path / "train.xx"))
+    assert "pairs of files: SOURCE TARGET" in refused(run("evaluate", out, tmp_path / "train.xx"))
     (tmp_path / "gap").write_text("a\n\nb\n")
     (tmp_path / "whole").write_text("a\nx\nb\n")
     assert "gap:2: a blank line" in refused(run("evaluate", out, tmp_path / "gap", tmp_path / "whole"))
@@ -393,7 +393,7 @@ def test_the_doctor_looks_at_pairs(tmp_path: Path) -> None:
         f"{files[0]}:6: ",
         "the same again in train, x and y: 1",
         "encoding other than plain UTF-8",
-        "a blank line, where",
+        "a blank line, but",
         "copy of x",
     ):
         assert told in done.out, (told, done.out)

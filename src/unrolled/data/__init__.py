@@ -1,1 +1,1 @@
-"""From files to examples: readers, media decoders, text, features."""
+"""Turn files into examples: readers, media decoders, text and features."""

@@ -1,7 +1,8 @@
-"""Decide from many rows what each column of a table holds: numbers, time stamps or text, and decimal commas.
+"""Detect what each column of a table contains: numbers (with decimal points or commas), time stamps or text.
 
-A column holds numbers if at least half of its fields that are not missing are numbers. Fields that contradict that are
-errors where they are read, with their line. All rows are looked at where a column has nothing else to go by.
+The decision uses many rows. A column contains numbers if at least half of its fields that are not missing are
+numbers. A field of such a column that is not a number raises an error with its line number when it is read.
+If a column is empty in the first SAMPLE rows, further rows are read until it has a value.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ from unrolled.data.read_request import FileOptions
 from unrolled.data.table_files import ABSENT, open_table
 from unrolled.data.time_stamps import parse_time
 
-SAMPLE = 10_000  # rows from which kinds are decided; more only where a column is empty in all of them
+SAMPLE = 10_000  # number of rows used for the decision; more only if a column is empty in all of them
 
 
 @dataclass(frozen=True)
 class Kinds:
-    """What each column holds. numeric, times: indices of columns.  mixed: those read as text although some of their
-    fields are numbers, with the count of these.  commas: those whose numbers have decimal commas: `3,5`."""
+    """The kind of each column, by column index. Columns in neither `numeric` nor `times` are text.
+
+    numeric: columns of numbers.
+    times: columns of time stamps.
+    mixed: columns that are read as text although some fields are numbers -> the count of these numbers.
+    commas: columns of numbers with decimal commas, such as `3,5`.
+    """
 
     numeric: frozenset[int]
     times: frozenset[int]
@@ -34,13 +40,13 @@ class Kinds:
 
 @dataclass
 class _Counts:
-    """Fields of one column, by what they are."""
+    """Number of fields of each type in one column."""
 
-    known: int = 0
+    known: int = 0  # fields that are not missing
     points: int = 0  # numbers without a comma
     commas: int = 0  # numbers with a decimal comma
-    thousands: int = 0  # those of them that may be whole numbers with commas between thousands: 1,234
-    times: int = 0
+    thousands: int = 0  # numbers in `commas` that may be whole numbers with a thousands separator: 1,234
+    times: int = 0  # time stamps
 
     def add(self, cell: object) -> None:
         if cell is ABSENT or is_missing(cell := first_value(cell)):
@@ -57,11 +63,11 @@ class _Counts:
 
 
 def find_kinds(path: Path, options: FileOptions) -> Kinds:
-    """The kinds of the columns of a table. Raises what opening the table raises."""
+    """Detect the kinds of a table's columns. Raises the errors of `open_table`."""
     return _kinds(path, options, state_of(path))
 
 
-@lru_cache(maxsize=64)  # every pass over a file asks for it; a file that has changed is looked at again
+@lru_cache(maxsize=64)  # each pass over a file needs it; `state` makes a changed file miss the cache
 def _kinds(path: Path, options: FileOptions, state: State) -> Kinds:
     table = open_table(path, options)
     counts = [_Counts() for _ in table.names]
@@ -76,9 +82,12 @@ def _kinds(path: Path, options: FileOptions, state: State) -> Kinds:
 
 
 def decide(counts: Sequence[_Counts], *, semicolons: bool) -> Kinds:
-    """The kinds that counted fields show; semicolons: fields are separated by them, as where decimals have commas."""
+    """Decide the kinds of the columns from the counts of their fields.
+
+    semicolons: the fields are separated by semicolons, which is usual in files with decimal commas.
+    """
     commas, thousands = sum(one.commas for one in counts), sum(one.thousands for one in counts)
-    # `1,234` may be a whole number. A file in which all numbers with commas are like that tells nothing.
+    # `1,234` may be a whole number. If all numbers with commas look like that, they are not decimal commas.
     decimal_comma = semicolons or thousands < commas
     numeric, times, mixed = set[int](), set[int](), dict[int, int]()
     for column, one in enumerate(counts):

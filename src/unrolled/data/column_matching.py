@@ -1,4 +1,4 @@
-"""Find the columns of a table: those that were asked for, or those with the usual names."""
+"""Find the columns of a table: the requested columns, or the columns with the usual names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.data.column_kinds import Kinds
 from unrolled.data.read_request import ReadRequest
 
-PAIRS = (  # of texts that are translated
+PAIRS = (  # usual column names of translation pairs: source, target
     ("source", "src", "text", "sentence", "x"),
     ("target", "trg", "tgt", "translation", "y"),
 )
-# Words in the names of such columns (`target_text`, `question`), where no name is one of the usual ones.
+# Words in the names of such columns (`target_text`, `question`). Used if no column has a usual name.
 PAIR_WORDS = (
     frozenset(
         (
@@ -35,7 +35,10 @@ ID = ("id",)
 
 @dataclass(frozen=True)
 class ColumnIndices:
-    """The columns of one table, as indices from 0; y is empty, and id, by and time are None, if there are none."""
+    """The columns of one table, as indices from 0.
+
+    If a column does not exist, y is empty; id, by or time is None.
+    """
 
     x: tuple[int, ...]
     y: tuple[int, ...]
@@ -44,21 +47,30 @@ class ColumnIndices:
     time: int | None = None
 
     def __iter__(self) -> Iterator[int]:
-        """Every column that is read."""
+        """Iterate over the indices of all columns that are read."""
         return iter((*self.x, *self.y, *(i for i in (self.id, self.by, self.time) if i is not None)))
 
 
 def find_columns(
     names: Sequence[str], wanted: ReadRequest, kinds: Callable[[], Kinds], file: Path, line: int | None
 ) -> ColumnIndices:
-    """Where the wanted columns are in a table with these names; `line` is that of its header, if it has one.
+    """Find the requested columns in a table with these column names.
 
-    Without a wish: x of `kind` text is the first of `text sentence review comment x` that is there, in any case, of a
-    tune the first of `midi file path x`; x of numbers is every column of numbers (`kinds`) that is not y, id or by, nor
-    one that y would be by default; y is the first of `label class category rating target tag genre y`; id is `id`; time
-    is the first other column of time stamps, for numbers. `next` takes its y from x, except where y is named.
-    Prediction (`wanted.asked` False, or no target) needs x alone: without a column `by` all rows are one sequence.
-    Raises DataError naming the columns there are.
+    kinds: returns the kinds of the columns; called only if needed.
+    line: line number of the header; None without a header.
+
+    Defaults for columns that are not requested:
+    - x, if it is not numbers: the first usual name of its kind (kinds.py) in the table; case is ignored.
+    - x, if it is numbers: all columns of numbers except y, id, by and the default column of y.
+    - y: the first usual name of its kind in the table. `next` takes y from x, unless y is requested.
+    - id: the column `id`.
+    - time, for numbers only: the first unused column of time stamps.
+
+    Prediction (`wanted.asked` is False, or there is no target) needs only x; other columns are optional. If
+    the requested column `by` is missing there, all rows are one sequence.
+
+    Raises DataError with the table's column names if a required column is missing or ambiguous. Raises
+    UsageError if one column has two roles.
     """
     names_of = _Names(names, file, line)
     x = tuple(map(names_of.position, wanted.x))
@@ -85,14 +97,14 @@ def find_columns(
     if not x and not numbers:
         first = names_of.default(content.columns, taken)
         if first is None:
-            hint = f"--columns x=NAME, where none is {_join(content.columns)}"
+            hint = f"--columns x=NAME (default names: {_join(content.columns)})"
             raise names_of.absent(f"no column of {content.noun}", hint)
         x = (first,)
     elif not x:
         free = taken if not asks.ahead else taken - set(y if wanted.y else ())
         x = tuple(i for i in range(len(names)) if i not in free and i in kinds().numeric)
         if not x:
-            raise names_of.absent("no column of numbers beside y, id and by", "--columns x=NAME+NAME")
+            raise names_of.absent("no column of numbers except y, id and by", "--columns x=NAME+NAME")
     time = single(wanted.time)
     if time is None and numbers:
         time = next((i for i in sorted(kinds().times) if i not in {*x, *y, number, by}), None)
@@ -100,43 +112,49 @@ def find_columns(
         y = ()
     elif not y and asked and not asks.ahead:
         raise names_of.absent(
-            "no column to learn", f"--columns y=NAME, where none is {_join(_targets(wanted))}"
+            "no column for y", f"--columns y=NAME (default names: {_join(_targets(wanted))})"
         )
     if set(x) & ({by} if asks.ahead else {*y, by}):
         name = names[min(set(x) & {*y, by})]
-        raise UsageError(f"column {name!r} is to be x and something else too", expected="other columns")
+        raise UsageError(f"column {name!r} is used for x and for another role", expected="different columns")
     return ColumnIndices(x, y, number, by, time)
 
 
 def _no_pair(names_of: _Names, x: bool, y: bool) -> DataError:
-    """The error for a table of pairs of texts in which a column is not there."""
+    """Return the error for a table of text pairs that lacks a column."""
     missing = [f"{PAIRS[i][0]} texts" for i, there in enumerate((x, y)) if not there]
     usual = " and ".join(_join(PAIRS[i]) for i, there in enumerate((x, y)) if not there)
-    hint = f"--columns x=SOURCE,y=TARGET, where none is {usual}"
+    hint = f"--columns x=SOURCE,y=TARGET (default names: {usual})"
     return names_of.absent(f"no column of {' and none of '.join(missing)}", hint)
 
 
 @dataclass(frozen=True)
 class _Names:
-    """The names of a table's columns, to be looked up."""
+    """Looks up columns by name."""
 
     names: Sequence[str]
     file: Path
     line: int | None
 
     def absent(self, what: str, hint: str | None) -> DataError:
-        """The error for a column that is not there: it lists those that are."""
+        """Return the error for a missing column. It lists the existing columns."""
         return DataError(what, file=self.file, line=self.line, expected=_listing(self.names), hint=hint)
 
     def position(self, name: str) -> int:
-        """A column by its name or number. Raises DataError if it is not there, or there twice."""
+        """Return the index of a column from its name or number.
+
+        Raises DataError if the name is missing or repeated.
+        """
         spelt = _spelt(name, self.names)
         if spelt is None:
             raise self.absent(f"no column {name!r}", suggest(name, self.names))
         return self._once(spelt, name)
 
     def default(self, known: Sequence[str], taken: set[int | None]) -> int | None:
-        """The first of the known names, in any case, that is there and not taken. Raises DataError if it is doubled."""
+        """Return the first column in the order of `known` that exists and is not taken; case is ignored.
+
+        Return None if there is no such column. Raises DataError if the name is repeated.
+        """
         folded = [name.casefold() for name in self.names]
         for name in known:
             free = [i for i, other in enumerate(folded) if other == name and i not in taken]
@@ -146,7 +164,10 @@ class _Names:
         return None
 
     def with_word(self, words: Set[str], taken: set[int | None]) -> int | None:
-        """The only column that is not taken and has one of these words in its name; None if there is no such column."""
+        """Return the only column that is not taken and has one of these words in its name.
+
+        Return None if there is no such column, or more than one.
+        """
         named = (set(re.split(r"[\W_]+", name.casefold())) for name in self.names)
         found = [i for i, own in enumerate(named) if own & words and i not in taken]
         return found[0] if len(found) == 1 else None
@@ -154,16 +175,18 @@ class _Names:
     def _once(self, index: int, name: str) -> int:
         count = self.names.count(self.names[index])
         if count > 1 and not name.isdigit():
-            hint = f"its number: {index + 1} is the first"
-            raise self.absent(f"column {name!r} is there {count} times", hint)
+            hint = f"its number ({index + 1} for the first)"
+            raise self.absent(f"column {name!r} occurs {count} times", hint)
         return index
 
 
 def _pair(
     names_of: _Names, x: tuple[int, ...], y: tuple[int, ...], taken: set[int | None]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The columns of two texts: by their usual names, else by words in their names. If neither column is found and
-    there are only two columns besides `taken`: these, in their order."""
+    """Find the columns of a text pair by their usual names, else by words in their names.
+
+    If only two columns are not `taken`, they fill the missing ones: in table order if neither is found.
+    """
     left = [i for i in range(len(names_of.names)) if i not in taken]
 
     def known(end: int, others: set[int | None]) -> tuple[int, ...]:
@@ -183,7 +206,7 @@ def _pair(
 
 
 def _if_there(wanted: ReadRequest, names_of: _Names, taken: set[int | None]) -> tuple[int, ...]:
-    """The columns of y if none need be there: all that are wished for, or none."""
+    """Return the columns of an optional y: the requested or default columns, or () if any is missing."""
     known = (
         [_spelt(name, names_of.names) for name in wanted.y]
         if wanted.y
@@ -194,12 +217,12 @@ def _if_there(wanted: ReadRequest, names_of: _Names, taken: set[int | None]) -> 
 
 
 def _targets(wanted: ReadRequest) -> Sequence[str]:
-    """Names of y, where none is asked for, in this order."""
+    """Return the default names of y, in search order."""
     return wanted.content.targets if wanted.target is None else wanted.asks.columns
 
 
 def _spelt(name: str, names: Sequence[str]) -> int | None:
-    """A column by its exact name, else by its name in another case, else by its 1-based number."""
+    """Find a column by its exact name, else by its name in another case, else by its 1-based number."""
     if name in names:
         return names.index(name)
     folded = [other.casefold() for other in names]

@@ -1,13 +1,15 @@
-"""How a .csv or .tsv file is written: its separator, whether quotes surround fields, and which line is the header.
+"""Detect how a .csv or .tsv file is written: its separator, its quoting, and the line of its header.
 
-All of it is decided from many lines, not from the first one.
+The decisions use many lines, not only the first one.
 
-* Separator: a .tsv has tabs. A .csv has the one of `,` `;` tab `|` by which most lines have as many fields as the
-  header. A first line `sep=;`, as Excel reads and writes it, names the separator and is no row.
-* Comments: lines with `#` before the header are left out. The last of them is the header itself if it has as many
-  fields as the rows and names columns: `#id,text,label`.
-* Quotes: in a .csv they surround fields (RFC 4180). In a .tsv a quote is an ordinary character, as `cut`, Tatoeba,
-  Common Voice and GLUE write it, unless the file is consistently quoted, as Python's `csv`, pandas and Excel do.
+* Separator: a .tsv file uses tabs. In a .csv file it is one of `,` `;` tab `|`: the one with which most lines
+  have the same number of fields as the header. A first line such as `sep=;` (an Excel convention) names the
+  separator and is not a row.
+* Comments: lines that begin with `#` before the header are skipped. The last of them is the header itself if
+  it has the same number of fields as the rows and contains column names: `#id,text,label`.
+* Quotes: in a .csv file quotes surround fields (RFC 4180). In a .tsv file a quote is an ordinary character,
+  as in files of `cut`, Tatoeba, Common Voice and GLUE. The exception is a .tsv file that is quoted
+  consistently, as Python's `csv`, pandas and Excel write it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from unrolled.data.read_request import FileOptions
 from unrolled.data.records import bare_lines, fields, lines, no_examples
 
 SEPARATORS = (",", ";", "\t", "|")
-SAMPLE = 1_000  # lines from which the separator is decided
+SAMPLE = 1_000  # number of lines used to detect the separator
 USUAL_NAMES = frozenset(
     {
         *("text", "sentence", "review", "comment", "source", "target", "translation", "name", "value"),
@@ -41,8 +43,13 @@ _QUOTED = re.compile(r'"([^"]|"")*"')
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written. header: the number of the header's line.  comments: the numbers of lines before it that
-    are left out.  quotes: whether they surround fields.  rule: what was decided about quotes, for people."""
+    """How a file is written.
+
+    header: line number of the header.
+    comments: line numbers of the skipped comment lines before the header.
+    quotes: whether quotes surround fields.
+    rule: the decision about quotes, as text for messages.
+    """
 
     separator: str
     header: int
@@ -52,16 +59,19 @@ class Dialect:
 
 
 def find_dialect(path: Path, options: FileOptions) -> Dialect:
-    """The dialect of a table of text. Raises DataError for a file of white space alone, and what `lines` raises."""
+    """Detect the dialect of a text table.
+
+    Raises DataError if the file contains only white space, and the errors of `lines`.
+    """
     return _dialect(path, options, state_of(path))
 
 
 def numbered(path: Path, options: FileOptions, dialect: Dialect) -> Iterator[tuple[int, str]]:
-    """The lines with their ends, from the header on."""
+    """Yield the numbered lines with their line ends, starting with the header."""
     return itertools.dropwhile(lambda line: line[0] < dialect.header, lines(path, options.encoding))
 
 
-@lru_cache(maxsize=64)  # every pass over a file asks for it; a file that has changed is looked at again
+@lru_cache(maxsize=64)  # each pass over a file needs it; `state` makes a changed file miss the cache
 def _dialect(path: Path, options: FileOptions, state: State) -> Dialect:
     filled = ((number, line) for number, line in bare_lines(path, options.encoding) if line.strip())
     sample = list(itertools.islice(filled, SAMPLE))
@@ -88,12 +98,15 @@ def _dialect(path: Path, options: FileOptions, state: State) -> Dialect:
 
 
 def _width(line: str, separator: str) -> int:
-    """How many fields a line has, leaving out what stands in quotes."""
+    """Return the number of fields of a line. Separators inside quotes do not count."""
     return (re.sub(r'"[^"]*"?', "", line) if '"' in line else line).count(separator) + 1
 
 
 def _find_separator(rows: Sequence[str]) -> str:
-    """The separator by which most lines have as many fields as the first; a comma if none is in the first."""
+    """Return the separator with which most lines have the same number of fields as the first line.
+
+    Return a comma if the first line contains no separator.
+    """
 
     def agreement(separator: str) -> int:
         width = _width(rows[0], separator)
@@ -104,7 +117,7 @@ def _find_separator(rows: Sequence[str]) -> str:
 
 
 def _is_header(line: str, rows: Sequence[str], separator: str) -> bool:
-    """Whether a line with `#`, before these rows, names their columns."""
+    """Whether a line that begins with `#`, directly before these rows, contains their column names."""
     if _width(line, separator) != _width(rows[0], separator):
         return False
     own, first = ({cell.strip(' "#').casefold() for cell in one.split(separator)} for one in (line, rows[0]))
@@ -116,10 +129,15 @@ def _is_header(line: str, rows: Sequence[str], separator: str) -> bool:
 def _is_quoted(path: Path, options: FileOptions, dialect: Dialect) -> bool:
     """Whether a tab-separated file is consistently quoted.
 
-    If every line has the header's number of fields, quotes are needed nowhere. Then they surround fields only if
-    each field with a quote in it is quoted properly, and either has a doubled quote inside or stands in a column
-    all of whose fields are quoted. Otherwise they surround fields if every row has the header's width that way, and
-    either the header is quoted, or rows of several lines do not swallow more whole lines than they explain broken ones.
+    Case 1: split at tabs only, every line has the same number of fields as the header, and the header is not
+    quoted. Then quotes are not needed to read the file. Quotes surround fields only if both conditions hold:
+    - Each field that contains a quote is quoted correctly.
+    - Each such field has a doubled quote inside, or is in a column in which all fields are quoted.
+
+    Case 2: all other files. Quotes surround fields if both conditions hold:
+    - Read with quotes, every row has the same number of fields as the header.
+    - The header is quoted, or the rows that span several lines contain at most as many complete lines as the
+      file has broken lines. A complete line has the width of the header when it is split at tabs only.
     """
     tab = dialect.separator
     width, broken, found = 0, set[int](), False
@@ -127,7 +145,7 @@ def _is_quoted(path: Path, options: FileOptions, dialect: Dialect) -> bool:
     bare, undoubled = (
         set[int](),
         set[int](),
-    )  # columns with a field without quotes, or with quotes it does not need
+    )  # columns with an unquoted field; columns with a quoted field that has no quote inside
     for number, line in numbered(path, options, dialect):
         row = line.rstrip("\r\n").split(tab)
         if not width:
@@ -159,10 +177,13 @@ def _is_quoted(path: Path, options: FileOptions, dialect: Dialect) -> bool:
 
 
 def swallowing(path: Path, options: FileOptions) -> Iterator[tuple[int, int]]:
-    """Rows of several lines (the number of the first line) that hold two or more lines with as many fields as the
-    header (their count): a quote may be missing. Damage is left to the reader."""
+    """Find rows that span several lines and contain two or more lines with the header's number of fields.
+
+    In such a row a closing quote is probably missing. Yields (number of the row's first line, number of such
+    lines). Stops at damaged data, which the reader reports.
+    """
     dialect = find_dialect(path, options)
-    widths: dict[int, int] = {}  # of the lines since the last row
+    widths: dict[int, int] = {}  # number of fields per line, for the lines since the last row
 
     def noticed() -> Iterator[tuple[int, str]]:
         for number, line in numbered(path, options, dialect):
@@ -183,10 +204,13 @@ def swallowing(path: Path, options: FileOptions) -> Iterator[tuple[int, int]]:
 def _swallowed(
     path: Path, options: FileOptions, dialect: Dialect, width: int, broken: set[int]
 ) -> int | None:
-    """How many whole lines rows of several lines would hold if quotes surround fields; None if not every row would
-    have the header's width. broken: lines that are no whole ones."""
+    """Count the complete lines inside rows that span several lines, if the file is read with quotes.
+
+    broken: line numbers of the incomplete lines.
+    Return None if, read with quotes, not every row has the width of the header.
+    """
     swallowed = 0
-    filled: list[int] = []  # lines of the row at hand that are not blank
+    filled: list[int] = []  # numbers of the non-blank lines of the current row
 
     def noticed() -> Iterator[tuple[int, str]]:
         for number, line in numbered(path, options, dialect):

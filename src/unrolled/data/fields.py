@@ -1,7 +1,8 @@
-"""Convert one field of a table (text from CSV, a value from JSON or Parquet) to a number, a label, tokens or a vector.
+"""Convert one field of a table to a number, a label, tokens or a vector.
 
-Numbers are written as in a program: `-3.5`, `1e-3`. A measurement may be missing: an empty field, JSON's null, or one
-of MISSING. Anything else, infinity too, is rejected with the name of the column.
+A field is text from CSV, or a value from JSON or Parquet. Numbers are written as in a program: `-3.5`,
+`1e-3`. A measurement is missing if the field is empty, null in JSON, or a text of MISSING. Any other value,
+including infinity, is rejected with the name of the column.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?")  # 1.234.567,8
 _WHOLE = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-# How people and programs write that a measurement is missing, in lower case.
+# Texts that mean that a measurement is missing, in lower case.
 MISSING = frozenset(
     {
         *(
@@ -50,12 +51,15 @@ MISSING = frozenset(
         *("?", "-", "--", "."),
     }
 )
-NO_TAG = "O"  # of a moment in no stretch of time
-_LONG = 40  # characters of a value that a message shows
+NO_TAG = "O"  # tag of a time outside all intervals
+_LONG = 40  # maximum characters of a value in a message
 
 
 def parse_number(text: str) -> float | None:
-    """A finite number from its text, spaces around it allowed, or None: `nan`, `1_000`, `3,5`, `1e999` are none."""
+    """Parse a finite number; spaces and tabs around it are allowed.
+
+    Return None for other text, such as `nan`, `1_000`, `3,5` and `1e999`.
+    """
     text = text.strip(" \t")
     if _NUMBER.fullmatch(text) is None:
         return None
@@ -64,19 +68,19 @@ def parse_number(text: str) -> float | None:
 
 
 def is_number(cell: object) -> bool:
-    """Whether a field is a number, or, in JSON, a list whose first value that is not missing is one."""
+    """Whether a field is a number, or a list (JSON) whose first value that is not missing is a number."""
     return _number(first_value(cell)) is not None
 
 
 def first_value(cell: object) -> object:
-    """The field itself; of a list the first value in it that is not missing."""
+    """Return the field itself; for a list its first value that is not missing, at any depth."""
     if not isinstance(cell, list):
         return cell
     return next((value for value in map(first_value, cell) if not is_missing(value)), None)
 
 
 def is_missing(cell: object) -> bool:
-    """Whether a field says that a measurement is missing."""
+    """Whether a field means that a measurement is missing."""
     return cell.strip().casefold() in MISSING if isinstance(cell, str) else is_empty(cell)
 
 
@@ -87,17 +91,20 @@ def is_decimal_comma(text: str) -> bool:
 
 
 def with_decimal_point(text: str) -> str:
-    """A number with a decimal comma as it is written with a point; any other text as it is."""
+    """Rewrite a number with a decimal comma to a decimal point. Return any other text unchanged."""
     return text.replace(".", "").replace(",", ".") if is_decimal_comma(text) else text
 
 
 def as_measure(cell: object, column: str, place: Place) -> float:
-    """A field as a finite number, NaN if it is missing. Raises DataError naming row, column and value."""
+    """Convert a field to a finite number, or to NaN if it is missing.
+
+    Raises DataError that names the row, the column and the value.
+    """
     return math.nan if is_missing(cell) else as_number(cell, column, place)
 
 
 def as_number(cell: object, column: str, place: Place) -> float:
-    """A field as a finite number. Raises DataError naming row, column and value."""
+    """Convert a field to a finite number. Raises DataError that names the row, the column and the value."""
     value = _number(cell)
     if value is None:
         raise not_a_number(cell, f"column {column!r}", place)
@@ -105,7 +112,7 @@ def as_number(cell: object, column: str, place: Place) -> float:
 
 
 def not_a_number(cell: object, where: str, place: Place) -> DataError:
-    """The error for what is no number, with the number it may have meant."""
+    """Return the error for a field that is not a number. Its hint is the number that was probably meant."""
     empty = is_empty(cell) and not isinstance(cell, float)
     what = f"{where} is empty" if empty else f"{where} has {_show(cell)}, which is not a number"
     hint = None
@@ -120,7 +127,7 @@ def not_a_number(cell: object, where: str, place: Place) -> DataError:
 
 
 def is_empty(cell: object) -> bool:
-    """Whether there is nothing in a field: null, white space, or the NaN that stands for nothing in Parquet."""
+    """Whether a field is empty: null, only white space, or NaN (the missing value of Parquet)."""
     match cell:
         case str():
             return not cell.strip()
@@ -131,14 +138,19 @@ def is_empty(cell: object) -> bool:
 
 
 def as_file(cell: object, column: str, place: Place, *, there: bool = True) -> Path:
-    """A field as the path of a file, relative to that of the table. Raises DataError if it names none, and, if `there`,
-    if there is none: in prediction the code that opens it says so."""
+    """Convert a field to the path of a file. A relative path is relative to the folder of the table.
+
+    there: whether the file must exist. In prediction it is False: the code that opens the file reports the
+    error.
+
+    Raises DataError if the field is empty, or if the file must exist and does not.
+    """
     name = as_text(cell, column, place).strip()
     path = find_file(place.file.parent / name)
     if name and "\0" not in name and (path.exists() or not there):
         return path
     raise DataError(
-        f"no such file: {str(path)[:200]!r}" if name else f"column {column!r} names no file",
+        f"no such file: {str(path)[:200]!r}" if name else f"column {column!r} has no file name",
         file=place.file,
         line=place.line,
         expected="a file",
@@ -148,20 +160,23 @@ def as_file(cell: object, column: str, place: Place, *, there: bool = True) -> P
 
 @dataclass(frozen=True)
 class Stretches:
-    """Tags as stretches of time, (start, end, tag) in seconds; elsewhere is `NO_TAG`. It iterates over the tags."""
+    """Tags of intervals of time: (start, end, tag), in seconds. The tag outside all intervals is `NO_TAG`.
+
+    Iterating yields the tags.
+    """
 
     marks: tuple[tuple[float, float, str], ...]
 
     def __iter__(self) -> Iterator[str]:
-        """The tags that are there, that of elsewhere among them."""
+        """Iterate over `NO_TAG` and the tags of the intervals."""
         return iter((NO_TAG, *(tag for _, _, tag in self.marks)))
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of intervals plus one (for `NO_TAG`)."""
         return 1 + len(self.marks)
 
     def at(self, times: Sequence[float]) -> tuple[str, ...]:
-        """The tag at each of these moments; of stretches that overlap the last counts."""
+        """Return the tag at each of these times. If intervals overlap, the last one in `marks` wins."""
         tags = [NO_TAG] * len(times)
         for start, end, tag in self.marks:
             for i, moment in enumerate(times):
@@ -171,28 +186,34 @@ class Stretches:
 
 
 def are_intervals(cell: object) -> bool:
-    """Whether a field has tags as stretches of time, and not a tag for each step."""
+    """Whether a field has tags of intervals of time, not one tag per step."""
     return isinstance(cell, str) and _INTERVAL.match(cell.lstrip()) is not None
 
 
 def as_intervals(text: str, place: Place) -> list[tuple[float, float, str]]:
-    """`0.10-0.52 speech; 1-1.3 cough`: when something begins and ends, in seconds, and its name. Raises DataError."""
+    """Parse intervals such as `0.10-0.52 speech; 1-1.3 cough` to (start, end, tag), in seconds.
+
+    Raises DataError if the text does not have this form, or an interval does not end after its start.
+    """
     found: list[tuple[float, float, str]] = []
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
         match = _INTERVAL.fullmatch(part)
         if match is None or float(match[1]) >= float(match[2]):
             raise DataError(
-                f"{part[:_LONG]!r} is no stretch of time",
+                f"{part[:_LONG]!r} is not an interval of time",
                 file=place.file,
                 line=place.line,
-                expected="stretches like 0.10-0.52 speech; 1-1.3 cough",
+                expected="intervals such as 0.10-0.52 speech; 1-1.3 cough",
             )
         found.append((float(match[1]), float(match[2]), match[3]))
     return found
 
 
 def as_text(cell: object, column: str, place: Place) -> str:
-    """A field as a text; nothing is the empty text, a number or truth value as JSON writes it. Raises DataError."""
+    """Convert a field to text. An empty field becomes "", a boolean `true` or `false`.
+
+    Raises DataError for other types and for half of a surrogate pair.
+    """
     match cell:
         case str():
             if not cell.isascii() and _SURROGATES.search(cell):
@@ -202,9 +223,7 @@ def as_text(cell: object, column: str, place: Place) -> str:
             return ""
         case bool():
             return "true" if cell else "false"
-        case float() if (
-            cell.is_integer()
-        ):  # a whole number in a column of floats, because one of them was missing
+        case float() if cell.is_integer():  # a missing value turns a column of whole numbers into floats
             return str(int(cell))
         case int() | float() | Decimal() | date() | time():
             return str(cell)
@@ -213,9 +232,9 @@ def as_text(cell: object, column: str, place: Place) -> str:
 
 
 def as_label(cell: object, column: str, place: Place, expected: str = "a class") -> str:
-    """A field as a name, without white space around it; a whole number as `1`, also if it is written `1.0`.
+    """Convert a field to a name without white space around it. A whole number `1.0` becomes `1`.
 
-    Raises DataError if it is empty.
+    Raises DataError if the field is empty.
     """
     if is_empty(cell):
         raise _wrong(column, "is empty", expected, place)
@@ -223,8 +242,10 @@ def as_label(cell: object, column: str, place: Place, expected: str = "a class")
 
 
 def whole_number(name: str) -> str:
-    """`1` for `1.0` and `1.`, as programs write it once a value of the column was missing, and `0` for `-0`; any other
-    name as it is."""
+    """Return `1` for `1.0` and `1.`, and `0` for `-0`. Return any other name unchanged.
+
+    Programs write `1.0` for a whole number if another value of the column is missing.
+    """
     match = _WHOLE.fullmatch(name)
     if match is None:
         return name
@@ -232,22 +253,26 @@ def whole_number(name: str) -> str:
 
 
 def as_tokens(cell: object, column: str, place: Place) -> tuple[str, ...]:
-    """Tokens or tags: those of a list as they are, those of a text between spaces. Raises DataError."""
+    """Convert a field to tokens or tags. Each item of a list is a token; a text is split at white space.
+
+    Raises DataError for a list with an empty item, and the errors of `as_text`.
+    """
     if not isinstance(cell, list):
         return tuple(split_words(as_text(cell, column, place)))
     tokens = tuple(as_text(item, column, place) for item in cell)
     if not all(tokens):
         what = f"has an empty entry at position {tokens.index('') + 1}"
-        raise _wrong(column, what, "a text in each", place)
+        raise _wrong(column, what, "a text in each entry", place)
     return tokens
 
 
 def as_steps(cell: object, column: str, place: Place, *, one: bool) -> Floats:
-    """A field as measurements [T, n]: a number is [1, 1], a list of numbers [T, 1], a list of T lists of n [T, n]. What
-    is missing is NaN.
+    """Convert a field to measurements [T, n]. Missing measurements are NaN.
 
-    one: the field is a single step, so that a list of n numbers is [1, n]. Raises DataError: no number, lists of
-    different lengths, none at all.
+    A number becomes [1, 1], a list of T numbers [T, 1], a list of T lists of n numbers [T, n].
+    one: the field is a single step, so a list of n numbers becomes [1, n].
+
+    Raises DataError if a value is not a number, if the lists differ in length, or if there are no numbers.
     """
     if not isinstance(cell, list):
         return np.array([[as_measure(cell, column, place)]], dtype=np.float64)
@@ -257,14 +282,17 @@ def as_steps(cell: object, column: str, place: Place, *, one: bool) -> Floats:
     wide = next((t for t, item in enumerate(lists) if len(item) != len(lists[0])), None)
     if wide is not None:
         what = f"has {len(lists[wide])} numbers at step {wide + 1} and {len(lists[0])} at step 1"
-        raise _wrong(column, what, "as many at each", place)
+        raise _wrong(column, what, "the same number at each step", place)
     if not lists or not lists[0]:
-        raise _wrong(column, "has no numbers", "one at least", place)
+        raise _wrong(column, "has no numbers", "at least one", place)
     return np.array([[as_measure(v, column, place) for v in item] for item in lists], dtype=np.float64)
 
 
 def as_reals(cells: Sequence[object], columns: Sequence[str], place: Place) -> tuple[float, ...]:
-    """The fields of some columns as numbers, those of a list one after the other. Raises DataError."""
+    """Convert the fields of several columns to one tuple of numbers. A list contributes all its numbers.
+
+    Raises DataError for a field that is not a number.
+    """
     reals: list[float] = []
     for cell, column in zip(cells, columns, strict=True):
         items = cell if isinstance(cell, list) and cell else [cell]
@@ -279,7 +307,7 @@ def _number(cell: object) -> float | None:
         case int() | float() | Decimal():
             try:
                 value = float(cell)
-            except (OverflowError, ValueError):  # Decimal has a NaN that raises
+            except (OverflowError, ValueError):  # the signalling NaN of Decimal raises ValueError
                 return None
             return value if math.isfinite(value) else None
         case _:
@@ -287,7 +315,7 @@ def _number(cell: object) -> float | None:
 
 
 def _show(cell: object) -> str:
-    """A value for a message; of a deep one only the beginning."""
+    """Return a short form of a value for a message."""
     if isinstance(cell, str):
         return repr(cell[:_LONG])
     if isinstance(cell, list):

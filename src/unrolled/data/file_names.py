@@ -1,4 +1,4 @@
-"""Match names of files as people write them (NFC and NFD), and name the extensions in a folder."""
+"""Find files whose names are written in another Unicode form (NFC, NFD); list unused files and extensions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from unrolled.core.types import Place
 from unrolled.data.folder_files import is_model
 from unrolled.data.read_request import ReadRequest
 
-_SHOWN = 3  # names that a message shows
+_SHOWN = 3  # maximum names in a message
 
 
 def find_file(path: Path) -> Path:
-    """The file or folder of this name, in whichever Unicode form the disk has it: macOS writes an accent as a character
-    of its own (NFD), others do not (NFC). `path` itself where there is none."""
+    """Return the existing file or folder of this name in Unicode form NFC or NFD, else `path` itself.
+
+    macOS writes an accent as a separate character (NFD). Other systems usually do not (NFC).
+    """
     if path.exists() or "\0" in str(path):
         return path
     forms = (path.parent / unicodedata.normalize(form, path.name) for form in ("NFC", "NFD"))
@@ -25,7 +27,7 @@ def find_file(path: Path) -> Path:
 
 
 def tell_not_used(folder: Path, files: Iterable[Path], wanted: ReadRequest) -> None:
-    """Tell `wanted.noted` of the files in a folder that are not used, in one line."""
+    """Report the unused files of a folder to `wanted.noted` in one message. Model files are not reported."""
     names = [file.relative_to(folder).as_posix() for file in files if not is_model(file)]
     if names and wanted.noted is not None:
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
@@ -34,6 +36,6 @@ def tell_not_used(folder: Path, files: Iterable[Path], wanted: ReadRequest) -> N
 
 
 def extensions_there(files: Sequence[Path]) -> str:
-    """How many files of each extension there are, for an error: `20 .m4a, 1 .txt`."""
+    """Return the number of files per extension as text for an error, such as `20 .m4a, 1 .txt`."""
     counts = Counter(file.suffix.lower() or "without an extension" for file in files)
     return ", ".join(f"{count:,} {name}" for name, count in counts.most_common(_SHOWN)) or "no files"

@@ -1,4 +1,4 @@
-"""Detect whether a file has changed since a result about it was kept in memory."""
+"""Detect whether a file has changed since a result about it was cached in memory."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from pathlib import Path
 
 from unrolled.core.atomic_files import opening_error
 
-HEAD, TAIL = 1 << 16, 1 << 12  # bytes looked at
+HEAD, TAIL = 1 << 16, 1 << 12  # bytes at the start and at the end of a file that enter the digest
 
 State = tuple[int, int, bytes]
 
 
 def state_of(path: Path) -> State:
-    """Size, time of the last change, and a digest of the beginning and the end of a file: a clock of few ticks a second
-    does not tell two changes apart. Raises UsageError or StorageError if it cannot be read."""
+    """Return the size of a file, its modification time, and a digest of its first and last bytes.
+
+    The digest is needed because a clock with few ticks per second cannot distinguish two quick changes.
+    Raises UsageError or StorageError if the file cannot be read.
+    """
     try:
         stat = path.stat()
         with path.open("rb") as file:

@@ -1,7 +1,8 @@
-"""List the data files of a folder: which are read, and which are ignored and reported.
+"""List the data files of a folder.
 
-Hidden files, the files that editors and file managers leave, and the models and run folders of this package are no
-data: `unrolled train language data --out data/m` puts a model and its run folder among the data.
+Hidden files, leftover files of editors and file managers, and the run folders of this package are not data.
+`is_model` recognises the model files of this package. Models and run folders can be in a data folder, because
+`unrolled train language data --out data/m` writes them there.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 from unrolled.core.atomic_files import opening_error
 from unrolled.core.tensor_file import begins_as_ours
 
-RUN = ".run"  # how the name of a run folder ends
-# What editors, file managers and unfinished downloads leave in folders.
+RUN = ".run"  # suffix of the name of a run folder
+# Names of hidden files, and of files that editors, file managers and unfinished downloads leave in folders.
 LITTER = re.compile(
     r"\..*|.*~|~\$.*|#.*#|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r|__MACOSX|\$RECYCLE\.BIN|System Volume Information"
     r"|.*\.(swp|swo|tmp|crdownload)",
@@ -24,9 +25,9 @@ LITTER = re.compile(
 
 
 def entries(folder: Path) -> list[Path]:
-    """The files and folders right in a folder, sorted by name, without `LITTER` and run folders.
+    """Return the files and folders directly in a folder, sorted by name, without `LITTER` and run folders.
 
-    Raises UsageError or StorageError where it cannot be read.
+    Raises UsageError or StorageError if the folder cannot be read.
     """
     try:
         return sorted(
@@ -37,9 +38,10 @@ def entries(folder: Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All regular files at any depth, sorted by path, without `LITTER`, and without those in such and in run folders.
+    """Return all regular files at any depth, sorted by path.
 
-    Links to folders are followed, each folder once.
+    `LITTER` files, and the contents of `LITTER` folders and run folders, are ignored. Links to folders are
+    followed; each folder is visited once.
     """
     return sorted(_below(folder, {os.path.realpath(folder)}))
 
@@ -54,7 +56,7 @@ def _below(folder: Path, seen: set[str]) -> Iterator[Path]:
 
 
 def is_run_folder(path: Path) -> bool:
-    """Whether this is the run folder of a training."""
+    """Whether a path is the run folder of a training."""
     return path.suffix == RUN and (path / "lock").is_file() and path.is_dir()
 
 

@@ -1,4 +1,4 @@
-"""The kinds of content of x and of y, and what differs between them for readers. A new kind is one more entry."""
+"""The kinds of x and of y, and the properties that readers need. To add a kind, add one entry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 ContentName = Literal["text", "numbers", "audio", "frames", "images", "tune"]
 TargetName = Literal["label", "number", "tags", "next", "text"]
 
-# Usual names of columns, in the order in which they are looked for.
+# Usual column names, in search order.
 _TEXT = ("text", "sentence", "review", "comment", "x")
 _SOUND = ("audio", "sound", "wav", "path", "file", "filename", "clip", "x")
 _MIDI = ("midi", "file", "path", "x")
@@ -16,20 +16,25 @@ _CLIP = ("clip", "video", "frames", "path", "file", "filename", "image", "x")
 _IMAGE = ("image", "picture", "path", "file", "filename", "x")
 _TRANSCRIPT = ("text", "transcript", "transcription", "sentence", "y")
 _TARGET = ("label", "class", "category", "rating", "target", "tag", "tags", "genre", "y")
-# Names of y that hold no measurements: a series whose next values are asked for has no use for them.
+# Usual column names of classes. They are not measurements, so a forecast of a series does not use them.
 _CLASSES = ("label", "class", "category", "tag", "tags", "genre")
 
 
 @dataclass(frozen=True)
 class Content:
-    """What x is.
+    """A kind of x.
 
-    noun: for messages.  columns: usual names of its column; none: all columns of numbers.  targets: usual names of a y
-    that is passed on in prediction.
-    words: a text or its tokens.  numeric: numbers [T_x, n_x].  named: the name of a file that is opened later.
-    parsed: the name of a file that the reader parses.  sound: a recording.
-    parts: columns `start` and `end` may cut a part of the file.  folders: a folder of files is one x.
-    stretches: whether tags are given as stretches of time: never, always, or by either form.
+    noun: plural noun for messages.
+    columns: usual names of its column. If empty, x is all columns of numbers.
+    targets: usual names of a column y that prediction passes on.
+    words: x is a text or its tokens.
+    numeric: x is numbers [T_x, n_x].
+    named: x is the name of a file that is opened later.
+    parsed: x is the name of a file that the reader parses.
+    sound: x is a recording.
+    parts: the columns `start` and `end` may select a part of the file.
+    folders: a folder of files is one x.
+    stretches: whether tags are written as intervals of time: never, always, or either form.
     """
 
     noun: str
@@ -47,10 +52,13 @@ class Content:
 
 @dataclass(frozen=True)
 class Target:
-    """What y is.
+    """A kind of y.
 
-    columns: usual names of its column.  one_class: one name for the sequence, which a folder's name may be.
-    reals: numbers.  each: a name for each step.  ahead: the series itself; y may name the columns to be forecast.
+    columns: usual names of its column.
+    one_class: one class per sequence; the name of a folder may be the class.
+    reals: numbers.
+    each: one tag per step.
+    ahead: the next values of x itself; y may name the columns to forecast.
     written: a text.
     """
 
@@ -95,4 +103,4 @@ TARGETS: dict[str, Target] = {
     "next": Target(_CLASSES, ahead=True),
     "text": Target(_TRANSCRIPT, written=True),
 }
-NOTHING = Target()  # in prediction
+NOTHING = Target()  # for prediction

@@ -1,8 +1,8 @@
-"""The request to a reader: columns, what x and y become, how files are written, how many bad rows may be skipped.
+"""The request to a reader: columns, kinds of x and y, file format, and how many bad rows it may skip.
 
-`--columns x=text,y=label,id=key` names columns; `+` joins several columns into one x: `x=ax+ay+az`. A column is found
-by its name, or by its 1-based number if no column has that name (`x=2`). A name that contains `,`, `+` or `=` can only
-be given by its number.
+`--columns x=text,y=label,id=key` names columns. `+` joins several columns into one x: `x=ax+ay+az`. A column
+is found by its name, or by its 1-based number if no column has that name (`x=2`). For a column whose name
+contains `,`, `+` or `=`, use its number.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ ROLES = ("x", "y", "id", "by", "time")  # the keys of --columns
 
 
 def extension(path: Path) -> str:
-    """The extension of a file in lower case, without `.gz`."""
+    """Return the extension of a file in lower case, ignoring a final `.gz`."""
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How files are written. format: one of `options.FORMATS`, None: found for each file.  encoding: of text without a
-    byte order mark, None: UTF-8.  quoting: `auto`, `csv` or `none` (see `delimited`).
+    """How files are written.
+
+    format: name of the file format; None: detect it for each file.
+    encoding: encoding of text without a byte order mark; None: UTF-8.
+    quoting: `auto`, `csv` or `none` (see `delimited`).
 
     Raises UsageError for an encoding that Python does not know.
     """
@@ -43,26 +46,30 @@ class FileOptions:
             check_encoding(self.encoding)
 
     def extension_of(self, path: Path) -> str:
-        """The extension that tells how a file is written: that of the format that is asked for, else its own."""
+        """Return the extension that decides the format: `.FORMAT` if a format is set, else the file's own."""
         return f".{self.format}" if self.format else extension(path)
 
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """What is asked of a reader of labelled sequences.
+    """A request to a reader of labelled sequences.
 
-    x, y: names of columns, empty if the reader has to find them.  id: the column of the person's own names.  by: in a
-    table of one row per step, the column whose value is the same in all rows of a sequence.  time: the column of time
-    stamps.
-    kind, target: what x and y become (kinds.py). target None (prediction): no y is needed; if there is one, it is
-    passed on.
-    files: how the files are written.  asked: False in prediction: only x is needed.
-    skip_bad: how many bad rows may be left out, in all files together; `skipped` gets each with its reason.
-    noted: gets what was decided for a row that is not bad, such as a comment line that was left out.
-    named: gets the names of the columns of x that were found in a table.
-    keep_bad: a bad row becomes an example with its `fault` (prediction: every row has an answer).
+    x, y: column names; empty if the reader must find the columns.
+    id: column with the user's names of the sequences.
+    by: in a table with one row per step, the column whose value is the same in all rows of a sequence.
+    time: column of time stamps.
+    kind, target: kinds of x and y (kinds.py). With target None (prediction), y is optional and passed on.
+    files: how the files are written.
+    asked: whether y is required; False in prediction.
+    skip_bad: maximum number of bad rows to skip, over all files.
+    skipped: callback for each skipped row, with its place and the reason.
+    noted: callback for a decision about a row that is not bad, such as a skipped comment line.
+    named: callback that receives the names of the x columns found in a table.
+    keep_bad: a bad row becomes an example with its `fault`. Prediction needs this: each row gets an answer.
     rows: examples carry the row of the table that they come from.
-    Raises UsageError if one column has two roles, or skip_bad is negative.
+
+    Raises UsageError if one column has two roles, if y has several columns but must have one, or if skip_bad
+    is negative.
     """
 
     x: tuple[str, ...] = ()
@@ -83,25 +90,25 @@ class ReadRequest:
 
     def __post_init__(self) -> None:
         if self.skip_bad < 0:
-            raise UsageError(f"{self.skip_bad} bad rows to skip", expected="0 or more")
+            raise UsageError(f"skip_bad is {self.skip_bad}", expected="0 or more")
         inputs = set(self.x)
         targets = () if self.asks.ahead else self.y  # past values of what is forecast may be inputs
         for name in (*targets, *(other for other in (self.by, self.time) if other)):
             if name in inputs:
                 raise UsageError(
-                    f"column {name!r} is to be x and something else too", expected="other columns"
+                    f"column {name!r} is used for x and for another role", expected="different columns"
                 )
         if len(self.y) > 1 and self.asks.one_column:
-            raise UsageError(f"y has {len(self.y)} columns", expected="one, for several make numbers only")
+            raise UsageError(f"y has {len(self.y)} columns", expected="one (only numbers may have several)")
 
     @property
     def content(self) -> Content:
-        """What x becomes."""
+        """The kind of x."""
         return CONTENTS[self.kind]
 
     @property
     def asks(self) -> Target:
-        """What y becomes; `NOTHING` in prediction."""
+        """The kind of y; `NOTHING` in prediction."""
         return NOTHING if self.target is None else TARGETS[self.target]
 
     @property
@@ -111,9 +118,11 @@ class ReadRequest:
 
 
 def parse_columns(text: str, wanted: ReadRequest | None = None) -> ReadRequest:
-    """`wanted` (or the defaults) with the columns of a `--columns` option, such as `x=ax+ay,y=label,by=session`.
+    """Return a copy of `wanted` (or of the defaults) with the columns of a `--columns` option.
 
-    Raises UsageError where the text is not of that form, with what is wrong in it.
+    text: such as `x=ax+ay,y=label,by=session`.
+
+    Raises UsageError with the wrong part if the text does not have this form.
     """
     example = "NAME=COLUMN pairs, such as x=text,y=label"
     found: dict[str, tuple[str, ...]] = {}
@@ -142,10 +151,13 @@ def parse_columns(text: str, wanted: ReadRequest | None = None) -> ReadRequest:
 
 
 def bad_row_handler(wanted: ReadRequest) -> Callable[[DataError], bool]:
-    """A function that takes each bad row: it tells `wanted.skipped`, or raises past `wanted.skip_bad` of them.
+    """Return a function that handles the error of each bad row.
 
-    The error must name the file (a Path) and the line. True: the row is left out. With `wanted.keep_bad` the function
-    never raises: False past `skip_bad`, where the reader passes the row on with its fault.
+    The error must name the file (a Path) and the line.
+
+    Up to `wanted.skip_bad` bad rows: the function reports the row to `wanted.skipped` and returns True (skip
+    the row). After that it raises the error. With `wanted.keep_bad` it returns False instead, and the reader
+    yields the row as an example with its fault.
     """
     count = 0
 
@@ -170,10 +182,10 @@ def examples_of(
     place: Callable[[Record], Place],
     wanted: ReadRequest,
 ) -> Iterator[Example]:
-    """The example that `make` makes of each record of a file; `place` says where a record begins.
+    """Yield the example that `make` returns for each record of a file. `place` returns where a record begins.
 
-    A record for which `make` raises DataError is skipped and reported, becomes an example with its fault, or ends the
-    reading, as `wanted` asks. The error must name the file and the line.
+    If `make` raises DataError, `wanted` decides: the record is skipped and reported, or it becomes an example
+    with its fault, or the error is raised. The error must name the file and the line.
     """
     bad = bad_row_handler(wanted)
     for record in records:

@@ -1,6 +1,6 @@
-"""Files to numbered lines, and lines to the fields of a table: quotes, line breaks, damage, in bounded memory.
+"""Split text files into numbered lines, and lines into the fields of a table, in bounded memory.
 
-What the readers of labelled sequences share.
+This module handles quotes, line breaks and damaged files. The readers of labelled sequences share it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from unrolled.core.errors import DataError
 from unrolled.core.regular_files import require_regular
 from unrolled.data.text.encoding import PACKED, Foreign, blocks
 
-LONGEST = 16 << 20  # characters of a line, and of a row with line breaks inside quotes
+LONGEST = 16 << 20  # maximum characters of a line, and of a row that has line breaks inside quotes
 
-_END = re.compile(r"\r\n|\n|\r(?!\Z)")  # what follows the last "\r" of a block is not known yet
-_QUOTED = re.compile(r'[^"]*+(?:""[^"]*+)*+')  # what stands between quotes, two of them for one
-FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
+_END = re.compile(r"\r\n|\n|\r(?!\Z)")  # a "\r" at the end of a block may be the first half of "\r\n"
+_QUOTED = re.compile(r'[^"]*+(?:""[^"]*+)*+')  # the text of a quoted field; `""` is an escaped quote
+FOREIGN: Foreign = (  # other file types that users pass by mistake: first bytes, name, hint
     (b"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX, ODS)", "saving it as CSV UTF-8, or unpacking it"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "saving it as CSV UTF-8"),
     (b"PAR1", "a Parquet file", "renaming it to FILE.parquet"),
@@ -28,13 +28,16 @@ FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what 
 
 
 class OpenQuote(DataError):
-    """A quote is never closed: all lines behind it are lost, those before it are not."""
+    """A quote is never closed. All lines after it are lost; the lines before it can still be read."""
 
 
 def regular_files(paths: Sequence[Path], expected: str) -> list[Path]:
-    """The paths, each of which is a file with something in it; `expected` says what, for messages.
+    """Return the paths after checking that each is a regular file that is not empty.
 
-    Raises UsageError (nothing there, a folder, a pipe), StorageError (no permission) and DataError (empty file).
+    expected: what the file should contain, for the message about an empty file.
+
+    Raises UsageError if a path does not exist or is not a regular file (a folder, a pipe), StorageError if
+    the file cannot be accessed, and DataError if the file is empty.
     """
     for path in paths:
         if not require_regular(path).st_size:
@@ -43,17 +46,20 @@ def regular_files(paths: Sequence[Path], expected: str) -> list[Path]:
 
 
 def no_examples(paths: Sequence[Path], what: str, expected: str) -> DataError:
-    """The error for files in which nothing was found: `what` was there instead."""
+    """Return the error for files without any example. `what` says what the files contain instead."""
     return DataError(f"no examples: {what}", file=paths[0] if len(paths) == 1 else None, expected=expected)
 
 
 def lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
-    """Each line with its 1-based number and its end, "\\n", "\\r\\n" or "\\r"; the last may have none.
+    """Yield each line with its 1-based number.
 
-    encoding: of a file without a byte order mark; None: UTF-8.
+    A line keeps its end: "\\n", "\\r\\n" or "\\r" (the last may have none).
 
-    Raises DataError: bytes that are not text (with their offset), NUL characters, a line over LONGEST characters,
-    damaged gzip, another kind of file; StorageError where the disk refuses.
+    encoding: encoding of a file without a byte order mark; None means UTF-8.
+
+    Raises DataError for bytes that are not text (with their offset), NUL characters, a line longer than
+    LONGEST characters, damaged gzip data, or another type of file. Raises StorageError if the file cannot be
+    read.
     """
     number, rest = 1, ""
     for block in blocks(path, FOREIGN, "text", encoding):
@@ -69,7 +75,7 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
 
 
 def bare_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
-    """What `lines` gives, without the ends."""
+    """Yield the same lines as `lines`, without the line ends."""
     return ((number, line.rstrip("\r\n")) for number, line in lines(path, encoding))
 
 
@@ -83,19 +89,26 @@ def _bounded(path: Path, number: int, line: str) -> str:
 def fields(
     path: Path, numbered: Iterable[tuple[int, str]], separator: str, *, quotes: bool = True
 ) -> Iterator[tuple[int, list[str] | DataError]]:
-    """The rows of a table from its lines, each with the line it begins in, or with what is wrong with it.
+    """Split the lines of a table into rows.
 
-    As RFC 4180 has it: a field that begins with `"` ends with the next single one, `""` inside stands for one, and
-    line breaks inside stay as they are; a `"` further on in a field is an ordinary character. Spaces between the
-    separator and the quotes around a field are left out. Empty lines are no rows.
-    separator: one character.  quotes: False: a `"` is an ordinary character everywhere.  Raises OpenQuote for a quote
-    that is never closed, naming its line, and DataError for a row over LONGEST characters.
+    Yield the first line number of each row, and its fields or its error.
+
+    Quotes follow RFC 4180:
+    - A field that begins with `"` ends at the next `"` that is not doubled.
+    - Inside such a field `""` stands for one `"`, and line breaks are kept.
+    - In a field that does not begin with `"`, a `"` is an ordinary character.
+    White space between the separator and the quotes around a field is dropped. Empty lines are skipped.
+
+    separator: one character.  quotes: if False, a `"` is always an ordinary character.
+
+    Raises OpenQuote with the line of a quote that is never closed, and DataError for a row longer than
+    LONGEST characters.
     """
     out = re.escape(separator)
     quoted = r'"([^"]*+(?:""[^"]*+)*+)"'
     blanks = rf"(?:(?!{out})[^\S\r\n])*+"
     field = re.compile(rf'{blanks}{quoted}{blanks}(?={out}|[\r\n]|\Z)|(?!")[^{out}\r\n]*+')
-    held: list[str] = []  # the lines of a row in which a quote is open
+    held: list[str] = []  # the lines of the current row, while a quote is open
     begin = opened = size = 0
     for number, line in numbered:
         if not held:
@@ -123,14 +136,17 @@ def fields(
             yield begin, _stray(path, begin, text, closing + 1, separator)
         held = []
     if held:
-        hint = 'a second one before the comma or line end, or "" for each one inside a field'
+        hint = 'a closing quote before the separator or line end, and "" for each quote inside a field'
         raise OpenQuote("the quote that opens here is never closed", file=path, line=opened, hint=hint)
 
 
 def rows_of_one_width(
     path: Path, numbered: Iterable[tuple[int, str]], separator: str, *, quotes: bool = True
 ) -> Iterator[tuple[int, list[str] | DataError]]:
-    """The rows that `fields` finds, the header first. A row with more or fewer fields than the header is an error."""
+    """Yield the rows of `fields`, header first.
+
+    A row whose number of fields differs from the header is an error.
+    """
     width = 0
     for line, row in fields(path, numbered, separator, quotes=quotes):
         if isinstance(row, DataError):
@@ -140,13 +156,13 @@ def rows_of_one_width(
         if len(row) == width:
             yield line, row
             continue
-        hint = "quotes around a field with a separator in it" if len(row) > width else None
+        hint = "quotes around each field that contains the separator" if len(row) > width else None
         what = f"{len(row)} field{'s' * (len(row) != 1)} in this row, {width} in the header"
         yield line, DataError(what, file=path, line=line, expected=f"{width}", hint=hint)
 
 
 def _split(text: str, field: re.Pattern[str], separator: str) -> list[str] | int:
-    """The fields of a row, or where a quote opens that is not closed as it should be."""
+    """Return the fields of a row, or the position of an opening quote whose field does not end correctly."""
     row: list[str] = []
     position = 0
     while (match := field.match(text, position)) is not None:
@@ -158,7 +174,7 @@ def _split(text: str, field: re.Pattern[str], separator: str) -> list[str] | int
 
 
 def _closing(text: str, position: int) -> int | None:
-    """Where the quote is that closes a field, of which `position` is inside."""
+    """Return the position of the closing quote of the field around `position`; None if there is none."""
     match = _QUOTED.match(text, position)
     end = len(text) if match is None else match.end()
     return None if end == len(text) else end
@@ -168,20 +184,23 @@ def _stray(path: Path, begin: int, text: str, position: int, separator: str) -> 
     after = text[position : position + 20].rstrip("\r\n")
     what = f"{after!r} follows a closing quote"
     line = begin + len(_END.findall(text, 0, position))
-    hint = 'doubling each quote inside a field: ""'
+    hint = 'writing "" for each quote inside a quoted field'
     return DataError(what, file=path, line=line, expected=f"{separator!r} or the end of the line", hint=hint)
 
 
 def json_object(text: str) -> dict[str, object]:
-    """A JSON object from one line, strictly: no key twice, no infinity; NaN is null. Raises ValueError with why."""
+    """Parse one line as a JSON object. NaN becomes None.
+
+    Raises ValueError with the reason if the line is not a JSON object, repeats a key or contains Infinity.
+    """
     try:
         value: object = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
-        raise ValueError("not usable JSON: nested too deeply") from error
+        raise ValueError("JSON is nested too deeply") from error
     if not isinstance(value, dict):
-        raise ValueError(f"not an object but {text.strip()[:1]!r}...")
+        raise ValueError(f"not a JSON object: begins with {text.strip()[:1]!r}")
     return value
 
 
@@ -190,11 +209,11 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]
         double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"not usable JSON: key {double[:40]!r} is there twice")
+        raise ValueError(f"JSON object has the key {double[:40]!r} twice")
     return value
 
 
 def _no_constant(name: str) -> object:
-    if name == "NaN":  # as Python, pandas and R write a missing value
+    if name == "NaN":  # Python, pandas and R write a missing value as NaN
         return None
-    raise ValueError(f"not JSON: {name} is no number")
+    raise ValueError(f"not JSON: {name} is not a number")

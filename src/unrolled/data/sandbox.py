@@ -1,13 +1,15 @@
 """Decode an untrusted file in a subprocess with limits on time and memory.
 
-A decoder that hangs, crashes or asks for all the memory ends that subprocess only.
+If a decoder hangs, crashes or allocates too much memory, only its subprocess ends.
 
-A function named `module:function` gets JSON and answers with JSON and an array. A subprocess waits for the next file;
-several are started where several threads ask at once. Only JSON and bytes are taken from them, never a pickle.
+A function named `module:function` gets JSON and returns JSON and an array. After a file, its subprocess waits
+for the next one. If several threads decode at once, several subprocesses run. The parent accepts only JSON
+and bytes from them, never a pickle.
 
-A subprocess imports nothing from the current folder, which may be a folder of untrusted data: it runs in Python's
-isolated mode, and its search path is the standard library and then the absolute entries of ours. The kernel ends it
-when its time is over or when this process is gone, even where the decoder never returns to Python.
+A subprocess imports nothing from the current folder, which may contain untrusted files. It runs in Python's
+isolated mode; its search path is the standard library and the absolute entries of the parent's search path.
+The kernel ends it when its time is over or when the parent process has ended, even if the decoder never
+returns to Python.
 """
 
 from __future__ import annotations
@@ -39,11 +41,11 @@ from unrolled.core.regular_files import require_regular
 from unrolled.core.types import Place
 from unrolled.core.values.json_values import as_list_of, as_object
 
-SECONDS = 60.0  # of wall time, and of CPU time, that a file may take
-GRACE = 2.0  # seconds after which a subprocess ends itself where nobody else did
+SECONDS = 60.0  # time limit per file, for wall time and for CPU time
+GRACE = 2.0  # additional seconds after which the kernel ends a subprocess that the parent has not ended
 BOOT = "import sys; sys.path += sys.argv[1:]; from unrolled.data.sandbox import main; main()"
-MEMORY = 1 << 30  # bytes that one may take beyond what the process has mapped when it begins
-MOST = 1 << 30  # bytes of an answer
+MEMORY = 1 << 30  # bytes that a file may use, in addition to the memory mapped when decoding starts
+MOST = 1 << 30  # maximum bytes of an answer
 ERRORS: dict[str, type[UnrolledError]] = {"DataError": DataError, "MissingExtra": MissingExtra}
 
 Answer = tuple[NDArray[np.uint8], dict[str, object]]
@@ -52,17 +54,17 @@ _idle: LifoQueue[subprocess.Popen[bytes]] = LifoQueue()
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may take: seconds (of wall time, and of CPU time), and bytes."""
+    """Limits for one file: seconds (of wall time and of CPU time), and bytes of memory."""
 
     seconds: float = SECONDS
     memory: int = MEMORY
 
 
 def run_in_subprocess(function: str, arguments: Mapping[str, object], limits: Limits | None = None) -> Answer:
-    """What `module:function(**arguments)` answers in a process apart: an array of bytes, and a dict.
+    """Call `module:function(**arguments)` in a subprocess. Return its answer: an array of bytes, and a dict.
 
-    Raises the DataError or MissingExtra that it raised (its file is left for the caller to name), and DataError where
-    it took too long, too much memory, or crashed.
+    Raises the DataError or MissingExtra of the function, without a file (the caller adds it). Raises
+    DataError if the function exceeds the limits or crashes.
     """
     limits = limits or Limits()
     worker = _worker()
@@ -81,10 +83,13 @@ def run_in_subprocess(function: str, arguments: Mapping[str, object], limits: Li
 
 
 def decode_file(path: Path, place: Place, function: str, arguments: Mapping[str, object]) -> Answer:
-    """Run a function on a user's file in the subprocess. An error names the place in the data that names the file.
+    """Run a function on a user's file in a subprocess.
 
-    Raises DataError if the file cannot be decoded, UsageError if it does not exist, StorageError if it
-    cannot be read."""
+    place: where the data names the file; errors of the function report this place.
+
+    Raises DataError if the file cannot be decoded, UsageError if it does not exist, StorageError if it cannot
+    be read.
+    """
     require_regular(path, folder=True)
     try:
         return run_in_subprocess(function, {"path": str(path), **arguments})
@@ -109,13 +114,15 @@ def _worker() -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         bufsize=0,
         env={**os.environ, **one_thread},
-        start_new_session=True,  # Ctrl-C is for us
+        start_new_session=True,  # Ctrl-C must reach only the parent
     )
 
 
 def _search_path() -> list[str]:
-    """Where a subprocess looks for modules after the standard library: this package, then our own absolute entries, but
-    for the current folder."""
+    """Return the search path of a subprocess after the standard library.
+
+    It has the folder of this package, then the absolute entries of `sys.path` except the current folder.
+    """
     here = Path.cwd().resolve()
     ours = [entry for entry in map(Path, sys.path) if entry.is_absolute() and entry.resolve() != here]
     return list(dict.fromkeys(map(str, [Path(__file__).resolve().parents[2], *ours])))
@@ -132,7 +139,7 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 
 @atexit.register
 def close() -> None:
-    """End the processes that wait."""
+    """End the idle subprocesses."""
     with contextlib.suppress(Empty):
         while True:
             _end(_idle.get_nowait())
@@ -153,8 +160,8 @@ def _ask(
         if -code in (signal.SIGALRM, signal.SIGXCPU):
             raise _too_long(limits) from None
         with contextlib.suppress(ValueError):
-            raise DataError(f"its decoder crashed ({signal.Signals(-code).name})") from None
-        raise DataError(f"its decoder ended with exit code {code}") from None
+            raise DataError(f"the decoder of the file crashed ({signal.Signals(-code).name})") from None
+        raise DataError(f"the decoder of the file ended with exit code {code}") from None
 
 
 def _receive(pipe: IO[bytes], size: int, until: float, limits: Limits) -> bytes:
@@ -172,11 +179,11 @@ def _receive(pipe: IO[bytes], size: int, until: float, limits: Limits) -> bytes:
 
 def _too_long(limits: Limits) -> DataError:
     what = f"takes more than {limits.seconds:g} seconds to decode"
-    return DataError(what, expected="a shorter or smaller one")
+    return DataError(what, expected="a shorter or smaller file")
 
 
 def worker_loop(given: BinaryIO, answers: BinaryIO) -> None:
-    """Answer questions until there are no more: the other side of `run_in_subprocess`."""
+    """Answer the requests of `run_in_subprocess`, in the subprocess, until the input ends."""
     limited = 0
     for line in given:
         question = json.loads(line)
@@ -196,10 +203,10 @@ def worker_loop(given: BinaryIO, answers: BinaryIO) -> None:
             head = _told(kind, error.what, error.expected, error.hint)
         except MemoryError:
             what = f"takes more than {question['memory'] >> 20:,} MB to decode"
-            head = _told("DataError", what, "a smaller one")
+            head = _told("DataError", what, "a smaller file")
         except (
             Exception
-        ) as error:  # whatever a decoder raises over a stranger's file, the next one is answered
+        ) as error:  # an untrusted file can make a decoder raise anything; the loop must continue
             head = _told("DataError", f"cannot be decoded: {error!r:.200}")
         packed = json.dumps({**head, "bytes": len(body)}).encode()
         for piece in (len(packed).to_bytes(8, "little"), packed, body):
@@ -212,11 +219,12 @@ def _told(kind: str, what: str, expected: str | None = None, hint: str | None = 
 
 
 def _limit(memory: int) -> None:
-    """From here so many more bytes may be mapped; no core is dumped."""
+    """Limit the process to `memory` more bytes than are mapped now, and disable core dumps.
+
+    The memory limit is set on Linux only.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if (
-        sys.platform == "linux"
-    ):  # elsewhere the limit on the address space is not kept, or not known what is mapped
+    if sys.platform == "linux":  # other systems do not enforce the limit, or do not report the mapped memory
         with open("/proc/self/statm") as file:
             mapped = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -228,8 +236,11 @@ def _limit(memory: int) -> None:
 
 @contextlib.contextmanager
 def _watched(seconds: float) -> Iterator[None]:
-    """The kernel ends this process within, by signals that nothing handles: after so many seconds of wall time or of
-    CPU time, or as soon as nobody holds the other end of stdin."""
+    """While the body runs, let the kernel end this process by signals that have no handler.
+
+    It ends the process after `seconds` (plus GRACE) of wall time or of CPU time, or when the other end of
+    stdin is closed.
+    """
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     most = math.ceil(used.ru_utime + used.ru_stime + seconds + GRACE)
@@ -241,7 +252,7 @@ def _watched(seconds: float) -> Iterator[None]:
     try:
         if select.select([0], [], [], 0)[
             0
-        ]:  # no question comes before the answer: this is the end of the file
+        ]:  # no request arrives before the answer, so stdin is readable only at its end
             os._exit(1)
         yield
     finally:
@@ -250,10 +261,10 @@ def _watched(seconds: float) -> Iterator[None]:
 
 
 def main() -> None:
-    """Serve whoever holds the other ends of stdin and stdout."""
+    """Run `worker_loop` on stdin and stdout: the main function of a subprocess."""
     channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not be taken for an answer
-    # From here the kernel sends SIGIO when something comes through stdin, and when its other end is closed.
+    os.dup2(2, 1)  # output that a library prints must not mix with the answers
+    # From here on the kernel sends SIGIO when data arrives on stdin, and when its other end is closed.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)

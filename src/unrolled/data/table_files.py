@@ -1,4 +1,7 @@
-"""Table files as column names and rows of fields: .csv, .tsv, .jsonl, .ndjson, .json (each also gzipped), .parquet."""
+"""Read a table file as column names and rows of fields.
+
+Formats: .csv, .tsv, .jsonl, .ndjson, .json (each may be gzipped) and .parquet.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,28 @@ from unrolled.data.file_state import State, state_of
 from unrolled.data.read_request import FileOptions
 from unrolled.data.records import bare_lines, json_object, no_examples, rows_of_one_width
 
-ABSENT = object()  # stands where a JSON object lacks a key
+ABSENT = object()  # the field of a JSON object that lacks the key of the column
 
 
-SAMPLE = 10_000  # JSON objects whose keys are the columns,
-SAMPLE_SIZE = 1 << 26  # or fewer of so many characters
-_BATCH = 1024  # rows of a Parquet file that stand in memory
+# The keys of the first JSON objects become the columns. The sample ends at the first of these two limits.
+SAMPLE = 10_000  # JSON objects
+SAMPLE_SIZE = 1 << 26  # characters
+_BATCH = 1024  # rows of a Parquet file that are in memory at once
 
 
-# The line (Parquet: number) of a row, and its fields or what is wrong.
+# Line number of a row (Parquet: row number), and its fields or its error.
 Row = tuple[int, Sequence[object] | DataError]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table being read: the names of its columns, the line of its header and its rows. comments: lines before the
-    header that were left out.  separator: of text."""
+    """An open table.
+
+    names: column names.  line: line number of the header; None for Parquet, the first object's line for JSON
+    lines.
+    rows: iterator over the rows.  comments: line numbers of skipped comment lines before the header.
+    separator: separator of a .csv or .tsv file, else "".
+    """
 
     names: tuple[str, ...]
     line: int | None
@@ -39,15 +48,15 @@ class Table:
 
 
 def open_table(path: Path, options: FileOptions | None = None) -> Table:
-    """Open a table in the format that the options or the extension of its name tell.
+    """Open a table. Its format comes from the options, else from the extension of its name.
 
-    Raises UsageError for an unknown extension, and what the format raises.
+    Raises UsageError for an unknown extension, and the errors of the format's reader.
     """
     options = options or FileOptions()
     kind = options.extension_of(path)
     if kind not in TABLES:
         raise UsageError(
-            "unknown kind of table", file=path, expected=", ".join(TABLES), hint=suggest(kind, TABLES)
+            "unknown table format", file=path, expected=", ".join(TABLES), hint=suggest(kind, TABLES)
         )
     return TABLES[kind](path, options)
 
@@ -59,12 +68,15 @@ def _delimited(path: Path, options: FileOptions) -> Table:
     if isinstance(header, DataError):
         raise header
     names = tuple(name.strip() for name in header)
-    names = (names[0].lstrip("# ") or names[0], *names[1:])  # a header that is marked as a comment
+    names = (names[0].lstrip("# ") or names[0], *names[1:])  # the header line may begin with `#`
     return Table(names, line, rows, dialect.comments, dialect.separator)
 
 
 def _json_lines(path: Path, options: FileOptions) -> Table:
-    """The columns are the keys of the first rows, in the order in which they come first; see SAMPLE."""
+    """Open a file of JSON lines.
+
+    Its columns are the keys of the first objects (see SAMPLE), in order of appearance.
+    """
     names, line = _keys(path, options.encoding, state_of(path))
 
     def rows() -> Iterator[Row]:
@@ -74,9 +86,9 @@ def _json_lines(path: Path, options: FileOptions) -> Table:
     return Table(names, line, rows())
 
 
-@lru_cache(maxsize=64)  # every pass over a file asks for it; a file that has changed is looked at again
+@lru_cache(maxsize=64)  # each pass over a file needs it; `state` makes a changed file miss the cache
 def _keys(path: Path, encoding: str | None, state: State) -> tuple[tuple[str, ...], int]:
-    """The columns of a file of JSON lines, and the line of its first row."""
+    """Return the columns of a file of JSON lines, and the line number of its first row."""
     names: dict[str, None] = {}
     first: tuple[int, dict[str, object] | DataError] | None = None
     seen = size = 0
@@ -87,14 +99,14 @@ def _keys(path: Path, encoding: str | None, state: State) -> tuple[tuple[str, ..
         if seen >= SAMPLE or size >= SAMPLE_SIZE:
             break
     if first is None:
-        raise no_examples([path], "only white space", "a JSON object in each line")
+        raise no_examples([path], "only white space", "a JSON object on each line")
     if not names and isinstance(first[1], DataError):
         raise first[1]
     return tuple(names), first[0]
 
 
 def _json_rows(path: Path, encoding: str | None) -> Iterator[tuple[int, str, dict[str, object] | DataError]]:
-    """The lines that are not blank: number, text, and the object or what is wrong with it."""
+    """Yield each non-blank line: its number, its text, and the JSON object or its error."""
     for number, line in bare_lines(path, encoding):
         if line.strip():
             yield number, line, _json_row(path, number, line)
@@ -105,13 +117,13 @@ def _json_row(path: Path, number: int, line: str) -> dict[str, object] | DataErr
         return json_object(line)
     except ValueError as error:
         hint = "jq -c '.[]' FILE > FILE.jsonl" if line.lstrip().startswith("[") else None
-        expected = 'an object in each line, such as {"text": "...", "label": "..."}'
+        expected = 'a JSON object on each line, such as {"text": "...", "label": "..."}'
         return DataError(str(error), file=path, line=number, expected=expected, hint=hint)
 
 
 def _parquet(path: Path, options: FileOptions) -> Table:
     if path.suffix.lower() == ".gz":
-        raise UsageError("a gzipped Parquet file, which is compressed already", file=path, hint="gunzip FILE")
+        raise UsageError("gzipped Parquet files are not supported", file=path, hint="gunzip FILE")
     with need("table", "pyarrow"):
         import pyarrow as arrow
         from pyarrow import parquet
@@ -120,14 +132,14 @@ def _parquet(path: Path, options: FileOptions) -> Table:
         if isinstance(error, OSError) and error.errno is not None:
             return storage_error(error, path)
         what = f"not a readable Parquet file: {str(error).strip()[:200]}"
-        return DataError(what, file=path, expected="a whole .parquet file")
+        return DataError(what, file=path, expected="a complete .parquet file")
 
     def rows() -> Iterator[Row]:
         number = 0
         try:
             for batch in file.iter_batches(_BATCH, use_threads=False):
                 columns = [
-                    # A time of nanoseconds has no counterpart in Python.
+                    # Python has no time type with nanoseconds.
                     (column.cast("string") if arrow.types.is_temporal(column.type) else column).to_pylist()
                     for column in batch.columns
                 ]

@@ -1,4 +1,4 @@
-"""Convert one row of a table to an example: x is a text, tokens, a file or numbers; y is the target."""
+"""Convert one row of a table to an example. x is a text, tokens, a file or numbers; y is the target."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ Named = tuple[object, str]  # a field, and the name of its column
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one file on their way to examples; with `by` a row is a step. commas: the columns whose numbers have
-    decimal commas."""
+    """Converts the rows of one file to examples. With `by`, each row is one step.
+
+    found: indices of the columns that are read.  commas: columns whose numbers have decimal commas.
+    """
 
     path: Path
     names: tuple[str, ...]
@@ -51,13 +53,21 @@ class Rows:
 
     @property
     def is_step(self) -> bool:
-        """Whether a row is one step of a sequence: with `by`, where a series is its own target, and where `by` was a
-        wish that the table cannot fulfil."""
+        """Whether a row is one step of a sequence.
+
+        True in these cases:
+        - The table has the column `by`.
+        - x is numbers and y is its next values.
+        - x is numbers and `by` was requested, but the table has no such column: all rows are one series.
+        """
         one_series = self.wanted.content.numeric and (self.wanted.asks.ahead or self.wanted.by is not None)
         return self.found.by is not None or one_series
 
     def example(self, cells: Sequence[object], place: Place) -> tuple[str, Example]:
-        """One row, and the value of `by`. Raises DataError naming the column."""
+        """Convert one row.
+
+        Return its value of `by` and the example. Raises DataError that names the column.
+        """
         by = self.by(cells, place)
         named = list(zip(self._checked(cells, place), self.names, strict=True))
         content = self.wanted.content
@@ -67,16 +77,16 @@ class Rows:
         if self.wanted.is_pair and not (x and y):
             what = "a blank text in this row"
             raise DataError(what, file=place.file, line=place.line, expected="text in both columns")
-        known = not isinstance(x, Path)  # how many steps a clip has is known when it is opened
+        known = not isinstance(x, Path)  # the number of steps of a file is unknown until it is opened
         if known and self.wanted.asks.each and not by and y is not None and len(x) != len(y):
             steps = "tokens" if content.words else "steps"
             what = f"{len(x):,} {steps} and {len(y):,} tags"
-            raise DataError(what, file=place.file, line=place.line, expected="as many")
+            raise DataError(what, file=place.file, line=place.line, expected="the same number")
         key = by or None if self.found.id is None else as_text(*named[self.found.id], place) or None
         return by, Example(x, y, place, key, times=self.times(named, x, place), row=self.row(cells))
 
     def by(self, cells: Sequence[object], place: Place) -> str:
-        """The sequence that a row belongs to; empty where a row is one itself."""
+        """Return the name of the sequence that a row belongs to; "" if there is no column `by`."""
         if self.found.by is None:
             return ""
         cell = cells[self.found.by]
@@ -85,7 +95,10 @@ class Rows:
         )
 
     def row(self, cells: Sequence[object]) -> dict[str, object] | None:
-        """The fields by name, if they were asked for; of a step those that are the same for its whole sequence."""
+        """Return the fields by column name, or None if rows were not requested.
+
+        If a row is one step, return only `by` and `id`, which belong to its whole sequence.
+        """
         if not self.wanted.rows:
             return None
         shared = {self.found.by, self.found.id} if self.is_step else set(range(len(self.names)))
@@ -94,7 +107,11 @@ class Rows:
         }
 
     def _checked(self, cells: Sequence[object], place: Place) -> list[object]:
-        """The fields; decimal commas as points, and numbers that a JSON object lacks as missing."""
+        """Return the fields with decimal commas replaced by points.
+
+        If a JSON object lacks a key of x, the number is missing (None). Raises DataError if it lacks another
+        required key, or if a number has a point in a column with decimal commas.
+        """
         numbers = self.found.x if self.wanted.content.numeric else ()
         optional = () if self.wanted.asked and self.wanted.target is not None else self.found.y
         read = list(cells)
@@ -114,12 +131,15 @@ class Rows:
             return cell
         if "." in cell and "," not in cell and is_number(cell):
             what = f"column {name!r} has {cell[:40]!r}, with a decimal point"
-            expected = "a decimal comma, as in other rows"
+            expected = "a decimal comma as in the other rows"
             raise DataError(what, file=place.file, line=place.line, expected=expected)
         return with_decimal_point(cell)
 
     def text(self, named: Sequence[Named], place: Place) -> str | tuple[str, ...]:
-        """The text of a row, or its tokens where they are listed or tags are asked of them."""
+        """Return the text of a row.
+
+        Return its tokens instead if the field is a list, or if each token has a tag (y is tags).
+        """
         cells = [named[i] for i in self.found.x]
         one_token = self.found.by is not None
         if len(cells) == 1 and isinstance(cells[0][0], list) and not one_token:
@@ -132,15 +152,23 @@ class Rows:
         return tuple(split_words(text)) if self.wanted.asks.each and not one_token else text
 
     def file(self, named: Sequence[Named], place: Place) -> Path:
-        """The file of a row, relative to the table, or the part of it that the columns `start` and `end` cut; for
-        training it must be there."""
+        """Return the path of the file that a row names, relative to the table's folder.
+
+        If the columns `start` and `end` select a part of the file, return the name of this part (a media
+        fragment). With a target (training), raises DataError if the file does not exist.
+        """
         if len(self.found.x) > 1 or self.found.by is not None:
-            raise UsageError("a row is one file", file=self.path, expected="one column of x, and none of by")
+            raise UsageError(
+                "each row names one file", file=self.path, expected="one column for x and no column for by"
+            )
         file = as_file(*next(named[at] for at in self.found.x), place, there=self.wanted.target is not None)
         return part_of(file, *self.part(named, place)) if self.wanted.content.parts else file
 
     def part(self, named: Sequence[Named], place: Place) -> tuple[float, float]:
-        """The columns `start` and `end`, in seconds, if there are such: which part of its file a row is."""
+        """Return the start and the end of a row's part of its file, in seconds.
+
+        They come from the columns `start` and `end`. The defaults are 0 and infinity.
+        """
         found: list[float] = []
         for name, usual in (("start", 0.0), ("end", math.inf)):
             cells = [pair for pair in named if pair[1].strip().casefold() == name and pair[0] is not ABSENT]
@@ -152,7 +180,10 @@ class Rows:
         return found[0], found[1]
 
     def numbers(self, named: Sequence[Named], place: Place) -> Floats:
-        """[T_x, n_x], columns side by side, NaN where one is missing; T_x = 1 if the row is a step or has no lists."""
+        """Return the numbers of a row, [T_x, n_x], with the columns concatenated. NaN marks a missing number.
+
+        T_x is 1 if the row is one step or has no lists.
+        """
         cells = [named[i] for i in self.found.x]
         if not any(isinstance(cell, list) for cell, _ in cells):
             return np.array([[as_measure(cell, name, place) for cell, name in cells]], dtype=np.float64)
@@ -164,7 +195,10 @@ class Rows:
         return np.concatenate(parts, axis=1)  # [T_x, n] each
 
     def times(self, named: Sequence[Named], x: object, place: Place) -> Array | None:
-        """[1] when a row was, if it is one step. A column of times that was named must have one in each row."""
+        """Return the time of a row that is one step, [1]; NaT if it is missing. Return None for other rows.
+
+        Raises DataError for a missing time if the user named the column of times.
+        """
         if self.found.time is None or not self.wanted.content.numeric or length(x) != 1:
             return None
         cell, name = named[self.found.time]
@@ -172,11 +206,13 @@ class Rows:
             return np.array([as_time(cell, name, place)])
         time = parse_time(cell) if isinstance(cell, str) else None
         if time is None and self.wanted.noted is not None:
-            self.wanted.noted(place, f"column {name!r} has no time here; the series is read without times")
+            self.wanted.noted(
+                place, f"column {name!r} has no time in this row; the series is read without times"
+            )
         return np.array([np.datetime64("NaT", "us") if time is None else time])
 
     def target(self, cells: Sequence[Named], place: Place) -> Y:
-        """What is asked of a row: y."""
+        """Return the target y of a row; None if it has no columns of y."""
         if not cells:
             return None
         read = READ_TARGET.get(self.wanted.target or "", _passed_on)
@@ -199,12 +235,15 @@ def _reals(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
 
 
 def _step(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
-    """[1, n_y] numbers of one step."""
+    """Return the numbers of one step, [1, n_y]."""
     return np.array([[as_measure(cell, name, place) for cell, name in cells]], dtype=np.float64)
 
 
 def _tags(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
-    """Tags, one for each step; one tag if the row is a step; or stretches of time."""
+    """Return one tag per step, one tag if the row is one step, or tags of intervals of time.
+
+    For recordings the text is returned unchanged: their intervals are parsed when the files are opened.
+    """
     (cell, name), content = cells[0], rows.wanted.content
     if content.stretches == "always":
         return as_text(cell, name, place)
@@ -216,7 +255,7 @@ def _tags(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
 
 
 def _passed_on(rows: Rows, cells: Sequence[Named], place: Place) -> Y:
-    """y as its fields are, where nothing is asked of it."""
+    """Return y for prediction (no target kind): None, a text, a tuple of numbers or a tuple of texts."""
     cell, name = cells[0]
     items = [(v, n) for c, n in cells for v in (c if isinstance(c, list) else [c])]
     if len(cells) == 1 and not isinstance(cell, list):

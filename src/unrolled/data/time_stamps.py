@@ -1,6 +1,7 @@
-"""Time stamps of the steps of a series: ISO 8601 text to times, what is odd about them, and a regular grid.
+"""Parse the time stamps of a series (ISO 8601), find irregular stamps, resample a series to a regular grid.
 
-Times are datetime64[us]; those with an offset (`+02:00`, `Z`) are UTC, those without one are taken as they are.
+Times are datetime64[us]. A time with an offset (`+02:00`, `Z`) is converted to UTC. A time without an offset
+is not converted.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from unrolled.core.types import Array, Place
 
 Times = Array  # datetime64[us]
 
-LONGEST = 50_000_000  # steps of a grid: beyond that the step is a mistake
-GAP = 1.5  # usual steps between two time stamps: beyond that something is missing
+LONGEST = 50_000_000  # maximum steps of a grid; a longer grid means that the requested step is a mistake
+GAP = 1.5  # gap threshold: more than this many usual steps between two time stamps
 
 _LOOKS_ISO = re.compile(r"[0-9]{4}-?[0-9]{2}(-?[0-9]{2})?([T ].*)?|[0-9]{4}-?W[0-9]{2}.*")
 _STEP = re.compile(r"([0-9]+(?:\.[0-9]+)?)?\s*(ms|s|min|h|d|w)")
@@ -34,7 +35,10 @@ _MICROSECONDS = {
 
 
 def parse_time(text: str) -> np.datetime64 | None:
-    """A time from ISO 8601 text such as `2024-05-01`, `2024-05-01 13:30` or `2024-05-01T13:30:00Z`; else None."""
+    """Parse ISO 8601 text: `2024-05-01`, `2024-05-01 13:30`, `2024-05-01T13:30:00Z` ...
+
+    Return None if the text is not a time.
+    """
     text = text.strip()
     if not _LOOKS_ISO.fullmatch(text) or text.isdigit():
         return None
@@ -51,7 +55,7 @@ def parse_time(text: str) -> np.datetime64 | None:
 
 
 def as_time(cell: object, column: str, place: Place) -> np.datetime64:
-    """A field as a time. Raises DataError naming row, column and value."""
+    """Convert a field to a time. Raises DataError that names the row, the column and the value."""
     time = parse_time(cell) if isinstance(cell, str) else None
     if time is None:
         what = f"column {column!r} has {str(cell)[:40]!r}, which is not a time"
@@ -60,7 +64,10 @@ def as_time(cell: object, column: str, place: Place) -> np.datetime64:
 
 
 def parse_step(text: str) -> int:
-    """A step of time such as `10s`, `15min`, `1h` in microseconds. Raises UsageError."""
+    """Return the microseconds of a time step such as `10s`, `15min`, `1h`.
+
+    Raises UsageError for other text.
+    """
     match = _STEP.fullmatch(text.strip().lower())
     step = round(float(match[1] or 1) * _MICROSECONDS[match[2]]) if match else 0
     if not 0 < step < 2**53:
@@ -71,14 +78,14 @@ def parse_step(text: str) -> int:
 
 
 def time_text(time: np.datetime64) -> str:
-    """A time as ISO text, without parts of the day that are 0."""
+    """Return a time as ISO text. Omit microseconds that are 0, and a time of day that is midnight."""
     text = str(time.astype("datetime64[us]"))
     text = text.removesuffix(".000000")
     return text.removesuffix("T00:00:00")
 
 
 def time_texts(times: Times) -> tuple[str, ...]:
-    """Times as ISO text, all in the same form: as dates alone only if none has a time of day."""
+    """Return times as ISO text, all in the same form: as dates only if each time is midnight."""
     texts = [str(time.astype("datetime64[us]")) for time in times]
     for end in (".000000", "T00:00:00"):
         if all(text.endswith(end) for text in texts):
@@ -87,7 +94,7 @@ def time_texts(times: Times) -> tuple[str, ...]:
 
 
 def step_text(microseconds: float) -> str:
-    """A step of time for people: the largest unit in which it is a whole number."""
+    """Return a time step as text for messages, in the largest unit in which it is a whole number."""
     for unit, size in sorted(_MICROSECONDS.items(), key=lambda item: -item[1]):
         if microseconds >= size and microseconds % size == 0:
             return f"{microseconds / size:g} {unit}"
@@ -95,14 +102,14 @@ def step_text(microseconds: float) -> str:
 
 
 def usual_step(times: Times) -> int | None:
-    """The median step forward in microseconds; None if no time is later than the one before."""
+    """Return the median of the positive steps in microseconds; None if there is no positive step."""
     steps = np.diff(times).astype(np.int64)
     steps = steps[steps > 0]
     return int(np.median(steps)) if len(steps) else None
 
 
 def next_times(times: Times, count: int) -> Times:
-    """The time stamps of the `count` steps behind a series, at its usual step."""
+    """Return the time stamps of the `count` steps after a series, [count]; empty if it has no usual step."""
     step = usual_step(times)
     if step is None:
         return np.zeros(0, "datetime64[us]")
@@ -111,10 +118,13 @@ def next_times(times: Times, count: int) -> Times:
 
 @dataclass(frozen=True)
 class Oddities:
-    """The steps (from 0) of a series whose time stamps are odd, compared with the stamp before. usual: in microseconds.
+    """The indices (from 0) of steps with an irregular time stamp, compared with the previous stamp.
 
-    gaps: more than 1.5 usual steps later.  repeated: the same time.  backward: earlier.  unequal: another step than the
-    usual one, by more than 1%, without the others.
+    usual: the usual step in microseconds.
+    gaps: more than 1.5 usual steps later.
+    repeated: the same time.
+    backward: earlier.
+    unequal: the step differs from the usual one by more than 1%, and is none of the above.
     """
 
     usual: int | None
@@ -125,7 +135,7 @@ class Oddities:
 
     @property
     def named(self) -> dict[str, tuple[int, ...]]:
-        """What is odd, in words."""
+        """Return the indices by the name of the irregularity, for messages."""
         return {
             "gaps in time": self.gaps,
             "time stamps twice": self.repeated,
@@ -135,7 +145,7 @@ class Oddities:
 
 
 def oddities(times: Times) -> Oddities:
-    """What is odd about the time stamps of one series."""
+    """Find the irregular time stamps of one series."""
     steps = np.diff(times).astype(np.int64)
     usual = usual_step(times)
     gaps = steps > GAP * usual if usual else np.zeros(len(steps), bool)
@@ -150,16 +160,20 @@ def oddities(times: Times) -> Oddities:
 def resample(
     parts: Sequence[Array], times: Times, step: int, place: Place
 ) -> tuple[list[NDArray[np.float64]], Times]:
-    """Numbers [T, n] on a regular grid of `step` microseconds: the mean of what falls into each step, else NaN.
+    """Resample arrays of numbers [T, n] to a regular grid of `step` microseconds.
 
-    times: [T], in any order.  Raises DataError if the grid would have more than LONGEST steps.
+    Each grid step has the mean of the numbers that fall into it, or NaN if there is none.
+    times: [T], in any order.
+
+    Returns the resampled arrays and the times of the grid. Raises DataError if the grid would have more than
+    LONGEST steps.
     """
     at = times.astype(np.int64) // step  # [T]
     first, last = int(at.min()), int(at.max())
     count = last - first + 1
     if count > LONGEST:
         what = f"a grid of {count:,} steps from {time_text(times.min())} to {time_text(times.max())}"
-        raise DataError(what, file=place.file, line=place.line, expected="a longer step in --resample")
+        raise DataError(what, file=place.file, line=place.line, expected="a longer step for --resample")
     rows = at - first
     found: list[NDArray[np.float64]] = []
     for part in parts:

@@ -341,8 +341,8 @@ def test_one_damaged_file_does_not_hide_the_others(tmp_path: Path):
     ]
     found = check(build("classify", {}), Parts(tuple(files)))
     assert found["all_fatal"] == [
-        f"{files[0]}:3: the quote that opens here is never closed; try a second one before the comma or line end, "
-        'or "" for each one inside a field',
+        f"{files[0]}:3: the quote that opens here is never closed; try a closing quote before the separator "
+        'or line end, and "" for each quote inside a field',
         f"{files[1]}:3: 1 field in this row, 2 in the header (the first of 2 bad rows in train); try --skip-bad 2",
     ]
     assert [row["sequences"] for row in found["parts"]["train"]["files"]] == [1, 1, 0, 1]

@@ -56,10 +56,10 @@ def test_what_is_odd_is_put_right_and_told():
         header() + track(b"\x00\x90\x3c\x40\x60\x90\x3c\x50\x60\x90\x3e\x40\x60\xff\x2f\x00"), FILE
     )
     assert [(n.start, n.end, n.pitch) for n in lost.notes] == [(0, 96, 60), (96, 288, 60), (192, 288, 62)]
-    assert "1 note struck again while it sounded: the first ends there" in lost.remarks
+    assert "1 note struck again while it sounded: the first note ends there" in lost.remarks
     assert "2 notes without an end: ended with its track" in lost.remarks
     nothing = parse_midi(header() + track(b"\x00\x90\x3c\x40\x00\x80\x3c\x00" + NOTE + END), FILE)
-    assert nothing.notes[0].end == 1 and "of no length" in nothing.remarks[0]
+    assert nothing.notes[0].end == 1 and "of length 0" in nothing.remarks[0]
 
 
 def test_sixteen_voices_and_more_are_joined():
@@ -79,15 +79,15 @@ def test_seconds_follow_the_tempos():
     "content, reason",
     [
         (b"", "empty file"),
-        (b"RIFF1234WAVE", "is no MIDI file"),
+        (b"RIFF1234WAVE", "is not a MIDI file"),
         (b"MThd", "damaged MIDI file"),
         (header(tracks=0), "no notes"),
         (header(tracks=65535), "no notes"),
         (header() + track(END), "no notes"),
         (header() + track(NOTE + END, 1000), "damaged MIDI file"),
         (header() + track(NOTE + END, 2**32 - 1), "damaged MIDI file"),
-        (header(division=0) + track(NOTE + END), "0 ticks a quarter note"),
-        (header(division=-7656) + track(NOTE + END), "ticks a quarter note"),
+        (header(division=0) + track(NOTE + END), "0 ticks per quarter note"),
+        (header(division=-7656) + track(NOTE + END), "ticks per quarter note"),
         (header(kind=2) + track(NOTE + END), "type 2"),
         (header() + track(b"\x00\x3c\x40" + END), "damaged MIDI file"),
         (header() + track(b"\x00\xff\x51\x03\x00\x00\x00" + NOTE + END), "tempo of 0"),
@@ -175,12 +175,12 @@ def test_a_note_of_a_wrong_pitch_is_left_out_and_reported():
     wrong = b"\x00\x90\xff\x40\x30\x80\xff\x00"
     found = parse_midi(header() + track(wrong + NOTE + wrong + NOTE + END), FILE)
     assert [(n.start, n.end, n.pitch) for n in found.notes] == [(48, 144, 60), (192, 288, 60)]
-    assert found.remarks == ("4 note events with a pitch above 127: left out",)
+    assert found.remarks == ("4 note events with a pitch above 127: ignored",)
 
 
 def test_all_tracks_are_read_whatever_the_header_counts_or_lies_between():
     content = track(NOTE + END) + b"XFIH\x00\x00\x00\x03abc" + track(NOTE.replace(b"\x3c", b"\x40") + END)
-    for count, remarks in ((1, ("1 track that the header does not count: read",)), (2, ())):
+    for count, remarks in ((1, ("1 track that the header does not count: read too",)), (2, ())):
         found = parse_midi(header(tracks=count) + content, FILE)
         assert sorted(n.pitch for n in found.notes) == [60, 64] and found.remarks == remarks
     with pytest.raises(DataError, match="damaged MIDI file"):

@@ -60,7 +60,7 @@ def test_columns_by_number(tmp_path):
     )
     assert found(file, ReadRequest(y=("5",)))[1] == (("Hi",), None, 6), "prediction needs no y"
     assert "no column 'upos'" in message(file, parse_columns("y=upos", TAGS))
-    assert "column 4 is to be both" in message(file, parse_columns("x=4", TAGS))
+    assert "column 4 is used for both" in message(file, parse_columns("x=4", TAGS))
     assert "columns 1+2 in a CoNLL file; expected one column" in message(file, parse_columns("x=1+2", TAGS))
 
 
@@ -103,7 +103,7 @@ def test_comments_before_sentences_are_left_out(tmp_path, comment, row):
         (("Ada", "#met", "#"), ("B-PER", "O", "O")),
         (("#Bob", "left"), ("B-PER", "O")),
     ]
-    assert {what for _, what in told} == {"comment line, left out"} and told[0][0] == 1
+    assert {what for _, what in told} == {"comment line, skipped"} and told[0][0] == 1
 
 
 def test_the_first_line_does_not_decide(tmp_path):
@@ -119,7 +119,7 @@ def test_the_tag_that_means_none_in_conll_u_is_told(tmp_path):
     wanted = ReadRequest(target="tags", noted=lambda place, what: told.append((place.line, what)))
     ((x, y),) = [(e.x, e.y) for e in read([file], wanted)]
     assert x == ("_", "b") and y == ("SYM", "_")
-    assert told == [(2, "tag '_', which means that none is given: it is read as a tag")]
+    assert told == [(2, "tag '_' (CoNLL-U: no value) is read as a tag")]
 
 
 def test_conll_is_known_by_its_content(tmp_path):
@@ -190,7 +190,7 @@ FAULTS = {
         "2: 3 columns in this line, 2 in most lines; .*; try removing the tab",
     ),
     "three of ten": (U + "2\tb\tX\n", "2: 3 columns in this line, 10 in most lines"),
-    "eleven": ("a b c d e f g h i j k\n", "1: 11 columns; expected 10 at most"),
+    "eleven": ("a b c d e f g h i j k\n", "1: 11 columns; expected at most 10"),
     "no token": ("EU\tB\n\tO\n", "2: an empty token; expected a token in column 1"),
     "no tag": ("EU\tB\nrejects\t\n", "2: an empty tag; expected a tag in column 2"),
     "no blank line": (U + U, "2: word number '1' in column 1; expected 2; try a blank line between"),
@@ -217,7 +217,7 @@ def test_what_conll_files_do_not_hold(tmp_path):
     file = put(tmp_path / "a.conll", "EU B\n")
     assert "hold tokens, not numbers" in message(file, ReadRequest(kind="numbers", target="tags"))
     assert "a tag for each token, not a label" in message(file, ReadRequest(target="label"))
-    assert "columns x and y only" in message(file, ReadRequest(target="tags", by="s"))
+    assert "only the columns x and y" in message(file, ReadRequest(target="tags", by="s"))
     with pytest.raises(UsageError, match=r"no such file; try 'a\.conll'"):
         list(read([tmp_path / "b.conll"], TAGS))
     with pytest.raises(UsageError, match="is a folder"):
@@ -260,9 +260,9 @@ def test_what_cannot_be_written():
     with pytest.raises(DataError, match="2 tokens and 1 tags"):
         list(lines(["a", "b"], ["O"]))
     for bad in ("", " ", "a\tb", "a\nb", "a\rb", "\0", "-DOCSTART-"):
-        with pytest.raises(DataError, match="cannot stand in a CoNLL file"):
+        with pytest.raises(DataError, match="cannot be written to a CoNLL file"):
             list(lines([bad], ["O"]))
-        with pytest.raises(DataError, match="cannot stand in a CoNLL file"):
+        with pytest.raises(DataError, match="cannot be written to a CoNLL file"):
             list(lines(["a"], [bad]))
 
 

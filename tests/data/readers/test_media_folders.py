@@ -52,7 +52,7 @@ def test_a_stray_picture_beside_folders_of_pictures_hides_none(tmp_path: Path):
 
 def test_a_folder_without_clips_says_what_is_in_it(tmp_path: Path):
     files(tmp_path, "a/1.heic", "a/2.heic", "b/1.txt")
-    with pytest.raises(DataError, match=r"not one clip; expected .*, not 2 \.heic, 1 \.txt"):
+    with pytest.raises(DataError, match=r"no clips; expected .*, not 2 \.heic, 1 \.txt"):
         read(tmp_path, "frames")
 
 
@@ -95,7 +95,7 @@ def test_tunes_and_what_is_none(tmp_path: Path):
 @pytest.mark.parametrize("ending", UNREAD)
 def test_a_known_file_that_is_not_read_is_named(tmp_path: Path, ending: str):
     path = files(tmp_path, f"a{ending}") / f"a{ending}"
-    with pytest.raises(UsageError, match=rf"\{ending} is not read; try "):
+    with pytest.raises(UsageError, match=rf"\{ending} files are not supported; try "):
         find_reader(path)
 
 

@@ -70,8 +70,8 @@ def test_columns_option():
         ("iid=a", "try 'id'"),
         ("x=a,x=b", "'x' twice"),
         ("id=a+b", "2 columns for 'id'; expected one"),
-        ("x=a,y=a", "'a' is to be x and something else too"),
-        ("x=a,by=a", "'a' is to be x and something else too"),
+        ("x=a,y=a", "'a' is used for x and for another role"),
+        ("x=a,by=a", "'a' is used for x and for another role"),
     ],
 )
 def test_columns_option_refused(text, fault):
@@ -122,7 +122,7 @@ def test_prediction_needs_no_y(tmp_path):
     file = put(tmp_path / "a.csv", "text\nhello\n")
     assert found(file, ReadRequest()) == [("hello", None, 2)]
     assert found(file, ReadRequest(y=("label",))) == [("hello", None, 2)]
-    assert "no column to learn; expected one of 'text'" in message(file)
+    assert "no column for y; expected one of 'text'" in message(file)
     put(file, "text,label\nhello, yes \nbye,\n")
     assert found(file, ReadRequest()) == [("hello", "yes", 2), ("bye", None, 3)]
 
@@ -154,7 +154,7 @@ def test_no_column_fits(tmp_path):
     assert "'c19' and 10 more; try --columns x=NAME" in message(file, ReadRequest())
     assert "no column of numbers" in message(file, ReadRequest(kind="numbers"))
     put(file, "a,a,label\n1,2,3\n")
-    assert "column 'a' is there 2 times" in message(file, parse_columns("x=a", LABEL))
+    assert "column 'a' occurs 2 times" in message(file, parse_columns("x=a", LABEL))
     assert found(file, parse_columns("x=2", LABEL)) == [("2", "3", 2)]
 
 
@@ -302,7 +302,7 @@ def test_files_that_are_not_there(tmp_path):
         list(read([tmp_path / "trian.csv"], LABEL))
     with pytest.raises(UsageError, match="is a folder"):
         list(read([tmp_path], LABEL))
-    with pytest.raises(UsageError, match=r"unknown kind of table; expected \.csv"):
+    with pytest.raises(UsageError, match=r"unknown table format; expected \.csv"):
         list(read([put(tmp_path / "a.txt", "text,label\na,b\n")], LABEL))
     with pytest.raises(UsageError, match=r"try '.tsv'"):
         list(read([put(tmp_path / "a.tsvv.gz", "text")], LABEL))
@@ -381,7 +381,7 @@ def test_bad_rows_count_in_all_files_together(tmp_path):
     with pytest.raises(DataError, match=r"b.csv:2: .*after 1 bad rows"):
         list(read(files, ReadRequest(target="label", skip_bad=1)))
     put(tmp_path / "a.csv", "text,label\na\n")
-    assert "no examples: every row was bad" in message(
+    assert "no examples: every row is bad" in message(
         tmp_path / "a.csv", ReadRequest(target="label", skip_bad=1)
     )
 
@@ -540,7 +540,7 @@ def test_tags_of_a_text_are_cut_at_white_space(tmp_path):
     file = put(tmp_path / "a.csv", "text,tags\nin  Paris,O B-LOC\n,\n")
     assert found(file, wanted) == [(("in", "Paris"), ("O", "B-LOC"), 2), ((), (), 3)]
     put(file, "text,tags\nin Paris,O B-LOC\nto Paris now,O B-LOC\n")
-    assert message(file, wanted) == "3: 3 tokens and 2 tags; expected as many"
+    assert message(file, wanted) == "3: 3 tokens and 2 tags; expected the same number"
 
 
 # --- JSON lines
@@ -592,13 +592,13 @@ GOOD = '{"text": "a", "label": "b"}\n'
 JSON_FAULTS = {
     "not json": ("nonsense", "not JSON: Expecting value at character 1"),
     "cut": ('{"text": "a", "la', "not JSON"),
-    "array": ("[1]", "not an object but '['"),
+    "array": ("[1]", "not a JSON object: begins with '['"),
     "array of objects": ('[{"text": "a"}]', "try jq -c"),
     "two": ('{"text": "a"} {"text": "b"}', "not JSON: Extra data"),
     "nan": ('{"text": "a", "label": NaN}', "column 'label' is empty"),
-    "infinity": ('{"text": "a", "label": -Infinity}', "-Infinity is no number"),
-    "twice": ('{"text": "a", "text": "b", "label": 1}', "key 'text' is there twice"),
-    "twice inside": ('{"text": "a", "label": {"k": 1, "k": 2}}', "key 'k' is there twice"),
+    "infinity": ('{"text": "a", "label": -Infinity}', "-Infinity is not a number"),
+    "twice": ('{"text": "a", "text": "b", "label": 1}', "JSON object has the key 'text' twice"),
+    "twice inside": ('{"text": "a", "label": {"k": 1, "k": 2}}', "JSON object has the key 'k' twice"),
     "deep": ('{"text": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
     "deep objects": ('{"a":' * 100_000 + "1" + "}" * 100_000, "nested too deeply"),
     "long number": ('{"text": "a", "label": ' + "1" * 10_000 + "}", "Exceeds the limit"),

@@ -81,7 +81,7 @@ def test_a_number_to_predict(tmp_path):
     assert message(file, number).startswith("4: the value to predict has 'high', which is not a number")
     put(file, HEAD + "1:walk\n")
     assert message(file, number).startswith(
-        "2: series without a number to predict; expected @targetLabel true"
+        "2: series without a value to predict; expected @targetLabel true"
     )
 
 
@@ -90,7 +90,7 @@ def test_missing_values_take_the_one_before(tmp_path):
     file = put(tmp_path / "a.ts", head + "?,1,?,NaN,2:nan,?,3,4,?:walk\n")
     assert found(file)[0][0] == [[1, 3], [1, 3], [1, 3], [1, 4], [2, 4]]
     put(file, head + "1,2:?,?:walk\n")
-    assert message(file).startswith("4: dimension 2 has no values but missing ones; expected one at least")
+    assert message(file).startswith("4: dimension 2 has only missing values; expected at least one value")
     put(file, HEAD + "1,?:walk\n")
     assert message(file).startswith(
         "3: value 2 of dimension 1 is missing; expected @missing true in the header"
@@ -112,14 +112,14 @@ FAULTS = {
     "empty": (b"", " empty file"),
     "white": (" \n\n", " no examples"),
     "comments": ("# a\n", " no examples"),
-    "no series": (HEAD, " no examples: no series; expected @data"),
+    "no series": (HEAD, " no examples: no series; expected a line @data"),
     "no @data": ("1,2:walk\n", "1: '1,2:walk' before @data; expected a header of @ lines"),
-    "misspelt": ("@clasLabel true a\n", "1: '@clasLabel' is not known.*try '@classlabel'"),
+    "misspelt": ("@clasLabel true a\n", "1: unknown '@clasLabel'.*try '@classlabel'"),
     "time stamps": ("@timeStamps true\n", r"1: series with time stamps.*; try resampling"),
     "time stamps untold": (HEAD + "(0,1),(1,2):walk\n", "3: a value with a time stamp"),
     "flag": ("@missing maybe\n", "1: @missing maybe; expected true or false"),
     "no flag": ("@univariate\n", "1: @univariate ; expected true or false"),
-    "dimensions": ("@dimensions 0\n", "1: @dimensions 0; expected a whole number from 1"),
+    "dimensions": ("@dimensions 0\n", "1: @dimensions 0; expected a whole number, 1 or more"),
     "full-width dimensions": ("@dimensions \uff15\n", "1: @dimensions \uff15; expected a whole"),
     "length": ("@seriesLength 1 2\n", "1: @seriesLength 1 2; expected a whole number"),
     "no classes": ("@classLabel true\n", "1: @classLabel true without classes"),
@@ -127,7 +127,7 @@ FAULTS = {
     "no class asked": ("@classLabel false\n@data\n1,2\n", "2: series without classes"),
     "class": (HEAD + "1,2:wlak\n", "3: class 'wlak' is not declared; expected one of walk run.*; try 'walk'"),
     "no class": (HEAD + "1,2\n", "3: class '1,2' is not declared"),
-    "class alone": (HEAD + "walk\n", "3: 0 dimensions; expected 1 at least"),
+    "class alone": (HEAD + "walk\n", "3: 0 dimensions; expected at least 1"),
     "two dimensions": ("@univariate true\n" + HEAD + "1:2:walk\n", "4: 2 dimensions; expected 1"),
     "another count": (HEAD + "1:2:walk\n\n1:2:3:run\n", "5: 3 dimensions; expected 2"),
     "uneven": (HEAD + "1,2:3:walk\n", "3: dimension 2 has 1 values; expected 2"),
@@ -159,7 +159,7 @@ def test_faults_are_told(tmp_path, name):
 def test_what_ts_files_do_not_hold(tmp_path):
     file = put(tmp_path / "a.ts", WHOLE)
     assert "numbers, not texts" in message(file, ReadRequest(kind="text", target="label"))
-    assert "not a tag a step" in message(file, ReadRequest(kind="numbers", target="tags"))
+    assert "not one tag per step" in message(file, ReadRequest(kind="numbers", target="tags"))
     assert "no columns" in message(file, ReadRequest(kind="numbers", y=("a",)))
     with pytest.raises(UsageError, match=r"no such file; try 'a\.ts'"):
         list(read([tmp_path / "aa.ts"], LABEL))

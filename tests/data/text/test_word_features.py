@@ -72,5 +72,5 @@ def test_only_what_was_given_is_known_and_the_order_is_settled(counts: dict[str,
 
 
 def test_a_list_with_a_name_twice_is_refused():
-    with pytest.raises(DataError, match="the list of affixes is damaged; expected each of them once"):
+    with pytest.raises(DataError, match="the list of affixes is damaged; expected each affix once"):
         Affixes(("g$", "g$"))

@@ -402,11 +402,11 @@ def test_what_cannot_be_is_refused(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "clips.csv").write_text("clip,label\nnone.mp4,sit\n")
     for words, said in (
-        (("recognize", tmp_path / "empty"), "not one clip"),
-        (("recognize", tmp_path / "a.png"), "a folder for each class"),
+        (("recognize", tmp_path / "empty"), "no clips"),
+        (("recognize", tmp_path / "a.png"), "one folder per class"),
         (("recognize", tmp_path / "clips.csv"), "no such file"),
         (("frames:tags", tmp_path), "no tags"),
-        (("classify", tmp_path / "a.png"), "clips are for frames"),
+        (("classify", tmp_path / "a.png"), "clips can only be read as frames"),
         (("numbers:label", tmp_path / "clips.csv", "--frame-size", "16"), "no use for 'frame_size'"),
         (("recognize", tmp_path / "none"), "cannot tell|no such file"),
     ):

@@ -187,7 +187,7 @@ def test_genres_come_from_folders_and_from_tables(tmp_path: Path):
     table.write_text("midi,genre\n0.mid,a\n1.mid,b\n")
     assert [example.x.genre for example in from_files([table], config).examples()] == ["a", "b"]
     table.write_text("midi,genre\n0.mid,a\nnone.mid,b\n")
-    with pytest.raises(DataError, match=r"tunes\.csv:3: there is no file 'none.mid'"):
+    with pytest.raises(DataError, match=r"tunes\.csv:3: no such file: 'none.mid'"):
         list(from_files([table], config).examples())
 
 

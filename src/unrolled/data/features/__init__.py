@@ -1,1 +1,1 @@
-"""Features of audio, video and tunes as arrays of numbers."""
+"""Convert audio, video and tunes to arrays of features, and augment them in training."""

@@ -1,10 +1,11 @@
-"""Log-mel frames: the features that a network reads of a recording.
+"""Compute log-mel frames, the input features of a recording.
 
-A window of 25 ms begins every 10 ms. Of each window the power is summed in bands that are evenly spaced on the mel
-scale, and the logarithm is taken (Davis and Mermelstein 1980).
+A window of 25 ms starts every 10 ms. The power of each window is summed in bands that are evenly spaced on
+the mel scale, and the logarithm is taken (Davis and Mermelstein 1980).
 
-Frame i begins at sample round(i * rate / 100), so 10 ms are exact at every sample rate and time stamps never drift. A
-window begins where its frame begins, so no frame waits for later samples: frames of chunks equal those of the whole.
+Frame i starts at sample round(i * rate / 100), so frames are exactly 10 ms apart at every sample rate and
+time stamps do not drift. A window starts at the start of its frame and has no padding. So the frames of
+chunks are equal to the frames of the whole recording.
 """
 
 from __future__ import annotations
@@ -18,46 +19,47 @@ from numpy.typing import NDArray
 
 from unrolled.core.types import Array
 
-WINDOW = 0.025  # seconds
-FRAMES = 100  # a second; the one source of time stamps
-HOP = 1 / FRAMES  # seconds
-FLOOR = 1e-6  # of the power in a band: noise of -80 dB and silence are the same
-LOWEST = 20.0  # Hz
-_BLOCK = 4096  # frames whose spectra stand in memory
+WINDOW = 0.025  # seconds per window
+FRAMES = 100  # frames per second; all time stamps derive from it
+HOP = 1 / FRAMES  # seconds between frames
+FLOOR = 1e-6  # added to the power of a band, so that noise of -80 dB and silence are the same
+LOWEST = 20.0  # lowest frequency in Hz
+_BLOCK = 4096  # maximum frames whose spectra are in memory at once
 
 
 @dataclass(frozen=True)
 class Mel:
-    """samples a second, and into how many bands they are cut."""
+    """Settings of log-mel frames. rate: sample rate in Hz.  bands: number of mel bands."""
 
     rate: int
     bands: int
 
     @property
     def window(self) -> int:
-        """Samples of a frame."""
+        """The number of samples in a window."""
         return round(self.rate * WINDOW)
 
     def start(self, frame: int) -> int:
-        """The sample at which a frame begins; exact integer arithmetic, halves go up."""
+        """Return the sample at which a frame starts. Integer arithmetic; halves are rounded up."""
         return (2 * frame * self.rate + FRAMES) // (2 * FRAMES)
 
     def whole_windows(self, samples: int) -> int:
-        """How many frames lie wholly within so many samples from the beginning."""
-        room = samples - self.window  # the last window begins here or before
+        """Return the number of frames whose windows are completely within the first `samples` samples."""
+        room = samples - self.window  # the last window starts at this sample or earlier
         return 0 if room < 0 else 1 + (2 * FRAMES * room + FRAMES - 1) // (2 * self.rate)
 
     def frames(self, samples: int) -> int:
-        """How many frames so many samples make; a recording shorter than a window makes one."""
+        """Return the number of frames of a recording with `samples` samples: 0 for none, else at least 1."""
         return 0 if samples < 1 else max(1, self.whole_windows(samples))
 
 
 @cache
 def filters(mel: Mel) -> tuple[int, Array]:
-    """The size of the Fourier transform, and triangles over its bins: [bands, size / 2 + 1].
+    """Return the size of the Fourier transform, and the triangular mel filters [bands, size / 2 + 1].
 
-    Their corners are evenly spaced on the mel scale of O'Shaughnessy (1987), 2595 log10(1 + f / 700), from 20 Hz to
-    half the rate. The size is a power of two, large enough that each band has a bin.
+    The corners of the triangles are evenly spaced on the mel scale of O'Shaughnessy (1987), 2595 log10(1 + f
+    / 700), from 20 Hz to half the sample rate. The size is a power of two, large enough that each band has at
+    least one bin.
     """
     size = 1 << (mel.window - 1).bit_length()
     top = 2595 * np.log10(1 + mel.rate / 2 / 700)
@@ -75,9 +77,10 @@ def filters(mel: Mel) -> tuple[int, Array]:
 
 
 def frames(mel: Mel, rest: Array, samples: Array, first: int = 0) -> tuple[NDArray[np.float32], Array]:
-    """Log-mel frames of the samples left over from before and of new ones -> [T, bands], and the samples left now.
+    """Compute the log-mel frames of a chunk. Return the frames [T, bands] and the remaining samples.
 
-    first: the number of the frame with which `rest` begins, counted from the beginning of the recording.
+    rest: the remaining samples of the previous call.  samples: the new samples.
+    first: the index in the recording of the frame at which `rest` starts.
     """
     size, triangles = filters(mel)
     sound = np.concatenate([rest, np.asarray(samples, np.float32)])
@@ -96,7 +99,10 @@ def frames(mel: Mel, rest: Array, samples: Array, first: int = 0) -> tuple[NDArr
 
 
 def log_mel(mel: Mel, samples: Array) -> NDArray[np.float32]:
-    """[samples] -> [T, bands]. A recording shorter than a window is filled up with zeros; none has 0 frames."""
+    """Compute the log-mel frames of a recording: [samples] -> [T, bands].
+
+    A recording shorter than a window is padded with zeros. An empty recording has 0 frames.
+    """
     samples = np.asarray(samples, np.float32)
     if 0 < len(samples) < mel.window:
         samples = np.concatenate([samples, np.zeros(mel.window - len(samples), np.float32)])

@@ -1,4 +1,4 @@
-"""How loud a recording is over time, and the stretches in which something is heard."""
+"""Compute the loudness of a recording over time, and find the intervals with sound."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from numpy.typing import NDArray
 
 from unrolled.data.features.log_mel import HOP, WINDOW, Array
 
-QUIETEST = 10  # percentile of all frames that is taken for the noise of the recording
-CONTRAST = 12.0  # dB between noise and the loudest part: with less no silence can be told from sound
-SHARE, LEAST = 0.25, 6.0  # of that contrast, and dB, above the noise: there sound begins
-DEEPEST = 40.0  # dB below the loudest part: what is quieter counts as silence, however quiet the noise is
-PAUSE, BURST = 0.10, 0.03  # seconds: a shorter gap is no pause, a shorter sound is a click
-CENTRE = WINDOW / 2  # seconds from the start of a frame to its centre, where its window is largest
+QUIETEST = 10  # percentile of the loudness of all frames that is used as the noise level
+CONTRAST = 12.0  # minimum dB between noise and the loudest part to distinguish sound from silence
+SHARE, LEAST = 0.25, 6.0  # threshold above the noise: fraction of the contrast, and minimum in dB
+DEEPEST = 40.0  # maximum dB of the threshold below the loudest part
+PAUSE, BURST = 0.10, 0.03  # seconds: shorter gaps are closed, shorter sounds are dropped as clicks
+CENTRE = WINDOW / 2  # seconds from the start of a frame to the centre of its window
 
 Stretch = tuple[float, float]
 
 
 def of_frames(frames: Array) -> NDArray[np.float64]:
-    """[T] dB of log-mel frames [T, bands]."""
+    """Return the loudness of log-mel frames: [T, bands] -> [T] in dB."""
     if not len(frames):
         return np.zeros(0)
     return 10 / np.log(10) * np.logaddexp.reduce(frames.astype(np.float64), axis=1)
 
 
 def stretches(loudness: Array) -> list[Stretch]:
-    """Where something is heard, as (start, end) in seconds, in order; none where nothing stands out."""
+    """Find the intervals with sound.
+
+    Return (start, end) in seconds, sorted; an empty list if the contrast is low.
+    """
     if len(loudness) < 3:
         return []
     smooth = np.convolve(loudness, np.ones(3) / 3, mode="same")
@@ -47,17 +50,17 @@ def stretches(loudness: Array) -> list[Stretch]:
 
 
 def quietest(loudness: Array, start: float, end: float) -> float:
-    """The quietest moment between two, in seconds."""
+    """Return the time of the quietest frame between `start` and `end`, all in seconds."""
     first, last = (max(0, round((moment - CENTRE) / HOP)) for moment in (start, end))
     part = loudness[first : last + 1]
     return (first + int(np.argmin(part))) * HOP + CENTRE if len(part) else (start + end) / 2
 
 
 def distance(places: Sequence[Stretch], moment: float) -> float:
-    """Seconds from a moment to the nearest stretch; 0 within one."""
+    """Return the seconds from a time to the nearest interval; 0 inside an interval."""
     return min(max(start - moment, moment - end, 0.0) for start, end in places)
 
 
 def nearest(places: Sequence[Stretch], moment: float) -> int:
-    """The number of the stretch that holds a moment, or of the nearest."""
+    """Return the index of the interval that contains a time, or of the nearest interval."""
     return min(range(len(places)), key=lambda number: distance(places[number : number + 1], moment))

@@ -1,4 +1,4 @@
-"""Normalise log-mel frames: by the whole recording, or by running statistics."""
+"""Normalise log-mel frames by the statistics of the whole recording, or by running statistics."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from unrolled.data.features.log_mel import Array
 
-MEMORY = 300  # frames after which a running mean has forgotten all but 1/e
-PRIOR = 50  # frames that a sound's own mean begins with: those of all training
-SMALLEST = 0.25  # deviation, in nats: a band that hardly changes is not blown up
+MEMORY = 300  # time constant of the running statistics, in frames: after it a frame has 1/e of its weight
+PRIOR = 50  # weight of the training statistics, in frames, when a recording starts
+SMALLEST = 0.25  # minimum standard deviation in nats, so that a nearly constant band is not amplified
 
 
 @dataclass(frozen=True)
 class RunningStats:
-    """A running mean and variance of each band, and how many frames they were made of."""
+    """A running mean and variance of each band, and the number of frames in them."""
 
     count: float
     mean: Array
@@ -25,15 +25,17 @@ class RunningStats:
 
 
 def initial_stats(mean: Sequence[float], deviation: Sequence[float]) -> RunningStats:
-    """The state before the first frame: what is usual."""
+    """Return the state before the first frame: the statistics of the training data."""
     return RunningStats(PRIOR, np.asarray(mean, np.float64), np.asarray(deviation, np.float64) ** 2)
 
 
 def normalize_utterance(usual: RunningStats, x: Array) -> NDArray[np.float32]:
-    """[T, bands] less how much louder the whole is than usual, then each band by its mean and variance.
+    """Normalise a whole recording, [T, bands].
 
-    These are of the whole and of the frames that `usual` stands for: the mean of a short sound alone is what was said
-    in it, that of a long one is what it was recorded with.
+    First subtract its overall loudness relative to the training data, then normalise each band by a mean and
+    a variance. These combine the recording with `usual`, the training statistics. In a short recording the
+    mean depends mainly on the content, so `usual` dominates. In a long one it depends mainly on the recording
+    device.
     """
     if not len(x):
         return np.zeros(x.shape, np.float32)
@@ -46,7 +48,10 @@ def normalize_utterance(usual: RunningStats, x: Array) -> NDArray[np.float32]:
 
 
 def normalize_running(state: RunningStats, x: Array) -> tuple[NDArray[np.float32], RunningStats]:
-    """Each frame of x [T, bands] by the mean and variance of it and all before it, of which old ones are forgotten."""
+    """Normalise each frame of x [T, bands] by running statistics of this and all earlier frames.
+
+    Older frames have less weight. Return the normalised frames and the new state.
+    """
     count, mean, variance = state.count, state.mean, state.variance
     made = np.zeros(x.shape, np.float32)
     for t, x_t in enumerate(x.astype(np.float64)):

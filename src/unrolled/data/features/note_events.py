@@ -1,10 +1,15 @@
-"""A tune as a sequence of events, and back; `quantised` rounds its times to the grid.
+"""Convert a tune to a sequence of events and back. `quantised` rounds its times to the grid first.
 
-An event is (kind, value): `wait` so many steps of the grid; `on` and `off` a pitch; `hit` a drum; `voice` makes the
-next notes that voice's, `program` sets its instrument and `velocity` how loud what follows in it is; `tempo` and
-`meter`; `end`. An `off` ends the pitch in the voice in which it sounds, in the present one where it sounds in
-several. So notes in a row are: voice 0, program 0, velocity 22, on 60, wait 24, off 60, on 62 and so on. (Oore et al.,
-arXiv 1808.03715v1, have on, off, wait and velocity.)
+An event is (kind, value):
+- `wait`: advance by `value` steps of the grid.
+- `on`, `off`: start or end a pitch.  `hit`: a drum.
+- `voice`: select the voice of the next notes.
+- `program`, `velocity`: set the instrument or the velocity of the current voice.
+- `tempo`, `meter`, and `end` (the last event).
+
+An `off` ends the pitch in the voice in which it sounds. If the pitch sounds in several voices, `off` ends it
+in the current voice. A melody looks like this: voice 0, program 0, velocity 22, on 60, wait 24, off 60, on 62
+... The kinds on, off, wait and velocity are from Oore et al., arXiv 1808.03715v1.
 """
 
 from __future__ import annotations
@@ -20,19 +25,24 @@ from unrolled.core.types import DRUMS, Note, Tune
 T = TypeVar("T")
 Event = tuple[str, int]
 
-LONGEST_WAIT = 96  # steps of one event; a longer wait is several
-LOUDNESS = 4  # velocities that are one
-TEMPOS = 32  # for each doubling, from 120 up and down
-SLOWEST, FASTEST = -96, 64  # 15 and 480 quarter notes a minute
+LONGEST_WAIT = 96  # maximum steps of one event; a longer wait needs several events
+LOUDNESS = 4  # number of MIDI velocities per velocity event
+TEMPOS = 32  # tempo values per octave (doubling), relative to 120
+SLOWEST, FASTEST = -96, 64  # 15 and 480 quarter notes per minute
 _DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
-_WRITTEN = 480  # ticks of a quarter note in a file, where the grid divides it
+_WRITTEN = 480  # ticks per quarter note in a file, if it is a multiple of the grid
 END: Event = ("end", 0)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What `quantised` did to a tune's notes. moved: those with an end that was not on the grid; doubled: those that
-    fell on another of their voice, and went; cut: those that ended where the next of their pitch began."""
+    """Counts of the notes that `quantised` changed.
+
+    notes: all notes of the tune.
+    moved: notes with a start or an end that was not on the grid.
+    doubled: notes that were removed, because another note of the voice has the same start and pitch.
+    cut: notes that were shortened to the start of the next note of the same pitch.
+    """
 
     notes: int = 0
     moved: int = 0
@@ -41,11 +51,18 @@ class Changes:
 
 
 def quantised(tune: Tune, grid: int) -> tuple[Tune, Changes]:
-    """The tune with times in steps of a grid, `grid` to the quarter note, as its events can tell it exactly.
+    """Quantise a tune to a grid, so that events can represent it exactly.
 
-    A time goes to the nearest step; a note lasts one step at least, a drum one step. In a voice a pitch sounds once at
-    a time. Velocities go to the middle of four, tempos to the nearest 32nd of a doubling from 120 (2.2%), and stand for
-    the whole step; without any, tempo is 120 and meter 4/4. Silence behind the last note goes.
+    Return the tune and the counts of changes.
+
+    grid: steps per quarter note.
+
+    - Times are rounded to the nearest step. A note has at least one step, a drum exactly one.
+    - A pitch sounds at most once at a time in a voice.
+    - Velocities are rounded to the middle of a range of four.
+    - Tempos are rounded to the nearest 32nd of an octave from 120 (2.2%). A step has one tempo and one meter,
+      the last ones at it. Without any, the tempo is 120 and the meter 4/4.
+    - Silence after the last note is removed.
     """
 
     def step(tick: int) -> int:
@@ -85,7 +102,10 @@ def quantised(tune: Tune, grid: int) -> tuple[Tune, Changes]:
 
 
 def _one_at_a_time(notes: list[Note]) -> tuple[list[Note], int, int]:
-    """Notes of which none sounds twice at once in a voice, and how many went and were cut for that."""
+    """Remove and cut notes so that a pitch sounds at most once at a time in a voice.
+
+    Return the notes, the number of removed notes and the number of cut notes.
+    """
     kept: list[Note] = []
     doubled = cut = 0
     ordered = sorted(notes, key=lambda note: (note.voice, note.pitch, note.start, -note.end))
@@ -104,7 +124,11 @@ def _one_at_a_time(notes: list[Note]) -> tuple[list[Note], int, int]:
 
 
 def _changes(marks: Iterable[tuple[int, T]], usual: T, last: int) -> Iterator[tuple[int, T]]:
-    """The last mark of each step up to `last` where it changes something; from step 0 on there is one."""
+    """Yield (step, value) for each change of a value, such as the tempo.
+
+    Of several marks at one step, only the last counts. Marks after `last` are dropped. The value at step 0 is
+    `usual` if there is no mark.
+    """
     by_step = {0: usual} | {step: value for step, value in marks if step <= last}
     before = None
     for step, value in sorted(by_step.items(), key=lambda mark: mark[0]):
@@ -114,18 +138,21 @@ def _changes(marks: Iterable[tuple[int, T]], usual: T, last: int) -> Iterator[tu
 
 
 def nearest_tempo(tempo: float) -> int:
-    """Quarter notes a minute as 32nds of a doubling from 120."""
+    """Convert quarter notes per minute to the nearest tempo value: 32nds of an octave relative to 120."""
     return max(SLOWEST, min(FASTEST, round(TEMPOS * math.log2(max(tempo, 1e-3) / 120))))
 
 
 def tempo_of(value: int) -> float:
-    """The other way round."""
+    """Convert a tempo value to quarter notes per minute: the inverse of `nearest_tempo`."""
     return 120 * 2 ** (value / TEMPOS)
 
 
 def events_of(tune: Tune) -> list[Event]:
-    """The events of a tune that `quantised` gave, `end` behind them: at a step what ends, then tempo and meter, then
-    what begins, voice by voice from low to high."""
+    """Convert a tune of `quantised` to events, with `end` as the last one.
+
+    The order at a step: ends of notes, then tempo and meter, then starts of notes by voice and from low to
+    high.
+    """
     found: list[Event] = []
     voice, programmed, loud, sounding = -1, set[int](), dict[int, int](), set[tuple[int, int]]()
     step = 0
@@ -161,7 +188,7 @@ def events_of(tune: Tune) -> list[Event]:
 
 
 def _moments(tune: Tune) -> Iterator[tuple[int, int, Event | tuple[int, int, int]]]:
-    """What happens: (step, 0 ends or 1 a setting or 2 begins, what)."""
+    """Yield (step, order, detail). order: 0 end of a note, 1 tempo or meter, 2 start of a note."""
     for step, tempo in tune.tempos:
         yield step, 1, ("tempo", nearest_tempo(tempo))
     for step, over, under in tune.meters:
@@ -174,16 +201,17 @@ def _moments(tune: Tune) -> Iterator[tuple[int, int, Event | tuple[int, int, int
 
 
 def waits(steps: int) -> list[Event]:
-    """The events that let so many steps pass."""
+    """Return the `wait` events for a number of steps."""
     whole, rest = divmod(steps, LONGEST_WAIT)
     return [("wait", LONGEST_WAIT)] * whole + ([("wait", rest)] if rest else [])
 
 
 class Performance:
-    """Where a tune stands after some events, and the notes so far; `fork` before going two ways.
+    """The state of a tune after some events, and its notes so far. Use `fork` to try different continuations.
 
-    step: of the grid.  sounding: what each (voice, pitch) that sounds began as.  Events that make no sense (the end of
-    a note that does not sound) do nothing, so that any sequence is a tune.
+    step: current step of the grid.  sounding: (voice, pitch) of each sounding note -> its start and velocity.
+    Invalid events, such as the end of a note that does not sound, are ignored. So every sequence of events is
+    a tune.
     """
 
     def __init__(self, grid: int) -> None:
@@ -198,14 +226,14 @@ class Performance:
         self.meters: list[tuple[int, int, int]] = []
 
     def fork(self) -> Performance:
-        """One that goes on from here without changing this one."""
+        """Return an independent copy of the state."""
         other = Performance(self.grid)
         for name, value in vars(self).items():
             setattr(other, name, value.copy() if isinstance(value, list | dict) else value)
         return other
 
     def play(self, event: Event) -> None:
-        """One event more."""
+        """Apply one event."""
         kind, value = event
         self.since = 0 if kind == "wait" else self.since + 1
         match kind:
@@ -244,14 +272,17 @@ class Performance:
         self._end(voices[0] if len(voices) == 1 else self.voice, pitch)
 
     def _end(self, voice: int, pitch: int) -> None:
-        """End a pitch in a voice, where it sounds: at once with its beginning it never was."""
+        """End a pitch in a voice if it sounds. A note that ends at its start is dropped."""
         if (voice, pitch) in self.sounding:
             start, loud = self.sounding.pop((voice, pitch))
             if start < self.step:
                 self.notes.append(Note(start, self.step, pitch, _middle(loud), voice))
 
     def tune(self, genre: str | None = None) -> Tune:
-        """The tune so far; what sounds ends now, or a step after it began. For files: 480 ticks a quarter note."""
+        """Return the tune so far. A note that still sounds ends now, or one step after its start.
+
+        The tune has 480 ticks per quarter note if this is a multiple of the grid, else `grid` ticks.
+        """
         open_notes = [
             Note(start, max(start + 1, self.step), pitch, _middle(loud), voice)
             for (voice, pitch), (start, loud) in self.sounding.items()
@@ -270,7 +301,7 @@ class Performance:
 
 
 def tune_of(events: Sequence[Event], grid: int, genre: str | None = None) -> Tune:
-    """The tune that events tell, whatever they are."""
+    """Convert any sequence of events to a tune."""
     performance = Performance(grid)
     for event in events:
         performance.play(event)
@@ -282,7 +313,7 @@ def _middle(loudness: int) -> int:
 
 
 def name_of(event: Event) -> str:
-    """An event for people: `on C4`, `wait 12`, `meter 3/4`."""
+    """Return an event as text for users: `on C4`, `wait 12`, `meter 3/4`."""
     kind, value = event
     match kind:
         case "on" | "off":
@@ -303,5 +334,5 @@ PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 def pitch_name(pitch: int) -> str:
-    """60 is C4."""
+    """Return the name of a MIDI pitch, such as C4 for 60."""
     return f"{PITCHES[pitch % 12]}{pitch // 12 - 1}"

@@ -1,4 +1,4 @@
-"""Augmentation of clips and of text lines in training."""
+"""Augment video clips and images of text lines in training."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from unrolled.core.errors import UsageError
 from unrolled.core.types import Array, Vary
 from unrolled.data.features.video_frames import Frames, shape, with_differences
 
-STRETCH, GRAIN = 0.15, 0.3  # of a line: share of its width, deviations
-SPEED, CROP, LIGHT = 0.2, 0.12, 0.3  # the most that a clip is varied by: shares of its own
+STRETCH, GRAIN = 0.15, 0.3  # text lines: maximum relative change of the width; maximum noise, in deviations
+SPEED, CROP, LIGHT = 0.2, 0.12, 0.3  # clips: maximum relative change of speed, size and light
 
 
 def line_augmenter(given: object, flip: bool, steady: bool) -> Vary:
-    """What training makes of a line. Raises UsageError where every column has a y: they are stretched."""
+    """Return the augmentation of text lines: `augment_line`. `given` and `flip` are not used.
+
+    Raises UsageError if every column has a y (`steady`), because the augmentation changes the number of
+    columns.
+    """
     if steady:
-        raise UsageError("lines are stretched, and tags stand at columns", hint="--no-augment")
+        raise UsageError("line augmentation changes the columns of the tags", hint="--no-augment")
     return lambda x, y, chance: (augment_line(x, chance), y)
 
 
 def clip_augmenter(given: object, flip: bool, steady: bool) -> Vary:
-    """Augmentation of a clip in training: `augment_clip`."""
+    """Return the augmentation of clips: `augment_clip`. `given` is not used."""
     return lambda x, y, chance: (augment_clip(x, chance, flip=flip, steady=steady), y)
 
 
 def augment_line(x: Array, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Another line that may have been, [w', height], of x [w, height]: wider or narrower, higher or lower, fainter or
-    stronger, with noise."""
+    """Return a randomly changed copy [w', height] of a text line x [w, height].
+
+    The width, the vertical position and the contrast change, and noise is added.
+    """
     if not len(x):
         return x.astype(np.float32)
     steps = max(1, round(len(x) * (1 + STRETCH * rng.uniform(-1, 1))))
@@ -37,10 +43,13 @@ def augment_line(x: Array, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def augment_clip(x: Frames, rng: np.random.Generator, *, flip: bool, steady: bool) -> Frames:
-    """Another clip that may have been, [T', n_x], of x [T, n_x]: quicker or slower, a part of the picture, darker or
-    lighter; flip: by half a chance mirrored; steady: at its own speed, as every step has a y.
+    """Return a randomly changed copy [T', n_x] of a clip x [T, n_x].
 
-    Everything is drawn whether it is used or not, so one does not shift the chance of the others.
+    The speed changes, the frames are cropped, and brightness and contrast change.
+    flip: mirror with probability 1/2.  steady: keep the speed, because every step has a y.
+
+    All random numbers are drawn in every case, so that an option does not change the numbers of the other
+    steps.
     """
     side, channels = shape(x.shape[1])
     speed, zoom, gain, level, mirrored = *rng.uniform(-1, 1, 4).tolist(), rng.random() < 0.5

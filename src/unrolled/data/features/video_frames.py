@@ -1,7 +1,8 @@
-"""Pictures of a clip as numbers: laid flat, resized, and with their differences.
+"""Video frames as flat arrays: resize frames and add the differences between frames.
 
-A step is [side, side, channels] uint8 laid flat, n_x = channels * side * side. There are 1 or 3 channels, and as many
-more with differences. The side follows from n_x, as no ratio of 1, 2, 3 and 6 is a square.
+A step is a flattened frame [side, side, channels] uint8, so n_x = channels * side * side. There are 1 or 3
+channels; differences double this number. The side can be computed from n_x, because no ratio of two of the
+numbers 1, 2, 3 and 6 is a square.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Frames = NDArray[np.uint8]
 
 
 def shape(n_x: int) -> tuple[int, int]:
-    """Side and channels of pictures of so many numbers; (0, 0) where none have so many."""
+    """Return the side and the channels of frames with n_x numbers; (0, 0) if no frame has n_x numbers."""
     for channels in CHANNELS:
         side = round((n_x / channels) ** 0.5)
         if side * side * channels == n_x:
@@ -26,7 +27,10 @@ def shape(n_x: int) -> tuple[int, int]:
 
 
 def resized(x: Array, side: int) -> Frames:
-    """[T, h, w, channels] uint8 -> [T, side, side, channels], each number the mean of those it stands for."""
+    """Resize frames: [T, h, w, channels] uint8 -> [T, side, side, channels].
+
+    Each value is the mean of its area.
+    """
     found = x.astype(np.float32)
     for axis in (1, 2):
         size = found.shape[axis]
@@ -38,8 +42,10 @@ def resized(x: Array, side: int) -> Frames:
 
 
 def with_differences(x: Frames) -> Frames:
-    """[T, side, side, c] -> [T, side, side, 2 c]: beside each number half of what changed since the picture before, and
-    128; nothing changed at the first."""
+    """Append frame differences as channels: [T, side, side, c] -> [T, side, side, 2 c].
+
+    A difference is half the change since the previous frame, plus 128. The first frame has no change (128).
+    """
     half = x.astype(np.int16)
     changed = np.diff(half, axis=0, prepend=half[:1]) // 2 + 128
     return np.concatenate([x, changed.astype(np.uint8)], axis=-1)

@@ -1,1 +1,4 @@
-"""Media files: decode one kind of file per module to an array, within limits. Optional packages do the decoding."""
+"""Decode media files to arrays, within limits.
+
+Each module decodes one kind of file with an optional package.
+"""

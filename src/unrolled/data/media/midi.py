@@ -1,8 +1,10 @@
-"""Read and write MIDI files with mido, within limits: a damaged file raises DataError soon and in little memory.
+"""Read and write MIDI files with mido, within limits.
 
-A voice is a channel of a track with one program; channel 10 is the drum set. A program change counts for its channel in
-every track, unless the track has its own. Pedals, pitch bends, controllers and key signatures are left out. What was
-changed beyond that stands in the tune's `remarks`.
+A damaged file raises DataError early, without using much memory.
+
+A voice is a channel of a track with one program; channel 10 is the drum set. A program change applies to its
+channel in all tracks, except tracks with their own program change. Pedals, pitch bends, controllers and key
+signatures are ignored. Other changes to the tune are listed in its `remarks`.
 """
 
 from __future__ import annotations
@@ -27,19 +29,22 @@ from unrolled.data.media_formats.midi_size import count_events
 if TYPE_CHECKING:
     from mido import Message, MetaMessage, MidiFile, MidiTrack
 
-LARGEST = 2 << 20  # bytes; the messages of a file take 300 times as much memory
+LARGEST = 2 << 20  # maximum bytes of a file; its parsed messages need 300 times more memory
 MOST_NOTES = 100_000
-MOST_EVENTS = 200_000  # more take seconds to parse
-LONGEST = 24 * 60 * 60  # seconds
-MOST_BEATS = 100_000  # quarter notes
-_DRUM_CHANNEL = 9  # counted from 0
-_USUAL_TEMPO = 120.0
-_STRUCK_AGAIN = "struck again while it sounded: the first ends there"
+MOST_EVENTS = 200_000  # more events would take seconds to parse
+LONGEST = 24 * 60 * 60  # maximum seconds of a tune
+MOST_BEATS = 100_000  # maximum quarter notes of a tune
+_DRUM_CHANNEL = 9  # index of channel 10
+_USUAL_TEMPO = 120.0  # default quarter notes per minute
+_STRUCK_AGAIN = "struck again while it sounded: the first note ends there"
 
 
 def read_midi(path: Path) -> Tune:
-    """The tune in a file. Raises DataError (damaged, too large, too long, without notes), UsageError where there is
-    no such file, StorageError, MissingExtra where mido is not installed."""
+    """Read the tune of a file.
+
+    Raises DataError if the file is damaged, too large, too long or has no notes. Raises UsageError if it does
+    not exist, StorageError if it cannot be read, and MissingExtra if mido is not installed.
+    """
     try:
         with open_regular(path) as stream:
             content = stream.read(LARGEST + 1)
@@ -49,13 +54,16 @@ def read_midi(path: Path) -> Tune:
 
 
 def parse_midi(content: bytes, path: Path) -> Tune:
-    """The tune in the bytes of a file; `path` is for messages."""
+    """Parse the bytes of a MIDI file to a tune.
+
+    `path` is used in messages. Raises DataError and MissingExtra.
+    """
     if not content:
         raise DataError("empty file", file=path, expected="a MIDI file")
     if len(content) > LARGEST:
         raise DataError("the file is too large", file=path, expected=f"at most {LARGEST >> 20} MB of MIDI")
     if content[:4] != b"MThd":
-        raise DataError("is no MIDI file", file=path, expected="MThd as its first bytes")
+        raise DataError("is not a MIDI file", file=path, expected="MThd as the first bytes")
     if count_events(content, MOST_EVENTS) > MOST_EVENTS:
         raise DataError(
             f"more than {MOST_EVENTS:,} events", file=path, expected="fewer", hint="cutting it into pieces"
@@ -63,10 +71,10 @@ def parse_midi(content: bytes, path: Path) -> Tune:
     content, repairs = repaired(content)
     file = _parsed(content, path)
     if file.ticks_per_beat < 1:
-        what = f"its time is in {file.ticks_per_beat} ticks a quarter note (frames of film, or damaged)"
-        raise DataError(what, file=path, expected="1 or more ticks a quarter note")
+        what = f"{file.ticks_per_beat} ticks per quarter note (film frames as time unit, or damaged)"
+        raise DataError(what, file=path, expected="1 or more ticks per quarter note")
     if file.type == 2:
-        raise DataError("holds several tunes (MIDI type 2)", file=path, expected="type 0 or 1")
+        raise DataError("contains several tunes (MIDI type 2)", file=path, expected="type 0 or 1")
     reading = _Reading(_channel_programs(file.tracks), counts=repairs)
     for number, track in enumerate(file.tracks):
         reading.add(number, track, path)
@@ -77,7 +85,7 @@ def _parsed(content: bytes, path: Path) -> MidiFile:
     with need("music", "mido"):
         import mido
         from mido.midifiles.meta import KeySignatureError
-    # What mido raises on files that were damaged, and on those that break off.
+    # Errors that mido raises for damaged and for truncated files.
     damage = (
         EOFError,
         OSError,
@@ -91,12 +99,12 @@ def _parsed(content: bytes, path: Path) -> MidiFile:
     try:
         return mido.MidiFile(file=io.BytesIO(content))
     except (*damage, KeySignatureError) as error:
-        reason = str(error) or "it breaks off"
-        raise DataError(f"damaged MIDI file: {reason[:80]}", file=path, expected="a whole file") from error
+        reason = str(error) or "it is truncated"
+        raise DataError(f"damaged MIDI file: {reason[:80]}", file=path, expected="a complete file") from error
 
 
 def _channel_programs(tracks: Sequence[MidiTrack]) -> dict[int, tuple[list[int], list[int]]]:
-    """Of each channel the ticks of its program changes in all tracks, in order, and the programs."""
+    """Return, for each channel, the sorted ticks of its program changes in all tracks, and the programs."""
     found: dict[int, list[tuple[int, int, int]]] = {}
     for number, track in enumerate(tracks):
         tick = 0
@@ -113,21 +121,24 @@ def _channel_programs(tracks: Sequence[MidiTrack]) -> dict[int, tuple[list[int],
 
 @dataclass
 class _Reading:
-    """What is gathered of a file, track by track; ticks from its beginning. channels: `_channel_programs`."""
+    """Collects the contents of a file, track by track. Ticks count from the start of the file.
+
+    channels: the result of `_channel_programs`.  counts: remark -> how often it applies.
+    """
 
     channels: dict[int, tuple[list[int], list[int]]]
     notes: list[Note] = field(default_factory=list)
-    keys: list[tuple[int, int, int]] = field(default_factory=list)  # of each voice: track, channel, program
+    keys: list[tuple[int, int, int]] = field(default_factory=list)  # (track, channel, program) of each voice
     tempos: dict[int, float] = field(default_factory=dict)
     meters: dict[int, tuple[int, int]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     last: int = 0
 
     def add(self, number: int, track: MidiTrack, path: Path) -> None:
-        """One track."""
+        """Add one track. Raises DataError for a tempo of 0 or too many notes."""
         tick, programs = 0, dict[int, int]()
         sounding: dict[tuple[int, int], tuple[int, int, int]] = {}  # channel, pitch -> start, velocity, voice
-        renewed: dict[tuple[int, int], int] = {}  # the tick at which a pitch was struck while it sounded
+        renewed: dict[tuple[int, int], int] = {}  # channel, pitch -> tick of a new note while it was sounding
         for message in track:
             tick += int(message.time)
             match message.type:
@@ -135,7 +146,9 @@ class _Reading:
                     programs[message.channel] = message.program
                 case "set_tempo":
                     if not message.tempo:
-                        raise DataError("a tempo of 0", file=path, expected="1 or more microseconds a beat")
+                        raise DataError(
+                            "a tempo of 0", file=path, expected="1 or more microseconds per quarter note"
+                        )
                     self.tempos[tick] = 6e7 / message.tempo
                 case "time_signature":
                     self.meters[tick] = (message.numerator, message.denominator)
@@ -151,7 +164,7 @@ class _Reading:
                         sounding[key] = (tick, message.velocity, voice)
                     elif (
                         renewed.get(key) == tick
-                    ):  # the end of the note before, behind the next one's beginning
+                    ):  # at this tick the end of the old note comes after the start of the new one
                         del renewed[key]
                         self.counts[f"note{{s}} {_STRUCK_AGAIN}"] -= 1
                     elif key in sounding:
@@ -168,11 +181,11 @@ class _Reading:
     def _close(self, key: tuple[int, int], begun: tuple[int, int, int], tick: int) -> None:
         start, velocity, voice = begun
         if tick == start:
-            self._count("of no length: given one tick", voice != DRUMS)
+            self._count("of length 0: extended to one tick", voice != DRUMS)
         self.notes.append(Note(start, max(tick, start + 1), key[1], velocity, voice))
 
     def _program(self, channel: int, tick: int) -> int:
-        """What the channel plays at this tick, by the changes in all tracks."""
+        """Return the program of a channel at a tick, from the changes in all tracks; 0 before the first."""
         ticks, programs = self.channels.get(channel, ([], []))
         place = bisect_right(ticks, tick)
         return programs[place - 1] if place else 0
@@ -182,7 +195,7 @@ class _Reading:
             return DRUMS
         if key not in self.keys:
             if len(self.keys) == DRUMS:
-                self._count(f"of voices beyond {DRUMS}: joined to the last", True)
+                self._count(f"of voices beyond {DRUMS}: moved to the last voice", True)
                 return DRUMS - 1
             self.keys.append(key)
         return self.keys.index(key)
@@ -192,15 +205,18 @@ class _Reading:
             self.counts[f"note{{s}} {kind}"] += 1
 
     def tune(self, beat: int, path: Path) -> Tune:
-        """All of it, its notes by time. Raises DataError where there are none, or it takes more than a day."""
+        """Return the tune with its notes sorted by time.
+
+        Raises DataError if it has no notes or is too long.
+        """
         if not self.notes:
-            raise DataError("no notes", file=path, expected="a tune")
+            raise DataError("no notes", file=path, expected="at least one note")
         self.last = max(self.last, *(note.end for note in self.notes))
         tempos = tuple(sorted(self.tempos.items()))
         seconds = seconds_until(self.last, beat, tempos)
         if seconds > LONGEST or self.last > MOST_BEATS * beat:
             what = f"lasts {self.last / beat:,.0f} quarter notes, {seconds / 3600:,.0f} hours"
-            raise DataError(what, file=path, expected=f"at most {MOST_BEATS:,}, and a day")
+            raise DataError(what, file=path, expected=f"at most {MOST_BEATS:,} quarter notes and 24 hours")
         return Tune(
             notes=tuple(sorted(self.notes, key=lambda note: (note.start, note.voice, note.pitch))),
             beat=beat,
@@ -216,14 +232,20 @@ class _Reading:
 
 
 def seconds_until(tick: int, beat: int, tempos: tuple[tuple[int, float], ...]) -> float:
-    """The time of a tick, in seconds from the beginning; `tempos` by their ticks, 120 before the first."""
+    """Return the time of a tick in seconds from the start.
+
+    tempos: (tick, quarter notes per minute), sorted; 120 before the first.
+    """
     marks = [(0, _USUAL_TEMPO), *tempos, (tick, 0.0)]
     spans = ((max(0, min(end, tick) - begin), tempo) for (begin, tempo), (end, _) in pairwise(marks))
     return sum(span / beat * 60 / tempo for span, tempo in spans if span)
 
 
 def midi_bytes(tune: Tune) -> bytes:
-    """A tune as a MIDI file of type 1: a track of tempo and meter, and one a voice. Raises MissingExtra."""
+    """Return the bytes of a MIDI file of type 1: a track for tempo and meter, then one track per voice.
+
+    Raises MissingExtra if mido is not installed.
+    """
     with need("music", "mido"):
         import mido
     file = mido.MidiFile(type=1, ticks_per_beat=tune.beat)
@@ -245,7 +267,7 @@ def midi_bytes(tune: Tune) -> bytes:
 
 
 def _voice_messages(tune: Tune, voice: int) -> list[tuple[int, Message]]:
-    """The messages of a voice by their ticks; what ends comes before what begins."""
+    """Return (tick, message) of a voice, sorted by tick. At one tick, ends of notes come before starts."""
     import mido
 
     channel = _DRUM_CHANNEL if voice == DRUMS else voice + (voice >= _DRUM_CHANNEL)
@@ -264,7 +286,10 @@ def _voice_messages(tune: Tune, voice: int) -> list[tuple[int, Message]]:
 
 
 def _track(messages: Sequence[tuple[int, Message | MetaMessage]], end: int) -> MidiTrack:
-    """Messages by ticks from the beginning as a track, whose times are from one to the next."""
+    """Return a track of messages.
+
+    `messages` have absolute ticks; a track stores the ticks between messages.
+    """
     import mido
 
     track, before = mido.MidiTrack(), 0

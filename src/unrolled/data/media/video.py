@@ -1,8 +1,8 @@
-"""Decode video files with PyAV (FFmpeg): frames of one size at one rate. Runs in the sandbox.
+"""Decode video files with PyAV (FFmpeg) to frames of one size at one frame rate. Runs in the sandbox.
 
-Metadata is honoured: the time stamp of each picture and how long the last one is seen, the rotation and mirroring of
-the display matrix, edit lists, transparency (which becomes white). A packet that cannot be decoded is an error: without
-its picture all that follow would stand at other places.
+Metadata is applied: the time stamp of each frame, the duration of the last frame, the rotation and mirroring
+of the display matrix, edit lists, and transparency (transparent pixels become white). A packet that cannot be
+decoded is an error, because without its frame all later frames would have wrong positions.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv")
-PIXELS = 4096 * 2304  # of a picture in the file
-# Videos that are known but not read: they are named, never left out in silence.
+PIXELS = 4096 * 2304  # maximum pixels of a frame in a file
+# Extensions of video formats that are not supported. Such files are reported, never ignored silently.
 UNREAD = (".rm", ".rmvb", ".vob", ".swf", ".3g2", ".divx", ".dv")
-SHARE = 0.9  # of the packets that a file's header promises must be there
+SHARE = 0.9  # minimum fraction of the packets or of the duration that a header claims
 
-# Formats that are one file by themselves. A playlist under the name of a video would have others opened, or addresses.
+# Allowed formats. Playlists are excluded: a playlist with the name of a video could open other files or URLs.
 _FORMATS = "mov,mp4,avi,matroska,webm,mpeg,mpegts,mpegvideo,gif,asf,flv,ogg"
 
 Frames = NDArray[np.uint8]
@@ -40,11 +40,11 @@ Matrix = tuple[int, int, int, int]
 
 @dataclass
 class _Count:
-    """What was met in a file so far: packets, those that are not shown among them, and the times of its pictures."""
+    """Counts while a file is decoded."""
 
-    packets: int = 0
-    times: list[float] = field(default_factory=list)
-    end: float = 0.0  # of the last picture, in seconds
+    packets: int = 0  # packets with data, including packets whose frames are not shown
+    times: list[float] = field(default_factory=list)  # start of each frame, in seconds
+    end: float = 0.0  # end of the last frame, in seconds
 
 
 def read(
@@ -56,19 +56,26 @@ def read(
     start: float = 0.0,
     end: float | None = None,
 ) -> tuple[Frames, dict[str, object]]:
-    """The pictures of a video, [T, side, side, channels]: grey, or red, green and blue.
+    """Decode the frames of a video to [T, side, side, channels]: grey, or red, green and blue.
 
-    rate: pictures a second, each the one that would be seen at that moment; 0: those of the file as they come.
-    longest: of how many. start, end: the part in seconds, None: to its end. Beside the pictures `at`: which of the
-    file's own each is, `times`: seconds from `start`, and `count`: how many pictures the file has, up to `end`.
-    Raises DataError for what is no video, damaged, too large or too long, MissingExtra without PyAV.
+    rate: frames per second; each is the frame that is visible at that time. 0: all frames of the file.
+    longest: maximum number of frames.
+    start, end: the part to decode, in seconds; end None: up to the end of the video.
+
+    Returns the frames and a dict: `at`, the index of each frame in the file; `times`, the seconds of each
+    frame after `start`; `count`, the number of frames in the file up to `end`.
+
+    Raises DataError for a file that is not a video, is damaged, too large or too long. Raises MissingExtra
+    without PyAV.
     """
     with need("video", "av"):
         import av
     av.logging.set_level(None)
     ending = Path(path).suffix.lower()
     if ending in UNREAD:
-        raise DataError(f"{ending} is not read", expected=", ".join(ENDINGS), hint="ffmpeg -i OLD NEW.mp4")
+        raise DataError(
+            f"{ending} files are not supported", expected=", ".join(ENDINGS), hint="ffmpeg -i OLD NEW.mp4"
+        )
     if not require_regular(Path(path)).st_size:
         raise DataError("empty file", expected="a video")
     count = _Count()
@@ -78,7 +85,7 @@ def read(
             av.open(file, "r", options={"format_whitelist": _FORMATS}) as container,
         ):
             if not container.streams.video:
-                raise DataError("no pictures in it", expected="a video")
+                raise DataError("no video stream in this file", expected="a video")
             stream = container.streams.video[0]
             stream.thread_count = 1
             _refuse_size(stream.width, stream.height)
@@ -104,9 +111,9 @@ def read(
         reason = (error.strerror or "")[:200].lower()
         what = "damaged" if ending in ENDINGS else "not a video"
         number = len(count.times) + 1 if count.packets else None
-        raise _damaged(f"{what}, or of an unknown kind: {reason}", number) from error
+        raise _damaged(f"{what}, or in an unknown format: {reason}", number) from error
     if not pictures:
-        what = f"no pictures from {start:g} seconds on, in a video of {max(count.times, default=0):.3f}"
+        what = f"no frames after {start:g} seconds: the last frame is at {max(count.times, default=0):.3f}"
         raise DataError(what, expected="0 <= start < end <= its length")
     return np.stack(pictures), {"at": at, "times": times, "count": len(count.times)}
 
@@ -114,7 +121,10 @@ def read(
 def _timed(
     container: InputContainer, stream: VideoStream, count: _Count
 ) -> Iterator[tuple[float, float, VideoFrame]]:
-    """Each picture with its time, noted in `count`, and how long it is seen, in seconds; times never fall."""
+    """Decode each frame. Yield its time, its duration (both in seconds) and the frame; update `count`.
+
+    Times never decrease.
+    """
     usual = 1 / float(stream.average_rate or stream.guessed_rate or 25)
     begin, last = None, -usual
     for packet in container.demux(stream):
@@ -131,12 +141,12 @@ def _timed(
             seen = seen if seen > 0 else usual
             count.end = last + seen
             if picture.is_corrupt:
-                raise _damaged("damaged: the decoder had to guess a part", len(count.times))
+                raise _damaged("damaged: the decoder could not decode a frame completely", len(count.times))
             yield last, seen, picture
 
 
 def _small(picture: VideoFrame, side: int, colour: bool) -> Frames:
-    """A picture of the file, small and on white, [side, side, channels]."""
+    """Resize a frame to [side, side, channels], with transparent pixels on white."""
     form = "rgb24" if colour else "gray"
     if any(component.is_alpha for component in picture.format.components):
         whole = picture.to_ndarray(format="rgba").astype(np.uint16)
@@ -148,10 +158,12 @@ def _small(picture: VideoFrame, side: int, colour: bool) -> Frames:
 
 
 def _matrix(picture: VideoFrame) -> Matrix | None:
-    """a, b, c, d of the display matrix, which shows the pixel at (x, y) at (a x + c y, b x + d y); None without one.
+    """Return a, b, c, d of the display matrix: pixel (x, y) is shown at (a x + c y, b x + d y).
 
-    To be asked of one picture alone: PyAV ties a picture and its side data into a cycle, which keeps its threads alive
-    until it is collected.
+    Return None if the frame has no display matrix.
+
+    Call it for one frame only. In PyAV a frame and its side data form a reference cycle, which keeps the
+    decoder's threads alive until garbage collection; so this function runs one.
     """
     data = picture.side_data.get("DISPLAYMATRIX")
     content = None if data is None else bytes(data)[:36]
@@ -164,7 +176,7 @@ def _matrix(picture: VideoFrame) -> Matrix | None:
 
 
 def _turned(small: Frames, matrix: Matrix | None) -> Frames:
-    """A square picture turned and mirrored. Raises DataError for an angle that is no multiple of 90 degrees."""
+    """Rotate and mirror a square frame. Raises DataError if the angle is not a multiple of 90 degrees."""
     if matrix is None:
         return small
     a, b, c, d = matrix
@@ -173,7 +185,7 @@ def _turned(small: Frames, matrix: Matrix | None) -> Frames:
     elif b and c and not (a or d):
         swapped, across, down = True, c < 0, b < 0
     else:
-        raise DataError("turned by an angle that is no quarter", expected="0, 90, 180 or 270 degrees")
+        raise DataError("rotated by an unsupported angle", expected="0, 90, 180 or 270 degrees")
     small = small.transpose(1, 0, 2) if swapped else small
     small = small[:, ::-1] if across else small
     return np.ascontiguousarray(small[::-1] if down else small)
@@ -182,8 +194,11 @@ def _turned(small: Frames, matrix: Matrix | None) -> Frames:
 def _sampled(
     timed: Iterator[tuple[float, float, VideoFrame]], rate: float, part: tuple[float, float]
 ) -> Iterator[tuple[int, float, VideoFrame]]:
-    """At each moment i / rate of a part the picture that is seen, its number in the file, and the moment; all pictures
-    of the part at rate 0."""
+    """Yield the frame that is visible at each time i / rate of a part; with rate 0, all frames of the part.
+
+    part: start and end in seconds.
+    Yields the index of the frame in the file, the time in seconds from the start of the part, and the frame.
+    """
     given, number, end = 0, -1, 0.0
     held: VideoFrame | None = None
     start, stop = part
@@ -205,36 +220,42 @@ def _sampled(
 
 def _refuse_size(width: int, height: int) -> None:
     if width * height > PIXELS:
-        what = f"pictures of {width:,} x {height:,}"
+        what = f"frames of {width:,} x {height:,}"
         raise DataError(what, expected=f"at most {PIXELS:,} pixels", hint="a smaller copy")
 
 
 def _damaged(what: str, number: int | None) -> DataError:
-    """The error of a picture that cannot be decoded. number: counted from 1; None: not even a packet was read."""
+    """Return the error for a frame that cannot be decoded.
+
+    number: number of the frame, from 1; None: no packet was read.
+    """
     if number is None:
-        return DataError(what, expected="a whole video")
-    hint = "ffmpeg -i OLD NEW.mp4, which leaves damaged pictures out"
-    return DataError(f"{what} (at picture {number:,})", expected="a whole video", hint=hint)
+        return DataError(what, expected="a complete video")
+    hint = "ffmpeg -i OLD NEW.mp4, which drops damaged frames"
+    return DataError(f"{what} (at frame {number:,})", expected="a complete video", hint=hint)
 
 
 def _refuse_truncated(promised: int, seconds: float, count: _Count) -> None:
-    """Raise DataError if there is less than the header promises: fewer packets, shown or hidden by an edit list, or a
-    shorter time. 0: it promises nothing."""
+    """Raise DataError if the file has less than its header claims.
+
+    promised: claimed number of packets, including packets that an edit list hides.  seconds: claimed
+    duration, used only if there is no such number.  0: the header claims nothing.
+    """
     if not count.times:
-        raise DataError("0 pictures", expected="a whole video")
+        raise DataError("0 frames", expected="a complete video")
     if count.packets < SHARE * promised - 2:
-        what = f"truncated: promises {promised:,} pictures, has {count.packets:,}"
-        raise DataError(what, expected="a whole video")
+        what = f"truncated: claims {promised:,} frames, has {count.packets:,}"
+        raise DataError(what, expected="a complete video")
     usual = count.end / len(count.times)
     if not promised and count.end < SHARE * seconds - 2 * usual:
-        what = f"truncated: promises {seconds:.2f} seconds, has {count.end:.2f}"
-        raise DataError(what, expected="a whole video")
+        what = f"truncated: claims {seconds:.2f} seconds, has {count.end:.2f}"
+        raise DataError(what, expected="a complete video")
 
 
 def _too_long(longest: int, rate: float) -> DataError:
-    lasting = f" ({longest / rate:g} seconds at {rate:g} a second)" if rate else ""
+    lasting = f" ({longest / rate:g} seconds at {rate:g} frames per second)" if rate else ""
     return DataError(
-        f"more than {longest:,} pictures",
-        expected=f"at most so many{lasting}",
+        f"more than {longest:,} frames",
+        expected=f"at most this number{lasting}",
         hint="shorter clips, or --longest",
     )

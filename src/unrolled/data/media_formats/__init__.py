@@ -1,1 +1,1 @@
-"""Facts about media formats that no library gives: chunks of WAV, bytes of MIDI files, names of instruments."""
+"""Details of media formats that no library provides: WAV chunks, bytes of MIDI files, instrument names."""

@@ -1,10 +1,10 @@
-"""The instruments of General MIDI (1991), level 1, by their program numbers, 0 to 127."""
+"""The instruments of General MIDI (1991), level 1. Their program numbers are 0 to 127."""
 
 from __future__ import annotations
 
 from unrolled.core.errors import UsageError, suggest
 
-# Families of eight, in the order of their numbers.
+# Families of eight instruments, in the order of their program numbers.
 _FAMILIES = (
     "acoustic grand piano,bright acoustic piano,electric grand piano,honky-tonk piano,electric piano 1,"
     "electric piano 2,harpsichord,clavinet",
@@ -31,9 +31,11 @@ NAMES = tuple(name for family in _FAMILIES for name in family.split(","))
 
 
 def program_of(text: str) -> int:
-    """The program of a name, of the first name that has it in it (`piano`, `guitar`), or of a number from 0 to 127.
+    """Return the program number of an instrument.
 
-    Raises UsageError for an unknown one.
+    text: a number from 0 to 127, a name, or a part of a name (`piano`, `guitar`): the first match is used.
+
+    Raises UsageError for an unknown instrument.
     """
     asked = " ".join(text.casefold().split())
     if asked.isascii() and asked.isdigit() and int(asked) < len(NAMES):

@@ -1,6 +1,6 @@
-"""Repair the bytes of a MIDI file before it is parsed: damage in parts that are not needed must not reject the tune.
+"""Repair the bytes of a MIDI file before it is parsed, so that damage in unneeded parts is not an error.
 
-mido refuses a whole file over a key signature that cannot be, or one data byte above 127. Players read such files.
+mido rejects a file with an invalid key signature or a single data byte above 127. Players accept such files.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ _NEEDED = {
     0x2F: (0, 0),
     0x51: (3, 3),
     0x58: (2, 255),
-}  # end, tempo, meter: how many bytes they have, least and most
+}  # end, tempo, meter -> minimum and maximum number of bytes
 _TEMPO, _METER = 0x51, 0x58
-_OPAQUE = 0x7F  # a meta event whose content nobody looks at
+_OPAQUE = 0x7F  # a meta event whose content is ignored
 _SYSEX = (0xF0, 0xF7)
 _META = 0xFF
 _SIZES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}  # data bytes of a channel message
@@ -29,32 +29,35 @@ _SYSTEM = {
     0xFB: 0,
     0xFC: 0,
     0xFE: 0,
-}  # the same of system messages
-_TUNE_REQUEST = 0xF6  # a system message without data: it takes the place of one that is not defined
+}  # data bytes of a system message
+_TUNE_REQUEST = 0xF6  # a system message without data; it replaces undefined system messages
 HIGHEST = 127
 
 
 def repaired(content: bytes) -> tuple[bytes, Counter[str]]:
-    """The content as a strict parser accepts it, and how often each remark applies.
+    """Return the content in a form that a strict parser accepts, and how often each remark applies.
 
-    * Chunks other than tracks are removed, and the header counts the tracks that there are.
-    * Meta events that are not needed, or are damaged, become opaque; system messages lose their content.
+    * Chunks other than tracks are removed. The number of tracks in the header is corrected.
+    * Meta events that are unneeded or damaged become opaque. The content of system messages is set to zero.
     * A note whose pitch is above 127 becomes silent. Other data bytes above 127 become 127.
 
-    Content that cannot be followed stays as it is: the parser will say what is wrong.
+    Content that cannot be followed is not changed: the parser reports the error.
     """
     counts = Counter[str]()
     made = bytearray(_only_tracks(content, counts))
     for begin, end in _tracks(made):
         try:
             _repair(made, begin, end, counts)
-        except IndexError:  # the track breaks off
+        except IndexError:  # the track is truncated
             continue
     return bytes(made), counts
 
 
 def _only_tracks(content: bytes, counts: Counter[str]) -> bytes:
-    """The header and the tracks, if the header says that there are no more tracks than there are."""
+    """Return the header and the tracks only, with the correct number of tracks.
+
+    If the header claims more tracks than the file has, or none, return the content unchanged.
+    """
     tracks = list(_tracks(content))
     said = int.from_bytes(content[10:12], "big")
     first = 8 + int.from_bytes(content[4:8], "big")
@@ -62,13 +65,13 @@ def _only_tracks(content: bytes, counts: Counter[str]) -> bytes:
     if not 0 < said <= len(tracks) or (said == len(tracks) and sizes == len(content)):
         return content
     if said < len(tracks):
-        counts["track{s} that the header does not count: read"] += len(tracks) - said
+        counts["track{s} that the header does not count: read too"] += len(tracks) - said
     body = b"".join(content[begin - 8 : end] for begin, end in tracks)
     return content[:10] + len(tracks).to_bytes(2, "big") + content[12:first] + body
 
 
 def _tracks(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Where the events of each track begin and end."""
+    """Yield the byte positions at which the events of each track begin and end."""
     at = 8 + int.from_bytes(content[4:8], "big")
     while at + 8 <= len(content):
         size = int.from_bytes(content[at + 4 : at + 8], "big")
@@ -101,35 +104,38 @@ def _repair(made: bytearray, at: int, end: int, counts: Counter[str]) -> None:
 
 
 def _meta_event(made: bytearray, at: int, counts: Counter[str]) -> int:
-    """Make a meta event opaque if it is damaged or not needed; where the next event begins."""
+    """Make a meta event opaque if it is damaged or unneeded. Return the position of the next event."""
     kind = made[at]
     size, body = _number(made, at + 1)
     least, most = _NEEDED.get(kind, (1, 0))
     if not least <= size <= most:
         if kind in _NEEDED:
             name = {_TEMPO: "tempo", _METER: "meter"}.get(kind, "end of a track")
-            counts[f"{name} that is damaged: left out"] += 1
+            counts[f"damaged {name}: ignored"] += 1
         made[at] = _OPAQUE
     return body + size
 
 
 def _channel_message(made: bytearray, at: int, status: int, counts: Counter[str]) -> int:
-    """Make the data bytes of a message legal; where the next event begins."""
+    """Make the data bytes of a channel message valid. Return the position of the next event."""
     size = _SIZES.get(status & 0xF0)
     if size is None:
-        raise IndexError  # no status yet
+        raise IndexError  # no status byte yet
     if status & 0xF0 in _NOTES and made[at] > HIGHEST:
         made[at], made[at + 1] = HIGHEST, 0  # with velocity 0 no note begins
-        counts["note event{s} with a pitch above 127: left out"] += 1
+        counts["note event{s} with a pitch above 127: ignored"] += 1
     for place in range(at, at + size):
         if made[place] > HIGHEST:
             made[place] = HIGHEST
-            counts["data byte{s} above 127: taken as 127"] += 1
+            counts["data byte{s} above 127: set to 127"] += 1
     return at + size
 
 
 def _number(content: bytearray, at: int) -> tuple[int, int]:
-    """A number of variable length, and where it ends."""
+    """Decode a number of variable length.
+
+    Return it and the position after it. Raises IndexError if invalid.
+    """
     value = 0
     for _ in range(4):
         value, at = value << 7 | content[at] & 0x7F, at + 1

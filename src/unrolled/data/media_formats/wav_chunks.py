@@ -1,7 +1,7 @@
-"""The chunks of a WAV file: where its format and its samples stand, whatever else the file holds.
+"""Find the format and the samples in the chunks of a WAV file.
 
-libsndfile stops at metadata that it does not understand, and it does not compare the length that a header claims with
-that of the file. So the chunks are read here, and libsndfile is given the format and the samples alone.
+libsndfile stops at unknown metadata, and it does not compare the length in a header with the length of the
+file. So this module reads the chunks and passes only the format and the samples to libsndfile.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ FORMS: dict[bytes, Literal["little", "big"]] = {
     b"RF64": "little",
     b"BW64": "little",
 }
-_WHOLE = "a whole WAV file"
-_UNKNOWN = 0xFFFFFFFF  # a size that is not known, or in RF64 stands in the chunk ds64
-_MOST_FORMAT = 1 << 16  # bytes of a `fmt ` or `fact` chunk
+_WHOLE = "a complete WAV file"
+_UNKNOWN = 0xFFFFFFFF  # an unknown size; in RF64: the size is in the chunk ds64
+_MOST_FORMAT = 1 << 16  # maximum bytes of a `fmt ` or `fact` chunk
 _MOST_CHUNKS = 10_000
-# Chunks that writers really use. They tell whether a chunk of odd length has its pad byte.
+# Names of chunks that programs write. They show whether a chunk of odd length is followed by a pad byte.
 _KNOWN = frozenset(
     b"fmt ,data,fact,LIST,ds64,bext,iXML,axml,JUNK,junk,PAD ,FLLR,cue ,smpl,inst,PEAK,id3 ,ID3 ,cart,DISP,"
     b"chna,umid,minf,elm1,regn,afsp,slnt,plst,labl,note,_PMX,levl,link,acid,strc,LGWV,SAUR,ResU,wavl".split(
@@ -34,8 +34,11 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True)
 class Layout:
-    """The parts of a WAV file. order: of its bytes.  fmt, fact: the bodies of these chunks, fact empty where there is
-    none.  begin, size: where the samples stand, in bytes."""
+    """The parts of a WAV file.
+
+    order: byte order.  fmt, fact: contents of these chunks; fact is empty if there is no such chunk.
+    begin, size: position and size of the samples, in bytes.
+    """
 
     order: Literal["little", "big"]
     fmt: bytes
@@ -45,18 +48,21 @@ class Layout:
 
     @property
     def channels(self) -> int:
-        """How many channels the format names."""
+        """The number of channels in the format chunk."""
         return int.from_bytes(self.fmt[2:4], self.order)
 
     @property
     def rate(self) -> int:
-        """The sample rate that the format names."""
+        """The sample rate in the format chunk, in Hz."""
         return int.from_bytes(self.fmt[4:8], self.order)
 
 
 def find_layout(file: BinaryIO, size: int, path: Path) -> Layout:
-    """The parts of a WAV file of so many bytes. Raises DataError: a chunk is missing or cut off, or there are fewer
-    samples than the header claims."""
+    """Find the parts of a WAV file. size: bytes of the file.
+
+    Raises DataError if a chunk is missing or truncated, or if the file has fewer samples than the header
+    claims.
+    """
     file.seek(0)
     head = file.read(12)
     order = FORMS[head[:4]]
@@ -77,41 +83,46 @@ def find_layout(file: BinaryIO, size: int, path: Path) -> Layout:
             long_size = int.from_bytes(file.read(16)[8:], order)
         elif name == b"data":
             if not fmt:
-                raise DataError("damaged: data before its format", file=path, expected=_WHOLE)
+                raise DataError("damaged: data chunk before the format chunk", file=path, expected=_WHOLE)
             claimed = long_size if long_size and length == _UNKNOWN else length
             riff = int.from_bytes(head[4:8], order)
             following = file.read(4)
             if not claimed and len(following) == 4 and following not in _KNOWN:
-                claimed = _UNKNOWN  # no chunk follows, but samples do
+                claimed = _UNKNOWN  # samples follow, not another chunk
             return Layout(order, fmt, fact, at + 8, _samples(claimed, riff, at + 8, size, path))
         at = _next_chunk(file, at + 8 + length, length)
-    raise DataError("damaged: no sound in it", file=path, expected=_WHOLE)
+    raise DataError("damaged: no data chunk", file=path, expected=_WHOLE)
 
 
 def _format(body: bytes, length: int, path: Path) -> bytes:
     if length < 16 or len(body) < 16:
-        raise DataError("damaged: its format is cut off", file=path, expected=_WHOLE)
+        raise DataError("damaged: format chunk is truncated", file=path, expected=_WHOLE)
     return body
 
 
 def _samples(claimed: int, riff: int, begin: int, size: int, path: Path) -> int:
-    """How many bytes of samples there are. A program that writes into a pipe does not know it, and leaves 0xFFFFFFFF,
-    or 0 in a file that claims to end there: then it is all that follows."""
+    """Return the number of bytes of samples.
+
+    A program that writes to a pipe does not know this number. It writes 0xFFFFFFFF, or 0 in a file whose
+    header claims that the file ends there. In these cases all following bytes are samples.
+
+    Raises DataError if the file has fewer bytes than claimed.
+    """
     there = size - begin
     if claimed == _UNKNOWN or (not claimed and riff + 8 <= begin) or (not claimed and riff == _UNKNOWN):
         return there
     if claimed > there:
         raise DataError(
-            f"truncated: claims {claimed:,} bytes of sound, has {there:,}",
+            f"truncated: claims {claimed:,} bytes of samples, has {there:,}",
             file=path,
-            expected="a whole file",
-            hint="copying it again, or where a program wrote it into a pipe: ffmpeg -i OLD.wav NEW.wav",
+            expected="a complete file",
+            hint="copying it again, or, if a program wrote it to a pipe, ffmpeg -i OLD.wav NEW.wav",
         )
     return claimed
 
 
 def _next_byte(file: BinaryIO, at: int, size: int) -> int:
-    """The place of the next byte that is not zero; `size` if there is none within a megabyte."""
+    """Return the position of the next byte that is not zero; `size` if there is none within 1 MiB."""
     file.seek(at)
     block = file.read(1 << 20)
     rest = block.lstrip(b"\0")
@@ -119,7 +130,10 @@ def _next_byte(file: BinaryIO, at: int, size: int) -> int:
 
 
 def _next_chunk(file: BinaryIO, end: int, length: int) -> int:
-    """Where the next chunk begins. Behind one of odd length stands a pad byte, which some writers forget."""
+    """Return the position of the next chunk.
+
+    A pad byte follows a chunk of odd length, but some programs omit it.
+    """
     if not length % 2:
         return end
     file.seek(end)
@@ -128,7 +142,7 @@ def _next_chunk(file: BinaryIO, end: int, length: int) -> int:
 
 
 class Samples(io.RawIOBase):
-    """A WAV file with nothing but format and samples, read out of another file."""
+    """A file object: a WAV file with only format and samples, read from another WAV file."""
 
     def __init__(self, file: BinaryIO, layout: Layout) -> None:
         super().__init__()
@@ -142,26 +156,26 @@ class Samples(io.RawIOBase):
         self._file, self._begin, self._size, self._at = file, layout.begin, size, 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The place in this file."""
+        """Return the current position."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place in this file."""
+        """Set and return the position."""
         whole = len(self._head) + self._size
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: whole}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def readinto(self, buffer: object) -> int:
-        """Fill a buffer with what comes next."""
+        """Read bytes into a buffer. Return how many bytes were read."""
         view = memoryview(buffer).cast("B")  # pyright: ignore[reportArgumentType] (typeshed names it Buffer)
         if self._at < len(self._head):
             part = self._head[self._at : self._at + len(view)]

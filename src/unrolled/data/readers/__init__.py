@@ -1,7 +1,7 @@
-"""Readers: one file format each. They stream examples, or documents of text, with file and line.
+"""Readers of file formats, one module per format. They stream examples or text documents with file and line.
 
-`FORMATS` is the registry: one line for each format, found by its name (`--format`), by the extension of a file, or by
-the content of a file whose extension tells too little.
+`FORMATS` is the registry, with one line per format. A format is found by its name (`--format`), by the
+extension of a file, or by the content of a file if the extension does not determine the format.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ DocumentReader = Callable[[Sequence[Path], str], Iterator[Document]]
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: the extensions of its files in lower case (`.gz` may follow), and its readers.
+    """A file format.
 
+    extensions: extensions of its files in lower case (`.gz` may follow).
     examples: reads labelled sequences; None if the format has none.
     documents: reads texts without labels; None: files of this format are read as plain text.
-    looks_like: whether the content of a file of another extension is of this format; `tagged` asks for more certainty.
+    looks_like: whether the content of a file with another extension has this format. Its arguments are the
+    path, the request and `tagged`; if `tagged` is true, the check is stricter.
     """
 
     extensions: tuple[str, ...]
@@ -64,7 +66,7 @@ _OWN: dict[str, Format] = {
     "text": Format((".txt",), documents=text_files.read),
 }
 FORMATS: Registry[Format] = Registry("unrolled.readers", Format, _OWN)
-# Readers of folders, by what x becomes; any other folder holds texts.
+# Readers of folders by the kind of x. For any other kind a folder contains texts.
 FOLDERS: dict[str, ExampleReader] = {
     "audio": audio_folder.folders,
     "frames": video_folder.folders,
@@ -72,22 +74,22 @@ FOLDERS: dict[str, ExampleReader] = {
     "tune": midi_files.read,
 }
 
-# Files of other programs that people hand in: what they are, by extension.
-COMMON = ("csv", "tsv", "jsonl", "conll")  # formats that a message names
+COMMON = ("csv", "tsv", "jsonl", "conll")  # formats that messages suggest
+# File types that are not supported: extension -> description for messages.
 _FOREIGN = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls"), "an Excel workbook"),
     **dict.fromkeys((".ods", ".numbers", ".gsheet"), "a spreadsheet"),
-    **dict.fromkeys((".sav", ".dta", ".sas7bdat", ".rds", ".rdata"), "a file of a statistics program"),
+    **dict.fromkeys((".sav", ".dta", ".sas7bdat", ".rds", ".rdata"), "a data file of a statistics program"),
     **dict.fromkeys((".feather", ".arrow", ".orc", ".avro", ".h5", ".hdf5", ".mat"), "a binary table"),
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle, which may run code when it is opened"),
     **dict.fromkeys((".sqlite", ".db", ".accdb", ".mdb"), "a database"),
-    **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub"), "a document of a word processor"),
+    **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub"), "a word processor or PDF document"),
     **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz"), "an archive"),
 }
 
-# Files that are no text, whatever their bytes look like.
+# Extensions of files that are never read as text, even if their bytes look like text.
 MEDIA = (*audio.ENDINGS, *video_folder.ENDINGS, *midi_files.ENDINGS)
-# Media that are known but not read, with what to do.
+# Extensions of known media formats that no reader supports -> hint for messages.
 UNREAD = {
     **dict.fromkeys(audio.UNREAD, "converting it: ffmpeg -i OLD NEW.flac"),
     **dict.fromkeys(video.UNREAD, "converting it: ffmpeg -i OLD NEW.mp4"),
@@ -100,24 +102,27 @@ read_pairs = parallel_text.read
 
 
 def formats() -> Iterator[Format]:
-    """All formats, those of other packages too."""
+    """Yield all formats, including formats of other packages."""
     return (FORMATS[name] for name in FORMATS.names())
 
 
 def example_extensions() -> tuple[str, ...]:
-    """The extensions of all formats that hold labelled sequences."""
+    """Return the extensions of all formats with labelled sequences."""
     return tuple(ending for kind in formats() if kind.examples for ending in kind.extensions)
 
 
 def in_parallel(paths: Sequence[Path], wanted: ReadRequest | None = None) -> bool:
-    """Whether files are parallel texts: no format is asked for, none is a folder or has the extension of a format."""
+    """Whether paths are parallel texts: no requested format, no folder, no extension of a known format."""
     known = example_extensions()
     named = wanted is not None and wanted.files.format is not None
     return not named and not any(path.is_dir() or extension(path) in known for path in paths)
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raises UsageError for a file of another program, by its extension: it says what it is and what to do."""
+    """Raise UsageError if the extension belongs to an unsupported file type.
+
+    The message names the type and a fix.
+    """
     what = _FOREIGN.get(extension(path))
     if what is None:
         return
@@ -129,9 +134,13 @@ def refuse_foreign(path: Path) -> None:
 
 
 def format_of(path: Path, wanted: ReadRequest) -> Format | None:
-    """The format of a file with labelled sequences: the one that is asked for, that of its extension, or the one that
-    its content looks like, where words or tags are asked for and the extension is that of a text or a table, or
-    unknown. None: none of these."""
+    """Return the format of a file with labelled sequences, or None if it cannot be determined.
+
+    The format is the requested one, else the one of the extension. The content is inspected instead if x is
+    text, y is tags or not requested, and the extension is unknown, .csv or .tsv.
+
+    Raises UsageError for an unknown requested format.
+    """
     name = wanted.files.format
     if name is not None:
         own = FORMATS[name] if FORMATS.has(name) else None
@@ -155,9 +164,9 @@ def format_of(path: Path, wanted: ReadRequest) -> Format | None:
 
 
 def find_reader(path: Path, wanted: ReadRequest | None = None) -> ExampleReader:
-    """The reader of labelled sequences for a file, or for a folder; see `format_of`.
+    """Return the reader of labelled sequences for a file or a folder; see `format_of`.
 
-    Raises UsageError for a file of unknown format.
+    Raises UsageError if no reader supports the format of a file.
     """
     if path.is_dir():
         return _read_folders
@@ -167,13 +176,13 @@ def find_reader(path: Path, wanted: ReadRequest | None = None) -> ExampleReader:
     refuse_foreign(path)
     ending, known = extension(path), example_extensions()
     if ending in UNREAD:
-        raise UsageError(f"{ending} is not read", file=path, hint=UNREAD[ending])
+        raise UsageError(f"{ending} files are not supported", file=path, hint=UNREAD[ending])
     raise UsageError(
-        f"cannot tell the format of labelled data by its ending {ending!r}"
+        f"cannot determine the format of labelled data from its extension {ending!r}"
         if ending
-        else "has no ending that tells its format",
+        else "cannot determine the format of labelled data: the name has no extension",
         file=path,
-        expected=", ".join(known) + ", or a folder of texts, sounds or clips",
+        expected=", ".join(known) + ", or a folder of texts, recordings or clips",
         hint=suggest(ending, known) or f"--format {' or '.join(COMMON)}",
     )
 
@@ -185,9 +194,10 @@ def _read_folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Exampl
 def read_documents(
     paths: Sequence[Path], documents: str = "file", encoding: str | None = None
 ) -> Iterator[Document]:
-    """The documents of files and folders, in the order given; see `text_files.read` for the arguments and the errors.
+    """Yield the documents of files and folders, in the order of `paths`.
 
-    A folder stands for all its files that have a reader of documents, at any depth.
+    A folder means all its files that have a reader of documents, at any depth. See `text_files.read` for the
+    arguments and the errors.
     """
     readers = {e: kind.documents for kind in formats() if kind.documents for e in kind.extensions}
     files, _ = text_files.expand(paths, tuple(readers))
@@ -203,6 +213,6 @@ def read_documents(
 
 
 def passed_over(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """The files in folders that `read_documents` leaves out, except hidden and empty ones."""
+    """Return the files in folders that `read_documents` ignores, except hidden and empty files."""
     readers = [e for kind in formats() if kind.documents for e in kind.extensions]
     return text_files.expand(paths, tuple(readers))[1]

@@ -1,5 +1,9 @@
-"""Read folders of recordings: one folder per class, `NAME.txt` beside `NAME.wav`, or LibriSpeech's layout
-(`*.trans.txt` with an id and its transcript per line; the id is the name of an audio file beside it).
+"""Read folders of recordings in one of three layouts.
+
+- One folder per class.
+- A transcript `NAME.txt` next to each `NAME.wav` (or another audio format).
+- The layout of LibriSpeech: each line of `*.trans.txt` has an id and a transcript; the id is the name of an
+  audio file in the same folder, without its extension.
 """
 
 from __future__ import annotations
@@ -19,16 +23,20 @@ from unrolled.data.records import bare_lines, no_examples
 
 TRANSCRIPTS = ".trans.txt"
 
-TARGETS = ("label", "text", None)  # that a folder of recordings can have
+TARGETS = ("label", "text", None)  # supported targets
 
 
 def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """The examples of folders, recordings in the order of their paths; an id is a path within its folder. Columns are
-    ignored: a model may know them from the table that it was trained on.
+    """Yield the recordings of folders, in the order of their paths.
 
-    Raises UsageError where what is asked for cannot stand in folders, DataError where there is nothing; up to
-    `skip_bad` recordings without a transcript, and transcripts without a recording, are left out. `noted` is told of
-    other files.
+    The id of a recording is its path in the folder (LibriSpeech layout: the id of its line). Requested
+    columns are ignored, because a model may have them from the table that it was trained on.
+
+    Up to `skip_bad` recordings without a transcript or class folder, and transcripts without a recording, are
+    skipped. Other files are reported to `wanted.noted`.
+
+    Raises UsageError if folders of recordings cannot contain the requested x or y. Raises DataError if a
+    folder has no recordings, or no recording has the requested y.
     """
     _refuse(wanted)
     bad, found = bad_row_handler(wanted), False
@@ -49,7 +57,7 @@ def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
             yield example
         tell_not_used(path, (child for child in files if child not in used), wanted)
     if not found:
-        raise no_examples(paths, "not one recording with what is asked of it", "recordings")
+        raise no_examples(paths, "no recording has the requested y", "recordings")
 
 
 def _no_recordings(folder: Path, files: Sequence[Path]) -> DataError:
@@ -60,7 +68,10 @@ def _no_recordings(folder: Path, files: Sequence[Path]) -> DataError:
 
 
 def files(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """Recordings by themselves, and the transcript beside each (`NAME.txt`) where one is asked for."""
+    """Yield single files as recordings, each with the transcript next to it (`NAME.txt`) if y is text.
+
+    Raises DataError if the transcript is missing, or if y is a class.
+    """
     _refuse(wanted)
     for path in paths:
         example = _one(path, path.parent, wanted)
@@ -71,31 +82,36 @@ def files(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
 
 def _refuse(wanted: ReadRequest) -> None:
     if not wanted.content.sound:
-        raise UsageError("sounds are for audio", expected=f"files of {wanted.kind}", hint="audio:label")
+        raise UsageError(
+            "recordings can only be read as audio", expected=f"files of {wanted.kind}", hint="audio:label"
+        )
     if wanted.target not in TARGETS:
-        raise UsageError(f"sounds in folders have no {wanted.target}", expected="a table")
+        raise UsageError(f"recordings in folders have no {wanted.target}", expected="a table")
 
 
 def _one(sound: Path, folder: Path, wanted: ReadRequest) -> Example | DataError:
-    """A recording, and what its folder or the text beside it says."""
+    """Return a recording.
+
+    Its y is the name of its folder (class) or the text file next to it (transcript).
+    """
     place, name = Place(sound, 1), str(sound.relative_to(folder))
     if wanted.target is None:
         return Example(sound, None, place, name)
     if wanted.asks.one_class:
         if sound.parent == folder:
             return DataError(
-                "stands in no class's folder", file=sound, line=1, expected="a folder for each class"
+                "is not in the folder of a class", file=sound, line=1, expected="one folder per class"
             )
         return Example(sound, whole_number(sound.relative_to(folder).parts[0]), place, name)
     text = _text_of(sound)
     if not text.is_file():
-        return DataError("has no transcript", file=sound, line=1, expected=f"{text.name} beside it")
+        return DataError("has no transcript", file=sound, line=1, expected=f"{text.name} in the same folder")
     said = " ".join(" ".join(line for _, line in bare_lines(text)).split())
     return Example(sound, said, place, name)
 
 
 def _listed(lists: Sequence[Path]) -> Iterator[Example | DataError]:
-    """The recordings that the lists of LibriSpeech name."""
+    """Yield the recordings that the lists of LibriSpeech name; a DataError for a missing recording."""
     for path in lists:
         for number, line in bare_lines(path):
             key, _, text = line.strip().partition(" ")
@@ -104,11 +120,16 @@ def _listed(lists: Sequence[Path]) -> Iterator[Example | DataError]:
             every = (find_file(path.parent / f"{key}{ending}") for ending in ENDINGS)
             sound = next((one for one in every if one.is_file()), None)
             if sound is None:
-                yield DataError(f"no sound {key[:80]!r}", file=path, line=number, expected="one beside it")
+                yield DataError(
+                    f"no recording {key[:80]!r}",
+                    file=path,
+                    line=number,
+                    expected="an audio file in the same folder",
+                )
             else:
                 yield Example(sound, text.strip(), Place(path, number), key)
 
 
 def _text_of(sound: Path) -> Path:
-    """Where the transcript of a recording stands."""
+    """Return the path of the transcript of a recording: the same name with the extension .txt."""
     return find_file(sound.with_suffix(".txt"))

@@ -1,15 +1,22 @@
-"""Read CoNLL files: one token per line, 2 to 10 columns, a blank line between sentences; also gzipped.
+"""Read CoNLL files (also gzipped): one token per line, 2 to 10 columns, a blank line between sentences.
 
-Many lines decide for the file: whether tabs or spaces separate the columns, and how many columns there are. A line
-with another number is an error. Ten columns mean CoNLL-U: there the first column numbers the words, ranges (`1-2`) and
-empty nodes (`3.1`) are left out, and `# sent_id = ...` is the id. Lines of white space are blank, `-DOCSTART-` lines
-too; a blank line at the end is not needed. A file of one column is tokens without tags. Tags are passed on as they are
-written: an `I-PER` that follows an `O` is not an error here.
+The first lines of a file determine the separator of its columns (tabs or spaces) and the number of columns. A
+line with another number of columns is an error.
 
-Comments are lines with `#` before the first token of a sentence. In CoNLL-U each such line is one. Elsewhere one with
-`#` is a token if it has the file's number of columns, except for lines like `# id 17 domain=en`: a bare `#` (with tabs:
-a key and a value) and, in the last column, what is no tag elsewhere in the file. A line with `#` inside a sentence is a
-token, such as `#hashtag`.
+- A file with ten columns is CoNLL-U. Its first column numbers the words, its ranges (`1-2`) and empty nodes
+  (`3.1`) are skipped, and `# sent_id = ...` is the id of a sentence.
+- A file with one column has tokens without tags.
+- Lines with only spaces and tabs, and `-DOCSTART-` lines, count as blank. The last sentence needs no blank
+  line.
+- Tags are not checked: an `I-PER` after an `O` is not an error here.
+
+Lines that begin with `#`:
+- Inside a sentence, such a line is a token, for example `#hashtag` (in CoNLL-U it is a comment).
+- Before the first token of a sentence, it is a comment in CoNLL-U, and in any file if its number of columns
+  differs.
+- Otherwise it is a token, with one exception, for lines such as `# id 17 domain=en`. Such a line is a comment
+  if its first column is a bare `#` (with tabs: if it begins with a key and a value) and its last column is
+  not a tag that occurs in the file.
 """
 
 from __future__ import annotations
@@ -27,10 +34,10 @@ from unrolled.data.read_request import ReadRequest, bad_row_handler
 from unrolled.data.records import bare_lines, no_examples, regular_files
 
 UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-SAMPLE = 1_000  # lines that decide how a file is written
-LONGEST = 100_000  # tokens of a sentence: beyond that the blank lines are missing
+SAMPLE = 1_000  # number of lines used to detect how a file is written
+LONGEST = 100_000  # maximum tokens of a sentence; a longer one means that blank lines are missing
 
-_BREAK = "-DOCSTART-"  # the token that stands between documents
+_BREAK = "-DOCSTART-"  # the token on a line between documents
 _FORM, _UPOS = UNIVERSAL.index("form"), UNIVERSAL.index("upos")
 _SENT_ID = re.compile(r"#\s*sent_id\s*=\s*(.*?)\s*")
 _WORD_NUMBER = re.compile(r"[0-9]+(?:[-.][0-9]+)?")
@@ -40,13 +47,17 @@ _LEFT_OUT = re.compile(
     r"[0-9]+(?:-[0-9]+|\.[0-9]+)"
 )  # a range of words that one token spans, or an empty node
 
-TARGETS = ("tags", "next", None)  # that these files can have
+TARGETS = ("tags", "next", None)  # supported targets
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written: the number of its columns, whether tabs or spaces separate them, and which of them x and y
-    (None: no tags) are. tags: those of lines that cannot be comments, in the sample and in the column that has them."""
+    """How a file is written.
+
+    columns: number of columns.  tabs: whether tabs separate them; otherwise spaces do.
+    x, y: indices of the columns of tokens and tags; y is None without tags.
+    tags: the values of the last column in the sampled lines, which are not comments.
+    """
 
     columns: int
     tabs: bool
@@ -59,11 +70,11 @@ class Dialect:
         return self.columns == len(UNIVERSAL)
 
     def split(self, line: str) -> list[str]:
-        """The fields of a line."""
+        """Split a line into its fields."""
         return _split(line, self.tabs)
 
     def is_comment(self, line: str) -> bool:
-        """Whether a line that stands before the first token of a sentence is a comment."""
+        """Whether a line before the first token of a sentence is a comment."""
         if not line.startswith("#"):
             return False
         row = self.split(line)
@@ -74,7 +85,10 @@ class Dialect:
         return bool(_METADATA.match(line)) if self.tabs else row[0] == "#"
 
     def with_tag(self, line: str, tag: str) -> str:
-        """A token line with another tag, all else as it is. Nothing changes where there are no tags."""
+        """Return a token line with its tag replaced and all else unchanged.
+
+        Without tags, return the line itself.
+        """
         if self.y is None:
             return line
         if self.tabs:
@@ -86,27 +100,31 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence, and the number of the line that each of its tokens stands in."""
+    """A sentence, and the line number of each token."""
 
     example: Example
     lines: tuple[int, ...]
 
 
 def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """The sentences of some files, in order: x the tokens, y the tags, each with the line of its first token.
+    """Yield the sentences of files, in order. The line of a sentence is the line of its first token.
 
-    wanted.x and wanted.y are numbers of columns from 1, in CoNLL-U also their names (`form`, `upos` ...). Without
-    them x is the first column (CoNLL-U: FORM) and y the last (CoNLL-U: UPOS).
-    Raises UsageError (no such file, columns that are not there), StorageError and DataError: empty file, no
-    examples, a line with another number of columns than most, an empty token or tag, words numbered otherwise
-    than 1, 2, 3 (CoNLL-U), a sentence over LONGEST tokens, no tags where they are asked for. Up to
-    `skip_bad` bad lines are left out, each with its whole sentence.
+    x: the tokens; by default the first column (CoNLL-U: FORM).
+    y: the tags; by default the last column (CoNLL-U: UPOS).
+    wanted.x, wanted.y: other columns, as numbers from 1, or as names in CoNLL-U (`form`, `upos` ...).
+
+    Up to `skip_bad` bad lines are skipped, each with its whole sentence.
+
+    Raises UsageError if a file does not exist or the request does not fit a CoNLL file. Raises StorageError
+    if a file cannot be read. Raises DataError for an empty file, no examples, a missing column, a wrong
+    number of columns, an empty token or tag, word numbers other than 1, 2, 3 ... (CoNLL-U), a sentence longer
+    than LONGEST tokens, or a file without tags if tags are the target.
     """
     return (sentence.example for sentence in sentences(paths, wanted))
 
 
 def sentences(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Sentence]:
-    """What `read` gives, each with the lines of its tokens."""
+    """Yield the same sentences as `read`, with the line number of each token."""
     if not wanted.content.words:
         raise UsageError("CoNLL files hold tokens, not numbers", expected="tokens:tags")
     if wanted.target not in TARGETS:
@@ -114,7 +132,7 @@ def sentences(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Sentence]:
         what = f"CoNLL files hold a tag for each token, not a {wanted.target}"
         raise UsageError(what, expected="tokens:tags", hint=hint)
     if wanted.by is not None or wanted.id is not None:
-        raise UsageError("CoNLL files have columns x and y only", expected="blank lines between sentences")
+        raise UsageError("CoNLL files have only the columns x and y", expected="no by and no id")
     bad = bad_row_handler(wanted)
     found = False
     for path in regular_files(paths, "a token in each line"):
@@ -122,40 +140,47 @@ def sentences(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Sentence]:
             found = True
             yield sentence
     if not found:
-        raise no_examples(paths, "no line with a token", "a token in each line")
+        raise no_examples(paths, "no line with a token", "a token on each line")
 
 
 def lines(tokens: Sequence[str], tags: Sequence[str]) -> Iterator[str]:
-    """A sentence as lines of two columns, token, tab, tag, and the empty line that closes it; without line ends.
+    """Yield the lines of a sentence, without line ends: token, tab and tag on each line, then an empty line.
 
-    Raises DataError where they are not as many, or one is empty or has a tab or line break in it.
+    Raises DataError if the numbers of tokens and tags differ, if a token or tag is blank, or if it contains a
+    tab, a line break or a NUL character, or is `-DOCSTART-`.
     """
     if len(tokens) != len(tags):
-        raise DataError(f"{len(tokens):,} tokens and {len(tags):,} tags", expected="as many")
+        raise DataError(f"{len(tokens):,} tokens and {len(tags):,} tags", expected="the same number")
     for pair in zip(tokens, tags, strict=True):
         for text in pair:
             if not text.strip(" ") or set(text) & set("\t\r\n\0") or text == _BREAK:
                 raise DataError(
-                    f"{text!r} cannot stand in a CoNLL file", expected="no tab or line break in it"
+                    f"{text!r} cannot be written to a CoNLL file", expected="text without tab or line break"
                 )
         yield "\t".join(pair)
     yield ""
 
 
 def _split(line: str, tabs: bool) -> list[str]:
-    # Not str.split(): a no-break space may well stand inside a token.
+    # Not str.split(), because a token may contain a no-break space.
     return line.split("\t") if tabs else re.split(r"[ \t]+", line.strip(" \t"))
 
 
 def is_blank(line: str) -> bool:
-    """Whether a line, without its end, parts sentences."""
+    """Whether a line, without its line end, separates sentences."""
     return not line.strip(" \t") or (line.startswith(_BREAK) and line[len(_BREAK) :][:1] in ("", " ", "\t"))
 
 
 def find_dialect(path: Path, wanted: ReadRequest) -> Dialect | None:
-    """The dialect of a file by its first SAMPLE lines with tokens; None if there are none.
+    """Detect the dialect of a file from its first SAMPLE lines with tokens.
 
-    The separator and the number of columns are those of most lines without `#`; of as many those that come first.
+    Return None if it has no such line.
+
+    The separator and the number of columns are the most frequent ones in lines that do not begin with `#`. If
+    several numbers of columns are equally frequent, the first one is used.
+
+    Raises DataError for more than 10 columns, for a missing column, or for no tags if tags are the target.
+    Raises UsageError if one column is requested for both tokens and tags.
     """
     sample = _sample(path, wanted)
     if not sample:
@@ -166,8 +191,8 @@ def find_dialect(path: Path, wanted: ReadRequest) -> Dialect | None:
     first = next(one for one in sample if len(_split(one[1], tabs)) == columns)
     place = Place(path, first[0])
     if columns > len(UNIVERSAL):
-        what, hint = f"{columns} columns", "keeping the columns of token and tag"
-        raise DataError(what, file=path, line=place.line, expected="10 at most", hint=hint)
+        what, hint = f"{columns} columns", "keeping only the columns of tokens and tags"
+        raise DataError(what, file=path, line=place.line, expected="at most 10", hint=hint)
     if columns == 1 and wanted.asks.each and not wanted.y:
         raise DataError(
             "one column: tokens without tags", file=path, line=place.line, expected="token and tag"
@@ -177,16 +202,21 @@ def find_dialect(path: Path, wanted: ReadRequest) -> Dialect | None:
     if wanted.target is not None or not wanted.y or _spelt(wanted.y[0], columns) is not None:
         y = _column(wanted.y, y, columns, place)
     else:
-        y = None  # where nothing is asked a column of tags may be missing
+        y = None  # in prediction the column of tags is optional
     if x == y and wanted.asks.each:
-        raise UsageError(f"column {x + 1} is to be both token and tag", file=path, expected="two columns")
+        raise UsageError(
+            f"column {x + 1} is used for both tokens and tags", file=path, expected="two columns"
+        )
     y = None if wanted.asks.ahead or x == y else y
     rows = (_split(line, tabs) for _, line in sample)
     return Dialect(columns, tabs, x, y, frozenset(row[-1] for row in rows if len(row) == columns))
 
 
 def _sample(path: Path, wanted: ReadRequest) -> list[tuple[int, str]]:
-    """The first lines with tokens, those with `#` only if there are no others."""
+    """Return the first lines with tokens.
+
+    Lines that begin with `#` are returned only if there are no others.
+    """
     filled = ((n, line) for n, line in bare_lines(path, wanted.files.encoding) if not is_blank(line))
     sample: list[tuple[int, str]] = []
     marked: list[tuple[int, str]] = []
@@ -194,15 +224,15 @@ def _sample(path: Path, wanted: ReadRequest) -> list[tuple[int, str]]:
         (marked if line.startswith("#") else sample).append((number, line))
         if max(len(sample), len(marked)) >= SAMPLE:
             break
-    # Tokens like "#" are told from comments that are a key and a value.
+    # If all lines begin with "#", drop the lines with a key and a value: they are comments, not tokens.
     return sample or [line for line in marked if not _METADATA.match(line[1])] or marked
 
 
 def looks_like(path: Path, wanted: ReadRequest, tagged: bool) -> bool:
-    """Whether the content of a file is CoNLL: blank lines between groups of lines that all have the same columns, two
-    to ten of them.
+    """Whether the content of a file looks like CoNLL: each non-blank line has the same 2 to 10 columns.
 
-    tagged: the last column must hold tags such as `O` and `B-PER` as well, or the first one number the words.
+    tagged: a stricter check. It also requires a blank line or a line that begins with `#`, and either tags
+    such as `O` and `B-PER` in the last column, or word numbers in the first one (ten columns).
     """
     try:
         lines = list(islice(bare_lines(path, wanted.files.encoding), SAMPLE))
@@ -245,7 +275,10 @@ def _spelt(name: str, columns: int) -> int | None:
 
 
 def _sentences(path: Path, wanted: ReadRequest, bad: Callable[[DataError], bool]) -> Iterator[Sentence]:
-    """A sentence with a bad line is left out as a whole; `bad` takes the first of them."""
+    """Yield the sentences of one file. A sentence with a bad line is skipped; `bad` gets its first error.
+
+    With `keep_bad` the sentence becomes an example with its fault.
+    """
     dialect = find_dialect(path, wanted)
     if dialect is None:
         return
@@ -271,7 +304,7 @@ def _sentences(path: Path, wanted: ReadRequest, bad: Callable[[DataError], bool]
             match = _SENT_ID.fullmatch(line)
             key = match[1] or None if match else key
             if wanted.noted is not None and not dialect.universal:
-                wanted.noted(Place(path, number), "comment line, left out")
+                wanted.noted(Place(path, number), "comment line, skipped")
             continue
         try:
             row = _row(path, number, line, dialect, len(tokens) + 1)
@@ -284,7 +317,7 @@ def _sentences(path: Path, wanted: ReadRequest, bad: Callable[[DataError], bool]
         if row is None:
             continue
         if dialect.universal and dialect.y is not None and row[dialect.y] == "_" and wanted.noted is not None:
-            wanted.noted(Place(path, number), "tag '_', which means that none is given: it is read as a tag")
+            wanted.noted(Place(path, number), "tag '_' (CoNLL-U: no value) is read as a tag")
         tokens.append(row[dialect.x])
         tags += [] if dialect.y is None else [row[dialect.y]]
         numbers.append(number)
@@ -296,7 +329,10 @@ def _sentences(path: Path, wanted: ReadRequest, bad: Callable[[DataError], bool]
 
 
 def _row(path: Path, number: int, line: str, dialect: Dialect, position: int) -> list[str] | None:
-    """The fields of a line, which is token number `position` of its sentence; None of one that is left out."""
+    """Return the fields of a line; None for a line that is skipped (a range or an empty node of CoNLL-U).
+
+    position: number of the line's token in its sentence, from 1.  Raises DataError for a bad line.
+    """
     row = dialect.split(line)
     if len(row) != dialect.columns:
         hint = None
@@ -305,7 +341,7 @@ def _row(path: Path, number: int, line: str, dialect: Dialect, position: int) ->
         elif len(row) > dialect.columns and not row[-1]:
             hint = "removing the tab at the end"
         elif dialect.tabs and len(_split(line, tabs=False)) == dialect.columns:
-            hint = "tabs in place of the spaces"
+            hint = "tabs instead of spaces"
         what = f"{len(row)} column{'s' * (len(row) != 1)} in this line, {dialect.columns} in most lines"
         raise DataError(what, file=path, line=number, expected=f"{dialect.columns}", hint=hint)
     for name, index in (("token", dialect.x), ("tag", dialect.y)):
@@ -321,7 +357,7 @@ def _row(path: Path, number: int, line: str, dialect: Dialect, position: int) ->
 
 
 def _check_number(path: Path, number: int, found: str, expected: int) -> None:
-    """Words are numbered from 1 in each sentence: it shows where a blank line or a word is missing."""
+    """Raise DataError if a word of CoNLL-U has the wrong number: a blank line or a word is missing."""
     if found != str(expected):
         hint = "a blank line between the sentences" if found == "1" else None
         what = f"word number {found[:20]!r} in column 1"

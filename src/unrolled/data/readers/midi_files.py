@@ -1,4 +1,4 @@
-"""Read tunes: MIDI files, folders of them with one folder per genre, or tables that name them."""
+"""Read tunes from MIDI files, folders of MIDI files (one subfolder per genre), or tables of file names."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ UNREAD = (".rmi", ".musicxml", ".mxl", ".abc", ".mscz", ".mscx", ".gp", ".gp5", 
 
 
 def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """The tunes of files and folders, in the order of their names; y is the genre: the name of the folder within the
-    folder that was given, None for files right in it.
+    """Yield the tunes of files and folders, in the order of their names.
 
-    `noted` is told of other files. Raises UsageError where no tunes are asked for or a path is not there, DataError
-    where there are none, and what reading one raises; up to `skip_bad` damaged ones are left out, or kept with their
-    faults where `keep_bad` is set.
+    y is the genre: the name of the first folder below a path of `paths`. It is None for files directly in
+    that path, and for paths that are files. Other files are reported to `wanted.noted`. Up to `skip_bad`
+    damaged files are skipped; with `keep_bad` they become examples with their faults.
+
+    Raises UsageError if the request is not for tunes or a path does not exist. Raises DataError if there are
+    no tunes. Raises the errors of reading a tune.
     """
     if not wanted.content.parsed:
         raise UsageError(
-            "MIDI files hold tunes", file=paths[0], expected="compose, or another input of notes"
+            "MIDI files hold tunes", file=paths[0], expected="compose, or another input kind of notes"
         )
     bad = bad_row_handler(wanted)
     found = False
@@ -38,11 +40,14 @@ def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
                 found = True
                 yield example
     if not found:
-        raise no_examples(paths, "not one tune that can be read", "MIDI files (.mid, .midi)")
+        raise no_examples(paths, "no readable tune", "MIDI files (.mid, .midi)")
 
 
 def load(rows: Iterable[Example], wanted: ReadRequest) -> Iterator[Example]:
-    """The tunes that the rows of a table name as x, relative to the table; y is the genre. Tunes stay as they are."""
+    """Load the MIDI files that the rows of a table name in x. y is the genre.
+
+    Paths are relative to the folder of the table. Rows whose x is not a file name pass unchanged.
+    """
     bad = bad_row_handler(wanted)
     for row in rows:
         if not isinstance(row.x, str):
@@ -51,7 +56,7 @@ def load(rows: Iterable[Example], wanted: ReadRequest) -> Iterator[Example]:
         name, genre = str(row.x).strip(), None if row.y is None else str(row.y).strip()
         file = find_file(row.place.file.parent / name)
         if not name or not file.is_file():
-            what = f"there is no file {name[:80]!r}"
+            what = f"no such file: {name[:80]!r}"
             error = DataError(what, file=row.place.file, line=row.place.line)
             if wanted.keep_bad:
                 yield replace(row, x=None, y=None, fault=error)
@@ -70,7 +75,7 @@ def _tune(
     *,
     keep: bool,
 ) -> Iterator[Example]:
-    """The tune of a file; of a damaged one none, or, to keep it, an example with its fault."""
+    """Yield the tune of a file. A damaged file yields nothing, or, with `keep`, an example with its fault."""
     try:
         tune = read_midi(file)
     except DataError as error:
@@ -85,7 +90,7 @@ def _tune(
 
 
 def _files(path: Path, wanted: ReadRequest) -> Iterator[tuple[Path, str | None]]:
-    """Each MIDI file with its genre."""
+    """Yield each MIDI file with its genre."""
     if not path.is_dir():
         yield from ((file, None) for file in regular_files([path], "a MIDI file"))
         return

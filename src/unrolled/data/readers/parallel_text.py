@@ -1,4 +1,4 @@
-"""Read parallel texts: two files whose lines correspond, for example in two languages; also gzipped."""
+"""Read parallel texts: two files (also gzipped) whose lines correspond, for example in two languages."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from unrolled.data.records import bare_lines, no_examples, regular_files
 
 
 def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """The pairs of some files, two after two: x from the first, y from the second, with the line of the first.
+    """Yield the pairs of texts. `paths` alternate: source, target, source, target ...
 
-    A line that is blank in both is no pair; one that is blank in one of them is a bad row. White space at the ends of
-    lines is left out. Raises UsageError for an odd number of files, DataError where one file has more lines, and what
-    other readers raise.
+    x is a line of the source, y the same line of the target. White space around a line is removed. A line
+    that is blank in both files is skipped; a line that is blank in only one file is a bad row.
+
+    Raises UsageError for an odd number of files, DataError if one file has more lines than the other, and the
+    errors of other readers.
     """
     if len(paths) % 2:
         raise UsageError(
             f"{len(paths)} file{'s' * (len(paths) > 1)} of parallel text",
-            expected="two after two: SOURCE TARGET",
+            expected="pairs of files: SOURCE TARGET",
             hint="a table of two columns (.tsv .csv .jsonl)",
         )
     bad, found = bad_row_handler(wanted), False
@@ -32,7 +34,7 @@ def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
             found = True
             yield example
     if not found:
-        raise no_examples(paths, "blank lines only", "a text in each line of both files")
+        raise no_examples(paths, "only blank lines", "a text on each line of both files")
 
 
 def _pairs(
@@ -47,8 +49,8 @@ def _pairs(
             yield Example(x, y, Place(source, number))
         elif x or y:
             blank, other = (source, target) if y else (target, source)
-            what = f"a blank line, where {other} has text"
-            bad(DataError(what, file=blank, line=number, expected="text in both, or in neither"))
+            what = f"a blank line, but {other} has text on this line"
+            bad(DataError(what, file=blank, line=number, expected="text in both files or in neither"))
 
 
 def _uneven(
@@ -61,5 +63,5 @@ def _uneven(
     longer, shorter = (source, target) if y_line is None else (target, source)
     first = (x_line or y_line or (1, ""))[0]
     many = first + sum(1 for _ in rest)
-    what = f"{many:,} lines, but {shorter} has {first - 1:,}: this is the first without its other half"
-    return DataError(what, file=longer, line=first, expected="as many lines in both")
+    what = f"{many:,} lines, but {shorter} has {first - 1:,}: this is the first line without a counterpart"
+    return DataError(what, file=longer, line=first, expected="the same number of lines in both files")

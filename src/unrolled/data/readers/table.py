@@ -1,10 +1,16 @@
 """Read tables as examples: .csv, .tsv, .jsonl, .json (one object per line), also gzipped, and .parquet.
 
-The first row names the columns (see `delimited` for separators, quotes and comments); empty lines are left out. A row
-of numbers is one step, or, with `by`, the rows with the same value in that column are the steps of one sequence,
-whether they follow each other or are interleaved with others; if the next values of a series are asked for, all rows of
-a file are one series without `by`. JSON and Parquet may hold lists: the tokens of a sentence, numbers [T_x] or
-[T_x, n_x]. Text and tags in one row are both cut at spaces. A number may be missing (`fields.MISSING`): it is NaN.
+The first row contains the column names (see `delimited` for separators, quotes and comments). Empty lines are
+skipped.
+
+How rows become sequences:
+- Without `by`, each row is one sequence.
+- With `by`, the rows with the same value in that column are the steps of one sequence. They may be
+  interleaved with rows of other sequences.
+- Without `by`, if y is the next values of x, all rows of a file are one series.
+
+JSON and Parquet fields may be lists: the tokens of a sentence, or numbers [T_x] or [T_x, n_x]. If a text and
+its tags are in one row, both are split at white space. A missing number (`fields.MISSING`) becomes NaN.
 """
 
 from __future__ import annotations
@@ -33,13 +39,18 @@ Bad = Callable[[DataError], bool]
 
 
 def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """The sequences of some tables, in order, each with the line at which it begins (Parquet: the row's number).
+    """Yield the sequences of tables, in order.
 
-    Columns are found anew in each file (`find_columns`).  x: the text, several columns joined by a space; with `by`
-    each row is a token.  Numbers are float64 [T_x, n_x].  y of a sequence of several rows is that of all its rows,
-    a tag is asked of each.  id is the column's text, else the value of `by`.
-    Raises UsageError (no such file, another kind of file, wrong columns), MissingExtra (Parquet without pyarrow),
-    StorageError and DataError: empty file, 0 rows, a column that is not there, more bad rows than `skip_bad`.
+    The line of a sequence is its first line (Parquet: its row number).
+
+    The columns are found separately in each file (`find_columns`).
+    x: text, several columns joined by a space; with `by` each row is a token. Numbers are float64 [T_x, n_x].
+    y: if a sequence has several rows, they must all have the same y. For tags, each row has its own.
+    id: the text of the column, else the value of `by`.
+
+    Raises UsageError if a file does not exist, has an unknown format, or a request does not fit its columns.
+    Raises MissingExtra for Parquet without pyarrow. Raises StorageError if a file cannot be read. Raises
+    DataError for an empty file, 0 rows, a missing column, or more than `skip_bad` bad rows.
     """
     bad = bad_row_handler(wanted)
     found = False
@@ -48,14 +59,14 @@ def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
             found = True
             yield example
     if not found:
-        raise no_examples(paths, "every row was bad", "rows that can be read")
+        raise no_examples(paths, "every row is bad", "valid rows")
 
 
 def _examples(path: Path, wanted: ReadRequest, bad: Bad) -> Iterator[Example]:
     table = open_table(path, wanted.files)
     first = next(table.rows, None)
     if first is None:
-        raise DataError("0 rows", file=path, line=table.line, expected="rows under the header")
+        raise DataError("0 rows", file=path, line=table.line, expected="rows after the header")
     rows = _rows(path, table, wanted)
     steps = _steps(rows, itertools.chain([first], table.rows), bad)
     if rows.found.by is not None:
@@ -67,7 +78,7 @@ def _examples(path: Path, wanted: ReadRequest, bad: Bad) -> Iterator[Example]:
 
 
 def _rows(path: Path, table: Table, wanted: ReadRequest) -> Rows:
-    """The columns of a table, found, and what was decided about it told."""
+    """Find the columns of a table, and report the decisions about it to `wanted.named` and `wanted.noted`."""
     found = find_columns(table.names, wanted, lambda: find_kinds(path, wanted.files), path, table.line)
     if wanted.named is not None:
         wanted.named(tuple(table.names[i] for i in found.x))
@@ -77,18 +88,23 @@ def _rows(path: Path, table: Table, wanted: ReadRequest) -> Rows:
     if wanted.noted is not None:
         header = Place(path, table.line or 1)
         for line in table.comments:
-            wanted.noted(Place(path, line), "comment line before the header, left out")
+            wanted.noted(Place(path, line), "comment line before the header, skipped")
         for column in sorted(commas):
             wanted.noted(header, f"column {table.names[column]!r} is read with decimal commas")
         for column, count in (kinds.mixed if kinds is not None and not wanted.x else {}).items():
             if column not in set(found):
-                what = f"column {table.names[column]!r} is left out: most of its fields are texts, {count:,} numbers"
+                what = (
+                    f"column {table.names[column]!r} is ignored: most fields are text, {count:,} are numbers"
+                )
                 wanted.noted(header, what)
     return Rows(path, table.names, found, commas, wanted)
 
 
 def _steps(rows: Rows, cells_of: Iterator[Row], bad: Bad) -> Iterator[tuple[str, Example]]:
-    """Each row as an example, before it the value of `by`. A bad row is told, and left out unless it is kept."""
+    """Yield the value of `by` and the example of each row.
+
+    A bad row is skipped and reported. With `keep_bad` it becomes an example with its fault.
+    """
     by = ""
     for line, cells in cells_of:
         place = Place(rows.path, line)
@@ -107,7 +123,10 @@ def _steps(rows: Rows, cells_of: Iterator[Row], bad: Bad) -> Iterator[tuple[str,
 
 
 def _by_of(rows: Rows, cells: Sequence[object], before: str) -> str:
-    """The sequence of a bad row: that of the row before it if it does not tell."""
+    """Return the sequence name of a bad row.
+
+    If its field `by` is bad too, return the name of the row before.
+    """
     try:
         return rows.by(cells, Place(rows.path, 1))
     except DataError:
@@ -115,8 +134,10 @@ def _by_of(rows: Rows, cells: Sequence[object], before: str) -> str:
 
 
 def _series(rows: Iterator[Example]) -> Iterator[Example]:
-    """Rows of a single step that follow each other as one series; a row of lists is one itself. With a faulty row the
-    series is faulty."""
+    """Join consecutive rows of one step each into one series. A row with lists is a series by itself.
+
+    If a row has a fault, its series has this fault.
+    """
     for single, group in itertools.groupby(rows, lambda row: row.fault is not None or length(row.x) == 1):
         if not single:
             yield from group
@@ -136,7 +157,7 @@ def _series(rows: Iterator[Example]) -> Iterator[Example]:
 
 
 def _joined(rows: Rows, steps: Iterator[tuple[str, Example]], bad: Bad) -> Iterator[Example]:
-    """The sequences that rows with the same value of `by` make, in the order of their first rows."""
+    """Join the rows with the same value of `by` into sequences, in the order of their first rows."""
     by = rows.found.by or 0
     again = _comes_again(rows.path, rows.wanted.files, by, state_of(rows.path))
     groups: dict[str, list[Example]] = {}
@@ -147,20 +168,23 @@ def _joined(rows: Rows, steps: Iterator[tuple[str, Example]], bad: Bad) -> Itera
         group = groups.setdefault(name, [])
         what = _disagreement(rows.wanted, group[0], step) if group else None
         if what is not None:
-            error = DataError(what, file=rows.path, line=step.place.line, expected="the same")
+            error = DataError(what, file=rows.path, line=step.place.line, expected="the same in each row")
             if bad(error):
                 continue
             step = replace(step, x=None, fault=error)
         group.append(step)
     if again is not None and rows.wanted.noted is not None:
-        what = f"rows of {again[1]!r} again, after others: rows are grouped by {rows.names[by]!r}"
+        what = f"rows of {again[1]!r} are not consecutive: all rows are grouped by {rows.names[by]!r}"
         rows.wanted.noted(Place(rows.path, again[0]), what)
     yield from (_sequence(rows, group) for group in groups.values())
 
 
-@lru_cache(maxsize=64)  # every pass over a file asks for it; a file that has changed is looked at again
+@lru_cache(maxsize=64)  # each pass over a file needs it; `state` makes a changed file miss the cache
 def _comes_again(path: Path, options: FileOptions, by: int, state: State) -> tuple[int, str] | None:
-    """The first row (its line, and its value of `by`) whose sequence began before others; None: no sequence is cut."""
+    """Find the first row that continues its sequence after rows of other sequences.
+
+    Return its line number and its value of `by`; None if the rows of each sequence are consecutive.
+    """
     seen = set[str]()
     last: str | None = None
     table = open_table(path, options)
@@ -179,7 +203,7 @@ def _comes_again(path: Path, options: FileOptions, by: int, state: State) -> tup
 
 
 def _disagreement(wanted: ReadRequest, first: Example, step: Example) -> str | None:
-    """Why a step does not go with the first one of its sequence; None if it does."""
+    """Return why a step does not fit the first step of its sequence; None if it fits."""
     if step.fault is not None or first.fault is not None:
         return None
     if wanted.content.numeric and shape(step.x) != shape(first.x):
@@ -191,7 +215,11 @@ def _disagreement(wanted: ReadRequest, first: Example, step: Example) -> str | N
 
 
 def _sequence(rows: Rows, steps: list[Example]) -> Example:
-    """The steps as one: their x one after the other, their y if it is the same in all, else one a step."""
+    """Join steps into one sequence: their x concatenated, and y.
+
+    y is one tag per step for tags. Otherwise it is the common y of all steps; if they differ, one text per
+    step, or None if not all are texts.
+    """
     faulty = next((step for step in steps if step.fault is not None), None)
     if faulty is not None:
         return replace(steps[0], x=None, y=None, times=None, fault=faulty.fault)
@@ -208,7 +236,7 @@ def _sequence(rows: Rows, steps: list[Example]) -> Example:
 
 
 def _one(steps: Sequence[Example]) -> Example:
-    """Steps of numbers as one series, with their times if all are known, and the numbers to be forecast if any."""
+    """Join steps of numbers into one series: x, the numbers to forecast, and the times if all are known."""
     x = np.concatenate([np.asarray(step.x) for step in steps])
     y = None
     if isinstance(steps[0].y, np.ndarray):

@@ -1,8 +1,8 @@
-"""Plain text: files and folders, in UTF-8, in UTF-16 or UTF-32 with a byte order mark, or in an encoding that is named;
-gzipped too.
+"""Read plain text from files (also gzipped) and folders.
 
-Line ends are "\\n", "\\r\\n" or "\\r" and come out as "\\n". At most about 2 MiB of a file stand in memory: long
-documents are passed on in pieces.
+The encoding is UTF-8, UTF-16 or UTF-32 with a byte order mark, or a requested one. The line ends "\\n",
+"\\r\\n" and "\\r" are converted to "\\n". At most about 2 MiB of a file are in memory: long documents are
+yielded in pieces.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from unrolled.data.folder_files import files_below
 from unrolled.data.text.encoding import PACKED, Foreign, blocks, find_encoding, opened
 
 EXTENSIONS = (".txt",)
-# Files of a folder that hold text for people, whatever else is in it.
+# Extensions of prose. If a folder has such files, only they are read.
 PROSE = (".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".org", ".tex", ".srt", ".vtt")
-PIECE = 1 << 20  # characters of a piece of a long document, and of the longest line where lines matter
+PIECE = 1 << 20  # maximum characters of a piece of a document, and of a line if lines separate documents
 
-_FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what to do
+_FOREIGN: Foreign = (  # other file types that users pass by mistake: first bytes, name, hint
     (b"%PDF-", "a PDF", "pdftotext FILE.pdf FILE.txt"),
     (
         b"PK\x03\x04",
@@ -43,19 +43,24 @@ _FOREIGN: Foreign = (  # what people hand in by mistake: first bytes, name, what
 
 
 def read(paths: Sequence[Path], documents: str = "file", encoding: str | None = None) -> Iterator[Document]:
-    """The documents of some files and folders, in the order given, pieces of long ones one after the other.
+    """Yield the documents of files and folders, in the order of `paths`.
 
-    documents: `file` (a whole file is one), `line` (each line that is not blank) or `blank` (separated by blank
-    lines).  encoding: of files without a byte order mark.  A folder stands for its files with an ending of PROSE
-    (`.gz` may follow) at any depth, sorted by path, or, without any, for all its files that look like text; empty ones
-    are left out there.
-    Raises UsageError (no such file, unknown `documents`), StorageError (the disk, permissions) and DataError: empty
-    file, no examples (white space only), bytes that are not text, NUL characters, a line over PIECE characters
-    where lines are documents.
+    Long documents are yielded in pieces.
+
+    documents: `file` (each file is a document), `line` (each non-blank line) or `blank` (separated by blank
+    lines).
+    encoding: encoding of files without a byte order mark; None: UTF-8.
+
+    A folder means its files with an extension of PROSE (`.gz` may follow) at any depth, sorted by path. If it
+    has no such file, it means all its files that look like text. Empty files of a folder are skipped.
+
+    Raises UsageError if a file does not exist or `documents` is unknown. Raises StorageError if a file cannot
+    be read. Raises DataError for an empty file, no examples (only white space), bytes that are not text, NUL
+    characters, or, with `line` and `blank`, a line longer than PIECE characters.
     """
     if documents not in _DOCUMENTS:
         expected, hint = " or ".join(_DOCUMENTS), suggest(documents, _DOCUMENTS)
-        raise UsageError(f"unknown way of cutting documents {documents!r}", expected=expected, hint=hint)
+        raise UsageError(f"unknown value {documents!r} for documents", expected=expected, hint=hint)
     found = False
     for path in expand(paths)[0]:
         for document in _DOCUMENTS[documents](path, _blocks(path, encoding)):
@@ -69,8 +74,10 @@ def read(paths: Sequence[Path], documents: str = "file", encoding: str | None = 
 def expand(
     paths: Sequence[Path], extensions: tuple[str, ...] = EXTENSIONS
 ) -> tuple[list[Path], tuple[Path, ...]]:
-    """Files in order, each folder replaced by its texts: files with these extensions or an ending of PROSE (`.gz` may
-    follow), or if there are none, all that look like text. Second, the other files of the folders. Raises as `read`.
+    """Replace each folder by its text files. Return all files in order, and the other files of the folders.
+
+    The text files of a folder have one of `extensions` or of PROSE (`.gz` may follow). If there are none,
+    they are all files that look like text. Raises the errors of `read`.
     """
     files: list[Path] = []
     others: list[Path] = []
@@ -88,7 +95,7 @@ def expand(
 
 
 def _folder(folder: Path, extensions: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
-    """The texts of a folder, and its other files; hidden and empty ones are neither."""
+    """Return the text files of a folder, and its other files. Hidden and empty files are in neither list."""
     visible = [path for path in files_below(folder) if path.stat().st_size]
     prose = (*extensions, *PROSE)
     texts = [path for path in visible if path.name.lower().removesuffix(".gz").endswith(prose)]
@@ -116,11 +123,11 @@ def _looks_like_text(path: Path) -> bool:
 
 
 def _blocks(path: Path, encoding: str | None) -> Iterator[str]:
-    """The text of a file in blocks, line ends as "\\n"."""
+    """Yield the text of a file in blocks, with line ends converted to "\\n"."""
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     for block in blocks(path, _FOREIGN, "plain text", encoding):
         yield newlines.decode(block)
-    yield newlines.decode("", final=True)  # a "\\r" that nothing followed
+    yield newlines.decode("", final=True)  # a "\\r" at the end of the file
 
 
 def _whole_file(path: Path, blocks: Iterator[str]) -> Iterator[Document]:
@@ -136,7 +143,11 @@ def _whole_file(path: Path, blocks: Iterator[str]) -> Iterator[Document]:
 
 
 def _cut(text: str) -> int:
-    """Where a piece of at most PIECE characters ends: after a line end, else after white space, else anywhere."""
+    """Return where to end a piece of at most PIECE characters.
+
+    It ends after a line end, else after white space (both in its second half), else after exactly PIECE
+    characters.
+    """
     for separators in ("\n", " \t\u3000"):
         cut = max(text.rfind(separator, PIECE // 2, PIECE) for separator in separators) + 1
         if cut:
@@ -145,7 +156,10 @@ def _cut(text: str) -> int:
 
 
 def _lines(path: Path, blocks: Iterator[str]) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, without their ends; raises DataError for one over PIECE characters."""
+    """Yield the lines with their numbers, without line ends.
+
+    Raises DataError for a line over PIECE characters.
+    """
     number, rest = 0, ""
     for block in blocks:
         *lines, rest = (rest + block).split("\n")
@@ -180,7 +194,7 @@ def _between_blanks(path: Path, blocks: Iterator[str]) -> Iterator[Document]:
                 yield Document("\n".join(held), Place(path, start), first, last=True)
             held, size, first = [], 0, True
             continue
-        if size > PIECE:  # passed on only now that more is known to follow
+        if size > PIECE:  # only now is it known that this piece is not the last
             yield Document("\n".join(held) + "\n", Place(path, start), first, last=False)
             held, size, first = [], 0, False
         if not held:

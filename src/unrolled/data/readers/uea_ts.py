@@ -1,12 +1,13 @@
-"""Read .ts files of the UEA and UCR archives of time series: header lines with @, then one series per line; also
-gzipped.
+"""Read .ts files (also gzipped) of the UEA and UCR archives of time series.
 
-The values of a dimension are separated by commas, dimensions by colons, the class or the value to predict comes
-last. Words of the header may be in any case, lines that begin with `#` are comments.
+A file has header lines that begin with `@`, then one series per line.
 
-A missing value (`?` or NaN, where the header says `@missing true`) takes the last one before it in its dimension:
-that is what is known at that moment when values arrive one by one, and the future stays unseen. Only at the start
-of a series, where nothing came before, it takes the first that follows.
+Commas separate the values of a dimension, colons separate the dimensions. The class or the value to predict
+comes last. The keywords of the header are case-insensitive. Lines that begin with `#` are comments.
+
+A missing value (`?` or NaN, allowed by `@missing true` in the header) is replaced by the previous known value
+of its dimension. Later values are not used, because they are not yet known if values arrive one by one.
+Exception: missing values at the start of a series are replaced by the first known value.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _TAGS = (
 
 @dataclass(frozen=True)
 class _Header:
-    """What the @ lines say; None: nothing."""
+    """The settings of the @ lines. None: not set."""
 
     missing: bool = False
     dimensions: int | None = None
@@ -53,18 +54,29 @@ class _Header:
 
 
 def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """The series of some files, in order, each with its line: x [T_x, dimensions] float64.
+    """Yield the series of files, in order, each with its line.
 
-    y is the class as it is written, or, in a file with `@targetLabel true`, one real.
-    Raises UsageError (no such file, something else asked than the file holds), StorageError and DataError: empty
-    file, no examples, a header that is not understood, series with time stamps, values that are not finite numbers,
-    dimensions or lengths other than declared or than in the first series, a class that is not declared. Up to
-    `skip_bad` bad series are left out.
+    x: [T_x, dimensions] float64.
+    y: the class as text, or one real number in a file with `@targetLabel true`.
+    Up to `skip_bad` bad series are skipped.
+
+    Raises UsageError if a file does not exist, or if the request does not fit .ts files. Raises StorageError
+    if a file cannot be read. Raises DataError for:
+    - an empty file, no examples, or an invalid header;
+    - a header without the requested target (classes or values to predict);
+    - series with time stamps, or values that are not finite numbers;
+    - a number of dimensions that differs from the header or, if it is not declared, from the first series;
+    - dimensions of one series with different lengths;
+    - with `@equalLength true`, a length that differs from the header or, if it is not declared, from the
+      first series;
+    - a class that is not declared.
     """
     if not wanted.content.numeric:
         raise UsageError(".ts files hold numbers, not texts", expected="numbers:label or numbers:number")
     if wanted.asks.each:
-        raise UsageError(".ts files hold one class for a series, not a tag a step", expected="numbers:label")
+        raise UsageError(
+            ".ts files hold one class per series, not one tag per step", expected="numbers:label"
+        )
     if wanted.x or wanted.y or wanted.id or wanted.by:
         raise UsageError(".ts files have no columns", expected="no --columns")
     bad = bad_row_handler(wanted)
@@ -74,7 +86,7 @@ def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
             found = True
             yield example
     if not found:
-        raise no_examples(paths, "no series", "@data and a series in each line after it")
+        raise no_examples(paths, "no series", "a line @data and one series on each line after it")
 
 
 def _series(path: Path, wanted: ReadRequest, bad: Callable[[DataError], bool]) -> Iterator[Example]:
@@ -104,14 +116,14 @@ def _series(path: Path, wanted: ReadRequest, bad: Callable[[DataError], bool]) -
 
 
 def _headed(header: _Header, line: str, place: Place) -> _Header:
-    """The header with one more of its lines."""
+    """Return the header with the settings of one more line."""
     tag, *words = line.split()
     match tag.lower():
         case "@problemname":
             return header
         case "@timestamps":
             if _flag(tag, words, place):
-                expected, hint = "values at equal distances", "resampling the series, @timeStamps false"
+                expected, hint = "values at equal time steps", "resampling the series, with @timeStamps false"
                 raise _error("series with time stamps, (time, value)", expected, place, hint)
             return header
         case "@missing":
@@ -127,7 +139,7 @@ def _headed(header: _Header, line: str, place: Place) -> _Header:
         case "@classlabel":
             if _flag(tag, words[:1], place):
                 if len(words) < 2:
-                    raise _error("@classLabel true without classes", "their names after it", place)
+                    raise _error("@classLabel true without classes", "the class names after it", place)
                 return replace(header, classes=tuple(words[1:]))
             return header
         case "@targetlabel":
@@ -135,7 +147,7 @@ def _headed(header: _Header, line: str, place: Place) -> _Header:
         case "@data":
             return replace(header, data=True)
         case name:
-            raise _error(f"{tag[:30]!r} is not known", "an @ line of a .ts file", place, suggest(name, _TAGS))
+            raise _error(f"unknown {tag[:30]!r}", "a header line of a .ts file", place, suggest(name, _TAGS))
 
 
 def _flag(tag: str, words: list[str], place: Place) -> bool:
@@ -147,12 +159,12 @@ def _flag(tag: str, words: list[str], place: Place) -> bool:
 def _count(tag: str, words: list[str], place: Place) -> int:
     text = words[0] if len(words) == 1 else ""
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise _error(f"{tag} {' '.join(words)[:30]}", "a whole number from 1", place)
+        raise _error(f"{tag} {' '.join(words)[:30]}", "a whole number, 1 or more", place)
     return int(text)
 
 
 def _check_target(header: _Header, wanted: ReadRequest, place: Place) -> None:
-    """What is asked of the series must be what the header says they have."""
+    """Raise DataError if the header does not declare the requested target."""
     if header.target and header.classes is not None:
         raise _error("@classLabel and @targetLabel are both true", "one of them", place)
     if wanted.asks.one_class and header.classes is None:
@@ -160,7 +172,7 @@ def _check_target(header: _Header, wanted: ReadRequest, place: Place) -> None:
         raise _error("series without classes", "@classLabel true and the classes", place, hint)
     if wanted.asks.reals and not header.target:
         hint = "numbers:label" if header.classes is not None else None
-        raise _error("series without a number to predict", "@targetLabel true", place, hint)
+        raise _error("series without a value to predict", "@targetLabel true", place, hint)
 
 
 def _example(line: str, header: _Header, place: Place) -> Example:
@@ -182,7 +194,7 @@ def _example(line: str, header: _Header, place: Place) -> Example:
         dimensions.append(last)
     known = header.dimensions
     if not dimensions or (known is not None and len(dimensions) != known):
-        expected = f"{known}" if known is not None else "1 at least, and the class"
+        expected = f"{known}" if known is not None else "at least 1, and the class"
         raise _error(f"{len(dimensions)} dimensions", expected, place)
     columns = [_values(text, number, header, place) for number, text in enumerate(dimensions, 1)]
     for number, column in enumerate(columns, 1):
@@ -193,10 +205,10 @@ def _example(line: str, header: _Header, place: Place) -> Example:
 
 
 def _values(text: str, dimension: int, header: _Header, place: Place) -> Floats:
-    """The values of one dimension, [T_x], gaps filled."""
+    """Return the values of one dimension, [T_x], with missing values filled."""
     if text.lstrip().startswith("("):
         hint = "resampling the series"
-        raise _error("a value with a time stamp, (time, value)", "values at equal distances", place, hint)
+        raise _error("a value with a time stamp, (time, value)", "values at equal time steps", place, hint)
     texts = text.split(",")
     values = list(map(parse_number, texts))
     if None not in values:
@@ -211,7 +223,7 @@ def _values(text: str, dimension: int, header: _Header, place: Place) -> Floats:
             if not header.missing:
                 raise _error(f"{where} is missing", "@missing true in the header", place)
             if not known:
-                raise _error(f"dimension {dimension} has no values but missing ones", "one at least", place)
+                raise _error(f"dimension {dimension} has only missing values", "at least one value", place)
             value = filled[-1] if filled else known[0]
         filled.append(value)
     return np.array(filled, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Read folders of clips: one folder per class that holds videos, and folders of images (each is one clip)."""
+"""Read folders of clips: one folder per class, with videos or with folders of images (one clip each)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from unrolled.data.read_request import ReadRequest, bad_row_handler
 
 ENDINGS = (*video.ENDINGS, *image.ENDINGS)
 
-READS = ("frames", "images")  # what x is of
-TARGETS = ("label", None)  # that a folder of clips can have
+READS = ("frames", "images")  # supported kinds of x
+TARGETS = ("label", None)  # supported targets
 
 
 def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """The clips of folders in the order of their paths; the class of each is the first folder below the one given, its
-    id the path from there.
+    """Yield the clips of folders, in the order of their paths.
 
-    A folder with pictures in it and no clips below it is one clip. Raises UsageError where what is asked for cannot
-    stand in folders, DataError where there is no clip; up to `skip_bad` clips that stand in no class's folder are left
-    out. `noted` is told of files that are no clips, pictures among videos too.
+    y is the class: the name of the first folder below a path of `paths`. The id of a clip is its path
+    relative to that path. A folder that contains images and no clips is itself one clip; for x of kind
+    `images` each image is a clip. Up to `skip_bad` videos or images outside a class folder are skipped. Files
+    that are not clips, and images next to videos, are reported to `wanted.noted`.
+
+    Raises UsageError if folders cannot contain the requested x or y. Raises DataError if a folder has no
+    clips.
     """
     _refuse(wanted)
     bad = bad_row_handler(wanted)
@@ -36,7 +39,7 @@ def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
             inner = path.name if clip == path else clip.relative_to(path).as_posix()
             name, below, _ = inner.partition("/")
             if wanted.asks.one_class and not below and not clip.is_dir():
-                what, expected = "stands in no class's folder", "a folder for each class"
+                what, expected = "is not in the folder of a class", "one folder per class"
                 bad(DataError(what, file=clip, line=1, expected=expected))
                 continue
             found = True
@@ -48,26 +51,26 @@ def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
 
 def _no_clips(folder: Path) -> DataError:
     there = extensions_there(list(files_below(folder)))
-    expected = f"folders of pictures, or files {', '.join(ENDINGS)}, not {there}"
-    return DataError("no examples: not one clip", file=folder, expected=expected)
+    expected = f"folders of images, or files {', '.join(ENDINGS)}, not {there}"
+    return DataError("no examples: no clips", file=folder, expected=expected)
 
 
 def files(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
-    """Clips by themselves, of which nothing is asked."""
+    """Yield single files as clips without y (prediction). Raises UsageError if a target is requested."""
     _refuse(wanted)
     if wanted.target is not None:
-        raise UsageError(
-            "a clip alone has no y", file=paths[0], expected="a folder for each class, or a table"
-        )
+        raise UsageError("a single clip has no y", file=paths[0], expected="one folder per class, or a table")
     for path in paths:
         yield Example(path, None, Place(path, 1), path.name)
 
 
 def _refuse(wanted: ReadRequest) -> None:
     if wanted.kind not in READS:
-        raise UsageError("clips are for frames", expected=f"files of {wanted.kind}", hint="frames:label")
+        raise UsageError(
+            "clips can only be read as frames", expected=f"files of {wanted.kind}", hint="frames:label"
+        )
     if not wanted.content.folders and wanted.target is not None:
-        raise UsageError(f"pictures in folders have no {wanted.target}", expected="a table")
+        raise UsageError(f"images in folders have no {wanted.target}", expected="a table")
     if wanted.target not in TARGETS:
         raise UsageError(f"clips in folders have no {wanted.target}", expected="a table")
     if wanted.target is not None and (wanted.x or wanted.y or wanted.id or wanted.by):
@@ -75,7 +78,7 @@ def _refuse(wanted: ReadRequest) -> None:
 
 
 def _pictures(folder: Path, over: list[Path]) -> Iterator[Path]:
-    """The pictures in a folder and those below it, each by itself; over: gets the other files."""
+    """Yield each image in a folder, at any depth. Append the other files to `over`."""
     for file in files_below(folder):
         if file.suffix.lower() in image.ENDINGS:
             yield file
@@ -84,8 +87,12 @@ def _pictures(folder: Path, over: list[Path]) -> Iterator[Path]:
 
 
 def _below(folder: Path, over: Callable[[list[Path]], None]) -> Iterator[Path]:
-    """The clips in a folder: itself where it holds pictures and there are no clips below it. over: told the files that
-    are no clips."""
+    """Yield the clips in a folder, at any depth.
+
+    The folder itself is a clip if it has images and no other clips.
+
+    over: called with the files that are not clips.
+    """
     children = entries(folder)
     pictures = [child for child in children if child.suffix.lower() in image.ENDINGS and child.is_file()]
     clips = False

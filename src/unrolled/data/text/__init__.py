@@ -1,1 +1,1 @@
-"""Text encodings, tokens, subwords and vocabularies."""
+"""Encodings of text files, tokens, subwords and vocabularies."""

@@ -1,7 +1,7 @@
-"""Bytes of a text file to characters, block by block: encodings, gzip, damage.
+"""Decode text files block by block: encodings, gzip, damaged files. All readers of text use this module.
 
-What all readers of text share. A byte order mark tells the encoding (UTF-8, UTF-16, UTF-32); without one it is the
-encoding that was asked for, else UTF-8. Files whose name ends in .gz are gzipped.
+A byte order mark determines the encoding (UTF-8, UTF-16, UTF-32). Without one it is the requested encoding,
+else UTF-8. Files whose names end in .gz are gzipped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from unrolled.core.regular_files import require_regular
 
 BLOCK = 1 << 20  # bytes read at once
 
-Foreign = Sequence[tuple[bytes, str, str | None]]  # other files' first bytes, their name, and what to do
+Foreign = Sequence[tuple[bytes, str, str | None]]  # other file types: first bytes, name, hint
 
-_MARKS = (  # the UTF-32 marks begin like UTF-16's and come first
+_MARKS = (  # a UTF-32 mark can begin like a UTF-16 mark, so UTF-32 comes first
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -39,18 +39,21 @@ PACKED: Foreign = (
 
 
 def opened(path: Path) -> io.BufferedIOBase:
-    """The file for reading its bytes, unpacked where it is gzipped. Raises UsageError where it is no regular file."""
+    """Open a file to read its bytes, decompressed if it is gzipped.
+
+    Raises UsageError if it does not exist or is not a regular file.
+    """
     require_regular(path)
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def find_encoding(head: bytes) -> tuple[str, int]:
-    """The encoding that a byte order mark at the beginning tells, and the length of the mark; without one UTF-8, 0."""
+    """Return the encoding of the byte order mark and the mark's length. Without a mark return UTF-8 and 0."""
     return next(((name, len(mark)) for mark, name in _MARKS if head.startswith(mark)), ("utf-8", 0))
 
 
 def check_encoding(name: str) -> None:
-    """Raises UsageError if Python has no text encoding of this name."""
+    """Raise UsageError if Python has no text encoding of this name."""
     try:
         "a".encode(name)
         codecs.getincrementaldecoder(name)
@@ -62,13 +65,17 @@ def check_encoding(name: str) -> None:
 
 
 def blocks(path: Path, foreign: Foreign, expected: str, given: str | None = None) -> Iterator[str]:
-    """The text of a file in blocks, decoded strictly, line ends as they are. What stands before a damaged byte comes
-    first, so that a message about an earlier line is not lost.
+    """Yield the text of a file in blocks. Invalid bytes are errors; line ends are kept.
 
-    foreign: what the file must not begin with; expected: what it should be, for that message; given: the encoding of a
-    file without a byte order mark.
-    Raises DataError (bytes that are not text, with their offset, NUL characters, damaged gzip, an empty file),
-    StorageError if the disk refuses.
+    The text before an invalid byte is yielded before the error is raised, so that an error in an earlier line
+    is reported first.
+
+    foreign: first bytes of other file types, which are rejected.
+    expected: what the file should be, for the message about another file type.
+    given: encoding of a file without a byte order mark; None: UTF-8.
+
+    Raises DataError for bytes that are not text (with their offset), NUL characters, damaged gzip data,
+    another file type or an empty file. Raises StorageError if the file cannot be read.
     """
     try:
         with opened(path) as file:
@@ -82,13 +89,13 @@ def blocks(path: Path, foreign: Foreign, expected: str, given: str | None = None
                 raise DataError("empty file", file=path, expected="text")
             yield from _decode(path, encoding, mark, head[mark:], lambda: file.read(BLOCK))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", file=path, expected="a whole .gz file") from error
+        raise DataError(f"damaged gzip file: {error}", file=path, expected="a complete .gz file") from error
     except OSError as error:
         raise storage_error(error, path) from error
 
 
 def _decode(path: Path, encoding: str, offset: int, block: bytes, more: Callable[[], bytes]) -> Iterator[str]:
-    """Decode block after block; offset: byte of the file at which `block` begins."""
+    """Decode `block` and the blocks from `more`. offset: byte of the file at which `block` begins."""
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(None, translate=True)  # only to count them
     line = 1
@@ -130,11 +137,11 @@ def _not_text(path: Path, line: int, byte: int, error: UnicodeDecodeError, encod
 
 
 def plausible_encoding(data: bytes) -> str | None:
-    """A guess at the encoding of bytes that are not UTF-8: UTF-16 by its NUL bytes, else cp1252 (Western Europe) if
-    what it makes of them looks like words. None: nothing plausible.
+    """Guess the encoding of bytes that are not UTF-8. Return None if no guess is plausible.
 
-    In Western languages most letters beyond ASCII stand beside ASCII letters. In texts of other scripts, read as
-    cp1252, whole words would consist of them.
+    NUL bytes indicate UTF-16. Otherwise the guess is cp1252 (Western Europe) if the decoded text looks like
+    words: in Western languages most non-ASCII letters are next to ASCII letters. If a text in another script
+    is decoded as cp1252, whole words consist of non-ASCII letters.
     """
     if b"\0" in data:
         even, odd = data[::2].count(0), data[1::2].count(0)
@@ -153,8 +160,10 @@ def plausible_encoding(data: bytes) -> str | None:
 
 
 def wrong_encoding(path: Path) -> str | None:
-    """The likely encoding of a text file that has no byte order mark and is not UTF-8; None: it is UTF-8, or nothing is
-    plausible. Damage is left to the reader."""
+    """Guess the encoding of a text file that has no byte order mark and is not UTF-8.
+
+    Return None if it is UTF-8, if no guess is plausible, or if it cannot be read (the reader reports that).
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         with opened(path) as file:

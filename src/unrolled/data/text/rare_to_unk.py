@@ -1,4 +1,4 @@
-"""Rare tokens become `<UNK>` at random in training, so that a model learns to read unknown words.
+"""Replace rare tokens by `<UNK>` at random during training, so that a model learns to handle unknown words.
 
 A token is rare if the training text has it once. Each time it is read, it is replaced with probability 1/2.
 """
@@ -17,7 +17,7 @@ _COIN = np.uint64(1)  # the lowest bit of a hash: 1 with probability 1/2
 
 
 def rare_tokens(vocabulary: Vocabulary) -> NDArray[np.bool_]:
-    """[len(vocabulary)] True for rare tokens; never for `<UNK>` and `<EOS>`."""
+    """Return a mask [len(vocabulary)]: True for rare tokens. `<UNK>` and `<EOS>` are False."""
     return np.array([False] * len(SPECIAL) + [n == RARE_COUNT for n in vocabulary.counts], dtype=np.bool_)
 
 
@@ -26,8 +26,8 @@ def replace_rare(
 ) -> None:
     """Replace rare ids by `<UNK>` with probability 1/2, in place. Negative ids (padding) stay.
 
-    ids: of any shape.  rare: [n] as `rare_tokens` returns it.  positions: a number for each id, of the same shape;
-    whether an id is replaced is a function of (key, position).
+    ids: any shape.  rare: [n], from `rare_tokens`.  positions: one number per id, same shape as ids.
+    The choice is a function of (key, position), so it can be repeated.
     """
     found = np.nonzero((ids >= 0) & rare[np.maximum(ids, 0)])
     replaced = (hashed(key, positions[found]) & _COIN) == _COIN

@@ -1,6 +1,8 @@
-"""Texts in scripts without spaces between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan.
+"""Detect texts in scripts without spaces between words.
 
-Split at spaces, such a text becomes whole clauses, most of which occur once; single characters suit it.
+The scripts are Chinese, Japanese, Thai, Lao, Khmer, Burmese and Tibetan.
+If such a text is split at spaces, most tokens are whole clauses that occur only once. Characters are the
+better unit.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ _LETTERS = (
 _LETTER = re.compile(f"[{_LETTERS}]")
 _SPACED = re.compile(rf"[{_LETTERS}]\s+(?=[{_LETTERS}])")
 _ANY_LETTER = re.compile(r"[^\W\d_]")
-FEW = 0.1  # spaces for each letter: texts that were cut into words have three times as many and more
+FEW = 0.1  # maximum spaces per letter; texts that are already split into words have at least three times more
 
 
 def without_spaces(texts: Iterable[str]) -> bool:
-    """Whether most letters of some texts are of such scripts, and few spaces stand between them."""
+    """Whether most letters of the texts belong to such scripts, with few spaces between these letters."""
     own = spaces = every = 0
     for text in texts:
         if text.isascii():

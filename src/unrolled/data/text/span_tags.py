@@ -1,8 +1,9 @@
-"""How one tag marks a part of a span: its letter, and the type of the span.
+"""Parse and write tags that mark parts of spans, such as `B-LOC`: a letter and the type of the span.
 
-A tag is `O` (outside), or a bare letter, or a letter and a type with a separator between them: `B-LOC`, `B_LOC`,
-`B:LOC`, `LOC-B`. Letters: B begins, I continues, E ends, S is a span of one token. BILOU writes L and U for E and S,
-BMES writes M for I, BMEWO writes W for S. Letters may be in lower case (`b-loc`, `o`).
+A tag is `O` (outside), a bare letter, or a letter and a type with a separator: `B-LOC`, `B_LOC`, `B:LOC`,
+`LOC-B`.
+Letters: B begins a span, I continues it, E ends it, S is a span of one token. BILOU writes L for E and U for
+S. BMES writes M for I. BMEWO writes W for S. Letters may be in lower case (`b-loc`, `o`).
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ _CAPITALS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S
 LETTERS = _CAPITALS | {letter.lower(): meaning for letter, meaning in _CAPITALS.items()}
 SEPARATORS = "-_:/|."
 OUTSIDE = ("O", "")
-# The letters that a span has in each scheme, besides O. "none": the tags are plain classes.
+# The letters of each scheme, without O. "none": the tags are plain classes.
 SCHEMES = {"bio": "BI", "bioes": "BIES", "iob1": "BI", "none": ""}
 
 Part = tuple[str, str]  # the letter of a tag and its type
 
 
 def parts(tag: str) -> Part | None:
-    """The letter of a tag (O, B, I, E or S) and its type ("" without one); None if the tag marks no part of a span."""
+    """Return the letter of a tag (O, B, I, E or S) and its type ("" without a type).
+
+    Return None if the tag does not have such a form.
+    """
     if tag in ("O", "o"):
         return OUTSIDE
     if tag[:1] in LETTERS and (len(tag) == 1 or tag[1] in SEPARATORS):
@@ -32,20 +36,23 @@ def parts(tag: str) -> Part | None:
 
 
 def goes_on(before: Part, after: Part) -> bool:
-    """Whether a tag goes on with the span of the tag before it."""
+    """Whether the tag `after` continues the span of the tag `before`."""
     return before[0] in "BI" and after[0] in "IE" and before[1] == after[1]
 
 
 def may_follow(before: Part, after: Part, scheme: str) -> bool:
-    """Whether a tag may stand after another in "bio", "bioes" or "iob1". The start of a sentence is as after O."""
-    if scheme == "iob1":  # B only parts two spans of one type
+    """Whether the tag `after` may follow `before` in the scheme "bio", "bioes" or "iob1".
+
+    At the start of a sentence `before` is O.
+    """
+    if scheme == "iob1":  # in this scheme B only separates two adjacent spans of the same type
         return after[0] != "B" or (before[0] in "BI" and before[1] == after[1])
     open_span = scheme == "bioes" and before[0] in "BI"
     return goes_on(before, after) if open_span or after[0] in "IE" else True
 
 
 def may_end(last: Part, scheme: str) -> bool:
-    """Whether a sentence may end with a tag."""
+    """Whether a sentence may end with the tag `last`."""
     return scheme != "bioes" or last[0] not in "BI"
 
 
@@ -55,7 +62,7 @@ def _letter_is_last(tag: str) -> bool:
 
 @dataclass(frozen=True)
 class Style:
-    """How tags are written: the letters for O, B, I, E and S, the separator, and whether the type comes first."""
+    """How tags are written: the letters for O, B, I, E and S, the separator, whether the type is first."""
 
     outside: str = "O"
     begin: str = "B"
@@ -66,7 +73,7 @@ class Style:
     type_first: bool = False
 
     def tag(self, letter: str, kind: str) -> str:
-        """The tag of a letter (B, I, E or S) and a type."""
+        """Return the tag of a letter (B, I, E or S) and a type ("" for no type)."""
         own = {"B": self.begin, "I": self.inside, "E": self.end, "S": self.single}[letter]
         if not kind:
             return own
@@ -74,7 +81,10 @@ class Style:
 
 
 def style_of(tags: Iterable[str]) -> Style:
-    """How these tags are written. If they disagree, or show too little, the answer is as in BIO and BIOES."""
+    """Detect how tags are written.
+
+    If the tags disagree or are too few to decide, use the style of BIO and BIOES.
+    """
     known = [tag for tag in set(tags) if parts(tag) is not None]
     typed = [tag for tag in known if len(tag) > 1]
     first = [tag for tag in typed if not (tag[0] in LETTERS and tag[1] in SEPARATORS)]

@@ -1,7 +1,7 @@
-"""Subword units (byte-level BPE) learned from the user's own text: frequent words stay whole, rare words are split.
+"""Learn subword units (byte-level BPE) from the user's text: frequent words stay whole, rare words are split.
 
-Byte-pair encoding (Sennrich et al., arXiv 1508.07909v5) by the library `tokenizers`, over the bytes of words with the
-space before them, so that any text can be cut, and what is put together again is the text itself.
+Byte-pair encoding (Sennrich et al., arXiv 1508.07909v5) with the library `tokenizers`. It works on the bytes
+of words with their leading space. So any text can be split, and joining the pieces restores the text.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from tokenizers.decoders import ByteLevel
 
 SUBWORD = "subword"  # the name of the unit
-BYTES = 256  # each is a piece
-WORDS_A_PIECE = 20  # so many words of text for each piece: little text would see the longer ones too seldom
+BYTES = 256  # each byte is a piece
+WORDS_A_PIECE = 20  # minimum words of text per learned piece; in small texts longer pieces would be too rare
 
 
 @dataclass(frozen=True)
 class Subwords:
-    """How words are cut. json: the library's own description, kept in the model file."""
+    """A learned subword tokenizer. json: the description by the library, stored in the model file."""
 
     json: str
 
@@ -45,19 +45,26 @@ class Subwords:
         return _library().decoders.ByteLevel()
 
     def split(self, text: str) -> list[str]:
-        """The pieces of a text; a space is written as the letter Ġ, other bytes as the library has them."""
-        # Half of a surrogate pair, which a shell can hand over, is no text to the library.
+        """Split a text into pieces.
+
+        A space becomes the letter Ġ, other bytes the characters of the library.
+        """
+        # A shell can pass half of a surrogate pair, which the library does not accept.
         return self._cutter.encode(text.encode("utf-8", "replace").decode()).tokens
 
     def join(self, pieces: Iterable[str]) -> str:
-        """The text of some pieces; bytes that are no text become U+FFFD."""
+        """Join pieces to a text. Bytes that are not valid UTF-8 become U+FFFD."""
         return self._decoder.decode(list(pieces)).removeprefix(" ")
 
 
 def learn(texts: Iterable[str], most: int) -> tuple[Subwords, Mapping[str, int]]:
-    """At most `most` pieces of some texts and all 256 bytes besides, and how often each is seen: 0 for bytes that the
-    texts do not have. All of them are needed to write any text. One pass; memory grows with the number of distinct
-    words. Raises MissingExtra where `tokenizers` is not installed.
+    """Learn subwords in one pass over texts. Return the tokenizer and the count of each piece.
+
+    most: maximum number of learned pieces. All 256 bytes are pieces in addition, because any text must be
+    writable; bytes that do not occur in the texts have count 0. Memory grows with the number of distinct
+    words.
+
+    Raises MissingExtra if `tokenizers` is not installed.
     """
     library = _library()
     cut = library.pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=True)
@@ -82,7 +89,7 @@ def learn(texts: Iterable[str], most: int) -> tuple[Subwords, Mapping[str, int]]
 
 
 def _repeated(words: Mapping[str, int]) -> Iterator[str]:
-    """Each word as often as it was seen, in an order that does not depend on that of the texts."""
+    """Yield each word `count` times, sorted, so that the result does not depend on the order of the texts."""
     for word, count in sorted(words.items()):
         yield from repeat(word, count)
 
@@ -90,7 +97,7 @@ def _repeated(words: Mapping[str, int]) -> Iterator[str]:
 def _library() -> ModuleType:
     os.environ.setdefault(
         "TOKENIZERS_PARALLELISM", "false"
-    )  # it warns where a process forks, and texts are short
+    )  # avoids a warning if the process forks; short texts need no parallelism
     with need("subword", "tokenizers"):
         import tokenizers
     return tokenizers

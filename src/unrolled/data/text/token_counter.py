@@ -1,7 +1,8 @@
-"""Count tokens exactly in one pass and bounded memory.
+"""Count tokens exactly, in one pass and in bounded memory.
 
-Above a limit of distinct tokens, counts go to disk as sorted runs, which are merged at the end. Ties are ordered by
-code point, so the same text always gives the same ids."""
+Above a limit of distinct tokens, the counts are written to disk as sorted runs, which are merged at the end.
+Tokens with equal counts are ordered by code point, so the same text always gives the same ids.
+"""
 
 from __future__ import annotations
 
@@ -19,29 +20,33 @@ from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.errors import UsageError
 from unrolled.data.text.vocabulary import Vocabulary
 
-_RUNS = 64  # sorted runs merged at once: far below the usual 1,024 open files
+_RUNS = 64  # maximum sorted runs that are merged at once; far below the usual limit of 1,024 open files
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a text its vocabulary knows: `kept` of `types` distinct tokens, `known` of `tokens` in all."""
+    """How much of a text its vocabulary contains."""
 
-    types: int
-    tokens: int
-    kept: int
-    known: int
+    types: int  # distinct tokens of the text
+    tokens: int  # all tokens of the text
+    kept: int  # distinct tokens in the vocabulary
+    known: int  # tokens of the text that are in the vocabulary
 
     @property
     def unknown(self) -> float:
-        """The share of the tokens that is `<UNK>`, 0 to 1."""
+        """The fraction of the tokens that become `<UNK>`, 0 to 1."""
         return 1 - self.known / self.tokens if self.tokens else 0.0
 
 
 class TokenCounter:
-    """Counts tokens exactly in one pass; a context manager, since runs on disk must be removed.
+    """Counts tokens exactly in one pass.
 
-    limit: distinct tokens held in memory, about 110 bytes each.  folder: where runs are written beyond it (the
-    system's temporary folder if None).  Raises StorageError where the disk refuses.
+    It is a context manager, because it must remove its files at the end.
+
+    limit: maximum distinct tokens in memory, about 110 bytes each.
+    folder: where further counts are written; None: the system's temporary folder.
+
+    Raises StorageError if a file cannot be written or read.
     """
 
     def __init__(self, limit: int = 500_000, folder: Path | None = None) -> None:
@@ -61,22 +66,26 @@ class TokenCounter:
         self.close()
 
     def close(self) -> None:
-        """Remove the runs on disk."""
+        """Remove the files of sorted runs."""
         self._temporary.close()
         self._folder, self._runs = None, []
 
     def add(self, tokens: Iterable[str]) -> None:
-        """Count some tokens."""
+        """Count tokens."""
         self._counts.update(tokens)
         self._spill()
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
-        """Count tokens that were counted elsewhere."""
+        """Add existing counts of tokens."""
         self._counts.update(counts)
         self._spill()
 
     def vocabulary(self, size: int) -> tuple[Vocabulary, Coverage]:
-        """The `size` most frequent tokens (`<UNK>` and `<EOS>` come on top), ties by code point order."""
+        """Return the vocabulary of the `size` most frequent tokens, and its coverage of the text.
+
+        `<UNK>` and `<EOS>` are added to the `size` tokens. Ties are ordered by code point.
+        Raises UsageError if `size` is less than 1.
+        """
         if size < 1:
             raise UsageError(f"vocabulary size {size}", expected="1 or more")
         types = tokens = 0
@@ -93,7 +102,7 @@ class TokenCounter:
         return vocabulary, Coverage(types, tokens, len(best), sum(vocabulary.counts))
 
     def _merged(self) -> Iterator[tuple[str, int]]:
-        """Every distinct token once with its count, in code point order where there are runs."""
+        """Yield each distinct token once with its count; in code point order if there are runs on disk."""
         if not self._runs:
             return iter(self._counts.items())
         return _sum(heapq.merge(*map(_read_run, self._runs), sorted(self._counts.items())))
@@ -130,7 +139,7 @@ def _read_run(run: Path) -> Iterator[tuple[str, int]]:
 
 
 def _sum(items: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    """Sorted (token, count) pairs with equal tokens added up."""
+    """Add up the counts of equal tokens in sorted (token, count) pairs."""
     last, total = None, 0
     for token, count in items:
         if token != last:

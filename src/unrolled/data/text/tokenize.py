@@ -1,6 +1,7 @@
 """Split text into tokens (words, pieces between white space, characters) and join them again.
 
-A person's text is never changed except by `lower`: no Unicode normalisation, no quotes straightened.
+The text is never changed, except to lower case by `lower`: no Unicode normalisation, no replacement of
+quotes.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError, suggest
 
-END = "\0"  # stands between documents in `split_marked`; readers refuse it in a text
-JOINER = "\uffed"  # on a side of a punctuation token: no space on that side in the text
+END = "\0"  # separates documents in `split_marked`; readers reject this character in texts
+JOINER = "\uffed"  # marks a side of a punctuation token that has no space in the text
 WORD_JOINERS = "word+joiners"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What a token is: how a text is split, split with line ends kept, and joined again.
+    """A token unit: functions that split a text into tokens and join them again.
 
-    name: for messages.  bare: a token as it is written in a text, without joiners.
-    characters: whether each token is one character.  sample, preview: how many tokens are drawn for a sample, and for
-    the sample that is shown during training, unless a number is asked for.
+    name: plural noun for messages.
+    split: splits a text.  split_marked: the same, with each line end and END as a token.
+    join: joins tokens to a text.  bare: returns a token as it is written in a text, without joiners.
+    characters: whether each token is one character.
+    sample: default number of tokens of a generated sample.
+    preview: default number of tokens of the sample that is printed during training.
     """
 
     name: str
@@ -42,28 +46,31 @@ class Unit:
 
 
 def split(text: str, unit: str, lower: bool = False) -> list[str]:
-    """The tokens of a text; raises UsageError for a unit that is not in UNITS."""
+    """Split a text into tokens. Raises UsageError for an unknown unit."""
     return find_unit(unit).split(text.lower() if lower else text)
 
 
 def split_words(text: str) -> list[str]:
-    """The words between spaces, tabs and line ends."""
+    """Split a text at spaces, tabs and line ends."""
     return _BETWEEN_BLANKS.findall(text)
 
 
 def split_marked(text: str, unit: str, lower: bool = False) -> list[str]:
-    """As `split`, but every line end and every END is a token of its own, whatever the unit."""
+    """Split like `split`, but each line end and each END is a separate token, for all units."""
     return find_unit(unit).split_marked(text.lower() if lower else text)
 
 
 def join(tokens: Iterable[str], unit: str) -> str:
-    """Text from tokens. For "char" and "word+joiners" it inverts `split`, except that each run of white space becomes
-    one space with "word+joiners". For "word" the spaces around punctuation follow fixed rules."""
+    """Join tokens to a text.
+
+    For "char" the result equals the text before `split`. For "word+joiners" it does too, except that each run
+    of white space becomes one space. For "word" the spaces around punctuation follow fixed rules.
+    """
     return find_unit(unit).join(tokens)
 
 
 def find_unit(unit: str) -> Unit:
-    """The unit of this name; raises UsageError with a suggestion."""
+    """Return the unit with this name. Raises UsageError with a suggestion if there is none."""
     found = UNITS.get(unit) or WRITTEN_UNITS.get(unit)
     if found is None:
         raise UsageError(f"unknown unit {unit!r}", expected=" or ".join(UNITS), hint=suggest(unit, UNITS))
@@ -71,24 +78,24 @@ def find_unit(unit: str) -> Unit:
 
 
 def of_characters(unit: str | None) -> bool:
-    """Whether each token of this unit is one character; not if it is unknown, or has no tokens between spaces."""
+    """Whether each token of this unit is one character. False for unknown units and for None."""
     known = UNITS.get(unit or "")
     return known is not None and known.characters
 
 
 def written(unit: str) -> str:
-    """The unit in which a model reads what it also writes, so that its text can be joined exactly."""
+    """Return the unit for a model that also writes text. Tokens of this unit can be joined exactly."""
     return {"word": WORD_JOINERS}.get(unit, unit)
 
 
 def as_option(unit: str) -> str:
-    """The unit of a model as it is asked for: the inverse of `written`."""
+    """Return the option value of a model's unit: the inverse of `written`."""
     return {WORD_JOINERS: "word"}.get(unit, unit)
 
 
 @cache
 def _marks() -> frozenset[str]:
-    """Combining marks, and the invisible joiners that Persian and Malayalam write inside words."""
+    """Return the combining marks, and the invisible joiners that Persian and Malayalam use inside words."""
     codes = chain(range(0x300, 0x1F000), range(0xE0100, 0xE01F0))  # all blocks with marks
     marks = (chr(code) for code in codes if unicodedata.category(chr(code))[0] == "M")
     return frozenset(marks) | {"\u200c", "\u200d"}
@@ -96,15 +103,19 @@ def _marks() -> frozenset[str]:
 
 @cache
 def _word_pattern(letter: str, marked: bool) -> re.Pattern[str]:
-    """Letters and digits with apostrophes inside ("don't"), or one other visible character."""
+    """Return the pattern of a word token: letters and digits with apostrophes inside, or one other character.
+
+    An example with an apostrophe is "don't". The other character is visible, or a line end if `marked`.
+    """
     return re.compile(rf"{letter}+(?:['\u2019]{letter}+)*|[^\w\s]" + (r"|\n" if marked else ""))
 
 
 def _words(text: str, marked: bool = False) -> list[str]:
-    """The words of a text, its line ends too if `marked`.
+    """Split a text into words, and into line ends if `marked`.
 
-    Python's `\\w` leaves out combining marks, which would cut decomposed accents and every Hindi word into pieces.
-    Where they occur they count as letters; only there, since that pattern is ten times slower.
+    The `\\w` of Python does not match combining marks, so it would split decomposed accents and all Hindi
+    words. If a text has combining marks, a pattern that treats them as letters is used. It is ten times
+    slower, so it is used only then.
     """
     letter = r"\w" if text.isascii() or _marks().isdisjoint(text) else rf"[\w{''.join(sorted(_marks()))}]"
     return _word_pattern(letter, marked).findall(text)
@@ -112,13 +123,15 @@ def _words(text: str, marked: bool = False) -> list[str]:
 
 @cache
 def _is_space() -> NDArray[np.bool_]:
-    """[0x3001] whether a code point is white space; none beyond is."""
+    """Return a mask [0x3001]: whether a code point is white space. Higher code points are not white space."""
     return np.array([chr(code).isspace() for code in range(0x3001)])
 
 
 def _gaps(text: str, tokens: list[str], marked: bool) -> NDArray[np.bool_]:
-    """[tokens + 1] whether white space lies before each token, and behind the last. If `marked`, line ends and END
-    count as white space."""
+    """Return a mask [tokens + 1]: whether there is white space before each token, and after the last one.
+
+    The start and the end of the text count as white space. So do line ends and END if `marked`.
+    """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
     space = _is_space()[np.minimum(codes, 0x3000)] & (codes <= 0x3000)
     kept = np.flatnonzero(~space | ((codes == ord("\n")) & marked))  # characters that belong to tokens
@@ -131,9 +144,11 @@ def _gaps(text: str, tokens: list[str], marked: bool) -> NDArray[np.bool_]:
 
 
 def _words_with_joiners(text: str, marked: bool = False) -> list[str]:
-    """The words of a text; where two tokens touch, the punctuation carries a JOINER on that side.
+    """Split a text into words.
 
-    Two touching tokens are never both words. If both are punctuation, the second carries the joiner.
+    If two tokens have no space between them, the punctuation token gets a JOINER there.
+
+    Two such tokens are never both words. If both are punctuation, the second one gets the joiner.
     """
     tokens = _words(text, marked)
     if not tokens:
@@ -152,15 +167,18 @@ def _is_word(token: str) -> bool:
 
 
 def _marked(token: str, left: bool, right: bool) -> str:
-    """A punctuation token with joiners. One that is the joiner itself is told by its length: 1 none, 2 left, 3 both,
-    4 right."""
+    """Add joiners to a punctuation token.
+
+    If the token is the joiner character itself, the length encodes the sides: 1 none, 2 left, 3 both, 4
+    right.
+    """
     if token == JOINER:
         return JOINER * (1 + left + right if left else 1 + 3 * right)
     return JOINER * left + token + JOINER * right
 
 
 def _unmarked(token: str) -> tuple[bool, str, bool]:
-    """What `_marked` was given: left, token, right."""
+    """Invert `_marked`: return left, token, right."""
     if JOINER not in token:
         return False, token, False
     if set(token) == {JOINER}:
@@ -188,7 +206,10 @@ _QUOTES = frozenset("\"'`")
 
 
 def _join_words(tokens: Iterable[str]) -> str:
-    """Spaces between words, none inside punctuation's pairs; straight quotes open and close in turn."""
+    """Join words with spaces. No space is added inside brackets and quotes, or before closing punctuation.
+
+    Straight quotes alternate between opening and closing.
+    """
     parts: list[str] = []
     glued, opened = True, set[str]()  # glued: no space is due; opened: straight quotes not yet closed
     for token in tokens:
@@ -210,7 +231,7 @@ UNITS: dict[str, Unit] = {
     "white": Unit("words between white space", split_words, _WHITE_MARKED.findall, " ".join),
     "char": Unit("characters", list, list, "".join, characters=True, sample=500, preview=160),
 }
-# What a model keeps instead of a unit above where it writes text. Not offered as an option.
+# Units of models that write text. They replace a unit above and are not available as options.
 WRITTEN_UNITS: dict[str, Unit] = {
     WORD_JOINERS: Unit(
         "words",

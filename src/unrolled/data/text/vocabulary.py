@@ -1,4 +1,4 @@
-"""The vocabulary: the most frequent tokens of a text, `<UNK>` for all others and `<EOS>` at the end of a document."""
+"""The vocabulary: the most frequent tokens, `<UNK>` for all others, and `<EOS>` for the end of a document."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
 
-KEYS = {"tokens", "counts"}  # of a vocabulary as JSON
+KEYS = {"tokens", "counts"}  # keys of a vocabulary in JSON
 UNK, EOS = 0, 1
 SPECIAL = ("<UNK>", "<EOS>")
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens and their counts in the training text, most frequent first; token i has the id i + 2.
+    """Tokens and their counts in the training text, most frequent first. Token i has the id i + 2.
 
-    Ids 0 and 1 are `<UNK>` and `<EOS>`; the same letters found in a text are an ordinary token with an id of its own.
-    Raises DataError where tokens are not distinct, valid Unicode or not as many as the counts.
+    Ids 0 and 1 are `<UNK>` and `<EOS>`. If a text contains the characters `<UNK>`, they are an ordinary token
+    with a separate id.
+
+    Raises DataError if tokens are repeated, empty or invalid Unicode, or if there is not one count per token.
     """
 
     tokens: tuple[str, ...]
@@ -46,30 +48,33 @@ class Vocabulary:
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Token -> id, the special ones not among them."""
+        """Token -> id, without the special tokens."""
         return {token: number for number, token in enumerate(self.tokens, len(SPECIAL))}
 
     def encode(self, tokens: Iterable[str]) -> NDArray[np.int32]:
-        """The ids of the tokens, [T] int32; `<UNK>` for what is not in the vocabulary."""
+        """Return the ids of tokens, [T] int32. Tokens that are not in the vocabulary become `<UNK>`."""
         return np.fromiter(map(self.index.get, tokens, itertools.repeat(UNK)), dtype=np.int32)
 
     def name(self, number: int) -> str:
-        """The token with this id; raises IndexError beyond the vocabulary."""
+        """Return the token with this id. Raises IndexError if there is none."""
         if not 0 <= number < len(self):
             raise IndexError(f"id {number} in a vocabulary of {len(self)}")
         return SPECIAL[number] if self.is_special(number) else self.tokens[number - len(SPECIAL)]
 
     def is_special(self, number: int) -> bool:
-        """Whether the id is `<UNK>` or `<EOS>` and not a token that only looks like it."""
+        """Whether an id is the special `<UNK>` or `<EOS>`, not an ordinary token with the same characters."""
         return number < len(SPECIAL)
 
     def to_json(self) -> dict[str, object]:
-        """What `from_json` reads."""
+        """Return the vocabulary as a JSON value for `from_json`."""
         return {"tokens": list(self.tokens), "counts": list(self.counts)}
 
     @staticmethod
     def from_json(value: object) -> Vocabulary:
-        """A vocabulary from what `to_json` gave; raises DataError that says what is wrong with it."""
+        """Create a vocabulary from a JSON value of `to_json`.
+
+        Raises DataError with the reason if it is invalid.
+        """
         if not isinstance(value, dict) or set(value) != KEYS:
             raise DataError("vocabulary is damaged", expected="an object with tokens and counts")
         tokens, counts = value["tokens"], value["counts"]

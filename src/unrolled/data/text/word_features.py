@@ -1,7 +1,8 @@
-"""Features of a word that also exist for unknown words: prefixes, suffixes, upper and lower case, shape.
+"""Features of words that also exist for unknown words: prefixes, suffixes, upper and lower case, shape.
 
-A word becomes several features, each a row of the embedding, added up (as Bojanowski et al., arXiv 1607.04606v2, do
-with all character n-grams). Features are learnt from the training part alone; one that is not known adds nothing.
+A word has several features. Each is a row of the embedding, and the rows are summed (Bojanowski et al., arXiv
+1607.04606v2, do this with all character n-grams). The known features come from the training part only; an
+unknown feature adds nothing.
 """
 
 from __future__ import annotations
@@ -17,32 +18,35 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
 
-PREFIXES, SUFFIXES = 4, 5  # letters, at most
-WIDTH = 2 + PREFIXES + SUFFIXES  # features of a word, at most
-FEWEST = 2  # distinct words that a feature must stand in to be kept
+PREFIXES, SUFFIXES = 4, 5  # maximum letters of a prefix and of a suffix
+WIDTH = 2 + PREFIXES + SUFFIXES  # maximum features of a word
+FEWEST = 2  # minimum number of distinct words with an affix or a shape, and minimum count of a word
 _SHAPES = ((re.compile(r"[^\W\d_]"), "x"), (re.compile(r"\d"), "0"))
 
 
 @dataclass(frozen=True)
 class Affixes:
-    """The features known, most frequent first: `=word` (lower-cased), `^pre`, `fix$` and `~shape`."""
+    """The known features, most frequent first: `=word` (lower case), `^prefix`, `suffix$` and `~shape`.
+
+    Raises DataError if a feature is repeated.
+    """
 
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if len(self.index) != len(self.names):
-            raise DataError("the list of affixes is damaged", expected="each of them once")
+            raise DataError("the list of affixes is damaged", expected="each affix once")
 
     def __len__(self) -> int:
         return len(self.names)
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Feature -> its number."""
+        """Feature -> its index."""
         return {name: number for number, name in enumerate(self.names)}
 
     def encode(self, words: Iterable[str]) -> NDArray[np.int32]:
-        """[T, WIDTH] numbers of the features of each word, -1 where there is none."""
+        """Return the indices of each word's known features, [T, WIDTH], padded with -1."""
         rows = [[self.index[name] for name in features(word) if name in self.index] for word in words]
         found = np.full((len(rows), WIDTH), -1, dtype=np.int32)
         for row, numbers in zip(found, rows, strict=True):
@@ -51,7 +55,7 @@ class Affixes:
 
 
 def learn(counts: Mapping[str, int]) -> Affixes:
-    """The features of the words counted: affixes and shapes of at least two words, words seen at least twice."""
+    """Return the features to keep: affixes and shapes of at least 2 words, words with count 2 or more."""
     found: Counter[str] = Counter()
     for word, count in counts.items():
         for name in features(word):
@@ -61,7 +65,7 @@ def learn(counts: Mapping[str, int]) -> Affixes:
 
 
 def features(word: str) -> Iterator[str]:
-    """The features of one word, known or not; an affix is shorter than its word."""
+    """Yield all features of a word, known or unknown. An affix is shorter than the word."""
     lower = word.lower()
     yield f"={lower}"
     for n in range(1, min(PREFIXES, len(lower) - 1) + 1):
@@ -72,7 +76,7 @@ def features(word: str) -> Iterator[str]:
 
 
 def shape(word: str) -> str:
-    """The kinds of a word's characters, runs of more than two cut short: `McDonald` XxXxx, `B-52` X-00."""
+    """Return the character kinds of a word, with runs shortened to two: `McDonald` XxXxx, `B-52` X-00."""
     upper = "".join("X" if letter.isupper() else letter for letter in word[:32])
     letters = "".join(_kind(letter) for letter in upper)
     return re.sub(r"(.)\1{2,}", r"\1\1", letters)
