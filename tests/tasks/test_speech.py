@@ -194,12 +194,12 @@ def test_the_doctor_hears_silence_clipping_and_rates(tmp_path: Path):
     assert done.code == 0, done
     for words in (
         "odd: silence: 1",
-        "odd: clipped: samples at the limit: 2",
-        "odd: fewer samples a second than is listened to: 1",
-        "odd: nothing said (learnt as silence): 1",
+        "odd: clipping (samples at full scale): 2",
+        "odd: sample rate lower than in training: 1",
+        "odd: empty transcript (learnt as silence): 1",
         "odd: character seen fewer than 3 times",
-        "the same again in train, x and y: 1",
-        "samples a second: 8,000 (9 sounds), 6,000 (1 sounds)",
+        "duplicates in train (same x and same y): 1",
+        "sample rates: 8,000 Hz (9 files), 6,000 Hz (1 files)",
     ):
         assert words in done.out, done.out
     assert "--fix writes copies of texts" in refused(
