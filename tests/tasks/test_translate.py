@@ -343,7 +343,7 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
     command = ("train", "translate", tmp_path / "t.csv", "--out", tmp_path / "m")
     with small.nothing_new(tmp_path):
         assert "shared" in refused(run(*command, "--shared", "--source-unit", "char"))
-        assert "compare has no translate" in refused(
+        assert "compare does not support translate" in refused(
             run("compare", "translate", tmp_path / "t.csv", "--minutes", 1)
         )
         assert "feeding" in refused(run(*command, "--attention", "none", "--feeding"))
