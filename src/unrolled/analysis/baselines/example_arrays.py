@@ -78,9 +78,7 @@ def tagged(examples: Sequence[Example]) -> list[tuple[str, ...]]:
 
 
 def reals(examples: Sequence[Example]) -> Floats:
-    """Return the target numbers [examples, n_y], float64. Raises DataError if one is missing or n_y
-    differs.
-    """
+    """Return the targets [examples, n_y], float64. Raises DataError if a number is missing or n_y differs."""
     found: list[list[float]] = []
     for example in _some(examples):
         if not isinstance(example.y, tuple) or not example.y or any(isinstance(v, str) for v in example.y):

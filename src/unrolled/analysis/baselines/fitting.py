@@ -46,9 +46,7 @@ def module(name: str, package: str) -> ModuleType:
 
 
 def most_frequent(found: Iterable[str]) -> str:
-    """Return the most frequent string; of equals the first by alphabet. Raises ValueError if `found` is
-    empty.
-    """
+    """Return the most frequent string; of equals the first by alphabet. Raises ValueError without strings."""
     counts = Counter(found)
     return min(counts, key=lambda name: (-counts[name], name))
 

@@ -119,9 +119,7 @@ def _at_least_one(last: int) -> None:
 
 
 def _later(count: int) -> list[Fold]:
-    """Return one split that scores on the last fifth. It is not shuffled, since neighbours are too
-    similar.
-    """
+    """Return one split that scores on the last fifth. It is not shuffled: neighbours are too similar."""
     cut = count - count // 5
     return [(np.arange(cut), np.arange(cut, count))] if count >= 10 else []
 
