@@ -1,9 +1,8 @@
 """`unrolled doctor`: verify on this machine that each engine computes the equation of each cell, and time it.
 
-The reference is the equation of the cell in float64 with NumPy. The reference of the gradients is its
-complex-step
-derivative: the imaginary part of f(w + ihv) / h. Unlike a finite difference, it has no cancellation error
-(Squire and Trapp 1998).
+The reference is the equation of the cell in float64 with NumPy. The reference of the gradients is the complex
+step of this equation: the imaginary part of f(w + ihv) / h. Unlike a finite difference, it has no
+cancellation error (Squire and Trapp 1998).
 """
 
 from __future__ import annotations

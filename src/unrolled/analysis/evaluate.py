@@ -78,8 +78,8 @@ def measure(
 ) -> dict[str, object]:
     """Return the metrics of the model's task. Raises the errors of reading the model and the data.
 
-    failed: receives a line for each recording, clip, image or tune that cannot be read. None: the first one
-    raises.
+    failed: receives a line for each recording, clip, image or tune that cannot be read. None: the first error
+    is raised.
     noted: receives a line for each decision of the reader, such as which files of a folder are not used.
     """
     if find(model_file.load(what.model).task).stream:

@@ -3,10 +3,10 @@
 Sentences are composed from the patterns and words of `sentence_words`. Simple rules do not find the names:
 * Capitals do not help: cities, companies, months and the first word of every sentence have them too.
 * A list of names does not help: many first names are also ordinary words ("Teddy Albright was our president",
-  "Teddy bears are on sale"). At the start of a sentence both uses are equally frequent; the next words
+  "Teddy bears are on sale"). Both uses are equally frequent at the start of a sentence, so the next words
   decide.
-* Many names, places and companies are random words, and most of them occur once. So unknown words occur in
-every role.
+* Known words do not help: many names, places and companies are random words. Most of them occur once, so
+  unknown words occur in every role.
 """
 
 from __future__ import annotations

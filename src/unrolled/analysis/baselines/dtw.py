@@ -36,8 +36,7 @@ def nearest(
 
     bands: options for the maximum shift of a step, as a fraction of the longer length; None: no limit.
     The band and the scaling (none, per channel, or per series) are chosen by leave-one-out on TRIED training
-    series. If there are more than MOST training series, a random sample of MOST is used, and the note says
-    so.
+    series. If there are more than MOST training series, a random sample is used, and the note says so.
     Raises DataError.
     """
     start = perf_counter()

@@ -92,7 +92,7 @@ RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 def ridge(x: Floats, y: Floats, strength: float) -> Callable[[Floats], Floats]:
     """Fit a ridge regression of y [rows, n_y] on standardised x [rows, n]. Return its prediction function.
 
-    strength: weight of the squared L2 penalty.
+    strength: weight of the L2 penalty.
     """
     (mean, deviation), level = scaling(x), y.mean(axis=0)
     z = (x - mean) / deviation

@@ -52,11 +52,10 @@ def _repeat(x: Floats, lag: int, mean: Floats) -> Floats:
 
 
 def find_period(known: Sequence[Floats]) -> int:
-    """Return the season of the series [T_x, n_x]: the lag of the highest peak of their pooled
-    autocorrelation.
+    """Return the period of the series [T_x, n_x]: the lag of the highest peak of the autocorrelation.
 
-    A peak is above both neighbours and above CLEAR. Without a peak return 1. The largest lag is half the
-    length of the longest series, and at most 1,000.
+    The autocorrelation is pooled over all series. A peak is above both neighbours and above CLEAR. Without a
+    peak return 1. The largest lag is half the length of the longest series, and at most 1,000.
     """
     longest = max(len(x) for x in known)
     lags = min(longest // 2, 1_000)

@@ -32,7 +32,7 @@ def _controls(text: str) -> str:
 
 
 def _scripts(text: str) -> str:
-    """Write each word in one script, if its letters of another script have look-alikes in it."""
+    """Rewrite each word that mixes scripts in one script, if its foreign letters have look-alikes there."""
     return text if text.isascii() else _WORD.sub(lambda found: _one_script(found[0]), text)
 
 

@@ -326,7 +326,7 @@ def text_parts(
 ) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...], str]:
     """Return the parts and the description as `_parts` does, as files and folders of text.
 
-    No files mean that the validation part is held out of the training part.
+    If there are no validation files, the validation part is held out of the training part.
     """
     if files.test:
         return files.data, files.valid, files.test, _named(files.test)

@@ -27,8 +27,8 @@ from unrolled.tasks.inputs.tokens import Reading, encode
 F64 = NDArray[np.float64]
 LETTERS = 0x110000  # number of Unicode code points; the probability of unseen characters is uniform over them
 MOST = 1 << 22  # characters at the end of the training text that are counted
-# A long text is split into LANES of one batch and read in windows of WINDOW steps. Each lane except the first
-# reads the last WARM tokens of the lane before it to warm up its state.
+# A long text is split into LANES rows of a batch, which are read in windows of WINDOW steps. Each lane except
+# the first starts with the WARM tokens before its part, to warm up its state.
 LANES, WINDOW, WARM = 32, 128, 256
 
 
@@ -135,7 +135,7 @@ def uniform_costs(train: Text, scored: Text) -> Costs:
 
 
 def letter_costs(train: Text, scored: Text, order: int) -> Costs:
-    """Return the costs by the character model with a context of `order` characters. It crosses line ends."""
+    """Return the costs by the character model of this `order`. Its context continues across line ends."""
     letters = count_letters(train.joined, order)
     text, place, found = scored.joined, 0, Costs()
     for line in scored.lines:

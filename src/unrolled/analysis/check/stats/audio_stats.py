@@ -20,7 +20,7 @@ from unrolled.tasks.outputs.ctc import Transcript, tidy
 
 QUIET = 1e-3  # a recording with a lower peak is silent; full scale is 1
 CLIPPED, OFTEN = 0.999, 1e-3  # level of a clipped sample; fraction of clipped samples that is audible
-SHORT, LONG = 0.1, 30.0  # seconds: other lengths are reported
+SHORT, LONG = 0.1, 30.0  # seconds: shorter and longer recordings are reported
 RARE = 3  # a character with a lower count is too rare to be learnt
 HASTY = 25  # characters per second: nobody speaks faster
 SHOWN = 12
@@ -72,9 +72,7 @@ class SoundSurvey:
 
 @dataclass
 class TranscriptSurvey:
-    """Statistics of transcripts: characters; findings for empty texts and texts too long for the
-    recording.
-    """
+    """Statistics of transcripts: characters; findings for empty texts and texts too long for the sound."""
 
     learnt: Transcript | None
     findings: Findings

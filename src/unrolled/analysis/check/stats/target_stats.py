@@ -42,7 +42,7 @@ from unrolled.tasks.outputs.tags import Tags
 FAR = 20  # standard deviations from the mean: normally distributed numbers are never so far away
 FEW = 5  # a class with fewer sequences is reported as rare
 CLASSES = 100_000  # distinct classes, tags, or pairs of word and tag that are counted at most
-MANY = 20  # with this number of sequences or more, one class per two sequences is reported
+MANY = 20  # minimum number of sequences to report that there are too many classes
 OFTEN = 20  # minimum count of a word whose tags are compared
 
 F64 = NDArray[np.float64]
@@ -119,8 +119,9 @@ class LabelSurvey:
         return name.strip()
 
     def conclude(self) -> None:
-        """Add findings for rare classes and similar names, or one if there are almost as many classes as
-        y.
+        """Add findings for rare classes and similar names.
+
+        If the number of classes is more than half the number of sequences, add only a finding about this.
         """
         total = self.counts.total() + self.uncounted
         if total >= MANY and len(self.counts) > total / 2:

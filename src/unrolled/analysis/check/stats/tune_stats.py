@@ -78,8 +78,6 @@ class GenreSurvey:
 
 
 def content(tune: Tune) -> NDArray[np.float64]:
-    """Return the content by which tunes are compared, [notes, 4]: start, end (quarter notes), pitch,
-    voice.
-    """
+    """Return the content by which tunes are compared, [notes, 4]: start, end (in beats), pitch, voice."""
     rows = [(note.start / tune.beat, note.end / tune.beat, note.pitch, note.voice) for note in tune.notes]
     return np.array(rows, dtype=np.float64).reshape(-1, 4)
