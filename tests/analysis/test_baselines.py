@@ -298,7 +298,7 @@ def test_the_connected_network_pads_and_cuts():
     assert steps == 3 and x.shape == (3, 3)
     np.testing.assert_allclose(x[0], [(1 - mean) / deviation, 0, 0])
     np.testing.assert_allclose(asked[0], (np.array([1, 2, 3]) - mean) / deviation)
-    with pytest.raises(DataError, match="data:1: 2 numbers a step; expected 1"):
+    with pytest.raises(DataError, match="data:1: 2 numbers per step; expected 1"):
         mlp._rows(known, examples([np.ones((2, 2))], [None]))
 
 

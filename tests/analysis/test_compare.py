@@ -84,7 +84,7 @@ def test_labels_are_compared_in_a_table_json_and_csv(labels):
     home, _, said = labels
     found = load(home / "all.json")
     assert (found["task"], found["metric"], found["higher_is_better"]) == ("classify", "accuracy", True)
-    assert found["scored"] == "scored on a fifth of the data, held out: 48 items"
+    assert found["scored"] == "scored on a held-out fifth of the data: 48 items"
     ours = [one for one in found["entries"] if one["recurrent"]]
     assert [(one["name"], one["cell"], one["bidirectional"]) for one in ours] == [
         ("rnn", "rnn", True),
@@ -166,7 +166,7 @@ def test_a_stopped_comparison_goes_on(tmp_path: Path):
     assert begun.wait() == 130
     if "stopped" in begun.said:  # and not between two trainings
         assert (
-            f"error: {out}: stopped; what is trained so far is kept; try the same command to go on"
+            f"error: {out}: stopped; all training so far is kept; try the same command again to resume"
             in begun.said
         )
     code, said = run(tmp_path / "log", *command)
@@ -205,14 +205,14 @@ def test_words_and_characters_compare_in_bits_a_character(language):
     assert found["scored"] == f"scored on {home / 'test.txt'}: 40 lines, {characters:,} characters"
     entries = {one["name"]: one for one in found["entries"]}
     assert list(entries) == [
-        *("gru, by char", "gru, by word", "every letter alike", "counts of letters"),
+        *("gru, by char", "gru, by word", "all letters equally likely", "counts of letters"),
         *("counts of letters after 5 letters", "counts of words"),
     ]
     assert entries["gru, by word"]["parameters"] == pytest.approx(
         entries["gru, by char"]["parameters"], rel=0.05
     )
     letters_used = {*(home / "text.txt").read_text()}
-    assert entries["every letter alike"]["mean"] == pytest.approx(math.log2(len(letters_used) + 1))
+    assert entries["all letters equally likely"]["mean"] == pytest.approx(math.log2(len(letters_used) + 1))
     assert entries["counts of letters after 5 letters"]["mean"] < entries["counts of letters"]["mean"] < 4.3
     for unit in ("char", "word"):
         exact = measure(Measurement(home / "runs" / f"gru-{unit}-1-one" / "seed-0", (home / "test.txt",)))
@@ -303,12 +303,12 @@ def test_a_training_that_diverges_is_told_and_stops_nothing(tmp_path: Path):
         (("--parameters", "99", "--hidden", "3"), "--parameters and --hidden; expected one of them"),
         (("--json", "nowhere/all.json"), "nowhere: there is no such folder; try mkdir -p nowhere"),
         (("--csv", "reviews.csv"), "reviews.csv: exists already; try another name, or --force"),
-        (("--out", "reviews.csv"), "reviews.csv: is no folder; try another --out"),
-        (("--out", "full"), "full: is not the folder of a comparison, and not empty"),
+        (("--out", "reviews.csv"), "reviews.csv: is not a folder; try another --out"),
+        (("--out", "full"), "full: is neither empty nor the folder of a comparison"),
         (("--out", "new", "--test", "nowhere.csv"), "nowhere.csv"),
         (
             ("--out", "new", "--parameters", "100"),
-            "parameters with a single unit, most of them for its vocabulary",
+            "parameters even with one unit, most of them for its vocabulary",
         ),
         (("--hiden", "3"), "unknown option --hiden; try '--hidden'"),
     ],
@@ -332,7 +332,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, monkeypatch):
     told = refused(run_here("compare", "numbers:label", table, "--units", "word,char"))
     assert "--units are for texts" in told
     few = reviews(tmp_path / "few.csv", 8)
-    assert "8 sequences, of which no fifth can be held out" in refused(run_here("compare", "classify", few))
+    assert "8 sequences are too few to hold out a fifth" in refused(run_here("compare", "classify", few))
 
 
 # ---- the judgement ----
@@ -370,7 +370,7 @@ def test_the_three_outcomes():
         "A recurrent model is worth it here: lstm has accuracy 0.900 against 0.700 of NB-SVM (difference +0.200, "
         "95% interval +0.1"
     )
-    assert worth.sentence.endswith("for 1m03s of training against 0.5s.")
+    assert worth.sentence.endswith("with 1m03s of training against 0.5s.")
     lost = verdict.verdict([entry("lstm", hits(100)), rival], items(200))
     assert lost.outcome == "not worth it" and lost.sentence.startswith(
         "A recurrent model is not worth it here: lstm"
@@ -378,7 +378,7 @@ def test_the_three_outcomes():
     assert lost.difference == pytest.approx(-0.2)
     tied = verdict.verdict([entry("lstm", hits(141)), rival], items(200))
     assert tied.outcome == "undecided" and tied.sentence.startswith(
-        "A recurrent model cannot be told apart from NB-SVM here, so by this much data it is not worth it: lstm has"
+        "A recurrent model is not significantly better or worse than NB-SVM here, so it is not worth it: lstm has"
     )
     for one in (worth, lost, tied):
         assert one.low is not None and one.difference is not None and one.high is not None
@@ -398,7 +398,7 @@ def test_the_middle_seed_of_the_best_mean_speaks():
     steady = entry("lstm", hits(150), hits(170), hits(160))
     rival = entry("majority", hits(80), recurrent=False)
     found = verdict.verdict([lucky, steady, rival], items(200))
-    assert found.recurrent == "lstm" and "accuracy 0.800 (the middle one of 3 seeds)" in found.sentence
+    assert found.recurrent == "lstm" and "accuracy 0.800 (median of 3 seeds)" in found.sentence
     even = entry("lstm", hits(150), hits(170))
     assert verdict.middle(even, items(200)).scores["accuracy"] == 0.75
     assert [one.name for one in verdict.ranked([rival, lucky, steady], items(200))] == [
@@ -426,7 +426,7 @@ def test_less_is_better_for_errors():
     found = verdict.verdict(entries, scoring)
     assert found.outcome == "worth it" and found.high is not None and found.high < 0
     assert (
-        "rnn has rmse 0.1 against 5 of ridge (difference -4.9, 95% interval -4.9 to -4.9; less is better)"
+        "rnn has rmse 0.1 against 5 of ridge (difference -4.9, 95% interval -4.9 to -4.9; lower is better)"
         in (found.sentence)
     )
 

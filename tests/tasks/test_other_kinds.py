@@ -38,7 +38,7 @@ def model(installed: Path, data: Path) -> Path:
 def test_check_knows_them(installed: Path, data: Path):
     done = unrolled(installed, "check", "lengths:loud", data)
     assert done.returncode == 0, done.stderr
-    assert "60 sequences" in done.stdout and "to be learnt: 2 classes: long, short" in done.stdout
+    assert "60 sequences" in done.stdout and "target: 2 classes: long, short" in done.stdout
     assert "training would start" in done.stdout
 
 

@@ -343,7 +343,7 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
     command = ("train", "translate", tmp_path / "t.csv", "--out", tmp_path / "m")
     with small.nothing_new(tmp_path):
         assert "shared" in refused(run(*command, "--shared", "--source-unit", "char"))
-        assert "compare has no translate" in refused(
+        assert "compare does not support translate" in refused(
             run("compare", "translate", tmp_path / "t.csv", "--minutes", 1)
         )
         assert "feeding" in refused(run(*command, "--attention", "none", "--feeding"))
@@ -389,9 +389,9 @@ def test_the_doctor_looks_at_pairs(tmp_path: Path) -> None:
         "38 sequences",
         "untranslated: the same text on both sides: 1",
         f"{files[0]}:4: 'OK'",
-        "lengths that fit badly",
+        "unusual ratio of lengths",
         f"{files[0]}:6: ",
-        "the same again in train, x and y: 1",
+        "duplicates in train (same x and same y): 1",
         "encoding other than plain UTF-8",
         "a blank line, but",
         "copy of x",

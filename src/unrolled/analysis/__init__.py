@@ -1,1 +1,1 @@
-"""Measure models and data: evaluate, check, compare, doctor."""
+"""Measure models and data: the commands evaluate, check, compare and doctor."""

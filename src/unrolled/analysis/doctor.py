@@ -1,7 +1,8 @@
-"""`unrolled doctor`: verify on this machine that every cell computes its equation on every engine, and time it.
+"""`unrolled doctor`: verify on this machine that each engine computes the equation of each cell, and time it.
 
-The yardstick is the cell's own equation in float64 with NumPy, and for gradients its complex step: the imaginary part
-of f(w + ihv) / h, which has no rounding error of a difference (Squire and Trapp 1998).
+The reference is the equation of the cell in float64 with NumPy. The reference of the gradients is the complex
+step of this equation: the imaginary part of f(w + ihv) / h. Unlike a finite difference, it has no
+cancellation error (Squire and Trapp 1998).
 """
 
 from __future__ import annotations
@@ -27,24 +28,30 @@ from unrolled.nn.kernels.torch_kernels import KERNELS, loop_hoisted
 from unrolled.nn.scan import scan
 from unrolled.nn.torch_engine import TorchEngine
 
-TOLERANCE = 1e-10  # float64: about a million roundings
-SINGLE = 1e-5  # float32, which the native kernels compute in: about a hundred
+TOLERANCE = 1e-10  # float64: about a million rounding errors
+SINGLE = 1e-5  # float32, as in the native kernels: about a hundred rounding errors
 ENGINES: dict[str, Callable[[NetworkSpec, dict[str, Array]], Engine]] = {
     "numpy": NumpyEngine,
     "torch": TorchEngine,
 }
-BATCH, STEPS, N_X, N_A = 3, 7, 5, 6  # small, ragged, no two alike
-DIRECTIONS = 3  # random ones, in which gradients are compared: a wrong one is wrong in each
+BATCH, STEPS, N_X, N_A = 3, 7, 5, 6  # small, and all different, so that swapped axes are found
+DIRECTIONS = 3  # random directions in which gradients are compared; a wrong gradient is wrong in each of them
 TIMED_A, TIMED_STEPS = 200, 50
 
-Whole = Callable[[TensorWeights, torch.Tensor, TensorState], torch.Tensor]  # a of every step, [batch, T, n_a]
-Direction = tuple[dict[str, Array], Array, tuple[Array, ...]]  # of w, of x, of the state
+Whole = Callable[
+    [TensorWeights, torch.Tensor, TensorState], torch.Tensor
+]  # returns a of every step, [batch, T, n_a]
+Direction = tuple[dict[str, Array], Array, tuple[Array, ...]]  # directions of w, of x, and of the state
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the largest difference from the equation, of values and of gradients (None: not
-    asked of an engine that only runs), and microseconds for one streaming step of 200 units at batch 1."""
+    """One row of the table.
+
+    forward, gradient: largest difference of values and of gradients from the equation; gradient is None for
+    an engine, since it only runs forward.
+    microseconds: time of one streaming step of 200 units with a batch of 1.
+    """
 
     cell: str
     where: str
@@ -55,18 +62,18 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether both are within the tolerance; a NaN is not."""
+        """Whether both differences are within the tolerance. NaN is not."""
         return self.forward <= self.tolerance and (self.gradient is None or self.gradient <= self.tolerance)
 
 
 def run() -> Iterator[Row]:
-    """Every cell, those of other packages too, on every kernel and every engine that computes it."""
+    """Check every cell, including cells of other packages, on every kernel and engine that supports it."""
     for cell in every():
         yield from check(cell)
 
 
 def check(cell: Cell) -> Iterator[Row]:
-    """One cell, which `CELLS` knows, on every kernel and every engine that computes it."""
+    """Check one registered cell on every kernel and engine that supports it."""
     yield _check_kernel(cell, "reference loop", reference)
     if cell.groups:
         yield _check_kernel(cell, "training kernel", KERNELS.get(cell.name, loop_hoisted))
@@ -75,33 +82,33 @@ def check(cell: Cell) -> Iterator[Row]:
     yield _check_scan(cell)
     for where, engine in ENGINES.items():
         yield _check_engine(cell, where, engine)
-    if native.library() is not None and native.knows(cell):  # whose steps the engine takes in float32
+    if native.library() is not None and native.knows(cell):  # native step in float32
         yield _check_engine(cell, "float32 numpy", NumpyEngine, np.float32, SINGLE)
 
 
 def report() -> int:
-    """Print the table on stdout; 0 where all passed, else 4."""
+    """Print the table on stdout. Return the exit code: 0 if all rows passed, else 4."""
     failed, width = 0, max(12, *(len(_title(cell)) for cell in every()))
-    print(f"{'cell':{width}} {'where':20} {'values':>9} {'gradients':>9} {'us a step':>9}")
+    print(f"{'cell':{width}} {'where':20} {'values':>9} {'gradients':>9} {'us/step':>9}")
     for row in run():
         gradient = "" if row.gradient is None else f"{row.gradient:.1e}"
         failed += not row.passed
-        mark = "" if row.passed else f"  FAILED (at most {row.tolerance:g})"
+        mark = "" if row.passed else f"  FAILED (tolerance {row.tolerance:g})"
         print(
             f"{row.cell:{width}} {row.where:20} {row.forward:9.1e} {gradient:>9} {row.microseconds:9.1f}{mark}"
         )
     print(f"whole sequences in float32 run on: {_kernels()}")
-    print("all cells compute their equations" if not failed else f"{failed} do not compute their equation")
+    print("all cells compute their equations" if not failed else f"{failed} rows are outside the tolerance")
     return 4 if failed else 0
 
 
 def _kernels() -> str:
-    built = ", ".join(native.libraries()) or "none: no C++ compiler was there when unrolled was installed"
+    built = ", ".join(native.libraries()) or "none: no C++ compiler was found when unrolled was installed"
     return f"{native.running()} (native kernels that this CPU runs: {built})"
 
 
 def equation(cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...]) -> Array:
-    """a of every step, [batch, T, n_a], step by step as the cell's file says."""
+    """Return a of every step, [batch, T, n_a], computed step by step with the equation of the cell."""
     outputs: list[Array] = []
     for t in range(x.shape[1]):
         state = step_with_zoneout(cell, NUMPY, w, state, x[:, t])
@@ -112,7 +119,7 @@ def equation(cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...]
 def slope(
     cell: Cell, w: dict[str, Array], x: Array, state: tuple[Array, ...], towards: Array, v: Direction
 ) -> float:
-    """The derivative of sum(a * towards) in the direction v = (of w, of x, of state), by a complex step."""
+    """Return the derivative of sum(a * towards) in the direction v of (w, x, state), by a complex step."""
     h = 1e-30
     moved_w = {name: value + 1j * h * v[0][name] for name, value in w.items()}
     moved_state = tuple(s + 1j * h * d for s, d in zip(state, v[2], strict=True))
@@ -191,7 +198,10 @@ def _check_engine(
     dtype: type[np.float32] | type[np.float64] = np.float64,
     tolerance: float = TOLERANCE,
 ) -> Row:
-    """Values of `run` and of `step`, through a head whose matrix is the identity: logits are a, then log softmax."""
+    """Check the values of `run` and of `step`.
+
+    The matrix of the head is the identity, so that the logits are a, and the output is its log softmax.
+    """
     spec = _spec(cell, N_X, N_A)
     w, x, _, _ = _problem(cell)
     tensors = {f"core.0.forward.{k}": value for k, value in w.items()}
@@ -242,14 +252,14 @@ def _time_engine(cell: Cell, engine: Callable[[NetworkSpec, dict[str, Array]], E
 
 
 def _timed(cell: Cell) -> dict[str, Array]:
-    """Some small weights: their values do not matter to the clock."""
+    """Return small random weights. Their values do not affect the time."""
     rng = np.random.default_rng(0)
     sizes = shapes(_spec(cell, TIMED_A, TIMED_A))
     return {name: rng.uniform(-0.05, 0.05, shape).astype(np.float32) for name, shape in sizes.items()}
 
 
 def _quickest(work: Callable[[], object], times: int = 3) -> float:
-    """Microseconds of the quickest of a few calls: the others were disturbed."""
+    """Return the microseconds of the fastest of several calls, since other processes slow down the others."""
     best = float("inf")
     for _ in range(times):
         begin = time.perf_counter()

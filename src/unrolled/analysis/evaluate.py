@@ -1,4 +1,4 @@
-"""Measure a model on files it has not seen."""
+"""Evaluate a model on new files."""
 
 from __future__ import annotations
 
@@ -32,18 +32,26 @@ from unrolled.tasks.inputs import input_of
 from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.presets import find
 
-ROWS = 16  # short documents side by side
-WINDOW = 128  # steps at a time
-ENDLESS = 1 << 60  # of broken files
-WARM = 256  # tokens that warm a lane up
+ROWS = 16  # batch size for short documents
+WINDOW = 128  # steps per batch
+ENDLESS = 1 << 60  # number of broken files to skip: no limit
+WARM = 256  # tokens that a lane reads to warm up its state before it is scored
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What to measure: a model on files, with how many lanes for a long document, on which engine (None: the
-    quickest there is), with which learning rate of dynamic evaluation (None: none), and which columns of a table (None:
-    those of the training); of what is said or written the width of the beam, of what is said a language model and its
-    weight; how the files are written."""
+    """What to evaluate, and how.
+
+    model, data: the model file, and the files to evaluate on.
+    lanes: number of lanes (rows of the batch) into which a long document is split; language models only.
+    engine: None: torch for a language model if it is installed, else NumPy.
+    dynamic_lr: learning rate of dynamic evaluation; None: no dynamic evaluation; language models only.
+    columns: columns of a table; None: the columns of the training.
+    beam: beam width for transcripts and translations.
+    lm, lm_weight: language model for transcripts, and its weight.
+    files: format and encoding of the files.
+    Raises UsageError if lanes or dynamic_lr is out of range.
+    """
 
     model: Path
     data: tuple[Path, ...]
@@ -68,18 +76,22 @@ def measure(
     failed: Callable[[str], None] | None = None,
     noted: Callable[[str], None] = lambda line: None,
 ) -> dict[str, object]:
-    """The metrics of whatever the model's task is. Raises what reading a model or data raises.
+    """Return the metrics of the model's task. Raises the errors of reading the model and the data.
 
-    failed: gets a line for each recording, clip, picture or tune that cannot be read; None: the first one is raised.
-    noted: gets a line for each decision while reading, such as which files of a folder are not used.
+    failed: receives a line for each recording, clip, image or tune that cannot be read. None: the first error
+    is raised.
+    noted: receives a line for each decision of the reader, such as which files of a folder are not used.
     """
     if find(model_file.load(what.model).task).stream:
         if what.lm is not None or what.beam is not None:
-            raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
+            raise UsageError(
+                "a language model does not use a beam or another language model",
+                expected="a model of transcribe",
+            )
         for line in left_out(what.data):
             noted(line)
         return dict(evaluate(what))
-    if what.lanes != 1 or what.dynamic_lr is not None:  # of a stream alone
+    if what.lanes != 1 or what.dynamic_lr is not None:  # options of language models only
         raise UsageError("lanes and dynamic evaluation are for language models")
     model = open_trained(what.model, what.engine or "numpy")
     width = what.beam
@@ -100,7 +112,10 @@ def measure(
 
 
 def evaluate(what: Measurement) -> dict[str, float]:
-    """The metrics of `next_token.Tally`, exact with one lane. Raises what reading a model or a text raises."""
+    """Return the metrics of a language model (`next_token.Tally`). They are exact with one lane.
+
+    Raises the errors of reading the model and the text.
+    """
     torch_is_there = find_spec("torch") is not None
     model = open_language_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
     if torch_is_there and what.lanes == 1 and model.reading.documents == "file":
@@ -123,19 +138,22 @@ def evaluate(what: Measurement) -> dict[str, float]:
 
 
 def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:
-    """A document of a file is walked alone unless lanes were asked for; lines and blocks stand side by side."""
+    """Return the batches. If each file is a document, they have one row; lines and blocks are batched.
+
+    lanes: more than 1 splits long documents, so that the metrics are an estimate.
+    """
     if lanes > 1:
         return evaluation_batches(store, max(ROWS, lanes) if documents != "file" else lanes, WINDOW, WARM)
-    # Documents are cut where eight warm-ups are less than their length: not this far.
+    # Documents longer than eight warm-ups are cut. With a warm-up of the longest length none is cut.
     longest = int(np.diff(store.all_offsets).max())
     return evaluation_batches(store, 1 if documents == "file" else ROWS, WINDOW, longest)
 
 
 def in_words(metrics: Mapping[str, object]) -> str:
-    """The metrics as a table for people; those by type stand behind the others."""
+    """Return the metrics as a text table. Metrics by type come after the others."""
     flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
     rows = [(name, _shown(name, value)) for name, value in flat.items()]
-    for name in (name for name in metrics if name not in flat):  # in an order that stays
+    for name in (name for name in metrics if name not in flat):  # keeps the order of the metrics
         rows += [(f"{name} {kind}", f"{value:.4f}") for kind, value in as_object(metrics[name]).items()]
     width = max(19, *(len(name) for name, _ in rows)) + 1
     return escaped("\n".join(f"{name:{width}}{shown}" for name, shown in rows))
@@ -152,7 +170,7 @@ def _shown(name: str, value: object) -> str:
     return f"{number:.3g}" if 0 < abs(number) < SMALL else f"{number:.4f}"
 
 
-SMALL = 1e-3  # a smaller value is shown with its significant digits: 0.0000 would look like zero
+SMALL = 1e-3  # smaller values are shown with significant digits, since 0.0000 would look like zero
 COUNTS = (
     *("tokens", "characters", "sequences", "steps", "missing", "skipped"),
     *("substitutions", "deletions", "insertions", "words"),

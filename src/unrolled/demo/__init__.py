@@ -1,1 +1,1 @@
-"""The demo: name tagging, then a language model of real text."""
+"""The demo: train two name taggers, then a language model of real text."""

@@ -1,10 +1,12 @@
-"""The demo's data for name tagging: sentences in which some words are part of a person's name.
+"""Generate the sentences for the name taggers of the demo: some of their words are part of a person's name.
 
-Sentences are composed from the patterns and words of `sentence_words`. Capitals do not give names away: cities,
-companies, months and the first word of every sentence have them too. Nor do words: many first names are ordinary
-words as well ("Teddy Albright was our president", "Teddy bears are on sale"), and as often the one as the other at
-the beginning of a sentence, where only what follows can tell. A good part of the names, places and companies is
-invented on the spot, so that most of these occur once and unknown words are met in every role.
+Sentences are composed from the patterns and words of `sentence_words`. Simple rules do not find the names:
+* Capitals do not help: cities, companies, months and the first word of every sentence have them too.
+* A list of names does not help: many first names are also ordinary words ("Teddy Albright was our president",
+  "Teddy bears are on sale"). Both uses are equally frequent at the start of a sentence, so the next words
+  decide.
+* Known words do not help: many names, places and companies are random words. Most of them occur once, so
+  unknown words occur in every role.
 """
 
 from __future__ import annotations
@@ -35,21 +37,21 @@ from unrolled.demo.sentence_words import (
 
 NAME, OTHER = "1", "0"
 PARTS = ("train", "test")
-# The lecture's sentences are asked of the trained model, so these words of theirs are kept for them.
+# The trained model is tested on the sentences of the lecture, so these words of them never occur in training.
 KEPT = frozenset(("harry", "potter", "hermione", "grainger", "roosevelt", "spell"))
 _LECTURE = (
     ("Harry Potter and Hermione Grainger invented a new spell.", "110110000"),
     ("Teddy Roosevelt was a great president.", "110000"),
     ("Teddy bears are on sale!", "00000"),
 )
-FAVOURITE = "Teddy"  # the lecture's word that is a name or not
+FAVOURITE = "Teddy"  # the word of the lecture that is sometimes a name
 
 Marked = list[tuple[str, str]]  # words with their tags
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A composed sentence: the pattern it follows, its words, and a tag a word, "1" in a person's name."""
+    """A composed sentence: its pattern, its words, and one tag per word ("1": part of a person's name)."""
 
     pattern: str
     words: tuple[str, ...]
@@ -58,7 +60,11 @@ class Sentence:
 
 @dataclass(frozen=True)
 class _Draw:
-    """What the slots of one sentence are filled from: `word` may be a name, `heads` is what else it begins."""
+    """The source of the words that fill the slots of one sentence.
+
+    rng: random numbers.  part: "train" or "test".  word: an ambiguous word, which may be a name.
+    heads: nouns that follow `word` if it is not a name.
+    """
 
     rng: random.Random
     part: str
@@ -67,12 +73,14 @@ class _Draw:
 
 
 def make(seed: int, count: int, part: str) -> list[Example]:
-    """`count` tagged sentences of the `part` "train" or "test", a pure function of the arguments.
+    """Return `count` tagged sentences of the `part` "train" or "test". Equal arguments give equal sentences.
 
-    x: the words, a full stop attached to the last.  y: a tag a word, "1" (part of a person's name) or "0"; titles
-    are no part of it.  No first name or surname of one part is one in the other; half of the patterns' share in the
-    test part goes to patterns that the training part never shows. A smaller count is the beginning of a larger one.
-    Raises UsageError: unknown part, negative count.
+    x: the words; the full stop is attached to the last one.
+    y: one tag per word, "1" (part of a person's name) or "0". A title is not part of a name.
+    No first name or surname occurs in both parts. In the test part half of the sentences without an
+    ambiguous word have patterns that do not occur in training. A smaller count returns the beginning of a
+    larger one.
+    Raises UsageError if the part is unknown or the count is negative.
     """
     if part not in PARTS:
         raise UsageError(f"unknown part {part!r}", expected=" or ".join(PARTS), hint=suggest(part, PARTS))
@@ -85,14 +93,14 @@ def make(seed: int, count: int, part: str) -> list[Example]:
 
 
 def lecture() -> list[Example]:
-    """The lecture's sentences with their tags: unseen names, and one first word in two roles."""
+    """Return the sentences of the lecture with their tags: unseen names, and one first word in two roles."""
     source = Path("lecture")
     lines = enumerate(_LECTURE, start=1)
     return [Example(tuple(text.split()), tuple(tags), Place(source, line)) for line, (text, tags) in lines]
 
 
 def compose(rng: random.Random, part: str) -> Sentence:
-    """The next sentence of a part."""
+    """Return the next sentence of a part."""
     ambiguous = _ambiguous(part)
     favourite = FAVOURITE in ambiguous and rng.random() < 0.2
     word = FAVOURITE if favourite else rng.choice(list(ambiguous))
@@ -103,7 +111,7 @@ def compose(rng: random.Random, part: str) -> Sentence:
 
 
 def _pattern(rng: random.Random, part: str, word: str) -> str:
-    """Which pattern: 18% with the word as a name, 18% without, 64% about something else."""
+    """Choose a pattern: in 18% the ambiguous word is a name, in 18% it is not, in 64% it does not occur."""
     share = rng.random()
     if share < 0.18:
         return rng.choice(NAME_PATTERNS)
@@ -117,7 +125,7 @@ _SLOT = re.compile(r"\{(\w+)\}(\S*)")
 
 
 def _fill(pattern: str, draw: _Draw) -> Marked:
-    """The words of a pattern, slots filled, also those inside of what fills a slot."""
+    """Return the words of a pattern with its slots filled, including slots inside the inserted words."""
     marked: Marked = []
     for token in pattern.split():
         match = _SLOT.fullmatch(token)
@@ -149,7 +157,7 @@ def _initial(draw: _Draw) -> Marked:
 
 
 def _full(draw: _Draw) -> Marked:
-    """First name and surname; now and then a middle name or initial, or the initial alone."""
+    """Return a first name and a surname; sometimes with a middle name or initial, or with only an initial."""
     share = draw.rng.random()
     if share < 0.06:
         return _first(draw) + _initial(draw) + _last(draw)
@@ -171,7 +179,7 @@ def _any(draw: _Draw) -> Marked:
 
 
 def _place(draw: _Draw) -> Marked:
-    """A city or country, a made-up one, or a street that may be called after a person, which is no person."""
+    """Return a city or country, an invented place, or a street. A street may have the name of a person."""
     share = draw.rng.random()
     if share < 0.25:
         return [(_invent(draw), OTHER)]
@@ -181,14 +189,14 @@ def _place(draw: _Draw) -> Marked:
 
 
 def _org(draw: _Draw) -> Marked:
-    """A company; one that is made up, or called after its founder, has a second word that tells."""
+    """Return a company. An invented name or the name of a founder gets a second word that marks a company."""
     if draw.rng.random() < 0.4:
         return _word("firm", draw)
     return [(_coined(draw), OTHER), (draw.rng.choice(WORDS["tail"]), OTHER)]
 
 
 def _coined(draw: _Draw) -> str:
-    """The first word of a company's or a street's name."""
+    """Return the first word of the name of a company or a street."""
     share = draw.rng.random()
     if share < 0.4:
         return _invent(draw)
@@ -217,7 +225,7 @@ _CODAS = words("l n r m nd ld rn")
 
 
 def _invent(draw: _Draw) -> str:
-    """A capitalised word of two or three syllables that no list has; each belongs to one part only."""
+    """Return a random capitalised word of two or three syllables. It is in no list, and only in this part."""
     while True:
         syllables = (
             draw.rng.choice(_ONSETS) + draw.rng.choice(_VOWELS) for _ in range(draw.rng.choice((2, 2, 3)))
@@ -230,14 +238,14 @@ def _invent(draw: _Draw) -> str:
 
 @cache
 def _listed() -> frozenset[str]:
-    """All the words of the lists in small letters, and those that are kept."""
+    """Return all words of the lists in lower case, and the reserved words of the lecture."""
     lists = chain(*FIRST.values(), *LAST.values(), *WORDS.values(), *map(_ambiguous, PARTS))
     return KEPT | {word.lower() for entry in lists for word in entry.split()}
 
 
 @cache
 def _ambiguous(part: str) -> dict[str, list[str]]:
-    """The words that are names sometimes, with the plural nouns that follow them otherwise."""
+    """Return the ambiguous words, each with the plural nouns that follow it if it is not a name."""
     return {word: heads.split() for word, heads in (entry.split(":") for entry in AMBIGUOUS[part])}
 
 
@@ -245,7 +253,7 @@ _SPEECH = ("He said,", "She said,", "They wrote,", "I heard:", "It is true:", "W
 
 
 def _dress(rng: random.Random, marked: Marked) -> Marked:
-    """The outside of a sentence: capital, "an", an introduction now and then, the mark at the end."""
+    """Finish a sentence: first capital, "an" before vowels, sometimes an introduction, punctuation."""
     row, tags = [word for word, _ in marked], [tag for _, tag in marked]
     row[0] = row[0][0].upper() + row[0][1:]
     share, quoted = rng.random(), False

@@ -1,20 +1,22 @@
 """Words and sentence patterns that `sentence_maker` combines.
 
-A pattern is words and slots in braces; what stands right behind a slot is attached to its last word. People:
-{full} {first} {last} {any} {titled}.  A word that is a name only sometimes: {Name} (here it is one), {Word} and
-{word} (here it is not), {heads} what is made of it.  The other slots are the keys of WORDS, {place} and {org}.
+A pattern consists of words and slots in braces. Text directly after a slot is attached to its last word.
+Slots of people: {full} {first} {last} {any} {titled}.
+Slots of ambiguous words: {Name} is the word as a name, {Word} and {word} the same word not as a name, and
+{heads} the noun after it.
+The other slots are {place}, {org} and the keys of WORDS.
 """
 
 from __future__ import annotations
 
 
 def words(text: str) -> list[str]:
-    """The entries of a list of single words."""
+    """Return the entries of a list of single words."""
     return text.split()
 
 
 def phrases(text: str) -> list[str]:
-    """The entries of a list of phrases, one a line or between bars."""
+    """Return the entries of a list of phrases, which are separated by line ends or bars."""
     return [phrase.strip() for phrase in text.strip().replace("\n", "|").split("|")]
 
 
@@ -78,7 +80,7 @@ Oliveira Osborne Pacheco Pellegrini Pillai Quinn Radcliffe Rasmussen Renard Rose
 Sinclair Solberg Sundaram Szabo Thornton Trivedi Ueda Valdez Vandenberg Villanueva Whitaker Wójcik Xu Yamada Zamora
 """),
 }
-# Words that are first names sometimes, and what they are part of when they are none.
+# Ambiguous words: sometimes first names, else followed by one of these nouns.
 AMBIGUOUS = {
     "train": phrases("""
 Teddy: bears bears bears coats toys jackets slippers collectors factories shops costumes
@@ -162,7 +164,7 @@ was our {job}|was a great {job}|was born in {place}|was on sale|won in {year}|wr
 {made} the {adj} {thing}|is a {job}|worked for {org}|sold the {thing}|is not here
 """),
 }
-# Sentences that do not begin with a word that is a name only sometimes.
+# Sentences that do not start with an ambiguous word.
 PATTERNS = phrases("""
 {full} and {full} {made} a {adj} {thing}
 {full} and {full} {saw} {full} in {place}
@@ -245,7 +247,7 @@ Young people left {place} in {year}
 Old {last} {made} {things} for {org}
 There is a {adj} {thing} in {place}
 """)
-# Seen in the test part alone.
+# Patterns that occur only in the test part.
 UNSEEN_PATTERNS = phrases("""
 {full} taught {full} how to play chess|{any} won against {any} in {place}|{full} quit as {job} of {org} on {day}
 {full} studied with {full} at {org}|{titled} spoke to {nation} reporters in {city}
@@ -256,7 +258,7 @@ Everybody in {place} knows {full}|Our guests were {full}, {full} and {titled}|It
 Did {any} really sell the {adj} {animal} to {any}?|When {first} was {num}, {first} left {place}
 Of all {nation} {things} this one is the most {adj}|Christmas in {city} is {adj}
 """)
-# Here the word is a name, and in most of them nothing before the second word shows it.
+# The ambiguous word is a name. In most of these patterns only the next word shows it.
 NAME_PATTERNS = phrases("""
 {Name} {last} {was}
 {Name} {last} {was} and {was}
@@ -273,7 +275,7 @@ NAME_PATTERNS = phrases("""
 We {saw} {Name} {last} in {place}
 The {job} {saw} {Name} at {org}
 """)
-# Here it is not.
+# The ambiguous word is not a name.
 WORD_PATTERNS = phrases("""
 {Word} {heads} {are}
 {Word} {heads} {are} and {are}
@@ -290,7 +292,7 @@ We {saw} {word} {heads} in {place}
 {any} {made} {word} {heads} for {org}
 The {word} {heads} of {org} {are}
 """)
-# Some of these words open sentences in ways of their own; training only.
+# Other sentences that start with an ambiguous word; only in training.
 OPENINGS = phrases("""
 Art is taught in {city} by {full}|Bill the customer in {month} for the {thing}
 Chase the {animal} out of the {adj} garden|Faith in the {adj} {thing} is low in {place}

@@ -1,7 +1,7 @@
-"""The first part of the demo, the lecture's first example: which words are part of a person's name?
+"""First part of the demo: tag the words that are part of a person's name, the first example of the lecture.
 
-Two taggers learn sentences that the package makes up; one reads forward, the other in both directions. Names of the
-test were never in the training.
+Two taggers learn from generated sentences: one reads forward, the other in both directions. The names in the
+test sentences do not occur in training.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ PAIR = ("Teddy Roosevelt was our president", "Teddy bears are on sale")
 
 
 def demo_tagger(folder: Path, reporter: Reporter) -> None:
-    """Train both taggers (or open what is there) in `folder`, and print what is worth seeing."""
+    """Train both taggers in `folder` unless they are trained already. Print examples and the accuracy."""
     reporter.note(
-        "A tagger (LSTMs in both directions) learns to find names in sentences made up for it; then one that only "
-        "reads forward."
+        "A tagger (LSTMs in both directions) learns to find names in generated sentences. "
+        "Then a second tagger learns, which only reads forward."
     )
     both = _trained(folder / "tagger", reporter, bidirectional=True)
     forward = _trained(folder / "tagger-forward", reporter, bidirectional=False)
-    print("\nWhich words are part of a person's name? It has never met one of these names.\n")
+    print("\nWhich words are part of a person's name? None of these names was in its training.\n")
     words = LECTURE.split()
     tags = _tags(both, LECTURE)
     widths = [max(len(word), len(tag)) for word, tag in zip(words, tags, strict=True)]
     for row in (words, tags):
         print("  " + " ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip())
-    print("\nIs Teddy a name? One has to read on to know, and only one of the two can:\n")
+    print("\nIs Teddy a name? The next words decide, and only the tagger of both directions reads them:\n")
     print(f"  {'p(Teddy is part of a name)':36}{'forward':>10}{'both ways':>12}")
     for sentence in PAIR:
         print(f"  {sentence:36}{_first_name(forward, sentence):10.3f}{_first_name(both, sentence):12.3f}")
-    print(f"\nOn {TEST:,} new sentences with names that were not in the training:\n")
-    print(f"  {'':24}{'words right':>12}{'every word a 0':>16}")
+    print(f"\nAccuracy on {TEST:,} new sentences with names that were not in training:\n")
+    print(f"  {'':24}{'the tagger':>12}{'all words 0':>16}")
     test = _labelled(make(1, TEST, "test"))
     others = sum(tag != NAME for one in test.examples() for tag in elements(one.y))
     steps = sum(length(one.y or ()) for one in test.examples())
@@ -72,7 +72,7 @@ def _tags(model: Predictor, sentence: str) -> list[str]:
 
 
 def _first_name(model: Predictor, sentence: str) -> float:
-    """The probability that the first word is part of a name."""
+    """Return the probability that the first word is part of a name."""
     record = answer(model, _example(sentence), 2).record
     probability = as_number(as_list(record["probabilities"])[0])
     return probability if as_list(record["tags"])[0] == NAME else 1 - probability

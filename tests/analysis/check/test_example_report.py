@@ -71,7 +71,7 @@ def test_every_finding_of_a_table_has_its_line(tmp_path: Path):
         'lines",Good',  # a class in another case
         "wrong \ufffd before,good",  # 10
         "bell \x07 rings,bad ",  # 11: white space
-        ",bad",  # 12: nothing in it
+        ",bad",  # 12: an empty text
         "once only,odd one",  # 13
         "a poor day,bad",  # 14: the same again
     ]
@@ -81,18 +81,18 @@ def test_every_finding_of_a_table_has_its_line(tmp_path: Path):
     assert odd(found) == {
         "replacement character (text was decoded wrongly before)": [f"{path}:10"],
         "control character": [f"{path}:11: U+0007"],
-        "nothing in it": [f"{path}:12"],
-        "white space around a label (left out when it is read)": [f"{path}:11: 'bad '"],
+        "empty sequence": [f"{path}:12"],
+        "white space around a label (removed when it is read)": [f"{path}:11: 'bad '"],
         "class seen once": [f"{path}:8: 'Good'", f"{path}:13: 'odd one'"],
         "classes that differ in case or white space only": [f"{path}:8: 'good' 13 times, 'Good' 1 times"],
     }
     assert found["duplicates"]["examples"] == [
-        f"{path}:4: as line 2: a fine day",
-        f"{path}:14: as line 3: a poor day",
+        f"{path}:4: same as line 2: a fine day",
+        f"{path}:14: same as line 3: a poor day",
     ]
     assert found["conflicts"] == {
         "count": 1,
-        "examples": [f"{path}:5: 'bad', but not so line 2: a fine day"],
+        "examples": [f"{path}:5: 'bad', but line 2 has another y: a fine day"],
         "share": 1 / 30,
     }
     train = found["parts"]["train"]
@@ -109,8 +109,8 @@ def test_every_finding_of_a_table_has_its_line(tmp_path: Path):
     assert train["y"]["classes"]["good"] == {"count": 13, "share": 13 / 30}
     assert found["baseline"] == {"name": "most frequent class", "answer": "bad", "accuracy": 15 / 30}
     allowed = report("classify", path, skip_bad=2)
-    assert allowed["fatal"] is None and "left out, as --skip-bad 2 allows" in in_words(allowed)
-    assert "training would stop; --skip-bad 2 leaves them out" in in_words(found)
+    assert allowed["fatal"] is None and "skipped, as --skip-bad 2 allows" in in_words(allowed)
+    assert "training would stop; --skip-bad 2 skips them" in in_words(found)
 
 
 def test_counts_lengths_and_unknown_words(tmp_path: Path):
@@ -140,7 +140,7 @@ def test_counts_lengths_and_unknown_words(tmp_path: Path):
     assert (found["training"]["sequences"], found["training"]["held_out"]) == (300, 0)
     alone = report("classify", path)["training"]
     assert (alone["sequences"], alone["held_out"], alone["batch_size"]) == (270, 30, 10)
-    assert "valid beside them" in in_words(found)
+    assert "and validate on valid" in in_words(found)
 
 
 def test_leaks_between_parts_name_both_places(tmp_path: Path):
@@ -152,10 +152,14 @@ def test_leaks_between_parts_name_both_places(tmp_path: Path):
         "valid in train": {
             "count": 1,
             "share": 1 / 2,
-            "examples": [f"{valid}:3: as {train}:5: word3 is fine"],
+            "examples": [f"{valid}:3: same as {train}:5: word3 is fine"],
         },
-        "test in train": {"count": 1, "share": 1 / 3, "examples": [f"{test}:2: as {train}:6: word4 is poor"]},
-        "test in valid": {"count": 1, "share": 1 / 3, "examples": [f"{test}:3: as {valid}:2: new"]},
+        "test in train": {
+            "count": 1,
+            "share": 1 / 3,
+            "examples": [f"{test}:2: same as {train}:6: word4 is poor"],
+        },
+        "test in valid": {"count": 1, "share": 1 / 3, "examples": [f"{test}:3: same as {valid}:2: new"]},
     }
     assert "leak: sequences of test in train: 1 (33.3%)\n" in in_words(found)
     assert (found["fatal"], found["duplicates"]["count"]) == (None, 0)
@@ -183,8 +187,8 @@ def test_ordered_classes_and_a_column_of_names(tmp_path: Path):
     names = put(tmp_path / "n.csv", "text,label\n" + "".join(f"t{i},name {i % 30}\n" for i in range(40)))
     kinds = odd(report("classify", names))
     assert kinds == {
-        "nearly a class for each sequence": [
-            f"{names}:2: 30 classes of 40 sequences; is it the right column?"
+        "almost as many classes as sequences": [
+            f"{names}:2: 30 classes in 40 sequences; is this the right column?"
         ]
     }
 
@@ -206,7 +210,9 @@ def test_long_sequences_and_folders(tmp_path: Path):
 def test_encodings(tmp_path: Path, encoding: str, mark: str):
     path = put(tmp_path / "a.csv.gz", gzip.compress(("text,label\ncafé,é\n" + GOOD).encode(encoding)))
     found = report("classify", path)
-    assert found["odd"]["encoding other than plain UTF-8 (read rightly)"]["examples"] == [f"{path}:1: {mark}"]
+    assert found["odd"]["encoding other than plain UTF-8 (read correctly)"]["examples"] == [
+        f"{path}:1: {mark}"
+    ]
     assert found["parts"]["train"]["files"] == [
         {
             "file": str(path),
@@ -402,8 +408,10 @@ def test_columns_of_numbers(tmp_path: Path):
     path = put(tmp_path / "a.csv", "a,b,c,d,s,label\n" + "\n".join(rows) + "\n")
     found = report("numbers:label", path, columns="x=a+b+c+d,y=label,by=s")
     assert odd(found) == {
-        "number over 20 deviations from its column's mean": [f"{path}:202: step 51, column c: 900"],
-        "100 steps or more of one value": [f"{path}:202: column d is 0.5 for 130 steps from step 21"],
+        "number over 20 standard deviations from the mean of its column": [
+            f"{path}:202: step 51, column c: 900"
+        ],
+        "the same value for 100 steps or more": [f"{path}:202: column d is 0.5 for 130 steps from step 21"],
         "class seen once": [f"{path}:402: 'q'"],
         "class seen fewer than 5 times": [f"{path}:2: 'p', 2 times"],
     }
@@ -415,7 +423,7 @@ def test_columns_of_numbers(tmp_path: Path):
         assert row["mean"] == pytest.approx(column.mean()) and row["max"] == column.max()
         assert row["deviation"] == pytest.approx(column.std(), abs=1e-9)
     words = in_words(found)
-    assert "never changes" in words and "1 far off" in words and "1 long runs of one value" in words
+    assert "never changes" in words and "1 far from the mean" in words and "1 long runs of one value" in words
 
 
 def test_numbers_to_be_learnt(tmp_path: Path):
@@ -424,12 +432,12 @@ def test_numbers_to_be_learnt(tmp_path: Path):
     content = "a,b,target\n" + "".join(f"{i},{i % 7},{value}\n" for i, value in enumerate(y.tolist()))
     found = report("numbers:number", put(tmp_path / "a.csv", content))
     assert odd(found) == {
-        "number to be learnt over 20 deviations from the mean": [f"{tmp_path / 'a.csv'}:102: 9999"]
+        "target number over 20 standard deviations from the mean": [f"{tmp_path / 'a.csv'}:102: 9999"]
     }
     told = found["parts"]["train"]["y"]["numbers"]
     assert told[0] == pytest.approx({"min": 0, "mean": y.mean(), "max": 9_999, "deviation": y.std()})
     assert found["baseline"]["rmse"] == pytest.approx(np.sqrt(((y - y.mean()) ** 2).mean()))
-    assert f"to be learnt: min 0, mean {y.mean():.5g}, max 9999" in in_words(found)
+    assert f"target: min 0, mean {y.mean():.5g}, max 9999" in in_words(found)
 
 
 @pytest.mark.parametrize(("horizon", "history"), [(1, 64), (3, 2), (5, 4)])
@@ -442,7 +450,7 @@ def test_forecasts_count_the_windows_that_training_makes(tmp_path: Path, horizon
     told = found["parts"]["train"]["y"]
     assert told == {"windows": len(windows), "steps": sum(len(window.x) for window in windows)}
     assert found["training"]["sequences"] == len(windows) and found["fatal"] is None
-    assert f"{len(windows)} windows to tell what follows from" in in_words(found)
+    assert f"{len(windows)} windows to predict the next steps from" in in_words(found)
 
 
 # --- tags
@@ -480,7 +488,7 @@ def test_bad_tags_are_named_with_the_line_of_their_token(tmp_path: Path):
     assert (tmp_path / "clean" / "a.conllu").read_text() == (
         CONLLU.replace("I-ORG", "B-ORG").replace("I-LOC", "B-LOC") + more
     )
-    assert fixed["files"][0]["tags"] == 2 and "2 tags set right" in in_words(fixed["report"])
+    assert fixed["files"][0]["tags"] == 2 and "2 tags corrected" in in_words(fixed["report"])
     assert odd(report("tag", tmp_path / "clean" / "a.conllu")) == {}
 
 
@@ -488,11 +496,11 @@ def test_sentences_that_disagree_and_tags_from_nowhere(tmp_path: Path):
     path = put(tmp_path / "a.conll", BIO + "EU\tO\nrejects\tO\n\n" + "x\tB-ORG \n\n")
     valid = put(tmp_path / "v.conll", "Peter\tB-PER\nBlackburn\tI-PER\n\nParis\tB-LOC\n")
     found = report("tag", path, valid=valid)
-    assert found["conflicts"]["examples"] == [f"{path}:7: its tags, but not so line 1: EU rejects"]
-    assert found["leaks"]["valid in train"]["examples"] == [f"{valid}:1: as {path}:4: Peter Blackburn"]
+    assert found["conflicts"]["examples"] == [f"{path}:7: these tags, but line 1 has another y: EU rejects"]
+    assert found["leaks"]["valid in train"]["examples"] == [f"{valid}:1: same as {path}:4: Peter Blackburn"]
     assert odd(found) == {
-        "white space around a tag, which makes it another to training": [f"{path}:10: token 1 'x': 'B-ORG '"],
-        "tag that the training part does not have": [f"{valid}:4: 'B-LOC'"],
+        "white space around a tag (training treats it as another tag)": [f"{path}:10: token 1 'x': 'B-ORG '"],
+        "tag that is not in the training part": [f"{valid}:4: 'B-LOC'"],
         "tags that differ in case or white space only": [f"{path}:10: 'B-ORG' 1 times, 'B-ORG ' 1 times"],
     }
     assert (found["parts"]["train"]["y"]["scheme"], found["fatal"]) == ("bio", None)
@@ -511,7 +519,7 @@ def test_tags_that_slipped_away_from_their_words(tmp_path: Path):
     assert odd(report("tag", right)) == {}
     kind = "tags that seem to belong to other words"
     assert odd(report("tag", wrong))[kind][0].startswith(
-        f"{wrong}:1: 12 of 12 frequent words have no tag in half"
+        f"{wrong}:1: 12 of 12 frequent words have no tag for half"
     )
 
 
@@ -586,8 +594,8 @@ def test_a_clean_table_keeps_all_else_as_it_is_written(tmp_path: Path):
     assert path.read_bytes().decode() == content
     assert (fixed["report"]["fatal"] is not None, fixed["fatal"]) == (True, None)
     assert in_words(fixed["report"]).endswith(
-        "a.csv: 2 bad rows left out, 1 repeated sequence left out, 2 labels stripped\n"
-        "training on these would start"
+        "a.csv: 2 bad rows dropped, 1 repeated sequence dropped, 2 labels stripped\n"
+        "training on the clean copies would start"
     )
 
 
@@ -740,7 +748,10 @@ def test_the_command(tmp_path: Path):
     assert run("check", "classify", clean / "a.csv", "--json").code == 0
     told = run("check", "classify", path, "--valid", clean / "a.csv")
     assert told.code == 2 and told.lines[-1].startswith(f"fatal: {path}:12: 1 field in this row")
-    assert f"leak: sequences of valid in train: 10 (100.0%)\n  {clean / 'a.csv'}:2: as {path}:2: " in told.out
+    assert (
+        f"leak: sequences of valid in train: 10 (100.0%)\n  {clean / 'a.csv'}:2: same as {path}:2: "
+        in told.out
+    )
     assert run("check", "classify", path, "--skip-bad", 1).code == 0
     assert "exists already" in refused(run("check", "classify", path, "--fix", clean))
     text = put(tmp_path / "a.txt", "some text\n")
@@ -759,7 +770,7 @@ def test_real_tags(data: Path):
     folder = data / "tagging" / "wnut17"
     found = real("tag", folder / "emerging.dev.conll", "--test", folder / "emerging.test.annotated")
     assert found["fatal"] is None
-    assert {*found["odd"]} == {"invisible character", "HTML entity (read as it stands)"}
+    assert {*found["odd"]} == {"invisible character", "HTML entity (not decoded)"}
     dev, test = found["parts"]["train"], found["parts"]["test"]
     assert (dev["sequences"], test["sequences"]) == (1_009, 1_287)
     entities = [sum(part["y"]["spans"].values()) for part in (dev, test)]
@@ -782,6 +793,6 @@ def test_columns_go_by_name_and_a_clock_is_told(tmp_path: Path):
     found = report("numbers:next", path)
     columns = {row["column"]: row["clock"] for row in found["parts"]["train"]["columns"]}
     assert columns == {"seconds": True, "heat": False, "flow": False}
-    assert "only ever rises: a clock? (--columns x=... leaves it out)" in in_words(found)
+    assert "only rises: a clock? (exclude it with --columns x=...)" in in_words(found)
     told = in_words(report("numbers:next", path, columns="x=heat+flow"))
     assert "clock" not in told and "  heat " in told

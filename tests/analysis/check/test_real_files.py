@@ -50,7 +50,7 @@ def test_a_copy_in_utf8_of_a_file_that_is_not(tmp_path: Path):
         == f"{file}:2: byte 0xf6 at offset 14 is not UTF-8; expected text in UTF-8; try --encoding cp1252"
     )
     (kind,) = [kind for kind in found["odd"] if kind.startswith("not UTF-8")]
-    assert found["odd"][kind]["examples"] == [f"{file}:2: read here as cp1252, which is a guess"]
+    assert found["odd"][kind]["examples"] == [f"{file}:2: read here as cp1252 (a guess)"]
     assert found["fix"]["fatal"] is None and found["fix"]["files"][0]["encoding"] == "cp1252"
     copy = (tmp_path / "clean" / "a.csv").read_text(encoding="utf-8")
     assert copy.startswith("text,label\nSchöne Grüße aus Köln,gut\n")
@@ -72,8 +72,10 @@ def test_the_rule_for_quotes_is_told(tmp_path: Path):
 def test_rows_that_a_quote_joined_are_odd(tmp_path: Path):
     lines = ['",good', *["fine,good"] * 12, '",bad', *["last,bad"] * 4]
     file = put(tmp_path / "a.csv", "text,label\n" + "\n".join(lines) + "\n")
-    odd = report("classify", file)["odd"]["row that may hold others: is a quote missing? (--quoting)"]
-    assert odd["examples"] == [f"{file}:2: 14 of its lines have as many fields as the header"]
+    odd = report("classify", file)["odd"][
+        "row that may contain other rows (is a quote missing? see --quoting)"
+    ]
+    assert odd["examples"] == [f"{file}:2: 14 of its lines have the same number of fields as the header"]
 
 
 def test_rows_before_an_open_quote_are_kept(tmp_path: Path):

@@ -42,7 +42,7 @@ def test_what_is_odd_is_named_with_file_and_line(odd: Path, documents: str):
     found = report(odd, "--documents", documents)
     examples = {kind.split(" (")[0]: entry["examples"] for kind, entry in found["odd"].items()}
     assert examples == {
-        "line that stands there more than once": [f"{odd}:6: twice the same"],
+        "repeated line": [f"{odd}:6: twice the same"],
         "replacement character": [f"{odd}:4"],
         "a literal <UNK> or <EOS>": [f"{odd}:5"],
         "control character": [f"{odd}:7: U+0007"],
@@ -87,7 +87,7 @@ def test_short_and_clean_text(tmp_path: Path):
     (tmp_path / "text.txt").write_text("one\ntwo\n")
     out = run("check", "language", tmp_path / "text.txt").out
     assert "nothing odd\n" in out and "nothing would be held out for validation\n" in out
-    assert "1 documents (a file each), 2 lines (0 blank), 8 characters\n" in out
+    assert "1 documents (--documents file), 2 lines (0 blank), 8 characters\n" in out
 
 
 @pytest.mark.parametrize("end", ["\n", "", "\nlast\n\n"])
@@ -103,7 +103,7 @@ def test_the_same_long_line_twice(tmp_path: Path):
     path = tmp_path / "text.txt"
     long = "a b " * 300_000
     path.write_text(f"{long}x\n{long}y\n{long}x\n")
-    found = report(path)["odd"]["line that stands there more than once"]
+    found = report(path)["odd"]["repeated line"]
     assert found["count"] == 1 and found["examples"][0].startswith(f"{path}:3: a b a b")
 
 

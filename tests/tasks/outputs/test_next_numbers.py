@@ -128,4 +128,7 @@ def test_refusals(tmp_path):
     told = refused(run("train", "numbers:next", log, "--out", tmp_path / "m", "--bidirectional"))
     assert "would see the next step, which it is to predict; try --no-bidirectional" in told
     told = refused(run("compare", "numbers:next", log))
-    assert told == "compare has no numbers:next; try numbers:number with --horizon 1, which asks the same"
+    assert (
+        told
+        == "compare does not support numbers:next; try numbers:number with --horizon 1, which is the same task"
+    )

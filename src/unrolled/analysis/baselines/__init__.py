@@ -1,7 +1,8 @@
-"""Baselines that a recurrent model must beat: one family per file, none needs torch.
+"""Baselines that a recurrent model must beat: one family per file. None of them needs torch.
 
-Each is a function run(train, test, seed) -> Baseline. Options, such as the strength of a regularisation, are picked
-on the training part alone. Those on scikit-learn or CRFsuite import it late and raise MissingExtra without it.
+Each baseline is a function run(train, test, seed) -> Baseline. It chooses its options, such as the strength
+of a regularisation, on the training part only. Baselines that use scikit-learn or CRFsuite import it when
+they run, and raise MissingExtra if it is not installed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from unrolled.core.types import Example
 
 Run = Callable[[Sequence[Example], Sequence[Example], int], Baseline]
 
-# By input and output kind; the trivial one first.
+# Baselines by INPUT:OUTPUT kind, the most trivial one first.
 BASELINES: dict[str, tuple[Run, ...]] = {
     "tokens:label": (
         majority.majority_class,

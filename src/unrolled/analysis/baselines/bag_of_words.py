@@ -1,6 +1,7 @@
-"""Bag-of-words baselines for texts: naive Bayes, NB-SVM, logistic and ridge regression on word and character n-grams.
+"""Bag-of-words baselines for texts: naive Bayes, NB-SVM, logistic and ridge regression on n-grams.
 
-Counts come from the training texts; the inner splits that pick an option share them, the test part never does.
+The n-grams are of words or of characters. The vocabulary of n-grams comes from all training texts, also for
+the inner splits that choose an option. It never comes from the test part.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from unrolled.analysis.baselines.fitting import (
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Floats, Integers
 
-WORD = r"(?u)\w+|[^\w\s]"  # punctuation counts: "!" tells much of a review
+WORD = r"(?u)\w+|[^\w\s]"  # punctuation is included, since "!" is informative in a review
 C_LOGISTIC = (0.5, 2.0, 8.0, 32.0)
 C_SVM = (0.01, 0.1, 1.0)
 ALPHAS = (1.0, 0.3, 0.1)
@@ -34,33 +35,35 @@ NB_MIX = 0.25  # the paper's beta
 
 Counts = Any  # a sparse matrix [texts, features] of SciPy, which has no types
 Vectorizer = Any  # of scikit-learn, which has none either
-# Fits on rows of counts and their classes; answers rows with classes.
+# Fit takes rows of counts and their classes, and returns a function that predicts classes for other rows.
 Fitted = Callable[[Counts], list[str]]
 Fit = Callable[[Counts, Sequence[str], float], Fitted]
 
 
 def words_logistic(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """Logistic regression on TF-IDF weights of words and pairs of words; raises MissingExtra, DataError."""
+    """Logistic regression on TF-IDF weights of words and word pairs. Raises MissingExtra, DataError."""
     counter = _tf_idf("word", (1, 2), len(train))
     return _run("TF-IDF words 1-2, logistic regression", counter, _logistic, C_LOGISTIC, train, test, seed)
 
 
 def characters_logistic(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """Logistic regression on TF-IDF weights of 1 to 5 characters inside words; raises MissingExtra, DataError."""
+    """Logistic regression on TF-IDF weights of 1 to 5 characters in words. Raises MissingExtra, DataError."""
     counter = _tf_idf("char_wb", (1, 5), len(train))
     name = "TF-IDF characters 1-5, logistic regression"
     return _run(name, counter, _logistic, C_LOGISTIC, train, test, seed)
 
 
 def naive_bayes(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """Multinomial naive Bayes on counts of words and pairs of words; raises MissingExtra, DataError."""
+    """Multinomial naive Bayes on counts of words and word pairs. Raises MissingExtra, DataError."""
     counter = _counts(binary=False)
     return _run("naive Bayes words 1-2", counter, _multinomial, ALPHAS, train, test, seed)
 
 
 def nb_svm(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """A linear SVM on words and pairs of words, present or not, scaled by their log-count ratio; one class
-    against the rest where there are more than two. Raises MissingExtra, DataError.
+    """Linear SVM on the presence of words and word pairs, scaled by their log-count ratio.
+
+    With more than two classes there is one SVM per class (one against the rest). Raises MissingExtra,
+    DataError.
 
     S. Wang, C. Manning, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification", ACL 2012.
     """
@@ -84,7 +87,7 @@ def _run(
         x = counter.fit_transform(known)
     except (
         ValueError
-    ) as error:  # that of an empty vocabulary; the texts are strings, nothing else can be wrong
+    ) as error:  # the vocabulary is empty; there is no other cause, since the texts are strings
         where = train[0].place
         raise DataError("no words in the training texts", file=where.file, expected="text") from error
 
@@ -111,7 +114,7 @@ def _tf_idf(analyzer: str, reach: tuple[int, int], count: int) -> Vectorizer:
         ngram_range=reach,
         token_pattern=WORD if analyzer == "word" else None,
         sublinear_tf=True,
-        # What occurs in one text of many teaches nothing and is most of the memory.
+        # In a large set, an n-gram that occurs in one text is useless. Such n-grams take most of the memory.
         min_df=2 if count >= 1_000 else 1,
         dtype=np.float64,
     )
@@ -135,7 +138,7 @@ def _multinomial(x: Counts, classes: Sequence[str], alpha: float) -> Fitted:
 
 
 def _nb_svm(x: Counts, classes: Sequence[str], strength: float) -> Fitted:
-    """Machines for each class against the rest; the first class of two needs none of its own."""
+    """Fit one SVM for each class against the rest. Two classes need only one SVM."""
     names = sorted(set(classes))
     truth = np.array(classes)
     machines = [_nb_machine(x, truth == name, strength) for name in (names if len(names) > 2 else names[1:])]
@@ -151,8 +154,11 @@ def _nb_svm(x: Counts, classes: Sequence[str], strength: float) -> Fitted:
 
 
 def _nb_machine(x: Counts, inside: NDArray[np.bool_], strength: float) -> tuple[Floats, float]:
-    """Weights [features] and level of "is this class": r = log(p / |p| / (q / |q|)), an SVM on x * r, its weights
-    drawn towards their mean size, folded back to features that are present or not."""
+    """Fit an SVM for one class against the rest. Return its weights [features] and its intercept.
+
+    The log-count ratio is r = log(p / |p| / (q / |q|)). The SVM is fitted on x * r. Its weights are
+    interpolated with their mean absolute value, and multiplied by r, so that they apply to x itself.
+    """
     svm = module("sklearn.svm", "scikit-learn")
     p, q = (1.0 + np.asarray(x[np.flatnonzero(rows)].sum(axis=0)).ravel() for rows in (inside, ~inside))
     ratio = np.log(p / p.sum()) - np.log(q / q.sum())
@@ -163,7 +169,7 @@ def _nb_machine(x: Counts, inside: NDArray[np.bool_], strength: float) -> tuple[
 
 
 def words_ridge(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """Ridge regression on TF-IDF weights of words and pairs of words. Raises MissingExtra, DataError."""
+    """Ridge regression on TF-IDF weights of words and word pairs. Raises MissingExtra, DataError."""
     start = perf_counter()
     extraction = module("sklearn.feature_extraction.text", "scikit-learn")
     linear = module("sklearn.linear_model", "scikit-learn")

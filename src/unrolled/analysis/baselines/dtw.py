@@ -1,8 +1,8 @@
-"""Nearest neighbour under dynamic time warping: hard to beat on small sets of series, slow on large ones.
+"""Baseline for series: nearest neighbour by dynamic time warping. Strong on small sets, slow on large ones.
 
-H. Sakoe, S. Chiba, "Dynamic programming algorithm optimization for spoken word recognition", IEEE ASSP 26(1), 1978;
-all channels warp together (the dependent variant of M. Shokoohi-Yekta et al., Data Mining and Knowledge Discovery 31,
-2017).
+H. Sakoe, S. Chiba, "Dynamic programming algorithm optimization for spoken word recognition", IEEE ASSP 26(1),
+1978. All channels are warped together (the dependent variant of M. Shokoohi-Yekta et al., Data Mining and
+Knowledge Discovery 31, 2017).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from unrolled.analysis.baselines.example_arrays import labels, series
 from unrolled.analysis.baselines.fitting import Baseline, scaling
 from unrolled.core.types import Example, Floats, Integers
 
-BLOCK = 1 << 21  # costs in memory at once, 16 MiB
-MOST = 2_000  # training series that are compared with at most
-TRIED = 40  # training series on which scale and band are picked, each left out once
+BLOCK = 1 << 21  # number of costs in memory at a time, 16 MiB
+MOST = 2_000  # maximum number of training series to compare with
+TRIED = 40  # training series on which scale and band are chosen by leave-one-out
 BANDS = (None, 0.1)
 
 Scale = Callable[[Floats], Floats]
@@ -32,11 +32,12 @@ def nearest(
     seed: int = 0,
     bands: Sequence[float | None] = BANDS,
 ) -> Baseline:
-    """The class of the nearest training series.
+    """Predict the class of the nearest training series.
 
-    bands: how far a step may be shifted, as a share of the longer length; None: anywhere. The band, and whether
-    series are taken as they are, by channel or each standardised, is picked by leaving one out, on TRIED of the
-    training series. From more than MOST training series so many are drawn, and the note says so. Raises DataError.
+    bands: options for the maximum shift of a step, as a fraction of the longer length; None: no limit.
+    The band and the scaling (none, per channel, or per series) are chosen by leave-one-out on TRIED training
+    series. If there are more than MOST training series, a random sample is used, and the note says so.
+    Raises DataError.
     """
     start = perf_counter()
     known, asked, classes = series(train), series([*train[:1], *test])[1:], labels(train)
@@ -53,7 +54,7 @@ def nearest(
 
 
 def _scales(known: Sequence[Floats]) -> dict[str, Scale]:
-    """Ways of scaling a series [T, n]: none, by the training part's channels, by its own."""
+    """Return the scalings of a series [T, n]: none, by the training part, by its own mean and deviation."""
     mean, deviation = scaling(np.concatenate(known))
 
     def own(x: Floats) -> Floats:
@@ -73,7 +74,7 @@ def _picked(
     scales: dict[str, Scale],
     bands: Sequence[float | None],
 ) -> tuple[str, float | None]:
-    """Scale and band with the most right answers to the series left out one by one, the first of equals."""
+    """Return the scale and the band with the most correct leave-one-out answers; of equals the first ones."""
     names = np.array(classes)
     best, most = (next(iter(scales)), bands[0]), -1
     for way, band in product(scales, bands):
@@ -85,7 +86,7 @@ def _picked(
 
 
 def _between(known: Sequence[Floats], band: float | None) -> Floats:
-    """Distances of every two series, [n, n], infinite from itself."""
+    """Return the distances of all pairs of series, [n, n]. The distance of a series to itself is infinite."""
     table = np.full((len(known), len(known)), np.inf)
     for i, x in enumerate(known[:-1]):
         table[i, i + 1 :] = table[i + 1 :, i] = distances(x, known[i + 1 :], band)
@@ -93,10 +94,11 @@ def _between(known: Sequence[Floats], band: float | None) -> Floats:
 
 
 def distances(x: Floats, others: Sequence[Floats], band: float | None = None) -> Floats:
-    """Squared warping distances of x [T, n] from each of the others [T_i, n]: [others].
+    """Return the squared warping distances of x [T, n] from each of the others [T_i, n], as [others].
 
-    The sum over the path of squared Euclidean distances. The band is |i - j| <= band * max(T, T_i), and never
-    narrower than the difference of the lengths, so that there always is a path.
+    A distance is the sum of squared Euclidean distances along the path.
+    The band is |i - j| <= band * max(T, T_i). It is never narrower than the difference of the lengths, so
+    that a path always exists.
     """
     found: list[Floats] = []
     longest = max((len(other) for other in others), default=1)
@@ -107,13 +109,13 @@ def distances(x: Floats, others: Sequence[Floats], band: float | None = None) ->
 
 
 def _block(x: Floats, others: Sequence[Floats], band: float | None) -> Floats:
-    """Distances by anti-diagonals: all cells with i + j = k of all pairs at once."""
+    """Compute the distances by anti-diagonals: all cells with i + j = k, for all pairs at once."""
     lengths = np.array([len(other) for other in others])
     T, width = len(x), int(lengths.max())
     cost = _costs(x, others, width).reshape(len(others), T * width)
-    # Index i + 1 is row i of x; what is not written stays infinite, as does index 0, the edge of the table.
+    # Index i + 1 is row i of x. Index 0 (the edge of the table) and cells that are not written stay infinite.
     before, last, here = (np.full((len(others), T + 1), np.inf) for _ in range(3))
-    before[:, 0] = 0.0  # where every path comes from: the cell before (0, 0)
+    before[:, 0] = 0.0  # the start of every path: the cell before (0, 0)
     result = np.full(len(others), np.inf)
     for k in range(T + width - 1):
         low, high = max(0, k - width + 1), min(T, k + 1)  # the rows i of this diagonal
@@ -125,7 +127,7 @@ def _block(x: Floats, others: Sequence[Floats], band: float | None) -> Floats:
         row += cost[:, first : first + (high - low - 1) * (width - 1) + 1 : max(width - 1, 1)]
         if band is not None:
             row[~_within(band, T, lengths, 2 * np.arange(low, high) - k)] = np.inf
-        here[:, low] = np.inf  # the array is that of three diagonals ago
+        here[:, low] = np.inf  # the array is reused and still has the values of three diagonals ago
         done = lengths == k - T + 2
         result[done] = here[done, T]
         before, last, here = last, here, before
@@ -133,13 +135,13 @@ def _block(x: Floats, others: Sequence[Floats], band: float | None) -> Floats:
 
 
 def _within(band: float, T: int, lengths: Integers, shifts: Integers) -> NDArray[np.bool_]:
-    """Which i - j, [cells], the band allows for each of the others: [others, cells]."""
+    """Return a mask [others, cells]: whether the band allows the shift i - j of each cell."""
     reach = np.maximum(np.floor(band * np.maximum(T, lengths)), np.abs(T - lengths))
     return np.abs(shifts) <= reach[:, None]
 
 
 def _costs(x: Floats, others: Sequence[Floats], width: int) -> Floats:
-    """Squared distances of every step of x from every step of the others, padded: [others, T, width]."""
+    """Return the squared distances of all steps of x from all steps of the others, [others, T, width]."""
     padded = np.zeros((len(others), width, x.shape[1]))
     for row, other in zip(padded, others, strict=True):
         row[: len(other)] = other

@@ -1,4 +1,4 @@
-"""Turn examples into what baselines read: texts, tokens, series, labels, tags and numbers, each checked."""
+"""Convert examples to the inputs and targets of baselines, and check them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unrolled.tasks.inputs.numbers import filled
 
 
 def texts(examples: Sequence[Example]) -> list[str]:
-    """The texts, tokens joined by spaces; raises DataError where x is numbers."""
+    """Return the texts; tokens are joined by spaces. Raises DataError if an x is numbers."""
     found: list[str] = []
     for example in _some(examples):
         x = example.x
@@ -24,7 +24,7 @@ def texts(examples: Sequence[Example]) -> list[str]:
 
 
 def tokens(examples: Sequence[Example]) -> list[tuple[str, ...]]:
-    """The tokens of each sentence; raises DataError where x is no sequence of words."""
+    """Return the tokens of each sentence. Raises DataError if an x is not split into words."""
     found: list[tuple[str, ...]] = []
     for example in _some(examples):
         if not isinstance(example.x, tuple):
@@ -34,8 +34,13 @@ def tokens(examples: Sequence[Example]) -> list[tuple[str, ...]]:
 
 
 def series(examples: Sequence[Example]) -> list[Floats]:
-    """The numbers [T_x, n_x] of each, float64; one that is missing (NaN) takes the last one before it, else the mean of
-    its series. Raises DataError: not that, empty, infinite, n_x differs."""
+    """Return the numbers of each series, [T_x, n_x], float64.
+
+    A missing number (NaN) is replaced by the last number before it, or by the mean of its series if there is
+    none.
+    Raises DataError if a series has another shape, is empty, has infinite numbers, or has another n_x than
+    the first.
+    """
     found: list[Floats] = []
     for example in _some(examples):
         x = example.x
@@ -44,7 +49,7 @@ def series(examples: Sequence[Example]) -> list[Floats]:
         if np.isinf(x).any():
             raise _wrong(example, "a number is not finite", "finite numbers")
         if found and x.shape[1] != found[0].shape[1]:
-            raise _wrong(example, f"{x.shape[1]} numbers a step", str(found[0].shape[1]))
+            raise _wrong(example, f"{x.shape[1]} numbers per step", str(found[0].shape[1]))
         known = np.maximum((~np.isnan(x)).sum(axis=0), 1)
         x = x.astype(np.float64)
         found.append(filled(x, np.nansum(x, axis=0) / known))
@@ -52,7 +57,7 @@ def series(examples: Sequence[Example]) -> list[Floats]:
 
 
 def labels(examples: Sequence[Example]) -> list[str]:
-    """The class of each; raises DataError where there is none."""
+    """Return the class of each example. Raises DataError if one has no class."""
     found: list[str] = []
     for example in _some(examples):
         if not isinstance(example.y, str):
@@ -62,18 +67,18 @@ def labels(examples: Sequence[Example]) -> list[str]:
 
 
 def tagged(examples: Sequence[Example]) -> list[tuple[str, ...]]:
-    """The tags of each sentence; raises DataError where they are missing or not one a token."""
+    """Return the tags of each sentence. Raises DataError if a sentence does not have one tag per token."""
     found: list[tuple[str, ...]] = []
     for example in _some(examples):
         tags = tuple(tag for tag in elements(example.y) if isinstance(tag, str))
         if not isinstance(example.y, tuple) or len(tags) != length(example.x):
-            raise _wrong(example, f"{len(tags)} tags for {length(example.x)} tokens", "a tag a token")
+            raise _wrong(example, f"{len(tags)} tags for {length(example.x)} tokens", "one tag per token")
         found.append(tags)
     return found
 
 
 def reals(examples: Sequence[Example]) -> Floats:
-    """The targets [examples, n_y], float64; raises DataError where they are missing or their count differs."""
+    """Return the targets [examples, n_y], float64. Raises DataError if a number is missing or n_y differs."""
     found: list[list[float]] = []
     for example in _some(examples):
         if not isinstance(example.y, tuple) or not example.y or any(isinstance(v, str) for v in example.y):

@@ -1,4 +1,4 @@
-"""Fit a baseline: its result, inner folds, the choice of an option, ridge regression."""
+"""Tools to fit baselines: the type of the result, inner folds, the choice of an option, ridge regression."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from unrolled.core.errors import need
 from unrolled.core.types import Floats, Integers
 
 Answers = tuple[str, ...] | tuple[tuple[str, ...], ...] | tuple[Floats, ...]
-Fold = tuple[Integers, Integers]  # indices to fit on, indices to check on
+Fold = tuple[Integers, Integers]  # indices to fit on, indices to score on
 Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a baseline answers for the test part.
+    """Answers of a baseline for the test part.
 
-    name: for people.  predictions: an answer an example, in order and in the form of the target: a class, the tags
-    of the tokens, or numbers ([n_y] for `number`, [T_x, n_x] for `next`).  seconds: training, picking of options and
-    prediction together.  note: what was picked or left out.
+    name: display name.
+    predictions: one answer per example, in order and in the form of the target: a class, the tags of the
+    tokens, or numbers ([n_y] for `number`, [T_x, n_x] for `next`).
+    seconds: time for training, choice of options and prediction together.
+    note: the options that were chosen, and the data that were not used.
     """
 
     name: str
@@ -38,19 +40,22 @@ class Baseline:
 
 
 def module(name: str, package: str) -> ModuleType:
-    """A module of a package that is installed apart; raises MissingExtra without it."""
+    """Import a module of an optional package. Raises MissingExtra if the package is not installed."""
     with need("compare", package):
         return import_module(name)
 
 
 def most_frequent(found: Iterable[str]) -> str:
-    """The most frequent string, the first in alphabetical order of equals; raises ValueError of none."""
+    """Return the most frequent string; of equals the first by alphabet. Raises ValueError without strings."""
     counts = Counter(found)
     return min(counts, key=lambda name: (-counts[name], name))
 
 
 def folds(count: int, seed: int, many: int = 2_000) -> list[Fold]:
-    """Inner splits of `count` training items: five folds, from `many` items up only the first, none below ten."""
+    """Return inner splits of `count` training items.
+
+    There are five folds. From `many` items on there is only the first one, and below ten items there is none.
+    """
     order = np.random.default_rng(seed).permutation(count)
     if count < 10:
         return []
@@ -59,7 +64,10 @@ def folds(count: int, seed: int, many: int = 2_000) -> list[Fold]:
 
 
 def pick(options: Sequence[Choice], splits: Sequence[Fold], score: Callable[[Choice, Fold], float]) -> Choice:
-    """The option with the highest mean score over the splits, the first of equals; the middle one without splits."""
+    """Return the option with the highest mean score over the splits; of equals the first one.
+
+    Without splits return the option in the middle.
+    """
     if not splits:
         return options[len(options) // 2]
     means = [float(np.mean([score(option, split) for split in splits])) for option in options]
@@ -67,12 +75,12 @@ def pick(options: Sequence[Choice], splits: Sequence[Fold], score: Callable[[Cho
 
 
 def agreement(answers: Sequence[str], truth: Sequence[str]) -> float:
-    """The share of answers that are right."""
+    """Return the fraction of correct answers."""
     return float(np.mean([a == b for a, b in zip(answers, truth, strict=True)]))
 
 
 def scaling(x: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation [n] of the rows of x [rows, n]; 1 where a column is constant."""
+    """Return the mean and the standard deviation [n] of the rows of x [rows, n]; 1 for a constant column."""
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     constant = deviation <= 1e-12 * np.maximum(1.0, np.abs(mean))
     return mean, np.where(constant, 1.0, deviation)
@@ -82,7 +90,10 @@ RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
 def ridge(x: Floats, y: Floats, strength: float) -> Callable[[Floats], Floats]:
-    """Least squares of y [rows, n_y] on standardised x [rows, n], plus `strength` times the squared weights."""
+    """Fit a ridge regression of y [rows, n_y] on standardised x [rows, n]. Return its prediction function.
+
+    strength: weight of the L2 penalty.
+    """
     (mean, deviation), level = scaling(x), y.mean(axis=0)
     z = (x - mean) / deviation
     gram = z.T @ z + strength * np.eye(z.shape[1])
@@ -91,7 +102,7 @@ def ridge(x: Floats, y: Floats, strength: float) -> Callable[[Floats], Floats]:
 
 
 def picked_ridge(x: Floats, y: Floats, splits: Sequence[Fold]) -> tuple[Callable[[Floats], Floats], float]:
-    """A ridge regression and its strength, picked on the splits by the squared error."""
+    """Return a ridge regression and its strength, which is chosen by the squared error on the splits."""
 
     def score(strength: float, split: Fold) -> float:
         fit, check = split
@@ -103,7 +114,7 @@ def picked_ridge(x: Floats, y: Floats, splits: Sequence[Fold]) -> tuple[Callable
 
 @contextmanager
 def unhurried() -> Iterator[None]:
-    """Silence scikit-learn's note that a fit stopped before it converged: a baseline need not be polished."""
+    """Suppress the warning of scikit-learn that a fit did not converge: a baseline need not be optimal."""
     exceptions = module("sklearn.exceptions", "scikit-learn")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)

@@ -1,6 +1,7 @@
 """Forecast baselines for series: repeat the last season, and ridge regression on the last values.
 
-For `next` the answer to a series [T_x, n_x] has its shape: row t is the forecast of x_t from the rows before it.
+For `next` the answer to a series has the shape of the series, [T_x, n_x]: row t is the forecast of x_t from
+the rows before it.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from unrolled.analysis.baselines.fitting import (
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Example, Floats
 
-ROWS = 200_000  # steps to learn from at most, evenly spaced
-CLEAR = 0.3  # an autocorrelation below this shows no season
+ROWS = 200_000  # maximum number of training steps; they are evenly spaced
+CLEAR = 0.3  # minimum autocorrelation of a season
 
 
 def seasonal(
     train: Sequence[Example], test: Sequence[Example], seed: int = 0, period: int | None = None
 ) -> Baseline:
-    """x_t is what it was one period before; the value before it while there is none, the training mean at first.
+    """Predict for x_t the value one period earlier.
 
-    period: in steps; None finds it with `find_period`. Raises UsageError (below 1), DataError.
+    In the first period predict the previous value, and for the first step the training mean.
+    period: in steps; None: use `find_period`. Raises UsageError if it is below 1, and DataError.
     """
     start = perf_counter()
     known, asked = series(train), series([*train[:1], *test])[1:]
@@ -50,9 +52,10 @@ def _repeat(x: Floats, lag: int, mean: Floats) -> Floats:
 
 
 def find_period(known: Sequence[Floats]) -> int:
-    """The lag at which the autocorrelation of the series [T_x, n_x], pooled, has its highest peak; 1 without one.
+    """Return the period of the series [T_x, n_x]: the lag of the highest peak of the autocorrelation.
 
-    A peak is above both its neighbours and above CLEAR; lags up to half of the longest series, at most 1,000.
+    The autocorrelation is pooled over all series. A peak is above both neighbours and above CLEAR. Without a
+    peak return 1. The largest lag is half the length of the longest series, and at most 1,000.
     """
     longest = max(len(x) for x in known)
     lags = min(longest // 2, 1_000)
@@ -60,7 +63,7 @@ def find_period(known: Sequence[Floats]) -> int:
     products, pairs = np.zeros(lags + 2), np.zeros(lags + 2)
     for x in known:
         z = (x - mean) / deviation
-        size = 2 * len(z)  # twice the length, so that the end does not meet the beginning
+        size = 2 * len(z)  # zero padding to twice the length avoids circular correlation
         power = np.square(np.abs(np.fft.rfft(z, size, axis=0))).sum(axis=1)
         count = min(lags + 2, len(z))
         products[:count] += np.fft.irfft(power, size)[:count]
@@ -70,15 +73,16 @@ def find_period(known: Sequence[Floats]) -> int:
         return 1
     r /= r[0]
     peaks = [k for k in range(2, lags + 1) if r[k] > CLEAR and r[k] > r[k - 1] and r[k] >= r[k + 1]]
-    # Multiples of a period are as high up to chance: the first that nearly reaches the highest is the period.
+    # Multiples of the period have peaks of nearly the same height, so take the first peak near the highest.
     highest = max((r[k] for k in peaks), default=0.0)
     return next((k for k in peaks if r[k] >= 0.9 * highest), 1)
 
 
 def ridge_next(train: Sequence[Example], test: Sequence[Example], seed: int = 0, last: int = 24) -> Baseline:
-    """Ridge regression of x_t on the `last` values before it; before the beginning stands the training mean.
+    """Ridge regression of x_t on the `last` values before it. Values before the start are the training mean.
 
-    Its strength is picked on the last fifth of the training steps. Raises UsageError (`last` below 1), DataError.
+    The strength is chosen on the last fifth of the training steps. Raises DataError, and UsageError if `last`
+    is below 1.
     """
     start = perf_counter()
     known, asked = series(train), series([*train[:1], *test])[1:]
@@ -114,27 +118,27 @@ def _at_least_one(last: int) -> None:
 
 
 def _later(count: int) -> list[Fold]:
-    """One split, the last fifth to check: shuffled steps would be checked with their own neighbours."""
+    """Return one split that scores on the last fifth. It is not shuffled: neighbours are too similar."""
     cut = count - count // 5
     return [(np.arange(cut), np.arange(cut, count))] if count >= 10 else []
 
 
 def _windows(x: Floats, last: int, mean: Floats) -> Floats:
-    """[T_x + 1, last * n_x]: row t has the `last` rows before step t, the row at T_x the very last ones."""
+    """Return [T_x + 1, last * n_x]: row t has the `last` rows before step t, row T_x the last ones of x."""
     padded = np.concatenate([np.repeat(mean[None], last, axis=0), x])
     windows = np.lib.stride_tricks.sliding_window_view(padded, last, axis=0)  # [T_x + 1, n_x, last]
     return windows.reshape(len(windows), -1)
 
 
-SEEN = 2_000  # training windows in which a season is looked for, evenly spaced
+SEEN = 2_000  # maximum number of training windows that are searched for a season, evenly spaced
 
 
 def seasonal_windows(
     train: Sequence[Example], test: Sequence[Example], seed: int = 0, horizon: int = 1
 ) -> Baseline:
-    """The next `horizon` steps are what they were a period before; without a period the last step again.
+    """Predict for the next `horizon` steps the values one period earlier; without a period the last step.
 
-    x: windows of a series [T_x, n_x]; the answers are flat, [horizon * n_x]. Raises DataError.
+    x: windows of a series, [T_x, n_x]. The answers are flat, [horizon * n_x]. Raises DataError.
     """
     start = perf_counter()
     known = series(train)

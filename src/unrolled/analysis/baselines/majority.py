@@ -12,14 +12,14 @@ from unrolled.core.values.example_values import length
 
 
 def majority_class(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """The most frequent class for everything."""
+    """Predict the most frequent class for every example."""
     start = perf_counter()
     answer = most_frequent(labels(train))
     return Baseline("most frequent class", (answer,) * len(test), perf_counter() - start, answer)
 
 
 def majority_tag(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """The most frequent tag of all for every token."""
+    """Predict the most frequent tag for every token."""
     start = perf_counter()
     answer = most_frequent(tag for tags in tagged(train) for tag in tags)
     predictions = tuple((answer,) * len(words) for words in tokens(test))
@@ -27,14 +27,14 @@ def majority_tag(train: Sequence[Example], test: Sequence[Example], seed: int = 
 
 
 def mean_number(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """The mean of the training targets for everything."""
+    """Predict the mean of the training targets for every example."""
     start = perf_counter()
     mean = reals(train).mean(axis=0)
     return Baseline("mean", (mean,) * len(test), perf_counter() - start)
 
 
 def majority_step(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """The most frequent tag of all for every step of a series."""
+    """Predict the most frequent tag for every step of a series."""
     start = perf_counter()
     answer = most_frequent(tag for tags in tagged(train) for tag in tags)
     predictions = tuple((answer,) * length(example.x) for example in test)

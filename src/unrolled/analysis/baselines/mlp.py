@@ -1,6 +1,7 @@
-"""Baselines on a series as one flat row: a fully connected network, and ridge regression on summary statistics.
+"""Baselines that read a series as one row: a fully connected network, and ridge regression on statistics.
 
-A padded fully connected network learns each position anew: what it knows of step 3 does not help at step 4.
+A fully connected network on the padded series shares no weights between steps: what it learns about step 3
+does not help at step 4.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from unrolled.analysis.baselines.fitting import (
 )
 from unrolled.core.types import Array, Example, Floats, Integers
 
-ALPHAS = (1.0, 0.01, 1e-4)  # strengths of the squared penalty of the network
+ALPHAS = (1.0, 0.01, 1e-4)  # strengths of the L2 penalty of the network
 UNITS = 128
 SWEEPS = 200
 
 
 def connected_label(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """A padded fully connected network, one hidden layer, for classes. Raises MissingExtra, DataError."""
+    """Fully connected network (one hidden layer, padded series) for classes.
+
+    Raises MissingExtra, DataError.
+    """
     start = perf_counter()
     x, asked, steps = _rows(train, test)
     classes = labels(train)
@@ -52,7 +56,10 @@ def connected_label(train: Sequence[Example], test: Sequence[Example], seed: int
 
 
 def connected_number(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """The same for reals, which are standardised to learn them. Raises MissingExtra, DataError."""
+    """Fully connected network as in `connected_label`, for numbers, which are standardised for training.
+
+    Raises MissingExtra, DataError.
+    """
     start = perf_counter()
     x, asked, steps = _rows(train, test)
     targets = reals(train)
@@ -71,23 +78,24 @@ def connected_number(train: Sequence[Example], test: Sequence[Example], seed: in
 
 
 def _network(kind: str, x: Floats, y: Array, alpha: float, seed: int) -> Any:
-    """A fitted network of scikit-learn, which has no types."""
+    """Fit a network of scikit-learn. The result is Any, since scikit-learn has no types."""
     networks = module("sklearn.neural_network", "scikit-learn")
     make = {"MLPClassifier": networks.MLPClassifier, "MLPRegressor": networks.MLPRegressor}[kind]
     return make(hidden_layer_sizes=(UNITS,), alpha=alpha, max_iter=SWEEPS, random_state=seed).fit(x, y)
 
 
 def _regress(x: Floats, y: Floats, asked: Floats, alpha: float, seed: int) -> Floats:
-    """[asked, n_y]; one column is handed over flat, as scikit-learn wants it."""
+    """Fit a network and return its predictions [asked, n_y]. scikit-learn needs a single target as [rows]."""
     flat = y[:, 0] if y.shape[1] == 1 else y
     answers: Floats = np.asarray(_network("MLPRegressor", x, flat, alpha, seed).predict(asked))
     return answers.reshape(len(asked), y.shape[1])
 
 
 def _rows(train: Sequence[Example], test: Sequence[Example]) -> tuple[Floats, Floats, int]:
-    """Both parts as rows [examples, steps * n_x], and the steps: the 95th percentile of the training lengths.
+    """Return both parts as rows, [examples, steps * n_x], and the number of steps.
 
-    Standardised a channel; longer series are cut, shorter ones padded with zero, their mean.
+    The number of steps is the 95th percentile of the training lengths. The channels are standardised. Longer
+    series are cut, and shorter ones are padded with zeros, which is the mean of the channels.
     """
     known, asked = series(train), series([*train[:1], *test])[1:]
     steps = int(np.ceil(np.percentile([len(x) for x in known], 95)))
@@ -104,7 +112,7 @@ def _rows(train: Sequence[Example], test: Sequence[Example]) -> tuple[Floats, Fl
 
 
 def ridge_summary(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """Ridge regression on what `summary` keeps of a series; raises DataError."""
+    """Ridge regression on the `summary` of a series. Raises DataError."""
     start = perf_counter()
     known, asked = series(train), series([*train[:1], *test])[1:]
     x, y = np.stack([summary(part) for part in known]), reals(train)
@@ -115,8 +123,11 @@ def ridge_summary(train: Sequence[Example], test: Sequence[Example], seed: int =
 
 
 def summary(x: Floats) -> Floats:
-    """Of a series [T_x, n_x] for each channel mean, deviation, least, largest, first, last, slope a step and mean
-    size of a step, and the logarithm of its length: [8 n_x + 1]."""
+    """Return summary statistics of a series x [T_x, n_x], as [8 n_x + 1].
+
+    For each channel: mean, standard deviation, minimum, maximum, first value, last value, slope per step, and
+    mean absolute difference between steps. The last statistic is the logarithm of the length.
+    """
     steps = np.arange(len(x)) - (len(x) - 1) / 2
     slope = steps @ x / max(float(steps @ steps), 1.0)
     jumps = np.abs(np.diff(x, axis=0)).sum(axis=0) / max(len(x) - 1, 1)

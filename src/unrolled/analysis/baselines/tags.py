@@ -12,13 +12,13 @@ from unrolled.analysis.baselines.example_arrays import tagged, tokens
 from unrolled.analysis.baselines.fitting import Baseline, agreement, folds, module, most_frequent, pick
 from unrolled.core.types import Example, Integers
 
-C2 = (1.0, 0.3, 0.1, 0.03)  # strength of the squared penalty
-SENTENCES = 2_000  # on so many at most the strength is picked
+C2 = (1.0, 0.3, 0.1, 0.03)  # strengths of the L2 penalty
+SENTENCES = 2_000  # maximum number of sentences on which the strength is chosen
 ITERATIONS = 100
 
 
 def word_tag(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """The most frequent tag of each word, and of all words for one that was not seen."""
+    """Predict the most frequent tag of each word; for unseen words the most frequent tag of all."""
     start = perf_counter()
     truth = tagged(train)
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -32,13 +32,15 @@ def word_tag(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -
 
 
 def crf(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
-    """A linear-chain conditional random field (CRFsuite, L-BFGS) on words, their parts and shapes, and two
-    neighbours on either side; the L2 penalty is picked on a part of the training sentences. Raises MissingExtra.
+    """Linear-chain conditional random field (CRFsuite, L-BFGS).
+
+    Features: words, their prefixes, suffixes and shapes, and two neighbours on each side. The L2 penalty is
+    chosen on a part of the training sentences. Raises MissingExtra, DataError.
 
     J. Lafferty, A. McCallum, F. Pereira, "Conditional Random Fields", ICML 2001.
     """
     start = perf_counter()
-    module("sklearn_crfsuite", "sklearn-crfsuite")  # told before the work begins
+    module("sklearn_crfsuite", "sklearn-crfsuite")  # raises before the work begins
     x, y = [features(words) for words in tokens(train)], tagged(train)
     chosen = np.random.default_rng(seed).permutation(len(x))[:SENTENCES]
 
@@ -66,8 +68,11 @@ def _predict(
 
 
 def features(words: Sequence[str]) -> Features:
-    """The features of each token: bias, word, small letters, prefixes and suffixes of 1 to 4, shape, digits,
-    the ends of the sentence, and word and shape of two neighbours on either side."""
+    """Return the features of each token.
+
+    They are: bias, word, lower-case word, prefixes and suffixes of 1 to 4 characters, shape, digits, start
+    and end of the sentence, and lower-case word and shape of two neighbours on each side.
+    """
     lowers, shapes = [word.lower() for word in words], [shape(word) for word in words]
     found: Features = []
     for i, (word, lower) in enumerate(zip(words, lowers, strict=True)):
@@ -86,6 +91,9 @@ def features(words: Sequence[str]) -> Features:
 
 
 def shape(word: str) -> str:
-    """Capitals as X, other letters as x, digits as 0, repeats once: "McKay's" is "XxXx'x", "2026" is "0"."""
+    """Return the shape of a word: capitals become X, other letters x, digits 0, and repeats are removed.
+
+    "McKay's" becomes "XxXx'x", and "2026" becomes "0".
+    """
     kinds = ["X" if c.isupper() else "x" if c.isalpha() else "0" if c.isdigit() else c for c in word]
     return "".join(kind for i, kind in enumerate(kinds) if i == 0 or kind != kinds[i - 1])

@@ -1,1 +1,1 @@
-"""`unrolled check`: report what training would read from the files and what looks wrong, with file and line."""
+"""`unrolled check`: report what training would read from the files, and where the files look wrong."""

@@ -1,7 +1,7 @@
-"""Write clean copies of labelled data (`check --fix`): bad rows are left out or corrected, all else is kept.
+"""Write clean copies of labelled data (`check --fix`): bad rows are dropped or corrected, all else is kept.
 
-A table's rows and a CoNLL file's lines are copied as they are written, in UTF-8 without a byte order mark; only a row
-or line that changes is written anew. What changes was found before, and stands in a `Plan`.
+The rows of a table and the lines of a CoNLL file are copied unchanged, in UTF-8 without a byte order mark.
+Only rows and lines that change are written anew. The scan has put all changes into a `Plan` before.
 """
 
 from __future__ import annotations
@@ -30,21 +30,24 @@ from unrolled.data.text.encoding import find_encoding, opened
 
 @dataclass
 class Plan:
-    """What can be set right, by file and line."""
+    """The changes for the clean copies, by file and line."""
 
-    bad: dict[Path, set[int]] = field(default_factory=dict)  # rows that cannot be read
+    bad: dict[Path, set[int]] = field(default_factory=dict)  # lines of rows that cannot be read
     copies: dict[Path, set[int]] = field(
         default_factory=dict
-    )  # sequences that were there before, with the same y
-    # Tags as they should be: by the line of the sequence, or in CoNLL each by the line of its token.
+    )  # lines of sequences that repeat an earlier one with the same y
+    # Corrected tags, by the line of the sequence. In CoNLL: one tag by the line of its token.
     tags: dict[Path, dict[int, tuple[str, ...]]] = field(default_factory=dict)
-    correct: Callable[[str], str] = str  # what is set right in texts and labels of tables on request
+    correct: Callable[[str], str] = str  # corrects texts and labels of tables, as --correct requests
     labels: Mapping[str, str] = field(
         default_factory=dict[str, str]
-    )  # corrected labels and how they are to be written
+    )  # label after `correct` -> the spelling to write
 
     def retag(self, place: Place, steps: Sequence[int], old: object, new: object) -> None:
-        """Other tags for a sequence; steps: the lines of its tokens, empty where they have none of their own."""
+        """Plan new tags for a sequence.
+
+        steps: the line of each of its tokens; empty if the tokens have no lines of their own.
+        """
         tags = self.tags.setdefault(place.file, {})
         after = tuple(map(str, elements(new)))
         if not steps:
@@ -57,10 +60,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What became of a file: its clean copy, or the reason why there is none, and how much was changed.
+    """Result for one file: its clean copy, or the reason why there is none, and the number of changes.
 
-    rows: in the copy.  bad_rows, copies: left out.  labels: that lost white space around them.  tags: set right.
-    corrected: fields with corrections that were asked for.  encoding: what it was in, if that was not plain UTF-8.
+    rows: rows in the copy.  bad_rows, copies: bad rows and repeated sequences that were dropped.
+    labels: labels from which white space was stripped.  tags: corrected tags.
+    corrected: fields that --correct changed.  encoding: encoding of the file, None if it was plain UTF-8.
     """
 
     file: Path
@@ -76,14 +80,14 @@ class Cleaned:
 
     @property
     def lost(self) -> str | None:
-        """The reason why the copy is of no use: most of the rows are not in it. None if it is."""
+        """Return an error if more than half of the rows are bad (the copy is useless then), else None."""
         whole = self.rows + self.copies + self.bad_rows
         if 2 * self.bad_rows <= whole:
             return None
         return f"{self.copy} has lost {self.bad_rows:,} of {whole:,} rows, which are bad"
 
     def report(self) -> CleanedReport:
-        """As JSON values."""
+        """Return the JSON values."""
         return {
             "file": str(self.file),
             "copy": None if self.copy is None else str(self.copy),
@@ -99,26 +103,27 @@ class Cleaned:
 
 
 def encoding(path: Path) -> str | None:
-    """The encoding that a byte order mark tells; None without one."""
+    """Return the encoding that the byte order mark of a file indicates. None: there is no mark."""
     try:
         with opened(path) as file:
             name, mark = find_encoding(file.read(4))
     except (OSError, EOFError, zlib.error, UsageError):
-        return None  # a folder, or damage, which the reader reports
-    told = {"utf-8": "UTF-8 with a byte order mark"}.get(name, name.upper()[:6])  # UTF-16, be it LE or BE
+        return None  # a folder, or a damaged file, which the reader reports
+    told = {"utf-8": "UTF-8 with a byte order mark"}.get(name, name.upper()[:6])  # UTF-16-LE becomes UTF-16
     return told if mark else None
 
 
 def is_written_in_rows(path: Path, wanted: ReadRequest) -> bool:
-    """Whether this is a table of text; raises UsageError for an unknown kind of file."""
+    """Return whether the file is a table in a text format. Raises UsageError if no reader supports it."""
     of_text = wanted.files.extension_of(path) in (*DELIMITED, *JSON_LINES)
     return find_reader(path, wanted) is table.read and of_text
 
 
 def targets(paths: Sequence[Path], folder: Path, wanted: ReadRequest, *, force: bool) -> dict[Path, Path]:
-    """Where the copies go, of the files that can have one.
+    """Return the path of the clean copy for each file that can have one.
 
-    Raises UsageError where two have the same name, one would go over its original, or, without `force`, over any file.
+    Raises UsageError if two files have the same name, or if a copy would replace its original. Without
+    `force` a copy may not replace any other file either.
     """
     found: dict[Path, Path] = {}
     for path in dict.fromkeys(paths):
@@ -127,8 +132,8 @@ def targets(paths: Sequence[Path], folder: Path, wanted: ReadRequest, *, force: 
         target = folder / path.name
         if target in found.values():
             other = next(source for source, known in found.items() if known == target)
-            hint = "a --fix for each, into folders of their own"
-            raise UsageError(f"would be the clean copy of two files, {other} too", file=path, hint=hint)
+            hint = "a separate --fix FOLDER for each of them"
+            raise UsageError(f"would be the clean copy of two files, also of {other}", file=path, hint=hint)
         if target.resolve() == path.resolve():
             raise UsageError("a clean copy never replaces its original", file=path, hint="another folder")
         refuse_to_overwrite(target, force=force)
@@ -146,16 +151,18 @@ def clean(
     damaged: Mapping[Path, str],
     encodings: Mapping[Path, str],
 ) -> list[Cleaned]:
-    """Write the copies that `targets` names; damaged: files that cannot be read to their end, with the reason;
-    encodings: of files that are not in the encoding that was asked for.
+    """Write the clean copies to the paths that `targets` returned.
 
-    Raises StorageError; a copy is there as a whole or not at all.
+    damaged: files that cannot be read to their end, with the reason.
+    encodings: encodings of the files that are not in the requested encoding.
+
+    Raises StorageError. A copy is written completely or not at all.
     """
     found: list[Cleaned] = []
     for path in dict.fromkeys(paths):
         if path in damaged or path not in copies:
             kinds = "tables of text and CoNLL files only"
-            found.append(Cleaned(path, None, damaged.get(path) or f"clean copies are made of {kinds}"))
+            found.append(Cleaned(path, None, damaged.get(path) or f"clean copies are possible for {kinds}"))
             continue
         try:
             copies[path].parent.mkdir(parents=True, exist_ok=True)
@@ -171,18 +178,18 @@ def clean(
 
 
 def in_encoding(wanted: ReadRequest, name: str | None) -> ReadRequest:
-    """The same request for a file in another encoding; None: as it is."""
+    """Return the request with another encoding. None: return it unchanged."""
     return wanted if name is None else replace(wanted, files=replace(wanted.files, encoding=name))
 
 
 @contextmanager
 def _writer(path: Path) -> Generator[Callable[[str], None], None, None]:
-    """A function that appends text to a file, which is compressed where its name ends in .gz."""
+    """Return a function that appends text to a file. The file is compressed if its name ends in .gz."""
     packer = zlib.compressobj(wbits=31) if path.suffix.lower() == ".gz" else None
     with atomic_writer(path) as write:
 
         def put(text: str) -> None:
-            # Half a character can only come from JSON, where this is how it is written.
+            # A single surrogate can only come from JSON, where a backslash escape is valid.
             data = text.encode("utf-8", "backslashreplace")
             write(data if packer is None else packer.compress(data))
 
@@ -192,7 +199,7 @@ def _writer(path: Path) -> Generator[Callable[[str], None], None, None]:
 
 
 def spaced(path: Path, wanted: ReadRequest, bad: set[int]) -> Iterator[tuple[Place, str]]:
-    """The labels with white space around them that are written in a table, which its reader strips."""
+    """Yield each label of a table with white space around it, and its place. The reader strips the space."""
     for record, found in readable(path, written(path, wanted.files), wanted, bad):
         if found is not None and found.y and record.cells is not None:
             cell = record.cells[found.y[0]]
@@ -208,7 +215,7 @@ def _rewrite_table(path: Path, wanted: ReadRequest, plan: Plan, put: Callable[[s
     source = written(path, wanted.files)
     bad, copies, tags = plan.bad.get(path, set()), plan.copies.get(path, set()), plan.tags.get(path, {})
     done = Counter[str]()
-    # Of each sequence, if a row is a step: whether it is a copy, its new tags, and how many of its rows were read.
+    # If each row is one step: for each sequence, whether it is a repeat, its new tags, number of rows read.
     sequences: dict[str, tuple[bool, tuple[str, ...] | None, int]] = {}
     put(source.header)
     for record, found in readable(path, source, wanted, bad):
@@ -256,7 +263,7 @@ def _rewrite_table(path: Path, wanted: ReadRequest, plan: Plan, put: Callable[[s
 def _corrections(
     cells: Sequence[object], found: ColumnIndices, wanted: ReadRequest, plan: Plan
 ) -> dict[int, object]:
-    """The fields of a row that are corrected on request: texts, and labels or texts that are y."""
+    """Return the fields of a row that --correct changes, by column: texts of x, and labels or texts of y."""
     changes: dict[int, object] = {}
     for column in found.x if wanted.content.words else ():
         cell = cells[column]
@@ -274,7 +281,7 @@ def _corrections(
 
 
 def _changed(source: Written, record: Record, changes: Mapping[int, object]) -> str:
-    """A row as it is written with other fields."""
+    """Return the text of a row after these changes of fields."""
     for column, value in changes.items():
         cells = list(record.cells or ())
         text = source.replace(record, column, value)
@@ -289,10 +296,10 @@ def _rewrite_sentences(
     bad, copies, tags = plan.bad.get(path, set()), plan.copies.get(path, set()), plan.tags.get(path, {})
     dialect = conll.find_dialect(path, wanted)
     done = Counter[str]()
-    block: list[tuple[int, str]] = []  # the lines of a sentence, and those before it that belong to it
+    block: list[tuple[int, str]] = []  # the lines of a sentence, and its comment lines before it
 
     def flush() -> bool:
-        """Write the block; False where it is left out."""
+        """Write the block. Return False if it is dropped."""
         numbers = {number for number, _ in block}
         for name, left_out in (("bad_rows", bad), ("copies", copies)):
             if not left_out.isdisjoint(numbers):
@@ -313,7 +320,7 @@ def _rewrite_sentences(
             continue
         if (
             flush() or line.strip()
-        ):  # the blank line behind what is left out goes too, a document's beginning never
+        ):  # drop the blank line after a dropped sentence, but never the start of a document
             put(line)
         block = []
     flush()

@@ -18,7 +18,7 @@ _TO_CYRILLIC = {latin: cyrillic for cyrillic, latin in CYRILLIC.items()}
 
 
 def _entities(text: str) -> str:
-    """HTML entities as the characters that they stand for; line ends become spaces."""
+    """Replace HTML entities by their characters. Entities of line ends become spaces."""
 
     def character(found: re.Match[str]) -> str:
         return " ".join(html.unescape(found[0]).splitlines()) or " " if is_entity(found[0]) else found[0]
@@ -27,12 +27,12 @@ def _entities(text: str) -> str:
 
 
 def _controls(text: str) -> str:
-    """Without control characters and invisible ones."""
+    """Remove control characters and invisible characters."""
     return "".join(c for c in text if not is_control(c) and c not in INVISIBLE)
 
 
 def _scripts(text: str) -> str:
-    """Words of one script, if their letters of the other one look like letters of it."""
+    """Rewrite each word that mixes scripts in one script, if its foreign letters have look-alikes there."""
     return text if text.isascii() else _WORD.sub(lambda found: _one_script(found[0]), text)
 
 
@@ -42,7 +42,8 @@ def _one_script(word: str) -> str:
     if not other or not rest:
         return word
     if all(c.isascii() or "\u00c0" <= c <= "\u024f" for c in rest):
-        # Latin, unless most letters are Cyrillic and all Latin ones have a twin there.
+        # The word becomes Latin, unless most letters are Cyrillic or Greek and each Latin letter has a
+        # Cyrillic twin.
         turns = len(other) > len(rest) and all(c in _TO_CYRILLIC for c in rest)
         table = _TO_CYRILLIC if turns else _TO_LATIN
         return "".join(table.get(c, c) for c in word)
@@ -56,14 +57,16 @@ _TEXTS: dict[str, Callable[[str], str]] = {
     "controls": _controls,
     "scripts": _scripts,
 }
-CASE = "case"  # of labels: as the most frequent spelling has it
+CASE = "case"  # labels only: use the case of the most frequent spelling
 NAMES = (CASE, *_TEXTS)
 
 
 def read_names(text: str | None) -> tuple[str, ...]:
-    """The corrections of a `--correct` option, in the order in which they are made; `all` is all of them.
+    """Return the corrections of a `--correct` option, in the order in which they are applied.
 
-    Raises UsageError for an unknown one.
+    `all` means all corrections.
+
+    Raises UsageError if a name is unknown.
     """
     if text is None:
         return ()
@@ -75,7 +78,10 @@ def read_names(text: str | None) -> tuple[str, ...]:
 
 
 def correction(names: Sequence[str]) -> Callable[[str], str]:
-    """A function that makes these corrections in a text; that of case is for labels alone, see `usual_names`."""
+    """Return a function that applies these corrections to a text.
+
+    It ignores `case`, which is only for labels: see `usual_names`.
+    """
 
     def correct(text: str) -> str:
         for name, change in _TEXTS.items():
@@ -87,7 +93,10 @@ def correction(names: Sequence[str]) -> Callable[[str], str]:
 
 
 def usual_names(counts: Counter[str]) -> Mapping[str, str]:
-    """For each label that differs from another in case or white space only, the most frequent spelling."""
+    """Map labels to the most frequent spelling among the labels that differ only in case or white space.
+
+    Labels that need no change are not in the mapping.
+    """
     groups: dict[str, list[str]] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
         groups.setdefault(" ".join(name.split()).casefold(), []).append(name)
@@ -95,7 +104,7 @@ def usual_names(counts: Counter[str]) -> Mapping[str, str]:
 
 
 def plan_corrections(plan: Plan, labels: TargetStats, names: Sequence[str]) -> None:
-    """Put corrections into the plan of the clean copies. labels: what was seen of y in the training part."""
+    """Put the corrections into the plan of the clean copies. labels: statistics of y in the training part."""
     plan.correct = correct = correction(names)
     if CASE in names and isinstance(labels, LabelSurvey):
         counts = Counter[str]()

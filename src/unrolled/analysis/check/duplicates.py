@@ -1,4 +1,4 @@
-"""Repeated examples within a part and between parts: what is compared and how it is shown."""
+"""Find examples that repeat within a part or between parts: what is compared, and how it is shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from unrolled.core.values.example_values import as_words, elements
 
 
 def comparable(x: object) -> object:
-    """What makes a sequence the same as another: of a file its bytes."""
+    """Return the content by which sequences are compared.
+
+    For a file it is the digest of its bytes, for a text the text without white space around it.
+    """
     if isinstance(x, Path):
         with open_regular(x) as file:
             return hashlib.file_digest(file, "sha256").digest()
@@ -22,12 +25,12 @@ def comparable(x: object) -> object:
 
 
 def nearby(first: Place, place: Place) -> str:
-    """Another place, for people who know this one."""
+    """Return the first place as text: only its line if both places are in the same file."""
     return f"line {first.line}" if first.file == place.file else str(first)
 
 
 def beginning(x: object) -> str:
-    """A sequence for people, in one line."""
+    """Return the beginning of a sequence as one line of text."""
     if isinstance(x, np.ndarray):
         return f"{len(x):,} steps"
     if isinstance(x, Path):
@@ -36,7 +39,7 @@ def beginning(x: object) -> str:
 
 
 def shown(y: object) -> str:
-    """A target as a short text."""
+    """Return a target as a short text."""
     if isinstance(y, str):
         return repr(y)[:40]
-    return "its tags" if any(isinstance(one, str) for one in islice(elements(y), 1)) else "its numbers"
+    return "these tags" if any(isinstance(one, str) for one in islice(elements(y), 1)) else "these numbers"

@@ -1,4 +1,4 @@
-"""The report of `check` on labelled data as JSON values."""
+"""Build the report of `check` on labelled data as JSON values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from unrolled.tasks.sizes import resolve_examples
 
 @dataclass(frozen=True)
 class Parts:
-    """The files of each part."""
+    """The files of each part of the data."""
 
     train: tuple[Path, ...]
     valid: tuple[Path, ...] = ()
@@ -44,15 +44,18 @@ class Parts:
 
     @property
     def named(self) -> dict[str, tuple[Path, ...]]:
-        """Those that have files, by name."""
+        """The parts that have files, by name."""
         every = {"train": self.train, "valid": self.valid, "test": self.test}
         return {name: paths for name, paths in every.items() if paths}
 
 
 def check(config: Config, parts: Parts) -> Report:
-    """A report on the files as plain JSON values; `fatal` is what training would stop with, or None.
+    """Return a report on the files as JSON values.
 
-    Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
+    `fatal` is the error with which training would stop, or None.
+
+    Raises UsageError if a file does not exist or its format cannot hold the data of the task. Also raises
+    StorageError and MissingExtra.
     """
     return _report(examine(undecided(config, resolve_data(config)), parts.named))
 
@@ -60,15 +63,17 @@ def check(config: Config, parts: Parts) -> Report:
 def check_and_clean(
     config: Config, parts: Parts, folder: Path, *, force: bool, correct: Sequence[str] = ()
 ) -> Report:
-    """The report, with `fix`: what became of each file's clean copy in `folder`, and what these would stop with.
+    """Write clean copies into `folder`. Return the report of `check` with the additional field `fix`.
 
-    correct: names of `corrections`, made in the copies of tables besides.
+    `fix` has the result for each file, and the error with which training on the copies would stop.
+    correct: names of `corrections` that are applied to the copies of tables.
 
-    Raises what `check` raises, and UsageError where a copy would go over another file.
+    Raises the errors of `check`, and UsageError if a copy would replace another file.
     """
     if input_of(config.task).content.sound:
         raise UsageError(
-            "--fix writes copies of texts, from which sounds would not be found", expected="no --fix"
+            "--fix does not support recordings: a table in another folder would not find them",
+            expected="no --fix",
         )
     every = [path for paths in parts.named.values() for path in paths]
     if output_of(config.task).asks.written and in_parallel(every):
@@ -80,7 +85,7 @@ def check_and_clean(
     cleaned = clean(every, copies, found.wanted, found.plan, found.damaged, found.encodings)
     made = {one.file: one.copy for one in cleaned if one.copy is not None}
     now = (tuple(made.get(path, path) for path in part) for part in (parts.train, parts.valid, parts.test))
-    whole = len(made) == len(set(every))  # the copies are UTF-8, whatever their originals were
+    whole = len(made) == len(set(every))  # the copies are UTF-8, even if the originals are not
     in_utf8 = replace(config, data=replace(config.data, encoding=None)) if whole else config
     lost = next((one.lost for one in cleaned if one.lost is not None), None)
     fatal = lost or check(in_utf8, Parts(*now))["fatal"]
@@ -138,7 +143,7 @@ def _shared(note: Occurrences, part: Part) -> SharedNote:
 
 
 def _training(found: DataScan, train: Part) -> CountsReport | TrainingReport:
-    """What training would make of it: the parts, and the sizes where enough is known."""
+    """Return the plan of a training: the parts, and the sizes of the network if enough is known."""
     config, learnt, data = found.config, found.learnt, found.config.data
     y = train.y
     ahead = isinstance(y, ForecastSurvey)
@@ -147,7 +152,7 @@ def _training(found: DataScan, train: Part) -> CountsReport | TrainingReport:
     parts = NOTHING if "valid" in found.parts else held_out(counts, config)
     held = len(parts.held)
     if learnt.tokens is not None:
-        # How many affixes there will be is not counted here; they are more than an embedding has numbers.
+        # The affixes are not counted here. The 128 assumes that there are more of them than embedding units.
         width = min(learnt.tokens.coverage.types, data.vocab_size) + (128 if data.affixes else 2)
     else:
         known = (

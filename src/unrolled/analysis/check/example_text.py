@@ -1,4 +1,4 @@
-"""The report of `check` on labelled data as text."""
+"""Format the report of `check` on labelled data as text."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from unrolled.data.text.tokenize import find_unit
 from unrolled.tasks.digits import shown
 
 STATISTICS = ("min", "mean", "max", "deviation")
-COLUMNS = 12  # shown to a person; the others are in the JSON
-NAMES = 24  # classes or tags, the same
-NUMBERS: Final = "numbers"  # a field of the report; the input of this name has nothing to do with it
-RARE = 6  # of more of them the rarest are shown too
+COLUMNS = 12  # columns of numbers in the text; the JSON has all of them
+NAMES = 24  # classes or tags in the text; the JSON has all of them
+NUMBERS: Final = "numbers"  # a field of the report, not the input kind of this name
+RARE = 6  # if there are more than NAMES, the last RARE of them are the rarest ones
 
 
 def in_words(report: Report) -> str:
-    """The report for people."""
+    """Return the report as text."""
     noun = find_unit(report["unit"]).name if report["unit"] else report["steps_are"]
     lines: list[str] = []
     for name, part in report["parts"].items():
@@ -66,7 +66,7 @@ def _part_in_words(name: str, part: PartReport, noun: str) -> list[str]:
     files = part["files"]
     many = f"in {len(files)} files" if len(files) > 1 else f"in {files[0]['file']}"
     if not part["sequences"]:
-        return [f"{name}: nothing that can be read {many}"]
+        return [f"{name}: no readable sequences {many}"]
     spread = in_quantiles(part["steps_a_sequence"])
     return [
         f"{name}: {part['sequences']:,} sequences {many}, {part['steps']:,} {noun}",
@@ -78,14 +78,14 @@ def _part_in_words(name: str, part: PartReport, noun: str) -> list[str]:
 
 
 def _rule(row: FileReport) -> str:
-    """How a table of text was read, for people."""
+    """Return as text how a table was read."""
     names = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
     separator = row.get("separator", ",")
     return f"separated by {names.get(separator, separator)}, {row.get('quotes')}"
 
 
 def _x_in_words(report: Report, noun: str) -> list[str]:
-    """The vocabulary, or the columns."""
+    """Return the lines about x: the vocabulary, or the columns."""
     lines: list[str] = []
     words = report["words"]
     if words is not None:
@@ -93,21 +93,21 @@ def _x_in_words(report: Report, noun: str) -> list[str]:
         frequent = " ".join(repr(token) for token in words["most_frequent"])
         lines.append(f"{words['distinct']:,} distinct {noun}{once}; the most frequent: {frequent}")
         if report["subwords"]:
-            lines.append("  they are cut into subwords, so nothing is unknown")
+            lines.append("  training splits them into subwords, so no token is unknown")
         else:
             lines.append(f"<UNK> with a vocabulary of {_unknown(words['unknown_share'])}")
         for name, part in report["parts"].items():
             if name != "train" and not report["subwords"]:
-                lines.append(f"  in {name}, of train's vocabulary: {_unknown(part.get('unknown_share', {}))}")
+                lines.append(f"  in {name}, vocabulary of train: {_unknown(part.get('unknown_share', {}))}")
     columns = report["parts"]["train"].get("columns", [])
     lines += _table_of(columns[:COLUMNS]) if columns else []
     if len(columns) > COLUMNS:
-        lines.append(f"  and {len(columns) - COLUMNS:,} columns more")
+        lines.append(f"  and {len(columns) - COLUMNS:,} more columns")
     return lines
 
 
 def _table_of(columns: Sequence[ColumnReport]) -> list[str]:
-    """The statistics of columns of numbers as a table, with what is odd about each."""
+    """Return the statistics of columns of numbers as a table, with remarks on odd columns."""
     table = [("column", *STATISTICS), *map(_statistics, columns)]
     width = max(12, *(len(cell) + 2 for row in table for cell in row))
     rows = [f"  {row[0]:{width}}" + "".join(f"{cell:>{width}}" for cell in row[1:]) for row in table]
@@ -116,19 +116,19 @@ def _table_of(columns: Sequence[ColumnReport]) -> list[str]:
 
 
 def _statistics(row: ColumnReport) -> tuple[str, ...]:
-    """The name of a column of numbers and its statistics, with digits enough for its deviation."""
+    """Return the name of a column and its statistics, with the digits that its standard deviation needs."""
     precision = row["deviation"] or 0.0
     statistics = (row["min"], row["mean"], row["max"], row["deviation"])
     return (row["column"][:12], *(_number(value, precision) for value in statistics))
 
 
 def _column_notes(row: ColumnReport) -> list[str]:
-    """What is odd about a column of numbers."""
+    """Return remarks on a column of numbers if it is odd."""
     notes = [f"{row['missing']:,} missing"] * bool(row["missing"])
     notes += ["never changes"] * row["constant"]
-    notes += [f"{row['far']:,} far off"] * bool(row["far"])
+    notes += [f"{row['far']:,} far from the mean"] * bool(row["far"])
     notes += [f"{row['long_runs']:,} long runs of one value"] * bool(row["long_runs"])
-    return notes + ["only ever rises: a clock? (--columns x=... leaves it out)"] * row["clock"]
+    return notes + ["only rises: a clock? (exclude it with --columns x=...)"] * row["clock"]
 
 
 def _number(value: float | None, precision: float) -> str:
@@ -140,7 +140,7 @@ def _unknown(shares: Mapping[str, float]) -> str:
 
 
 def _y_in_words(name: str, y: YReport) -> list[str]:
-    """Lines about y of a part. One field of the report shows which kind of y it is."""
+    """Return the lines about y of a part. A field that only one kind of y has identifies the kind."""
     of = f" in {name}" if name else ""
     if "classes" in y:
         return _classes(y, of)
@@ -151,10 +151,10 @@ def _y_in_words(name: str, y: YReport) -> list[str]:
     if "alphabet" in y:
         return [characters_in_words(y, of)]
     if "windows" in y:
-        return [f"{y['windows']:,} windows to tell what follows from{of}"]
+        return [f"{y['windows']:,} windows to predict the next steps from{of}"]
     if "scheme" in y:
         return _tags(y, of)
-    return [f"to be learnt{of}: {y['about']}"] if "about" in y else []
+    return [f"target{of}: {y['about']}"] if "about" in y else []
 
 
 def _classes(y: ClassesReport, of: str) -> list[str]:
@@ -163,8 +163,8 @@ def _classes(y: ClassesReport, of: str) -> list[str]:
 
 
 def _texts(y: PairsReport, of: str) -> list[str]:
-    usual = "" if y["usual_ratio"] is None else f"; usually {y['usual_ratio']:.2f} for each of x"
-    return [f"to be written{of}, in characters: {in_quantiles(y['characters'])}{usual}"]
+    usual = "" if y["usual_ratio"] is None else f"; median ratio to the length of x: {y['usual_ratio']:.2f}"
+    return [f"length of y{of} in characters: {in_quantiles(y['characters'])}{usual}"]
 
 
 def _numbers(y: NumbersReport, of: str) -> list[str]:
@@ -174,11 +174,11 @@ def _numbers(y: NumbersReport, of: str) -> list[str]:
         rows.append(
             ", ".join(f"{key} {_number(value, row['deviation'] or 0.0)}" for key, value in statistics)
         )
-    return [f"to be learnt{of}: " + "; ".join(rows)]
+    return [f"target{of}: " + "; ".join(rows)]
 
 
 def _tags(y: TagsReport, of: str) -> list[str]:
-    scheme = "none marks spans" if y["scheme"] == "none" else f"marking spans ({y['scheme']})"
+    scheme = "without spans" if y["scheme"] == "none" else f"marking spans ({y['scheme']})"
     lines = [f"{len(y['tags']):,} tags{of}, {scheme}: {_names(y['tags'], sort=True)}"]
     if y["spans"]:
         spans = ", ".join(f"{kind or 'span'} {count:,}" for kind, count in y["spans"].items())
@@ -187,7 +187,7 @@ def _tags(y: TagsReport, of: str) -> list[str]:
 
 
 def _names(shares: Mapping[str, Share], *, sort: bool) -> str:
-    """Each name with its count; of many the first ones and the rarest."""
+    """Return each name with its count. If there are more than NAMES, return the first ones and the rarest."""
     rows = list(shares.items())
     by_count = sorted(rows, key=lambda row: -row[1]["count"])
     rows = by_count if sort else rows
@@ -208,10 +208,10 @@ def _bad_rows(report: Report) -> list[str]:
         bad, allowed = part["bad_rows"], report["skip_bad"]
         if bad["count"]:
             most = bad["count"] > MOST * (bad["count"] + part["sequences"])
-            advice = f"--skip-bad {bad['count']} leaves them out"
-            advice = "so many that --columns, --format or --quoting may be wrong" if most else advice
+            advice = f"--skip-bad {bad['count']} skips them"
+            advice = "so many bad rows that --columns, --format or --quoting may be wrong" if most else advice
             stops = f"training would stop; {advice}"
-            stops = f"left out, as --skip-bad {allowed} allows" if bad["count"] <= allowed else stops
+            stops = f"skipped, as --skip-bad {allowed} allows" if bad["count"] <= allowed else stops
             lines += [f"bad rows in {name}: {bad['count']:,} ({stops})", *places(bad)]
     return lines
 
@@ -219,22 +219,22 @@ def _bad_rows(report: Report) -> list[str]:
 def _repeated(report: Report) -> list[str]:
     lines: list[str] = []
     found = {
-        "the same again in train, x and y": report["duplicates"],
-        "the same x in train with another y": report["conflicts"],
+        "duplicates in train (same x and same y)": report["duplicates"],
+        "conflicts in train (same x, but another y)": report["conflicts"],
         **{f"leak: sequences of {kind}": note for kind, note in report["leaks"].items()},
     }
     for kind, note in found.items():
         if note["count"]:
             lines += [f"{kind}: {note['count']:,} ({note['share']:.1%})", *places(note)]
     if report["remembered"] and lines and report["remembered"] >= REMEMBERED:
-        lines.append(f"  looked for among the first {report['remembered']:,} only")
+        lines.append(f"  compared only with the first {report['remembered']:,} distinct sequences")
     return lines
 
 
 def _training_in_words(report: Report) -> list[str]:
     plan, baseline = report["training"], report["baseline"]
     held = f"{plan['held_out']:,} more held out for validation" if plan["held_out"] else "none held out"
-    held = "valid beside them" if "valid" in report["parts"] else held
+    held = "and validate on valid" if "valid" in report["parts"] else held
     lines = [f"training would see {plan['sequences']:,} sequences, {held}"]
     if "cell" in plan:
         both = " in both directions" if plan["bidirectional"] else ""
@@ -242,7 +242,7 @@ def _training_in_words(report: Report) -> list[str]:
         length = f"{plan['epochs']} epochs" if plan["minutes"] is None else f"{plan['minutes']:g} minutes"
         lines.append(
             f"  with {plan['layers']} x {plan['hidden']} {plan['cell']}{both}{embedding}, "
-            f"{plan['batch_size']} sequences a step, {length}"
+            f"{plan['batch_size']} sequences per step, {length}"
         )
     if baseline is not None:
         answer = f" {baseline['answer'][:40]!r}" if isinstance(baseline["answer"], str) else ""
@@ -257,31 +257,38 @@ def _training_in_words(report: Report) -> list[str]:
 
 
 def _fatal(reasons: Iterable[str], *, fixed: bool) -> list[str]:
-    """What training would stop with; fixed: of the files as they are, as there are clean copies."""
+    """Return the lines about the errors with which training would stop.
+
+    fixed: clean copies were written, and the errors are those of the original files.
+    """
     every = list(reasons)
     fatal = "fatal without the clean copies" if fixed else "fatal"
     lines = [f"{fatal}: {reason}" for reason in every[:SHOWN]]
     if len(every) > SHOWN:
-        lines.append(f"and {len(every) - SHOWN:,} fatal faults more")
+        lines.append(f"and {len(every) - SHOWN:,} more fatal errors")
     return lines or ["training would start"]
 
 
 def _fix_in_words(fix: FixReport) -> list[str]:
-    """What became of each file."""
+    """Return the lines about the clean copy of each file."""
     lines: list[str] = []
     for row in fix["files"]:
         if row["copy"] is None:
             lines.append(f"no clean copy of {row['file']}: {row['reason']}")
             continue
         told = (
-            (row["bad_rows"], "bad row{} left out"),
-            (row["copies"], "repeated sequence{} left out"),
+            (row["bad_rows"], "bad row{} dropped"),
+            (row["copies"], "repeated sequence{} dropped"),
             (row["labels"], "label{} stripped"),
-            (row["tags"], "tag{} set right"),
+            (row["tags"], "tag{} corrected"),
             (row["corrected"], "field{} corrected"),
         )
         done = [f"{count:,} " + text.format("s" * (count != 1)) for count, text in told if count]
         done += [f"{row['encoding']} to UTF-8"] if row["encoding"] else []
-        lines.append(f"wrote {row['copy']}: {', '.join(done) or 'nothing was to be changed'}")
-    end = f"training on these would stop: {fix['fatal']}" if fix["fatal"] else "training on these would start"
+        lines.append(f"wrote {row['copy']}: {', '.join(done) or 'nothing to change'}")
+    end = (
+        f"training on the clean copies would stop: {fix['fatal']}"
+        if fix["fatal"]
+        else "training on the clean copies would start"
+    )
     return [*lines, end]

@@ -1,4 +1,4 @@
-"""Findings of `check`: how often each problem was found, and the first places of it."""
+"""Findings of `check`: the count of each problem, and the first places where it was found."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 from unrolled.core.types import Floats, Place
 
-SIZES = (1_000, 10_000, 50_000)  # vocabularies whose unknown share is told
-SHOWN = 5  # places of each kind that a person is shown
-REMEMBERED = 1_000_000  # sequences whose repetition is looked for: about 200 MB
+SIZES = (1_000, 10_000, 50_000)  # vocabulary sizes for which the report has the fraction of <UNK>
+SHOWN = 5  # places of each finding in the text report
+REMEMBERED = 1_000_000  # sequences that are searched for duplicates: about 200 MB
 
 
 class NoteReport(TypedDict):
-    """A finding as JSON: how often it was found, and the first places."""
+    """A finding as JSON: its count, and its first places."""
 
     count: int
     examples: list[str]
@@ -26,41 +26,44 @@ class NoteReport(TypedDict):
 
 @dataclass
 class Occurrences:
-    """One kind of finding: its count, and the first `keep` places, each with its detail."""
+    """One kind of finding: its count and its first `keep` places, each with a detail."""
 
     keep: int = SHOWN
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add(self, place: Place, detail: str = "") -> None:
-        """Count one more."""
+        """Count one more place, and keep it if there are fewer than `keep`."""
         self.count += 1
         if len(self.examples) < self.keep:
             self.examples.append(f"{place}" + (f": {detail}" if detail else ""))
 
     def report(self) -> NoteReport:
-        """As JSON values."""
+        """Return the JSON values."""
         return {"count": self.count, "examples": self.examples}
 
 
 @dataclass
 class Findings:
-    """What is odd, by its kind in words."""
+    """All findings. The key of `kinds` is the text of the finding, which the report shows."""
 
     keep: int = SHOWN
     kinds: dict[str, Occurrences] = field(default_factory=dict)
 
     def odd(self, kind: str, place: Place, detail: str = "") -> None:
-        """Count a finding, and keep the first few places."""
+        """Count a finding of this kind, and keep its first `keep` places."""
         self.kinds.setdefault(kind, Occurrences(self.keep)).add(place, detail)
 
     def report(self) -> dict[str, NoteReport]:
-        """As JSON values, in the order of the first finding of each kind."""
+        """Return the JSON values, in the order in which the kinds were first found."""
         return {kind: note.report() for kind, note in self.kinds.items()}
 
 
 def quantiles(lengths: Iterable[int]) -> dict[str, int]:
-    """Shortest, 5%, quartiles, 95% and longest, each a length that occurs; 0 of none."""
+    """Return the quantiles 0% (shortest), 5%, 25%, 50%, 75%, 95% and 100% (longest) by name.
+
+    Each value is a length that occurs. All are 0 if there are no lengths.
+    """
     found = np.fromiter(lengths, dtype=np.int64)
     found = found if len(found) else np.zeros(1, np.int64)
     shares = (0, 5, 25, 50, 75, 95, 100)
@@ -68,36 +71,39 @@ def quantiles(lengths: Iterable[int]) -> dict[str, int]:
 
 
 def in_quantiles(found: dict[str, int]) -> str:
-    """Quantiles for people."""
+    """Return quantiles as text."""
     return ", ".join(f"{q}% {n:,}" for q, n in found.items())
 
 
 def places(note: NoteReport) -> list[str]:
-    """The first places of a reported note as lines for people."""
+    """Return the first places of a finding as lines of text."""
     return [f"  {example}" for example in note["examples"][:SHOWN]]
 
 
 @dataclass
 class Memory:
-    """Sequences by their content: where each x was first, and with which y. Of at most `limit` of them.
+    """Index of at most `limit` sequences by content: for each x, its first place and its y there.
 
-    Contents are digests of 128 bits, so that no two differ by chance only.
+    Contents are compared by digests of 128 bits, so that a collision is practically impossible.
     """
 
     limit: int = REMEMBERED
     files: list[Path] = field(default_factory=list)
     first: dict[bytes, int] = field(
         default_factory=dict
-    )  # x -> the y, file and line of the first, in one number
-    pairs: set[bytes] = field(default_factory=set)  # x and y of those that came again with another y
+    )  # digest of x -> y, file and line of its first place, packed into one integer
+    pairs: set[bytes] = field(default_factory=set)  # digests of (x, y) of repeated x with another y
 
     def find(self, x: object) -> Place | None:
-        """Where this x was first; None: nowhere."""
+        """Return the first place of this x. None: it was not added."""
         value = self.first.get(_digest(x))
         return None if value is None else self._place(value)
 
     def add(self, x: object, y: object, place: Place) -> tuple[Place | None, bool]:
-        """Where this x was first (None: this is the first), and whether it was there with the same y before."""
+        """Add a sequence. Return the first place of its x, and whether an earlier one has the same x and y.
+
+        The place is None if this x is new.
+        """
         key, target = _digest(x), _digest(y)
         value = self.first.get(key)
         if value is None:
@@ -122,14 +128,14 @@ class Memory:
 
 
 def _digest(content: object) -> bytes:
-    """[16] bytes of a text, texts, numbers [...] or nothing: the same for the same content only."""
+    """Return a digest [16 bytes] of the content: a text, several texts, an array of any shape, or None."""
     match content:
         case bytes():
             data = b"b" + content
         case str():
             data = b"s" + content.encode("utf-8", "surrogatepass")
         case np.ndarray():
-            numbers: Floats = np.ascontiguousarray(content, dtype=np.float64) + 0.0  # -0.0 is 0.0
+            numbers: Floats = np.ascontiguousarray(content, dtype=np.float64) + 0.0  # turns -0.0 into 0.0
             data = f"n{numbers.shape}".encode() + numbers.tobytes()
         case _:
             data = repr(content).encode("utf-8", "surrogatepass")

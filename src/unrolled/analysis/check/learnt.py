@@ -1,4 +1,4 @@
-"""Learn the classes and the vocabulary of the training part for `check`, before it looks at every sequence."""
+"""Fit the encoders of x and y on the training part for `check`, before it examines every sequence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ Read = Callable[[], Iterator[Example]]
 
 @dataclass(frozen=True)
 class LearnedEncoders:
-    """What the training part teaches: of x the words or the means, of y the classes, means or tags; None: nothing."""
+    """The encoders that were fitted on the training part, one field for each kind.
+
+    None: the task does not use this kind, or fitting failed.
+    """
 
     tokens: Words | None = None
     numbers: NumberInput | None = None
@@ -44,16 +47,17 @@ class LearnedEncoders:
     ctc: Transcript | None = None
     notes: NoteInput | None = None
     rolls: RollInput | None = None
-    input: Input | None = None  # of another package
-    output: Output | None = None
+    input: Input | None = None  # an input kind of another package
+    output: Output | None = None  # an output kind of another package
 
 
 def learn(config: Config, read: Read) -> tuple[LearnedEncoders, list[str]]:
-    """What the training part teaches, and what training would say where it does not."""
+    """Fit the encoders of x and y. Return them, and the errors with which training would stop."""
     preset = find(config.task)
 
     def tagged() -> Iterator[Example]:
-        # Each tag once in memory; white space around one would hide the scheme of all others.
+        # Interned: each tag is in memory only once. Stripped: white space around one tag would hide the
+        # scheme of all.
         for example in read():
             yield replace(example, y=tuple(sys.intern(str(tag).strip()) for tag in elements(example.y)))
 

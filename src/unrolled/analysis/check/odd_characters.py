@@ -1,4 +1,4 @@
-"""Characters that show that a text was damaged on its way, or is not what it looks like."""
+"""Find characters which show that a text is damaged or misleading."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from unrolled.analysis.check.findings import Findings
 from unrolled.core.types import Place
 
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
-# Zero width, soft hyphen, and what turns the direction of writing; not the joiners that Persian and emoji need.
+# Zero-width characters, soft hyphen, marks of writing direction. No joiners: Persian and emoji need them.
 INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 _CYRILLIC = re.compile("[\u0400-\u052f]")
-# Greek letters that look like Latin ones; others stand beside Latin letters in units and formulas.
+# Greek letters that look like Latin ones. Other Greek letters are normal in units and formulas.
 GREEK = dict(
     zip(
         "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
@@ -34,17 +34,17 @@ CYRILLIC = dict(
 
 
 def is_control(character: str) -> bool:
-    """Whether this is a control character that no text needs: any but tab and line ends."""
+    """Return whether this is a control character other than tab and line ends."""
     return unicodedata.category(character) == "Cc" and character not in "\t\r\n"
 
 
 def is_entity(text: str) -> bool:
-    """Whether what ENTITY matches stands for a character."""
+    """Return whether a match of ENTITY is a valid HTML entity."""
     return text[1] == "#" or text[1:] in html5
 
 
 def mixed_word(text: str) -> str | None:
-    """The first word of Latin letters together with Cyrillic ones, or with Greek ones that look Latin."""
+    """Return the first word of Latin letters and Cyrillic letters, or Greek letters that look Latin."""
     if text.isascii():
         return None
     for word in _WORD.findall(text):
@@ -54,7 +54,7 @@ def mixed_word(text: str) -> str | None:
 
 
 def look_at_text(text: str, place: Place, findings: Findings) -> None:
-    """Note what is odd in a text, each kind once."""
+    """Add a finding for each kind of odd character in a text, at most one per kind."""
     if "\ufffd" in text:
         findings.odd("replacement character (text was decoded wrongly before)", place)
     if "<UNK>" in text or "<EOS>" in text:
@@ -69,7 +69,7 @@ def look_at_text(text: str, place: Place, findings: Findings) -> None:
     if "&" in text:
         entity = next((found for found in ENTITY.findall(text) if is_entity(found)), None)
         if entity is not None:
-            findings.odd("HTML entity (read as it stands)", place, entity)
+            findings.odd("HTML entity (not decoded)", place, entity)
     mixed = mixed_word(text)
     if mixed is not None:
         names = "+".join(_script(c) for c in mixed[:40])
@@ -81,5 +81,5 @@ def _script(character: str) -> str:
 
 
 def _runs(names: str) -> str:
-    """`Latin+Latin+Cyrillic` as `Latin, Cyrillic`."""
+    """Return the distinct names of scripts: `Latin+Latin+Cyrillic` becomes `Latin, Cyrillic`."""
     return ", ".join(dict.fromkeys(names.split("+")))

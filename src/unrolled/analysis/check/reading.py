@@ -1,4 +1,4 @@
-"""Read labelled sequences for `check`: file by file, each in its own encoding, with the line of every step."""
+"""Read labelled sequences for `check`: each file in its own encoding, and with the line of each step."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from unrolled.data.text.encoding import wrong_encoding
 from unrolled.datasets.audio_checks import drop_bad_audio
 from unrolled.datasets.windows import resampled
 
-# Files that are no text: they have no encoding.
+# Extensions of files that are not text and so have no encoding.
 BINARY = {".npz", ".parquet"}.union(*(FORMATS[name].extensions for name in ("audio", "video", "midi")))
 
 
 def guessed_encodings(paths: Sequence[Path]) -> dict[Path, str]:
-    """The likely encodings of files of text that are not UTF-8."""
+    """Return the likely encoding of each text file that is not UTF-8."""
     found: dict[Path, str] = {}
     for path in paths:
         if path.is_file() and extension(path) not in BINARY:
@@ -44,7 +44,7 @@ def guessed_encodings(paths: Sequence[Path]) -> dict[Path, str]:
 def readable(
     paths: Sequence[Path], wanted: ReadRequest, config: Config, encodings: Mapping[Path, str]
 ) -> Iterator[Example]:
-    """The examples that can be read. Errors are reported later, when the part is examined."""
+    """Yield the examples that can be read. Errors are reported later, when the part is examined."""
     for group in groups(paths, wanted):
         with suppress(DataError):
             own = in_encoding(wanted, encodings.get(group[0]))
@@ -52,14 +52,14 @@ def readable(
 
 
 def groups(paths: Sequence[Path], wanted: ReadRequest) -> list[tuple[Path, ...]]:
-    """The files that are read one by one: each for itself, parallel texts two after two."""
+    """Return the groups of files that are read together: pairs of parallel texts, else single files."""
     if not are_pairs(paths, wanted):
         return [(path,) for path in paths]
     return [tuple(paths[start : start + 2]) for start in range(0, len(paths), 2)]
 
 
 def are_pairs(paths: Sequence[Path], wanted: ReadRequest) -> bool:
-    """Whether the files are parallel texts."""
+    """Return whether the files are parallel texts (two files per pair, aligned by line)."""
     return wanted.is_pair and in_parallel(paths, wanted)
 
 
@@ -74,7 +74,10 @@ def _read(group: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
 def located(
     group: Sequence[Path], wanted: ReadRequest, config: Config
 ) -> Iterator[tuple[Example, tuple[int, ...]]]:
-    """The sequences of a file, and the lines of their steps where each has its own."""
+    """Yield the sequences of a group of files, each with the lines of its steps.
+
+    The lines are empty if the steps have no lines of their own.
+    """
     if not are_pairs(group, wanted) and find_reader(group[0], wanted) is conll.read:
         return ((sentence.example, sentence.lines) for sentence in conll.sentences(group, wanted))
     examples = _read(group, wanted)
@@ -85,15 +88,21 @@ def located(
 
 
 def table_rules(path: Path, wanted: ReadRequest, findings: Findings) -> TableRules:
-    """How a table of text is written, as it was read, and rows that may have swallowed others."""
+    """Return the separator and the quoting of a text table. Add a finding for each suspicious row.
+
+    A row is suspicious if a missing quote may have joined several rows into it.
+    Returns an empty dictionary for other files and for tables that cannot be read.
+    """
     try:
         if not is_written_in_rows(path, wanted) or extension(path) not in DELIMITED:
             return {}
         dialect = find_dialect(path, wanted.files)
         for line, count in swallowing(path, wanted.files):
-            detail = f"{count:,} of its lines have as many fields as the header"
+            detail = f"{count:,} of its lines have the same number of fields as the header"
             findings.odd(
-                "row that may hold others: is a quote missing? (--quoting)", Place(path, line), detail
+                "row that may contain other rows (is a quote missing? see --quoting)",
+                Place(path, line),
+                detail,
             )
     except (DataError, UsageError):
         return {}

@@ -1,7 +1,7 @@
-"""Scan labelled data for `check`: learn from the training part, then look at every sequence.
+"""Scan labelled data for `check`: fit the encoders on the training part, then examine every sequence.
 
-Bad rows are passed over, all of them, and a file that cannot be read to its end does not hide the next one, so that
-one examination tells everything.
+One scan reports all problems: it skips every bad row. If it cannot read a file to its end, it continues with
+the next file.
 """
 
 from __future__ import annotations
@@ -61,14 +61,17 @@ from unrolled.tasks.inputs import input_of
 from unrolled.tasks.presets import find
 from unrolled.tasks.text_unit import SAMPLE, decided
 
-LISTED = 1_000  # places of each kind that are kept
-MOST = 0.5  # fraction of bad rows above which --skip-bad is not suggested: then something else is wrong
-LONG = 5_000  # steps: a longer sequence takes much memory, and little of it is remembered
+LISTED = 1_000  # places kept for each kind of finding
+MOST = 0.5  # above this fraction of bad rows --skip-bad is not suggested: another option is probably wrong
+LONG = 5_000  # steps: a longer sequence needs much memory, and a network remembers little of it
 
 
 @dataclass
 class Part:
-    """A part on the way through it: `train`, `valid` or `test`. files: what was found in each, as JSON values."""
+    """State of the scan of one part: `train`, `valid` or `test`.
+
+    files: the report on each file, as JSON values.
+    """
 
     name: str
     x: InputStats
@@ -83,8 +86,16 @@ class Part:
 
 @dataclass
 class DataScan:
-    """All that is found. encodings: guessed, of files that are not UTF-8.  fatal: what training would stop with.
-    damaged: files that cannot be read to their end.  told: what training would say of the unit that it chose."""
+    """Result of a scan.
+
+    encodings: guessed encodings of the files that are not UTF-8.  plan: what the clean copies change.
+    fatal: errors with which training would stop.  damaged: files that cannot be read to their end, with the
+    error.
+    copies: sequences of the training part that repeat with the same y.  conflicts: those that repeat with
+    another y.
+    leaks: sequences that are also in an earlier part, by (part, earlier part).
+    told: messages of training about the unit that it chose.
+    """
 
     config: Config
     wanted: ReadRequest
@@ -101,21 +112,24 @@ class DataScan:
     told: tuple[str, ...] = ()
 
     def fail(self, reason: str) -> None:
-        """Note what training would stop with."""
+        """Add an error with which training would stop. Keep each error once, and at most LISTED of them."""
         if reason not in self.fatal and len(self.fatal) < LISTED:
             self.fatal.append(reason)
 
 
 def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> DataScan:
-    """Learn from the part `train`, then look at every part. config: its data section without blanks, but for the unit:
-    then it follows the data, as in training.
+    """Fit the encoders on the part `train`, then examine every part.
 
-    Raises UsageError where a file is not there or cannot hold what the task asks for, StorageError, MissingExtra.
+    config: its data section has no blanks, except perhaps the unit. A blank unit follows the data, as in
+    training.
+
+    Raises UsageError if a file does not exist or its format cannot hold the data of the task. Also raises
+    StorageError and MissingExtra.
     """
     every = [path for paths in parts.values() for path in paths]
     encodings = {} if config.data.encoding else guessed_encodings(every)
     first = encodings.get(parts["train"][0])
-    with suppress(DataError):  # what cannot be read is told below
+    with suppress(DataError):  # unreadable files are reported below
         named = with_columns(
             parts["train"], replace(config, data=replace(config.data, encoding=first or config.data.encoding))
         )
@@ -139,25 +153,25 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> DataScan:
         train.y.conclude()
     except DataError as error:
         errors.append(str(error))
-    if train.sequences or not examination.fatal:  # of nothing at all the reason was told
+    if train.sequences or not examination.fatal:  # if nothing was read, the reason is already reported
         for error in errors:
             examination.fail(error)
     return examination
 
 
 def _tell_encoding(examination: DataScan, path: Path) -> None:
-    """A file that is not UTF-8: training would stop with it; here it is read with a guess."""
+    """Report a file that is not UTF-8. Training would stop; `check` reads it in the guessed encoding."""
     try:
         deque(lines(path), maxlen=0)
     except DataError as error:
         examination.fail(str(error))
-        guess = f"read here as {examination.encodings[path]}, which is a guess"
+        guess = f"read here as {examination.encodings[path]} (a guess)"
         place = Place(path, error.line or 1)
-        examination.findings.odd("not UTF-8 (--encoding NAME, or --fix for a copy in UTF-8)", place, guess)
+        examination.findings.odd("not UTF-8 (use --encoding NAME, or --fix for a UTF-8 copy)", place, guess)
 
 
 def _surveys(examination: DataScan) -> tuple[InputStats, TargetStats]:
-    """What is gathered of a part."""
+    """Return the statistics of x and of y for one part, still empty."""
     config, learnt, findings = examination.config, examination.learnt, examination.findings
     preset = find(config.task)
     x: dict[str, Callable[[], InputStats]] = {
@@ -221,18 +235,19 @@ def _look_at_file(examination: DataScan, part: Part, group: tuple[Path, ...]) ->
             _look(examination, part, example, lines, skipped)
         if (wanted.asks.one_class or wanted.asks.each) and is_written_in_rows(path, own):
             for place, label in spaced(path, own, plan.bad.get(path, set())):
-                kind = "white space around a label (left out when it is read)"
+                kind = "white space around a label (removed when it is read)"
                 examination.findings.odd(kind, place, repr(label[:60]))
     except DataError as error:
-        # That every row of one file is bad stops nothing where others have good ones, and else is told of its rows.
+        # "Every row is bad" (an error without a line) is no reason to stop if other files have good rows. If
+        # none has, the bad rows themselves are reported.
         if error.line is not None or part.sequences > before or part.bad.count == bad_before:
             examination.fail(str(error))
-            if not isinstance(error, OpenQuote):  # a copy has the rows before it
+            if not isinstance(error, OpenQuote):  # a clean copy can keep the rows before the open quote
                 examination.damaged[path] = str(error)
     marks = [None if one.suffix.lower() in MEDIA else encoding(one) for one in group]
     for one, mark in zip(group, marks, strict=True):
         if mark is not None and path not in examination.damaged:
-            examination.findings.odd("encoding other than plain UTF-8 (read rightly)", Place(one, 1), mark)
+            examination.findings.odd("encoding other than plain UTF-8 (read correctly)", Place(one, 1), mark)
     rules: TableRules = table_rules(path, own, examination.findings) if not are_pairs(group, own) else {}
     part.files.append(
         {
@@ -246,7 +261,7 @@ def _look_at_file(examination: DataScan, part: Part, group: tuple[Path, ...]) ->
 
 
 def _opened(examination: DataScan, example: Example) -> Example:
-    """The example with what its file holds. Raises DataError where that is broken."""
+    """Return the example with the content of its file. Raises DataError if the file is broken."""
     given = examination.learnt.frames or examination.learnt.images
     return example if given is None else given.load_file(example)
 
@@ -276,7 +291,7 @@ def _look(
     if y != example.y:
         examination.plan.retag(place, lines, example.y, y)
     if not steps:
-        findings.odd("nothing in it", place)
+        findings.odd("empty sequence", place)
         return
     if steps > LONG:
         findings.odd(f"sequence of more than {LONG:,} steps", place, f"{steps:,}")
@@ -284,7 +299,7 @@ def _look(
 
 
 def _compare(examination: DataScan, part: Part, example: Example, y: object) -> None:
-    """Look for the same sequence before: in the training part itself, and in those that another part must not share."""
+    """Search for the same sequence: in an earlier part it is a leak, in the training part a duplicate."""
     example = (
         replace(example, x=content(as_tune(example.x))) if examination.wanted.content.parsed else example
     )
@@ -293,14 +308,14 @@ def _compare(examination: DataScan, part: Part, example: Example, y: object) -> 
         first = other.memory.find(x)
         if first is not None:
             leak = examination.leaks.setdefault((part.name, name), Occurrences(LISTED))
-            leak.add(place, f"as {nearby(first, place)}: {beginning(example.x)}")
+            leak.add(place, f"same as {nearby(first, place)}: {beginning(example.x)}")
     first, same = part.memory.add(x, y, place)
     if first is None or part.name != "train":
         return
     if same:
-        examination.copies.add(place, f"as {nearby(first, place)}: {beginning(example.x)}")
-        if not examination.wanted.asks.ahead:  # all rows of a table may be one series
+        examination.copies.add(place, f"same as {nearby(first, place)}: {beginning(example.x)}")
+        if not examination.wanted.asks.ahead:  # in a forecast all rows of a table may be one series
             examination.plan.copies.setdefault(place.file, set()).add(place.line)
     else:
-        detail = f"{shown(y)}, but not so {nearby(first, place)}: {beginning(example.x)}"
+        detail = f"{shown(y)}, but {nearby(first, place)} has another y: {beginning(example.x)}"
         examination.conflicts.add(place, detail)

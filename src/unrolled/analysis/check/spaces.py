@@ -1,4 +1,4 @@
-"""Find texts that have no spaces between words (Chinese, Japanese, Thai) although the unit splits at spaces."""
+"""Find texts without spaces between words (Chinese, Japanese, Thai) if the chosen unit splits at spaces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ SPLIT_AT_SPACES = ("word", "white")
 
 
 def look_for_spaces(config: Config, writes: bool, examples: Iterable[Example], findings: Findings) -> None:
-    """Add a finding for x, and for y if `writes` is true (y is a text too). Only `examples` are looked at."""
+    """Add a finding if the texts x of `examples` have no spaces between words.
+
+    writes: y is a text too, and is examined in the same way.
+    """
     data = config.data
     reads = input_of(config.task).content.words
     units = {

@@ -1,4 +1,4 @@
-"""The report of `check` on texts for language models."""
+"""Build the report of `check` on texts for language models, as JSON values and as text."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from unrolled.datasets.text_dataset import SMALLEST, left_out
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.text_unit import SAMPLE
 
-LONG_LINE = 10_000  # characters: longer than any sentence
-REMEMBERED = 2_000_000  # lines whose repetition is looked for
-SAMPLED = 100_000  # characters of a document that tell how it is written
+LONG_LINE = 10_000  # characters: no sentence is longer
+REMEMBERED = 2_000_000  # lines that are searched for repeats
+SAMPLED = 100_000  # characters of a document that are tested for spaces between words
 
 
 @dataclass
 class Seen:
-    """What was seen on the way through the text."""
+    """Counts and findings of the scan of a text."""
 
     lengths: list[int] = field(default_factory=list)  # tokens of each document
     documents: int = 0
@@ -40,14 +40,14 @@ class Seen:
     blank: int = 0
     characters: int = 0
     findings: Findings = field(default_factory=Findings)
-    digests: set[bytes] = field(default_factory=set)  # of lines
+    digests: set[bytes] = field(default_factory=set)  # digests of the lines so far
     sample: list[str] = field(default_factory=list)  # the beginnings of the first documents
 
 
 def check(config: Config, paths: tuple[Path, ...]) -> UnreadTextReport | TextReport:
-    """A report on the files as plain JSON values; `fatal` names what would keep training from starting, or None.
+    """Return a report on the files as JSON values.
 
-    Raises UsageError where a file is not there at all.
+    `fatal` is the error with which training would stop, or None. Raises UsageError if a file does not exist.
     """
     config = resolve_data(config)
     unit, lower = config.data.unit or "char", config.data.lower
@@ -81,7 +81,7 @@ def check(config: Config, paths: tuple[Path, ...]) -> UnreadTextReport | TextRep
 
 @dataclass
 class _Line:
-    """A line on the way through it; a long one comes in pieces. beginning: at most LONG_LINE characters of it."""
+    """A line while it is read, perhaps in several pieces. beginning: its first LONG_LINE characters."""
 
     place: Place
     length: int = 0
@@ -89,7 +89,7 @@ class _Line:
     digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=8))
 
     def add(self, part: str, seen: Seen) -> None:
-        """One more piece."""
+        """Add the next piece of the line."""
         self.length += len(part)
         self.beginning += part[: LONG_LINE - len(self.beginning)]
         if self.length > LONG_LINE:
@@ -98,7 +98,7 @@ class _Line:
             look_at_text(part, self.place, seen.findings)
 
     def end(self, seen: Seen) -> None:
-        """The line is whole."""
+        """Count the complete line, and add findings if it is very long or a repeat."""
         seen.lines += 1
         stripped = self.beginning.strip()
         if not stripped and self.length <= LONG_LINE:
@@ -110,18 +110,18 @@ class _Line:
             self.digest.update(stripped.encode("utf-8", "surrogatepass"))
             digest = self.digest.digest()
             if digest in seen.digests:
-                seen.findings.odd("line that stands there more than once", self.place, stripped[:60])
+                seen.findings.odd("repeated line", self.place, stripped[:60])
             seen.digests.add(digest)
 
 
 def _look(documents: Iterable[Document], seen: Seen, unit: str, lower: bool) -> Iterator[list[str]]:
-    """The tokens of each piece, with all that is odd noted on the way."""
+    """Yield the tokens of each piece of the documents. Add counts and findings to `seen`."""
     length = 0
     file, number = (
         None,
         1,
-    )  # where the next line is expected; readers of lines and blocks pass over blank ones
-    line: _Line | None = None  # one that goes on in the next piece
+    )  # the expected place of the next line; readers of lines and blocks skip blank lines
+    line: _Line | None = None  # a line that continues in the next piece
     for document in documents:
         number = number if document.place.file == file else 1
         passed = document.place.line - number if document.first else 0
@@ -153,7 +153,7 @@ def _look(documents: Iterable[Document], seen: Seen, unit: str, lower: bool) -> 
 def _whole(
     report: UnreadTextReport, seen: Seen, vocabulary: Vocabulary, coverage: Coverage, config: Config
 ) -> TextReport:
-    """The report with all that was seen."""
+    """Return the complete report, with the counts and findings of the scan."""
     counts = np.array(vocabulary.counts)
     size = config.data.vocab_size
     unknown = {str(n): 1 - float(counts[:n].sum()) / coverage.tokens for n in sorted({*SIZES, size})}
@@ -177,18 +177,19 @@ def _whole(
 
 
 def in_words(report: UnreadTextReport | TextReport) -> str:
-    """The report for people."""
+    """Return the report as text."""
     lines: list[str] = [*report["passed_over"]]
     if "documents" in report:
         lines += [
-            f"{report['documents']:,} documents (a {report['documents_are']} each), {report['lines']:,} lines "
-            f"({report['blank_lines']:,} blank), {report['characters']:,} characters",
-            f"{report['tokens']:,} tokens ({report['unit']}), {report['distinct_tokens']:,} distinct; the most "
-            "frequent: " + " ".join(repr(token) for token in report["most_frequent"]),
-            "tokens a document: " + in_quantiles(report["tokens_a_document"]) + " (shortest to longest)",
+            f"{report['documents']:,} documents (--documents {report['documents_are']}), "
+            f"{report['lines']:,} lines ({report['blank_lines']:,} blank), "
+            f"{report['characters']:,} characters",
+            f"{report['tokens']:,} tokens ({report['unit']}), {report['distinct_tokens']:,} distinct; "
+            "the most frequent: " + " ".join(repr(token) for token in report["most_frequent"]),
+            "tokens per document: " + in_quantiles(report["tokens_a_document"]) + " (shortest to longest)",
             "<UNK> with a vocabulary of "
             + ", ".join(f"{int(n):,}: {share:.2%}" for n, share in report["unknown_share"].items()),
-            f"the last {report['held_out_share']:.0%} of the text would be held out for validation (unless --valid)"
+            f"the last {report['held_out_share']:.0%} of the text would be held out for validation without --valid"
             if report["held_out_share"]
             else "nothing would be held out for validation",
         ]

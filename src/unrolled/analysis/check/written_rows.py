@@ -1,4 +1,4 @@
-"""The rows of a table as text, so that a clean copy changes only the cells that are corrected."""
+"""Read the rows of a table with their original text. A clean copy then changes only the corrected fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from unrolled.data.records import OpenQuote, fields, json_object, lines
 
 @dataclass(frozen=True)
 class Record:
-    """A row as it is written: text with line ends, first and last line, fields (None: they cannot be read)."""
+    """A row with its original text (line ends included), its first and last line, and its fields.
+
+    cells: None if the row cannot be read.
+    """
 
     text: str
     first: int
@@ -27,8 +30,12 @@ class Record:
 
 @dataclass(frozen=True)
 class Written:
-    """A table as it is written: what stands before the rows, the names of its columns and the line that has them, its
-    rows, and a function that writes a row with another field."""
+    """A table with the original text of its rows.
+
+    header: the text before the first row.  line: the line of the header, None if there is no header.
+    names: the names of the columns.  records: the rows.
+    replace: returns the text of a row with another value in one column: replace(row, column index, value).
+    """
 
     header: str
     line: int | None
@@ -38,7 +45,7 @@ class Written:
 
 
 def written(path: Path, options: FileOptions) -> Written:
-    """A table of text. Raises what reading it raises."""
+    """Open a text table. Raises the errors of its reader."""
     in_fields = options.extension_of(path) in table_files.DELIMITED
     return _delimited(path, options) if in_fields else _json_lines(path, options)
 
@@ -46,7 +53,7 @@ def written(path: Path, options: FileOptions) -> Written:
 def readable(
     path: Path, source: Written, wanted: ReadRequest, bad: set[int]
 ) -> Iterator[tuple[Record, ColumnIndices | None]]:
-    """Each row with the columns of the table, None where it is bad."""
+    """Yield each row with the column indices of the table. The indices are None if the row is bad."""
     found: ColumnIndices | None = None
     for record in source.records:
         cells = record.cells
@@ -85,7 +92,7 @@ def _delimited(path: Path, options: FileOptions) -> Written:
     def records() -> Iterator[Record]:
         try:
             yield from (record(*row) for row in rows)
-        except OpenQuote:  # the lines behind it are lost, each of them
+        except OpenQuote:  # all lines after the open quote are bad rows
             yield from (Record(line, number, number, None) for number, line in held if line.strip())
 
     header = record(*next(rows))

@@ -1,1 +1,1 @@
-"""`unrolled compare`: is a recurrent model worth it on this data, and which one?"""
+"""`unrolled compare`: find out whether a recurrent model is worth it on this data, and which one."""

@@ -1,4 +1,4 @@
-"""The data of a comparison, split once, and the scoring that every contestant gets."""
+"""Prepare a comparison: split the data once, and choose the scoring that all models and baselines share."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ from unrolled.tasks.presets import find
 from unrolled.training import language_job, supervised_job
 from unrolled.training.job import TrainingJob
 
-FIFTH = 0.2  # of the data are scored where no other files are given
-FEWEST, SHORTEST = 10, 100  # sequences, and characters of a text, of which a fifth can be held out
-TIMED = 32  # items answered one by one, to tell how long one takes
-CONTEXT = 5  # letters that the strongest count of letters looks back
+FIFTH = 0.2  # fraction of the data that is held out and scored if there are no --valid and --test files
+FEWEST, SHORTEST = 10, 100  # minimum number of sequences, and of characters of a text, to hold out a fifth
+TIMED = 32  # items answered one by one to measure the time per item
+CONTEXT = 5  # context length, in characters, of the strongest character model among the baselines
 _SPLIT = (
-    31  # key of the chance that draws the fifth: a function of a sequence's number alone, whatever the seed
+    31  # hash key of the random split: the split depends only on the index of a sequence, not on the seed
 )
-# Where the record of an output has its answer.
+# Field of the answer in the record of each output kind.
 _ANSWERS = {"label": "label", "tags": "tags", "number": "value"}
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files that a person named."""
+    """The files of a comparison, as the user named them."""
 
     data: tuple[Path, ...]
     valid: tuple[Path, ...] = ()
@@ -60,10 +60,14 @@ class Files:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """about: what is scored, for people.  data: fingerprints of what is trained on.  scored: that of the scored part.
+    """The data and the scoring of a comparison.
 
-    job: the training of a configuration whose data section has no blanks.  answers: of a model file to all scored
-    items, and how many milliseconds one takes alone (None where items are lines of one text).
+    about: description of the scored part.  data: fingerprints of the training and the validation part.
+    scored: fingerprint of the scored part.
+    job: returns the training job of a configuration; its data section must have no blanks.
+    answers: returns the answers of a model file to all scored items, and the milliseconds per single item
+    (None if the items are lines of one text).
+    rivals: returns the baselines.
     """
 
     about: str
@@ -76,9 +80,11 @@ class Benchmark:
 
 
 def contest(config: Config, units: Sequence[str], files: Files, folder: Path) -> Benchmark:
-    """The contest of a task. config: without blanks in its data section; units: what is compared, besides.
+    """Return the data and the scoring of a comparison.
 
-    folder: takes the prepared data. Raises what the readers raise, before anything is trained.
+    config: its data section must have no blanks.  units: the units that are compared.
+    folder: the prepared data are written there.
+    Raises the errors of the readers before any training starts.
     """
     if find(config.task).stream:
         return _of_text(config, units, files, folder)
@@ -88,7 +94,7 @@ def contest(config: Config, units: Sequence[str], files: Files, folder: Path) ->
 def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
     preset, kind = find(config.task), output_of(config.task)
     if preset.output not in _ANSWERS and kind.scored is None:
-        raise UsageError(f"compare has no score for {config.task}", hint="unrolled evaluate")
+        raise UsageError(f"compare cannot score {config.task}", hint="unrolled evaluate")
     config = example_source.with_columns(files.data, config)
     train, valid, scored, about = _parts(config, files)
     gold = tuple(scored.examples())
@@ -97,9 +103,9 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
     def ready(data: DataConfig) -> PreparedData:
         own = replace(config, data=data)
         found = example_dataset.prepare(train, valid, own, folder / "data" / (data.unit or "numbers"))
-        for example in gold:  # what cannot be scored is told before anything is trained
+        for example in gold:  # an example that cannot be scored raises before any training starts
             x = found.input.encode(example.x, example.place)
-            if not kind.asks.one_class:  # a class that training never saw is missed, and no error
+            if not kind.asks.one_class:  # a class unknown to training is no error; it counts as wrong
                 found.output.encode(example.y, len(x), example.place)
         return found
 
@@ -113,7 +119,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
     else:
         name, higher = kind.scored
         tell, scoring = _figure(name), verdict.of_figure(name, higher)
-    # The season of columns that are not among x is not known.
+    # If the y columns are named, they may not be among the x columns. The seasonal baseline needs them in x.
     own = example_source.wanted_of(config).y
     horizon = None if own else config.data.horizon
     return Benchmark(
@@ -128,7 +134,10 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
 
 
 def _parts(config: Config, files: Files) -> tuple[ExampleSource, ExampleSource | None, ExampleSource, str]:
-    """What is learnt from, what epochs are chosen on (None: a part of the former), what is scored, and its name."""
+    """Return the training part, the validation part, the scored part, and a description of the scored part.
+
+    The validation part is None if it is held out of the training part.
+    """
     whole = example_source.from_files(files.data, config)
     others = files.test or files.valid
     if not others:
@@ -143,28 +152,29 @@ def _named(paths: Sequence[Path]) -> str:
 
 
 def _fifth_named(horizon: int | None) -> str:
-    return f"scored on {'the last fifth of the windows of each series' if horizon else 'a fifth of the data, held out'}"
+    return f"scored on {'the last fifth of the windows of each series' if horizon else 'a held-out fifth of the data'}"
 
 
 def split(whole: ExampleSource, horizon: int | None) -> tuple[ExampleSource, ExampleSource]:
-    """All but a fifth, and that fifth: drawn by a fixed rule; of forecasts the end of each series.
+    """Split off a fifth of the examples. Return the other examples, and the fifth.
 
-    Raises DataError where there are too few for that, and what the reader raises.
+    The fifth is random but always the same. For forecasts it is the end of each series.
+    Raises DataError if there are too few examples, and the errors of the reader.
     """
     windows = windows_of_series(whole.examples())
     count, out = sum(windows), int(sum(windows) * FIFTH)
     if count < FEWEST:
-        raise DataError(f"{count} sequences, of which no fifth can be held out", hint="--test FILE")
+        raise DataError(f"{count} sequences are too few to hold out a fifth", hint="--test FILE")
     parts = ends(windows, out, horizon, _SPLIT) if horizon else drawn(count, out, _SPLIT)
     if not len(parts.held):
-        raise DataError("the series are too short to hold out their ends", hint="--test FILE")
+        raise DataError("the series are too short to hold out the end of each", hint="--test FILE")
     asked, kept = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
     asked[parts.held], kept[parts.train(count)] = True, True
     return _some(whole, kept, "kept"), _some(whole, asked, "held out")
 
 
 def _some(whole: ExampleSource, chosen: NDArray[np.bool_], name: str) -> ExampleSource:
-    """The chosen ones of some examples. chosen: [examples] true or false."""
+    """Return the chosen examples. chosen: mask, [examples]."""
 
     def examples() -> Iterator[Example]:
         return (example for example, one in zip(whole.examples(), chosen, strict=True) if one)
@@ -186,7 +196,7 @@ def _score_numbers(gold: Sequence[Example], known: Mapping[str, object]) -> Scor
     return verdict.of_numbers(np.array([one.y for one in gold], dtype=np.float64))
 
 
-# By the output; `known` is what was learnt of it, as its model file has it.
+# The scoring of each output kind. `known` is the fitted output, as in its model file.
 SCORINGS: dict[str, Callable[[Sequence[Example], Mapping[str, object]], Scoring]] = {
     "label": _score_labels,
     "tags": _score_tags,
@@ -194,12 +204,12 @@ SCORINGS: dict[str, Callable[[Sequence[Example], Mapping[str, object]], Scoring]
 }
 
 
-# What is scored of a network's answer [T or 1, n_y] to an example.
+# Returns the answer to score, from an example and the output [T or 1, n_y] of the network.
 Tell = Callable[[Predictor, Example, Floats], object]
 
 
 def _field(key: str) -> Tell:
-    """A field of the record of the answer."""
+    """Return a function that scores one field of the record of the answer."""
 
     def tell(model: Predictor, example: Example, answer: Floats) -> object:
         return model.output.to_answer(answer, (), 1, model.file.tensors).record[key]
@@ -208,7 +218,7 @@ def _field(key: str) -> Tell:
 
 
 def _figure(name: str) -> Tell:
-    """A figure of the output over this example alone."""
+    """Return a function that computes one figure of the output for a single example."""
 
     def tell(model: Predictor, example: Example, answer: Floats) -> float:
         y = model.output.encode(example.y, len(answer), example.place)
@@ -218,7 +228,10 @@ def _figure(name: str) -> Tell:
 
 
 def _answers(gold: Sequence[Example], tell: Tell, path: Path) -> tuple[Answers, float | None]:
-    """A model's answers to all items, in batches; and the milliseconds that one takes by itself, with NumPy."""
+    """Return the answers of a model to all items, computed in batches, and the milliseconds per single item.
+
+    The time is measured on the NumPy engine.
+    """
     model = open_trained(path, "torch")
     found: list[object] = [None] * len(gold)
     nothing = np.zeros((), np.int64)
@@ -239,7 +252,7 @@ def _answers(gold: Sequence[Example], tell: Tell, path: Path) -> tuple[Answers, 
 
 def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -> Benchmark:
     if config.data.encoding is not None:
-        raise UsageError("compare reads texts in UTF-8 alone", hint="iconv -f NAME -t UTF-8 FILE")
+        raise UsageError("compare reads only texts in UTF-8", hint="iconv -f NAME -t UTF-8 FILE")
     learnt_from, chosen_on, asked, about = text_parts(files, folder)
     scored = count_models.read_text(asked, lower=config.data.lower)
     lower = config.data.lower
@@ -288,7 +301,7 @@ def _text_rivals(train: count_models.Text, scored: count_models.Text, units: Seq
 
     found: dict[str, Callable[[], BaselineResult]] = {
         "letters_alike": partial(
-            rival, "every letter alike", partial(count_models.uniform_costs, train, scored)
+            rival, "all letters equally likely", partial(count_models.uniform_costs, train, scored)
         ),
         "letter_counts": partial(
             rival, "counts of letters", partial(count_models.letter_costs, train, scored, 0)
@@ -301,7 +314,7 @@ def _text_rivals(train: count_models.Text, scored: count_models.Text, units: Seq
     }
     for unit in units:
         if not of_characters(unit):
-            name = "counts of words" if unit == "word" else "counts of words between white space"
+            name = "counts of words" if unit == "word" else "counts of words (split at white space)"
             found[f"{unit}_counts"] = partial(
                 rival, name, partial(count_models.word_costs, train, scored, unit)
             )
@@ -311,7 +324,10 @@ def _text_rivals(train: count_models.Text, scored: count_models.Text, units: Seq
 def text_parts(
     files: Files, folder: Path
 ) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...], str]:
-    """As `_parts`, files and folders of text."""
+    """Return the parts and the description as `_parts` does, as files and folders of text.
+
+    If there are no validation files, the validation part is held out of the training part.
+    """
     if files.test:
         return files.data, files.valid, files.test, _named(files.test)
     if files.valid:
@@ -321,10 +337,10 @@ def text_parts(
 
 
 def _cut(paths: Sequence[Path], folder: Path) -> tuple[Path, Path]:
-    """Copy the text into two folders, the last fifth, from a line start on, into the second."""
+    """Copy the text into two folders: the last fifth, which starts at a line, into the second one."""
     source = text_dataset.from_files(paths, "file")
     if source.characters < SHORTEST:
-        what = f"{source.characters} characters, of which no fifth can be held out"
+        what = f"{source.characters} characters are too few to hold out a fifth"
         raise DataError(what, file=paths[0], hint="--test FILE")
     cut, begin, number = int(source.characters * (1 - FIFTH)), 0, 0
     parts = folder / "kept", folder / "held-out"

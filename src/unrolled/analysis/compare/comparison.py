@@ -1,7 +1,7 @@
-"""Compare cells, units, depths, directions and baselines with equal parameters and budgets; one table, one sentence.
+"""Compare cells, units, depths, directions and baselines: one table, and one sentence as the verdict.
 
-Every variant has as many parameters and as large a budget as the others, each seed is an ordinary training with a run
-folder of its own, and beside them stand the sceptic's baselines. Needs torch.
+All variants have about the same number of parameters and the same budget. Each seed of a variant is an
+ordinary training with its own run folder. Simple baselines are scored too. Needs torch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from unrolled.training.fit import fit
 from unrolled.training.job import TrainingJob, TrainingRequest
 from unrolled.training.run_folder import read_metrics
 
-MARK = "comparison.json"  # by which the folder of a comparison is known
+MARK = "comparison.json"  # marker file: identifies the folder of a comparison
 READING = (
     "columns",
     "classes",
@@ -45,13 +45,13 @@ READING = (
     "horizon",
     "history",
     "lower",
-)  # options that baselines depend on
-APART = 0.1  # by how much the parameters of a variant may exceed the others' where even one unit is too large
+)  # options that affect the baselines
+APART = 0.1  # tolerated excess of parameters, as a fraction, if even a variant with one unit is too large
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it. about: what was scored, for people; target: the parameters that all were to have."""
+    """Result of a comparison. about: description of the scored part.  target: parameters per variant."""
 
     task: str
     about: str
@@ -63,7 +63,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Console:
-    """What a person sees: notes of ours on stderr, and the progress of each training by a reporter of its own."""
+    """Output for the user. note: prints a line on stderr.  reporter: creates a progress reporter."""
 
     note: Callable[[str], None]
     reporter: Callable[[], Reporter]
@@ -71,29 +71,31 @@ class Console:
 
 @dataclass(frozen=True)
 class Muted:
-    """A reporter that shows where a training stands, and leaves out what it says: there are many of them."""
+    """A reporter that shows the progress of a training but no messages, since there are many trainings."""
 
     inner: Reporter
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Ignore a message."""
 
     def moment(self, now: Moment) -> None:
-        """Passed on."""
+        """Pass on the progress."""
         self.inner.moment(now)
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> None:
-        """Nothing."""
+        """Ignore a validation."""
 
     def close(self) -> None:
-        """Passed on."""
+        """Close the inner reporter."""
         self.inner.close()
 
 
 def compare(wish: ComparisonOptions, folder: Path, voice: Console) -> Report:
-    """Train in `folder` what is not trained there yet, score all, and judge. The same call goes on where it stopped.
+    """Train all variants in `folder`, score them and the baselines, and return the result with the verdict.
 
-    Raises what reading data and training raise; a training that diverges and a baseline that fails are told instead.
+    Variants that are already trained there are not trained again, so the same call resumes a comparison.
+    Raises the errors of reading data and of training. If a training diverges or a baseline fails, the
+    error is only reported.
     """
     if wish.units == (None,):
         wish = replace(wish, settings=with_unit(wish.task, wish.settings, wish.files.data, voice.note))
@@ -120,7 +122,7 @@ def compare(wish: ComparisonOptions, folder: Path, voice: Console) -> Report:
 
 
 def _nearest(base: Config, wanted: Sequence[Variant]) -> Variant:
-    """The variant that is most like what training would choose, the first of equals."""
+    """Return the variant that shares the most settings with the defaults of training; of equals the first."""
     usual = {
         "cell": base.model.cell,
         "unit": base.data.unit,
@@ -132,13 +134,14 @@ def _nearest(base: Config, wanted: Sequence[Variant]) -> Variant:
 
 @contextmanager
 def _claimed(folder: Path, task: str) -> Iterator[None]:
-    """Make the folder, or find it as a comparison left it. Where an error comes within, a new one goes again.
+    """Create the folder of a comparison, or reuse it. If an error occurs inside, remove a new folder again.
 
-    Raises UsageError where it is something else, or a comparison of another task; StorageError.
+    Raises UsageError if the folder has other content or a comparison of another task, StorageError if it
+    cannot be created.
     """
     mark = folder / MARK
     if folder.exists() and not folder.is_dir():
-        raise UsageError("is no folder", file=folder, hint="another --out")
+        raise UsageError("is not a folder", file=folder, hint="another --out")
     if mark.exists():
         try:
             before = json.loads(mark.read_bytes())["task"]
@@ -146,14 +149,12 @@ def _claimed(folder: Path, task: str) -> Iterator[None]:
             before = None
         if before != task:
             raise UsageError(
-                f"holds a comparison of another task, '{before}'", file=folder, hint="another --out"
+                f"contains a comparison of another task, '{before}'", file=folder, hint="another --out"
             )
         yield
         return
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError(
-            "is not the folder of a comparison, and not empty", file=folder, hint="another --out"
-        )
+        raise UsageError("is neither empty nor the folder of a comparison", file=folder, hint="another --out")
     there = folder.exists()
     _make(folder)
     try:
@@ -174,7 +175,7 @@ def _make(folder: Path) -> None:
 
 
 def _sized(variant: Variant, arena: Benchmark, target: int) -> Variant:
-    """The variant with as many units as make its parameters most nearly the target."""
+    """Return the variant with the number of units whose parameter count is closest to the target."""
 
     def config(hidden: int) -> Config:
         return replace(variant.config, model=replace(variant.config.model, hidden=hidden))
@@ -186,8 +187,8 @@ def _sized(variant: Variant, arena: Benchmark, target: int) -> Variant:
     found = size(hidden)
     if hidden == 1 and found > (1 + APART) * target:
         raise UsageError(
-            f"{variant.name} has {found:,} parameters with a single unit, most of them for its vocabulary",
-            expected=f"about {target:,}, as the others have",
+            f"{variant.name} has {found:,} parameters even with one unit, most of them for its vocabulary",
+            expected=f"about {target:,}, the size of all variants",
             hint=f"--parameters {2 * found}, or a smaller --vocab-size or --embedding",
         )
     settings = {**variant.settings, "hidden": hidden, "parameters": found}
@@ -195,10 +196,10 @@ def _sized(variant: Variant, arena: Benchmark, target: int) -> Variant:
 
 
 def _budget(config: Config) -> str:
-    """The budget of each training, in words. config: without blanks."""
+    """Return the budget of each training as text. config: must have no blanks."""
     minutes, epochs = config.training.minutes, config.training.epochs
     by_time = (
-        f"{minutes:g} {'minute' if minutes == 1 else 'minutes'} each by a plan of its own" if minutes else ""
+        f"{minutes:g} {'minute' if minutes == 1 else 'minutes'} each with a separate plan" if minutes else ""
     )
     by_epochs = f"{epochs} {'epoch' if epochs == 1 else 'epochs'} each" if epochs else ""
     return f"{by_time}, at most {by_epochs}" if by_time and by_epochs else by_time or by_epochs
@@ -224,7 +225,7 @@ def _entry_of(rival: BaselineResult, scoring: Scoring) -> Entry:
         return Entry(rival.name, False, (), note=rival.note)
     try:
         one = Trial(None, scoring.scores(rival.answers), scoring.parts(rival.answers), rival.seconds)
-    except UnrolledError as error:  # answers that are no numbers
+    except UnrolledError as error:  # the answers are not finite numbers
         return Entry(rival.name, False, (), note=str(error))
     return Entry(rival.name, False, (one,), note=rival.note)
 
@@ -239,7 +240,10 @@ def _told(entry: Entry, scoring: Scoring) -> str:
 def _trained(
     sized: Sequence[Variant], wish: ComparisonOptions, arena: Benchmark, folder: Path, voice: Console
 ) -> list[Entry]:
-    """Each variant with each seed; seeds outermost, so that a busy hour of the machine meets all variants alike."""
+    """Train each variant with each seed.
+
+    The outer loop is over the seeds, so that a busy period of the machine affects all variants equally.
+    """
     tries: dict[str, list[Trial]] = {one.folder: [] for one in sized}
     notes: dict[str, list[str]] = {one.folder: [] for one in sized}
     runs = [(seed, one) for seed in wish.seeds for one in sized]
@@ -271,13 +275,13 @@ def _trained(
 def _run(
     variant: Variant, seed: int, wish: ComparisonOptions, arena: Benchmark, folder: Path, voice: Console
 ) -> Trial:
-    """Train one, or find it trained, and score it."""
+    """Train one variant with one seed unless it is already trained, and score it."""
     out = folder / variant.folder / f"seed-{seed}"
     _make(out.parent)
     config = replace(variant.config, training=replace(variant.config.training, seed=seed))
 
     def job(config: Config, folder: Path) -> TrainingJob:
-        return arena.job(config)  # its data are prepared already, once for all
+        return arena.job(config)  # the data are already prepared, for all trainings together
 
     began = time.monotonic()
     request = TrainingRequest(config, arena.data, job, out, resume=True, force=wish.force, began=began)
@@ -285,7 +289,7 @@ def _run(
         fit(request, Muted(voice.reporter()))
     except Interrupted as stop:
         stopped = Interrupted(
-            "stopped; what is trained so far is kept", file=folder, hint="the same command to go on"
+            "stopped; all training so far is kept", file=folder, hint="the same command again to resume"
         )
         stopped.exit_code = stop.exit_code
         raise stopped from stop
@@ -296,7 +300,10 @@ def _run(
 
 
 def _answered(arena: Benchmark, model: Path) -> tuple[Answers, float | None]:
-    """What a model answers to the scored items: as it was written down before, where model and items are the same."""
+    """Return the answers of a model to the scored items, and the milliseconds per item (None: not measured).
+
+    Answers are read from a file if the model and the items have not changed.
+    """
     file = model.with_name(model.name + ".answers.json")
     key = {
         "model": hashlib.sha256(model.read_bytes()).hexdigest(),
@@ -308,7 +315,7 @@ def _answered(arena: Benchmark, model: Path) -> tuple[Answers, float | None]:
         if kept["key"] == key:
             return kept["answers"], kept["milliseconds"]
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or damaged: answered anew
+        pass  # missing or damaged: compute the answers again
     answers, milliseconds = arena.answers(model)
     content = {"key": key, "answers": list(answers), "milliseconds": milliseconds}
     write_atomically(file, json.dumps(content).encode())
@@ -316,6 +323,6 @@ def _answered(arena: Benchmark, model: Path) -> tuple[Answers, float | None]:
 
 
 def _seconds(run: Path) -> float:
-    """How long a run trained, all its sittings together: their clocks begin at zero each."""
+    """Return the training time of a run in seconds. Adds all sessions, since each starts its clock at 0."""
     clock = [float(as_number(record["seconds"])) for record in read_metrics(run)]
     return sum(at for at, following in zip(clock, [*clock[1:], 0.0], strict=True) if following < at)

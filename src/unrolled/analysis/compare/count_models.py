@@ -1,7 +1,8 @@
 """Baselines for language models: n-gram counts of characters and words, and the cost in bits of each line.
 
-Costs are bits for each line of the scored text, its end counted. A word that a model does not know costs it, besides
-its `<UNK>`, its letters by their counts in the training text: so models of words and of characters compare.
+The cost of a line of the scored text is its negative log-probability in bits, including its newline. An
+unknown word costs its `<UNK>`, plus its spelling by the character counts of the training text. This makes
+models of words comparable with models of characters.
 """
 
 from __future__ import annotations
@@ -24,31 +25,36 @@ from unrolled.models.engines import Engine
 from unrolled.tasks.inputs.tokens import Reading, encode
 
 F64 = NDArray[np.float64]
-LETTERS = 0x110000  # all of Unicode, over which the share of unseen letters is spread
-MOST = 1 << 22  # characters at the end of the training text that are counted for contexts
-LANES, WINDOW, WARM = 32, 128, 256  # of a long text, each lane but the first warmed up by `WARM` tokens
+LETTERS = 0x110000  # number of Unicode code points; the probability of unseen characters is uniform over them
+MOST = 1 << 22  # characters at the end of the training text that are counted
+# A long text is split into LANES rows of a batch, which are read in windows of WINDOW steps. Each lane except
+# the first starts with the WARM tokens before its part, to warm up its state.
+LANES, WINDOW, WARM = 32, 128, 256
 
 
 @dataclass(frozen=True)
 class Text:
-    """The lines of some files, without their ends, and where each file's begin: name -> (first line, lines)."""
+    """The lines of several files without newlines.
+
+    files: file name -> (index of its first line, number of its lines).
+    """
 
     lines: tuple[str, ...]
     files: Mapping[str, tuple[int, int]]
 
     @property
     def joined(self) -> str:
-        """All lines, each with its end."""
+        """All lines as one text, each with its newline."""
         return "".join(line + "\n" for line in self.lines)
 
     @property
     def characters(self) -> F64:
-        """[lines] characters, one for each end."""
+        """Number of characters of each line with its newline, [lines]."""
         return np.array([len(line) + 1.0 for line in self.lines])
 
 
 def read_text(paths: Sequence[Path], *, lower: bool) -> Text:
-    """The text of files and folders, held in memory. Raises what the reader raises."""
+    """Read the text of files and folders into memory. Raises the errors of the reader."""
     lines: list[str] = []
     files: dict[str, tuple[int, int]] = {}
     pieces: list[Document] = []
@@ -65,10 +71,15 @@ def read_text(paths: Sequence[Path], *, lower: bool) -> Text:
 
 @dataclass(frozen=True)
 class CharacterModel:
-    """Witten-Bell probabilities of a letter after at most `order` letters (Witten and Bell, IEEE Transactions on
-    Information Theory 37, 1991): counts, smoothed by those after one letter less, and at last by all letters alike.
+    """Character model with Witten-Bell smoothing.
 
-    seen: how often each run of letters occurs.  after, kinds: how many letters, and different ones, follow a run.
+    Witten and Bell, IEEE Transactions on Information Theory 37, 1991.
+
+    The probability of a character depends on at most `order` characters before it. It interpolates the counts
+    after the longest context with those after each shorter one, and finally with the uniform distribution.
+
+    seen: count of each character sequence.  after: number of characters that follow a sequence.
+    kinds: number of distinct characters that follow a sequence.
     """
 
     order: int
@@ -77,7 +88,7 @@ class CharacterModel:
     kinds: Mapping[str, int]
 
     def bits(self, letter: str, before: str = "") -> float:
-        """The cost of a letter after those before it."""
+        """Return the cost of a character in bits. before: the characters before it."""
         p = 1 / LETTERS
         for length in range(min(self.order, len(before)) + 1):
             run = before[len(before) - length :]
@@ -89,12 +100,12 @@ class CharacterModel:
         return -math.log2(p)
 
     def spelled(self, word: str) -> float:
-        """The cost of a word by the counts of its letters, and of the space that ends it."""
+        """Return the cost in bits of spelling a word without context, including the space at its end."""
         return sum(map(self.bits, word)) + self.bits(" ")
 
 
 def count_letters(text: str, order: int) -> CharacterModel:
-    """The counts of a text, up to `order` letters of context."""
+    """Count the characters of a text after contexts of up to `order` characters."""
     seen: Counter[str] = Counter()
     for length in range(1, order + 2):
         seen.update(text[i : i + length] for i in range(len(text) - length + 1))
@@ -110,7 +121,10 @@ Costs = list[list[float]]  # [lines][bits, unknown tokens, tokens]
 
 
 def uniform_costs(train: Text, scored: Text) -> Costs:
-    """Every letter of the training text alike, and one more share for all unseen ones."""
+    """Return the costs if each character of the training text is equally likely.
+
+    All unknown characters together are as likely as one known character.
+    """
     known = {"\n", *(letter for line in train.lines for letter in line)}
     one, other = math.log2(len(known) + 1), math.log2(len(known) + 1) + math.log2(LETTERS)
     strange = (sum(letter not in known for letter in line) for line in scored.lines)
@@ -121,7 +135,7 @@ def uniform_costs(train: Text, scored: Text) -> Costs:
 
 
 def letter_costs(train: Text, scored: Text, order: int) -> Costs:
-    """Each letter by its counts after the `order` letters before it, across line ends."""
+    """Return the costs by the character model of this `order`. Its context continues across line ends."""
     letters = count_letters(train.joined, order)
     text, place, found = scored.joined, 0, Costs()
     for line in scored.lines:
@@ -134,7 +148,10 @@ def letter_costs(train: Text, scored: Text, order: int) -> Costs:
 
 
 def word_costs(train: Text, scored: Text, unit: str) -> Costs:
-    """Each word by its count alone, unknown ones spelled; the end of a line that is not blank is a word too."""
+    """Return the costs if each word depends only on its count. Unknown words are spelled.
+
+    The newline of a line that is not blank counts as a word too.
+    """
     words = Counter(word for line in train.lines for word in _closed(line, unit))
     letters = count_letters(train.joined, 0)
     total, kinds = words.total(), len(words)
@@ -162,7 +179,10 @@ def model_costs(
     letters: CharacterModel,
     folder: Path,
 ) -> Costs:
-    """What a model pays for each line of the files, its unknown tokens spelled. folder: for the encoded text."""
+    """Return the cost of each line under a trained model. Unknown tokens are spelled.
+
+    letters: the character model for the spelling.  folder: the encoded text is written there.
+    """
     encoded = encode(
         read_documents(paths, reading.documents), reading.vocabulary, reading.unit, reading.lower
     )
@@ -182,7 +202,7 @@ def model_costs(
 
 
 def _token_bits(engine: Engine, store: Store) -> F64:
-    """[tokens] the bits of each token of the store."""
+    """Return the cost of each token of the store in bits, [tokens]."""
     bits, state = np.zeros(len(store)), None
     for batch in evaluation_batches(store, LANES, WINDOW, WARM):
         log_probs, state = engine.run(batch.x, batch.lengths, engine.keep(state, batch.carry))
@@ -194,7 +214,7 @@ def _token_bits(engine: Engine, store: Store) -> F64:
 
 
 def _lines_of(store: Store, scored: Text) -> NDArray[np.int64]:
-    """[lines of the store] which line of the scored text each is."""
+    """Return the line index in the scored text of each line of the store, [lines of the store]."""
     firsts = np.array([position for _, position in store.files])
     file = np.searchsorted(firsts, store.all_lines[:-1], side="right") - 1
     begin, lines = np.array([scored.files[name] for name, _ in store.files]).T
@@ -202,7 +222,7 @@ def _lines_of(store: Store, scored: Text) -> NDArray[np.int64]:
 
 
 def training_text(documents: Iterable[Document], *, lower: bool) -> Text:
-    """The lines of the training text, as much of its end as is counted."""
+    """Return the lines of the training text: its last MOST characters at most."""
     pieces, size = deque[str](), 0
     for document in documents:
         pieces.append(document.text + ("\n" if document.last and not document.text.endswith("\n") else ""))

@@ -1,4 +1,4 @@
-"""Find the number of units that gives a variant the same number of parameters as the others."""
+"""Find the number of units that gives each variant about the same number of parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ MOST_UNITS = 65_536
 
 
 def nearest(size: Callable[[int], int], target: int) -> int:
-    """The number from 1 up whose size, which grows with it, is nearest to the target; the smaller of equals."""
+    """Return the number of units n >= 1 for which size(n) is closest to the target.
+
+    If two are equally close, return the smaller one. size: must grow with n.
+    """
     low, high = 1, 2
     while size(high) < target and high < MOST_UNITS:
         low, high = high, 2 * high

@@ -1,6 +1,6 @@
-"""Run the baselines of a task; a baseline that fails does not stop the others.
+"""Run the baselines of a task. If a baseline fails, the others still run.
 
-What a baseline answered is kept in a file, so that a comparison that goes on does not compute it again.
+The answers are kept in a file, so that a resumed comparison does not compute them again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from unrolled.core.values.json_values import as_list, as_number, as_object
 
 @dataclass(frozen=True)
 class BaselineResult:
-    """What a baseline answered to the scored part, in order; None where it could not run, which the note explains."""
+    """Answers of a baseline on the scored part, in order.
+
+    answers: None if it could not run; the note then has the reason.  seconds: time for training and answers.
+    """
 
     name: str
     answers: Sequence[object] | None
@@ -31,15 +34,16 @@ class BaselineResult:
     note: str = ""
 
 
-Rivals = Mapping[str, Callable[[], BaselineResult]]  # by a short name that stays the same
+Rivals = Mapping[str, Callable[[], BaselineResult]]  # the key is a short, stable name of the baseline
 
 
 def of_examples(
     kinds: str, horizon: int | None, train: Callable[[], Iterator[Example]], scored: Sequence[Example]
 ) -> Rivals:
-    """The baselines of a task (INPUT:OUTPUT); horizon: of a forecast, whose y is that many steps of all numbers.
+    """Return the baselines of a task.
 
-    train: the training part, read when the first of them runs, and then held in memory.
+    kinds: INPUT:OUTPUT.  horizon: for a forecast, the number of steps in y; None: no seasonal baseline.
+    train: the training part; it is read when the first baseline runs, and then kept in memory.
     """
     runs: dict[str, Run] = {run.__name__: run for run in BASELINES.get(kinds, ())}
     if horizon:
@@ -56,7 +60,7 @@ def _run(run: Run, train: Callable[[], Sequence[Example]], scored: Sequence[Exam
 
 
 def _plain(answer: object) -> object:
-    """An answer as JSON has it."""
+    """Return an answer as a JSON value."""
     match answer:
         case np.ndarray():
             return answer.tolist()
@@ -67,9 +71,9 @@ def _plain(answer: object) -> object:
 
 
 def run_baselines(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iterator[BaselineResult]:
-    """Run each, or take what it answered before, where `file` was written under the same key.
+    """Run each baseline. Use the answers in `file` instead if it has them under the same key.
 
-    A baseline that fails is reported with its reason and run again the next time. The others still run.
+    If a baseline fails, its result has the reason, and it runs again next time. The others still run.
     """
     kept = _read(file, key)
     for name, run in rivals.items():
@@ -84,7 +88,7 @@ def run_baselines(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iter
         except UnrolledError as error:
             yield BaselineResult(_titled(name), None, 0.0, str(error))
             continue
-        except Exception as error:  # another package's, of any kind: the comparison goes on without it
+        except Exception as error:  # other packages raise errors of any type; continue without this baseline
             reason = " ".join(str(error).split())
             yield BaselineResult(_titled(name), None, 0.0, f"{type(error).__name__}: {reason[:200]}")
             continue
@@ -94,7 +98,7 @@ def run_baselines(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iter
 
 
 def _restored(value: Mapping[str, object]) -> BaselineResult:
-    """What was written of a baseline."""
+    """Return a baseline result from its JSON values."""
     answers = None if value["answers"] is None else as_list(value["answers"])
     return BaselineResult(str(value["name"]), answers, as_number(value["seconds"]), str(value["note"]))
 
@@ -104,7 +108,7 @@ def _titled(name: str) -> str:
 
 
 def _read(file: Path, key: Mapping[str, object]) -> dict[str, object]:
-    """What was kept; nothing where the file is missing, damaged or of another key."""
+    """Return the results in the file; none if the file is missing, is damaged, or has another key."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return content["rivals"] if content["key"] == json.loads(json.dumps(dict(key))) else {}

@@ -1,4 +1,4 @@
-"""The unit that a comparison of models of texts takes from its data, as training does."""
+"""Choose the unit (word or character) of a comparison from the data, as training does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from unrolled.tasks.text_unit import decided
 def with_unit(
     task: str, settings: tuple[Mapping[str, object], ...], data: Sequence[Path], note: Callable[[str], None]
 ) -> tuple[Mapping[str, object], ...]:
-    """The layers of options, with the unit that the data decide if none is asked for; `note` takes what to say of it.
+    """Return the layers of options. If they set no unit and the data decide it, add a layer with this unit.
 
-    Raises what the readers raise.
+    note: receives each message about this decision. Raises the errors of the readers.
     """
     asked = build(task, *settings)
     filled = resolve_data(asked)

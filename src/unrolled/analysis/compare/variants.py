@@ -1,4 +1,4 @@
-"""The networks that `compare` trains: every combination of cells, units, depths and directions."""
+"""Build the networks that `compare` trains: every combination of cells, units, depths and directions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from unrolled.tasks.presets import find
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """What a person asked to compare.
+    """What to compare.
 
-    settings: layers of options, weakest first, as `config.build` takes them.  cells ... seeds: what varies; None
-    stands for what training would choose.  target: parameters of every network; None: as many as training would give
-    the variant nearest to its defaults.
+    settings: layers of options for `config.build`, lowest precedence first.
+    cells, units, depths, directions, seeds: the values to compare. None: the default of training.
+    target: number of parameters of every network. None: the size that training would choose for the variant
+    closest to the defaults.
+    baselines: run the baselines too.  force: replace runs with other settings.
     """
 
     task: str
@@ -38,7 +40,10 @@ class ComparisonOptions:
 
 @dataclass(frozen=True)
 class Variant:
-    """A network to train. name: for people, what varies; folder: of its runs, all that could vary."""
+    """A network to train.
+
+    name: for display; has only the values that vary.  folder: name of the folder of its runs; has all values.
+    """
 
     name: str
     folder: str
@@ -47,18 +52,21 @@ class Variant:
 
 
 def variants(wish: ComparisonOptions) -> list[Variant]:
-    """Every combination of what varies. Raises UsageError if a combination is impossible for the task."""
+    """Return every combination of the values. Raises UsageError if a value is impossible for the task."""
     preset = find(wish.task)
     if preset.kinds == "numbers:next":
         raise UsageError(
-            "compare has no numbers:next", hint="numbers:number with --horizon 1, which asks the same"
+            "compare does not support numbers:next",
+            hint="numbers:number with --horizon 1, which is the same task",
         )
     if output_of(wish.task).decoder:
-        raise UsageError(f"compare has no {wish.task}", hint="unrolled train, then unrolled evaluate")
+        raise UsageError(
+            f"compare does not support {wish.task}", hint="unrolled train, then unrolled evaluate"
+        )
     if wish.units != (None,) and not (
         input_of(wish.task).content.words and not output_of(wish.task).asks.each
     ):
-        raise UsageError("--units are for texts", hint="without --units: here the steps are given")
+        raise UsageError("--units are for texts", hint="without --units: these inputs have fixed steps")
     if output_of(wish.task).ahead and "both" in wish.directions:
         what = "a model that reads in both directions would see the next step, which it is to predict"
         raise UsageError(what, hint="--directions one")

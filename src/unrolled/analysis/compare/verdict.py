@@ -1,6 +1,6 @@
-"""The verdict of a comparison: scores, how certain a difference is, and the sentence that states it.
+"""Judge a comparison: scores, the confidence interval of the difference, and the verdict as a sentence.
 
-Every metric is a function of sums over the scored items, so that a bootstrap only draws items and adds up.
+Every metric is a function of sums over the scored items. A bootstrap then only draws items and adds.
 """
 
 from __future__ import annotations
@@ -17,42 +17,45 @@ from unrolled.tasks.metrics import classification, regression, spans
 from unrolled.tasks.metrics.classification import bootstrap
 
 F64 = NDArray[np.float64]
-Answers = Sequence[object]  # one an item: a class, the tags of a sentence, numbers, the cost of a line
-ROUNDS = 2_000  # of the bootstrap
-SHARE = 0.95  # of the interval
+Answers = Sequence[object]  # one per item: a class, the tags of a sentence, numbers, or the cost of a line
+ROUNDS = 2_000  # rounds of the bootstrap
+SHARE = 0.95  # confidence level of the interval
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How answers to the scored part are measured.
+    """How answers on the scored part are measured.
 
-    main: the name of the metric that decides; title: the same for people; form: how its values are written.
-    scores: all metrics of some answers.  parts: what each item adds, [items, k].  value: the main metric, from the
-    sum of the parts of all items [k].
+    main: name of the main metric, which decides the verdict.  title: its display name.
+    form: its number format.  higher: whether higher is better.  items: display name of the scored items.
+    scores: computes all metrics of the answers.
+    parts: computes the contribution of each item to the main metric, [items, k].
+    value: computes the main metric from the sum [k] of the contributions of all items.
     """
 
     main: str
     title: str
-    higher: bool  # whether more is better
+    higher: bool
     form: str
-    items: str  # what is scored, for people
+    items: str
     scores: Callable[[Answers], dict[str, float]]
     parts: Callable[[Answers], F64]
     value: Callable[[F64], float]
 
     def shown(self, value: float) -> str:
-        """A value of the main metric for people."""
+        """Return a value of the main metric as text."""
         return format(value, self.form)
 
     def better(self, a: float, b: float) -> bool:
-        """Whether a is better than b."""
+        """Return whether a is better than b."""
         return a > b if self.higher else a < b
 
 
 def of_labels(gold: Sequence[str], known: Sequence[str], *, ordinal: bool) -> Scoring:
-    """Accuracy decides. gold: the true classes; known: those of training, in order, which ordered classes need.
+    """Score classes. The main metric is the accuracy.
 
-    A true class that is not among the known ones is always missed.
+    gold: the true classes.  known: the training classes in order; ordinal classes need the order for the MAE.
+    An item is always wrong if its true class is not known.
     """
     names = [*known, *sorted(set(gold) - set(known))]
     index = {name: number for number, name in enumerate(names)}
@@ -73,7 +76,7 @@ def of_labels(gold: Sequence[str], known: Sequence[str], *, ordinal: bool) -> Sc
 
 
 def of_tags(gold: Sequence[Sequence[str]], scheme: str) -> Scoring:
-    """Span F1 decides where the tags mark spans, else accuracy."""
+    """Score tags. The main metric is the span F1 if the tags mark spans, else the accuracy."""
     steps = max(1, sum(map(len, gold)))
 
     def right(answers: Answers) -> list[int]:
@@ -110,7 +113,7 @@ def of_tags(gold: Sequence[Sequence[str]], scheme: str) -> Scoring:
 
 
 def of_numbers(gold: F64) -> Scoring:
-    """The root of the mean squared error decides, of several numbers their mean. gold: [N, n_y]."""
+    """Score numbers. The main metric is the RMSE, averaged over the n_y numbers. gold: [N, n_y]."""
 
     def table(answers: Answers) -> F64:
         return np.array([np.atleast_1d(np.asarray(answer)) for answer in answers], dtype=np.float64)
@@ -129,7 +132,10 @@ def of_numbers(gold: F64) -> Scoring:
 
 
 def of_figure(name: str, higher: bool) -> Scoring:
-    """The mean of a figure over the items decides. An answer is the figure of one item. higher: more is better."""
+    """Score by a figure of the output. The main metric is its mean over the items.
+
+    An answer is the figure of one item. higher: whether higher is better.
+    """
 
     def numbers(answers: Answers) -> F64:
         return np.array(answers, dtype=np.float64)
@@ -144,9 +150,10 @@ def of_figure(name: str, higher: bool) -> Scoring:
 
 
 def of_lines(characters: F64) -> Scoring:
-    """Bits a character decide. characters: [lines] of each line, its end counted.
+    """Score lines of text. The main metric is the number of bits per character.
 
-    An answer is the cost of a line: bits, how many tokens were unknown, how many there were.
+    characters: [lines] characters of each line, including its newline.
+    An answer is the cost of a line: bits, number of unknown tokens, number of tokens.
     """
 
     def costs(answers: Answers) -> F64:
@@ -159,19 +166,21 @@ def of_lines(characters: F64) -> Scoring:
     def parts(answers: Answers) -> F64:
         return np.stack([costs(answers)[:, 0], characters], axis=1)
 
-    return Scoring("bits_per_character", "bits a character", False, ".3f", "lines", scores, parts, _ratio)
+    return Scoring("bits_per_character", "bits per character", False, ".3f", "lines", scores, parts, _ratio)
 
 
 def _ratio(sums: F64) -> float:
-    """The first sum as a share of the second; a share of nothing is 0."""
+    """Return the first sum divided by the second; 0 if the second is 0."""
     return float(sums[0] / sums[1]) if sums[1] else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One training, or one baseline: its scores, and what each item adds to the main metric [items, k].
+    """Result of one training or of one baseline.
 
-    seconds: of training. milliseconds: to answer one item. size: bytes of the model file.
+    seed: None for a baseline.  scores: all metrics.
+    parts: contribution of each item to the main metric, [items, k].
+    seconds: training time.  milliseconds: time to answer one item.  size: bytes of the model file.
     """
 
     seed: int | None
@@ -184,7 +193,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Entry:
-    """A contestant. tries: one a seed, none where it could not run; note: why not, or what was picked."""
+    """One model or baseline of the comparison.
+
+    tries: one result per seed; empty if it could not run.  note: the reason, or the options that were chosen.
+    """
 
     name: str
     recurrent: bool
@@ -194,24 +206,26 @@ class Entry:
     note: str = ""
 
     def values(self, metric: str) -> list[float]:
-        """That metric of each try."""
+        """Return the metric of each seed."""
         return [one.scores[metric] for one in self.tries]
 
     def mean(self, metric: str) -> float:
-        """The mean over the seeds."""
+        """Return the mean of the metric over the seeds."""
         return float(np.mean(self.values(metric)))
 
     @property
     def seconds(self) -> float:
-        """Of training, the mean over the seeds."""
+        """Mean training time over the seeds."""
         return float(np.mean([one.seconds for one in self.tries]))
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """outcome: `worth it`, `not worth it`, `undecided`, or `no contest` where one side is missing.
+    """Verdict of a comparison.
 
-    The difference is the recurrent model's main metric less the baseline's; low and high are its interval.
+    outcome: `worth it`, `not worth it`, `undecided`, or `no contest` if there is no model or no baseline.
+    recurrent, baseline: names of the best model and of the best baseline.
+    difference: main metric of the model minus that of the baseline.  low, high: its confidence interval.
     """
 
     outcome: str
@@ -224,7 +238,7 @@ class Verdict:
 
 
 def ranked(entries: Sequence[Entry], scoring: Scoring) -> list[Entry]:
-    """Those that ran, the best mean first, the quicker first of equals."""
+    """Return the entries that ran, the best mean of the main metric first; of equals the faster one first."""
     sign = -1 if scoring.higher else 1
     return sorted(
         (entry for entry in entries if entry.tries),
@@ -233,13 +247,16 @@ def ranked(entries: Sequence[Entry], scoring: Scoring) -> list[Entry]:
 
 
 def middle(entry: Entry, scoring: Scoring) -> Trial:
-    """The try in the middle of all seeds; of an even number the worse of the two in the middle."""
+    """Return the result of the median seed; for an even number of seeds the worse of the two middle ones."""
     order = sorted(entry.tries, key=lambda one: one.scores[scoring.main], reverse=not scoring.higher)
     return order[(len(order) - 1) // 2]
 
 
 def interval(ours: F64, theirs: F64, value: Callable[[F64], float]) -> tuple[float, float]:
-    """Where the difference of a metric lies with 95%: the paired bootstrap over items. Both: [items, k]."""
+    """Return the 95% confidence interval of the difference of a metric, by a paired bootstrap over the items.
+
+    ours, theirs: contributions of the items, [items, k].
+    """
     both, k = np.concatenate([ours, theirs], axis=1), ours.shape[1]
 
     def difference(drawn: NDArray[np.int64]) -> float:
@@ -250,7 +267,7 @@ def interval(ours: F64, theirs: F64, value: Callable[[F64], float]) -> tuple[flo
 
 
 def verdict(entries: Sequence[Entry], scoring: Scoring) -> Verdict:
-    """Hold the best recurrent model, the one in the middle of its seeds, against the best baseline."""
+    """Compare the best recurrent model (the result of its median seed) with the best baseline."""
     order = ranked(entries, scoring)
     model = next((entry for entry in order if entry.recurrent), None)
     rival = next((entry for entry in order if not entry.recurrent), None)
@@ -259,11 +276,11 @@ def verdict(entries: Sequence[Entry], scoring: Scoring) -> Verdict:
     ours = middle(model, scoring)
     about = f"{model.name} has {scoring.title} {scoring.shown(ours.scores[scoring.main])}"
     if len(model.tries) > 1:
-        about += f" (the middle one of {len(model.tries)} seeds)"
+        about += f" (median of {len(model.tries)} seeds)"
     if rival is None:
         cost = f"after {spoken(ours.seconds)} of training"
         sentence = (
-            f"Nothing to say whether it is worth it: no baseline ran; of the recurrent models {about} {cost}."
+            f"It is unknown whether a recurrent model is worth it, since no baseline ran: {about} {cost}."
         )
         return Verdict("no contest", sentence, model.name)
     theirs = rival.tries[0]
@@ -273,20 +290,20 @@ def verdict(entries: Sequence[Entry], scoring: Scoring) -> Verdict:
     opening = {
         "worth it": "A recurrent model is worth it here",
         "not worth it": "A recurrent model is not worth it here",
-        "undecided": f"A recurrent model cannot be told apart from {rival.name} here, so by this much data it is not "
-        "worth it",
+        "undecided": f"A recurrent model is not significantly better or worse than {rival.name} here, "
+        "so it is not worth it",
     }[outcome]
     sentence = (
         f"{opening}: {about} against {scoring.shown(theirs.scores[scoring.main])} of {rival.name} "
         f"(difference {_signed(difference, scoring)}, {SHARE:.0%} interval {_signed(low, scoring)} to "
-        f"{_signed(high, scoring)}{'' if scoring.higher else '; less is better'}), "
-        f"for {spoken(ours.seconds)} of training against {spoken(theirs.seconds)}."
+        f"{_signed(high, scoring)}{'' if scoring.higher else '; lower is better'}), "
+        f"with {spoken(ours.seconds)} of training against {spoken(theirs.seconds)}."
     )
     return Verdict(outcome, sentence, model.name, rival.name, difference, low, high)
 
 
 def spoken(seconds: float) -> str:
-    """Seconds for people; short ones with a decimal, since most baselines take no longer."""
+    """Return a duration as text. Below 10 seconds it has a decimal, since most baselines are that fast."""
     return f"{seconds:.1f}s" if seconds < 10 else duration(seconds)
 
 

@@ -1,1 +1,1 @@
-"""Statistics of inputs and targets for `check`: one file for each kind of data."""
+"""Statistics of inputs and targets for `check`: one file per kind of data."""

@@ -1,4 +1,4 @@
-"""Statistics of recordings and transcripts for `check`: silence, clipping, sample rates, lengths, characters."""
+"""Statistics of audio and transcripts for `check`: silence, clipping, sample rate, length, characters."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from unrolled.data.media.audio import header, read
 from unrolled.tasks.inputs.audio import AudioInput
 from unrolled.tasks.outputs.ctc import Transcript, tidy
 
-QUIET = 1e-3  # the loudest sample of a sound that is silence, of 1
-CLIPPED, OFTEN = 0.999, 1e-3  # a sample at the limit; the share of them that can be heard
-SHORT, LONG = 0.1, 30.0  # seconds
-RARE = 3  # times that a character must be there to be learnt
-HASTY = 25  # characters a second: nobody speaks so quickly
+QUIET = 1e-3  # a recording with a lower peak is silent; full scale is 1
+CLIPPED, OFTEN = 0.999, 1e-3  # level of a clipped sample; fraction of clipped samples that is audible
+SHORT, LONG = 0.1, 30.0  # seconds: shorter and longer recordings are reported
+RARE = 3  # a character with a lower count is too rare to be learnt
+HASTY = 25  # characters per second: nobody speaks faster
 SHOWN = 12
 
 
 @dataclass
 class SoundSurvey:
-    """Sounds: their rates and lengths, and those that are silent or clipped."""
+    """Statistics of recordings: sample rates and lengths; findings for silent and clipped ones."""
 
     learnt: AudioInput | None
     findings: Findings
@@ -37,7 +37,7 @@ class SoundSurvey:
     channels: Counter[int] = field(default_factory=Counter)
 
     def add(self, example: Example) -> int:
-        """Look at one more; its frames. Raises DataError where it cannot be decoded."""
+        """Examine one recording, and return its number of frames. Raises DataError if it is broken."""
         path, place = Path(str(example.x)), example.place
         told = header(path)
         sound = read(path, told.rate)
@@ -46,23 +46,23 @@ class SoundSurvey:
         self.channels[told.channels] += 1
         loudest = float(np.abs(sound).max(initial=0.0))
         if loudest < QUIET:
-            self.findings.odd("silence", place, f"its loudest sample is {loudest:.2g} of 1")
+            self.findings.odd("silence", place, f"peak level {loudest:.2g} (full scale is 1)")
         clipped = float((np.abs(sound) >= CLIPPED).mean())
         if clipped > OFTEN:
-            self.findings.odd("clipped: samples at the limit", place, f"{clipped:.1%} of them")
+            self.findings.odd("clipping (samples at full scale)", place, f"{clipped:.1%} of the samples")
         if told.seconds < SHORT:
-            self.findings.odd(f"shorter than {SHORT} seconds", place, f"{told.seconds:.3f}")
+            self.findings.odd(f"shorter than {SHORT} seconds", place, f"{told.seconds:.3f} s")
         if told.seconds > LONG:
-            self.findings.odd(f"longer than {LONG:.0f} seconds", place, f"{told.seconds:.1f}")
+            self.findings.odd(f"longer than {LONG:.0f} seconds", place, f"{told.seconds:.1f} s")
         if self.learnt is None:
             return 0
         if told.rate < self.learnt.rate:
-            detail = f"{told.rate:,}; the others have {self.learnt.rate:,}"
-            self.findings.odd("fewer samples a second than is listened to", place, detail)
+            detail = f"{told.rate:,} Hz; training uses {self.learnt.rate:,} Hz"
+            self.findings.odd("sample rate lower than in training", place, detail)
         return self.learnt.mel.frames(round(told.seconds * self.learnt.rate))
 
     def report(self) -> XReport:
-        """Seconds in all; rates and channels with how many sounds have them."""
+        """Return the total duration, and the number of recordings with each sample rate and channel count."""
         return {
             "seconds": self.seconds,
             "rates": {str(rate): count for rate, count in self.rates.most_common()},
@@ -72,7 +72,7 @@ class SoundSurvey:
 
 @dataclass
 class TranscriptSurvey:
-    """What is said: characters, and texts that are empty or too long for their sound."""
+    """Statistics of transcripts: characters; findings for empty texts and texts too long for the sound."""
 
     learnt: Transcript | None
     findings: Findings
@@ -82,32 +82,34 @@ class TranscriptSurvey:
     texts: int = 0
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> str:
-        """Look at one more; its text."""
+        """Examine one transcript, and return it unchanged."""
         text, place = str(example.y), example.place
         self.texts += 1
         look_at_text(text, place, self.findings)
         said = tidy(text, lower=self.lower)
         if not said:
-            self.findings.odd("nothing said (learnt as silence)", place)
+            self.findings.odd("empty transcript (learnt as silence)", place)
         self.counts.update(said)
         for character in set(said) - self.first.keys():
             self.first[character] = place
-        seconds = header(example.x).seconds if isinstance(example.x, Path) else math.inf  # a picture lasts
+        seconds = (
+            header(example.x).seconds if isinstance(example.x, Path) else math.inf
+        )  # images have no duration
         if len(said) > HASTY * seconds:
             self.findings.odd(
-                f"more than {HASTY} characters a second",
+                f"more than {HASTY} characters per second",
                 place,
                 f"{len(said)} in {seconds:.2f} s: {said[:40]}",
             )
         unknown = sorted(set(self.learnt.split(said)) - self.learnt.index.keys()) if self.learnt else []
         if unknown:
             self.findings.odd(
-                "characters that training does not have", place, " ".join(map(repr, unknown[:10]))
+                "characters that are not in the training part", place, " ".join(map(repr, unknown[:10]))
             )
         return text
 
     def conclude(self) -> None:
-        """Characters that are too rare to be learnt."""
+        """Add a finding for each character that is too rare to be learnt."""
         for character, count in self.counts.items():
             if count < RARE:
                 self.findings.odd(
@@ -115,25 +117,25 @@ class TranscriptSurvey:
                 )
 
     def report(self) -> TranscriptsReport:
-        """Each character and how often it is there."""
+        """Return the number of transcripts and the count of each character."""
         return {"texts": self.texts, "alphabet": dict(self.counts.most_common())}
 
     def baseline(self) -> BaselineReport | None:
-        """To say nothing has an error rate of 1, which needs no telling."""
+        """Return None: the empty transcript has an error rate of 1, which is not worth reporting."""
         return None
 
 
 def in_words(part: PartReport) -> list[str]:
-    """Seconds, rates and channels of a part for people."""
+    """Return the duration, sample rates and channels of a part as text."""
     if "rates" not in part or "channels" not in part or "seconds" not in part:
         return []
-    rates = ", ".join(f"{int(rate):,} ({count:,} sounds)" for rate, count in part["rates"].items())
-    channels = ", ".join(f"{count} ({sounds:,} sounds)" for count, sounds in part["channels"].items())
-    return [f"  {part['seconds']:,.0f} seconds; samples a second: {rates}; channels: {channels}"]
+    rates = ", ".join(f"{int(rate):,} Hz ({count:,} files)" for rate, count in part["rates"].items())
+    channels = ", ".join(f"{count} ({sounds:,} files)" for count, sounds in part["channels"].items())
+    return [f"  {part['seconds']:,.0f} seconds; sample rates: {rates}; channels: {channels}"]
 
 
 def characters_in_words(y: TranscriptsReport, of: str) -> str:
-    """What is said, for people."""
+    """Return the characters of the transcripts as text."""
     shown = [f"{name!r} {count:,}" for name, count in list(y["alphabet"].items())[:SHOWN]]
     more = len(y["alphabet"]) - len(shown)
     return f"{len(y['alphabet']):,} characters{of}: {', '.join(shown)}" + (

@@ -1,7 +1,7 @@
 """Statistics of x for `check`: one class for each input kind.
 
-What is learnt of the training part is known before; a survey looks at every sequence with it, as training will, and
-raises the DataError that training would stop with.
+The encoders are already fitted on the training part. Each class examines every sequence with them, as
+training would, and raises the DataError with which training would stop.
 """
 
 from __future__ import annotations
@@ -29,35 +29,38 @@ from unrolled.tasks.inputs.frames import FrameInput
 from unrolled.tasks.inputs.images import ImageInput
 from unrolled.tasks.inputs.numbers import NumberInput
 
-FAR = 20  # deviations from the mean: no bell curve has such a value
-RUN = 100  # steps of one value in a column that changes otherwise
+FAR = 20  # standard deviations from the mean: normally distributed numbers are never so far away
+RUN = 100  # steps with the same value in a column that is not constant
 
 F64 = NDArray[np.float64]
 
 
 @runtime_checkable
 class InputStats(Protocol):
-    """What is gathered of one part's x."""
+    """Statistics of x in one part."""
 
     def add(self, example: Example) -> int:
-        """Look at one more; its steps. Raises DataError where training would."""
+        """Examine one example, and return its number of steps. Raises DataError if training would."""
         ...
 
     def report(self) -> XReport:
-        """As JSON values."""
+        """Return the JSON values."""
         ...
 
 
 @dataclass(frozen=True)
 class Words:
-    """The most frequent tokens of the training part, as many as any vocabulary has that is told of."""
+    """The most frequent tokens of the training part, enough for the largest of `sizes`.
+
+    coverage: counts of all tokens.  sizes: vocabulary sizes for which the fraction of <UNK> is reported.
+    """
 
     vocabulary: Vocabulary
     coverage: Coverage
     sizes: tuple[int, ...]
 
     def report(self) -> WordsReport:
-        """The training part's vocabulary."""
+        """Return the JSON values."""
         counts = np.array(self.vocabulary.counts, dtype=np.int64)
         whole = len(counts) == self.coverage.types
         unknown = {str(n): 1 - float(counts[:n].sum()) / self.coverage.tokens for n in self.sizes}
@@ -70,19 +73,19 @@ class Words:
 
 
 def counted_unit(data: DataConfig) -> str:
-    """The unit in which texts are told of: of pieces of words, which are not learnt here, the words."""
+    """Return the unit of the report: words if the unit is subwords, since `check` learns no subwords."""
     unit = data.source_unit or data.unit or "word"
     return "word" if unit == SUBWORD else unit
 
 
 def tokens_of(x: object, data: DataConfig) -> list[str]:
-    """The tokens of an x as training counts them."""
+    """Return the tokens of x as training counts them."""
     tokens = split(x, counted_unit(data)) if isinstance(x, str) else as_words(x)
     return [token.lower() for token in tokens] if data.lower else tokens
 
 
 def learn_words(examples: Iterable[Example], data: DataConfig) -> Words:
-    """The tokens of the training part. Raises DataError where there are none."""
+    """Count the tokens of the training part. Raises DataError if there are none."""
     sizes = tuple(sorted({*SIZES, data.vocab_size}))
     with TokenCounter() as counter:
         for example in examples:
@@ -95,7 +98,7 @@ def learn_words(examples: Iterable[Example], data: DataConfig) -> Words:
 
 @dataclass
 class TokenSurvey:
-    """Texts or tokens: odd characters, and how many of them the training part's vocabularies do not have."""
+    """Statistics of texts or tokens: odd characters, and unknown tokens for each vocabulary size."""
 
     words: Words | None
     data: DataConfig
@@ -104,7 +107,7 @@ class TokenSurvey:
     unknown: Counter[int] = field(default_factory=Counter)
 
     def add(self, example: Example) -> int:
-        """Look at one more; its tokens."""
+        """Examine one example, and return its number of tokens."""
         x = example.x
         look_at_text(x if isinstance(x, str) else " ".join(as_words(x)), example.place, self.findings)
         tokens = tokens_of(x, self.data)
@@ -116,48 +119,55 @@ class TokenSurvey:
         return len(tokens)
 
     def report(self) -> XReport:
-        """The share of `<UNK>` with each vocabulary."""
+        """Return the fraction of `<UNK>` for each vocabulary size."""
         sizes = self.words.sizes if self.words is not None else ()
         return {"unknown_share": {str(n): self.unknown[n] / max(1, self.tokens) for n in sizes}}
 
 
 @dataclass
 class FrameSurvey:
-    """Clips, or lines: those of a single picture, or column, and those in which nothing changes."""
+    """Statistics of video clips, or of images of text lines.
+
+    A step is a frame of a clip or a column of an image. Finds sequences of one step, and sequences whose
+    steps are all equal.
+    """
 
     learnt: FrameInput | ImageInput | None
     findings: Findings
     pictures: int = 0
 
     def add(self, example: Example) -> int:
-        """Look at one more; its pictures."""
+        """Examine one example, and return its number of steps."""
         if self.learnt is None:
             return 0
         x = self.learnt.encode(example.x, example.place)
         self.pictures += len(x)
         if len(x) == 1:
-            self.findings.odd("a single step", example.place)
+            self.findings.odd("sequence of one step", example.place)
         elif len(x) and not (x[1:] != x[:-1]).any():
-            self.findings.odd("nothing in it changes", example.place)
+            self.findings.odd("all steps are equal", example.place)
         return len(x)
 
     def report(self) -> XReport:
-        """How many pictures there are."""
+        """Return the number of steps."""
         return {"pictures": self.pictures}
 
 
 def fmin(x: F64) -> F64:
-    """[n] the least number of each column of x [T, n] that is not missing; infinity if all are."""
+    """Return the minimum [n] of each column of x [T, n]. Missing numbers count as infinity."""
     return np.where(np.isnan(x), np.inf, x).min(axis=0)
 
 
-CLOCK = 5  # steps that rise without exception: a shorter series may do so by chance
+CLOCK = 5  # minimum number of steps for a clock: the numbers of a shorter series may rise by chance
 
 
 @dataclass
 class ColumnSurvey:
-    """Numbers, column by column: range, values far off, long runs of one value, and whether each step is more than the
-    one before, as on a clock. names: of the columns, for people."""
+    """Statistics of each column of numbers: range, numbers far from the mean, long runs of one value.
+
+    Also finds columns in which every step is larger than the one before, as on a clock.
+    names: names of the columns for the report.
+    """
 
     learnt: NumberInput | None
     names: tuple[str, ...]
@@ -175,7 +185,7 @@ class ColumnSurvey:
     longest: int = 0
 
     def add(self, example: Example) -> int:
-        """Look at one more; its steps."""
+        """Examine one example, and return its number of steps."""
         x: F64 = np.asarray(example.x, dtype=np.float64)  # [T, n_x]
         if not self.steps:
             width = self.learnt.n_x if self.learnt is not None else x.shape[1]
@@ -184,9 +194,9 @@ class ColumnSurvey:
             self.known = np.zeros(width, int)
             self.rises = np.ones(width, bool)
         if x.shape[1] != len(self.low):
-            place, expected = example.place, f"{len(self.low)}, as in the first"
+            place, expected = example.place, f"{len(self.low)}, as in the first example"
             raise DataError(
-                f"{x.shape[1]} numbers a step", file=place.file, line=place.line, expected=expected
+                f"{x.shape[1]} numbers per step", file=place.file, line=place.line, expected=expected
             )
         if len(x):
             self.steps += len(x)
@@ -204,7 +214,7 @@ class ColumnSurvey:
         return len(x)
 
     def name(self, column: int) -> str:
-        """A column for people."""
+        """Return the name of a column for messages: its number if it has no name."""
         return self.names[column] if len(self.names) == len(self.low) else str(column + 1)
 
     def _far(self, x: F64, place: Place) -> None:
@@ -215,7 +225,9 @@ class ColumnSurvey:
         self.far += off.sum(axis=0)
         for step, column in np.argwhere(off).tolist() if off.any() else []:
             detail = f"step {step + 1}, column {self.name(column)}: {x[step, column]:.6g}"
-            self.findings.odd(f"number over {FAR} deviations from its column's mean", place, detail)
+            self.findings.odd(
+                f"number over {FAR} standard deviations from the mean of its column", place, detail
+            )
 
     def _runs(self, x: F64, place: Place) -> None:
         for column in np.flatnonzero(fmin(x) < -fmin(-x)).tolist():
@@ -227,10 +239,12 @@ class ColumnSurvey:
             self.runs[column] += int((lengths >= RUN).sum())
             begin = int(begins[longest])
             value = f"column {self.name(column)} is {x[begin, column]:.6g} for {lengths[longest]:,} steps"
-            self.findings.odd(f"{RUN} steps or more of one value", place, f"{value} from step {begin + 1}")
+            self.findings.odd(
+                f"the same value for {RUN} steps or more", place, f"{value} from step {begin + 1}"
+            )
 
     def report(self) -> XReport:
-        """Each column; its deviation is that of the training part."""
+        """Return the statistics of each column. The standard deviation is that of the training part."""
         return {"columns": [self._column(i) for i in range(len(self.low) if self.steps else 0)]}
 
     def _column(self, i: int) -> ColumnReport:
@@ -240,7 +254,7 @@ class ColumnSurvey:
         return {
             "column": self.name(i),
             "min": None if nothing else float(self.low[i]),
-            "mean": mean if np.isfinite(mean) and not nothing else None,  # of numbers too large to be summed
+            "mean": mean if np.isfinite(mean) and not nothing else None,  # infinite if the sum overflows
             "max": None if nothing else float(self.high[i]),
             "missing": int(self.steps - self.known[i]),
             "deviation": deviation,

@@ -1,4 +1,4 @@
-"""The report of `check` on kinds of other packages."""
+"""Statistics for `check` of input and output kinds that other packages provide."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from unrolled.tasks.outputs import Output
 
 
 class PlainSurvey:
-    """x as the network reads it: its steps. given: what was learnt of the input, None: nothing."""
+    """Count the steps of x after encoding. given: the fitted input; None if fitting failed."""
 
     def __init__(self, given: Input | None) -> None:
         self.given = given
 
     def add(self, example: Example) -> int:
-        """The steps of x. Raises what encoding it raises."""
+        """Return the number of steps of x. Raises the errors of the encoder."""
         return 0 if self.given is None else len(self.given.encode(example.x, example.place))
 
     def report(self) -> XReport:
-        """Nothing more."""
+        """Return no statistics."""
         return {}
 
 
 class PlainTargetSurvey:
-    """y as it was read. asked: what was learnt of the output, None: nothing."""
+    """Encode each y to find errors. asked: the fitted output; None if fitting failed."""
 
     def __init__(self, asked: Output | None) -> None:
         self.asked = asked
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> object:
-        """y. Raises what encoding it raises."""
+        """Return y unchanged. Raises the errors of the encoder."""
         if self.asked is not None and example.y is not None:
             self.asked.encode(
                 example.y, 1 if self.asked.targets != "each" else length(example.y), example.place
@@ -41,12 +41,12 @@ class PlainTargetSurvey:
         return example.y
 
     def report(self) -> PlainReport:
-        """The description of the output."""
+        """Return the description of the output."""
         return {} if self.asked is None else {"about": self.asked.describe()}
 
     def conclude(self) -> None:
-        """Nothing."""
+        """Add nothing."""
 
     def baseline(self) -> BaselineReport | None:
-        """Nothing is known of one."""
+        """Return None: no baseline is known for other kinds."""
         return None

@@ -1,4 +1,4 @@
-"""The report of `check` on labelled data: its JSON values by name and type."""
+"""Types of the JSON values in the reports of `check`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from unrolled.analysis.check.findings import NoteReport
 
 
 class SharedNote(NoteReport):
-    """A finding, and the share of the sequences of a part that have it."""
+    """A finding. share: the fraction of the sequences of the part that have it."""
 
     share: float
 
 
 class Share(TypedDict):
-    """How often a class or a tag is there."""
+    """How often a class or a tag occurs: its count, and its fraction of all."""
 
     count: int
     share: float
 
 
 class ColumnReport(TypedDict):
-    """A column of numbers. None: nothing is known, or the sum is too large. far, long_runs: how many."""
+    """Statistics of a column of numbers.
+
+    min, mean, max: None if all numbers are missing; the mean also if the sum overflows.
+    deviation: standard deviation in the training part; None if nothing was learnt.
+    constant: the number never changes.  far: numbers far from the mean.  long_runs: long runs of one value.
+    clock: the numbers only rise, as in a column of times.
+    """
 
     column: str
     min: float | None
@@ -37,7 +43,7 @@ class ColumnReport(TypedDict):
 
 
 class XReport(TypedDict, total=False):
-    """The report on x of one part. Each kind of input fills some of these fields."""
+    """Statistics of x in one part. Each input kind fills some of these fields."""
 
     unknown_share: dict[str, float]
     pictures: int
@@ -50,13 +56,13 @@ class XReport(TypedDict, total=False):
 
 
 class TimesReport(TypedDict, total=False):
-    """When the steps of a part are, if they have times."""
+    """Summary of the time stamps of a part; empty if its steps have none."""
 
     times: str
 
 
 class WordsReport(TypedDict):
-    """The tokens of the training part. seen_once: None if not all are counted."""
+    """Statistics of the tokens in the training part. seen_once: None if not all tokens are counted."""
 
     distinct: int
     seen_once: int | None
@@ -66,7 +72,7 @@ class WordsReport(TypedDict):
 
 @final
 class ClassesReport(TypedDict):
-    """y of classes. uncounted: sequences of classes beyond those that are counted."""
+    """Statistics of y if it is a class. uncounted: sequences whose class is beyond the counting limit."""
 
     classes: dict[str, Share]
     ordinal: bool
@@ -75,7 +81,7 @@ class ClassesReport(TypedDict):
 
 @final
 class PairsReport(TypedDict):
-    """y of texts that are to be written. characters: quantiles of their lengths."""
+    """Statistics of y if it is a text to generate. characters: quantiles of its length."""
 
     characters: dict[str, int]
     usual_ratio: float | None
@@ -83,7 +89,7 @@ class PairsReport(TypedDict):
 
 
 class NumberReport(TypedDict):
-    """One of the numbers of y."""
+    """Statistics of one number of y."""
 
     min: float
     mean: float
@@ -93,14 +99,14 @@ class NumberReport(TypedDict):
 
 @final
 class NumbersReport(TypedDict):
-    """y of numbers."""
+    """Statistics of y if it is one or more numbers."""
 
     numbers: list[NumberReport]
 
 
 @final
 class TranscriptsReport(TypedDict):
-    """y of what is said."""
+    """Statistics of y if it is a transcript. alphabet: the count of each character."""
 
     texts: int
     alphabet: dict[str, int]
@@ -108,7 +114,7 @@ class TranscriptsReport(TypedDict):
 
 @final
 class WindowsReport(TypedDict):
-    """y of the steps to come."""
+    """Statistics of y if it is the next steps of x. windows, steps: their number in all series."""
 
     windows: int
     steps: int
@@ -116,7 +122,7 @@ class WindowsReport(TypedDict):
 
 @final
 class TagsReport(TypedDict):
-    """y of tags. spans: how many of each kind."""
+    """Statistics of y if it is tags. spans: number of spans of each type."""
 
     scheme: str
     tags: dict[str, Share]
@@ -125,7 +131,7 @@ class TagsReport(TypedDict):
 
 @final
 class PlainReport(TypedDict):
-    """y of an output of another package, in its own words; nothing if it was not learnt."""
+    """Description of y from an output kind of another package; empty if the output was not fitted."""
 
     about: NotRequired[str]
 
@@ -136,7 +142,7 @@ YReport = (
 
 
 class BaselineReport(TypedDict):
-    """What an answer that does not look at x reaches: one of three metrics."""
+    """A baseline that ignores x, with one of three metrics: accuracy, exact matches, or RMSE."""
 
     name: str
     answer: str | list[float] | None
@@ -146,14 +152,14 @@ class BaselineReport(TypedDict):
 
 
 class TableRules(TypedDict, total=False):
-    """How a table of text is written; no fields for another file."""
+    """Separator and quoting of a text table; empty for other files."""
 
     separator: str
     quotes: str
 
 
 class FileReport(TableRules):
-    """How a file was read."""
+    """Report on one file. encoding: None if it is plain UTF-8."""
 
     file: str
     sequences: int
@@ -162,7 +168,7 @@ class FileReport(TableRules):
 
 
 class PartReport(XReport, TimesReport):
-    """A part: `train`, `valid` or `test`."""
+    """Report on one part: `train`, `valid` or `test`."""
 
     files: list[FileReport]
     sequences: int
@@ -174,7 +180,7 @@ class PartReport(XReport, TimesReport):
 
 @final
 class CountsReport(TypedDict):
-    """The plan of a training if the data are too few or too broken to decide the sizes of a network."""
+    """Plan of a training if there is too little valid data to decide the size of the network."""
 
     sequences: int
     held_out: int
@@ -182,7 +188,7 @@ class CountsReport(TypedDict):
 
 @final
 class TrainingReport(TypedDict):
-    """What training would make of the data: the parts and the sizes."""
+    """Plan of a training: the number of sequences, and the size of the network."""
 
     sequences: int
     held_out: int
@@ -197,7 +203,7 @@ class TrainingReport(TypedDict):
 
 
 class CleanedReport(TypedDict):
-    """What became of a file: its clean copy, or the reason why there is none."""
+    """Result for one file: its clean copy, or the reason why there is none. See `Cleaned` for the fields."""
 
     file: str
     copy: str | None
@@ -212,7 +218,7 @@ class CleanedReport(TypedDict):
 
 
 class FixReport(TypedDict):
-    """The clean copies, and what training on them would stop with."""
+    """The clean copies. fatal: the error with which training on them would stop, or None."""
 
     folder: str
     files: list[CleanedReport]
@@ -220,7 +226,7 @@ class FixReport(TypedDict):
 
 
 class Report(TypedDict):
-    """The whole report. fatal: the first thing that training would stop with."""
+    """The whole report on labelled data. fatal: the first error with which training would stop, or None."""
 
     task: str
     input: str
@@ -247,7 +253,7 @@ class Report(TypedDict):
 
 @final
 class UnreadTextReport(TypedDict):
-    """The report on a text in which nothing can be read."""
+    """Report on a text for language models if nothing could be read."""
 
     task: str
     unit: str
@@ -258,7 +264,7 @@ class UnreadTextReport(TypedDict):
 
 @final
 class TextReport(TypedDict):
-    """The report on a text for language models."""
+    """Report on a text for language models."""
 
     task: str
     unit: str

@@ -1,7 +1,7 @@
 """Statistics of y for `check`: one class for each output kind.
 
-What is learnt of the training part is known before; a survey looks at every sequence with it, as training will, and
-raises the DataError that training would stop with.
+The encoders are already fitted on the training part. Each class examines every sequence with them, as
+training would, and raises the DataError with which training would stop.
 """
 
 from __future__ import annotations
@@ -39,38 +39,41 @@ from unrolled.tasks.outputs.label import Label
 from unrolled.tasks.outputs.number import Number
 from unrolled.tasks.outputs.tags import Tags
 
-FAR = 20  # deviations from the mean: no bell curve has such a value
-FEW = 5  # sequences that teach little of a class
-CLASSES = 100_000  # distinct classes, tags, or pairs of word and tag that are counted
-MANY = 20  # sequences from which on a class for each second one is too many
-OFTEN = 20  # times that a word must be there for its tags to be compared
+FAR = 20  # standard deviations from the mean: normally distributed numbers are never so far away
+FEW = 5  # a class with fewer sequences is reported as rare
+CLASSES = 100_000  # distinct classes, tags, or pairs of word and tag that are counted at most
+MANY = 20  # minimum number of sequences to report that there are too many classes
+OFTEN = 20  # minimum count of a word whose tags are compared
 
 F64 = NDArray[np.float64]
 
 
 @runtime_checkable
 class TargetStats(Protocol):
-    """What is gathered of one part's y."""
+    """Statistics of y in one part."""
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> object:
-        """Look at one more; its y as it should be. lines: of its steps, where they are known. Raises DataError."""
+        """Examine one example, and return its y after corrections. Raises DataError if training would.
+
+        lines: the line of each step; empty if the steps have no lines of their own.
+        """
         ...
 
     def report(self) -> YReport:
-        """As JSON values."""
+        """Return the JSON values."""
         ...
 
     def conclude(self) -> None:
-        """Note what only the whole training part shows. Raises DataError where training would."""
+        """Add the findings that need the whole training part. Raises DataError if training would."""
         ...
 
     def baseline(self) -> BaselineReport | None:
-        """What an answer that does not look at x reaches."""
+        """Return the score of a baseline that ignores x. None: there is no such baseline."""
         ...
 
 
 def look_alikes(counts: Counter[str], places: dict[str, Place], kind: str, findings: Findings) -> None:
-    """Note names that differ in case or white space only."""
+    """Add a finding for each group of names that differ only in case or white space."""
     groups: dict[str, list[str]] = {}
     for name in counts:
         groups.setdefault(" ".join(name.split()).casefold(), []).append(name)
@@ -83,14 +86,14 @@ def look_alikes(counts: Counter[str], places: dict[str, Place], kind: str, findi
 
 
 def shares(counts: Counter[str], order: Sequence[str]) -> dict[str, Share]:
-    """Count and share of each name, in this order."""
+    """Return the count and the fraction of each name, in this order."""
     total = max(1, counts.total())
     return {name: {"count": counts[name], "share": counts[name] / total} for name in order}
 
 
 @dataclass
 class LabelSurvey:
-    """Classes."""
+    """Statistics of y if it is a class."""
 
     learnt: Label | None
     findings: Findings
@@ -99,7 +102,7 @@ class LabelSurvey:
     uncounted: int = 0
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> str:
-        """Look at one more; its class without white space around it."""
+        """Examine one example, and return its class without white space around it."""
         name = str(example.y)
         if name in self.counts or len(self.counts) < CLASSES:
             self.counts[name] += 1
@@ -109,19 +112,22 @@ class LabelSurvey:
         else:
             self.uncounted += 1
         if name != name.strip():
-            kind = "white space around a class, which makes it another to training"
+            kind = "white space around a class (training treats it as another class)"
             self.findings.odd(kind, example.place, repr(name[:60]))
         if self.learnt is not None:
             self.learnt.encode(name, 0, example.place)
         return name.strip()
 
     def conclude(self) -> None:
-        """Rare classes, those that look alike, and a column of names taken for classes."""
+        """Add findings for rare classes and similar names.
+
+        If the number of classes is more than half the number of sequences, add only a finding about this.
+        """
         total = self.counts.total() + self.uncounted
         if total >= MANY and len(self.counts) > total / 2:
             place = next(iter(self.places.values()))
-            detail = f"{len(self.counts):,} classes of {total:,} sequences; is it the right column?"
-            self.findings.odd("nearly a class for each sequence", place, detail)
+            detail = f"{len(self.counts):,} classes in {total:,} sequences; is this the right column?"
+            self.findings.odd("almost as many classes as sequences", place, detail)
             return
         for name, count in self.counts.items():
             if count < FEW:
@@ -131,14 +137,14 @@ class LabelSurvey:
         look_alikes(self.counts, self.places, "classes", self.findings)
 
     def report(self) -> ClassesReport:
-        """Each class in the order that training gives them."""
+        """Return the count of each class in the order of training. Classes unknown to training come last."""
         known = self.learnt.classes if self.learnt is not None else ()
         order = [*known, *sorted(name for name in self.counts if name not in set(known))]
         ordinal = self.learnt is not None and self.learnt.ordinal
         return {"classes": shares(self.counts, order), "ordinal": ordinal, "uncounted": self.uncounted}
 
     def baseline(self) -> BaselineReport | None:
-        """The most frequent class."""
+        """Return the accuracy of the most frequent class."""
         if not self.counts:
             return None
         name, count = min(self.counts.items(), key=lambda item: (-item[1], item[0]))
@@ -148,7 +154,7 @@ class LabelSurvey:
 
 @dataclass
 class NumberSurvey:
-    """Reals to be learnt."""
+    """Statistics of y if it is one or more numbers."""
 
     learnt: Number | None
     findings: Findings
@@ -158,12 +164,12 @@ class NumberSurvey:
     mean: F64 = field(default_factory=lambda: np.zeros(0))
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> object:
-        """Look at one more."""
+        """Examine one example, and return its y unchanged."""
         y: F64 = np.array(example.y, dtype=np.float64)  # [n_y]
         if self.learnt is not None:
             scaled = self.learnt.encode(y, 0, example.place)
             for number in np.flatnonzero(np.abs(scaled) > FAR).tolist():
-                kind = f"number to be learnt over {FAR} deviations from the mean"
+                kind = f"target number over {FAR} standard deviations from the mean"
                 self.findings.odd(kind, example.place, f"{y[number]:.6g}")
         if not self.count:
             self.low, self.high, self.mean = y.copy(), y.copy(), np.zeros(len(y))
@@ -174,17 +180,17 @@ class NumberSurvey:
         return example.y
 
     def conclude(self) -> None:
-        """Nothing more."""
+        """Add nothing."""
 
     def report(self) -> NumbersReport:
-        """Each number; its deviation is that of the training part."""
+        """Return the statistics of each number. The standard deviation is that of the training part."""
         deviation = self.learnt.deviation if self.learnt is not None else (None,) * len(self.low)
         each = zip(self.low.tolist(), self.mean.tolist(), self.high.tolist(), deviation, strict=False)
         rows = (NumberReport(min=low, mean=mean, max=high, deviation=own) for low, mean, high, own in each)
         return {"numbers": list(rows)}
 
     def baseline(self) -> BaselineReport | None:
-        """The mean."""
+        """Return the RMSE of the mean."""
         if self.learnt is None:
             return None
         rmse = sum(self.learnt.deviation) / self.learnt.n_y
@@ -193,9 +199,11 @@ class NumberSurvey:
 
 @dataclass
 class ForecastSurvey:
-    """Windows of series, where their next values are asked for. numbers: what was learnt of the columns.
+    """Statistics of series whose next values are the target.
 
-    horizon: how many steps are to be forecast; 0: each next step, in pieces of `history` (`next_step_windows`).
+    horizon: number of steps to forecast. 0: predict each next step, in pieces of `history` steps (see
+    `next_step_windows`).
+    numbers: the encoder of the columns, fitted on the training part.
     """
 
     horizon: int
@@ -203,32 +211,32 @@ class ForecastSurvey:
     numbers: NumberInput | None
     windows: int = 0
     counts: list[int] = field(default_factory=list[int])  # windows of each series
-    steps: int = 0  # of all windows
-    file: Path | None = None  # of the last series
-    low: F64 = field(default_factory=lambda: np.zeros(0))  # [n_x, horizon] of what is to be forecast
+    steps: int = 0  # steps of all windows together
+    file: Path | None = None  # file of the last series
+    low: F64 = field(default_factory=lambda: np.zeros(0))  # [n_x, horizon] range of the targets
     high: F64 = field(default_factory=lambda: np.zeros(0))
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> None:
         """Count the windows of one more series."""
         self.file = example.place.file
         own = example.y if isinstance(example.y, np.ndarray) else example.x
-        x: F64 = np.asarray(own, dtype=np.float64)  # [T, n_x], or the numbers that are asked for
+        x: F64 = np.asarray(own, dtype=np.float64)  # [T, n_x], or the target numbers [T, n_y]
         ends = window_ends(len(x), self.horizon, self.history) if self.horizon else range(1, len(x))
         if not ends:
             return
-        first = ends[0]  # the first step that is to be forecast
+        first = ends[0]  # the first step to forecast
         asked = sliding_window_view(x[first:], self.horizon or 1, axis=0)  # [windows, n_x, horizon]
         pieces = -(-len(asked) // self.history)
         self.counts.append(len(asked) if self.horizon else pieces)
         self.windows += self.counts[-1]
         self.steps += len(asked) * first if self.horizon else len(x) + (pieces - 1) * self.history
-        low, high = np.fmin.reduce(asked, axis=0), np.fmax.reduce(asked, axis=0)  # of what is not missing
+        low, high = np.fmin.reduce(asked, axis=0), np.fmax.reduce(asked, axis=0)  # ignores missing numbers
         if self.low.shape == low.shape:
             low, high = np.fmin(self.low, low), np.fmax(self.high, high)
         self.low, self.high = low, high
 
     def conclude(self) -> None:
-        """Raises DataError where there is nothing to forecast."""
+        """Raise DataError if there is nothing to forecast, or if the target never changes."""
         if not self.windows:
             if not self.horizon:
                 raise DataError(
@@ -240,11 +248,11 @@ class ForecastSurvey:
             raise DataError("the number to be learnt is always the same", expected="one that varies")
 
     def report(self) -> WindowsReport:
-        """How many there are."""
+        """Return the number of windows and of steps."""
         return {"windows": self.windows, "steps": self.steps}
 
     def baseline(self) -> BaselineReport | None:
-        """The mean of each column."""
+        """Return the RMSE of the mean of each column."""
         if self.numbers is None:
             return None
         deviation = self.numbers.deviation
@@ -253,7 +261,7 @@ class ForecastSurvey:
 
 @dataclass
 class TagSurvey:
-    """Tags: counts, spans by type, tags that break the scheme, words whose tags agree in nothing."""
+    """Statistics of y if it is tags: counts, spans by type, tags that break the scheme, inconsistent tags."""
 
     learnt: Tags | None
     findings: Findings
@@ -264,11 +272,11 @@ class TagSurvey:
 
     @property
     def scheme(self) -> str:
-        """How the training part's tags mark spans."""
+        """Scheme by which the tags of the training part mark spans; `none`: they mark no spans."""
         return self.learnt.written if self.learnt is not None else "none"
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> tuple[str, ...]:
-        """Look at one more; its tags as conlleval reads them, without white space around them."""
+        """Examine one example. Return its tags as conlleval reads them, without white space around them."""
         raw = tuple(str(tag) for tag in elements(example.y))
         words = as_words(example.x) if isinstance(example.x, tuple) else [""] * len(raw)
         tags = tuple(tag.strip() for tag in raw)
@@ -287,10 +295,10 @@ class TagSurvey:
                 if tag not in self.places:
                     self.places[tag] = place(i)
             if tag != tags[i]:
-                kind = "white space around a tag, which makes it another to training"
+                kind = "white space around a tag (training treats it as another tag)"
                 self.findings.odd(kind, place(i), f"{named(i)}: {tag!r}")
             if tags[i] in unseen:
-                self.findings.odd("tag that the training part does not have", place(i), repr(tag[:60]))
+                self.findings.odd("tag that is not in the training part", place(i), repr(tag[:60]))
             pair = (words[i], tag)
             if words[i] and (pair in self.pairs or len(self.pairs) < CLASSES):
                 self.pairs[pair] += 1
@@ -303,7 +311,7 @@ class TagSurvey:
         return repaired(tags, self.scheme, self.learnt) if bad else tags
 
     def conclude(self) -> None:
-        """Tags that look alike, and tags that have nothing to do with their words."""
+        """Add findings for similar names of tags, and for tags that do not fit their words."""
         look_alikes(self.counts, self.places, "tags", self.findings)
         by_word: dict[str, Counter[str]] = {}
         for (word, tag), count in self.pairs.items():
@@ -314,18 +322,20 @@ class TagSurvey:
         ]
         if len(torn) > max(5, len(often) / 2) and self.places:
             shown = ", ".join(f"{word[:20]!r} has {len(often[word])} tags" for word in torn[:3])
-            detail = f"{len(torn):,} of {len(often):,} frequent words have no tag in half of their places ({shown})"
+            detail = (
+                f"{len(torn):,} of {len(often):,} frequent words have no tag for half of their uses ({shown})"
+            )
             first = next(iter(self.places.values()))
             self.findings.odd("tags that seem to belong to other words", first, detail)
 
     def report(self) -> TagsReport:
-        """Each tag, and each type of spans."""
+        """Return the count of each tag and of each type of span, the most frequent first."""
         order = sorted(self.counts, key=lambda name: (-self.counts[name], name))
         kinds = dict(sorted(self.kinds.items(), key=lambda item: (-item[1], item[0])))
         return {"scheme": self.scheme, "tags": shares(self.counts, order), "spans": kinds}
 
     def baseline(self) -> BaselineReport | None:
-        """The most frequent tag."""
+        """Return the accuracy of the most frequent tag."""
         if not self.counts:
             return None
         name, count = min(self.counts.items(), key=lambda item: (-item[1], item[0]))
@@ -333,8 +343,9 @@ class TagSurvey:
 
 
 def repaired(tags: Sequence[str], scheme: str, learnt: Tags | None = None) -> tuple[str, ...]:
-    """The tags as conlleval reads them: an I- without its B- begins a span. What is no tag of a span stays.
+    """Return the tags as conlleval reads them: an I- tag without its B- tag begins a span.
 
-    learnt: the tags of the training part, whose letters and separator are kept.
+    Tags that mark no span stay unchanged.
+    learnt: the tags of the training part; the result uses their letters and their separator.
     """
     return spans.convert_known(tags, scheme, None if learnt is None else style_of(learnt.classes))

@@ -1,4 +1,4 @@
-"""Report the time stamps of series in `check`: their range, their usual step, and where they are odd."""
+"""Statistics of the time stamps of series for `check`: range, usual step, and irregular places."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from unrolled.datasets.reading_notes import Times
 
 @dataclass
 class TimeSurvey:
-    """The time stamps of one part."""
+    """Statistics of the time stamps of one part."""
 
     findings: Findings
     times: Times = field(default_factory=Times)
 
     def add(self, example: Example) -> None:
-        """Look at one more series."""
+        """Examine one series, and add a finding for each irregular time stamp."""
         if example.times is None or not len(example.times):
             return
         self.times.add(example)
@@ -36,7 +36,7 @@ class TimeSurvey:
                 self.findings.odd(name, example.place, detail)
 
     def report(self) -> TimesReport:
-        """As JSON values."""
+        """Return the JSON values; empty if there are no time stamps."""
         if self.times.first is None or self.times.last is None:
             return {}
         return {"times": self.times.lines()[0]}

@@ -1,4 +1,4 @@
-"""Statistics of tunes for `check`: changes made while reading, notes beside the grid, genres."""
+"""Statistics of tunes for `check`: changes made by the reader, notes off the grid, genres."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NONE = "no genre"
 
 @dataclass
 class NoteSurvey:
-    """Tunes, on a grid of so many steps a quarter note; as piano rolls or as events."""
+    """Statistics of tunes. grid: steps per quarter note.  rolls: tunes become piano rolls, else events."""
 
     grid: int
     rolls: bool
@@ -31,7 +31,7 @@ class NoteSurvey:
     moved: int = 0
 
     def add(self, example: Example) -> int:
-        """Look at one more; its events, or its steps."""
+        """Examine one tune, and return its number of events, or of steps of its piano roll."""
         tune = as_tune(example.x)
         for remark in tune.remarks:
             count, _, kind = remark.partition(" ")
@@ -41,43 +41,43 @@ class NoteSurvey:
         flat, changes = quantised(tune, self.grid)
         self.notes, self.moved = self.notes + changes.notes, self.moved + changes.moved
         for kind, count in (
-            (f"note beside the grid of {self.grid} steps a quarter note (moved to it)", changes.moved),
-            ("note on another of its voice (left out)", changes.doubled),
-            ("note that goes on where its pitch begins anew (cut)", changes.cut),
+            (f"note off the grid of {self.grid} steps per quarter note (moved to the grid)", changes.moved),
+            ("second note of the same voice, pitch and start (dropped)", changes.doubled),
+            ("note that overlaps the next one of its voice and pitch (cut)", changes.cut),
         ):
             if count:
                 self.findings.odd(kind, example.place, f"{count:,} of {changes.notes:,}")
         return len(roll_of(flat, self.grid)) if self.rolls else len(events_of(flat))
 
     def report(self) -> XReport:
-        """Notes in all, and those beside the grid."""
+        """Return the number of notes, and of notes off the grid."""
         return {"notes": self.notes, "moved": self.moved}
 
 
 @dataclass
 class GenreSurvey:
-    """Which genres there are."""
+    """Statistics of genres."""
 
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> object:
-        """Count one more."""
+        """Count the genre of one tune, and return its y unchanged."""
         self.counts[str(example.y or NONE)] += 1
         return example.y
 
     def conclude(self) -> None:
-        """Nothing more."""
+        """Add nothing."""
 
     def report(self) -> ClassesReport:
-        """As classes."""
+        """Return the count of each genre, in the form of classes."""
         return {"classes": shares(self.counts, sorted(self.counts)), "ordinal": False, "uncounted": 0}
 
     def baseline(self) -> BaselineReport | None:
-        """There is none so simple."""
+        """Return None: there is no simple baseline for music."""
         return None
 
 
 def content(tune: Tune) -> NDArray[np.float64]:
-    """[notes, 4] what makes two tunes the same."""
+    """Return the content by which tunes are compared, [notes, 4]: start, end (in beats), pitch, voice."""
     rows = [(note.start / tune.beat, note.end / tune.beat, note.pitch, note.voice) for note in tune.notes]
     return np.array(rows, dtype=np.float64).reshape(-1, 4)
