@@ -344,7 +344,7 @@ FORGED: dict[str, tuple[bytes, str]] = {
     "format 0": (whole({}, b"", format=0), "no format version"),
     "a checkpoint": (whole({}, b"", kind="checkpoint"), "this is a checkpoint, not a model"),
     "missing part": (whole({}, b"", learnt=None), "header: 'learnt' is unknown or has the wrong type"),
-    "unknown part": (whole({}, b"", code="print(1)"), "header: 'code' is not as"),
+    "unknown part": (whole({}, b"", code="print(1)"), "header: 'code' is unknown"),
     "no document": (forge("", b"", "[]"), "no JSON object"),
     "document no JSON": (forge("", b"", "{"), "header is not as unrolled writes it"),
     "NaN literal": (forge("", b"", '{"a":NaN}'), "NaN is no JSON number"),

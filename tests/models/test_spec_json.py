@@ -107,11 +107,14 @@ def test_every_damaged_value_is_reported(spec: NetworkSpec):
         (lambda: DecoderSpec(5, 0), "decoder_layers is 0"),
         (lambda: DecoderSpec(5, 1, attention=AttentionSpec("additive", True)), "needs an embedding"),
         (lambda: NetworkSpec(OneHot(9), CORE, Classes(9, "tied")), "tied weights need an embedding"),
-        (lambda: NetworkSpec(Embedding(9, 4), CORE, Classes(8, "tied")), "as many inputs as outputs"),
+        (
+            lambda: NetworkSpec(Embedding(9, 4), CORE, Classes(8, "tied")),
+            "the same number of inputs and outputs",
+        ),
         (lambda: NetworkSpec(Vectors(5), CORE, Bits(6, 2)), "neighbours need numbers"),
         (lambda: NetworkSpec(OneHot(9), CORE, Bits(6, 2)), "neighbours need numbers"),
         (lambda: NetworkSpec(Vectors(5, FrontSpec("time", 3)), CORE, DecoderSpec(5, 1)), "has no front"),
-        (lambda: NetworkSpec(OneHot(9), CORE, DecoderSpec(5, 1, 4, "tied")), "an embedding of 6"),
+        (lambda: NetworkSpec(OneHot(9), CORE, DecoderSpec(5, 1, 4, "tied")), "an embedding of size 6"),
         (lambda: NetworkSpec(Embedding(9, 4), CORE, DecoderSpec(5, 1, 4, shared=True)), "one vocabulary"),
     ],
 )

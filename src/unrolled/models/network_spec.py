@@ -443,8 +443,8 @@ def decoder_part(spec: NetworkSpec) -> NetworkSpec:
 def attention_part(spec: NetworkSpec) -> NetworkSpec:
     """Return the part of an encoder-decoder that computes the answers with attention.
 
-    Its tensors have the prefix `attention.`. It combines a of the decoder and the context with the equation of
-    the basic RNN, a~ = tanh(W_a[a, context] + b_a). Then comes the head.
+    Its tensors have the prefix `attention.`. It combines a of the decoder and the context with the equation
+    of the basic RNN, a~ = tanh(W_a[a, context] + b_a). Then comes the head.
     """
     own = decoder_spec(spec)
     layer = "full" if own.layer == "tied" else own.layer

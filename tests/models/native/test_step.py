@@ -192,7 +192,7 @@ def test_sequences_in_int8_are_its_steps_and_near_the_exact_ones(cell, activatio
 
 def test_int8_needs_native_steps(monkeypatch):
     spec, tensors = network(embedding=5, bidirectional=True)
-    with pytest.raises(UsageError, match="int8 is for single steps of native kernels"):
+    with pytest.raises(UsageError, match="int8 needs the native kernels"):
         NumpyEngine(spec, tensors, bits=8)
     monkeypatch.setenv("UNROLLED_KERNEL", "reference")
     with pytest.raises(UsageError, match="try --engine numpy"):
