@@ -94,7 +94,7 @@ class Decoder(Protocol):
         """Run one step. Return log-probabilities [rows, k], their ids [rows, k] and the new state.
 
         x: the previous y of each row, ids [rows], -1 at the first step.
-        k: return the k largest of each row, the largest first, ties in order of id. None: all, in order of id.
+        k: return the k largest of each row, largest first, ties in order of id. None: all, in order of id.
         """
         ...
 

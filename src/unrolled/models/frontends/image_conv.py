@@ -55,7 +55,7 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
 
 
 def initialise(sizes: Sizes, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Return zero biases and uniform weights, with the variance for relu of He et al. (arXiv 1502.01852v1)."""
+    """Return zero biases, and uniform weights with the variance of He et al. (arXiv 1502.01852v1, relu)."""
     return {
         name: rng.uniform(-1, 1, shape) * (6 / shape[1]) ** 0.5 if len(shape) == 2 else np.zeros(shape)
         for name, shape in shapes(sizes).items()

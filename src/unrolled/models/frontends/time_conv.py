@@ -40,7 +40,7 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
 
 
 def initialise(sizes: Sizes, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Return zero biases and uniform weights, with the variance for relu of He et al. (arXiv 1502.01852v1)."""
+    """Return zero biases, and uniform weights with the variance of He et al. (arXiv 1502.01852v1, relu)."""
     bound = (6 / (sizes.n_x * WIDTH)) ** 0.5
     return {"W": rng.uniform(-bound, bound, (sizes.size, sizes.n_x * WIDTH)), "b": np.zeros(sizes.size)}
 
