@@ -12,10 +12,10 @@ from unrolled.core.types import Array
 
 
 def address(what: str, array: Array, shape: tuple[int, ...], kind: type = np.float32) -> int:
-    """The address of the first element of `array`, for a C function that reads or writes exactly `shape` elements.
+    """Return the address of the first element of `array`, for a C function that uses `shape` elements.
 
-    what: the name of the array in error messages. Raises UsageError unless the array has this shape and type and is
-    contiguous in C order and aligned.
+    what: the name of the array in error messages. Raises UsageError unless the array has this shape and type
+    and is contiguous in C order and aligned.
     """
     flags = array.flags
     if array.shape != shape or array.dtype != kind or not (flags.c_contiguous and flags.aligned):
