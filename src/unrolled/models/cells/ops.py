@@ -93,7 +93,7 @@ class Cell:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The names of the weights, in the order of the model file."""
+        """The names of the weights, in their order in the model file."""
         return tuple(self.shapes(1, 1))
 
     def units(self, w: Weights) -> int:

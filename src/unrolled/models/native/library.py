@@ -21,7 +21,7 @@ from unrolled.models.cells import Cell
 
 VERSION = 9  # version of the interface in unrolled.h
 NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the fastest first
-_SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
+_SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # the kernel that `using` sets
 FORCED = ("reference", "torch", *reversed(NAMES))  # allowed values of UNROLLED_KERNEL
 _CODES = {
     ("rnn", "tanh"): 0,
@@ -33,7 +33,7 @@ _CODES = {
 
 
 class Sequences(Structure):
-    """`unrolled_sequences`."""
+    """The structure `unrolled_sequences`."""
 
     _fields_ = (
         *((name, c_int64) for name in ("cell", "threads", "split", "steps", "batch", "units")),
@@ -46,7 +46,7 @@ class Sequences(Structure):
 
 
 class Forward(Structure):
-    """`unrolled_forward`."""
+    """The structure `unrolled_forward`."""
 
     _fields_ = (
         ("of", Sequences),
@@ -58,7 +58,7 @@ class Forward(Structure):
 
 
 class Backward(Structure):
-    """`unrolled_backward`."""
+    """The structure `unrolled_backward`."""
 
     _fields_ = (
         ("of", Sequences),
@@ -73,7 +73,7 @@ class Backward(Structure):
 
 
 class Entropy(Structure):
-    """`unrolled_entropy`."""
+    """The structure `unrolled_entropy`."""
 
     _fields_ = (
         *((name, c_int64) for name in ("threads", "rows", "outputs", "train")),
@@ -82,7 +82,7 @@ class Entropy(Structure):
 
 
 class Layer(Structure):
-    """`unrolled_layer`."""
+    """The structure `unrolled_layer`."""
 
     _fields_ = (
         *((name, c_int64) for name in ("cell", "rows", "units", "inputs", "bits")),
@@ -98,7 +98,7 @@ class Layer(Structure):
 
 
 class Head(Structure):
-    """`unrolled_head`."""
+    """The structure `unrolled_head`."""
 
     _fields_ = (
         *((name, c_int64) for name in ("rows", "inputs", "outputs", "bits", "normalise", "k")),
@@ -107,7 +107,7 @@ class Head(Structure):
 
 
 class Step(Structure):
-    """`unrolled_steps`."""
+    """The structure `unrolled_steps`."""
 
     _fields_ = (
         ("layers", c_void_p),

@@ -26,8 +26,8 @@ from unrolled.models.network_spec import Bits, Classes, Embedding, Features, Net
 # The largest table, in floats, of the input part of the gates for each id. The table saves the second product
 # of each step. A larger one would push the weights out of the cache.
 LARGEST_TABLE = 1 << 20
-# Bytes of weights per thread, at least: to wake a thread and wait for it takes 1.5 us, as long as to read
-# them.
+# Bytes of weights per thread, at least. Waking a thread and waiting for it takes 1.5 us, as long as reading
+# these bytes.
 WORTH_A_THREAD = 1 << 18
 MOST_SIZES = 8  # sets of buffers that are kept; a search uses only a few numbers of rows
 
