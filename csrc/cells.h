@@ -1,22 +1,25 @@
-// The cells: what one step does to W units of one row, forward and backward. Products and time are in kernels.cpp.
+// The cells: one step of W units of one row, forward and backward. kernels.cpp computes the products and loops over
+// the steps.
 //
-// A cell has GATES gates that multiply a_prev, and SECOND (0 or 1) that multiply what the first ones made.
-//   forward(f, s, z)             z: W[left, x] + b of the first gates; leaves what they become
-//   forward_second(f, s, z)      the same of the second ones, after all units of the first
-//   backward(f, s, d, sum)       d: the gradient of a_t -> the part of that of a_prev that goes past the products.
-//                                Writes the gradients of the gates to f.d_gates and adds them to sum, that of b
-//   backward_second(f, s, d, sum)   d: the gradient of what the second gates multiplied -> what is added to that part
+// A cell has GATES gates that multiply a_prev, and SECOND (0 or 1) gates that multiply a result of the first gates.
+//   forward(f, s, z)          z: in: W[left, x] + b of the first gates; out: the gates after sigmoid or tanh.
+//   forward_second(f, s, z)   The same for the second gates. It runs after `forward` of all units.
+//   backward(f, s, d, sum)    d: the gradient of a_t. Returns the part of the gradient of a_prev that does not pass
+//                             through the products. Writes the gradients of the gates to f.d_gates and adds them to
+//                             `sum`, the gradient of b.
+//   backward_second(f, s, d, sum)   d: the gradient of the left operand of the second gates. Returns the value that
+//                                   must be added to the result of `backward`.
 #pragma once
 #include "unrolled.h"
 #include "vec.h"
 
-// W units of one row at one step: where they stand in the arrays. FULL: all of them are there, as everywhere but at the
-// end of a row, and none has to be masked.
+// The position of W units of one row in the arrays, at one step. FULL: all W units exist, so no mask is needed. This
+// is true except at the end of a row.
 template <bool FULL> struct Spot {
-    long units, at, row;          // n_a; the first of the units; the sequence
-    long now;                     // the row of [N, ...]
-    const float *a_prev, *c_prev; // [batch, n_a], the rows of the step before
-    long gates, apart;            // where the first gate stands in [N, row], and how far apart the gates are
+    long units, at, row;          // n_a; the index of the first unit; the sequence
+    long now;                     // the row in [N, ...]
+    const float *a_prev, *c_prev; // [batch, n_a], the rows of the previous step
+    long gates, apart;            // the position of the first gate in [N, row]; the distance between gates
 
     V gate(const float *x, long g) const { return read(x + gates + g * apart); }
     void to_gate(float *x, long g, V v) const { write(x + gates + g * apart, v); }
@@ -42,20 +45,20 @@ template <class Call, class S> INLINE void gradient(const Call &f, const S &s, l
     sum[gate] += d;
 }
 
-// Zoneout: how much of the new state i is taken over the old one.
+// Zoneout: whether it is used, and the fraction of the new value of state i.
 template <class Call> INLINE bool zones(const Call &f) { return f.of.taken[0] || f.of.zoneout > 0.0f; }
 template <class Call, class S> INLINE V taken(const Call &f, const S &s, int i)
 {
     return f.of.taken[i] ? s.of(f.of.taken[i], s.now) : all(1.0f - f.of.zoneout);
 }
-// What comes of both, exactly one of them for 1 and 0. old: [batch, n_a].
+// Mix the new and the old value. A fraction of 1 or 0 gives exactly one of them. old: [batch, n_a].
 template <class Call, class S> INLINE V zoned(const Call &f, const S &s, int i, V now, const float *old)
 {
     if (!zones(f)) return now;
     V share = taken(f, s, i);
     return share * now + (1.0f - share) * s.of(old, s.row);
 }
-// d: the gradient of what came of both -> that of the old one; d becomes that of the new one.
+// Return the gradient of the old value. d: in: the gradient of the mixed value; out: the gradient of the new value.
 template <class Call, class S> INLINE V past(const Call &f, const S &s, int i, V &d)
 {
     if (!zones(f)) return V{};
@@ -83,8 +86,8 @@ template <bool RELU> struct Rnn {
     }
 };
 
-// Of the GRUs, where the share that zoneout takes is a factor of the update gate: the new state, and the part of its
-// gradient that goes by this gate.
+// For the GRUs, the fraction of zoneout is a factor of the update gate. `shared` applies this factor, to the gate or
+// to the gradient that passes through it. `mixed` returns the new state.
 template <class Call, class S> INLINE V shared(const Call &f, const S &s, V v)
 {
     return zones(f) ? v * taken(f, s, 0) : v;
@@ -164,7 +167,7 @@ struct Lstm { // gates u, f, c, o
         V update = s.gate(f.gates, 0), forget = s.gate(f.gates, 1);
         V candidate = s.gate(f.gates, 2), output = s.gate(f.gates, 3);
         V d_c = s.of(f.d_state[1], s.row), kept = past(f, s, 0, d), c_kept = past(f, s, 1, d_c);
-        // c before zoneout; it and its tanh are computed anew, which is quicker than to keep them.
+        // c before zoneout. With zoneout it is computed again; its tanh always is. This is faster than storing them.
         V c = zones(f) ? update * candidate + forget * s.of(s.c_prev, s.row) : s.of(f.c, s.now), tanh_c = tanh(c);
         d_c += d * output * (1.0f - tanh_c * tanh_c);
         gradient(f, s, 0, d_c * candidate * update * (1.0f - update), sum);

@@ -1,5 +1,5 @@
-// The asserts of the debug build (-DUNROLLED_DEBUG): what Python checks before it passes an address, checked again here.
-// With -fsanitize=address they see the size of every array too. In other builds they are nothing.
+// Assertions of the debug build (-DUNROLLED_DEBUG). They repeat the checks that Python does before it passes an
+// address. With -fsanitize=address they also check the size of every array. Other builds contain no assertions.
 #pragma once
 #include "unrolled.h"
 
@@ -20,7 +20,7 @@
     abort();
 }
 
-// Whether p points to n elements that may be read or written.
+// Return whether p points to n elements that may be read and written.
 template <class T> static bool array(const T *p, int64_t n)
 {
     if (n == 0) return true;
@@ -34,7 +34,7 @@ template <class T> static bool array(const T *p, int64_t n)
 
 static int64_t gates_of(int64_t cell) { return cell < UNROLLED_GRU_SIMPLE ? 1 : cell - UNROLLED_GRU_SIMPLE + 2; }
 
-// Returns N, the rows of all steps.
+// Check the arguments. Return N, the number of rows of all steps.
 static int64_t check(const unrolled_sequences &of)
 {
     EXPECT(of.cell >= 0 && of.cell <= UNROLLED_LSTM);

@@ -1,10 +1,11 @@
-// Whether this CPU runs the library: a file of its own, compiled for any CPU, as it is called before that is known.
+// Tells whether this CPU can run the library. This is a separate file, compiled for any CPU, because the function must
+// run before the answer is known.
 #include "unrolled.h"
 
 extern "C" int64_t unrolled_cpu(void)
 {
 #if defined(__x86_64__)
-    __builtin_cpu_init(); // not every compiler's runtime has done it when a library is loaded
+    __builtin_cpu_init(); // some compilers do not do this when a library is loaded
 #endif
 #if defined(UNROLLED_AVX512) || defined(UNROLLED_AVX512VNNI)
 #if defined(UNROLLED_AVX512VNNI)

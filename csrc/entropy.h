@@ -1,11 +1,11 @@
-// Cross-entropy of a softmax with its gradient in place: a row is read, made and written while it is in the first caches.
+// Cross-entropy of a softmax, with its gradient in place. Each row is processed completely while it is in the cache.
 #pragma once
 #include <math.h>
 
 #include "team.h"
 #include "vec.h"
 
-// -log softmax(z + b)[y]; e: [n] out, e^(z + b - the largest) of each, and `scale`, by which they become the softmax.
+// Return -log softmax(z + b)[y]. e: [n] out, exp(z + b - max). scale: out, e * scale is the softmax.
 static float entropy_row(long n, const float *z, const float *b, long y, float *e, float &scale)
 {
     V most = all(-INFINITY), sums = {};
@@ -32,7 +32,7 @@ static float entropy_row(long n, const float *z, const float *b, long y, float *
 static void entropy_of(const unrolled_entropy &f, Team &team)
 {
     const long n = f.outputs;
-    float *own = f.work + team.me * n; // without train a row's e; with it this thread's part of d_b
+    float *own = f.work + team.me * n; // without train: e of one row; with train: this thread's part of d_b
     if (f.train) memset(own, 0, sizeof(float) * n);
     for (long r = f.rows * team.me / team.size; r < f.rows * (team.me + 1) / team.size; r++) {
         float *z = f.z + r * n, scale;

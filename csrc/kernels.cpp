@@ -9,11 +9,13 @@
 
 namespace {
 
-// The sizes of a call, and which part of the work is this thread's.
+// The sizes of a call, and the part of the work that this thread does. There are two ways to divide the work:
 //
-// By rows, a thread takes every size-th sequence (so that long and short ones fall to all) through all steps alone and
-// never waits; each reads all weights. By units, a thread makes some units of all rows and reads only their weights,
-// but all meet after each product.
+// By rows: a thread computes every size-th sequence through all steps and never waits. So every thread gets long and
+// short sequences. Each thread reads all weights.
+//
+// By units: a thread computes some units of all rows and reads only the weights of these units. All threads wait for
+// each other after each product.
 template <class Cell> struct Share {
     static constexpr long GATES = Cell::GATES, SECOND = Cell::SECOND;
     static_assert(STRIP % GATES == 0, "a strip holds all gates of its units");
@@ -21,9 +23,10 @@ template <class Cell> struct Share {
     const long units, vectors, row, batch;
     const int64_t *counts;
     const long me, size;
-    const bool by_rows, far, fetch; // a thread's weights do not stay in its second cache; nor does what it reads of gates
-    const long panel;               // vectors
-    long begin = 0; // of the step's rows in [N, ...]
+    // far: the weights of a thread do not fit in its L2 cache. fetch: its weights or its gates do not.
+    const bool by_rows, far, fetch;
+    const long panel;               // vectors per panel
+    long begin = 0; // the first row of the step in [N, ...]
     bool back = false;
 
     template <class Call>
@@ -41,7 +44,7 @@ template <class Cell> struct Share {
         return batch >= 4 * size && weights() <= cache() * 5 / 4;
     }
     long weights() const { return row * units * (long)sizeof(float); } // bytes
-    static long cache() // bytes of the second one of a core
+    static long cache() // bytes of the L2 cache of a core
     {
         long found = 0;
 #if defined(_SC_LEVEL2_CACHE_SIZE)
@@ -49,14 +52,14 @@ template <class Cell> struct Share {
 #endif
         return found > 0 ? found : 1 << 20;
     }
-    long stride() const { return by_rows ? size : 1; } // of this thread's rows
+    long stride() const { return by_rows ? size : 1; } // between this thread's rows
     long first() const { return by_rows ? me : 0; }
     long all_rows(long t) const { return counts ? counts[t] : batch; }
     long own_rows(long t) const { return all_rows(t) > first() ? up(all_rows(t) - first(), stride()) : 0; }
 
-    // Calls work(v, count) with this thread's vectors of units, at most `most` at a time and about equally many. There
-    // and back again from one call to the next: where their weights do not all fit the cache, those that were read
-    // last are read first, while they are still in it.
+    // Call work(v, count) for this thread's vectors of units, in parts of about equal size with at most `most`
+    // vectors. The direction alternates from call to call. If the weights do not fit in the cache, the weights that
+    // were read last are still in it and are read first.
     template <class Work> void each(long most, Work work)
     {
         const long begin = by_rows ? 0 : vectors * me / size, end = by_rows ? vectors : vectors * (me + 1) / size;
@@ -68,7 +71,7 @@ template <class Cell> struct Share {
         }
         back = !back;
     }
-    // The same for packing: by rows all threads pack for all, by units each for itself.
+    // The same for packing. By rows, the threads divide all vectors among them. By units, each thread packs its own.
     template <class Pack> void each_to_pack(long most, Pack pack)
     {
         long turn = 0;
@@ -78,7 +81,7 @@ template <class Cell> struct Share {
     }
 };
 
-// The packed strips of one matrix [K, vectors], each at its first vector's place.
+// The packed strips of one matrix [K, vectors]. A strip begins at the position of its first vector.
 struct Packed {
     float *strips;
     long K;
@@ -107,7 +110,7 @@ template <class Cell> struct Forward {
         if constexpr (Cell::SECOND) pack_gates<1>(Cell::GATES, second);
         if (share.by_rows) team.sync();
     }
-    template <int GATES> void pack_gates(long gate, const Packed &packed) // GATES of them from `gate` on
+    template <int GATES> void pack_gates(long gate, const Packed &packed) // packs GATES gates, from `gate` on
     {
         const long units = f.of.units, ld = f.of.ld_W;
         share.each_to_pack(STRIP / GATES, [&](long vector, long count) {
@@ -120,8 +123,8 @@ template <class Cell> struct Forward {
         });
     }
 
-    // All units of a step's gates, GATES of them from `gate` on: left [rows, n_a] times the packed matrix, and what
-    // `point` makes of W[left, x] + b.
+    // Compute GATES gates of a step, from `gate` on, for all units: multiply left [rows, n_a] by the packed matrix,
+    // then call `point` with W[left, x] + b.
     template <int GATES, class Point>
     void stage(Spot<false> s, long rows, const float *left, const Packed &packed, long gate, bool keep, Point point)
     {
@@ -147,7 +150,7 @@ template <class Cell> struct Forward {
         });
         if (!share.by_rows) team.sync();
     }
-    // W of them, of all rows; sums: what the product made of them, STRIP * W floats a row.
+    // The same for W units of all rows. sums: their products, STRIP * W floats per row.
     template <int GATES, class S, class Point>
     void units_of(S s, long rows, const float *sums, long gate, bool keep, Point point)
     {
@@ -172,7 +175,7 @@ template <class Cell> struct Forward {
     void run()
     {
         pack();
-        const float *before = f.state[0]; // a of the step before
+        const float *before = f.state[0]; // a of the previous step
         for (long t = 0; t < f.of.steps; t++) {
             const long rows = share.own_rows(t);
             Spot<false> s{f.of.units, 0, 0, 0, before, nullptr, 0, f.of.units};
@@ -191,7 +194,7 @@ template <class Cell> struct Forward {
     }
 };
 
-// a of each sequence's last step becomes its state; those without a step keep theirs.
+// Copy a of the last step of each sequence to its state. Sequences without a step keep their state.
 void keep_last(const unrolled_forward &f)
 {
     const long units = f.of.units;
@@ -235,7 +238,8 @@ template <class Cell> struct Backward {
         for (long i = 0; i < share.row; i++) d_b[i] = 0.0f;
         if (share.by_rows) team.sync();
     }
-    // Vector v of a strip of `count` from `vector` on: those columns of a gate's matrix, behind `before` others of it.
+    // Pack vector v of a strip that has `count` vectors from `vector` on: these columns of the matrix of one gate,
+    // after `before` other gates.
     void pack_gate(long gate, const Packed &packed, long vector, long count, long v, long before)
     {
         const long units = f.of.units, from = v * W;
@@ -245,15 +249,15 @@ template <class Cell> struct Backward {
                      to + before * units * apart, apart);
     }
 
-    // All units of a step: d_gates [multiplied, K] from `column` on times the packed matrix, then `point` for each of
-    // the rows, given the product, which is zeros for the rows that it has not.
+    // Process all units of a step: multiply left, d_gates [multiplied, K], by the packed matrix, then call `point`
+    // with the product of each row. Rows from `multiplied` on have a product of zeros.
     template <class Point>
     void stage(Spot<false> s, long multiplied, long rows, const float *left, const Packed &packed, Point point)
     {
         const long stride = share.stride(), begin = share.begin + share.first();
         share.each(STRIP, [&](long vector, long count) {
             Ahead ahead;
-            const float *before = s.c_prev ? s.c_prev : s.a_prev; // none behind the first step
+            const float *before = s.c_prev ? s.c_prev : s.a_prev; // NULL in the last stage, which has no step
             for (long r = 0; share.fetch && r < rows; r++) {
                 const long now = begin + r * stride, unit = now * s.units + vector * W;
                 for (long g = 0; g < GATES; g++) {
@@ -275,7 +279,7 @@ template <class Cell> struct Backward {
         });
         if (!share.by_rows) team.sync();
     }
-    // W of them, of all rows; products: STRIP * W floats a row.
+    // The same for W units of all rows. products: STRIP * W floats per row.
     template <class S, class Point>
     void units_of(S s, long multiplied, long rows, const float *products, Point point)
     {
@@ -294,8 +298,8 @@ template <class Cell> struct Backward {
     {
         pack();
         for (long t = 0; t < f.of.steps; t++) share.begin += share.all_rows(t);
-        const float *after = nullptr; // d_gates of the step after
-        long multiplied = 0;          // its rows
+        const float *after = nullptr; // d_gates of the next step
+        long multiplied = 0;          // number of its rows
         for (long t = f.of.steps - 1; t >= 0; t--) {
             share.begin -= share.all_rows(t);
             const long rows = share.own_rows(t), before = share.begin - (t ? share.all_rows(t - 1) : 0);
@@ -318,8 +322,8 @@ template <class Cell> struct Backward {
         add_d_b();
         stack();
     }
-    // [a_prev, x] of all rows side by side, of each step every size-th row by this thread: after the walk, whose caches
-    // it would disturb.
+    // Write [a_prev, x] of each row to `stacked`; this thread writes every size-th row of each step. This runs after
+    // the loop over the steps, because it would displace the data of the loop from the cache.
     void stack()
     {
         const long n_a = f.of.units;
@@ -334,7 +338,7 @@ template <class Cell> struct Backward {
             begin += share.all_rows(t);
         }
     }
-    void add_d_b() // in the order of the threads, so that the sum is the same every time
+    void add_d_b() // adds in the order of the threads, so that the sum is always the same
     {
         team.sync();
         if (team.me) return;
@@ -346,7 +350,7 @@ template <class Cell> struct Backward {
     }
 };
 
-// The bits of the register that rules floating point: results below 2^-126 become zeros, and so do operands.
+// Bits of the floating-point control register: treat results and operands below 2^-126 as zeros.
 #if defined(__x86_64__)
 constexpr unsigned FLUSH = 0x8040;
 int64_t denormals_flushed() { return (__builtin_ia32_stmxcsr() & FLUSH) == FLUSH; }
@@ -372,7 +376,7 @@ template <class Cell> void backward_of(const unrolled_backward &f, Team &team) {
 struct Entry {
     void (*forward)(const unrolled_forward &, Team &);
     void (*backward)(const unrolled_backward &, Team &);
-    long gates; // all
+    long gates; // GATES + SECOND
 };
 template <class Cell> constexpr Entry entry()
 {

@@ -1,29 +1,30 @@
-// The one product of all cells: a few rows times a packed matrix, in tiles that stay in registers.
+// The matrix product of all cells: a few rows times a packed matrix, in tiles that stay in registers.
 //
-// The packed matrix has its columns in strips of up to STRIP vectors, a strip in panels of a few vectors, and a panel
-// holds its columns for k = 0, 1, 2 ... one after the other, so that it is read from front to back. Panels are wide,
-// TILE_VECTORS; NARROW where many rows meet weights that come from far away, which a tile of more rows hides better, as
-// it reads fewer of them at a time.
+// The columns of the packed matrix are divided into strips of up to STRIP vectors. A strip is divided into panels of a
+// few vectors. A panel stores its columns for k = 0, 1, 2 ... one after the other, so it is read from start to end.
+// A panel has TILE_VECTORS vectors. If there are many rows and the weights are not in the cache, it has only NARROW
+// vectors: then a tile has more rows and reads fewer weights at a time, which hides the latency of memory better.
 #pragma once
 #include "vec.h"
 
 constexpr int STRIP = 4, SUMS = TILE_ROWS * TILE_VECTORS;
-constexpr long NARROW = 2, MANY = 8; // rows from which on
+constexpr long NARROW = 2, MANY = 8; // vectors; rows
 INLINE long panel_for(long rows, bool far) { return far && rows >= MANY ? NARROW : TILE_VECTORS; }
-// Vectors of the panels of a strip of `width`: three are one panel where a tile holds them, as one alone is slow.
+// Number of vectors of the panels of a strip of `width`. Three vectors form one panel if a tile can hold them, because
+// a panel of one vector is slow.
 INLINE long panels_of(long width, long most) { return width == 3 && TILE_VECTORS > 2 ? 3 : most; }
 
 constexpr long up(long n, long by) { return (n + by - 1) / by; } // n / by, rounded up
 constexpr int least(int a, int b) { return a < b ? a : b; }
 
-// Lines of memory that will be wanted next: a tile has one brought near at each of its steps, as rows of one array lie
-// too far apart for the processor to guess, and all at once would only wait for each other.
+// Cache lines that are needed next. A tile prefetches one of them at each of its steps. The rows of an array are too
+// far apart for the processor's own prefetcher, and prefetching all lines at once would stall.
 struct Ahead {
     static constexpr long MOST = 1024;
     const float *lines[MOST];
     long count = 0, done = 0;
 
-    void add(const float *p, long floats) // of one row; p may be NULL
+    void add(const float *p, long floats) // adds the lines of one row; p may be NULL
     {
         if (!p) return;
         const float *line = p - (uintptr_t)p % 64 / 4;
@@ -32,7 +33,7 @@ struct Ahead {
         for (long i = 0; i < n; i++) lines[count + i] = line + i * 16;
         count += n;
     }
-    long take(long most) // how many from `done` on
+    long take(long most) // returns the number of lines to prefetch now, starting at `done`
     {
         const long left = count - done, n = left < most ? left : most;
         done += n;
@@ -40,8 +41,8 @@ struct Ahead {
     }
 };
 
-// C [ROWS, STRIP * W] = A [ROWS, K] B [K, WIDE * W], or += where `add`; A's rows lie lda apart. SPLIT sums in turn hide
-// the latency of an addition where there are few.
+// C [ROWS, STRIP * W] = A [ROWS, K] B [K, WIDE * W], or += if `add`. lda: the distance between the rows of A. A small
+// tile has SPLIT sums for each element and adds to them in turn, which hides the latency of an addition.
 template <int ROWS, int WIDE, int SPLIT>
 static void tile(const float *__restrict A, long lda, const float *__restrict B, long K, float *__restrict C, bool add,
                  Ahead &ahead)
@@ -83,16 +84,16 @@ static void tile(const float *__restrict A, long lda, const float *__restrict B,
     }
 }
 
-struct Quick { // any number of rows, as quick as it goes
+struct Quick { // fastest; the order of additions depends on the number of rows
     static constexpr int rows(int wide) { return least(12, SUMS / wide); }
     static constexpr int split(int rows, int wide) { return rows * wide * 2 > SUMS ? 1 : least(4, SUMS / (rows * wide)); }
 };
-struct Alike { // every row is summed in the same order, whatever rows stand beside it
+struct Alike { // every row is summed in the same order, for any number of rows
     static constexpr int rows(int) { return 3; }
     static constexpr int split(int, int) { return 2; }
 };
 
-// One panel of WIDE vectors and so many rows, at most ROWS.
+// One panel of WIDE vectors and `rows` rows, at most ROWS.
 template <class How, int WIDE, int ROWS = How::rows(WIDE)>
 static void tiles(long rows, const float *A, long lda, const float *B, long K, float *C, bool add,
                   Ahead &ahead)
@@ -108,7 +109,7 @@ static void panel(long rows, const float *A, long lda, const float *B, long K, f
                   Ahead &ahead)
 {
     const long groups = up(rows, How::rows(WIDE)), blocks = up(K, WIDE > NARROW ? K_BLOCK : K_NARROW);
-    for (long block = 0; block < blocks; block++) { // so that this part of the panel stays in the first cache
+    for (long block = 0; block < blocks; block++) { // in blocks, so that a part of the panel stays in the L1 cache
         const long k = K * block / blocks, end = K * (block + 1) / blocks;
         for (long group = 0; group < groups; group++) {
             const long r = rows * group / groups, last = rows * (group + 1) / groups;
@@ -118,8 +119,8 @@ static void panel(long rows, const float *A, long lda, const float *B, long K, f
     }
 }
 
-// C [rows, width * W], its rows STRIP * W apart, = A [rows, K] times a packed strip of `width` vectors in panels of
-// `most`; += where `add`.
+// C [rows, width * W] = A [rows, K] times a packed strip of `width` vectors in panels of `most` vectors; += if `add`.
+// The rows of C are STRIP * W floats apart.
 template <class How>
 static void product(long rows, const float *A, long lda, const float *strip, long K, long width, long most, float *C,
                     Ahead &ahead, bool add = false)
@@ -137,7 +138,7 @@ static void product(long rows, const float *A, long lda, const float *strip, lon
     }
 }
 
-// Where vector v of a strip of such panels stands, and how far apart its lines are.
+// Return the address of vector v of a strip, and in `apart` the distance between its lines.
 INLINE float *line_of(float *strip, long K, long width, long most, long v, long &apart)
 {
     most = panels_of(width, most);
@@ -146,7 +147,7 @@ INLINE float *line_of(float *strip, long K, long width, long most, long v, long 
     return strip + first * K * W + (v - first) * W;
 }
 
-// Packs a vector of columns, which are rows of M [rows, K]; those past the last are zeros.
+// Pack a vector of columns, which are rows of M [rows, K]. Columns after the last one are zeros.
 static void pack_rows(const float *M, long ld, long rows, long K, float *to, long apart)
 {
     for (long k = 0; k < K; k += W) {
@@ -157,7 +158,7 @@ static void pack_rows(const float *M, long ld, long rows, long K, float *to, lon
     }
 }
 
-// Packs a vector of columns of M [K, columns]; those past the last are zeros.
+// Pack a vector of columns of M [K, columns]. Columns after the last one are zeros.
 [[maybe_unused]] static void pack_columns(const float *M, long ld, long K, long columns, float *to, long apart)
 {
     for (long k = 0; k < K; k++) store(to + k * apart, load(M + k * ld, columns));

@@ -10,9 +10,11 @@ namespace {
 
 constexpr long fours(long K) { return up(K, 4); }
 
-// A packed matrix [rows, K]: the strips of product.h; in int8 a scale for each row first, then what its sum begins with,
-// and then strip by strip [four of K][vector][lane][4], so that one instruction has four products of a lane beside each
-// other.
+// A packed matrix [rows, K].
+//
+// float32: the strips of product.h.
+// int8: first one scale per row, then the start value of the sum of each row, then the strips, each
+// [four of K][vector][lane][4]. So the four factors that one instruction needs for a lane are adjacent.
 struct Packed {
     long vectors, strips, K;
     float *floats;
@@ -32,14 +34,14 @@ struct Packed {
     }
 };
 
-// x [K] as q [4 * fours(K)] times the scale that is returned; NaN where x is not finite.
+// Round x [K] to int8: x = q [4 * fours(K)] times the returned scale. The scale is NaN if x is not finite.
 float quantise(const float *x, long K, int8_t *q)
 {
     V most = {}, odd = {};
     for (long k = 0; k < K; k += W) {
         V v = load(x + k, K - k), size = v < 0.0f ? -v : v;
         most = size > most ? size : most;
-        odd += v * 0.0f; // NaN of what is not finite
+        odd += v * 0.0f; // NaN if a value is not finite
     }
     const float scale = largest(most) / 127.0f, by = scale > 0.0f ? 1.0f / scale : 0.0f;
     for (long k = 0; k < 4 * fours(K); k += W) {
@@ -73,14 +75,14 @@ void pack_bytes(const float *M, long ld, long rows, const Packed &packed)
     }
 }
 
-// What a packed matrix multiplies: x [rows, K], and in int8 the same as q [rows, 4 * fours(K)] with a scale a row.
+// The left operand of a product: x [rows, K]. For int8 also q [rows, 4 * fours(K)], with one scale per row.
 struct Left {
     long rows, K, bits;
     const float *x;
     int8_t *q;
     float *scale;
 
-    void ready() const // after x is
+    void ready() const // must be called when x is complete
     {
         if (bits == 8)
             for (long r = 0; r < rows; r++) scale[r] = quantise(x + r * K, K, q + r * 4 * fours(K));
@@ -95,9 +97,9 @@ Left left_of(long rows, long K, long bits, const float *x, float *&work)
     return left;
 }
 
-constexpr int ROWS_OF_BYTES = W < 16 ? 2 : 4; // that share a reading of the weights, while their sums fit registers
+constexpr int ROWS_OF_BYTES = W < 16 ? 2 : 4; // rows that share one read of the weights; their sums fit in registers
 
-// Sums of a row as floats. Never inlined: it rounds, and must do so alike wherever it is called from.
+// Convert the sums of a row to floats. Never inlined: it rounds, and it must round in the same way for every caller.
 __attribute__((noinline)) void scaled(const I *sum, const float *scales, float scale, float *C, bool add)
 {
     for (long v = 0; v < STRIP * W; v += W) {
@@ -106,8 +108,8 @@ __attribute__((noinline)) void scaled(const I *sum, const float *scales, float s
     }
 }
 
-// C [rows, STRIP * W] = int8 rows of `left` from `row` on times a strip, += where `add`: at most ROWS rows, for which
-// weights are read once. Sums are exact, so it is all the same how many.
+// C [rows, STRIP * W] = int8 rows of `left`, from `row` on, times a strip; += if `add`. At most ROWS rows share one
+// read of the weights. Sums are exact, so the number of rows does not affect the result.
 template <int ROWS>
 void times_bytes(const Left &left, long row, long rows, const Packed &packed, long strip, float *C, bool add)
 {
@@ -134,7 +136,7 @@ void times_bytes(const Left &left, long row, long rows, const Packed &packed, lo
         scaled(sum[r], packed.scales(strip), left.scale[row + r], C + (row + r) * STRIP * W, add);
 }
 
-// C [rows, STRIP * W] = left times a strip, += where `add`.
+// C [rows, STRIP * W] = left times a strip; += if `add`.
 void times(const Left &left, const Packed &packed, long strip, float *C, bool add)
 {
     Ahead nothing;
@@ -145,8 +147,8 @@ void times(const Left &left, const Packed &packed, long strip, float *C, bool ad
         times_bytes<ROWS_OF_BYTES>(left, r, left.rows - r, packed, strip, C, add);
 }
 
-// This thread's strips of so many. There and back again from one step to the next: where weights do not all fit the
-// cache, those that were read last are read first, while they are still in it.
+// Call work(strip) for this thread's part of the strips. The direction alternates from step to step. If the weights do
+// not fit in the cache, the weights that were read last are still in it and are read first.
 template <class Work> void each_strip(long strips, const Team &team, bool back, Work work)
 {
     const long begin = strips * team.me / team.size, end = strips * (team.me + 1) / team.size;
@@ -156,10 +158,10 @@ template <class Work> void each_strip(long strips, const Team &team, bool back, 
 template <class Cell> struct Step {
     const unrolled_layer &f;
     Team &team;
-    const bool back, first; // of the layers
+    const bool back, first; // back: read the strips from the last to the first; first: the first layer
     const long vectors = up(f.units, W), row = f.units * (Cell::GATES + Cell::SECOND);
     float *work = f.work;
-    unrolled_forward to{}; // what the cells of cells.h write to
+    unrolled_forward to{}; // the arrays that the cells of cells.h write to
     float *scratch;        // [rows, STRIP * W] of this thread
     const float *x;
 
@@ -180,7 +182,7 @@ template <class Cell> struct Step {
         work += f.rows * floats;
         return taken;
     }
-    const float *given() // the inputs of this step where there is W_x
+    const float *given() // returns the inputs of this step, for W_x
     {
         if (!f.W_x[0] || !f.table) return f.x;
         float *found = take(f.inputs);
@@ -230,7 +232,7 @@ template <class Cell> struct Step {
         const Left inputs = left_of(f.rows, f.inputs, f.bits, x, work);
         ready(a, true);
         ready(inputs, f.W_x[0]);
-        if (!first || f.bits == 8 || x != f.x) team.sync(); // else all is there
+        if (!first || f.bits == 8 || x != f.x) team.sync(); // otherwise no thread has to write first
         stage<Cell::GATES>(a, inputs, 0, 0, [&](const auto &s, V *z) { Cell::forward(to, s, z); });
         if constexpr (Cell::SECOND) {
             const Left relevant = left_of(f.rows, f.units, f.bits, to.relevant, work);
@@ -240,7 +242,7 @@ template <class Cell> struct Step {
                 Cell::forward_second(to, s, z);
             });
         }
-        if (!team.me) memcpy(f.state[0], to.a, sizeof(float) * f.rows * f.units); // what comes next waits for this thread
+        if (!team.me) memcpy(f.state[0], to.a, sizeof(float) * f.rows * f.units); // the next layer waits for it
     }
 };
 
@@ -270,12 +272,13 @@ float log_of_sum(const float *y, long n)
     return top + logf(total(sums) + rest);
 }
 
-// The k largest of y [n], falling, ties by id: each goes in where it belongs, most not at all. A NaN is the least.
+// Find the k largest of y [n], largest first, ties in order of id. A NaN counts as the smallest. Each value is
+// inserted at its place in `best`; most values are too small and are skipped.
 void choose(const float *y, long n, long k, float *best, int64_t *ids)
 {
     long have = 0;
     for (long i = 0; i < n; i++) {
-        const bool full = have == k && best[k - 1] == best[k - 1]; // a NaN gives way to whatever comes
+        const bool full = have == k && best[k - 1] == best[k - 1]; // any value replaces a NaN
         while (full && i + W <= n && !any_above(load(y + i), best[k - 1])) i += W;
         if (i == n) return;
         if (full && !(y[i] > best[k - 1])) continue;

@@ -1,4 +1,4 @@
-// A few threads of the process's OpenMP runtime that work on one call, and the barrier between them.
+// Threads of the process's OpenMP runtime that work together on one call, and the barrier between them.
 #pragma once
 #include <limits.h>
 #include <sched.h>
@@ -13,12 +13,13 @@
 #include "unrolled.h"
 
 constexpr int MOST_THREADS = 64;
-// A barrier is met within microseconds where every thread has a core. Past some hundred of them (a pause takes 10 to
-// 50 ns) a thread waits for a core, and who keeps spinning may be what takes it away: then it sleeps until it is woken.
+// Number of pauses, of 10 to 50 ns each, before a waiting thread sleeps. If every thread has a core, all threads reach
+// a barrier within microseconds. If it takes more than some hundred microseconds, a thread has no core, and a spinning
+// thread may occupy that core. So the spinning thread sleeps until it is woken.
 constexpr int SPINS = 4000;
 
-// How many barriers a thread has come to, and whether another one sleeps until it comes to the next. A cache line for
-// each, or they would disturb each other.
+// The number of barriers that a thread has reached, and the number of threads that sleep until it reaches the next
+// one. Each flag has its own cache line, because threads that write to the same line slow each other down.
 struct alignas(64) Flag {
     std::atomic<int> met{0}, sleepers{0};
 
@@ -33,7 +34,7 @@ struct alignas(64) Flag {
         for (int seen; (seen = met.load()) < barrier;) {
 #if defined(__linux__)
             sleepers.fetch_add(1);
-            syscall(SYS_futex, &met, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0); // at once if it is met by now
+            syscall(SYS_futex, &met, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0); // returns if `met` has changed
             sleepers.fetch_sub(1);
 #else
             sched_yield();
@@ -42,7 +43,7 @@ struct alignas(64) Flag {
     }
     void meet(int barrier)
     {
-        met.store(barrier); // seen by all before it is asked whether somebody sleeps
+        met.store(barrier); // must be visible to all threads before `sleepers` is read
 #if defined(__linux__)
         if (sleepers.load()) syscall(SYS_futex, &met, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 #endif
@@ -54,7 +55,7 @@ struct Team {
     Flag *flags;
     int barriers = 0;
 
-    // Nobody goes on before all have come here, and then all see what the others wrote.
+    // Wait until all threads have reached this point. After it, each thread sees what the other threads have written.
     void sync()
     {
         if (size == 1) return;
@@ -68,7 +69,7 @@ OF_THIS_LIBRARY void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
 OF_THIS_LIBRARY int (*team_size)(void);
 OF_THIS_LIBRARY int (*team_me)(void);
 
-// Runs work(call, team) on so many threads, or as many as the runtime gives.
+// Run work(call, team) on `threads` threads, or on fewer if the runtime provides fewer.
 template <class Call> void run(const Call &call, int64_t threads, void (*work)(const Call &, Team &))
 {
     struct Job { const Call *call; void (*work)(const Call &, Team &); Flag flags[MOST_THREADS]; };

@@ -1,4 +1,4 @@
-// Vectors of floats, one width for each instruction set, written once with the vector types of GCC and Clang.
+// Vectors of floats, written once with the vector types of GCC and Clang. The width depends on the instruction set.
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -14,7 +14,8 @@ constexpr int W = 8, TILE_ROWS = 6, TILE_VECTORS = 2, K_BLOCK = 256, K_NARROW = 
 #elif defined(__aarch64__)
 constexpr int W = 4, TILE_ROWS = 6, TILE_VECTORS = 4, K_BLOCK = 256, K_NARROW = 1024;
 #else
-constexpr int W = 4, TILE_ROWS = 5, TILE_VECTORS = 2, K_BLOCK = 512, K_NARROW = 512; // without FMA a product takes a register
+// Without FMA, each product needs a register, so fewer registers are left for the sums.
+constexpr int W = 4, TILE_ROWS = 5, TILE_VECTORS = 2, K_BLOCK = 512, K_NARROW = 512;
 #endif
 
 #define UNROLL _Pragma("GCC unroll 16")
@@ -23,12 +24,12 @@ constexpr int W = 4, TILE_ROWS = 5, TILE_VECTORS = 2, K_BLOCK = 512, K_NARROW = 
 typedef float V __attribute__((vector_size(4 * W)));
 typedef int32_t I __attribute__((vector_size(4 * W)));
 
-INLINE V all(float x) { return x - V{}; } // not 0 + x, which has no -0
+INLINE V all(float x) { return x - V{}; } // not 0 + x, which turns -0 into 0
 INLINE V load(const float *p) { V v; memcpy(&v, p, sizeof v); return v; }
 INLINE void store(float *p, V v) { memcpy(p, &v, sizeof v); }
 
-// The same of the first n lanes only: the others load as zeros and are not stored. A debug build has no masked
-// instructions, as the sanitizers do not see them.
+// Load or store only the first n lanes: the other lanes load as zeros and are not stored. A debug build uses no masked
+// instructions, because the sanitizers do not check them.
 #if defined(__AVX512F__) && !defined(UNROLLED_DEBUG)
 INLINE __mmask16 lanes(long n) { return (__mmask16)(n >= W ? 0xffff : (1u << n) - 1); }
 INLINE V load(const float *p, long n) { return (V)_mm512_maskz_loadu_ps(lanes(n), p); }
@@ -56,14 +57,14 @@ INLINE void store(float *p, V v, long n)
 }
 #endif
 
-// 2^n and e^r - 1 where x = n log 2 + r: both exponentials below are made of them. A NaN stays one.
-// The polynomial is that of Cephes' expf (Moshier 1984), |r| <= log(2) / 2.
+// Return 2^n and e^r - 1, where x = n log 2 + r and |r| <= log(2) / 2. The functions below combine them. NaN stays
+// NaN. The polynomial is from expf of the Cephes library (Moshier 1984).
 struct Parts { V power, rest; };
 INLINE Parts split(V x)
 {
-    const V magic = all(12582912.0f); // 1.5 * 2^23: rounds to a whole number and leaves it in the lowest bits
+    const V magic = all(12582912.0f); // 1.5 * 2^23: the sum is rounded to an integer, which is in the lowest bits
     V shifted = x * 1.44269504f + magic, n = shifted - magic;
-    V r = x - n * 0.693359375f + n * 2.12194440e-4f; // log 2 in two parts
+    V r = x - n * 0.693359375f + n * 2.12194440e-4f; // log 2 as the sum of two constants, for precision
     V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
@@ -71,18 +72,19 @@ INLINE Parts split(V x)
     p = p * r + 5.0000001201e-1f;
     return {(V)(((I)shifted + 127) << 23), p * (r * r) + r};
 }
-INLINE V clamp(V x, float limit) // a NaN stays
+INLINE V clamp(V x, float limit) // NaN stays NaN
 {
 #if defined(__AVX512F__)
-    return (V)_mm512_max_ps((__m512)all(-limit), _mm512_min_ps((__m512)all(limit), (__m512)x)); // NaN: the second one
+    // For NaN, these instructions return the second operand.
+    return (V)_mm512_max_ps((__m512)all(-limit), _mm512_min_ps((__m512)all(limit), (__m512)x));
 #else
     x = x > limit ? all(limit) : x;
     return x < -limit ? all(-limit) : x;
 #endif
 }
 
-// 1 / x for 1 <= x <= 2^126, within a unit in the last place: where a division takes as long as sixteen products, a
-// good guess and one step of Newton's are quicker.
+// 1 / x for 1 <= x <= 2^126, with an error of at most one unit in the last place. With AVX-512 a division takes as
+// long as sixteen products. An approximation and one Newton step are faster.
 INLINE V inverse(V x)
 {
 #if defined(__AVX512F__)
@@ -93,7 +95,8 @@ INLINE V inverse(V x)
 #endif
 }
 
-// Within 3 units in the last place; from |x| = 87 on, where float32 ends, they stay what they are there.
+// sigmoid and tanh have an error of at most 3 units in the last place. They are constant where the clamp limits x:
+// e^87 is near the largest float32, and tanh(10) is 1.
 INLINE V sigmoid(V x)
 {
     Parts e = split(clamp(-x, 87.0f));
@@ -101,8 +104,8 @@ INLINE V sigmoid(V x)
 }
 INLINE V tanh(V x)
 {
-    Parts e = split(clamp(x + x, 20.0f)); // tanh(10) is 1
-    V less = e.power * e.rest + (e.power - 1.0f); // e^2x - 1 without cancellation: right for small x too
+    Parts e = split(clamp(x + x, 20.0f));
+    V less = e.power * e.rest + (e.power - 1.0f); // e^2x - 1 without cancellation, so also correct for small x
     return less * inverse(less + 2.0f);
 }
 INLINE V relu(V x) { return x < 0.0f ? V{} : x; }
@@ -113,7 +116,7 @@ INLINE V exponential(V x)
     return e.power * e.rest + e.power;
 }
 
-// Transposes W x W floats: at each level the halves off the diagonal change places.
+// Transpose a W x W matrix. At each level, exchange the two off-diagonal blocks.
 template <int H, int... L> INLINE void exchange(V &a, V &b, std::integer_sequence<int, L...>)
 {
 #if defined(__clang__)
@@ -133,11 +136,11 @@ template <int H = W / 2> INLINE void transpose(V *rows)
     if constexpr (H > 1) transpose<H / 2>(rows);
 }
 
-// Rounded to whole numbers, of which the lowest byte is kept.
+// Round to integers and keep the lowest byte.
 typedef int8_t B8 __attribute__((vector_size(W)));
 INLINE B8 bytes(V v) { return __builtin_convertvector((I)(v + 12582912.0f), B8); } // see split
 
-INLINE float largest(V v) // of all lanes; a NaN may get lost
+INLINE float largest(V v) // the largest lane; a NaN may be ignored
 {
     float most = v[0];
     for (int i = 1; i < W; i++) most = v[i] > most ? v[i] : most;
@@ -162,9 +165,12 @@ INLINE float total(V v)
     return sum;
 }
 
-// Four int8 numbers, each -127 to 127, for all lanes; dot(sum, four, w) adds to each lane its product with the lane's
-// four of w. The multiplying instructions want one factor without a sign: |four|, and w with the sign of four; or where
-// the sum has room for it, four + SHIFT, and then `sum` begins with -SHIFT times all that the lane has of w.
+// A `Four` has four int8 numbers, each -127 to 127, for all lanes. dot(sum, four, w) multiplies them with four numbers
+// per lane of w and adds the products to the sum of the lane.
+//
+// The product instructions need one unsigned factor. There are two ways:
+// * Multiply |four| by w, after w gets the sign of four.
+// * With AVX512-VNNI: multiply four + SHIFT by w. Then `sum` must begin with -SHIFT times the sum of the lane's w.
 #if defined(__AVX512VNNI__)
 constexpr int SHIFT = 128;
 struct Four { __m512i shifted; };

@@ -153,7 +153,7 @@ def test_a_learning_rate_beyond_reason_is_stopped_with_file_and_line(tmp_path: P
             ("--bidirectional",),
             "a model that reads in both directions would see the next step, which it is to predict",
         ),
-        (("--softmax", "adaptive"), "the adaptive softmax is for many outputs; here are"),
+        (("--softmax", "adaptive"), "the adaptive softmax is for many outputs, not for"),
         (("--embedding", "0", "--tie"), "tied weights need an embedding"),
         (("--minutes", "0"), "0 minutes are too short"),
         (("--minutes", "-3"), "minutes = -3; expected a number of at least 0"),

@@ -220,7 +220,7 @@ def test_a_damaged_list_of_packages_is_told(tmp_path: Path, packages: object):
     save(tmp_path / "m", model(notes={"packages": packages}))
     assert "the list of packages that the model needs is damaged" in refused(tmp_path / "m")
     save(tmp_path / "m", model(notes={"packages": {"unrolled.tastes sweet": "more 1"}}), force=True)
-    assert "the model needs a kind of 'unrolled.tastes'" in refused(tmp_path / "m")
+    assert "the model needs a kind of the unknown group 'unrolled.tastes'" in refused(tmp_path / "m")
 
 
 def test_a_vocabulary_that_could_not_be_loaded_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -343,8 +343,8 @@ FORGED: dict[str, tuple[bytes, str]] = {
     "format true": (whole({}, b"", format=True), "no format version"),
     "format 0": (whole({}, b"", format=0), "no format version"),
     "a checkpoint": (whole({}, b"", kind="checkpoint"), "this is a checkpoint, not a model"),
-    "missing part": (whole({}, b"", learnt=None), "header: 'learnt' is not as a model file has it"),
-    "unknown part": (whole({}, b"", code="print(1)"), "header: 'code' is not as"),
+    "missing part": (whole({}, b"", learnt=None), "header: 'learnt' is unknown or has the wrong type"),
+    "unknown part": (whole({}, b"", code="print(1)"), "header: 'code' is unknown"),
     "no document": (forge("", b"", "[]"), "no JSON object"),
     "document no JSON": (forge("", b"", "{"), "header is not as unrolled writes it"),
     "NaN literal": (forge("", b"", '{"a":NaN}'), "NaN is no JSON number"),

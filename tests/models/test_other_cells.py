@@ -226,5 +226,5 @@ def test_a_cell_without_its_sizes_in_its_shapes_is_named():
     cell = Cell(
         "flat", ("a",), lambda n_x, n_a: {"W": (4, 4)}, lambda rng, n_x, n_a: {}, lambda *_: (), first
     )
-    with pytest.raises(UsageError, match="the shapes of the cell 'flat' do not show its sizes"):
+    with pytest.raises(UsageError, match="the shapes of the cell 'flat' do not contain its sizes"):
         cell.units({"W": np.zeros((4, 4))})

@@ -1,1 +1,1 @@
-"""A network without torch: cells, engines, decoding, the model file."""
+"""Networks without torch: cells, engines, decoding and the model file."""

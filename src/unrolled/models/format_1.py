@@ -1,4 +1,4 @@
-"""Translate the description of a network in model files of format 1, a flat list of fields."""
+"""Read the description of a network in model files of format 1, a flat list of fields."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Flat:
     zoneout: float = 0.0
 
 
-# Fields that the first files did not have.
+# Fields that the first files of this format did not have.
 LATER = {
     *("multi_hot", "output", "pooling", "crf", "front", "front_size", "neighbours"),
     *("attention", "feeding", "decoder_layers", "target_embedding", "shared", "zoneout"),
 }
-# Fields that every network may set; the others belong to one kind of input or head.
+# Fields that every network may set. Every other field belongs to one kind of input or head.
 _COMMON = {
     *("n_x", "n_y", "n_a", "cell", "activation", "layers", "bidirectional", "ids", "zoneout"),
     *("output", "pooling"),
@@ -71,8 +71,11 @@ _DECODER = {"attention", "feeding", "decoder_layers", "target_embedding", "share
 
 
 def network_of_format_1(content: Mapping[str, object], file: object = None) -> NetworkSpec:
-    """The network that a file of format 1 describes. Raises DataError, which names `file`, for fields that are missing,
-    unknown, of another type, or make no sense together."""
+    """Return the network that a file of format 1 describes.
+
+    Raises DataError, which names `file`, if a field is missing, unknown or of the wrong type, or if fields
+    contradict each other.
+    """
     types = {field.name: str(field.type) for field in fields(Flat)}
     for name in sorted((types.keys() ^ content.keys()) - LATER):
         word = "lacks" if name in types else "has an unknown"
@@ -90,10 +93,10 @@ def network_of_format_1(content: Mapping[str, object], file: object = None) -> N
 
 
 def network_of(flat: Flat) -> NetworkSpec:
-    """The network of these fields. Raises UsageError for fields that make no sense together."""
+    """Return the network that these fields describe. Raises UsageError if fields contradict each other."""
     core = CoreSpec(flat.n_a, flat.cell, flat.activation, flat.layers, flat.bidirectional, flat.zoneout)
     if flat.crf and flat.output != "classes":
-        raise UsageError("a CRF is for classes")
+        raise UsageError("a CRF needs classes as output")
     kind = "crf" if flat.crf else flat.output
     if flat.architecture == "encoder-decoder":
         kind = "encoder-decoder"
@@ -114,12 +117,12 @@ def _input(flat: Flat) -> InputSpec:
     if not flat.ids:
         front = None if flat.front == "none" else FrontSpec(flat.front, flat.front_size)
         if front is None and flat.front_size:
-            raise UsageError(f"front_size is {flat.front_size} without a front")
+            raise UsageError(f"front_size is {flat.front_size} without a front end")
         return Vectors(flat.n_x, front)
     if flat.embedding:
         return Embedding(flat.n_x, flat.embedding, flat.multi_hot)
     if flat.multi_hot:
-        raise UsageError("several ids a step are added up in an embedding", expected="an embedding above 0")
+        raise UsageError("several ids per step need an embedding", expected="an embedding above 0")
     return OneHot(flat.n_x)
 
 
@@ -140,7 +143,7 @@ def _pooling(flat: Flat) -> str | None:
 def _decoder(flat: Flat) -> DecoderSpec:
     kind = None if flat.attention == "none" else flat.attention
     if flat.output != "classes" or flat.crf or (kind is None and flat.feeding):
-        raise UsageError("an encoder-decoder answers with classes, and feeding needs attention")
+        raise UsageError("an encoder-decoder needs classes as output, and feeding needs attention")
     attention = None if kind is None else AttentionSpec(kind, flat.feeding)
     return DecoderSpec(
         flat.n_y,
@@ -152,7 +155,7 @@ def _decoder(flat: Flat) -> DecoderSpec:
     )
 
 
-# By the kind of output: what makes the head, and the fields that it reads.
+# For each kind of output: the function that makes the head, and the fields that it reads.
 _HEADS: dict[str, tuple[Callable[[Flat], HeadSpec], set[str]]] = {
     "classes": (
         lambda flat: Classes(flat.n_y, _layer(flat), _pooling(flat)),

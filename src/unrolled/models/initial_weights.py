@@ -1,4 +1,4 @@
-"""The first value of every tensor of a network, as a function of its description and a seed."""
+"""Initial values of all tensors of a network, as a function of its description and a seed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from unrolled.models.tensor_shapes import network_parts, shapes
 
 
 def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
-    """First values for every tensor of `shapes(spec)`, a function of (spec, seed) alone.
+    """Return the initial value of every tensor of `shapes(spec)`. They depend only on (spec, seed).
 
-    Cells: see cells/. Embedding: normal; standard deviation 1, or n_e^-0.5 where tied, since there it is also the
-    head's matrix. Head, pooling, bridge and attention: uniform within features^-0.5; biases and the CRF's scores zero.
+    * Cells and front ends: see models/cells and models/frontends.
+    * Embedding: normal with standard deviation 1. If it is tied, n_e^-0.5, because it is also the matrix of
+      the head.
+    * Head, pooling, bridge and attention: uniform within +-n^-0.5, where n is the size of the last axis.
+    * Their biases, and the scores of a CRF: zero.
     """
     found = _first_values(spec, np.random.default_rng(seed))
     return {name: found[name].astype(np.float32) for name in shapes(spec)}

@@ -1,9 +1,9 @@
 """The equations of the layers around the core, each written once for NumPy and torch.
 
-Output layers, the bridge of an encoder-decoder, the scores of attention, and those of attention pooling. `LayerOps` has
-the operations; its instances are `NUMPY_LAYERS` here and `TORCH_LAYERS` in nn/embedding_and_head.py. Masks and batches
-stay in the engines: NumPy computes each sequence alone, and torch computes whole batches with padding. The front ends
-are written twice, because torch has convolutions of its own.
+They are the output layers, the bridge of an encoder-decoder, the scores of attention and the scores of
+attention pooling. `LayerOps` has the operations; its instances are `NUMPY_LAYERS` here and `TORCH_LAYERS` in
+nn/embedding_and_head.py. The engines handle masks and batches: NumPy computes each sequence alone, and torch
+computes whole batches with padding. The front ends are written twice, because torch has its own convolutions.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ Tensors = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class LayerOps:
-    """linear(x, W, b): W x + b over the last axis, x [..., n], W [m, n], b [m] or None -> [..., m].
-    join: arrays side by side along the last axis. swap: the last two axes exchanged.
-    beside(spec, p, a, x): what neighbours among the inputs add to each output, [..., n_y] (pitch_context.py)."""
+    """The operations of the equations.
+
+    linear(x, W, b): W x + b over the last axis, x [..., n], W [m, n], b [m] or None -> [..., m].
+    join: concatenate arrays along the last axis.
+    swap: exchange the last two axes.
+    beside(spec, p, a, x): the values that nearby inputs add to each output, [..., n_y] (pitch_context.py).
+    """
 
     linear: Callable[[Array, Array, Array | None], Array]
     log_softmax: Callable[[Array], Array]
@@ -55,8 +59,11 @@ NUMPY_LAYERS = LayerOps(
 
 
 def outputs(ops: LayerOps, spec: NetworkSpec, p: Tensors, a: Array) -> Array:
-    """The answers of a network, [..., features] -> [..., n_y]: log-probabilities, or numbers or scores if the head is
-    not normalised. With neighbours x stands after a, [..., features + n_x]."""
+    """Return the answers of a network, [..., features] -> [..., n_y].
+
+    They are log-probabilities if the head is normalised, otherwise numbers or scores. If the head has
+    neighbours, x follows a: [..., features + n_x].
+    """
     if isinstance(spec.head, Features):
         return a
     z = logits(ops, spec, p, a)
@@ -67,14 +74,17 @@ def outputs(ops: LayerOps, spec: NetworkSpec, p: Tensors, a: Array) -> Array:
         return first
     ends = cutoffs(spec.n_y)
     parts = [first[..., : ends[0]]]
-    for i in range(len(ends) - 1):  # the probability of a cluster times the one within it
+    for i in range(len(ends) - 1):  # P(cluster) P(output | cluster)
         within = ops.log_softmax(cluster(ops, p, i, a))
         parts.append(within + first[..., ends[0] + i, None])
     return ops.join(parts)
 
 
 def logits(ops: LayerOps, spec: NetworkSpec, p: Tensors, a: Array) -> Array:
-    """W_ya a + b_y: [..., features] -> [..., n_y]; adaptive: frequent outputs and one column per cluster."""
+    """Return W_ya a + b_y, [..., features] -> [..., n_y].
+
+    Adaptive softmax: only the columns of the frequent outputs, and one column per cluster.
+    """
     if isinstance(spec.head, Bits) and spec.head.neighbours:
         a, x = a[..., : spec.core.features], a[..., spec.core.features :]
         return ops.linear(*factors(ops, spec, p, a)) + ops.beside(spec, p, a, x)
@@ -82,7 +92,10 @@ def logits(ops: LayerOps, spec: NetworkSpec, p: Tensors, a: Array) -> Array:
 
 
 def factors(ops: LayerOps, spec: NetworkSpec, p: Tensors, a: Array) -> tuple[Array, Array, Array]:
-    """The arguments of the product in `logits`: a, W, b. A tied layer projects a to [..., n_e] if the sizes differ."""
+    """Return a, W and b of the product in `logits`.
+
+    A tied layer first projects a to [..., n_e] if the sizes differ.
+    """
     if not (isinstance(spec.head, Classes) and spec.head.layer == "tied"):
         return a, p["head.W_ya"], p["head.b_y"]
     a = ops.linear(a, p["head.P"], None) if "head.P" in p else a
@@ -90,12 +103,15 @@ def factors(ops: LayerOps, spec: NetworkSpec, p: Tensors, a: Array) -> tuple[Arr
 
 
 def cluster(ops: LayerOps, p: Tensors, number: int, a: Array) -> Array:
-    """Logits of the outputs of one cluster of the adaptive softmax: [..., features] -> [..., outputs]."""
+    """Return the logits of one cluster of the adaptive softmax, [..., features] -> [..., outputs]."""
     return ops.linear(ops.linear(a, p[f"head.tail.{number}.P"], None), p[f"head.tail.{number}.W"], None)
 
 
 def bridge(ops: LayerOps, spec: NetworkSpec, p: Tensors, after: Sequence[Array]) -> tuple[Array, ...]:
-    """The decoder's first state [rows, n_a] from the encoder's last one, layer by layer, counted from the top."""
+    """Compute the first state of the decoder, arrays [rows, n_a], from the last state of the encoder.
+
+    Each layer of the decoder uses one layer of the encoder; both are counted from the top.
+    """
     core, layers = spec.core, decoder_spec(spec).layers
     names, ways = core.cell_definition.state, len(core.directions)
     found: list[Array] = []
@@ -108,9 +124,12 @@ def bridge(ops: LayerOps, spec: NetworkSpec, p: Tensors, after: Sequence[Array])
 
 
 def attention_scores(ops: LayerOps, spec: NetworkSpec, p: Tensors, a: Array, keys: Array) -> Array:
-    """How well each a of the decoder fits each step of x: a [..., T_y, n_a], keys [..., T_x, n_a] -> [..., T_y, T_x].
+    """Return how well each a of the decoder matches each step of x.
 
-    a . keys (Luong et al., arXiv 1508.04025v5), or v . tanh(W_q a + keys) (Bahdanau et al., arXiv 1409.0473v7).
+    a [..., T_y, n_a], keys [..., T_x, n_a] -> [..., T_y, T_x].
+
+    * Multiplicative: a . keys (Luong et al., arXiv 1508.04025v5).
+    * Additive: v . tanh(W_q a + keys) (Bahdanau et al., arXiv 1409.0473v7).
     """
     if decoder_spec(spec).attends_by_product:
         return a @ ops.swap(keys)
@@ -119,5 +138,5 @@ def attention_scores(ops: LayerOps, spec: NetworkSpec, p: Tensors, a: Array, key
 
 
 def pooling_scores(ops: LayerOps, p: Tensors, a: Array) -> Array:
-    """v . tanh(W_a a + b_a) for each step (Yang et al. 2016, NAACL): a [..., T, features] -> [..., T]."""
+    """Return v . tanh(W_a a + b_a), a [..., T, features] -> [..., T] (Yang et al. 2016, NAACL)."""
     return ops.tanh(ops.linear(a, p["pool.W_a"], p["pool.b_a"])) @ p["pool.v"]

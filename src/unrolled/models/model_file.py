@@ -1,10 +1,11 @@
 """The model file: everything that a trained model needs, in one checked safetensors file.
 
-A safetensors file (core/tensor_file.py describes its bytes). Its document holds the task, the description of the
-network, the configuration of the training, what was learned from the data (the vocabulary) and notes (metrics,
-versions). A file with an unknown key is rejected, so a new key raises the format version.
-No pickle: opening a file runs nothing of it. Files of all formats open in every later release. A network of format 1 is
-translated when its file is read (format_1.py).
+core/tensor_file.py describes the bytes of the file. Its JSON document contains the task, the description of
+the network, the configuration of the training, the results of fitting to the data (such as the vocabulary)
+and notes (metrics, versions). A file with an unknown key is rejected. A new key needs a new format version.
+
+There is no pickle in it: opening a file never runs code from it. Every later release can open files of all
+earlier formats. format_1.py converts the network of a file of format 1.
 """
 
 from __future__ import annotations
@@ -25,16 +26,21 @@ from unrolled.models.spec_json import to_json
 
 KIND = "model"
 FORMAT_VERSION = 2
-DTYPE = np.dtype(np.float32)  # of every weight
+DTYPE = np.dtype(np.float32)  # the type of every weight
 
 
 @dataclass(frozen=True, eq=False)
 class ModelFile:
-    """What a model file holds. All but `tensors` is plain JSON: dicts with string keys, lists, strings, numbers.
+    """The content of a model file.
 
-    task: a preset or INPUT:OUTPUT.  spec: the network.  learnt: what was learnt from data (vocabulary).
-    config: how it was trained.  notes: metrics, versions.  tensors: name -> array, read-only when loaded;
-    the names are those of the network's parameters (`embedding.E`, `core.0.forward.W_c`, `head.W_ya` ...).
+    All fields except `tensors` are plain JSON: dicts with string keys, lists, strings, numbers.
+    task: a preset or INPUT:OUTPUT.
+    spec: the description of the network.
+    learnt: the results of fitting to the data, such as the vocabulary.
+    config: the configuration of the training.
+    notes: metrics, versions.
+    tensors: name -> array, read-only after loading. The names are the parameters of the network
+    (`embedding.E`, `core.0.forward.W_c`, `head.W_ya` ...).
     """
 
     task: str
@@ -46,10 +52,11 @@ class ModelFile:
 
 
 def save(path: Path, model: ModelFile, *, force: bool = False) -> None:
-    """Write `model` to `path` exactly as given, as a whole or not at all, durable when this returns.
+    """Write `model` to `path` atomically. The file is safely on disk when this returns.
 
-    The same model gives the same bytes. Raises UsageError where `path` exists and `force` is off,
-    NonFiniteError for a NaN or infinite weight, StorageError where the disk refuses (the old file intact).
+    The same model gives the same bytes. Raises UsageError if `path` exists and `force` is false,
+    NonFiniteError for a NaN or infinite weight, and StorageError if the disk refuses to write (an old file
+    stays as it was).
     """
     path = Path(path)
     refuse_to_overwrite(path, force=force)
@@ -64,10 +71,15 @@ def save(path: Path, model: ModelFile, *, force: bool = False) -> None:
 
 
 def load(path: Path) -> ModelFile:
-    """Read a model file, every byte of it verified; the tensors are read-only views of one buffer.
+    """Read a model file and verify every byte. The tensors are read-only views of one buffer.
 
-    Raises DataError (damaged, naming the tensor or `header`; newer; of another program, naming its format),
-    UsageError (no such file), StorageError (the disk cannot read it).
+    Raises:
+
+    * DataError for a damaged file (it names the tensor or `header`), a file of a newer version, or a file of
+      another program (it names the format).
+    * UsageError if there is no such file, or if `path` is a folder.
+    * MissingExtra if a package that the model needs is not installed.
+    * StorageError if the disk cannot read the file.
     """
     path = Path(path)
     if path.is_dir():
@@ -77,7 +89,7 @@ def load(path: Path) -> ModelFile:
     expected = {"format": int, "task": str, "spec": dict, "learnt": dict, "config": dict, "notes": dict}
     for key in expected | document:
         if type(document.get(key)) is not expected.get(key):
-            there = "is not as a model file has it" if key in document else "is missing"
+            there = "is unknown or has the wrong type" if key in document else "is missing"
             raise tensor_file.damaged(f"header: '{key[:80]}' {there}", path)
     spec, learnt, config, notes = (as_object(document[key]) for key in ("spec", "learnt", "config", "notes"))
     if document["format"] == 1:
@@ -87,18 +99,20 @@ def load(path: Path) -> ModelFile:
 
 
 def packages_of(kinds: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The packages that bring these kinds, by "GROUP NAME"; kinds of this package are left out.
+    """Return the packages that provide these kinds, by "GROUP NAME". Kinds of this package are left out.
 
-    kinds: group of entry points and name.
+    kinds: for each kind, the group of entry points and the name.
     """
     found = {f"{group} {name}": extensions.package_of(group, name) for group, name in kinds}
     return {key: package for key, package in found.items() if package is not None}
 
 
 def require_packages(needed: object, file: Path) -> None:
-    """Raise MissingExtra if a package is not installed that brings a kind that a model needs.
+    """Raise MissingExtra if a model needs a kind of a package that is not installed.
 
-    needed: what `packages_of` gave when the model was written, None: nothing. Raises DataError if it is damaged.
+    needed: the result of `packages_of` when the model was written, or None.
+
+    Raises DataError if `needed` is damaged.
     """
     if needed is None:
         return
@@ -108,7 +122,7 @@ def require_packages(needed: object, file: Path) -> None:
         group, _, name = str(key).partition(" ")
         if group not in extensions.GROUPS:
             raise DataError(
-                f"the model needs a kind of '{group[:80]}'",
+                f"the model needs a kind of the unknown group '{group[:80]}'",
                 file=file,
                 expected=" or ".join(extensions.GROUPS),
             )
@@ -116,9 +130,9 @@ def require_packages(needed: object, file: Path) -> None:
 
 
 def expect_tensors(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
-    """Raise DataError with the exact mismatch where the tensors are not those the network asks for.
+    """Raise DataError, which names the exact difference, if the tensors do not match `shapes`.
 
-    shapes: the name and shape of every parameter of the network that `model.spec` describes; all are float32.
+    shapes: the name and shape of every parameter of the network that `model.spec` describes. All are float32.
     """
     missing, extra = (
         sorted(shapes.keys() - model.tensors.keys()),
@@ -128,11 +142,11 @@ def expect_tensors(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file
         parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(extra)}"] * bool(
             extra
         )
-        raise DataError(f"does not fit its own specification: it {' and '.join(parts)}", file=file)
+        raise DataError(f"does not match its own description: it {' and '.join(parts)}", file=file)
     for name, shape in shapes.items():
         found, dtype = model.tensors[name].shape, model.tensors[name].dtype
         if dtype != DTYPE:
             raise DataError(f"tensor '{name}' is {dtype}", file=file, expected=f"{DTYPE}")
         if found != tuple(shape):
-            what = f"does not fit its own specification: tensor '{name}' is {list(found)}"
+            what = f"does not match its own description: tensor '{name}' is {list(found)}"
             raise DataError(what, file=file, expected=f"{list(shape)}")

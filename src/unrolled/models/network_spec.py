@@ -1,14 +1,17 @@
-"""The description of a network without its weights: three records for its input, its recurrent core and its head.
+"""The description of a network without its weights: records of its input, its recurrent core and its head.
 
     NetworkSpec(Embedding(n_x=10_000, size=64), CoreSpec(n_a=128), Classes(n_y=5, pooling="last"))
 
-* The input says what a step of x is: a token (`OneHot`, `Embedding`) or numbers (`Vectors`).
+* The input defines a step of x: a token (`OneHot`, `Embedding`) or numbers (`Vectors`).
 * The core is a stack of recurrent layers of one cell.
-* The head says what an answer is: `Classes`, `Crf`, `Ctc`, `Reals`, `Bits`, or `Features` for a network that is a
+* The head defines the answer: `Classes`, `Crf`, `Ctc`, `Reals`, `Bits`, or `Features` for a network that is a
   part of another one. The head of an encoder-decoder is a `DecoderSpec`.
 
-The torch half trains a network from this description, and the NumPy engine runs it. Every record raises UsageError for
-sizes and names that are not allowed.
+Every head has two constants. `loss_unit` is the unit of its loss. Training may end early when the loss stays
+below `enough`.
+
+The code in nn/ trains a network from this description on torch. The NumPy engine runs the trained network.
+Every record raises UsageError for sizes and names that are not allowed.
 """
 
 from __future__ import annotations
@@ -22,17 +25,18 @@ from unrolled.models.cells import Cell
 from unrolled.models.frontends import FRONTS, Front, Sizes
 
 POOLINGS = ("first", "last", "mean", "max", "attention")
-SOFTMAXES = {"exact": "full", "adaptive": "adaptive"}  # by the option: the output layer
+SOFTMAXES = {"exact": "full", "adaptive": "adaptive"}  # value of the option `softmax`: output layer
 OUTPUT_LAYERS = ("full", "tied", "adaptive")
 ATTENTIONS = ("additive", "multiplicative")
-SMALLEST_ADAPTIVE = 100  # outputs; with fewer, clusters cost more than they save
-MOST = 2**31 - 1  # checked before anything of this size is made: a model file may claim anything
+SMALLEST_ADAPTIVE = 100  # outputs; with fewer, the clusters cost more time than they save
+# The largest size. It is checked before memory is allocated, because a model file may contain any number.
+MOST = 2**31 - 1
 MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True)
 class OneHot:
-    """Tokens as one-hot vectors. n_x: number of tokens. A step is one id."""
+    """Tokens as one-hot vectors. n_x: number of tokens. Each step of x is one id."""
 
     n_x: int
     ids: ClassVar[bool] = True
@@ -43,15 +47,16 @@ class OneHot:
 
     @property
     def width(self) -> int:
-        """How many numbers the next part of the network is given at a step."""
+        """Number of values per step that the next part of the network receives."""
         return self.n_x
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """Tokens as learnt vectors. n_x: number of tokens; size: numbers in a vector.
+    """Tokens as learnt vectors. n_x: number of tokens. size: number of values in a vector.
 
-    several: a step is several ids (a word and its affixes), whose vectors are added up: x [batch, T_x, ids].
+    several: if true, each step has several ids (a word and its affixes), x [batch, T_x, ids]. Their vectors
+    are added.
     """
 
     n_x: int
@@ -65,14 +70,16 @@ class Embedding:
 
     @property
     def width(self) -> int:
-        """How many numbers the next part of the network is given at a step."""
+        """Number of values per step that the next part of the network receives."""
         return self.size
 
 
 @dataclass(frozen=True)
 class FrontSpec:
-    """A layer before the core that makes steps of numbers from steps of numbers. kind: one of FRONTS; size: numbers per
-    step that it makes."""
+    """A front end: a layer between the input numbers and the core.
+
+    kind: a key of FRONTS. size: number of values per output step.
+    """
 
     kind: str
     size: int
@@ -83,13 +90,13 @@ class FrontSpec:
 
     @property
     def front(self) -> Front:
-        """The functions of this kind."""
+        """The functions of this kind of front end."""
         return FRONTS[self.kind]
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Numbers. n_x: numbers in a step; front: the layer between them and the core, if there is one."""
+    """Numbers: each step of x is a vector. n_x: size of the vector. front: the front end, or None."""
 
     n_x: int
     front: FrontSpec | None = None
@@ -101,7 +108,7 @@ class Vectors:
 
     @property
     def width(self) -> int:
-        """How many numbers the core is given at a step."""
+        """Number of values per step that the core receives."""
         return self.n_x if self.front is None else self.front.size
 
 
@@ -111,8 +118,13 @@ InputSpec = OneHot | Embedding | Vectors
 
 @dataclass(frozen=True)
 class CoreSpec:
-    """The recurrent layers. n_a: units per layer and direction; cell: one of models/cells; activation: g1 of its
-    equation; zoneout: the fraction of the state that each step keeps (`cells.step_with_zoneout`)."""
+    """The recurrent layers.
+
+    n_a: number of units per layer and direction.
+    cell: a name in models/cells.
+    activation: g1 of the basic RNN.
+    zoneout: the fraction of the state that each step keeps (`cells.step_with_zoneout`).
+    """
 
     n_a: int
     cell: str = "lstm"
@@ -128,7 +140,7 @@ class CoreSpec:
 
     @property
     def cell_definition(self) -> Cell:
-        """The cell of all layers."""
+        """The cell that all layers use."""
         return cells.find(self.cell, self.activation, self.zoneout)
 
     @property
@@ -138,7 +150,7 @@ class CoreSpec:
 
     @property
     def features(self) -> int:
-        """How many numbers the core makes of a step: n_a for each direction."""
+        """Number of values per step that the core returns: n_a for each direction."""
         return self.n_a * len(self.directions)
 
 
@@ -146,9 +158,13 @@ class CoreSpec:
 class Classes:
     """One of n_y classes; an answer is n_y log-probabilities.
 
-    layer: the output layer. full: a matrix of its own. tied: the matrix of the embedding (Press and Wolf,
-    arXiv 1608.05859v3). adaptive: clusters of rare classes (Grave et al., arXiv 1609.04309v3).
-    pooling: which features the one answer to a sequence is made of; None: there is an answer at every step.
+    layer: the output layer, one of:
+
+    * full: its own matrix.
+    * tied: the matrix of the embedding (Press and Wolf, arXiv 1608.05859v3).
+    * adaptive: clusters of rare classes (Grave et al., arXiv 1609.04309v3).
+
+    pooling: how one vector per sequence is made from the features of all steps. None: one answer per step.
     """
 
     n_y: int
@@ -162,14 +178,16 @@ class Classes:
         _known("output layer", self.layer, OUTPUT_LAYERS)
         _known_pooling(self.pooling)
         if self.layer == "adaptive" and self.n_y < SMALLEST_ADAPTIVE:
-            what = f"the adaptive softmax is for many outputs; here are {self.n_y}"
+            what = f"the adaptive softmax is for many outputs, not for {self.n_y}"
             raise UsageError(what, expected=f"at least {SMALLEST_ADAPTIVE}", hint="--softmax exact")
 
 
 @dataclass(frozen=True)
 class Crf:
-    """One of n_y classes at every step, chosen as a whole path by a CRF (Lafferty et al. 2001); an answer is n_y
-    scores."""
+    """One of n_y classes at every step, chosen by a CRF for the whole sequence (Lafferty et al. 2001).
+
+    An answer is n_y scores per step.
+    """
 
     n_y: int
     pooling: ClassVar[None] = None
@@ -182,7 +200,10 @@ class Crf:
 
 @dataclass(frozen=True)
 class Ctc:
-    """A sequence of classes by CTC (Graves et al. 2006): at every step n_y log-probabilities. Class 0 is the blank."""
+    """A sequence of classes, with CTC (Graves et al. 2006). Class 0 is the blank.
+
+    An answer is n_y log-probabilities per step.
+    """
 
     n_y: int
     pooling: ClassVar[None] = None
@@ -195,7 +216,7 @@ class Ctc:
 
 @dataclass(frozen=True)
 class Reals:
-    """n_y numbers. pooling: as in `Classes`."""
+    """n_y real numbers. pooling: as in `Classes`."""
 
     n_y: int
     pooling: str | None = None
@@ -209,8 +230,11 @@ class Reals:
 
 @dataclass(frozen=True)
 class Bits:
-    """n_y independent bits at every step. An answer is n_y log-odds. neighbours: units of the layer that connects each
-    output with the inputs next to it (pitch_context.py); 0: no such layer."""
+    """n_y independent bits at every step. An answer is n_y log-odds per step.
+
+    neighbours: number of units of the layer that connects each output with the inputs next to it
+    (pitch_context.py). 0: no such layer.
+    """
 
     n_y: int
     neighbours: int = 0
@@ -225,7 +249,7 @@ class Bits:
 
 @dataclass(frozen=True)
 class Features:
-    """No output layer: the answers at every step are the features of the core. For a network inside another one."""
+    """No output layer: each step's answer is the features of the core. For a network inside another one."""
 
     pooling: ClassVar[None] = None
     loss_unit: ClassVar[str] = "none"
@@ -234,8 +258,11 @@ class Features:
 
 @dataclass(frozen=True)
 class AttentionSpec:
-    """How the decoder looks at x: additive (Bahdanau et al., arXiv 1409.0473v7) or multiplicative (Luong et al.,
-    arXiv 1508.04025v5). feeding: the decoder's next step also reads what attention gave."""
+    """The attention of a decoder.
+
+    kind: additive (Bahdanau et al., arXiv 1409.0473v7) or multiplicative (Luong et al., arXiv 1508.04025v5).
+    feeding: if true, the decoder also reads the attention output of the previous step (input feeding).
+    """
 
     kind: str
     feeding: bool = False
@@ -246,11 +273,13 @@ class AttentionSpec:
 
 @dataclass(frozen=True)
 class DecoderSpec:
-    """The head of an encoder-decoder: a second core writes a sequence of n_y classes of its own length.
+    """The head of an encoder-decoder: a second core writes a sequence of n_y classes with its own length.
 
-    layers: of the decoder; its cell and n_a are those of the encoder.  embedding: size of the embedding of y, 0 for
-    one-hot vectors.  layer: the output layer, as in `Classes`; tied: to the embedding of y.  shared: x and y have one
-    embedding.  attention: None: only the last state of the encoder crosses.
+    layers: number of layers of the decoder. The encoder and the decoder have the same cell and n_a.
+    embedding: size of the embedding of y; 0: one-hot vectors.
+    layer: the output layer, as in `Classes`. tied: uses the embedding of y.
+    shared: whether x and y share one embedding.
+    attention: None: the decoder receives only the last state of the encoder.
     """
 
     n_y: int
@@ -272,17 +301,20 @@ class DecoderSpec:
 
     @property
     def feeding(self) -> bool:
-        """Whether a step reads what attention gave at the step before."""
+        """Whether a step of the decoder reads the attention output of the previous step."""
         return self.attention is not None and self.attention.feeding
 
     @property
     def attends_by_product(self) -> bool:
-        """Whether the score of a step of x is a plain product."""
+        """Whether the attention score of a step of x is a dot product (multiplicative attention)."""
         return self.attention is not None and self.attention.kind == "multiplicative"
 
 
 def output_layer(softmax: str, tied: bool = False) -> str:
-    """The kind of output layer of the options `softmax` and `tie`. Raises UsageError if they exclude each other."""
+    """Return the kind of output layer for the options `softmax` and `tie`.
+
+    Raises UsageError for an unknown softmax, or if the two options exclude each other.
+    """
     if tied and softmax != "exact":
         raise UsageError("tied weights need the exact softmax", hint="--softmax exact")
     if softmax not in SOFTMAXES:
@@ -291,9 +323,9 @@ def output_layer(softmax: str, tied: bool = False) -> str:
 
 
 def refuse_adaptive(softmax: str) -> None:
-    """Raise UsageError for an adaptive softmax."""
+    """Raise UsageError if `softmax` is adaptive, or unknown."""
     if output_layer(softmax) == "adaptive":
-        raise UsageError("the adaptive softmax is for classes chosen one by one", hint="--softmax exact")
+        raise UsageError("the adaptive softmax needs classes without CRF or CTC", hint="--softmax exact")
 
 
 HeadSpec = Classes | Crf | Ctc | Reals | Bits | Features | DecoderSpec
@@ -301,7 +333,7 @@ HeadSpec = Classes | Crf | Ctc | Reals | Bits | Features | DecoderSpec
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A network without its weights. Raises UsageError if the sizes of the three records do not fit together."""
+    """A network without its weights. Raises UsageError if the three records do not fit together."""
 
     input: InputSpec
     core: CoreSpec
@@ -314,27 +346,30 @@ class NetworkSpec:
             case Bits(neighbours=neighbours) if neighbours:
                 bare = isinstance(self.input, Vectors) and self.input.front is None
                 if not bare or self.input.n_x < self.head.n_y:
-                    raise UsageError("only keys among keys have neighbours", hint="--neighbours 0")
+                    raise UsageError(
+                        "neighbours need numbers as input, at least one per output, without a front end",
+                        hint="--neighbours 0",
+                    )
             case Classes(layer="tied"):
                 if not isinstance(self.input, Embedding) or self.input.n_x != self.head.n_y:
-                    what = "tied weights need an embedding, and as many inputs as outputs"
+                    what = "tied weights need an embedding and the same number of inputs and outputs"
                     raise UsageError(what, hint="--set model.tie=false")
             case _:
                 pass
 
     @property
     def n_x(self) -> int:
-        """Tokens, or numbers per step, of x."""
+        """Number of tokens of x, or of values per step of x."""
         return self.input.n_x
 
     @property
     def n_y(self) -> int:
-        """Outputs per answer."""
+        """Number of outputs per answer."""
         return self.core.features if isinstance(self.head, Features) else self.head.n_y
 
     @property
     def front(self) -> FrontSpec | None:
-        """The layer before the core, if there is one."""
+        """The front end, or None."""
         return self.input.front if isinstance(self.input, Vectors) else None
 
     @property
@@ -344,67 +379,73 @@ class NetworkSpec:
 
     @property
     def attends(self) -> bool:
-        """Whether there is an attention between two cores."""
+        """Whether the network is an encoder-decoder with attention."""
         return isinstance(self.head, DecoderSpec) and self.head.attention is not None
 
     @property
     def reads_forward(self) -> bool:
-        """Whether there is an answer at every step that depends on no later step."""
+        """Whether the network answers at every step, and no answer depends on a later step."""
         return self.head.pooling is None and not self.core.bidirectional
 
     @property
     def front_sizes(self) -> Sizes:
-        """The sizes that the functions of the front are given."""
+        """The sizes that are passed to the functions of the front end."""
         size = 0 if self.front is None else self.front.size
         return Sizes(self.n_x, size, causal=not self.core.bidirectional)
 
     @property
     def frontend_state_size(self) -> int:
-        """Numbers of the state that belong to the front: one more array [batch, past] after those of the core."""
+        """Number of state values of the front end: one array [batch, past] after the arrays of the core."""
         return 0 if self.front is None else self.front.front.past(self.front_sizes)
 
     def steps(self, lengths: Lengths) -> Lengths:
-        """How many steps the core makes of `lengths` steps of x: an int, or an array or a tensor of them."""
+        """Return the number of core steps for `lengths` steps of x. lengths: an int, an array or a tensor."""
         return lengths if self.front is None else self.front.front.steps(lengths)
 
     def inputs(self, layer: int) -> int:
-        """The size of x_t as layer `layer` of the core sees it."""
+        """Return the size of the input x_t of layer `layer` of the core."""
         return self.core.features if layer else self.input.width
 
 
 def at_every_step(spec: NetworkSpec) -> NetworkSpec:
-    """The same network with an answer at every step in the place of one answer per sequence."""
+    """Return the same network with one answer per step instead of one answer per sequence."""
     if isinstance(spec.head, Classes | Reals):
         return replace(spec, head=replace(spec.head, pooling=None))
     return spec
 
 
 def without_head(spec: NetworkSpec) -> NetworkSpec:
-    """The same network up to its head: its answers are the features at every step."""
+    """Return the same network without its head. Its answers are the features at every step."""
     return replace(spec, head=Features())
 
 
 def encoder_part(spec: NetworkSpec) -> NetworkSpec:
-    """The part of an encoder-decoder that reads x. Its tensors are called `encoder.` and their own names."""
+    """Return the part of an encoder-decoder that reads x. Its tensors have the prefix `encoder.`."""
     return without_head(spec)
 
 
 def decoder_part(spec: NetworkSpec) -> NetworkSpec:
-    """The part of an encoder-decoder that writes y, called `decoder.`: a language model; with attention it has no head.
-    With feeding a step reads numbers: the embedding of y, and after it what attention gave."""
+    """Return the part of an encoder-decoder that writes y. Its tensors have the prefix `decoder.`.
+
+    It is a language model. With attention it has no head. With feeding, each step reads a vector of numbers:
+    the embedding of y, followed by the attention output of the previous step.
+    """
     own, n_a = decoder_spec(spec), spec.core.n_a
     given: InputSpec = OneHot(own.n_y) if not own.embedding else Embedding(own.n_y, own.embedding)
     if own.feeding:
         given = Vectors(own.embedding + n_a)
     core = replace(spec.core, layers=own.layers, bidirectional=False)
-    # A tied layer of the decoder borrows the embedding by its name in the whole network: see tensor_shapes.
+    # A tied output layer uses the tensor `decoder.embedding.E` of the whole network: see tensor_shapes.py.
     layer = "full" if own.layer == "tied" else own.layer
     return NetworkSpec(given, core, Features() if own.attention else Classes(own.n_y, layer))
 
 
 def attention_part(spec: NetworkSpec) -> NetworkSpec:
-    """The part of an encoder-decoder that answers with attention, called `attention.`: the equation of the basic RNN
-    over a of the decoder and the context, a~ = tanh(W_a[a, context] + b_a), and the head."""
+    """Return the part of an encoder-decoder that computes the answers with attention.
+
+    Its tensors have the prefix `attention.`. It combines a of the decoder and the context with the equation
+    of the basic RNN, a~ = tanh(W_a[a, context] + b_a). Then comes the head.
+    """
     own = decoder_spec(spec)
     layer = "full" if own.layer == "tied" else own.layer
     core = CoreSpec(spec.core.n_a, cell="rnn")
@@ -412,27 +453,27 @@ def attention_part(spec: NetworkSpec) -> NetworkSpec:
 
 
 def output_part(spec: NetworkSpec) -> tuple[str, NetworkSpec]:
-    """The part of an encoder-decoder that has its head, and that part's name."""
+    """Return the name and the description of the part of an encoder-decoder that has the head."""
     if decoder_spec(spec).attention is None:
         return "decoder", decoder_part(spec)
     return "attention", attention_part(spec)
 
 
 def decoder_spec(spec: NetworkSpec) -> DecoderSpec:
-    """The head of an encoder-decoder."""
+    """Return the head of an encoder-decoder."""
     assert isinstance(spec.head, DecoderSpec)
     return spec.head
 
 
 def _check_decoder(given: InputSpec, core: CoreSpec, own: DecoderSpec) -> None:
     if isinstance(given, Vectors) and given.front is not None:
-        raise UsageError("an encoder-decoder has no front", hint="--front none")
+        raise UsageError("an encoder-decoder has no front end", hint="--front none")
     if own.layer == "tied" and own.embedding != core.n_a:
-        what = f"tied weights need an embedding of {core.n_a}, as many as units"
+        what = f"tied weights need an embedding of size {core.n_a}, the number of units"
         raise UsageError(what, hint="--no-tie")
     same = isinstance(given, Embedding) and (given.n_x, given.size) == (own.n_y, own.embedding)
     if own.shared and (not same or given.several):
-        raise UsageError("a shared embedding needs one vocabulary for both ends", hint="--no-shared")
+        raise UsageError("a shared embedding needs one vocabulary for x and y", hint="--no-shared")
 
 
 def _within(name: str, value: int, least: int, most: int = MOST) -> None:

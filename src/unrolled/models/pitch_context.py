@@ -1,12 +1,13 @@
-"""A layer that every piano key shares: it tells each output which nearby keys sounded (option `--neighbours`).
+"""A layer, shared by all piano keys, that connects each output with nearby keys (option `--neighbours`).
 
-Its outputs are added to those of the head:
+Its result is added to the outputs of the head:
 
     z_k = (W_ya a + b_y)_k + v . relu(W_n x_k + W_u a + b_n)
 
-x_k are the inputs of the keys k - AROUND to k + AROUND. An interval is the same on every key, so the weights are
-shared; a head alone would have to learn each interval for each key. The first n_y * `rows` of the n_x inputs are about
-the keys.
+x_k are the inputs of the keys k - AROUND to k + AROUND. An interval is the same on every key, so all keys
+share the weights. Without this layer the head would have to learn each interval for each key.
+
+The first n_y * `rows` of the n_x inputs describe the keys.
 """
 
 from __future__ import annotations
@@ -18,22 +19,25 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from unrolled.core.types import Array
 
-AROUND = 13  # outputs on either side: of piano keys an octave and a semitone
+AROUND = 13  # keys on each side: an octave and a semitone
 
 
 def rows(n_x: int, n_y: int) -> int:
-    """How often the inputs say something of each output."""
+    """Return the number of inputs per output."""
     return n_x // n_y
 
 
 def shapes(n_x: int, n_y: int, features: int, size: int) -> dict[str, tuple[int, ...]]:
-    """`W_n` [size, rows * (2 AROUND + 1)], a window of each row, `W_u` [size, features], `b_n`, `v` [size]."""
+    """Return the shapes of `W_n` [size, rows * (2 AROUND + 1)], `W_u` [size, features], `b_n`, `v` [size]."""
     seen = rows(n_x, n_y) * (2 * AROUND + 1)
     return {"W_n": (size, seen), "W_u": (size, features), "b_n": (size,), "v": (size,)}
 
 
 def run(p: Mapping[str, Array], n_y: int, a: Array, x: Array) -> Array:
-    """a [T, features] and x [T, n_x] -> what is added to the head's answers, [T, n_y]; p: `head.W_n` and so on."""
+    """Return the values that are added to the outputs of the head, [T, n_y].
+
+    p: `head.W_n` and so on. a: [T, features]. x: [T, n_x].
+    """
     count = rows(x.shape[1], n_y)
     said = np.pad(x[:, : count * n_y].reshape(-1, count, n_y), ((0, 0), (0, 0), (AROUND, AROUND)))
     windows = sliding_window_view(said, 2 * AROUND + 1, axis=2).transpose(

@@ -1,4 +1,4 @@
-"""The description of a network as plain JSON, as a model file has it.
+"""Convert the description of a network to JSON and back, in the form of a model file.
 
 {"input": {"kind": "embedding", "n_x": 900, "size": 32, "several": false},
  "core": {"n_a": 128, "cell": "lstm", ...},
@@ -48,7 +48,7 @@ Json = Mapping[str, object]
 
 
 def to_json(spec: NetworkSpec) -> dict[str, object]:
-    """As a plain dict."""
+    """Return the description as a plain dict."""
     return {
         "input": {"kind": _kind_of(INPUTS, spec.input), **asdict(spec.input)},
         "core": asdict(spec.core),
@@ -57,7 +57,10 @@ def to_json(spec: NetworkSpec) -> dict[str, object]:
 
 
 def from_json(content: Json, file: object = None) -> NetworkSpec:
-    """The inverse of `to_json`. Raises DataError, which names `file`, for a part that is missing, unknown or wrong."""
+    """Return the description in `content`; the inverse of `to_json`.
+
+    Raises DataError, which names `file`, if a part is missing, unknown or wrong.
+    """
     _exactly(content, PARTS, "the description of the network", file)
     given, core, head = (_object(content[name], name, file) for name in PARTS)
     try:
@@ -76,16 +79,18 @@ def _kind_of(kinds: Mapping[str, type[object]], record: object) -> str:
 
 
 def _of_kind(content: Json, kinds: Mapping[str, type[Record]], name: str, file: object) -> Record:
-    """The record of the class that "kind" names."""
+    """Return a record of the class that the key "kind" names."""
     kind = content.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
-        raise DataError(f"the network's {name} is of kind {kind!r:.80}", file=file, expected=", ".join(kinds))
+        raise DataError(
+            f"the network's {name} has the unknown kind {kind!r:.80}", file=file, expected=", ".join(kinds)
+        )
     own = {key: value for key, value in content.items() if key != "kind"}
     return _read(own, kinds[kind], name, file)
 
 
 def _read(content: Json, kind: type[Record], name: str, file: object) -> Record:
-    """A record with exactly the fields of its class, each of the right type."""
+    """Return a record of the class `kind`. `content` must have exactly its fields, each of the right type."""
     types = get_type_hints(kind)
     known = [field.name for field in fields(kind)]  # pyright: ignore[reportArgumentType] (all kinds are dataclasses)
     _exactly(content, known, f"the network's {name}", file)
@@ -94,7 +99,7 @@ def _read(content: Json, kind: type[Record], name: str, file: object) -> Record:
 
 
 def _value(value: object, kind: object, name: str, file: object) -> object:
-    """A field's value: plain, None where the type allows it, or a nested record."""
+    """Return the value of a field: a plain value, None if the type allows it, or a nested record."""
     allowed = get_args(kind) or (kind,)
     if value is None and NoneType in allowed:
         return None
@@ -111,7 +116,7 @@ def _value(value: object, kind: object, name: str, file: object) -> object:
 def _object(value: object, name: str, file: object) -> Json:
     if not isinstance(value, dict):
         what = f"the description of the network has {value!r:.80} as '{name}'"
-        raise DataError(what, file=file, expected="a record")
+        raise DataError(what, file=file, expected="an object")
     return {str(key): one for key, one in value.items()}
 
 

@@ -1,4 +1,4 @@
-"""Name and shape of every tensor of a network, and of its state."""
+"""Names and shapes of the tensors of a network and of its state."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from unrolled.models.network_spec import (
 
 
 def cutoffs(n_y: int) -> tuple[int, int, int]:
-    """Where the clusters of the adaptive softmax end: a tenth of the outputs in the head, then up to four tenths.
+    """Return where the head and the two clusters of the adaptive softmax end.
 
-    Outputs are numbered by falling frequency (Grave et al., arXiv 1609.04309v3).
+    The head has a tenth of the outputs. The first cluster ends at four tenths, the second one at the last
+    output. Outputs are numbered from the most frequent to the rarest (Grave et al., arXiv 1609.04309v3).
     """
     return n_y // 10, 4 * n_y // 10, n_y
 
 
 def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor, in the order of the model file.
+    """Return the name and shape of every tensor, in the order of the model file.
 
     * `embedding.E` [n_x, n_e].
-    * `front.W` and so on: see frontends/.
+    * `front.W` and so on: see models/frontends.
     * `core.<layer>.<direction>.W_c` and so on: the weights of the cell (`Cell.shapes`).
     * `pool.W_a` [features, features], `pool.b_a`, `pool.v`: attention pooling.
     * The head: see `_head_shapes`. An encoder-decoder: see `_paired_shapes`.
@@ -57,12 +58,13 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 
 
 def _paired_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    """The tensors of an encoder-decoder.
+    """Return the name and shape of every tensor of an encoder-decoder.
 
-    * Those of its parts, after `encoder.`, `decoder.` and `attention.`, without those that are tied or shared.
-    * With feeding, `decoder.embedding.E` [n_y, n_e].
-    * The bridge makes the decoder's first state from the encoder's last one: `bridge.<layer>.W_a` [n_a, features],
-      `bridge.<layer>.b_a`, and the same for c.
+    * The tensors of its parts, with the prefixes `encoder.`, `decoder.` and `attention.`. Tied and shared
+      tensors are stored only once.
+    * With feeding: `decoder.embedding.E` [n_y, n_e].
+    * The bridge, which computes the first state of the decoder from the last state of the encoder:
+      `bridge.<layer>.W_a` [n_a, features], `bridge.<layer>.b_a` [n_a], and the same for c.
     * The keys and scores of attention. Multiplicative: `attention.W_k` [n_a, features]. Additive: also
       `.W_q` [n_a, n_a], `.b_k` and `.v` [n_a].
     """
@@ -86,13 +88,13 @@ def _paired_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 
 
 def network_parts(spec: NetworkSpec) -> dict[str, NetworkSpec]:
-    """The networks that an encoder-decoder is made of, by the prefix of their tensors."""
+    """Return the networks of an encoder-decoder by the prefix of their tensors."""
     attender = {} if decoder_spec(spec).attention is None else {"attention": attention_part(spec)}
     return {"encoder": encoder_part(spec), "decoder": decoder_part(spec), **attender}
 
 
 def _borrowed(spec: NetworkSpec) -> tuple[str, ...]:
-    """The tensors in whose place `decoder.embedding.E` stands."""
+    """Return the names of the tensors that `decoder.embedding.E` replaces."""
     own = decoder_spec(spec)
     tied = (f"{output_part(spec)[0]}.head.W_ya",) if own.layer == "tied" else ()
     return (*tied, *(("encoder.embedding.E",) if own.shared else ()))
@@ -102,7 +104,10 @@ Tensor = TypeVar("Tensor")
 
 
 def sub_parameters(spec: NetworkSpec, tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors of a part of an encoder-decoder (`encoder`, `decoder`, `attention`) by their names there."""
+    """Return the tensors of one part of an encoder-decoder, without the prefix in their names.
+
+    prefix: `encoder`, `decoder` or `attention`.
+    """
     own = {name: tensors["decoder.embedding.E"] for name in _borrowed(spec)} | dict(tensors)
     begin = prefix + "."
     return {name.removeprefix(begin): value for name, value in own.items() if name.startswith(begin)}
@@ -116,13 +121,13 @@ def _pool_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 
 
 def _head_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    """The tensors of the output layer.
+    """Return the name and shape of every tensor of the output layer.
 
     * `head.W_ya` [n_y, features], `head.b_y` [n_y].
-    * Tied: `embedding.E` takes the place of W_ya, after `head.P` [n_e, features] if the sizes differ.
-    * Adaptive: W_ya and b_y have the most frequent outputs and one row per cluster. Each cluster has
-      `head.tail.<i>.P` [size, features], `head.tail.<i>.W` [outputs, size].
-    * CRF: also `crf.T` [n_y, n_y] from tag to tag, `crf.begin`, `crf.end` [n_y].
+    * Tied: `embedding.E` replaces W_ya. If the sizes differ, `head.P` [n_e, features] is applied first.
+    * Adaptive: W_ya and b_y have one row per frequent output and one row per cluster. Each cluster has
+      `head.tail.<i>.P` [size, features] and `head.tail.<i>.W` [outputs, size].
+    * CRF: also `crf.T` [n_y, n_y] (from tag, to tag), `crf.begin` and `crf.end` [n_y].
     * Neighbours: also `head.W_n` and so on, see pitch_context.py.
     """
     n_y, features = spec.n_y, spec.core.features
@@ -157,8 +162,10 @@ def _adaptive_shapes(n_y: int, features: int) -> dict[str, tuple[int, ...]]:
 
 
 def state_names(spec: NetworkSpec) -> tuple[str, ...]:
-    """The names of the arrays of a network's state, each [batch, n_a]: `0.forward.a`, `0.forward.c` ...; where the
-    front keeps what came before, at the end `front` [batch, past]."""
+    """Return the names of the state arrays, each [batch, n_a]: `0.forward.a`, `0.forward.c` and so on.
+
+    If the front end keeps earlier steps, the last array is `front` [batch, past].
+    """
     core = tuple(
         f"{layer}.{direction}.{name}"
         for layer in range(spec.core.layers)
@@ -169,10 +176,10 @@ def state_names(spec: NetworkSpec) -> tuple[str, ...]:
 
 
 def state_sizes(spec: NetworkSpec) -> tuple[int, ...]:
-    """How many numbers a row each array of `state_names` has."""
+    """Return the number of values per row of each array in `state_names`."""
     return tuple(spec.frontend_state_size if name == "front" else spec.core.n_a for name in state_names(spec))
 
 
 def parameters(spec: NetworkSpec) -> int:
-    """How many numbers are learnt."""
+    """Return the number of trained values."""
     return sum(math.prod(shape) for shape in shapes(spec).values())

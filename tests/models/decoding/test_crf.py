@@ -254,11 +254,11 @@ def test_what_cannot_be_is_refused_with_its_reason():
     c = chain(np.zeros((2, 2)), np.zeros(2), np.zeros(2), open_only)
     assert viterbi(np.zeros((2, 2)), c)[0].tolist() == [0, 1]
     with pytest.raises(
-        DataError, match=r"no sequence of 1 tag is allowed for item 1: no tag that it can end in"
+        DataError, match=r"no sequence of 1 tag is allowed for item 1: no possible tag of the last step"
     ):
         viterbi(np.zeros((1, 2)), c)
     with pytest.raises(
-        DataError, match=r"no sequence of 3 tags is allowed for item 2: no tag may stand at step 3"
+        DataError, match=r"no sequence of 3 tags is allowed for item 2: no tag is allowed at step 3"
     ):
         log_partitions(np.array([[[0.0, 0]] * 3, [[0, 0], [0, 0], [-INF, -INF]]]), np.array([2, 3]), c)
 
@@ -274,9 +274,9 @@ def test_wrong_scores_and_shapes_are_refused():
         Chain(np.zeros((3, 2)), np.zeros(3), np.zeros(3))
     with pytest.raises(UsageError, match="shapes"):
         viterbi(np.zeros((2, 4)), c)
-    with pytest.raises(UsageError, match="lengths 3 to 3"):
+    with pytest.raises(UsageError, match="lengths are 3 to 3"):
         log_partitions(e[None], np.array([3]), c)
-    with pytest.raises(UsageError, match="constraints of 2 tags for scores of 3"):
+    with pytest.raises(UsageError, match="constraints for 2 tags, but scores for 3"):
         yes = np.ones((2, 2), dtype=np.bool_)
         chain(c.transitions, c.begin, c.end, Allowed(yes, yes[0], yes[0]))
     with pytest.raises(UsageError, match="1 tags for 2 steps"):

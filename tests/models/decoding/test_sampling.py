@@ -66,7 +66,7 @@ def test_edges():
     for broken in (np.nan, np.inf):
         with pytest.raises(NonFiniteError):
             distribution(np.array([0, broken]))
-    with pytest.raises(UsageError, match="nothing is left"):
+    with pytest.raises(UsageError, match="no token can be drawn"):
         distribution(np.array([-np.inf, -np.inf]))
     for wrong in (
         {"temperature": -1.0},

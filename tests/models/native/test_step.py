@@ -192,7 +192,7 @@ def test_sequences_in_int8_are_its_steps_and_near_the_exact_ones(cell, activatio
 
 def test_int8_needs_native_steps(monkeypatch):
     spec, tensors = network(embedding=5, bidirectional=True)
-    with pytest.raises(UsageError, match="int8 is for single steps of native kernels"):
+    with pytest.raises(UsageError, match="int8 needs the native kernels"):
         NumpyEngine(spec, tensors, bits=8)
     monkeypatch.setenv("UNROLLED_KERNEL", "reference")
     with pytest.raises(UsageError, match="try --engine numpy"):
@@ -264,7 +264,7 @@ def test_states_and_inputs_of_another_size_are_refused(cell, activation, name, m
             with pytest.raises(UsageError, match="x is"):
                 made._native.step(good, bad, None)
         for change in (lambda s: s[:1], lambda s: s[:, :1], lambda s: s[:, :-1], lambda s: s[0]):
-            with pytest.raises(UsageError, match=r"an array of the state is|x is"):
+            with pytest.raises(UsageError, match=r"a state array is|x is"):
                 made._native.step((*good[:-1], change(good[-1])), x, None)
         with pytest.raises(UsageError, match="the state is"):
             made._core[0][0].run(
@@ -302,7 +302,7 @@ def test_no_rows_give_no_answers(name, bits, monkeypatch):
 def test_an_id_past_the_vocabulary_is_refused(name, monkeypatch):
     spec, tensors = network(embedding=5)
     made, _ = engines(spec, tensors, name, monkeypatch)
-    with pytest.raises(UsageError, match="the id 9 is past the vocabulary; expected below 9"):
+    with pytest.raises(UsageError, match="the id 9 is not in the vocabulary; expected below 9"):
         made.step(made.start(2), np.array([1, 9]))
     made.step(made.start(2), np.array([1, 8]))
 

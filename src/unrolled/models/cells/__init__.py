@@ -1,4 +1,4 @@
-"""The recurrent cells: one file each, with the equation of the lecture; and the table `CELLS`."""
+"""The recurrent cells, one file each with the equation of the lecture, and their table `CELLS`."""
 
 from __future__ import annotations
 
@@ -44,26 +44,31 @@ CELLS: Registry[Cell] = Registry(
 
 
 def every() -> tuple[Cell, ...]:
-    """All cells, one for each activation; those of other packages too. Raises UsageError as `find`."""
+    """Return all cells, one per activation, also of other packages. Raises the errors of `variants`."""
     return tuple(cell for name in CELLS.names() for cell in variants(name).values())
 
 
 def variants(name: str) -> dict[str, Cell]:
-    """The cells called `name` by their activation. Raises UsageError, with the names there are, if there is none."""
+    """Return the cells called `name`, by activation.
+
+    Raises UsageError, which lists the known names, if there is none.
+    """
     if not CELLS.has(name):
         known = CELLS.names()
         raise UsageError(f"unknown cell '{name}'", expected=", ".join(known), hint=suggest(name, known))
     cell = CELLS[name]
     if cell.name != name:
-        raise UsageError(f"the cell '{name}' calls itself '{cell.name}'", expected="one name")
+        raise UsageError(f"the cell registered as '{name}' has the name '{cell.name}'", expected="one name")
     return {one.activation: one for one in (cell, RNN_RELU) if one.name == name}
 
 
 def find(name: str, activation: str = "tanh", zoneout: float = 0.0) -> Cell:
-    """The cell called `name`; `activation` is g1 of the basic RNN, tanh or relu; zoneout: see `step_with_zoneout`.
+    """Return the cell called `name`.
 
-    Raises UsageError for an unknown name, for relu with a cell whose equation fixes tanh, and for a zoneout that is
-    no share below 1.
+    activation: g1 of the basic RNN, tanh or relu. zoneout: see `step_with_zoneout`.
+
+    Raises UsageError for an unknown name, for an activation that the cell does not have, and for a zoneout
+    outside 0 <= zoneout < 1.
     """
     known = variants(name)
     if activation not in known:

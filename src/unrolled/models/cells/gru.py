@@ -6,8 +6,8 @@
     c^<t>   = gamma_u * c~^<t> + (1 - gamma_u) * c^<t-1>
     a^<t>   = c^<t>
 
-This is ONNX's GRU with linear_before_reset = 0, with z = 1 - gamma_u. torch.nn.GRU computes another function: it
-multiplies by the relevance gate after the product.
+This is the GRU of ONNX with linear_before_reset = 0 and z = 1 - gamma_u. torch.nn.GRU computes another
+function: it multiplies by the relevance gate after the product.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _no_torch() -> NoReturn:
     raise UsageError(
         "torch.nn.GRU computes another function than this GRU: it applies the relevance gate after the product"
         " W_c c^<t-1>, this one before it",
-        hint="unrolled.nn.layers.GRU, or an LSTM, which both compute alike",
+        hint="unrolled.nn.layers.GRU, or an LSTM, which is the same function in torch",
     )
 
 
@@ -55,7 +55,7 @@ GRU = Cell(
     shapes=partial(gate_shapes, gates=("r", "u", "c")),
     step=step,
     output=first,
-    # The update gate begins mostly shut, as in gru_simple.py.
+    # The update gate begins mostly closed, as in gru_simple.py.
     initialise=partial(initialise, gates=("r", "u", "c"), biases={"u": -1.0}),
     to_torch=to_torch,
     from_torch=from_torch,

@@ -49,8 +49,8 @@ GRU_SIMPLE = Cell(
     shapes=partial(gate_shapes, gates=("c", "u")),
     step=step,
     output=first,
-    # The update gate begins mostly shut, sigmoid(-1) = 0.27: the cell keeps what it has (as a forget gate that
-    # begins open; Jozefowicz et al. 2015).
+    # The update gate begins mostly closed, sigmoid(-1) = 0.27, so the cell keeps its state. A forget gate
+    # that begins open does the same (Jozefowicz et al. 2015).
     initialise=partial(initialise, gates=("c", "u"), biases={"u": -1.0}),
     to_torch=to_torch,
     from_torch=from_torch,

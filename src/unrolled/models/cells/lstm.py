@@ -7,7 +7,7 @@
     c^<t>   = gamma_u * c~^<t> + gamma_f * c^<t-1>
     a^<t>   = gamma_o * tanh(c^<t>)
 
-torch.nn.LSTM computes the same function; its i, f, g, o are gamma_u, gamma_f, c~, gamma_o.
+torch.nn.LSTM computes the same function. Its i, f, g, o are gamma_u, gamma_f, c~, gamma_o.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ LSTM = Cell(
     shapes=partial(gate_shapes, gates=GATES),
     step=step,
     output=first,
-    # The forget gate begins open, sigmoid(1) = 0.73, so that the memory lasts from the first step of training
-    # (Gers et al. 2000; Jozefowicz et al. 2015).
+    # The forget gate begins open, sigmoid(1) = 0.73, so that the cell keeps its state from the first training
+    # step on (Gers et al. 2000; Jozefowicz et al. 2015).
     initialise=partial(initialise, gates=GATES, biases={"f": 1.0}),
     to_torch=partial(pack, gates=GATES),
     from_torch=partial(unpack, gates=GATES),

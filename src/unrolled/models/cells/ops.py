@@ -1,8 +1,9 @@
-"""The record `Cell`, and the operations in which the equation of a cell is written.
+"""The record `Cell`, and the operations that the equation of a cell uses.
 
-An equation is written once and runs on NumPy (`NUMPY`, here) and on torch (`TORCH`, in nn/kernels/reference.py).
-Each is an instance of `Ops`. Addition, subtraction and element-wise multiplication are Python's own operators.
-`fuse_gates` makes an instance that computes several gates in one product; the equation does not notice.
+An equation is written once. It runs on NumPy (`NUMPY`, here) and on torch (`TORCH`, in
+nn/kernels/reference.py); both are instances of `Ops`. Addition, subtraction and element-wise multiplication
+are the operators of Python. `fuse_gates` makes an instance that computes several gates in one product,
+without a change of the equation.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import UsageError
 
-Array = Any  # a NumPy array or a torch tensor: what an equation is computed on
-Weights = Mapping[str, Array]  # W_c [n_a, n_a + n_x] over [a_prev, x_t], b_c [n_a]; and so for each gate
+Array = Any  # a NumPy array or a torch tensor
+Weights = Mapping[str, Array]  # W_c [n_a, n_a + n_x] over [a_prev, x_t], b_c [n_a]; the same for each gate
 Affine = Callable[[Weights, str, Array, Array], Array]
 
 
 @dataclass(frozen=True)
 class Ops:
-    """affine(w, "u", a_prev, x_t) is W_u[a_prev, x_t] + b_u, [batch, n_a].
+    """The operations of an equation.
 
-    x_t: [batch, n_x] numbers, or [batch] ids, each a one-hot vector (-1 is the vector of zeros): then a column of
-    W_u is looked up and no vector is made. input(W_x, x_t) is W_x x_t, [batch, n_a], for either form of x_t.
-    concat joins arrays along the first axis. mean(z) is the mean over the last axis, which stays as an axis of 1.
+    affine(w, "u", a_prev, x_t): W_u[a_prev, x_t] + b_u, [batch, n_a].
+    input(W_x, x_t): W_x x_t, [batch, n_a].
+    concat: concatenate arrays along the first axis.
+    mean(z): the mean over the last axis, which stays as an axis of size 1.
+
+    x_t has one of two forms: numbers [batch, n_x], or ids [batch]. An id stands for a one-hot vector, and -1
+    for the vector of zeros. A column of the weights is looked up for each id; no vector is made.
     """
 
     affine: Affine
@@ -45,7 +50,7 @@ Shapes = Callable[[int, int], dict[str, tuple[int, ...]]]
 
 
 def no_torch(*_: object) -> NoReturn:
-    """Raise UsageError: torch.nn has no such layer. For the `to_torch` and `from_torch` of a cell."""
+    """Raise UsageError: torch.nn has no such layer. The default of a cell's `to_torch` and `from_torch`."""
     raise UsageError("torch.nn has no layer of this cell", expected="an LSTM, or a basic RNN")
 
 
@@ -53,16 +58,20 @@ def no_torch(*_: object) -> NoReturn:
 class Cell:
     """A recurrent cell: its equation, and the parameters that the equation needs.
 
-    state: the names of the state's arrays, each [batch, n_a].
-    shapes(n_x, n_a) -> the name and shape of each weight; one axis of some weight is n_a, and one grows with n_x.
-    initialise(rng, n_x, n_a) -> these weights, in float64.
-    step(ops, w, state, x_t) -> state is the equation; output(state) is a_t [batch, n_a].
-    groups: for a cell whose weights are W_g [n_a, n_a + n_x] and b_g [n_a] for each gate g: the gates (and the
-        candidate) by the left operand of their product. Gates of one group multiply the same vector, so they may be
-        computed at once. Empty: another cell; it runs step by step.
-    to_torch(ops, w) -> weight_ih, weight_hh, bias_ih, bias_hh as torch.nn packs them, and from_torch(t, n_a) back;
-        both raise UsageError, with the reason, if torch computes another function.
-    zoneout: the fraction of each array of the state that stays as it was, at every step; see `step_with_zoneout`.
+    state: the names of the state arrays, each [batch, n_a].
+    shapes(n_x, n_a): returns the name and shape of each weight. At least one axis must have the size n_a, and
+        at least one must grow with n_x.
+    initialise(rng, n_x, n_a): returns the initial weights, in float64.
+    step(ops, w, state, x_t): the equation; returns the new state.
+    output(state): returns a_t [batch, n_a].
+    groups: the gates (and the candidate), grouped by the vector that they multiply. The gates of a group can
+        be computed in one product. This requires weights W_g [n_a, n_a + n_x] and b_g [n_a] for each gate g.
+        Other cells have no groups; they run step by step.
+    to_torch(ops, w): returns weight_ih, weight_hh, bias_ih and bias_hh in the layout of torch.nn.
+    from_torch(t, n_a): the inverse of `to_torch`. Both raise UsageError, with the reason, if torch computes
+        another function.
+    activation: the name of g1.
+    zoneout: the fraction of each state array that each step keeps unchanged; see `step_with_zoneout`.
     """
 
     name: str
@@ -79,21 +88,21 @@ class Cell:
 
     @cached_property
     def gates(self) -> tuple[str, ...]:
-        """The letters of all gates and candidates, in the order of their groups."""
+        """The letters of all gates, including the candidate, in the order of the groups."""
         return tuple(gate for group in self.groups for gate in group)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The names of the weights, in the order of the model file."""
+        """The names of the weights, in their order in the model file."""
         return tuple(self.shapes(1, 1))
 
     def units(self, w: Weights) -> int:
-        """n_a, by the sizes of the weights."""
+        """Return n_a, from the shapes of the weights."""
         name, axis = self._unit_axis
         return int(w[name].shape[axis])
 
     def inputs(self, w: Weights) -> int:
-        """n_x, by the sizes of the weights."""
+        """Return n_x, from the shapes of the weights."""
         name, axis = self._input_axis
         return int(w[name].shape[axis]) - self.shapes(0, self.units(w))[name][axis]
 
@@ -109,17 +118,20 @@ class Cell:
 def _axis(
     cell: Cell, before: tuple[int, int], after: tuple[int, int], found: Callable[[int, int], bool]
 ) -> tuple[str, int]:
-    """The first weight and axis whose size is as asked, for two pairs of n_x and n_a."""
+    """Return the first weight and axis whose sizes satisfy `found`.
+
+    before, after: two pairs (n_x, n_a). found(size_before, size_after): the condition.
+    """
     first, second = cell.shapes(*before), cell.shapes(*after)
     for name, shape in first.items():
         for axis, sizes in enumerate(zip(shape, second[name], strict=True)):
             if found(*sizes):
                 return name, axis
-    raise UsageError(f"the shapes of the cell '{cell.name}' do not show its sizes", expected="n_a and n_x")
+    raise UsageError(f"the shapes of the cell '{cell.name}' do not contain its sizes", expected="n_a and n_x")
 
 
 def gate_shapes(n_x: int, n_a: int, gates: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """W_g [n_a, n_a + n_x] over [a_prev, x_t] and b_g [n_a] for each gate g."""
+    """Return the shapes of W_g [n_a, n_a + n_x], over [a_prev, x_t], and b_g [n_a] for each gate g."""
     found: dict[str, tuple[int, ...]] = {}
     for gate in gates:
         found |= {f"W_{gate}": (n_a, n_a + n_x), f"b_{gate}": (n_a,)}
@@ -134,10 +146,10 @@ def step_with_zoneout(
     x_t: Array,
     taken: tuple[Array, ...] | None = None,
 ) -> tuple[Array, ...]:
-    """The state after a step: the equation, and what zoneout leaves of it (Krueger et al., arXiv 1606.01305v4).
+    """Return the state after one step of the equation, with zoneout (Krueger et al., arXiv 1606.01305v4).
 
-    taken: for each array of the state, [batch, n_a], how much of the new value is taken over the old one; in
-    training 0 or 1, drawn by chance. None: the mean of such draws, 1 - cell.zoneout everywhere.
+    taken: for each state array, [batch, n_a], the fraction of the new value; the rest is the old value. In
+    training it is 0 or 1, drawn at random. None: its mean, 1 - cell.zoneout, everywhere.
     """
     after = cell.step(ops, w, state, x_t)
     if taken is None:
@@ -148,22 +160,28 @@ def step_with_zoneout(
 
 
 def first(state: tuple[Array, ...]) -> Array:
-    """The first array of a state: the `output` of a cell whose a_t it is. Unlike a lambda, it can be pickled."""
+    """Return the first state array. This is the `output` of a cell whose first array is a_t.
+
+    Unlike a lambda, this function can be pickled.
+    """
     return state[0]
 
 
 def initialise(
     rng: np.random.Generator, n_x: int, n_a: int, gates: tuple[str, ...], biases: Mapping[str, float]
 ) -> dict[str, NDArray[np.float64]]:
-    """Weights to begin with: for each gate, an orthogonal recurrent part and a uniform input part.
+    """Return initial weights.
 
-    Orthogonal (Saxe et al., arXiv 1312.6120v3): a product with it neither grows nor shrinks what is carried.
-    Input part: uniform within sqrt(6 / (n_x + n_a)) (Glorot and Bengio 2010). Biases: zero but those given.
+    * Recurrent part of each gate: orthogonal (Saxe et al., arXiv 1312.6120v3). A product with it does not
+      change the length of a vector, so the state neither grows nor shrinks.
+    * Input part of each gate: uniform within +-sqrt(6 / (n_x + n_a)) (Glorot and Bengio 2010).
+    * Biases: the values in `biases`; zero for other gates.
     """
     weights: dict[str, NDArray[np.float64]] = {}
     for gate in gates:
         q, r = np.linalg.qr(rng.standard_normal((n_a, n_a)))
-        recurrent = q * np.sign(np.diagonal(r))  # uniform over the orthogonal matrices, whatever QR's signs
+        # The sign makes the result uniform over the orthogonal matrices. QR alone does not.
+        recurrent = q * np.sign(np.diagonal(r))
         bound = np.sqrt(6 / (n_x + n_a))
         weights[f"W_{gate}"] = np.concatenate([recurrent, rng.uniform(-bound, bound, (n_a, n_x))], axis=1)
         weights[f"b_{gate}"] = np.full(n_a, biases.get(gate, 0.0))
@@ -171,7 +189,7 @@ def initialise(
 
 
 def pack(ops: Ops, w: Weights, gates: tuple[str, ...]) -> dict[str, Array]:
-    """The weights of `gates`, in this order, stacked as torch.nn has them; the second bias is zeros."""
+    """Return the weights of `gates`, in this order, in the layout of torch.nn. The second bias is zero."""
     n_a = w[f"b_{gates[0]}"].shape[0]
     bias = ops.concat([w[f"b_{gate}"] for gate in gates])
     return {
@@ -183,7 +201,7 @@ def pack(ops: Ops, w: Weights, gates: tuple[str, ...]) -> dict[str, Array]:
 
 
 def unpack(t: Mapping[str, Array], n_a: int, gates: tuple[str, ...]) -> dict[str, Array]:
-    """The inverse of `pack`, on NumPy arrays; torch's two biases are added up."""
+    """Return the weights of `gates`: the inverse of `pack`, on NumPy arrays. torch's two biases are added."""
     joined = np.concatenate([t["weight_hh"], t["weight_ih"]], axis=1)  # [gates * n_a, n_a + n_x]
     bias = t["bias_ih"] + t["bias_hh"]  # [gates * n_a]
     weights: dict[str, Array] = {}
@@ -194,10 +212,10 @@ def unpack(t: Mapping[str, Array], n_a: int, gates: tuple[str, ...]) -> dict[str
 
 
 def fuse_gates(ops: Ops, cell: Cell, product: Callable[[int, Array, Array], Array]) -> Ops:
-    """`ops` with an affine that computes all gates of a group when the first of them is asked for.
+    """Return `ops` with an `affine` that computes all gates of a group when the first of them is requested.
 
-    product(i, left, x_t) -> [batch, gates of group i * n_a]. Meant for one sequence and one thread: the last
-    product of each group is remembered.
+    product(i, left, x_t): returns the product for group i, [batch, gates of the group * n_a]. The last
+    product of each group is stored, so the result must be used for one sequence in one thread only.
     """
     place = {gate: (i, k) for i, group in enumerate(cell.groups) for k, gate in enumerate(group)}
     last: dict[int, tuple[Array, Array, Array]] = {}
@@ -213,7 +231,10 @@ def fuse_gates(ops: Ops, cell: Cell, product: Callable[[int, Array, Array], Arra
 
 
 def input_product(W_x: Array, x: Array) -> Array:
-    """W_x x for the inputs x: [..., n_x] numbers or [...] ids, whose columns are looked up. [..., n_a]"""
+    """Return W_x x, [..., n_a].
+
+    x: numbers [..., n_x], or ids [...]. For an id, its column of W_x is looked up; -1 gives zeros.
+    """
     if not np.issubdtype(x.dtype, np.integer):
         return x @ W_x.T
     found = W_x.T[np.maximum(x, 0)]
@@ -226,7 +247,7 @@ def _affine(w: Weights, gate: str, a_prev: Array, x_t: Array) -> Array:
 
 
 def _sigmoid(z: Array) -> Array:
-    # Never overflows, and is analytic: the doctor differentiates it by a complex step.
+    # This never overflows. It is analytic, because `unrolled doctor` differentiates it with a complex step.
     return 0.5 * np.tanh(0.5 * z) + 0.5
 
 

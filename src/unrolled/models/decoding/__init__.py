@@ -1,4 +1,4 @@
-"""Decoding: from the outputs of a network to answers, on NumPy arrays. One method per file."""
+"""Decoding: turn the outputs of a network into answers, on NumPy arrays. Each file implements one method."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from unrolled.core.types import Array, Integers
 
-S = TypeVar("S")  # the state of an engine, which only the engine looks into
+S = TypeVar("S")  # the state of an engine; opaque to this code
 
 
 @runtime_checkable
 class Stepped(Protocol[S]):
-    """An engine that goes step by step; `engines` says what the methods of all of these mean."""
+    """An engine that runs step by step. models/engines describes the methods of all these interfaces."""
 
     def step(self, state: S, x: Integers, k: int | None = None) -> tuple[Array, Array, S]: ...
 
 
 @runtime_checkable
 class Steps(Stepped[S], Protocol[S]):
-    """What sampling needs of a language model."""
+    """The interface that sampling needs from a language model."""
 
     def start(self, rows: int) -> S: ...
 
@@ -27,13 +27,13 @@ class Steps(Stepped[S], Protocol[S]):
 
 @runtime_checkable
 class Searched(Stepped[S], Protocol[S]):
-    """What a search needs, be it by a beam or by drawing, over many rows."""
+    """The interface that beam search, and sampling of many rows at once, need."""
 
     def take(self, state: S, rows: Integers) -> S: ...
 
 
 @runtime_checkable
 class Followed(Stepped[S], Protocol[S]):
-    """What following a given answer needs."""
+    """The interface that forced decoding needs: running along a given answer."""
 
     def attention(self, state: S) -> list[Array]: ...

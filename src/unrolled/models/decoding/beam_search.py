@@ -1,7 +1,8 @@
-"""Beam search and sampling over many sequences at once, for any network that runs step by step.
+"""Beam search over many sequences at once, for any network that runs step by step.
 
-What is searched has `step(state, ids, k)` and `take(state, rows)`: an encoder-decoder, or a language model. A row is
-one hypothesis of one sequence; those of a sequence stand together, and sequences that are done leave.
+The network, an encoder-decoder or a language model, needs `step(state, ids, k)` and `take(state, rows)`. Each
+row of the state is one hypothesis of one sequence. The rows of a sequence are adjacent. Finished sequences
+are removed.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """How an answer is looked for.
+    """Options of the beam search.
 
-    beam: hypotheses kept of each sequence; 1 is the greedy answer.  nbest: how many are handed out.
-    length_penalty: hypotheses compare by log-probability / length^penalty (Wu et al., arXiv 1609.08144v2, without their
-    constant); 0 compares the log-probabilities themselves, and so likes short answers.  stop: the id that closes an
-    answer.  banned: ids never written.  Raises UsageError for what cannot be.
+    beam: number of hypotheses kept per sequence. 1 is greedy decoding.
+    nbest: number of answers returned per sequence.
+    length_penalty: hypotheses are compared by log-probability / length^penalty (Wu et al., arXiv
+        1609.08144v2, without their constant). 0 compares the log-probabilities, which prefers short answers.
+    stop: the id of EOS, which ends an answer.
+    banned: ids that are never written.
+
+    Raises UsageError for values out of range.
     """
 
     beam: int = 4
@@ -37,17 +42,22 @@ class BeamOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.beam <= 10_000:
-            raise UsageError(f"a beam of {self.beam}", expected="1 to 10,000")
+            raise UsageError(f"beam is {self.beam}", expected="1 to 10,000")
         if not 1 <= self.nbest <= 10_000:
-            raise UsageError(f"the {self.nbest} best", expected="1 to 10,000")
+            raise UsageError(f"nbest is {self.nbest}", expected="1 to 10,000")
         if not 0 <= self.length_penalty <= 10:
-            raise UsageError(f"a length penalty of {self.length_penalty}", expected="0 to 10")
+            raise UsageError(f"length_penalty is {self.length_penalty}", expected="0 to 10")
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """An answer: its ids without the closing one, its log-probability with it, and the score it was chosen by.
-    closed: whether it came to its end; else the limit cut it."""
+    """An answer.
+
+    ids: without EOS.
+    log_probability: of the answer including EOS.
+    score: the value by which answers are ranked.
+    closed: whether the answer ended with EOS. If not, the length limit cut it.
+    """
 
     ids: tuple[int, ...]
     log_probability: float
@@ -57,32 +67,42 @@ class Hypothesis:
 
 @dataclass
 class _Found:
-    """What was found for one sequence, in the order it was found. ceiling: the score of the best answer, once a search
-    for that alone would be done."""
+    """The answers found for one sequence, in the order in which they were found.
+
+    closed: answers that ended with EOS.
+    cut: answers that the length limit cut.
+    ceiling: the score of the best answer, from the moment at which a search with nbest = 1 would end.
+    """
 
     closed: list[Hypothesis] = field(default_factory=list)
     cut: list[Hypothesis] = field(default_factory=list)
     ceiling: float = np.inf
 
     def close(self, one: Hypothesis) -> None:
-        """Keep an answer that came to its end, unless it would change which is the best after that was settled."""
+        """Store an answer that ended with EOS.
+
+        It is dropped if its score exceeds `ceiling`, so that the best answer does not depend on nbest.
+        """
         if one.score <= self.ceiling:
             self.closed.append(one)
 
     def best(self, count: int) -> list[Hypothesis]:
-        """Those that closed, and only where they are too few those that the limit cut; of equals the first found."""
+        """Return up to `count` answers: first those with EOS, then those that the length limit cut.
+
+        Each group is ordered by score, ties in the order in which they were found.
+        """
         ranked = sorted(self.closed, key=lambda one: -one.score)[:count]
         return ranked + sorted(self.cut, key=lambda one: -one.score)[: count - len(ranked)]
 
 
 @dataclass(frozen=True)
 class _Trail:
-    """Which way every row came: for each step the row before and the id written, [rows] each."""
+    """The back-pointers: for each step, the previous row and the written id of every row, [rows] each."""
 
     steps: list[tuple[Ids, Ids]] = field(default_factory=list)
 
     def ids(self, row: int) -> tuple[int, ...]:
-        """What a row of the last step has written."""
+        """Return the ids that the hypothesis in `row` of the last step has written."""
         found: list[int] = []
         for before, written in reversed(self.steps):
             found.append(int(written[row]))
@@ -91,12 +111,15 @@ class _Trail:
 
 
 def search(engine: Searched[S], state: S, limits: Integers, how: BeamOptions) -> list[list[Hypothesis]]:
-    """The `how.nbest` best answers to each sequence, best first: state, a row a sequence, before the first y.
+    """Return the `how.nbest` best answers to each sequence, the best first.
 
-    limits: [sequences] the most ids an answer may have, its closing one not counted. A hypothesis that closes among
-    the `beam` best of a step is kept, and others go on in its place; a sequence ends at its limit, or when `_done`
-    says so. Fewer answers than nbest come where fewer can be written. The best answer depends on the beam, not on
-    nbest. Raises NonFiniteError for a network that gives NaN.
+    state: the state before the first y, one row per sequence.
+    limits: [sequences], the maximum number of ids of each answer, without EOS.
+
+    If a hypothesis among the `beam` best of a step ends with EOS, it is stored, and the next best hypothesis
+    takes its place. The search of a sequence ends at its limit, or when `_done` returns true. There are fewer
+    answers than nbest if fewer are possible. The best answer depends on the beam, but not on nbest. Raises
+    NonFiniteError if the network returns NaN.
     """
     limits = np.asarray(limits, np.int64)
     found = [_Found() for _ in limits]
@@ -135,13 +158,15 @@ def search(engine: Searched[S], state: S, limits: Integers, how: BeamOptions) ->
 
 
 def _candidates(engine: Searched[S], state: S, ids: Ids, scores: F64, how: BeamOptions) -> tuple[F64, Ids, S]:
-    """The best continuations of all hypotheses of each sequence: sums of log-probabilities [sequences, hypotheses, k],
-    ids the same, and the state after."""
-    # So many of a row suffice: `beam` that go on, the closing one, and those that are banned.
+    """Return the best continuations of all hypotheses of each sequence, and the new state.
+
+    They are sums of log-probabilities [sequences, hypotheses, k], and ids of the same shape.
+    """
+    # The best `beam` + 1 + len(banned) ids of a row are enough: at most 1 is EOS and len(banned) are banned.
     log_probs, written, state = engine.step(state, ids, how.beam + 1 + len(how.banned))
     log_probs = np.asarray(log_probs, np.float64)
     if np.isnan(log_probs).any():
-        raise NonFiniteError("the model's probabilities are not numbers")
+        raise NonFiniteError("the model's log-probabilities are NaN")
     if how.banned:
         log_probs = np.where(np.isin(written, how.banned), -np.inf, log_probs)
     sums = scores[:, :, None] + log_probs.reshape(*scores.shape, -1)
@@ -150,8 +175,10 @@ def _candidates(engine: Searched[S], state: S, ids: Ids, scores: F64, how: BeamO
 
 @dataclass(frozen=True)
 class _Ranks:
-    """Candidates of each sequence, best first, [sequences, candidates] each: their scores, the rows they go on from,
-    and the ids they write."""
+    """The candidates of each sequence, best first. Each array is [sequences, candidates].
+
+    scores: their scores. rows: the rows of the hypotheses that they continue. ids: the ids that they write.
+    """
 
     scores: F64
     rows: Ids
@@ -159,7 +186,7 @@ class _Ranks:
 
     @staticmethod
     def of(sums: F64, written: Ids) -> _Ranks:
-        """[sequences, hypotheses, k] of each."""
+        """Rank all candidates of each sequence. Both arguments are [sequences, hypotheses, k]."""
         sequences, width, k = sums.shape
         flat = sums.reshape(sequences, -1)
         order = np.argsort(-flat, axis=1, kind="stable")
@@ -167,7 +194,10 @@ class _Ranks:
         return _Ranks(_at(flat, order), rows, _at(written.reshape(sequences, -1), order))
 
     def first(self, which: NDArray[np.bool_], count: int) -> _Ranks:
-        """The first `count` of those; where there are fewer, others follow with a score of -inf."""
+        """Return the best `count` candidates for which `which` is true.
+
+        If there are fewer, other candidates with a score of -inf follow.
+        """
         order = np.argsort(~which, axis=1, kind="stable")[:, :count]
         scores = np.where(_at(which, order), _at(self.scores, order), -np.inf)
         return _Ranks(scores, _at(self.rows, order), _at(self.ids, order))
@@ -185,13 +215,18 @@ def _hypothesis(
 
 
 def _done(found: _Found, best: float, length: int, limit: int, how: BeamOptions) -> bool:
-    """Whether a sequence is done: best is the highest log-probability of what goes on, `length` ids before the one
-    that was just chosen.
+    """Return whether the search of a sequence is finished.
 
-    The best answer is settled when none that goes on can pass it: the longer the answer, the less a loss weighs, so
-    this looks at the limit. Once as many closed as the beam is wide it is enough that what goes on is worse by now:
-    answers of little worth close early beside a good one that is long, and must not end its search. `nbest` has no
-    part in this, so the best answer is the same however many are asked for.
+    best: the highest log-probability of the active hypotheses.
+    length: number of ids before the one that was just chosen.
+
+    The best answer is final when no active hypothesis can exceed its score. The length penalty favours long
+    answers, so the highest possible score of an active hypothesis is the one at the length limit.
+
+    Once `beam` answers have ended, the score at the current length is used instead. It must not be used
+    earlier: poor short answers often end first, and would stop the search for a good long answer.
+
+    `nbest` does not affect when the best answer is final. So the best answer is the same for every nbest.
     """
     if best == -np.inf:
         return True

@@ -1,8 +1,8 @@
-"""Decoding of CTC outputs: the best path, prefix beam search, the probability of a text, the time of each character.
+"""Decoding of CTC outputs: best path, prefix beam search, probability of a text, time of each character.
 
-At every step the network names a class or says nothing (the blank, class 0). A sequence of classes is what remains of
-a path when repetitions are merged and blanks left out; its probability is the sum over all such paths (Graves et al.
-2006, ICML). All sums are in float64.
+At every step the network outputs a class or the blank (class 0). Merging repetitions and then removing blanks
+turns this path into a sequence of classes. The probability of a sequence is the sum over all its paths
+(Graves et al. 2006, ICML). All sums are in float64.
 """
 
 from __future__ import annotations
@@ -21,17 +21,23 @@ Ids = tuple[int, ...]
 
 BLANK = 0
 NEVER = -np.inf
-PRUNED = 12.0  # nats under a step's best class: such a class starts no new prefix
+PRUNED = 12.0  # nats; a class that is further below the best class of its step does not extend a prefix
 
-# How probable a language model holds what may follow each of some prefixes, [prefixes, classes], in nats, and their
-# end, [prefixes]. Those asked for together are of one beam; each is one of the last time and one class more, or ().
+# A language model. It takes prefixes and returns, in nats, the log-probability of each next class after each
+# prefix, [prefixes, classes], and of the end of the text after each prefix, [prefixes]. All prefixes of a
+# call are from one beam. Each one is (), or a prefix of the previous beam plus one class.
 LmScorer = Callable[[Sequence[Ids]], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
 class CtcBeamOptions:
-    """width: prefixes that go on from step to step.  rater: a language model.  weight: of its nats.  bonus: for each
-    class of a text, as a language model likes short ones."""
+    """Options of the prefix beam search.
+
+    width: number of prefixes kept after each step.
+    rater: a language model, or None.
+    weight: factor of the nats of the language model.
+    bonus: nats added for each class of a text, because a language model prefers short texts.
+    """
 
     width: int = 16
     rater: LmScorer | None = None
@@ -41,8 +47,11 @@ class CtcBeamOptions:
 
 @dataclass(frozen=True)
 class CtcHypothesis:
-    """A sequence that was found. log_prob: of it alone, over all paths that the beam followed.  score: with the
-    language model and the bonus, by which it is ranked."""
+    """A sequence found by the beam search.
+
+    log_prob: its log-probability without the language model, over all paths in the beam.
+    score: the value by which it is ranked, with the language model and the bonus.
+    """
 
     ids: Ids
     log_prob: float
@@ -50,27 +59,31 @@ class CtcHypothesis:
 
 
 def best_path(log_probs: Array) -> Ids:
-    """What remains of each step's most probable class: [T, classes] -> ids."""
+    """Return the sequence of the path that has the most probable class of each step: [T, classes] -> ids."""
     path = log_probs.argmax(axis=1) if len(log_probs) else np.zeros(0, np.int64)
     kept = np.concatenate([[True], path[1:] != path[:-1]])[: len(path)] & (path != BLANK)
     return tuple(path[kept].tolist())
 
 
 def fewest_steps(ids: Sequence[int]) -> int:
-    """How many steps a sequence needs: one for each, and a blank between two of the same."""
+    """Return the minimum number of steps for a sequence: one per class, and a blank between equal classes."""
     return len(ids) + sum(a == b for a, b in pairwise(ids))
 
 
 def _add(a: float, b: float) -> float:
-    """log(e^a + e^b); NumPy's takes ten times as long for one number."""
+    """Return log(e^a + e^b). NumPy's function takes ten times as long for one number."""
     high, low = (a, b) if a >= b else (b, a)
     return high if low == NEVER else high + math.log1p(math.exp(low - high))
 
 
 @dataclass
 class _Prefix:
-    """A prefix on its way: log-probabilities of all paths that end in a blank, and in its last class; lm: nats of the
-    language model so far."""
+    """A prefix in the beam.
+
+    blank: log-probability of its paths that end in a blank.
+    last: log-probability of its paths that end in its last class.
+    lm: nats of the language model so far.
+    """
 
     blank: float = NEVER
     last: float = NEVER
@@ -83,7 +96,10 @@ class _Prefix:
 
 @dataclass
 class _Beam:
-    """The prefixes of one step, and what the language model holds of what follows each."""
+    """The prefixes of one step.
+
+    rated: for each prefix, the nats of the language model for each next class, and for the end of the text.
+    """
 
     search: CtcBeamOptions
     prefixes: dict[Ids, _Prefix]
@@ -93,7 +109,7 @@ class _Beam:
         return prefix.both + self.search.weight * prefix.lm + self.search.bonus * len(ids)
 
     def rate(self) -> None:
-        """Ask the language model of those it was not asked of."""
+        """Apply the language model to the new prefixes."""
         if self.search.rater is None or not self.search.weight:
             return
         kept = {ids: self.rated[ids] for ids in self.prefixes if ids in self.rated}
@@ -111,9 +127,10 @@ class _Beam:
 
 
 def beam_search(log_probs: Array, search: CtcBeamOptions, count: int = 1) -> list[CtcHypothesis]:
-    """The best sequences of [T, classes], best first, at most `count` (Hannun et al., arXiv 1408.2873v2).
+    """Return up to `count` best sequences, best first (Hannun et al., arXiv 1408.2873v2).
 
-    A beam wide enough for every prefix gives each sequence's exact probability. Ties are resolved by the sequence.
+    log_probs: [T, classes]. Ties are in order of the ids. Below a width of 2^20, improbable classes are
+    pruned. With a larger width, and no more prefixes than that, the log_prob of each sequence is exact.
     """
     beam = _Beam(search, {(): _Prefix(blank=0.0)})
     beam.rate()
@@ -131,7 +148,7 @@ def beam_search(log_probs: Array, search: CtcBeamOptions, count: int = 1) -> lis
 
 
 def _advance(beam: _Beam, row: Array, classes: Sequence[int]) -> dict[Ids, _Prefix]:
-    """Every prefix that one more step can lead to."""
+    """Return every prefix that is possible after one more step."""
     after: dict[Ids, _Prefix] = {}
     values = row.tolist()
     for ids, prefix in beam.prefixes.items():
@@ -141,7 +158,7 @@ def _advance(beam: _Beam, row: Array, classes: Sequence[int]) -> dict[Ids, _Pref
         if ids:
             stays.last = _add(stays.last, prefix.last + values[ids[-1]])
         for label in classes:
-            begun = prefix.blank if ids and label == ids[-1] else both  # else it would merge with its like
+            begun = prefix.blank if ids and label == ids[-1] else both  # without a blank, equal classes merge
             if begun == NEVER:
                 continue
             longer = (*ids, label)
@@ -159,7 +176,10 @@ def _best(prefixes: dict[Ids, _Prefix], beam: _Beam) -> dict[Ids, _Prefix]:
 
 
 def _lattice(ids: Sequence[int]) -> tuple[Array, Array]:
-    """The classes of a sequence with blanks around and between them, and where two places before may be left from."""
+    """Return the classes of a sequence, with blanks around and between them, and a mask.
+
+    The mask is true at each place that a path may reach from two places before.
+    """
     labels = np.full(2 * len(ids) + 1, BLANK)
     labels[1::2] = ids
     skips = np.zeros(len(labels), np.bool_)
@@ -168,10 +188,13 @@ def _lattice(ids: Sequence[int]) -> tuple[Array, Array]:
 
 
 def log_probability(log_probs: Array, ids: Sequence[int]) -> float:
-    """log p of a sequence over all its paths, [T, classes]; -inf where no path of T steps has it."""
+    """Return log p of a sequence over all its paths; log_probs: [T, classes].
+
+    The result is -inf if no path of T steps gives the sequence.
+    """
     labels, skips = _lattice(ids)
     alpha = np.full(len(labels), NEVER)
-    alpha[0] = 0.0  # before the first step: as after a blank
+    alpha[0] = 0.0  # the start counts as a blank
     begun = False
     for row in np.asarray(log_probs, np.float64):
         one = np.concatenate([[NEVER], alpha[:-1]])
@@ -183,10 +206,13 @@ def log_probability(log_probs: Array, ids: Sequence[int]) -> float:
 
 
 def align(log_probs: Array, ids: Sequence[int]) -> list[tuple[int, int, float]]:
-    """The most probable path of a sequence: for each class its first step, the one past its last, and the mean
-    log-probability within. Raises DataError where T steps are too few."""
+    """Return the most probable path of a sequence, log_probs [T, classes].
+
+    It is given by three values per class: its first step, its last step + 1, and its mean log-probability in
+    these steps. Raises DataError if T steps are too few.
+    """
     if len(log_probs) < fewest_steps(ids):
-        raise DataError(f"{len(ids)} classes in {len(log_probs)} steps", expected="more steps")
+        raise DataError(f"{len(ids)} classes do not fit in {len(log_probs)} steps", expected="more steps")
     labels, skips = _lattice(ids)
     rows = np.asarray(log_probs, np.float64)
     alpha, came = np.full(len(labels), NEVER), np.zeros((len(rows), len(labels)), np.int64)

@@ -1,4 +1,4 @@
-"""Run an encoder-decoder along a given answer: the cost of each step, and what it attended to."""
+"""Run an encoder-decoder along a known answer: the log-probability and the attention weights of each step."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from unrolled.models.decoding import Followed, S
 
 @dataclass(frozen=True)
 class ForcedPath:
-    """Of one answer: log_probs [T_y], and weights [T_y, T_x], [T_y, 0] without attention."""
+    """The result for one answer.
+
+    log_probs: [T_y], the log-probability of each id. weights: [T_y, T_x], attention weights; empty without
+    attention.
+    """
 
     log_probs: NDArray[np.float64]
     weights: NDArray[np.float64]
 
 
 def forced_decode(engine: Followed[S], state: S, answers: Sequence[Sequence[int]]) -> list[ForcedPath]:
-    """Answers as ids, their closing ones among them, a row each of the state before the first y."""
+    """Return the log-probabilities and attention weights of each answer.
+
+    answers: ids with EOS. state: the state before the first y, one row per answer.
+    """
     longest = max(map(len, answers), default=0)
     ids = np.full(
         (len(answers), longest + 1), ZERO_INPUT_ID, np.int64
-    )  # the first column is what comes before
+    )  # the first column is the input of the first step
     for row, answer in enumerate(answers):
         ids[row, 1 : len(answer) + 1] = answer
     log_probs = np.zeros((len(answers), longest))

@@ -1,7 +1,7 @@
-"""Sampling: draw the next token from the softmax and feed it back until the end token or a length.
+"""Sampling: draw the next token from the softmax and feed it back, until EOS or a length limit.
 
-A draw is `rng.choice(n, p=p)`, draw for draw the lecture's `np.random.choice`. Every sample has a generator of its
-own, spawned from the one given, and is computed alone: sample i does not depend on how many are asked for.
+A draw equals `rng.choice(n, p=p)`; the lecture calls `np.random.choice`. Every sample has its own generator,
+spawned from the given one, and is computed alone. So sample i does not depend on the number of samples.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ from unrolled.core.errors import NonFiniteError, UsageError
 from unrolled.core.types import ZERO_INPUT_ID, Array, Integers, delayed
 from unrolled.models.decoding import S, Searched, Steps
 
-CHUNK = 256  # steps of a prompt run at once
+CHUNK = 256  # steps of a prompt that are run at once
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How tokens are drawn.
+    """Options of sampling.
 
-    temperature: divides the log-probabilities; 0 takes the most probable.  top_k: only the k most probable (Fan et
-    al., arXiv 1805.04833v1).  top_p: only the fewest that reach this probability together (Holtzman et al., arXiv
-    1904.09751v2), counted after temperature and top_k.  banned: ids never drawn.  stop: the id that ends a sample.
+    temperature: divides the log-probabilities. 0: always take the most probable token.
+    top_k: draw only from the k most probable tokens (Fan et al., arXiv 1805.04833v1).
+    top_p: draw only from the smallest set of tokens whose total probability reaches this value (Holtzman et
+        al., arXiv 1904.09751v2). Applied after temperature and top_k.
+    banned: ids that are never drawn.
+    stop: the id that ends a sample.
+
+    Raises UsageError for values out of range.
     """
 
     temperature: float = 1.0
@@ -36,42 +41,43 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < np.inf:
-            raise UsageError(f"temperature {self.temperature}", expected="a finite number >= 0")
+            raise UsageError(f"temperature is {self.temperature}", expected="a finite number >= 0")
         if self.top_k is not None and self.top_k < 1:
-            raise UsageError(f"top-k {self.top_k}", expected="1 or more")
+            raise UsageError(f"top-k is {self.top_k}", expected="1 or more")
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise UsageError(f"top-p {self.top_p}", expected="above 0 and at most 1")
+            raise UsageError(f"top-p is {self.top_p}", expected="above 0 and at most 1")
 
 
 def distribution(
     log_probs: Array, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> NDArray[np.float64]:
-    """[n_y] log-probabilities -> [n_y] float64 probabilities to draw from. Ties go to the lower id.
+    """Return the probabilities to draw from: [n_y] log-probabilities -> [n_y] float64 probabilities.
 
-    -inf is never drawn. Raises NonFiniteError for NaN and UsageError where nothing is left to draw.
+    Among equal tokens, top_k, top_p and temperature 0 keep the lower ids. -inf is never drawn. Raises
+    NonFiniteError for NaN or +inf, and UsageError if no token can be drawn.
     """
     logits = np.asarray(log_probs, dtype=np.float64)
     highest = float(logits.max())
     if np.isnan(highest) or highest == np.inf:
-        raise NonFiniteError("the model's probabilities are not numbers")
+        raise NonFiniteError("the model's log-probabilities are NaN or infinite")
     if highest == -np.inf:
-        raise UsageError("nothing is left to draw: every token is banned or impossible")
+        raise UsageError("no token can be drawn: every token is banned or impossible")
     if temperature == 0:
         return (np.arange(len(logits)) == np.argmax(logits)).astype(np.float64)
-    # Below the smallest normal temperature the quotient would overflow; -inf is right for all but the highest.
+    # At a tiny temperature the quotient overflows to -inf. This is correct; only the highest must stay 0.
     with np.errstate(over="ignore", invalid="ignore"):
         p = np.exp(np.where(logits == highest, 0.0, (logits - highest) / temperature))
     if top_k is not None and top_k < len(p):
         p[np.argsort(-logits, kind="stable")[top_k:]] = 0
     if top_p is not None and top_p < 1:
         order = np.argsort(-p, kind="stable")
-        before = np.cumsum(p[order]) - p[order]  # the most probable has nothing before it and stays
+        before = np.cumsum(p[order]) - p[order]  # 0 for the most probable token, so it is always kept
         p[order[before >= top_p * p.sum()]] = 0
     return p / p.sum()
 
 
 def draw(p: NDArray[np.float64], rng: np.random.Generator) -> int:
-    """`rng.choice(len(p), p=p)`: the same index from the same state of `rng`, without its checks."""
+    """Draw the same index as `rng.choice(len(p), p=p)`, but without its checks, which take time."""
     cumulative = np.cumsum(p)
     cumulative /= cumulative[-1]
     return int(np.searchsorted(cumulative, rng.random(), side="right"))
@@ -85,9 +91,10 @@ def stream_all(
     settings: SamplingOptions,
     count: int,
 ) -> Iterator[Iterator[int]]:
-    """`count` samples of at most `length` ids each, the prompt and the closing `settings.stop` not among them.
+    """Yield `count` samples. Each sample is an iterator that draws one id after the other.
 
-    Each is an iterator that draws one id after the other. The prompt is run once.
+    A sample has at most `length` ids. It contains neither the prompt nor `settings.stop`. The prompt is run
+    once.
     """
     log_probs, state = _after(engine, prompt_ids)
     for own in rng.spawn(count):
@@ -101,12 +108,12 @@ def stream(
     length: int,
     settings: SamplingOptions,
 ) -> Iterator[int]:
-    """The ids of the first sample of `stream_all`, as they are drawn."""
+    """Return the first sample of `stream_all`: an iterator over its ids, as they are drawn."""
     return next(stream_all(engine, rng, prompt_ids, length, settings, 1))
 
 
 def _after(engine: Steps[S], prompt_ids: Sequence[int] | Array) -> tuple[Array, S]:
-    """[n_y] log-probabilities of what follows x^<1> = 0 and the prompt, and the state there, of one row."""
+    """Run x^<1> = 0 and the prompt. Return the log-probabilities [n_y] of the next token, and the state."""
     x = delayed(np.asarray(prompt_ids, dtype=np.int64))
     state, log_probs = engine.start(1), np.zeros((1, 0, 0))
     for begin in range(0, len(x), CHUNK):
@@ -123,7 +130,10 @@ def _continue(
     length: int,
     settings: SamplingOptions,
 ) -> Iterator[int]:
-    """Draw, feed back. The state is never changed in place, so that all samples may begin from the same."""
+    """Draw ids and feed them back.
+
+    The state is not changed in place, so all samples can start from the same state.
+    """
     for remaining in range(length - 1, -1, -1):
         if settings.banned:
             log_probs = np.array(log_probs)
@@ -139,8 +149,12 @@ def _continue(
 
 @dataclass(frozen=True)
 class Drawn:
-    """A sample: its ids without the closing one, their log-probability with it by the model as it is (whatever the
-    temperature), and whether it closed."""
+    """A sample.
+
+    ids: without EOS.
+    log_probability: of the ids and EOS, by the model without temperature, top_k and top_p.
+    closed: whether it ended with EOS.
+    """
 
     ids: tuple[int, ...]
     log_probability: float
@@ -154,8 +168,12 @@ def sample_rows(
     limits: Sequence[int] | Integers,
     settings: SamplingOptions,
 ) -> list[Drawn]:
-    """One sample for each row of the state before the first y, side by side; each row has a generator of its own and a
-    limit of ids, and does not depend on the others."""
+    """Draw one sample for each row in parallel. A sample does not depend on the other rows.
+
+    state: the state before the first y.
+    rngs: one generator per row.
+    limits: the maximum number of ids of each row, without EOS.
+    """
     ids: list[list[int]] = [[] for _ in rngs]
     sums, closed = np.zeros(len(rngs)), np.zeros(len(rngs), np.bool_)
     alive = np.arange(len(rngs))

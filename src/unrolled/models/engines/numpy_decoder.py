@@ -1,6 +1,7 @@
-"""The engine of encoder-decoders on NumPy: two networks, the bridge and the attention between them.
+"""The NumPy engine of encoder-decoders: two networks, with the bridge and the attention between them.
 
-Attention is computed sequence by sequence, over its true steps alone: no padding, and the same bits in any company.
+Attention is computed for each sequence alone, over its valid steps. So there is no padding, and a sequence
+gives the same bits in any batch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from unrolled.models.tensor_shapes import sub_parameters
 
 
 def _linear_by_rows(x: Array, W: Array, b: Array) -> Array:
-    """W x + b for each row alone, because BLAS sums many rows in another order than one: [rows, n] -> [rows, m]."""
+    """Return W x + b, [rows, n] -> [rows, m], for each row alone.
+
+    BLAS sums many rows in another order than a single row, so the bits would depend on the batch.
+    """
     return np.concatenate([row[None] @ W.T + b for row in x])
 
 
@@ -28,7 +32,10 @@ ROW_BY_ROW = replace(NUMPY_LAYERS, linear=_linear_by_rows)
 
 @dataclass(frozen=True, eq=False)
 class _Memory:
-    """What a sequence left behind: values [T_x, features], and keys [T_x, n_a], what attention compares with."""
+    """The encoder's result for one sequence.
+
+    values: [T_x, features], averaged by attention. keys: [T_x, n_a], compared with a of the decoder.
+    """
 
     values: Array
     keys: Array
@@ -36,8 +43,14 @@ class _Memory:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """arrays: of the decoder, each [rows, n_a].  fed: [rows, n_a] what attention gave at the step before.  sequences:
-    [rows] which of the memories a row attends to.  weights: for each row [T_x], after a step."""
+    """The state of the decoder.
+
+    arrays: the state of its recurrent layers, each [rows, n_a].
+    fed: [rows, n_a], the attention output of the previous step.
+    sequences: [rows], the index of the memory that each row attends to.
+    memories: one per sequence.
+    weights: the attention weights [T_x] of each row at the last step. Empty before the first step.
+    """
 
     arrays: tuple[Array, ...]
     fed: Array
@@ -47,8 +60,11 @@ class _State:
 
 
 class NumpyDecoder:
-    """`Decoder` on NumPy, from the description of an encoder-decoder and its tensors by name. bits: of the steps of
-    the decoder, as in NumpyEngine."""
+    """`Decoder` on NumPy.
+
+    spec: the description of an encoder-decoder. tensors: its tensors by name. bits: as in `NumpyEngine`, for
+    the steps of the decoder.
+    """
 
     def __init__(self, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32) -> None:
         self.spec, self._tensors, self._bits = spec, tensors, bits
@@ -63,17 +79,17 @@ class NumpyDecoder:
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickled and copied by what it is made of, as its engines are."""
+        """Pickle and copy only the arguments of the constructor, as `NumpyEngine` does."""
         return NumpyDecoder, (self.spec, self._tensors, self._bits)
 
     @property
     def n_y(self) -> int:
-        """How many outputs a step has."""
+        """Number of outputs per step."""
         return self.spec.n_y
 
-    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is an error of `step`
+    @np.errstate(over="ignore", invalid="ignore")  # `step` reports results that are not finite
     def begin(self, x: Array, lengths: Array) -> object:
-        """Read whole sequences; see Decoder."""
+        """Read whole sequences; see `Decoder`."""
         values, after = self.encoder.run(x, lengths)
         arrays, rows = bridge(ROW_BY_ROW, self.spec, self._tensors, after), len(x)
         memories: list[_Memory] = []
@@ -86,7 +102,7 @@ class NumpyDecoder:
 
     @np.errstate(over="ignore", invalid="ignore")
     def step(self, state: object, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], object]:
-        """One step of all rows; see Decoder."""
+        """Run one step of all rows; see `Decoder`."""
         state = _own(state)
         if self._attender is None:
             out, ids, arrays = self._decoder.step(state.arrays, x, k)
@@ -101,7 +117,7 @@ class NumpyDecoder:
         return out, ids, replace(state, arrays=arrays, fed=fed, weights=weights)
 
     def _attend(self, state: _State, a: Array) -> tuple[Array, tuple[Array, ...]]:
-        """[rows, features] what each row's sequence holds for it, and the weights [T_x] of each."""
+        """Return the context [rows, features], and the attention weights [T_x] of each row."""
         context = np.zeros((len(a), self.spec.core.features), a.dtype)
         weights: list[Array] = [a[0, :0]] * len(a)
         for sequence, rows in _groups(state.sequences):
@@ -117,7 +133,7 @@ class NumpyDecoder:
         return context, tuple(weights)
 
     def take(self, state: object, rows: Array) -> object:
-        """The state of these rows."""
+        """Return the state of these rows."""
         state = _own(state)
         return replace(
             state,
@@ -128,19 +144,19 @@ class NumpyDecoder:
         )
 
     def attention(self, state: object) -> list[Array]:
-        """What the last step attended to."""
+        """Return the attention weights of the last step; see `Decoder`."""
         return list(_own(state).weights)
 
 
 def _own(state: object) -> _State:
-    """A state that this engine made; TypeError for another one."""
+    """Return `state` if this engine made it. Raises TypeError for another state."""
     if not isinstance(state, _State):
-        raise TypeError(f"a state of another engine: {type(state).__name__}")
+        raise TypeError(f"the state is of another engine: {type(state).__name__}")
     return state
 
 
 def _groups(sequences: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each sequence and its rows."""
+    """Yield each sequence and its rows."""
     order = np.argsort(sequences, kind="stable")
     ends = np.flatnonzero(np.diff(sequences[order])) + 1
     for rows in np.split(order, ends):

@@ -1,7 +1,7 @@
-"""The engine on NumPy alone: the cells' equations on the tensors of the model file.
+"""The NumPy engine: the equations of the cells, computed on the tensors of the model file.
 
-Where the native kernels were built and the weights are float32, both `run` and `step` go through them. `run` computes
-row by row, and `step` sums every row in the same order, so that a sequence has the same bits alone and in any batch.
+If the native kernels were compiled and the weights are float32, `run` and `step` use them. `run` computes row
+by row, and `step` sums every row in the same order. So a sequence gives the same bits alone and in any batch.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from unrolled.models.network_spec import (
 )
 from unrolled.models.tensor_shapes import state_sizes
 
-LARGE = 1e12  # a million products of two such numbers are far from the largest float32
+LARGE = 1e12  # the sum of a million products of two such numbers is far below the largest float32
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer in one direction, for each group of gates: W_x [n_x, gates * n_a], W_a [n_a, gates * n_a], b.
+    """One layer in one direction.
 
-    w: the weights as the cell has them; those of a cell without groups are used as they are.
+    W_x, W_a, b: for each group of gates one array, [n_x, gates * n_a], [n_a, gates * n_a] and [gates * n_a].
+    w: the weights of the cell by name. A cell without groups uses them directly.
     """
 
     cell: Cell
@@ -45,7 +46,10 @@ class Layer:
     b: tuple[Array, ...]
 
     def run(self, x: Array, state: State) -> tuple[Array, State]:
-        """One sequence, [T] ids or [T, n_x], and the state before -> a [T, n_a] and the state after, [1, n_a] each."""
+        """Run one sequence: ids [T] or numbers [T, n_x], and the state before -> a [T, n_a], the state after.
+
+        The arrays of a state are [1, n_a].
+        """
         a = np.zeros((len(x), state[0].shape[1]), state[0].dtype)
         parts, after = tuple(part[:, None] for part in self.inputs(x)), state  # [T, 1, gates * n_a]
         for t, after in enumerate(self.steps(state, parts)):
@@ -53,14 +57,16 @@ class Layer:
         return a, after
 
     def inputs(self, x: Array) -> tuple[Array, ...]:
-        """The input's part of all gates: [..., n_x] or ids [...] -> for each group [..., gates * n_a]; x itself for a
-        cell without groups."""
+        """Return the input part of all gates: [..., n_x] or ids [...] -> [..., gates * n_a] for each group.
+
+        For a cell without groups, return x itself.
+        """
         if not self.cell.groups:
             return (x,)
         return tuple(input_product(W.T, x) + b for W, b in zip(self.W_x, self.b, strict=True))
 
     def steps(self, state: State, parts: tuple[Array, ...]) -> Iterator[State]:
-        """The states after each step; parts: `inputs` of T steps, [T, rows, ...] each."""
+        """Yield the state after each step. parts: the result of `inputs` for T steps, [T, rows, ...] each."""
         if not self.cell.groups:
             for x_t in parts[0]:
                 state = step_with_zoneout(self.cell, NUMPY, self.w, state, x_t)
@@ -75,7 +81,7 @@ class Layer:
 def _layer(
     cell: Cell, n_a: int, tensors: Mapping[str, Array], prefix: str, library: native.Library | None
 ) -> Layer | native.Whole:
-    """A layer in one direction, on the native kernels of `library` or, without it, on NumPy."""
+    """Return a layer in one direction: on the native kernels of `library`, or on NumPy if it is None."""
     if library is not None:
         return native.whole(library, cell, tensors, prefix)
     stacked = [
@@ -91,12 +97,17 @@ def _layer(
 
 
 class NumpyEngine:
-    """`Engine` on NumPy, from a network's description and its tensors by name.
+    """`Engine` on NumPy.
 
-    bits: 32, or 8: then everything goes by the native single steps, with weights in int8 and a scale for each row:
-    quicker and less exact. threads: that share out a native single step where the process has loaded torch, whose
-    threads they are, and it is large enough. Raises UsageError for 8 bits where a network cannot go step by
-    step, or nothing was compiled.
+    spec: the description of the network.
+    tensors: its tensors by name.
+    bits: 32 or 8. With 8, all computation uses native single steps, with int8 weights and one scale per row.
+        This is faster and less exact.
+    threads: number of threads for a native single step. They are used only if the process has loaded torch,
+        which provides them, and if the step is large enough.
+
+    Raises UsageError for 8 bits if the network cannot run step by step, has a front end or is not float32, or
+    if no native kernel was compiled.
     """
 
     def __init__(
@@ -108,13 +119,16 @@ class NumpyEngine:
         single = self._dtype == np.float32 and native.knows(spec.core.cell_definition)
         self._library = native.library() if single else None
         if bits == 8 and (self._library is None or not self._streams):
-            what = "int8 is for single steps of native kernels, of a network that reads forward"
+            what = "int8 needs the native kernels and a float32 network that can run step by step"
             raise UsageError(what, hint="--engine numpy")
 
     @cached_property
     def _core(self) -> list[list[Layer | native.Whole]]:
-        """The layers for whole sequences, made when the first sequence is run: an engine that only steps holds its
-        weights once."""
+        """The layers for whole sequences.
+
+        They are made when the first sequence is run. So an engine that only runs single steps has one copy of
+        its weights.
+        """
         core = self.spec.core
         return [
             [
@@ -125,21 +139,24 @@ class NumpyEngine:
         ]
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickled and copied by what it is made of: the native layers hold memory addresses of this process."""
+        """Pickle and copy only the arguments of the constructor.
+
+        The native layers contain memory addresses of this process.
+        """
         return NumpyEngine, (self.spec, self._tensors, self._bits, self._threads)
 
     @property
     def n_y(self) -> int:
-        """How many outputs a step has."""
+        """Number of outputs per step."""
         return self.spec.n_y
 
     def start(self, rows: int) -> State:
-        """Zeros for so many rows."""
+        """Return a state of zeros for `rows` rows."""
         return tuple(np.zeros((rows, size), self._dtype) for size in state_sizes(self.spec))
 
-    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is an error at the end
+    @np.errstate(over="ignore", invalid="ignore")  # `require_finite` reports overflow at the end
     def run(self, x: Array, lengths: Array | None = None, state: State | None = None) -> tuple[Array, State]:
-        """Whole sequences; see Engine."""
+        """Run whole sequences; see `Engine`."""
         rows, steps = x.shape[:2]
         state = self.start(rows) if state is None else state
         if self._bits == 8:
@@ -159,7 +176,7 @@ class NumpyEngine:
         return require_finite(answers, x), tuple(after)
 
     def step(self, state: State, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], State]:
-        """One step of all rows; see Engine."""
+        """Run one step of all rows; see `Engine`."""
         refuse_steps(self.spec)
         if self.spec.front is not None:
             return self._step_by_rows(state, x, k)
@@ -173,11 +190,11 @@ class NumpyEngine:
 
     @np.errstate(over="ignore", invalid="ignore")
     def _step_in_numpy(self, state: State, x: Array, k: int | None) -> tuple[Array, NDArray[np.int64], State]:
-        """A step where no native kernel does it."""
+        """Run one step without native kernels."""
         size, given, after = len(self.spec.core.cell_definition.state), self._embed(x), list[Array]()
         x = given
         for at, (layer,) in enumerate(self._core):
-            assert isinstance(layer, Layer)  # with a native library, `step` does not come here
+            assert isinstance(layer, Layer)  # with a native library, `step` does not call this
             parts = tuple(part[None] for part in layer.inputs(x))  # [1, rows, gates * n_a]
             last = next(layer.steps(state[at * size : (at + 1) * size], parts))
             x = self.spec.core.cell_definition.output(last)  # [rows, n_a]
@@ -186,17 +203,17 @@ class NumpyEngine:
 
     @cached_property
     def _bounded(self) -> bool:
-        """Whether nothing can overflow: inputs are tokens, the state is bounded and no weight is large."""
+        """Whether overflow is impossible: inputs are tokens, the state is bounded and no weight is large."""
         fixed = self.spec.input.ids and self.spec.core.activation != "relu"
         return fixed and all(np.abs(tensor).max() < LARGE for tensor in self._tensors.values())
 
     @property
     def _streams(self) -> bool:
-        """Whether it goes by the native single steps."""
+        """Whether the native single steps can run this network."""
         return self.spec.reads_forward and self.spec.front is None
 
     def _by_steps(self, x: Array, lengths: Array | None, state: State) -> tuple[Array, State]:
-        """`run`, row by row in single steps."""
+        """Do the work of `run` row by row, in single steps."""
         answers = np.zeros((*x.shape[:2], self.n_y), self._dtype)
         if not len(x):
             return answers, state
@@ -210,27 +227,27 @@ class NumpyEngine:
         return answers, tuple(np.concatenate(arrays) for arrays in zip(*last, strict=True))
 
     def _step_by_rows(self, state: State, x: Array, k: int | None) -> tuple[Array, NDArray[np.int64], State]:
-        """A step behind a front, as sequences of one step."""
+        """Run one step of a network with a front end, as sequences of one step."""
         answers, after = self.run(x[:, None], None, state)
         return *best(answers[:, 0], k), after
 
     @cached_property
     def _native(self) -> native.Steps | None:
-        """The native single steps of this network, packed when the first one is asked for."""
+        """The native single steps of this network, or None. The weights are packed at the first use."""
         return self._library and native.steps(
             self._library, self.spec, self._tensors, self._bits, self._threads
         )
 
     def take(self, state: State, rows: Array) -> State:
-        """The state of these rows."""
+        """Return the state of these rows."""
         return tuple(array[rows] for array in state)
 
     def keep(self, state: State | None, carry: NDArray[np.bool_]) -> State | None:
-        """The state with zeros where nothing is carried."""
+        """Return the state with zeros in the rows where `carry` is false."""
         return None if state is None else tuple(np.where(carry[:, None], array, 0 * array) for array in state)
 
     def _row(self, x: Array, state: State) -> tuple[Array, State]:
-        """One sequence: [T] ids or [T, n_x] -> [T, features] and the state, its arrays [1, n_a]."""
+        """Run one sequence: ids [T] or numbers [T, n_x] -> [T, features] and the state, arrays [1, n_a]."""
         size, given, after = len(self.spec.core.cell_definition.state), self._embed(x), list[Array]()
         x, past = self._front(given, state[-1:] if self.spec.frontend_state_size else ())
         for directions in self._core:
@@ -244,12 +261,12 @@ class NumpyEngine:
         return self._beside(x, given), (*after, *past)
 
     def _beside(self, a: Array, x: Array) -> Array:
-        """What the head sees: a, and x behind it where neighbours are asked."""
+        """Return the input of the head: a, followed by x if the head has neighbours."""
         neighbours = isinstance(self.spec.head, Bits) and self.spec.head.neighbours
         return np.concatenate([a, np.asarray(x, self._dtype)], axis=1) if neighbours else a
 
     def _front(self, x: Array, past: State) -> tuple[Array, State]:
-        """What stands before the core, [T, n_x] -> [T_out, size]; its past is one array [1, past], or none."""
+        """Apply the front end, if any: [T, n_x] -> [T_out, size]. past: one array [1, past], or none."""
         if self.spec.front is None:
             return x, ()
         before = past[0][0] if past else np.zeros(0, self._dtype)
@@ -263,7 +280,10 @@ class NumpyEngine:
         return {name.removeprefix(begin): tensor for name, tensor in own if name.startswith(begin)}
 
     def _pool(self, a: Array) -> Array:
-        """[T, features] -> [1, features], as `embedding_and_head.pool` does; zeros of an empty sequence."""
+        """Pool over the steps, [T, features] -> [1, features], as `embedding_and_head.pool` does.
+
+        An empty sequence gives zeros.
+        """
         if not len(a):
             return np.zeros((1, self.spec.core.features), self._dtype)
         pooling = self.spec.head.pooling
@@ -277,13 +297,13 @@ class NumpyEngine:
             case OneHot():
                 return x
             case Embedding(several=several):
-                # [T, n_e], or [T, ids, n_e] for several ids a step
+                # [T, n_e], or [T, ids, n_e] for several ids per step
                 embedded = input_product(self._tensors["embedding.E"].T, x)
                 return embedded.sum(axis=-2) if several else embedded
 
     @np.errstate(over="ignore", invalid="ignore")
     def _outputs(self, a: Array) -> Array:
-        """[T, features] -> [T, n_y]"""
+        """Apply the head: [T, features] -> [T, n_y]."""
         return outputs(NUMPY_LAYERS, self.spec, self._tensors, a)
 
 

@@ -1,9 +1,12 @@
-"""Front ends: layers before the recurrent layers, one file each, on NumPy; nn/frontends.py has them on torch.
+"""Front ends: layers between the input numbers and the recurrent layers, on NumPy. One file each.
 
-A front makes of the steps x [T, n_x] of one sequence other steps [T_out, size], of which there may be fewer. Where the
-network reads forward alone it sees no later step than the ones it makes one of, so a sequence may come in chunks: what
-it remembers of earlier steps, `past`, travels with the network's state. Each chunk but the last must then have a
-multiple of `stride` steps.
+nn/frontends.py has the same layers on torch.
+
+A front end maps the steps x [T, n_x] of one sequence to output steps [T_out, size]. T_out may be less than T.
+
+In a unidirectional network, an output step reads only its own `stride` steps of x and earlier steps. So a
+sequence can be processed in chunks. The values that the front end keeps from earlier steps, `past`, are part
+of the network's state. Each chunk except the last must have a multiple of `stride` steps.
 """
 
 from __future__ import annotations
@@ -24,11 +27,14 @@ __all__ = ["FRONTS", "Front", "Sizes"]
 
 @dataclass(frozen=True)
 class Front:
-    """A front; the functions are given its sizes.
+    """The functions of a front end. The first argument of each function is the sizes of the front end.
 
-    stride: how many steps become one.  past: how many numbers of what came before it keeps from chunk to chunk.
-    shapes: name and shape of each tensor, without `front.`.  initialise: their first values.
-    run: its tensors, x [T, n_x] of one sequence and past [past] -> [ceil(T / stride), size] and the past after.
+    stride: number of input steps per output step.
+    past: returns the number of values of earlier steps that are kept from chunk to chunk.
+    shapes: returns the name (without `front.`) and shape of each tensor.
+    initialise: returns the initial values of the tensors.
+    run: takes the tensors, x [T, n_x] of one sequence and its past [past]. Returns the output
+        [ceil(T / stride), size] and the new past.
     """
 
     stride: int
@@ -38,7 +44,7 @@ class Front:
     run: Callable[[Sizes, Mapping[str, Array], Array, Array], tuple[Array, Array]]
 
     def steps(self, lengths: Any) -> Any:
-        """How many steps it makes of so many: an int, an array or a tensor, and the same comes back."""
+        """Return the number of output steps for `lengths` input steps: an int, an array or a tensor."""
         return -(-lengths // self.stride)
 
 

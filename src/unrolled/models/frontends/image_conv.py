@@ -1,7 +1,9 @@
-"""A small convolution of each image, trained with the recurrent layers (LRCN, Donahue et al., arXiv 1411.4389v4).
+"""A small convolutional network for images, trained with the recurrent layers.
 
-Three layers of 3 x 3, each of every other place, with relu; then all that is left, with where it is, in one layer with
-relu. A picture is first made alike in light: less its mean, divided by its deviation.
+This is LRCN (Donahue et al., arXiv 1411.4389v4).
+Three 3 x 3 convolutions with stride 2, each followed by relu. Then a fully connected layer with relu combines
+all channels and positions. Before the first layer, each image is normalised: its mean is subtracted, and it
+is divided by its standard deviation.
 """
 
 from __future__ import annotations
@@ -17,17 +19,21 @@ from unrolled.core.types import Array
 from unrolled.data.features.video_frames import shape
 from unrolled.models.frontends.sizes import Sizes
 
-CHANNELS = (8, 16, 32)  # behind each layer
+CHANNELS = (8, 16, 32)  # output channels of each convolution
 WIDTH, STRIDE = 3, 2
-DARK = 4.0  # of 255, added to the deviation: a picture of one colour is nearly zeros
-AT_ONCE = 64  # pictures
+# Added to the standard deviation, on the scale of 0 to 255. So an image of one colour becomes nearly zeros.
+DARK = 4.0
+AT_ONCE = 64  # images per batch
 
 
 def layers(sizes: Sizes) -> list[tuple[int, int, int]]:
-    """Of each layer of the convolution its side, channels in and channels out."""
+    """Return the side of the input, the input channels and the output channels of each convolution.
+
+    Raises UsageError if n_x is not the size of an image.
+    """
     side, channels = shape(sizes.n_x)
     if not side:
-        raise UsageError(f"the front 'frames' is for pictures, not {sizes.n_x} numbers", hint="--front none")
+        raise UsageError(f"the front end 'frames' needs images, not {sizes.n_x} numbers", hint="--front none")
     found: list[tuple[int, int, int]] = []
     for out in CHANNELS:
         found.append((side, channels, out))
@@ -36,7 +42,10 @@ def layers(sizes: Sizes) -> list[tuple[int, int, int]]:
 
 
 def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """`W_1` [channels out, channels in * 9], `b_1` and so on; `W` [size, all that is left], `b`."""
+    """Return the shapes of `W_1` [output channels, input channels * 9], `b_1` and so on, and of `W` and `b`.
+
+    `W` is [size, values of the last convolution], `b` is [size].
+    """
     found: dict[str, tuple[int, ...]] = {}
     side = 1
     for number, (before, channels, out) in enumerate(layers(sizes), 1):
@@ -46,7 +55,7 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
 
 
 def initialise(sizes: Sizes, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Uniform, its variance that of He et al. (arXiv 1502.01852v1) for relu; no bias."""
+    """Return zero biases, and uniform weights with the variance of He et al. (arXiv 1502.01852v1, relu)."""
     return {
         name: rng.uniform(-1, 1, shape) * (6 / shape[1]) ** 0.5 if len(shape) == 2 else np.zeros(shape)
         for name, shape in shapes(sizes).items()
@@ -54,7 +63,7 @@ def initialise(sizes: Sizes, rng: np.random.Generator) -> dict[str, NDArray[np.f
 
 
 def run(sizes: Sizes, p: Mapping[str, Array], x: Array, past: Array) -> tuple[Array, Array]:
-    """See Front; pictures know nothing of each other here."""
+    """Apply the layers to each image alone; see `Front`."""
     parts = [_some(sizes, p, x[begin : begin + AT_ONCE]) for begin in range(0, len(x), AT_ONCE)]
     return np.concatenate(parts) if parts else np.zeros((0, sizes.size), p["b"].dtype), past
 

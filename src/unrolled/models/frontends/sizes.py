@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """n_x: numbers a step as they come.  size: numbers a step as they leave.  causal: nothing later may be seen."""
+    """The sizes of a front end.
+
+    n_x: values per input step. size: values per output step. causal: whether later steps must not be read.
+    """
 
     n_x: int
     size: int

@@ -1,7 +1,7 @@
-"""A convolution over time with stride 2, and relu: it halves the number of steps.
+"""A convolution over time with stride 2, then relu. It halves the number of steps.
 
-In a unidirectional network, output step u reads the WIDTH steps of x that end at step 2 u + 1. In a bidirectional
-network they are centred at step 2 u. Steps beyond the ends of x are zeros.
+In a unidirectional network, output step u reads the WIDTH steps of x that end at step 2 u + 1. In a
+bidirectional network they are centred at step 2 u. Steps beyond the ends of x are zeros.
 """
 
 from __future__ import annotations
@@ -19,28 +19,34 @@ WIDTH, STRIDE = 6, 2
 
 
 def left(sizes: Sizes) -> int:
-    """How many steps before 2 u are seen."""
+    """Return the number of steps before step 2 u that output step u reads."""
     return WIDTH - STRIDE if sizes.causal else (WIDTH - STRIDE) // 2
 
 
 def past(sizes: Sizes) -> int:
-    """A causal one keeps the steps that its next output sees again."""
+    """Return the number of values kept from chunk to chunk.
+
+    A causal convolution keeps the steps that its next output reads again.
+    """
     return left(sizes) * sizes.n_x if sizes.causal else 0
 
 
 def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """`W` [size, n_x * WIDTH], the WIDTH steps of one number side by side, and `b` [size]."""
+    """Return the shapes of `W` [size, n_x * WIDTH] and `b` [size].
+
+    In `W`, the weights of the WIDTH steps of one input value are adjacent.
+    """
     return {"W": (sizes.size, sizes.n_x * WIDTH), "b": (sizes.size,)}
 
 
 def initialise(sizes: Sizes, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Uniform, its variance that of He et al. (arXiv 1502.01852v1) for relu; no bias."""
+    """Return zero biases, and uniform weights with the variance of He et al. (arXiv 1502.01852v1, relu)."""
     bound = (6 / (sizes.n_x * WIDTH)) ** 0.5
     return {"W": rng.uniform(-bound, bound, (sizes.size, sizes.n_x * WIDTH)), "b": np.zeros(sizes.size)}
 
 
 def run(sizes: Sizes, p: Mapping[str, Array], x: Array, past: Array) -> tuple[Array, Array]:
-    """See Front."""
+    """Apply the convolution to one sequence; see `Front`."""
     before = past.reshape(-1, sizes.n_x) if sizes.causal else np.zeros((left(sizes), sizes.n_x), x.dtype)
     after = np.zeros((WIDTH - STRIDE - len(before) + len(x) % STRIDE, sizes.n_x), x.dtype)
     seen = np.concatenate([before, x, after])

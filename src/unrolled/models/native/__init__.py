@@ -1,4 +1,4 @@
-"""The native kernels from Python, without torch. `library()` is None if they were not compiled."""
+"""Call the native kernels from Python, without torch. `library()` returns None if they were not compiled."""
 
 from __future__ import annotations
 

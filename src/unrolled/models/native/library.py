@@ -1,6 +1,6 @@
 """Load the compiled libraries of csrc/, one per instruction set, and declare their functions to ctypes.
 
-csrc/unrolled.h says what every argument means; the structures here are its own, field by field.
+csrc/unrolled.h explains every argument. The structures here repeat its structures, field by field.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathlib import Path
 from unrolled.core.errors import UsageError, suggest
 from unrolled.models.cells import Cell
 
-VERSION = 9  # of the face in unrolled.h
-NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the quickest first
-_SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # see `using`
-FORCED = ("reference", "torch", *reversed(NAMES))  # what UNROLLED_KERNEL may say
+VERSION = 9  # version of the interface in unrolled.h
+NAMES = ("avx512vnni", "avx512", "avx2", "baseline")  # the fastest first
+_SETTLED: ContextVar[str | None] = ContextVar("settled", default=None)  # the kernel that `using` sets
+FORCED = ("reference", "torch", *reversed(NAMES))  # allowed values of UNROLLED_KERNEL
 _CODES = {
     ("rnn", "tanh"): 0,
     ("rnn", "relu"): 1,
@@ -33,7 +33,7 @@ _CODES = {
 
 
 class Sequences(Structure):
-    """`unrolled_sequences`."""
+    """The structure `unrolled_sequences`."""
 
     _fields_ = (
         *((name, c_int64) for name in ("cell", "threads", "split", "steps", "batch", "units")),
@@ -46,7 +46,7 @@ class Sequences(Structure):
 
 
 class Forward(Structure):
-    """`unrolled_forward`."""
+    """The structure `unrolled_forward`."""
 
     _fields_ = (
         ("of", Sequences),
@@ -58,7 +58,7 @@ class Forward(Structure):
 
 
 class Backward(Structure):
-    """`unrolled_backward`."""
+    """The structure `unrolled_backward`."""
 
     _fields_ = (
         ("of", Sequences),
@@ -73,7 +73,7 @@ class Backward(Structure):
 
 
 class Entropy(Structure):
-    """`unrolled_entropy`."""
+    """The structure `unrolled_entropy`."""
 
     _fields_ = (
         *((name, c_int64) for name in ("threads", "rows", "outputs", "train")),
@@ -82,7 +82,7 @@ class Entropy(Structure):
 
 
 class Layer(Structure):
-    """`unrolled_layer`."""
+    """The structure `unrolled_layer`."""
 
     _fields_ = (
         *((name, c_int64) for name in ("cell", "rows", "units", "inputs", "bits")),
@@ -98,7 +98,7 @@ class Layer(Structure):
 
 
 class Head(Structure):
-    """`unrolled_head`."""
+    """The structure `unrolled_head`."""
 
     _fields_ = (
         *((name, c_int64) for name in ("rows", "inputs", "outputs", "bits", "normalise", "k")),
@@ -107,7 +107,7 @@ class Head(Structure):
 
 
 class Step(Structure):
-    """`unrolled_steps`."""
+    """The structure `unrolled_steps`."""
 
     _fields_ = (
         ("layers", c_void_p),
@@ -120,37 +120,39 @@ class Step(Structure):
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """One instruction set's kernels. width: floats of one vector."""
+    """The kernels for one instruction set. width: number of floats per vector."""
 
     name: str
     functions: ctypes.CDLL
     width: int
 
     def code(self, cell: Cell) -> int:
-        """The cell's number in unrolled.h."""
+        """Return the number of the cell in unrolled.h."""
         return _CODES[cell.name, cell.activation]
 
     def work(self, cell: Cell, batch: int, n_a: int, threads: int) -> int:
-        """Floats of scratch that a call needs."""
+        """Return the number of floats of scratch memory that a call needs."""
         return int(self.functions.unrolled_work(self.code(cell), batch, n_a, threads))
 
 
 def knows(cell: Cell) -> bool:
-    """Whether the libraries compute this cell; a new one runs on torch and NumPy until it is written there."""
+    """Return whether the libraries compute this cell. If not, it runs on torch and NumPy."""
     return (cell.name, cell.activation) in _CODES
 
 
 @cache
 def libraries(folder: Path = Path(__file__).parent) -> dict[str, Library]:
-    """The libraries that were built and that this CPU runs, the quickest first."""
+    """Return the compiled libraries that this CPU can run, the fastest first."""
     opened = {name: _open(name, folder / f"{name}.so") for name in NAMES}
     return {name: library for name, library in opened.items() if library is not None}
 
 
 @contextmanager
 def using(name: str) -> Iterator[None]:
-    """Within, whole sequences run on the kernel that a plan settled on, as `running` told it. UNROLLED_KERNEL has the
-    last word."""
+    """In this context, run whole sequences on the kernel `name`, which a training plan chose (see `running`).
+
+    UNROLLED_KERNEL takes precedence.
+    """
     before = _SETTLED.set(name)
     try:
         yield
@@ -159,8 +161,10 @@ def using(name: str) -> Iterator[None]:
 
 
 def forced() -> str | None:
-    """What UNROLLED_KERNEL says, or what `using` does, if anything. Raises UsageError where it names no kernel, or one
-    that cannot run."""
+    """Return the kernel that UNROLLED_KERNEL or `using` names, or None.
+
+    Raises UsageError if it is unknown or cannot run.
+    """
     name = os.environ.get("UNROLLED_KERNEL") or _SETTLED.get()
     if name is None:
         return None
@@ -168,16 +172,18 @@ def forced() -> str | None:
         what = f"UNROLLED_KERNEL is '{name}'"
         raise UsageError(what, expected=", ".join(FORCED), hint=suggest(name, FORCED))
     if name in NAMES and name not in libraries():
-        there = ", ".join(libraries()) or "none: no C++ compiler was there when unrolled was installed"
+        there = ", ".join(libraries()) or "none: no C++ compiler was found when unrolled was installed"
         raise UsageError(
-            f"UNROLLED_KERNEL is '{name}', which this CPU or this installation has not", expected=there
+            f"UNROLLED_KERNEL is '{name}', which this CPU or installation does not support", expected=there
         )
     return name
 
 
 def library() -> Library | None:
-    """The library to use: the one that UNROLLED_KERNEL names, else the quickest; None where there is none, or where
-    UNROLLED_KERNEL asks for something else. Raises UsageError as `forced`."""
+    """Return the library to use: the one that `forced` names, or else the fastest.
+
+    Return None if there is none, or if `forced` names `reference` or `torch`. Raises the errors of `forced`.
+    """
     name = forced()
     if name is None:
         return next(iter(libraries().values()), None)
@@ -185,27 +191,32 @@ def library() -> Library | None:
 
 
 def running() -> str:
-    """What whole sequences run on, as UNROLLED_KERNEL would name it. Raises UsageError as `forced`."""
+    """Return the name of the kernel that runs whole sequences, a value of UNROLLED_KERNEL.
+
+    Raises the errors of `forced`.
+    """
     chosen = library()
     return chosen.name if chosen is not None else forced() or "torch"
 
 
 def share_threads() -> bool:
-    """Let all libraries run on the threads of the OpenMP runtime that torch has loaded: a second pool would compete
-    with it. False where there is none.
+    """Let all libraries use the threads of the OpenMP runtime that torch has loaded.
 
-    The runtime is found among the files that this process has mapped (Linux); elsewhere the kernels run on one thread.
+    A second thread pool would compete with that runtime. Return False if there is no such runtime.
+
+    It is found among the files that this process has mapped (Linux). On other systems the kernels run on one
+    thread.
     """
     try:
         lines = os.fsdecode(Path("/proc/self/maps").read_bytes()).split("\n")
     except OSError:
         return False
     mapped = {path for path in map(mapped_file, lines) if re.search("libgomp|libiomp", Path(path).name)}
-    for path in sorted(mapped, key=lambda path: "torch" not in path):  # torch's own first
+    for path in sorted(mapped, key=lambda path: "torch" not in path):  # that of torch first
         try:
-            # Only if it is loaded already; both have the functions of GCC's runtime.
+            # Open it only if it is already loaded. Both runtimes have the functions of GCC's runtime.
             runtime = ctypes.CDLL(path, os.RTLD_NOLOAD | os.RTLD_NOW)
-        except OSError:  # such as a file that was replaced since the process mapped it
+        except OSError:  # for example, the file was replaced after the process mapped it
             continue
         for each in libraries().values():
             each.functions.unrolled_use_threads(
@@ -217,15 +228,18 @@ def share_threads() -> bool:
 
 
 def mapped_file(line: str) -> str:
-    """The path at the end of a line of /proc/self/maps, which may contain spaces; empty where there is none."""
+    """Return the path at the end of a line of /proc/self/maps, or an empty string. It may contain spaces."""
     fields = line.split(maxsplit=5)  # address, permissions, offset, device, inode, path
     return fields[5].replace("\\012", "\n") if len(fields) == 6 else ""
 
 
 @contextmanager
 def flushing_denormals(threads: int) -> Iterator[None]:
-    """Within, numbers below 2^-126 count as zeros for this thread and so many of the process: a few in an array,
-    as where attention is sharp, make a product several times slower. Nothing changes where no library was built."""
+    """In this context, treat numbers below 2^-126 as zeros, in this thread and in `threads` OpenMP threads.
+
+    Even a few such numbers in an array make a product several times slower. They occur when attention is
+    sharp, for example. Without a compiled library this does nothing.
+    """
     found = next(iter(libraries().values()), None)
     if found is None:
         yield
@@ -239,8 +253,11 @@ def flushing_denormals(threads: int) -> Iterator[None]:
 
 
 def _open(name: str, path: Path) -> Library | None:
-    """The library in this file; None where there is none, where the CPU lacks its instructions, or where it was built
-    for another version of the package (an editable checkout that moved on)."""
+    """Return the library in this file, or None.
+
+    It is None if there is no file, if the CPU lacks its instructions, or if it was compiled for another
+    version of the package. The last case occurs in an editable checkout that was updated.
+    """
     if not path.is_file():
         return None
     try:
@@ -267,5 +284,5 @@ def _open(name: str, path: Path) -> Library | None:
 
 
 def _declare(functions: ctypes.CDLL, name: str, result: type | None, *arguments: type) -> None:
-    function = getattr(functions, name)  # only an attribute is the same object every time
+    function = getattr(functions, name)  # functions[name] would return a new object each time
     function.argtypes, function.restype = list(arguments), result

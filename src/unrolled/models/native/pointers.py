@@ -1,6 +1,6 @@
 """Check a NumPy array before its address goes to C, which cannot check it.
 
-Every call into the library passes addresses that come from `address`. It costs about a microsecond.
+Every call into the library passes addresses that come from `address`. The check takes about a microsecond.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from unrolled.core.types import Array
 
 
 def address(what: str, array: Array, shape: tuple[int, ...], kind: type = np.float32) -> int:
-    """The address of the first element of `array`, for a C function that reads or writes exactly `shape` elements.
+    """Return the address of the first element of `array`, for a C function.
 
-    what: the name of the array in error messages. Raises UsageError unless the array has this shape and type and is
-    contiguous in C order and aligned.
+    The function reads or writes exactly the elements of an array of `shape`.
+
+    what: the name of the array in error messages. Raises UsageError unless the array has this shape and type
+    and is contiguous in C order and aligned.
     """
     flags = array.flags
     if array.shape != shape or array.dtype != kind or not (flags.c_contiguous and flags.aligned):

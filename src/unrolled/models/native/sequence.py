@@ -1,4 +1,4 @@
-"""Run whole sequences of one layer in one direction on NumPy arrays: no gradients, one thread."""
+"""Run whole sequences of one layer in one direction on NumPy arrays, without gradients, in one thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from unrolled.models.native.pointers import address
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """One layer in one direction. W: [row, n_a + n_x], b: [row], the gates one after the other."""
+    """One layer in one direction.
+
+    W: [row, n_a + n_x], b: [row], where row = gates * n_a. The gates follow one another.
+    """
 
     library: Library
     cell: Cell
@@ -26,9 +29,9 @@ class Whole:
     n_a: int
 
     def run(self, x: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        """One sequence, ids [T] or numbers [T, n_x], and the state before, [1, n_a] each -> a [T, n_a], state after.
+        """Run one sequence: ids [T] or numbers [T, n_x], and the state before -> a [T, n_a], the state after.
 
-        Raises UsageError for a state of another size.
+        The arrays of a state are [1, n_a]. Raises UsageError for a state of another size.
         """
         n_a, steps, row = self.n_a, len(x), len(self.b)
         gates = np.ascontiguousarray(input_product(self.W[:, n_a:], x), np.float32)  # [T, row]
@@ -51,9 +54,9 @@ class Whole:
 
 
 def whole(library: Library, cell: Cell, tensors: Mapping[str, Array], prefix: str) -> Whole:
-    """The layer whose tensors are called `prefix`.W_c and so on, in float32.
+    """Return the layer whose tensors are called `prefix`.W_c and so on, in float32.
 
-    Raises UsageError for tensors of sizes that do not belong together.
+    Raises UsageError if the sizes of the tensors do not match.
     """
     W, b = (
         np.concatenate([tensors[f"{prefix}.{kind}_{gate}"] for gate in cell.gates], dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Run single steps of a network, all its layers and its output layer, in one call into the library.
+"""Run single steps of a network, with all its layers and its output layer, in one call into the library.
 
-What a step reads is packed once, when a `Steps` is made; what it writes lies in buffers that stay, one set for each
-number of rows and thread, so that a step costs one call and the copies of what it hands out.
+The weights are packed once, when a `Steps` is made. A step writes into buffers that are kept: one set for
+each thread and number of rows. So a step costs one call, and the copies of its results.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ from unrolled.models.native.pointers import address
 from unrolled.models.native.weight_layout import interleave
 from unrolled.models.network_spec import Bits, Classes, Embedding, Features, NetworkSpec
 
-# Up to so many floats, what each id adds to the gates is computed beforehand: a second product a step is saved, and
-# the table must not push the weights out of the cache.
+# The largest table, in floats, of the input part of the gates for each id. The table saves the second product
+# of each step. A larger one would push the weights out of the cache.
 LARGEST_TABLE = 1 << 20
-# Bytes of weights that are worth a thread: to wake one and wait for it takes 1.5 us, as long as to read so many.
+# Bytes of weights per thread, at least. Waking a thread and waiting for it takes 1.5 us, as long as reading
+# these bytes.
 WORTH_A_THREAD = 1 << 18
-MOST_SIZES = 8  # sets of buffers that are kept: a search has few widths
+MOST_SIZES = 8  # sets of buffers that are kept; a search uses only a few numbers of rows
 
 
 @dataclass(frozen=True, eq=False)
 class _LayerWeights:
-    """What a `Layer` points to, packed; table: what ids pick lines of."""
+    """The packed weights that a `Layer` points to. table: the table from which each id selects a line."""
 
     n_x: int
     W_a: tuple[Array, ...]
@@ -50,41 +51,43 @@ class _HeadWeights:
 
 @dataclass(frozen=True, eq=False)
 class _Buffers:
-    """Of so many rows: what goes in and comes out of the C call, and the structures that point to it."""
+    """The inputs and outputs of the C call for one number of rows, and the structures that point to them."""
 
     run: Callable[[int], int]  # the C function
-    call: int  # where the Step stands
-    kept: tuple[object, ...]  # the structures that it points to
+    call: int  # the address of the Step
+    kept: tuple[object, ...]  # the structures that it points to, which must stay alive
     given: Array  # ids [rows], or x [rows, n_x]
     state: Array  # [arrays, rows, n_a]
-    arrays: tuple[Array, ...]  # the same one by one
-    each: Callable[[Array], tuple[Array, ...]]  # of them, of a copy of `state`
-    a: int  # which of them is a of the last layer
+    arrays: tuple[Array, ...]  # the arrays of `state`, one by one
+    each: Callable[[Array], tuple[Array, ...]]  # splits a copy of `state` into its arrays
+    a: int  # the index of a of the last layer
     y: Array  # [rows, n_y]
     best: Array  # [rows, k]
-    ids: NDArray[np.int64]  # [rows, k], or of all outputs [rows, n_y]
+    ids: NDArray[np.int64]  # [rows, k], or [rows, n_y] for all outputs
 
 
 class _Own:
-    """What a thread has of its own: buffers by (rows, k), and the arrays that they share, whatever their sizes, as a
-    search's rows become fewer at every step."""
+    """The data of one thread: buffers by (rows, k), and the arrays that they share.
+
+    Buffers of all sizes share the arrays, because the number of rows of a search shrinks at every step.
+    """
 
     def __init__(self) -> None:
         self.buffers: dict[tuple[int, int], _Buffers] = {}
-        self.last: tuple[Array, ...] | None = None  # what was handed out last, and still lies in "state"
+        self.last: tuple[Array, ...] | None = None  # the last returned state, also stored in "state"
         self._arrays: dict[str, Array] = {}
 
     def array(self, what: str, *shape: int, kind: type = np.float32) -> Array:
-        """One of this shape; its numbers are anything."""
+        """Return an array of this shape with arbitrary content."""
         size = math.prod(shape)
         if what not in self._arrays or self._arrays[what].size < size:
             self._arrays[what] = np.zeros(size, kind)
-            self.buffers, self.last = {}, None  # which point to the old one
+            self.buffers, self.last = {}, None  # they point to the old array
         return self._arrays[what][:size].reshape(shape)
 
 
 class _Threads(threading.local):
-    """Each thread's own."""
+    """One `_Own` per thread."""
 
     def __init__(self) -> None:
         self.own = _Own()
@@ -92,11 +95,10 @@ class _Threads(threading.local):
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """A network's single steps. bits: 32, or 8 for weights in int8 with a scale for each row.
+    """The single steps of a network.
 
-    has_head: whether `step` answers with outputs; else with a of the last layer, where there is no output layer or one
-    that the library does not compute (adaptive softmax, a tied one with a projection, neighbours). threads: that share
-    out a step's rows of weights; more than one only where the process has them (`share_threads`).
+    bits: 32, or 8 for int8 weights with one scale per row.
+    threads: number of threads that share the rows of the weights. More than one requires `share_threads`.
     """
 
     library: Library
@@ -109,16 +111,23 @@ class Steps:
 
     @property
     def has_head(self) -> bool:
-        """See the class."""
+        """Whether `step` returns outputs. If not, it returns a of the last layer.
+
+        It is false if there is no output layer, or if the library cannot compute it: an adaptive softmax, a
+        tied layer with a projection, or neighbours.
+        """
         return self.head is not None
 
     def step(
         self, state: tuple[Array, ...], x: Array, k: int | None
     ) -> tuple[Array, NDArray[np.int64], tuple[Array, ...]]:
-        """ids [rows] or numbers [rows, n_x] -> (outputs [rows, k or n_y], their ids, state after, read-only).
+        """Run one step. Return the outputs [rows, k or n_y], their ids, and the new state (read-only).
 
-        The k largest, falling, ties by id; k=None: all, by id. Without a head: a [rows, n_a] for outputs. Raises
-        UsageError for an id past the vocabulary, and for a state or an x of another size.
+        x: ids [rows] or numbers [rows, n_x].
+        k: return the k largest of each row, largest first, ties in order of id. None: all, in order of id.
+
+        Without a head, a [rows, n_a] replaces the outputs. Raises UsageError for an id outside the
+        vocabulary, and for a state or an x of the wrong size.
         """
         own, rows = self.each_thread.own, len(state[0])
         given = self._checked(state, x, rows)
@@ -131,17 +140,20 @@ class Steps:
         b.given[...] = given
         if b.run(b.call):
             raise UsageError(
-                f"the id {int(b.given.max())} is past the vocabulary", expected=f"below {self.spec.n_x}"
+                f"the id {int(b.given.max())} is not in the vocabulary", expected=f"below {self.spec.n_x}"
             )
         copy = b.state.copy()
-        copy.setflags(write=False)  # or it might not be what lies in the buffer any more
+        copy.setflags(write=False)  # a changed copy would differ from the buffer
         own.last = after = b.each(copy)
         if self.head is None:
             return after[b.a], b.ids, after
         return (b.best.copy(), b.ids.copy(), after) if k else (b.y.copy(), b.ids, after)
 
     def _checked(self, state: tuple[Array, ...], x: Array, rows: int) -> Array:
-        """x, where its size and that of the state are right. NumPy would repeat what is too small."""
+        """Return x. Raises UsageError if x or the state has the wrong size.
+
+        Without this check, NumPy would broadcast smaller arrays.
+        """
         ids = self.layers[0].table is not None
         size = (rows,) if ids else (rows, self.layers[0].n_x)
         if x.shape != size or (ids and x.dtype.kind not in "iu"):
@@ -150,16 +162,19 @@ class Steps:
         for array in state:
             if array.shape != (rows, self.spec.core.n_a):
                 expected = f"[{rows}, {self.spec.core.n_a}]"
-                raise UsageError(f"an array of the state is {list(array.shape)}", expected=expected)
+                raise UsageError(f"a state array is {list(array.shape)}", expected=expected)
         return x
 
     def _packed(self, what: str, weights: Array, rows: int, K: int) -> int:
-        """The address of a packed matrix [rows, K]."""
+        """Return the address of a packed matrix [rows, K]."""
         size = int(self.library.functions.unrolled_packed(rows, K, self.bits))
         return address(what, weights, (size,), np.uint8)
 
     def _two_packed(self, what: str, parts: tuple[Array, ...], rows: list[int], K: int) -> object:
-        """Of each group of gates, or none where the table holds W_x x."""
+        """Return the addresses of the packed matrices of the groups of gates. Null if there is no matrix.
+
+        There is no W_x if the table contains W_x x.
+        """
         return _two([self._packed(what, part, n, K) for part, n in zip(parts, rows, strict=False)])
 
     def _buffers(self, own: _Own, rows: int, k: int) -> _Buffers:
@@ -232,11 +247,13 @@ class Steps:
 def steps(
     library: Library, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int = 32, threads: int = 1
 ) -> Steps:
-    """Pack a network that reads forward and answers at every step, in float32. threads: see Steps; at most as many, as
-    each is to have some work."""
+    """Pack a float32 network that reads forward and answers at every step.
+
+    threads: the most threads to use, see `Steps`. There are fewer if they would not have enough work.
+    """
     layers: list[_LayerWeights] = []
     for layer in range(spec.core.layers):
-        Ws, bs = (  # of each group of gates, [lanes, n_a + n_x] and [lanes]
+        Ws, bs = (  # for each group of gates, [lanes, n_a + n_x] and [lanes]
             interleave(
                 library,
                 spec.core.cell_definition,
@@ -265,7 +282,7 @@ def steps(
 def _head_weights(
     library: Library, spec: NetworkSpec, tensors: Mapping[str, Array], bits: int
 ) -> _HeadWeights | None:
-    """The packed output layer; None if there is none, or none that the library computes."""
+    """Return the packed output layer. None if there is none, or if the library cannot compute it."""
     name = "head.W_ya"
     match spec.head:
         case Features() | Classes(layer="adaptive"):
@@ -283,14 +300,17 @@ def _head_weights(
 
 
 def _table(spec: NetworkSpec, tensors: Mapping[str, Array], W_x: Array) -> tuple[Array | None, bool]:
-    """What ids pick, and whether it is W_x x itself, or the embeddings, where that is too large. None for several ids
-    at a step and for numbers."""
+    """Return the table from which ids select lines, and whether it contains W_x x.
+
+    If that table would be too large, it contains the embeddings. There is no table for several ids per step
+    and for numbers.
+    """
     if not spec.input.ids or spec.input.several:
         return None, False
     if not isinstance(spec.input, Embedding):
         return np.ascontiguousarray(W_x.T), True
     E = np.ascontiguousarray(tensors["embedding.E"], np.float32)  # [n_x, n_e]
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is an error of the step
+    with np.errstate(over="ignore", invalid="ignore"):  # the step reports overflow
         return (E @ W_x.T, True) if len(E) * len(W_x) <= LARGEST_TABLE else (E, False)
 
 
@@ -298,7 +318,7 @@ def _packed(library: Library, M: Array, bits: int) -> Array:
     rows, K = M.shape
     size = int(library.functions.unrolled_packed(rows, K, bits))
     room = np.zeros(size + 64, np.uint8)
-    begin = -int(room.ctypes.data) % 64  # whole cache lines
+    begin = -int(room.ctypes.data) % 64  # start at a cache line
     packed = room[begin : begin + size]
     at = address("the packed weights", packed, (size,), np.uint8)
     library.functions.unrolled_pack(rows, K, address("the weights", M, (rows, K)), K, bits, at)
@@ -310,5 +330,8 @@ def _two(addresses: list[int]) -> object:
 
 
 def _each(arrays: int) -> Callable[[Array], tuple[Array, ...]]:
-    """`tuple` of an array of so many, in a third of the time."""
+    """Return a function that splits an array along its first axis, of size `arrays`, into a tuple.
+
+    It needs a third of the time of `tuple`.
+    """
     return itemgetter(*range(arrays)) if arrays > 1 else lambda array: (array[0],)

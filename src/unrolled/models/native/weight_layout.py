@@ -1,4 +1,4 @@
-"""The weights of a layer in the layout of the step kernels: gates interleaved vector by vector (csrc/unrolled.h)."""
+"""Arrange the weights of a layer for the step kernels, gates interleaved by vectors (csrc/unrolled.h)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unrolled.models.native.library import Library
 
 
 def interleave(library: Library, cell: Cell, parts: Sequence[Array]) -> list[Array]:
-    """A part [n_a, ...] of each gate -> for each group of gates the joined [lanes, ...], float32."""
+    """Interleave the parts of the gates: [n_a, ...] each -> [lanes, ...] for each group of gates, float32."""
     own = dict(zip(cell.gates, parts, strict=True))
     found: list[Array] = []
     for group in cell.groups:
