@@ -121,8 +121,8 @@ def test_what_has_no_estimator_says_so():
 @pytest.mark.parametrize(
     ("x", "y", "told"),
     [
-        ([], [], "a list of sequences and as many y"),
-        (["a", "b"], ["x"], "a list of sequences and as many y"),
+        ([], [], "a list of sequences and one y for each"),
+        (["a", "b"], ["x"], "a list of sequences and one y for each"),
         ("a text", ["x"] * 6, "X is one str; expected a list of sequences"),
         (["a", "b", "c"], ["x", "x", "x"], "one class"),
     ],
