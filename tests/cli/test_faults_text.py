@@ -151,7 +151,7 @@ def test_a_learning_rate_beyond_reason_is_stopped_with_file_and_line(tmp_path: P
         (("--activation", "relu"), "the cell 'lstm' has no activation 'relu'; expected tanh"),
         (
             ("--bidirectional",),
-            "a model that reads in both directions would see the next step, which it is to predict",
+            "a bidirectional model would see the next step, which it must predict",
         ),
         (("--softmax", "adaptive"), "the adaptive softmax is for many outputs; here are"),
         (("--embedding", "0", "--tie"), "tied weights need an embedding"),

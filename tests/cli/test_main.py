@@ -286,17 +286,20 @@ def test_what_can_be_rejected_is_rejected_before_torch_is_imported_and_data_is_r
         ((text, "--out", "none/m"), "there is no such folder; try mkdir -p"),
         (("test.txt", "--out", "new"), "no such file or folder; try 'text.txt'"),
         ((text, "--valid", "v", "--out", "new"), "v: no such file or folder"),
-        ((text, "--bidirectional", "--out", "new"), "both directions would see the next step"),
+        ((text, "--bidirectional", "--out", "new"), "bidirectional model would see the next step"),
         ((text, "--minutes", "0", "--out", "new"), "0 minutes are too short"),
-        ((text, "--minutes", "1", "--deterministic", "--out", "new"), "a budget of minutes is measured"),
+        (
+            (text, "--minutes", "1", "--deterministic", "--out", "new"),
+            "a deterministic training cannot have a budget of minutes",
+        ),
         ((table, "--test", "t", "--out", "new"), "t: no such file or folder"),
         (("empty.csv", "--out", "new"), "empty file"),
         (("pipe.csv", "--out", "new"), "not a regular file"),
         (("notes.bak.csv.x", "--out", "new"), "cannot tell the format"),
         ((table, "--columns", "z=text", "--out", "new"), "--columns has unknown 'z'"),
         ((table, "--config", "bad.toml", "--out", "new"), "hidden = 'x'; expected a whole number"),
-        ((table, "--front", "time", "--out", "new"), "has no use for 'front'"),
-        ((table, "--horizon", "2", "--out", "new"), "has no use for 'horizon'"),
+        ((table, "--front", "time", "--out", "new"), "does not support 'front'"),
+        ((table, "--horizon", "2", "--out", "new"), "does not support 'horizon'"),
     )
     commands = [
         ["train", "language" if words[0].endswith("txt") else "classify", *words] for words, _ in cases

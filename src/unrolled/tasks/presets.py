@@ -1,6 +1,7 @@
-"""The presets: each task as an input kind, an output kind, an architecture, a summary and defaults. A table.
+"""The table of presets: the input kind, output kind, architecture, summary and defaults of each task.
 
-`fill.py` checks and fills options before any file is read; `sizes.py` decides sizes from the data and the minutes.
+`fill.py` checks and fills options before any file is read. `sizes.py` computes sizes from the data and the
+minutes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from unrolled.core import extensions
 from unrolled.core.errors import UsageError, suggest
 from unrolled.data.text.subword import SUBWORD
 
-SHOWN_AS = {"ctc": "sequence"}  # outputs that are found in another way, and are one for people
+SHOWN_AS = {"ctc": "sequence"}  # output kind -> name for users; CTC only computes a sequence in another way
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A task: what goes in, what comes out, which of the lecture's five architectures that is, and its defaults."""
+    """A task: input kind, output kind, architecture (one of the lecture's five), and defaults."""
 
     input: str
     output: str
@@ -27,17 +28,17 @@ class Preset:
 
     @property
     def key(self) -> str:
-        """How the output kind is found."""
+        """The key of the output kind in `outputs.find_output`."""
         return f"{self.input}:{self.output}"
 
     @property
     def kinds(self) -> str:
-        """INPUT:OUTPUT; a sequence is one whichever way it is found."""
+        """INPUT:OUTPUT as users write it; CTC is also called a sequence."""
         return f"{self.input}:{SHOWN_AS.get(self.output, self.output)}"
 
     @property
     def stream(self) -> bool:
-        """Whether its data is one stream of tokens in documents, and not sequences with something asked of each."""
+        """Whether the data is one stream of tokens in documents, instead of sequences with targets."""
         return self.kinds == "tokens:next"
 
 
@@ -46,7 +47,7 @@ TASKS: dict[str, Preset] = {
         input="tokens",
         output="next",
         architecture="language model; one-to-many when sampled",
-        summary="learn text, word by word or character by character; sample it, score it",
+        summary="learn text by words or characters; sample new text, score text",
         defaults={"unit": "char"},
     ),
     "classify": Preset(
@@ -67,32 +68,32 @@ TASKS: dict[str, Preset] = {
         input="audio",
         output="ctc",
         architecture="many-to-many, T_x != T_y",
-        summary="what is said in a recording, as text",
+        summary="speech recognition: the text of a recording",
         defaults={"bidirectional": True, "front": "time", "augment": True},
     ),
     "recognize": Preset(
         input="frames",
         output="label",
         architecture="many-to-one",
-        summary="what is done in a clip: a class for a video or a folder of pictures",
+        summary="a class for a clip (a video or a folder of images), such as an action",
         defaults={"bidirectional": False, "front": "frames", "augment": True, "pooling": "last"},
     ),
     "translate": Preset(
         input="tokens",
         output="sequence",
         architecture="many-to-many, T_x != T_y",
-        summary="another text for a text: translation, dates, spelling to sound",
+        summary="a text for a text: translation, date formats, pronunciation",
         defaults={"bidirectional": True, "unit": SUBWORD, "affixes": False, "attention": "multiplicative"},
     ),
     "compose": Preset(
         input="notes",
         output="next",
-        architecture="one-to-many when sampled: from nothing or a genre",
+        architecture="one-to-many when sampled, with or without a genre",
         summary="learn tunes from MIDI files; write new ones",
         defaults={"bidirectional": False, "grid": 24, "transpose": 5, "augment": True, "window": 1024},
     ),
 }
-# Other combinations that make sense, by INPUT:OUTPUT alone.
+# Other useful combinations. They have no name; their key is INPUT:OUTPUT.
 COMBINATIONS: dict[str, Preset] = {
     (made := Preset(given, asked, architecture, summary, defaults)).kinds: made
     for given, asked, architecture, summary, defaults in (
@@ -116,7 +117,7 @@ COMBINATIONS: dict[str, Preset] = {
             "numbers",
             "next",
             "many-to-many, T_x = T_y",
-            "the next step of a series, and how surprising each was: anomalies",
+            "the next step of a series, and how surprising each step was (anomaly detection)",
             {"bidirectional": False},
         ),
         (
@@ -130,14 +131,14 @@ COMBINATIONS: dict[str, Preset] = {
             "images",
             "ctc",
             "many-to-many, T_x != T_y",
-            "what is written in a picture of a line, read as columns",
+            "text recognition: the text in an image of one line, read by columns",
             {"bidirectional": True, "front": "time", "augment": True, "frame_size": 32, "longest": 2000},
         ),
         (
             "frames",
             "tags",
             "many-to-many, T_x = T_y",
-            "what is done in each picture of a clip",
+            "a tag for every frame of a clip",
             {"bidirectional": True, "front": "frames", "augment": True},
         ),
         (
@@ -158,7 +159,7 @@ COMBINATIONS: dict[str, Preset] = {
             "rolls",
             "next",
             "many-to-many, T_x = T_y",
-            "which keys of a piano sound next, and how surprising each step was",
+            "which piano keys sound next, and how surprising each step was",
             {
                 "bidirectional": False,
                 "grid": 4,
@@ -173,7 +174,10 @@ COMBINATIONS: dict[str, Preset] = {
 
 
 def find(task: str) -> Preset:
-    """The preset of a task's name, or of INPUT:OUTPUT. Raises UsageError naming the known ones."""
+    """Return the preset of a task name or of INPUT:OUTPUT.
+
+    Raises UsageError, with all tasks, for an unknown task.
+    """
     known = {**TASKS, **{preset.kinds: preset for preset in TASKS.values()}, **COMBINATIONS}
     if task not in known:
         made = _of_other_packages(task, known.values())
@@ -184,7 +188,7 @@ def find(task: str) -> Preset:
 
 
 def _of_other_packages(task: str, known: Iterable[Preset]) -> Preset | None:
-    """The preset of INPUT:OUTPUT if the input or the output comes from another package; None otherwise."""
+    """Return the preset of INPUT:OUTPUT if the input or the output comes from another package, else None."""
     given, colon, asked = task.partition(":")
     others = extensions.found("unrolled.inputs"), extensions.found("unrolled.outputs")
     if not colon or not (given in others[0] or asked in others[1]):
@@ -193,4 +197,4 @@ def _of_other_packages(task: str, known: Iterable[Preset]) -> Preset | None:
     outputs = {*others[1], *(preset.output for preset in known)}
     if given not in inputs or asked not in outputs:
         return None
-    return Preset(given, asked, "of its kinds", f"{asked} for {given}", {})
+    return Preset(given, asked, "defined by its kinds", f"{asked} for {given}", {})

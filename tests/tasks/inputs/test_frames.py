@@ -407,7 +407,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path):
         (("recognize", tmp_path / "clips.csv"), "no such file"),
         (("frames:tags", tmp_path), "no tags"),
         (("classify", tmp_path / "a.png"), "clips are for frames"),
-        (("numbers:label", tmp_path / "clips.csv", "--frame-size", "16"), "no use for 'frame_size'"),
+        (("numbers:label", tmp_path / "clips.csv", "--frame-size", "16"), "does not support 'frame_size'"),
         (("recognize", tmp_path / "none"), "cannot tell|no such file"),
     ):
         done = run("train", *words, "--out", tmp_path / "m")
