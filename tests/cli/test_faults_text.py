@@ -202,7 +202,10 @@ def test_files_that_are_no_model(kind: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"learnt": {}}, "how the model reads text is damaged; expected unit, lower, documents, vocabulary"),
+        (
+            {"learnt": {}},
+            "the text settings in the model file are damaged; expected unit, lower, documents, vocabulary",
+        ),
         ({"core": {"cell": "lstx"}}, "unknown cell 'lstx'"),
         ({"input": {"n_x": 99}}, "the description of the network is wrong: tied weights need"),
         ({"core": {"n_a": 25}}, "25"),

@@ -133,7 +133,7 @@ def test_unusable_lists_are_refused(x: Any, y: Any, told: str):
 
 
 def test_ragged_widths_and_what_is_not_finite_are_named():
-    with pytest.raises(DataError, match="X:2: 3 numbers a step"):
+    with pytest.raises(DataError, match="X:2: 3 numbers per step"):
         Classifier(**TINY).fit([np.zeros((4, 2)), np.zeros((4, 3))], ["a", "b"])
     with pytest.raises(UsageError, match="X:2: step 1, number 1 is NaN; expected a finite number"):
         Classifier(**TINY).fit([np.zeros((4, 2)), np.full((4, 2), np.nan)], ["a", "b"])

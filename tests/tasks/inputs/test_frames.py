@@ -162,7 +162,7 @@ def test_tags_go_with_the_pictures_that_are_taken(tmp_path: Path):
     rows = table.read_text().splitlines()
     table.write_text(f"{rows[0]}\n{rows[1]} sit\n")
     (short,) = from_files([table], config).examples()
-    with pytest.raises(DataError, match=r"clips.csv:2: .*pictures and .* tags"):
+    with pytest.raises(DataError, match=r"clips.csv:2: .*frames and .* tags"):
         an_input(longest=400).load_file(short)
 
 
