@@ -232,9 +232,7 @@ def _encoded(
     # A line counts if it has a token. A line with only <EOS> counts only if the whole document is empty.
     has_token = lines < np.append(lines[1:], len(ids))
     first = lines[has_token]
-    fresh = np.where(
-        first > 0, ids[first - 1] == EOS, not begun.document
-    )  # the token is the first of a document
+    fresh = np.where(first > 0, ids[first - 1] == EOS, not begun.document)  # first token of its document
     has_token[has_token] = (ids[first] != EOS) | fresh
     heads = fresh[(ids[first] != EOS) | fresh]
     has_token[0] &= not begun.line
