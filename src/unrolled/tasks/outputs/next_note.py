@@ -107,8 +107,9 @@ class NextNotes:
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """Return loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, and the count of notes.
+        """Return loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, and notes.
 
+        notes: the number of notes.
         answers: the results of `summarize`.
         """
         events = np.concatenate(y)
@@ -140,7 +141,7 @@ class NextNotes:
 
 
 def summarize(y: Array, answer: Floats) -> Floats:
-    """Reduce the answer to one tune [T, n_y] to [T, 2] for `figures`, because all answers need too much memory.
+    """Reduce the answer to one tune [T, n_y] to [T, 2] for `figures`; full answers need too much memory.
 
     The columns are the log-probability of the true event, and whether it was the most probable event.
     """

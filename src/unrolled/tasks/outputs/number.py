@@ -114,7 +114,7 @@ class Number:
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """Return loss (half the squared error, standardised), mae, rmse, r2, and coverage of the interval, if any."""
+        """Return loss (half the squared error, standardised), mae, rmse, r2, and coverage if there are intervals."""
         deviation = np.array(self.deviation)
         truth = np.stack(y) * deviation + np.array(self.mean)  # [N, n_y]
         guessed = np.stack([self.values(answer) for answer in answers])

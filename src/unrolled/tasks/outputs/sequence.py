@@ -255,8 +255,9 @@ class Sequences:
     def figures(
         self, y: Sequence[str], answers: Sequence[Found], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """Return loss (nats per token), perplexity, exact, token_error_rate, cer, and the metrics of `bleu.score`.
+        """Return loss, perplexity, exact, token_error_rate, cer, and the metrics of `bleu.score`.
 
+        loss: nats per token.
         exact: fraction of texts without an error.
         y: texts. They are compared with the answers in the form that the model writes: with single spaces if
         white space is not a token, and in lower case if the model reads lower case. The signatures of BLEU
