@@ -138,7 +138,7 @@ class Estimator(TrainingOptions, ABC):
                 if not isinstance(error, Interrupted):
                     raise
                 if error.exit_code == 130:
-                    raise KeyboardInterrupt("the estimator has the best weights so far") from error
+                    raise KeyboardInterrupt("the estimator keeps the best weights so far") from error
                 raise SystemExit(error.exit_code) from error
             self._finish(file, notes, read_metrics(run), out)
 

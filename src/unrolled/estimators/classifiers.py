@@ -212,7 +212,7 @@ def _column(y: object, name: str) -> object:
 def _known(one: object, names: Sequence[object]) -> str:
     """Return the name that y uses for this class; 1, 1.0 and True are equal.
 
-    Raises UsageError if y lacks it.
+    Raises UsageError if y does not contain the class.
     """
     alike = [name_of(one), *([name_of(bool(one))] if one in (0, 1) else [])]
     found = next((name for name in alike if name in names), None)

@@ -42,8 +42,7 @@ class LanguageModel(Estimator, TextOptions):
     def fit(self, X: object, y: None = None, validation_data: object = None) -> LanguageModel:
         """Train on texts.
 
-        validation_data: texts of the validation set, which selects the best weights; replaces the part held
-        out of X.
+        validation_data: texts that select the best weights, instead of a part held out from X.
         Raises UsageError or DataError (both are ValueErrors) if the texts are unusable, MissingExtra without
         torch.
         """

@@ -33,8 +33,8 @@ EVERY = 1 << 30  # number of alternatives in an answer: all of them
 class Targets:
     """The targets of sequences.
 
-    values: the y of each sequence, in the form of `Example.y`.  notes: the type or shape of y, for the model
-    file.
+    values: the y of each sequence, in the form of `Example.y`.
+    notes: the type or shape of y, for the model file.
     """
 
     values: list[object]
@@ -62,8 +62,7 @@ class Supervised(Estimator):
         """Train on sequences X with targets y.
 
         sample_weight: [N] the weight of each sequence; sequences with weight 0 are left out.
-        validation_data: (X, y) of the validation set, which selects the best weights; replaces the part held
-        out of X.
+        validation_data: (X, y) that selects the best weights, instead of a part held out from X.
         Raises UsageError or DataError (both are ValueErrors) if the data is unusable, MissingExtra without
         torch.
         """

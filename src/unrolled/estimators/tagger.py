@@ -42,8 +42,9 @@ class Span(TypedDict):
 class Tagger(Supervised, TextOptions):
     """A model that predicts one tag for each step.
 
-    X: token lists, texts (split at white space), or arrays of numbers.  y: for each sequence, one tag per
-    step. The arguments are options of `unrolled train tag` and `numbers:tags`.
+    X: token lists, texts (split at white space), or arrays of numbers.
+    y: for each sequence, one tag per step.
+    The arguments are options of `unrolled train tag` and `numbers:tags`.
     After `fit`: classes_ [tags], with the type that y had, in the order of np.unique.
     """
 

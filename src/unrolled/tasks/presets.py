@@ -176,7 +176,7 @@ COMBINATIONS: dict[str, Preset] = {
 def find(task: str) -> Preset:
     """Return the preset of a task name or of INPUT:OUTPUT.
 
-    Raises UsageError, with all tasks, for an unknown task.
+    Raises UsageError, with a list of all tasks, for an unknown task.
     """
     known = {**TASKS, **{preset.kinds: preset for preset in TASKS.values()}, **COMBINATIONS}
     if task not in known:

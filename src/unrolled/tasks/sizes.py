@@ -55,7 +55,7 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "label_smoothing": 0.0,
             "average": 0.0,
             "dropout": dropout,
-            "input_dropout": dropout if words else 0.0,  # the loss of a single character would hurt too much
+            "input_dropout": dropout if words else 0.0,  # a dropped character loses too much information
         },
     )
 
@@ -63,8 +63,8 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
 def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> Config:
     """Fill every blank option for labelled sequences. Returns the new configuration.
 
-    sequences: number of sequences.  steps: their total number of steps.  width: number of ids, or numbers per
-    step.
+    sequences: number of sequences.  steps: their total number of steps.
+    width: number of ids, or numbers per step.
     """
     preset = find(config.task)
     for name in (preset.input, preset.output):
@@ -115,7 +115,7 @@ def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
 def _epochs(config: Config, tokens: int, types: int, hidden: int, embedding: int) -> float:
     """Return the expected number of epochs.
 
-    If there is a budget of minutes, it is that of the nominal CPU.
+    With a budget of minutes, it is the number that the nominal CPU reaches, limited by `--epochs`.
     """
     minutes, epochs = config.training.minutes, config.training.epochs
     if minutes is None:

@@ -134,7 +134,7 @@ def test_json_there_and_back():
         [Example(Path("a.mp4"), "x", PLACE)], DataConfig(frame_size=24, colour=True, frame_rate=10.0)
     )
     assert frame_input(json.loads(json.dumps(kind.to_json()))) == kind
-    assert kind.n_x == 24 * 24 * 3 and "24 x 24, in colour, 10 a second" in words
+    assert kind.n_x == 24 * 24 * 3 and "24 x 24, in colour, 10 per second" in words
     for damage in ({"side": 0}, {"side": 1e9}, {"colour": 1}, {"rate": "x"}, {"more": 1}):
         with pytest.raises(DataError):
             frame_input({**kind.to_json(), **damage})
@@ -393,7 +393,7 @@ def test_the_recognizer_learns_from_files_and_from_pictures(tmp_path: Path):
     x = [np.random.default_rng(i).integers(0, 256, (4 + i, 20, 20), np.uint8) for i in range(4)]
     other = Recognizer(epochs=1, hidden=4, bidirectional=True, threads=1, frame_size=8)
     assert other.fit(x, ["a", "b", "a", "b"]).predict_proba(x).shape == (4, 2)
-    with pytest.raises(UsageError, match="answers once"):
+    with pytest.raises(UsageError, match="gives one answer"):
         other.decisions(x)
 
 

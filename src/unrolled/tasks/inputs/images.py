@@ -27,8 +27,8 @@ FAINT = (
 class ImageInput:
     """The encoder of text lines.
 
-    height: images are resized to this height; the width changes in proportion.  longest: maximum number of
-    columns.
+    height: images are resized to this height; the width changes in proportion.
+    longest: maximum number of columns.
     """
 
     height: int

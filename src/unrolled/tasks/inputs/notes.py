@@ -54,8 +54,8 @@ class NoteInput:
     grid: steps per quarter note.
     settings, genres: those that occur in the training set.
     transpose: the maximum number of semitones by which training transposes a tune up or down. Each
-    transposition, and none, has an id. The model reads this id, so it can learn the original keys of the
-    tunes. low, high: the lowest and highest pitch of the training set.
+    transposition, and none, has an id. The model reads this id, so it can learn the original keys of tunes.
+    low, high: the lowest and highest pitch of the training set.
     onsets: the steps of a quarter note (0 is the beat) at which at least the fraction COMMON of its notes
     begin.
     """

@@ -65,7 +65,7 @@ class RollInput:
         return self.n_keys + (2 * self.transpose + 1 if self.transpose else 0)
 
     def steps(self, x: object) -> F32:
-        """Return [T, 88], 1 if a key sounds, for a tune or a roll."""
+        """Return the piano roll [T, 88] of x, a tune or a roll. A value is 1 if the key sounds."""
         return roll_of(x, self.grid)
 
     def encode(self, x: object, place: Place | None = None) -> F32:
@@ -94,7 +94,7 @@ class RollInput:
 def heard_before(roll: F32) -> F32:
     """Return [T, 88 * len(ALIKE)]: which keys followed earlier occurrences of the last steps.
 
-    For each step t and each n in ALIKE, find all earlier positions that follow the same n steps as t. The
+    For each step t and each n in ALIKE, find all earlier positions that come after the same n steps as t. The
     result is the fraction of these positions at which each key sounded, or zeros if there are none.
     """
     numbers = np.unique(roll, axis=0, return_inverse=True)[1].ravel()  # [T] equal numbers for equal steps
@@ -113,7 +113,7 @@ def heard_before(roll: F32) -> F32:
 
 
 def roll_of(x: object, grid: int) -> F32:
-    """Return [T, 88], which keys sound at each step of a tune, without drums.
+    """Return the piano roll [T, 88] of a tune, without drums: 1 if a key sounds.
 
     An array is returned unchanged.
     """

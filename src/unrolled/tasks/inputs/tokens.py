@@ -288,7 +288,7 @@ def _count_characters(documents: Iterable[Document], lower: bool) -> dict[str, i
 
 @dataclass(frozen=True)
 class TokenInput:
-    """The encoder of texts. A text is split by its unit; a list of tokens is used as it is.
+    """The encoder of texts. A text is split by its unit; a list of tokens is used unchanged.
 
     With affixes each step has several ids: the id of the word, then the ids of its features. Otherwise it has
     one id.

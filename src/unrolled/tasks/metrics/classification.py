@@ -26,8 +26,8 @@ FEWEST = 30  # minimum number of examples to fit a temperature
 class ClassScore:
     """The score of one class.
 
-    support: number of items of this class.  predicted: number of items predicted as this class.  correct:
-    number of items in both groups.
+    support: number of items of this class.  predicted: number of items predicted as this class.
+    correct: number of items in both groups.
     """
 
     support: int
@@ -95,8 +95,8 @@ def quadratic_kappa(table: Counts) -> float:
     """Return Cohen's kappa of ordered classes, with the squared distance as weight.
 
     1: complete agreement; 0: random agreement; below 0: less than random agreement.
-    It is 0 if all items have one class and are predicted as this class, because then random agreement is
-    complete too.
+    It is 0 if all items have one class and are predicted as this class, because then random predictions would
+    agree completely too.
     Source: Cohen, Psychological Bulletin 70, 1968.
     """
     squared = _distances(len(table)) ** 2

@@ -3,11 +3,10 @@
 `data/text/span_tags.py` defines the form of a tag. The schemes:
 
 - BIO, also called IOB2: B- begins a span, I- continues it.
-- BIOES, also called IOBES, BILOU or BMES: E- also ends a span of several tokens, and S- is a span of one
-token.
+- BIOES, also called IOBES, BILOU or BMES: like BIO, but E- ends a span of several tokens, and S- is a span of
+  one token.
 - IOB1 (Ramshaw and Marcus, cmp-lg/9505040): I- also begins a span, and B- only separates two adjacent spans
-of the same
-  type.
+  of the same type.
 
 One rule finds the spans in all schemes, also in malformed tags. It is the rule of conlleval (Tjong Kim Sang
 and Buchholz, CoNLL-2000): I- or E- continues a span if the previous tag is a B- or I- of the same type. Any
@@ -70,7 +69,7 @@ def tags_of(found: Iterable[Span], length: int, scheme: str, style: Style = _PLA
     tags, last = [style.outside] * length, Span("", 0, 0)
     for span in sorted(found, key=lambda span: span.start):
         if not last.end <= span.start < span.end <= length:
-            what = f"span {span.start} to {span.end} after one that ends at {last.end}, in {length} tokens"
+            what = f"span {span.start} to {span.end} after a span that ends at {last.end}, in {length} tokens"
             raise DataError(what, expected="spans that are not empty and do not overlap")
         touches = last.end == span.start and last.end > 0 and last.type == span.type
         letters = ["B"] + ["I"] * (span.end - span.start - 1)
@@ -105,9 +104,8 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
     - "none" if there are no spans, or if a tag is neither `O`, nor a letter with a type, nor a single letter.
     - "none" if there are single letters, but not B together with I or E. So a class named S is not a span.
     - "bioes" if E, S, L or U occurs.
-    - Count how spans begin that do not directly follow a span of their type: "bio" if B- is at least as
-    frequent as
-      I-, otherwise "iob1".
+    - Otherwise look at all spans that do not directly follow a span of their type: "bio" if at least half of
+      them begin with B-, else "iob1".
     """
     kinds, by_b, by_i = set[str](), 0, 0
     for tags in sentences:

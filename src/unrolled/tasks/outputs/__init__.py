@@ -27,7 +27,7 @@ NEXT = OutputKind(
     next_numbers.next_numbers,
     options=frozenset(("tie", "first", "documents", "window")),
     units=("word", "white", "char"),
-    why_units="scores are per token",
+    why_units="it scores whole words or characters",
 )
 # Key: the output kind, or INPUT:OUTPUT if the input kind has its own version.
 _OWN: dict[str, OutputKind] = {

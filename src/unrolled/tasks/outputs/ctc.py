@@ -31,7 +31,7 @@ STRANGE = "\ufffd"  # replaces a character that does not occur in the training s
 SPACE = "Ġ"  # the mark for a space in subwords
 MOST = 10_000  # maximum number of distinct characters
 SILENT = -1e4  # nats added to the log-probability of pieces in silence, so that no word is placed there
-LATE = 0.15  # maximum delay, in seconds, between a sound and the answer of the network, in both directions
+LATE = 0.15  # the network may answer up to this many seconds before or after a sound
 _KEYS = ("pieces", "stride", "lower", "subwords")
 
 
@@ -120,8 +120,7 @@ class Transcript:
 
         The record has the probability of the text among all texts, its words with times (seconds) and
         confidence, and the `top` best texts.
-        steps: the `Timeline` of a recording, or another object; then the times are those of the network
-        steps.
+        steps: the `Timeline` of a recording. For any other object, the times are those of the network steps.
         """
         timeline = steps if isinstance(steps, Timeline) else None
         found = ctc.beam_search(answer, self.search, max(1, top))
@@ -209,8 +208,8 @@ class Transcript:
         """Return the metrics:
 
         loss: nats per piece, over the texts whose pieces are all known; None if there are no such texts.
-        wer: word error rate.  substitutions, deletions, insertions: its errors.  words: the number of true
-        words.
+        wer: word error rate.  substitutions, deletions, insertions: its errors.
+        words: the number of true words.
         cer: character error rate.
         exact: fraction of texts without an error.
         greedy_wer: word error rate of the best path, without beam search.

@@ -49,10 +49,12 @@ class NextNumbers:
             or not np.isfinite(np.concatenate(parts)).all()
         ):
             raise DataError(
-                "the output numbers in the model file are damaged", expected="means and deviations"
+                "the output settings in the model file are damaged", expected="means and deviations"
             )
         if min(*self.deviation, *self.error) <= 0 or (self.threshold is not None and self.threshold <= 0):
-            raise DataError("the output numbers in the model file are damaged", expected="deviations above 0")
+            raise DataError(
+                "the output settings in the model file are damaged", expected="deviations above 0"
+            )
 
     @property
     def n_y(self) -> int:
@@ -204,7 +206,7 @@ def next_numbers(value: Mapping[str, object]) -> NextNumbers:
         or not all(isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in lists)
         or not (threshold is None or type(threshold) is int or type(threshold) is float)
     ):
-        raise DataError("the output numbers in the model file are damaged", expected=", ".join(keys))
+        raise DataError("the output settings in the model file are damaged", expected=", ".join(keys))
     mean, deviation, error = (tuple(float(as_number(n)) for n in as_list(part)) for part in lists)
     return NextNumbers(mean, deviation, error, None if threshold is None else float(threshold))
 

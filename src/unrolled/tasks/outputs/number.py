@@ -41,7 +41,7 @@ class Number:
         lengths = {len(self.mean), len(self.deviation), len(self.half_width) or len(self.mean)}
         if len(lengths) > 1 or not self.mean or not np.isfinite(numbers).all() or min(self.deviation) <= 0:
             raise DataError(
-                "the output numbers in the model file are damaged", expected="means and deviations"
+                "the output settings in the model file are damaged", expected="means and deviations"
             )
 
     @property
@@ -151,7 +151,7 @@ def number(value: Mapping[str, object]) -> Number:
     if set(value) != set(keys) or not all(
         isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in parts
     ):
-        raise DataError("the output numbers in the model file are damaged", expected=", ".join(keys))
+        raise DataError("the output settings in the model file are damaged", expected=", ".join(keys))
     return Number(*(tuple(float(as_number(n)) for n in as_list(part)) for part in parts))
 
 

@@ -32,8 +32,8 @@ from unrolled.tasks.metrics.bleu import score
 from unrolled.tasks.metrics.edit_distance import character_errors, total
 from unrolled.tasks.metrics.language import perplexity
 
-SHORTEST = 8  # in length ratios, a shorter x counts as this length
-ROOM = 1.5  # an answer may be this many times longer than the length ratio of the training set allows
+SHORTEST = 8  # a shorter x counts as this length in length ratios
+ROOM = 1.5  # maximum length of an answer, relative to the longest y of the training set for that length of x
 
 
 USUAL = BeamOptions()
@@ -44,8 +44,9 @@ class GenerationOptions:
     """How answers are generated and printed.
 
     search: options of the beam search.
-    temperature: if set, draw `search.nbest` samples instead of searching.  seed: the random seed of the
-    samples. scores, alignment: print them in text answers too.
+    temperature: if set, draw `search.nbest` samples instead of searching.
+    seed: the random seed of the samples.
+    scores, alignment: print them in text answers too.
     copy_unknown: the decoder may write `<UNK>`, which is replaced by the token of x with the highest
     attention weight, or by the entry of this token in `dictionary`.
     Raises UsageError for an invalid temperature.
@@ -109,9 +110,9 @@ class Sequences:
     """The output of texts.
 
     reading: how y is split into tokens and joined.
-    ratio: the largest number of ids of y per unit of `size` of x in the training set.
-    longest: the largest number of ids of y in the training set. Both limit the length of answers; see
-    `limit`.
+    ratio: the maximum ratio of the number of ids of y to the `size` of x in the training set.
+    longest: the maximum number of ids of y in the training set.
+    `ratio` and `longest` limit the length of answers; see `limit`.
     about: a description of the vocabulary.
     """
 
@@ -260,8 +261,8 @@ class Sequences:
         loss: nats per token.
         exact: fraction of texts without an error.
         y: texts. They are compared with the answers in the form that the model writes: with single spaces if
-        white space is not a token, and in lower case if the model reads lower case. The signatures of BLEU
-        and chrF then contain the lower case.
+        white space is not a token, and in lower case if the model reads lower case. In lower case the
+        signatures of BLEU and chrF contain `case:lc`.
         """
         nats, tokens = sum(one.nats for one in answers), sum(one.tokens for one in answers)
         loss = nats / tokens if tokens else None
