@@ -49,9 +49,7 @@ def items(values: object, name: str, wanted: str = "sequences") -> list[object]:
         case None:
             raise UsageError(f"{name} is None", expected=expected)
         case str() | bytes() | Path():
-            raise UsageError(
-                f"{name} is a single {type(values).__name__}", expected=expected, hint=f"[{name}]"
-            )
+            raise UsageError(f"{name} is one {type(values).__name__}", expected=expected, hint=f"[{name}]")
         case Mapping() | Set() | Number():
             raise UsageError(f"{name} is a {type(values).__name__}", expected=expected)
         case list() | tuple():

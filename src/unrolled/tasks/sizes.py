@@ -9,8 +9,8 @@ from unrolled.data.text.tokenize import of_characters
 from unrolled.tasks.inputs import input_of
 from unrolled.tasks.presets import find
 
-# Loss weight of the first token of a document. If documents are lines, only one token per line teaches the model
-# what follows x^<1> = 0, so it gets more weight.
+# Loss weight of the first token of a document. If documents are lines, only one token per line teaches the
+# model what follows x^<1> = 0, so it gets more weight.
 FIRST_TOKEN_WEIGHT = {"line": 8.0}
 LEARNING_RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # default peak learning rate of each optimizer
 DECAY = 1e-2  # default weight decay
@@ -18,7 +18,7 @@ CHARACTERS_DECAY = (
     0.1  # default weight decay of character models with Muon: they read a small text many times
 )
 
-# Sizes are computed for a nominal CPU with two cores, so that the same options give the same network everywhere.
+# Sizes are computed for a nominal CPU with two cores, so the same options give the same network everywhere.
 FLOPS = 56e9  # FLOP per second of the whole training, measured on two cores with AVX2
 GROWTH = 0.28  # the number of units is proportional to minutes ** GROWTH
 
