@@ -1,7 +1,10 @@
-"""unrolled: recurrent sequence models, from a person's own files to a small model that streams on any CPU.
+"""unrolled: train recurrent sequence models on your own files; trained models are small and run on any CPU.
 
-`unrolled.load(path)` opens a model; `unrolled.LanguageModel` trains one; `unrolled.nn.layers` holds the layers.
-Importing this package imports neither NumPy nor torch: the parts come when they are first named.
+- `unrolled.load(path)` opens a model.
+- The estimators, such as `unrolled.LanguageModel`, train a model.
+- `unrolled.nn.layers` contains the layers.
+
+`import unrolled` imports neither NumPy nor torch: each part is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ __all__ = [
     "tune",
 ]
 
-# Modules that are imported when a name of theirs is first used.
+# The module that defines each public name. It is imported when the name is first used.
 _HOMES = {name: "unrolled.estimators" for name in __all__} | {
     "nn": "unrolled.nn",
     "tune": "unrolled.core.system",

@@ -21,7 +21,7 @@ def train(task: str, path: Path, *options: object) -> Done:
 
 TABLES: list[tuple[str, bytes, tuple[str, ...], str]] = [
     ("classify", b"", (), "{}: empty file"),
-    ("classify", b"text,label\n", (), "{}:1: 0 rows; expected rows after the header"),
+    ("classify", b"text,label\n", (), "{}:1: 0 rows; expected rows under the header"),
     ("classify", b"text,mood\na,b\n", (), "{}:1: "),
     ("classify", b"text,label\nfine,like\nfine\n", (), "{}:3: "),
     ("classify", b"text,label\nfine,like\nfine,like,more\n", (), "{}:3: "),
@@ -102,15 +102,15 @@ def test_bad_rows_are_left_out_as_many_as_were_allowed_and_told(tmp_path: Path):
 @pytest.mark.parametrize(
     ("task", "options", "told"),
     [
-        ("classify", ("--horizon", "3"), "'horizon' does not apply to classify, only to number"),
-        ("tokens:number", ("--horizon", "3"), "'horizon' does not apply to tokens:number, only to numbers:number"),
-        ("tag", ("--pooling", "max"), "'pooling' does not apply to tag, only to label or number"),
-        ("tokens:number", ("--ordinal",), "'ordinal' does not apply to tokens:number, only to label"),
-        ("classify", ("--crf",), "'crf' does not apply to classify, only to tags"),
+        ("classify", ("--horizon", "3"), "classify does not support 'horizon'; expected a task with number"),
+        ("tokens:number", ("--horizon", "3"), "tokens:number does not support 'horizon'; expected the task"),
+        ("tag", ("--pooling", "max"), "tag does not support 'pooling'; expected a task with label or number"),
+        ("tokens:number", ("--ordinal",), "tokens:number does not support 'ordinal'; expected a task with label"),
+        ("classify", ("--crf",), "classify does not support 'crf'; expected a task with tags"),
         ("classify", ("--ordinal",), "the order of the ratings is not known; try --classes WORST,...,BEST"),
         ("classify", ("--pooling", "sum"), "pooling = 'sum'; expected"),
-        ("tag", ("--class-weights",), "'class_weights' does not apply to tag, only to label"),
-        ("numbers:next", ("--bidirectional",), "a model that reads in both directions would see"),
+        ("tag", ("--class-weights",), "tag does not support 'class_weights'; expected a task with label"),
+        ("numbers:next", ("--bidirectional",), "a bidirectional model would see the next step"),
         ("clasify", (), "unknown task 'clasify'"),
         ("numbers:words", (), "unknown task 'numbers:words'"),
     ],

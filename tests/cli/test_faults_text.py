@@ -151,7 +151,7 @@ def test_a_learning_rate_beyond_reason_is_stopped_with_file_and_line(tmp_path: P
         (("--activation", "relu"), "the cell 'lstm' has no activation 'relu'; expected tanh"),
         (
             ("--bidirectional",),
-            "a model that reads in both directions would see the next step, which it is to predict",
+            "a bidirectional model would see the next step, which it must predict",
         ),
         (("--softmax", "adaptive"), "the adaptive softmax is for many outputs, not for"),
         (("--embedding", "0", "--tie"), "tied weights need an embedding"),
@@ -202,7 +202,10 @@ def test_files_that_are_no_model(kind: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"learnt": {}}, "how the model reads text is damaged; expected unit, lower, documents, vocabulary"),
+        (
+            {"learnt": {}},
+            "the text settings in the model file are damaged; expected unit, lower, documents, vocabulary",
+        ),
         ({"core": {"cell": "lstx"}}, "unknown cell 'lstx'"),
         ({"input": {"n_x": 99}}, "the description of the network is wrong: tied weights need"),
         ({"core": {"n_a": 25}}, "25"),

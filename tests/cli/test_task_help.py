@@ -58,7 +58,7 @@ def test_an_option_that_the_help_does_not_show_is_an_error(task: str):
         option = options()[name]
         number = option.default + 1 if isinstance(option.default, int) else (option.low or 1)
         value = next((one for one in option.choices or () if one != option.default and one != "none"), number)
-        with pytest.raises(UsageError, match=f"'{name}'|both directions"):
+        with pytest.raises(UsageError, match=f"'{name}'|bidirectional"):
             resolve_data(build(task, {name: True if option.plain is bool else value}))
 
 

@@ -174,7 +174,7 @@ def test_resolve_leaves_no_blank_and_keeps_what_was_asked():
 
 def test_a_budget_of_minutes_is_not_deterministic():
     resolve_data(build("language", {"deterministic": True, "epochs": 2}))
-    with pytest.raises(UsageError, match="no two measurements agree; try --epochs"):
+    with pytest.raises(UsageError, match="measured times vary; try --epochs"):
         resolve_data(build("language", {"deterministic": True, "minutes": 1.0}))
 
 

@@ -103,7 +103,7 @@ def test_start_and_end_columns_cut_and_stretches_count_from_the_start_of_the_par
     opened = given.load_file(first)
     assert opened.y == ("O", "O", "up", "up", "up", "O", "O", "O", "O", "O") and len(opened.x) == 10
     assert given.load_file(second).y == ("O",) * 2 + ("up",) * 3 + ("O",) * 25 + ("down",) * 10
-    with pytest.raises(DataError, match="a tag for each picture of a part"):
+    with pytest.raises(DataError, match="one tag per frame for a part of a video"):
         given.load_file(third)
     table.write_text("audio,start,end,label\na.wav,0.5,1.5,x\na.wav,2,1,x\na.wav,a,1,x\n")
     skipped: list[str] = []
@@ -122,5 +122,5 @@ def test_stretches_for_pictures_without_times_are_refused(tmp_path: Path):
     (tmp_path / "p").mkdir()
     Image.new("L", (9, 9)).save(tmp_path / "p" / "1.png")
     given = FrameInput(8, False, 10.0, False, 100)
-    with pytest.raises(DataError, match="stretches of time for pictures without times"):
+    with pytest.raises(DataError, match="time intervals for frames without times"):
         given.load_file(Example(tmp_path / "p", Stretches(((0, 1, "a"),)), PLACE))

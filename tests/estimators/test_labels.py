@@ -75,7 +75,7 @@ def test_classes_of_two_types(one: Any, other: Any, same: bool):
         (["a", b"b"], "y:2: a bytes"),
         ("ab", "y is one str"),
         (None, "requires y to be passed, but the target y is None"),
-        (["a"], r"X has 2 sequences and y has 1 items; expected a list of sequences and as many y"),
+        (["a"], r"X has 2 sequences and y has 1 items; expected a list of sequences and one y for each"),
         (pd.DataFrame({"a": ["x", "y"], "b": ["x", "y"]}), "y is a table of 2 columns"),
     ],
 )
@@ -124,7 +124,7 @@ def test_the_model_of_a_table_has_texts_and_scores_numbers():
 
 
 def test_a_damaged_note_of_the_type_is_told():
-    with pytest.raises(DataError, match="notes of its classes is damaged"):
+    with pytest.raises(DataError, match="type of the classes in the model file is damaged"):
         classes_of(["a", "b"], "int")
     with pytest.raises(DataError, match="damaged"):
         classes_of(["1", "2"], ["int"])
@@ -148,7 +148,7 @@ def test_blank_sequences_get_the_answers_of_the_command_line(tmp_path: Path):
     assert [one.shape for one in tagger.predict_proba([["a"], [], ""])] == [(1, 2), (0, 2), (0, 2)]
     regressor = unrolled.Regressor(**SMALL).fit(TEXTS, np.arange(32))
     assert np.isnan(regressor.predict(["good", ""])).tolist() == [False, True]
-    with pytest.raises(ValueError, match="X:2: empty, and so without a prediction"):
+    with pytest.raises(ValueError, match="X:2: an empty sequence has no prediction"):
         regressor.score(["good", ""], [1, 2])
     translator = unrolled.Translator(**SMALL, unit="char").fit(TEXTS, TEXTS)
     assert translator.predict(["good", "", " "])[1:] == ["", ""]
@@ -174,7 +174,7 @@ def test_tags_keep_their_type_and_have_probabilities_and_spans(tmp_path: Path):
             assert model.score(x, y) == 1.0
         if values[0] == 0:
             assert learner.score(x, [[int(tag) for tag in tags] for tags in y]) == 1.0
-        with pytest.raises(ValueError, match="tags of this model mark no spans"):
+        with pytest.raises(ValueError, match="tags of this model do not mark spans"):
             learner.predict_spans(x[:1])
     spans = unrolled.load(kinds()["names"].model).predict_spans([["mister", "anna", "came"], []])
     assert spans[1] == [] and [(one["type"], one["start"], one["end"], one["text"]) for one in spans[0]] == [
@@ -267,9 +267,9 @@ def test_a_weight_of_zero_leaves_a_sequence_out():
             {"sample_weight": [1.0] * 3},
             r"sample_weight has the shape \[3\] and the type float64; expected one number for each of the 32",
         ),
-        ({"sample_weight": [-1.0] * 32}, "sample_weight has a number that is no weight"),
+        ({"sample_weight": [-1.0] * 32}, "sample_weight has an invalid weight"),
         ({"sample_weight": [0.0] * 32}, "zero weights only"),
-        ({"sample_weight": [float("nan")] * 32}, "no weight"),
+        ({"sample_weight": [float("nan")] * 32}, "invalid weight"),
         ({"sample_weight": ["a"] * 32}, "sample_weight"),
         ({"class_weight": "equal"}, "class_weight='equal'; expected None, 'balanced', 'root' or a dict"),
         (
@@ -290,7 +290,7 @@ def test_weights_that_are_none_are_rejected(given_: dict[str, Any], told: str):
 )
 def test_score_rejects_classes_of_which_none_is_known(y: list[Any], other: list[Any]):
     classifier = unrolled.Classifier(**SMALL).fit(TEXTS, (y * 16)[: len(TEXTS)])
-    with pytest.raises(ValueError, match="y has none of the classes of fit"):
+    with pytest.raises(ValueError, match="y contains none of the classes of fit"):
         classifier.score(TEXTS[:2], other)
 
 

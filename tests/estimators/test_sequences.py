@@ -175,8 +175,8 @@ def some() -> Iterator[Any]:
         ([["a", None]], r"X:1: token 2 is missing \(None\)"),
         ([["a", 3]], "X:1: token 2 is a int"),
         ([[3, "a"]], "X:1: token 1 is a int"),
-        (["a", [1.0, 2.0]], "X:2: numbers, where X:1 has tokens"),
-        ([Path("a.wav"), "a"], "X:2: tokens, where X:1 has files"),
+        (["a", [1.0, 2.0]], "X:2: numbers, but X:1 has tokens"),
+        ([Path("a.wav"), "a"], "X:2: tokens, but X:1 has files"),
         ([[1.0, None]], r"X:1: step 2 is missing \(None\)"),
         ([[1.0, 2.0], [3.0, np.nan]], r"X:2: step 2.* missing"),
         ([np.array([[1.0, np.inf]])], "X:1: step 1, number 2 is inf; expected a finite number"),
@@ -224,10 +224,10 @@ def test_every_method_rejects_alike(classifier: unrolled.Classifier):
             call("a text")
         with pytest.raises(ValueError, match="X:2: "):
             call(["a text", None])
-    with pytest.raises(ValueError, match="X has numbers, and this model reads texts"):
+    with pytest.raises(ValueError, match="X has numbers, but this model reads texts"):
         classifier.predict([[1.0, 2.0]])
     series = unrolled.Classifier(**SMALL).fit(np.random.default_rng(0).normal(size=(24, 5)), ["a", "b"] * 12)
-    with pytest.raises(ValueError, match="X has tokens, and this model reads numbers"):
+    with pytest.raises(ValueError, match="X has tokens, but this model reads numbers"):
         series.predict(["a text"])
 
 

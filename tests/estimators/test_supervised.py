@@ -121,8 +121,8 @@ def test_what_has_no_estimator_says_so():
 @pytest.mark.parametrize(
     ("x", "y", "told"),
     [
-        ([], [], "a list of sequences and as many y"),
-        (["a", "b"], ["x"], "a list of sequences and as many y"),
+        ([], [], "a list of sequences and one y for each"),
+        (["a", "b"], ["x"], "a list of sequences and one y for each"),
         ("a text", ["x"] * 6, "X is one str; expected a list of sequences"),
         (["a", "b", "c"], ["x", "x", "x"], "one class"),
     ],
@@ -133,7 +133,7 @@ def test_unusable_lists_are_refused(x: Any, y: Any, told: str):
 
 
 def test_ragged_widths_and_what_is_not_finite_are_named():
-    with pytest.raises(DataError, match="X:2: 3 numbers a step"):
+    with pytest.raises(DataError, match="X:2: 3 numbers per step"):
         Classifier(**TINY).fit([np.zeros((4, 2)), np.zeros((4, 3))], ["a", "b"])
     with pytest.raises(UsageError, match="X:2: step 1, number 1 is NaN; expected a finite number"):
         Classifier(**TINY).fit([np.zeros((4, 2)), np.full((4, 2), np.nan)], ["a", "b"])

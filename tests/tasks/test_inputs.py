@@ -91,7 +91,7 @@ def test_missing_numbers_are_left_out_of_the_mean_and_take_the_last_one(xs: list
     [
         ([[[1.0], [math.inf]]], "data.csv:2: a number that is not finite"),
         ([[[math.nan]]], "no examples: not one step with numbers"),
-        ([[[1.0]], [[1.0, 2.0]]], "data.csv:3: 2 numbers a step; expected 1, as in the first"),
+        ([[[1.0]], [[1.0, 2.0]]], "data.csv:3: 2 numbers per step; expected 1, as in the first"),
         ([[[1e200], [-1e200]]], "data.csv:2: numbers too large to be squared"),
         ([np.zeros((0, 1))], "no examples: not one step with numbers"),
     ],
@@ -105,9 +105,9 @@ def test_numbers_that_cannot_be_learnt_are_named(xs: list[Any], told: str):
 @pytest.mark.parametrize(
     ("x", "told"),
     [
-        ([[1.0]], "1 numbers a step; expected 2, as in training"),
+        ([[1.0]], "1 numbers per step; expected 2, as in training"),
         ([[1.0, math.inf]], "step 1, number 2 is inf"),
-        ([1.0, 2.0], "no numbers a step"),
+        ([1.0, 2.0], "no numbers per step"),
     ],
 )
 def test_numbers_that_do_not_fit_are_named(x: Any, told: str):

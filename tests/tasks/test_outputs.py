@@ -46,7 +46,7 @@ def test_classes_stand_in_the_order_of_their_numbers_of_the_alphabet_or_as_told(
         ([], {}, {}, "no labels"),
         (["a", "b"], {"classes": "a,c"}, {}, "data.csv:3: class 'b' is not among --classes; expected a, c"),
         (["a", "b"], {"classes": "a,a"}, {}, "--classes a,a; expected two classes or more, each once"),
-        (["1", "2", "x"], {}, {"ordinal": True}, "data.csv:4: 'x' is no number, as other ratings are"),
+        (["1", "2", "x"], {}, {"ordinal": True}, "data.csv:4: 'x' is not a number, but other ratings are"),
         (["low", "high"], {}, {"ordinal": True}, "the order of the ratings is not known; try --classes"),
     ],
 )
@@ -120,9 +120,9 @@ def test_large_numbers_are_written_with_the_digits_that_differ():
 @pytest.mark.parametrize(
     ("ys", "told"),
     [
-        ([(1.0,), (1.0, 2.0)], "data.csv:3: 2 numbers to be learnt; expected 1"),
+        ([(1.0,), (1.0, 2.0)], "data.csv:3: y has 2 numbers; expected 1"),
         ([(1.0,), (math.nan,)], "data.csv:3: "),
-        ([(1.0,), (1.0,)], "the number to be learnt is always the same"),
+        ([(1.0,), (1.0,)], "y is always the same number"),
         ([], "no examples"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_tag_that_training_did_not_know_asks_nothing_of_training_and_counts_as
 
 def test_as_many_tags_as_steps():
     output = learn("tags", *BIO)
-    with pytest.raises(DataError, match=r"data\.csv:9: 2 tags for 3 steps; expected one tag a step"):
+    with pytest.raises(DataError, match=r"data\.csv:9: 2 tags for 3 steps; expected one tag per step"):
         output.encode(("O", "O"), 3, Place(Path("data.csv"), 9))
     with pytest.raises(DataError, match="only one tag, 'O'"):
         learn("tags", ("O", "O"))

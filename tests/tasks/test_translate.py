@@ -350,7 +350,7 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
         assert "subword" in refused(
             run("train", "language", tmp_path / "t.csv", "--unit", "subword", "--out", tmp_path / "m")
         )
-        assert "no use for 'attention'" in refused(
+        assert "does not support 'attention'" in refused(
             run("train", "classify", tmp_path / "t.csv", "--attention", "additive", "--out", tmp_path / "m")
         )
 

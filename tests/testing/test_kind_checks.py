@@ -59,8 +59,8 @@ def kinked(ops, w, state, x_t):
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"step": leaky}, "a row of a batch differs"),
-        ({"initialise": one_too_few}, "initialise and `shapes` differ"),
+        ({"step": leaky}, "a row in a batch gives another result"),
+        ({"initialise": one_too_few}, "`initialise` and `shapes` differ"),
         ({"step": kinked}, "values differ"),
     ],
 )
@@ -92,7 +92,7 @@ def test_readers_pass_and_wrong_ones_are_found(tmp_path: Path):
 
     with pytest.raises(DataError, match="no class"):  # it does not skip
         check_reader(strict, [tmp_path / "t.pipe"], ReadRequest(target="label"), tmp_path / "bad.pipe")
-    with pytest.raises(AssertionError, match="a second call gives other examples"):
+    with pytest.raises(AssertionError, match="a second call returns other examples"):
         check_reader(fickle, [tmp_path / "t.csv"], ReadRequest(target="label"))
 
 
@@ -110,7 +110,7 @@ def test_what_is_wrong_with_an_input_is_found():
     def learn(examples, config):
         return Short(9), "words"
 
-    with pytest.raises(AssertionError, match="encoded in another way after JSON"):
+    with pytest.raises(AssertionError, match="the encoded x differs after `to_json`"):
         check_input(replace(other_kinds.LENGTHS, learn=learn), TEXTS)
     with pytest.raises(AssertionError, match="`steps` and `encode` differ in length"):
         check_input(replace(other_kinds.LENGTHS, learn=learn, restore=lambda value: Short(9)), TEXTS)
@@ -118,7 +118,7 @@ def test_what_is_wrong_with_an_input_is_found():
     def lenient(value):
         return other_kinds.Lengths(value.get("longest", 1))
 
-    with pytest.raises(AssertionError, match="`restore` takes"):
+    with pytest.raises(AssertionError, match="`restore` accepts"):
         check_input(replace(other_kinds.LENGTHS, restore=lenient), TEXTS)
 
 
@@ -136,9 +136,9 @@ def test_outputs_pass(name: str, examples: list[Example]):
         ({"describe": lambda self: "two\nlines"}, "`describe` is not one line"),
         ({"head": lambda self, config: Classes(7, pooling="last")}, "`head` has 7 outputs and `n_y` is 2"),
         ({"encode": lambda self, y, steps, place=None: np.array(9)}, "a class above 1"),
-        ({"calibrate": lambda self, y, answers, weights: None}, "`calibrate` gives a NoneType"),
-        ({"blank": lambda self: None}, "`blank` gives no Answer"),
-        ({"figures": lambda self, y, answers, weights: {"accuracy": np.ones(2)}}, "no plain JSON"),
+        ({"calibrate": lambda self, y, answers, weights: None}, "`calibrate` returns a NoneType"),
+        ({"blank": lambda self: None}, "`blank` does not return an Answer"),
+        ({"figures": lambda self, y, answers, weights: {"accuracy": np.ones(2)}}, "not plain JSON"),
         ({"figures": lambda self, y, answers, weights: {"mae": 1.0}}, "`figures` has no 'accuracy'"),
     ],
 )

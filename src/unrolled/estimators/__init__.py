@@ -1,4 +1,4 @@
-"""Estimators with the conventions of scikit-learn, and `load`."""
+"""Estimators that follow the conventions of scikit-learn, and `load`, which opens a model file."""
 
 from unrolled.estimators.classifiers import Classifier, Recognizer
 from unrolled.estimators.composer import Composer

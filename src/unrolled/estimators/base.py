@@ -1,4 +1,7 @@
-"""The base of every estimator: its arguments, training, saving. scikit-learn's conventions, without needing it."""
+"""Base class of all estimators: arguments, training and saving.
+
+It follows the conventions of scikit-learn but does not require scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +28,26 @@ if TYPE_CHECKING:
     from unrolled.inference.open_model import Model, Predictor
     from unrolled.training.job import TrainingRequest
 
-Made = TypeVar("Made", bound="Estimator")  # an estimator that a method returns itself
+Made = TypeVar("Made", bound="Estimator")  # the type of `self` in methods that return `self`
 HISTORY = {"step": "step", "epoch": "epoch", "train_loss": "train_loss", "loss": "validation_loss"}
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Estimator(TrainingOptions, ABC):
-    """An estimator: the constructor keeps its arguments, `fit` checks them and trains.
+    """An estimator. The constructor only stores its arguments; `fit` checks them and trains.
 
-    After `fit`: model_ is the opened model, history_ a list of dicts, one for each validation: step, epoch, train_loss
-    and, where a part was held out, validation_loss.
+    After `fit`:
+    model_: the opened model.
+    history_: a list of dicts, one for each validation, with the keys step, epoch, train_loss, and, if there
+    is a validation set, validation_loss.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, object]:
-        """The constructor's arguments and their values."""
+        """Return the arguments of the constructor and their values."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def set_params(self: Made, **params: object) -> Made:
-        """Change some of the constructor's arguments. Raises UsageError for an unknown one."""
+        """Change some arguments of the constructor. Raises UsageError for an unknown argument."""
         known = self.get_params()
         for name in params:
             if name not in known:
@@ -54,7 +59,7 @@ class Estimator(TrainingOptions, ABC):
         return self
 
     def __repr__(self) -> str:
-        """The arguments that differ from their defaults."""
+        """Return the class name with the arguments that differ from their defaults."""
         parameters = inspect.signature(type(self)).parameters
         changed = (
             f"{name}={value!r}"
@@ -65,11 +70,11 @@ class Estimator(TrainingOptions, ABC):
 
     @arguments_named()
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the model file. Raises UsageError where `path` exists and `force` is False."""
+        """Write the model file. Raises UsageError if `path` exists and `force` is False."""
         model_file.save(Path(path), self._file, force=force)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether `fit` has been called, or the model was loaded."""
+        """Return whether `fit` was called or the model was loaded."""
         return "model_" in vars(self)
 
     @property
@@ -82,39 +87,48 @@ class Estimator(TrainingOptions, ABC):
         """The opened model. Raises NotFittedError before `fit`."""
 
     def _require_fitted(self) -> None:
-        """Raise NotFittedError, which is scikit-learn's where that is installed, before `fit`."""
+        """Raise NotFittedError if the estimator is not fitted.
+
+        The error is also scikit-learn's NotFittedError if scikit-learn is installed.
+        """
         if "model_" not in vars(self):
-            from unrolled.estimators.not_fitted import NotFittedError  # late: it imports scikit-learn
+            from unrolled.estimators.not_fitted import NotFittedError  # here, because it imports scikit-learn
 
             what = f"this {type(self).__name__} is not fitted yet"
             raise NotFittedError(what, hint=".fit(...) first, or unrolled.load(path)")
 
     @abstractmethod
     def _keep(self, file: ModelFile, path: Path) -> None:
-        """Open what was trained."""
+        """Open the trained model and store it in the estimator."""
 
     def _options(self) -> dict[str, object]:
-        """The options among the arguments, as `config.build` takes them."""
+        """Return the arguments that are options, in the form that `config.build` takes."""
         return checked(self.get_params())
 
     def _config(self, task: str, defaults: Mapping[str, object]) -> Config:
-        """The configuration of a task by the arguments. Raises UsageError that names a bad one."""
+        """Return the configuration of a task with these arguments.
+
+        Raises UsageError for an invalid argument.
+        """
         if isinstance(self.verbose, str) or self.verbose not in (0, 1, 2):
             raise UsageError(f"verbose={self.verbose!r:.80}", expected="0 or 1")
         return build(task, defaults, self._options())
 
     def _train(self, make: Callable[[Path, float], TrainingRequest], notes: Mapping[str, object]) -> None:
-        """Train in a temporary folder and keep the model. make: the request, given the file to write and when the
-        budget began.  notes: facts for the model file.
+        """Train in a temporary folder and keep the model.
 
-        Where Ctrl-C stops the training, or it diverges, the best weights so far are kept, if there are any.
+        make: returns the training request; its arguments are the file to write and the time when the budget
+        began.
+        notes: facts to store in the model file.
+        If Ctrl-C stops the training or the training diverges, the best weights so far are kept, if there are
+        any.
         """
         with need("train", "torch"):
             from unrolled.training.fit import fit
             from unrolled.training.run_folder import read_metrics
         with temporary_folder() as folder:
             out, run = folder / "model", folder / "model.run"
-            # The budget of minutes begins with this call, not with the process.
+            # The time budget starts at this call, not at the start of the process.
             request = make(out, time.monotonic())
             try:
                 file = fit(request, console_reporter() if self.verbose else Silent())
@@ -124,25 +138,25 @@ class Estimator(TrainingOptions, ABC):
                 if not isinstance(error, Interrupted):
                     raise
                 if error.exit_code == 130:
-                    raise KeyboardInterrupt("the estimator has the best weights so far") from error
+                    raise KeyboardInterrupt("the estimator keeps the best weights so far") from error
                 raise SystemExit(error.exit_code) from error
             self._finish(file, notes, read_metrics(run), out)
 
     def _finish(
         self, file: ModelFile, notes: Mapping[str, object], metrics: Sequence[Mapping[str, object]], out: Path
     ) -> None:
-        """Keep a model and how its losses went."""
+        """Keep the model, and the history of its losses."""
         self._keep(replace(file, notes={**file.notes, **notes}), out)
         self.history_ = [{HISTORY[k]: v for k, v in one.items() if k in HISTORY} for one in metrics]
 
 
 def _same(value: object, other: object) -> bool:
-    """Whether two arguments are the same; arrays never are."""
+    """Return whether two arguments have the same type, and are the same object or have the same repr."""
     return type(value) is type(other) and bool(value is other or repr(value) == repr(other))
 
 
 def arguments_of(kind: type[Estimator], content: Mapping[str, object]) -> dict[str, object]:
-    """The arguments of an estimator of this kind that was trained by this configuration."""
+    """Return the constructor arguments for an estimator of this kind, from the configuration of a model."""
     names, flat = {one.name for one in fields(kind)}, flat_options(content)
     if flat.get("class_weights"):
         flat["class_weight"] = "root"
@@ -150,9 +164,10 @@ def arguments_of(kind: type[Estimator], content: Mapping[str, object]) -> dict[s
 
 
 def sklearn_tags(kind: str | None, *, several: bool = False, required: bool = True) -> Tags:
-    """What scikit-learn asks of an estimator; it is installed where this is called.
+    """Return the tags that scikit-learn requires from an estimator.
 
-    several: whether y may be several numbers for each sequence.  required: whether there must be a y.
+    scikit-learn calls this, so it is installed here.
+    several: whether y may have several numbers per sequence.  required: whether `fit` requires y.
     """
     from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 

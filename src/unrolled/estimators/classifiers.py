@@ -1,4 +1,4 @@
-"""Classifiers: one class for a text, a series, a recording or a clip."""
+"""Classifiers: one class for each text, series, recording or clip."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ WEIGHTS = ("balanced", "root")
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Labels(LabelOptions, Supervised):
-    """One class for a sequence.
+    """Base class of the classifiers: one class for each sequence.
 
-    After `fit`: classes_ [classes] the classes, of the type that y had, in the order of np.unique, which is that of the
-    columns of `predict_proba`.
+    After `fit`:
+    classes_: [classes] the classes, with the type that y had, in the order of np.unique. The columns of
+    `predict_proba` have the same order.
     """
 
     def _options(self) -> dict[str, object]:
@@ -49,12 +50,12 @@ class Labels(LabelOptions, Supervised):
         return {**checked(given), "class_weights": self._weighting() == "root"}
 
     def _order(self) -> str | None:
-        """The argument `classes` as the option has it."""
+        """Return the argument `classes` in the form of the option: names separated by commas."""
         if self.classes is None or isinstance(self.classes, str):
             return self.classes
         names = [name_of(one) for one in labels(self.classes, "classes")]
         if any("," in name for name in names):
-            raise UsageError("classes has a name with a comma", expected="names without commas")
+            raise UsageError("a name in classes contains a comma", expected="names without commas")
         return ",".join(names)
 
     def _targets(self, y: object, name: str) -> Targets:
@@ -64,7 +65,7 @@ class Labels(LabelOptions, Supervised):
         return Targets([name_of(one) for one in classes], notes)
 
     def _weighting(self) -> str | Mapping[object, object] | None:
-        """The argument `class_weight`. Raises UsageError for what it cannot be."""
+        """Return the argument `class_weight`. Raises UsageError if it is invalid."""
         if self.class_weight is None or isinstance(self.class_weight, Mapping):
             return self.class_weight
         if isinstance(self.class_weight, str) and self.class_weight in WEIGHTS:
@@ -95,7 +96,10 @@ class Labels(LabelOptions, Supervised):
 
     @arguments_named()
     def predict(self, X: object) -> Array:
-        """[N] the class of each sequence. An empty or blank one has none: "" among texts, else None."""
+        """Return [N] the class of each sequence.
+
+        An empty or blank sequence has no class: "" if classes are texts, None otherwise.
+        """
         return self._classes_of(self._records(X))
 
     def _classes_of(self, records: Sequence[Mapping[str, object]]) -> Array:
@@ -105,7 +109,10 @@ class Labels(LabelOptions, Supervised):
 
     @arguments_named()
     def predict_proba(self, X: object) -> NDArray[np.float64]:
-        """[N, classes] calibrated probabilities, in the order of `classes_`; NaN for an empty or blank sequence."""
+        """Return [N, classes] calibrated probabilities in the order of `classes_`.
+
+        They are NaN for an empty or blank sequence.
+        """
         rows = [
             [as_object(record["probabilities"]).get(name, np.nan) for name in self._classes.names]
             for record in self._records(X)
@@ -113,25 +120,28 @@ class Labels(LabelOptions, Supervised):
         return np.array(rows, np.float64).reshape(len(rows), len(self.classes_))
 
     def predict_log_proba(self, X: object) -> NDArray[np.float64]:
-        """[N, classes] the logarithms of `predict_proba`."""
+        """Return [N, classes] the logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     @arguments_named()
     def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """The fraction that is right, weighted by sample_weight [N]. Classes compare by value: 1, 1.0 and "1" are the
-        same, and so are 1 and True. Raises ValueError if y has none of the classes of `fit`."""
+        """Return the accuracy, weighted by sample_weight [N].
+
+        Classes are compared by value: 1, 1.0, "1" and True are equal.
+        Raises ValueError if y contains none of the classes of `fit`.
+        """
         found = self.predict(X)
         truth = labels(_column(y, "y"), "y")
         if len(truth) != len(found):
             raise UsageError(
-                f"X has {len(found):,} sequences and y has {len(truth):,} items", expected="as many y"
+                f"X has {len(found):,} sequences and y has {len(truth):,} items", expected="equal lengths"
             )
         if len(truth) and not any(
             equal(one, other) for one in set(truth.tolist()) for other in self.classes_
         ):
             what, known = (
-                f"y has none of the classes of fit, but {truth[0]!r:.40}",
+                f"y contains none of the classes of fit, but {truth[0]!r:.40}",
                 map(repr, self.classes_[:8].tolist()),
             )
             raise UsageError(what, expected=", ".join(known))
@@ -139,14 +149,15 @@ class Labels(LabelOptions, Supervised):
         return weighted_mean(right, sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks."""
+        """Return the tags that scikit-learn requires."""
         return sklearn_tags("classifier")
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Classifier(Labels, TextOptions, SoundOptions):
-    """One class for a text (or a list of tokens), a series of numbers, or a recording: X are paths (pathlib.Path) then.
+    """A classifier of texts (or lists of tokens), series of numbers, or recordings.
 
+    For recordings, X is a list of paths (pathlib.Path).
     The arguments are options of `unrolled train classify`, `numbers:label` and `audio:label`.
     """
 
@@ -157,8 +168,11 @@ class Classifier(Labels, TextOptions, SoundOptions):
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Recognizer(Labels, ClipOptions):
-    """What is done in a clip: X are paths of videos or of folders of pictures, or pictures [T, h, w] or [T, h, w, 3] of
-    bytes. The arguments are options of `unrolled train recognize`."""
+    """A classifier of clips, for example by the action that they show.
+
+    Each item of X is the path of a video, the path of a folder of images, or an array of bytes [T, h, w] or
+    [T, h, w, 3]. The arguments are options of `unrolled train recognize`.
+    """
 
     kinds: ClassVar[Mapping[str, str]] = {FILES: "recognize"}
 
@@ -171,15 +185,19 @@ class Recognizer(Labels, ClipOptions):
 
     @arguments_named()
     def decisions(self, X: object) -> list[list[str]]:
-        """What a model that reads forward alone says after each picture of each clip. Raises UsageError for others."""
+        """Return the class that the model predicts after each frame of each clip.
+
+        Raises UsageError if the model does not answer at every step: it must be unidirectional and pool the
+        last step.
+        """
         if self._model.stepwise is None:
-            what = "this model answers once, when it has seen all"
+            what = "this model gives one answer, after the last frame"
             raise UsageError(what, hint="bidirectional=False, pooling='last'")
         return [as_list_of(str, record["steps"]) for record in self._records(X)]
 
 
 def _column(y: object, name: str) -> object:
-    """y, or the only column of an array [N, 1], with scikit-learn's warning."""
+    """Return y, or the column of an array [N, 1], with the same warning as scikit-learn."""
     if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1:
         try:
             from sklearn.exceptions import DataConversionWarning as Kind
@@ -192,7 +210,10 @@ def _column(y: object, name: str) -> object:
 
 
 def _known(one: object, names: Sequence[object]) -> str:
-    """The name of a class among those of y: 1, 1.0 and True are the same."""
+    """Return the name that y uses for this class; 1, 1.0 and True are equal.
+
+    Raises UsageError if y does not contain the class.
+    """
     alike = [name_of(one), *([name_of(bool(one))] if one in (0, 1) else [])]
     found = next((name for name in alike if name in names), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""The composer: tunes, by genre or none."""
+"""The composer: learns tunes, with or without genres, and writes new ones."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ NOTES = "notes"
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Composer(Supervised):
-    """Tunes: X a list of MIDI files (their paths) or of `core.types.Tune`s, y the genre of each (None: of none).
+    """A model of tunes.
 
+    X: a list of paths of MIDI files, or of `core.types.Tune`.  y: the genre of each tune; None: no genre.
     The arguments are options of `unrolled train compose`.
     """
 
@@ -56,8 +57,11 @@ class Composer(Supervised):
     def fit(
         self, X: object, y: object = None, sample_weight: object = None, validation_data: object = None
     ) -> Composer:
-        """Train; y: the genre of each tune, None for none; the others as in `Supervised.fit`, validation tunes without
-        genres: (X, None)."""
+        """Train on tunes.
+
+        y: the genre of each tune; None for a tune without a genre.  validation_data: tunes as (X, None);
+        their genres are not used.  The other arguments are as in `Supervised.fit`.
+        """
         tunes, _ = self._sequences(X, "X")
         genres = (
             [None] * len(tunes)
@@ -66,7 +70,7 @@ class Composer(Supervised):
         )
         if len(genres) != len(tunes) or not tunes:
             what = f"X has {len(tunes):,} tunes and y has {len(genres):,} items"
-            raise UsageError(what, expected="a list of tunes, and as many genres or none")
+            raise UsageError(what, expected="a list of tunes, and one genre for each or no y")
         own = [replace(one, genre=genre) for one, genre in zip(tunes, genres, strict=True)]
         if validation_data is not None:
             held, _ = self._sequences(as_sequence(validation_data)[0], "validation_data X")
@@ -75,12 +79,18 @@ class Composer(Supervised):
 
     @arguments_named()
     def sample(self, wish: CompositionOptions | None = None) -> list[Tune]:
-        """New tunes; `data.media.midi.midi_bytes` makes files of them. Raises UsageError for an unknown genre."""
+        """Return new tunes; `data.media.midi.midi_bytes` converts a tune to a MIDI file.
+
+        Raises UsageError for an unknown genre.
+        """
         return list(compose(self._model, wish or CompositionOptions()))
 
     @arguments_named()
     def score_samples(self, X: object) -> list[dict[str, Any]]:
-        """log_probability, perplexity, nats_per_note and the surprise of each note, of each tune, as JSON has them."""
+        """Return a score for each tune, with the keys of the JSON output.
+
+        Among the keys: log_probability, perplexity, nats_per_note, and the surprise of each note.
+        """
         model = self._model
         examples = [
             Example(one, None, Place(Path("X"), n)) for n, one in enumerate(self._sequences(X, "X")[0], 1)
@@ -88,17 +98,17 @@ class Composer(Supervised):
         return [dict(predictor.network_answer(model, example, EVERY).record) for example in examples]
 
     def score(self, X: object, y: object = None) -> float:
-        """Mean log-probability an event over all tunes: higher is better."""
+        """Return the mean log-probability per event over all tunes. Higher is better."""
         scored = self.score_samples(X)
         return sum(one["log_probability"] for one in scored) / sum(one["events"] for one in scored)
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks."""
+        """Return the tags that scikit-learn requires."""
         return sklearn_tags(None)
 
 
 def _genre(one: object, place: str) -> str | None:
-    """A genre; None for what is missing. Raises UsageError for what is no text."""
+    """Return the genre as `str`, or None if the value is missing. Raises UsageError if it is not a text."""
     if missing(one):
         return None
     if not isinstance(one, str):

@@ -1,4 +1,4 @@
-"""Errors for Python users: a message names the argument, not the flag of the command line."""
+"""Errors for Python users: messages name Python arguments instead of command-line flags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from unrolled.core.config import options
 from unrolled.core.errors import DataError, UnrolledError, UsageError
 
-# Flags that only files have a use for: sequences in memory have no columns, no run folder and no output file.
+# Flags that apply only to files: sequences in memory have no columns, no run folder and no output file.
+# A hint with such a flag is dropped.
 FILES_ONLY = (
     "--columns",
     "--skip-bad",
@@ -24,16 +25,19 @@ ORDER = "classes=[worst, ..., best]"
 
 
 class InvalidArgument(UsageError, ValueError):
-    """A UsageError of an estimator; a ValueError too, as Python's users expect."""
+    """A UsageError of an estimator. It is also a ValueError, as Python users expect."""
 
 
 class InvalidData(DataError, ValueError):
-    """A DataError of an estimator; a ValueError too."""
+    """A DataError of an estimator. It is also a ValueError."""
 
 
 @contextmanager
 def arguments_named() -> Iterator[None]:
-    """Around what a Python user calls: errors of ours leave as ValueErrors, with arguments in place of flags."""
+    """Wrap a public method: replace flags by argument names in messages of UnrolledError.
+
+    UsageError and DataError are raised again as subclasses of ValueError.
+    """
     try:
         yield
     except UnrolledError as error:
@@ -57,7 +61,7 @@ def arguments_named() -> Iterator[None]:
 
 
 def in_python(text: str) -> str:
-    """A message with arguments for flags: `--hidden 8` becomes hidden=8, `--no-crf` crf=False, `--lr` lr."""
+    """Replace flags in a message by arguments, such as `--hidden 8` by hidden=8 and `--no-crf` by crf=False."""
     text = text.replace("--classes WORST,...,BEST", ORDER)
     text = re.sub(r"--set (?:\w+\.)?(\w+)=(\w+)", lambda m: f"{m[1]}={m[2].capitalize()}", text)
     text = text.replace("--force", "force=True")

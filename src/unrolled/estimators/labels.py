@@ -1,8 +1,8 @@
-"""Classes and tags as Python values, and the names by which a model knows them.
+"""Convert between classes or tags as Python values and their names in a model.
 
-A model file has classes as texts. An estimator answers with what it was fitted on: texts, whole numbers, reals
-or bools.
-`TYPES` has a name for each type, kept in the notes of the model file.
+A model file stores the name of each class as a text. An estimator returns classes with the type that y had in
+`fit`: texts, whole numbers, reals or bools. The notes of the model file store the name of this type, a key of
+`TYPES`.
 """
 
 from __future__ import annotations
@@ -30,15 +30,22 @@ TYPES: dict[str, Callable[[str], object]] = {
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """The classes of a model. values: [classes] in the order of np.unique; names: [classes] those of the model in the
-    same order; type: one of TYPES."""
+    """The classes of a model.
+
+    values: [classes] in the order of np.unique.  names: [classes] their names in the model, in the same
+    order.
+    type: a key of TYPES.
+    """
 
     values: Array
     names: tuple[str, ...]
     type: str
 
     def of(self, names: Iterable[str | None]) -> Array:
-        """[N] the values of names; "" (None, where classes are no texts) for the None of an empty sequence."""
+        """Return [N] the values of the names.
+
+        The name of an empty sequence is None. Its value is "" if classes are texts, None otherwise.
+        """
         index = {name: number for number, name in enumerate(self.names)}
         found = [None if name is None else index[name] for name in names]
         if None not in found:
@@ -48,18 +55,21 @@ class Classes:
         return np.array(some, str if self.type == "str" else object)
 
     def names_of(self, values: Iterable[object]) -> tuple[str, ...]:
-        """The name of each value, which may be of another type: 1.0 and True are 1."""
+        """Return the name of each value. Values may have another type: 1.0 and True are equal to 1."""
         known: dict[object, str] = dict(zip(self.values.tolist(), self.names, strict=True))
         return tuple(known.get(one, name_of(one)) for one in values)
 
 
 def classes_of(names: list[str], type_: object) -> Classes:
-    """The classes of a model by their names. Raises DataError where the file's note of their type is damaged."""
+    """Return the classes of a model from their names.
+
+    Raises DataError if the type in the notes of the model file is damaged.
+    """
     try:
         values = np.array([TYPES[str(type_)](name) for name in names])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            "what the model notes of its classes is damaged", expected=", ".join(TYPES)
+            "the type of the classes in the model file is damaged", expected=", ".join(TYPES)
         ) from error
     values = values.astype(bool) if type_ == "bool" else values
     order = np.argsort(values, kind="stable")
@@ -67,8 +77,10 @@ def classes_of(names: list[str], type_: object) -> Classes:
 
 
 def labels(values: object, name: str) -> Array:
-    """[N] one class each: texts, whole numbers, whole reals or bools. Raises UsageError for what is none, for missing
-    ones, and for texts among numbers."""
+    """Return [N] classes: texts, whole numbers, reals without a fraction, or bools.
+
+    Raises UsageError if an item is not a class, if an item is missing, or if texts and numbers are mixed.
+    """
     found = items(values, name, "classes")
     for number, one in enumerate(found, 1):
         refuse(one, f"{name}:{number}")
@@ -76,7 +88,10 @@ def labels(values: object, name: str) -> Array:
 
 
 def checked(found: Sequence[object], name: str, place: Callable[[int], str]) -> Array:
-    """[N] classes as an array of one type. place: how a message calls an item by its number, from 0."""
+    """Return [N] classes as an array of one type. Raises UsageError if texts and numbers are mixed.
+
+    place: returns the name of an item for messages, from its index (0-based).
+    """
     first: dict[str, int] = {}
     for number, one in enumerate(found):
         first.setdefault(type_of(one), number)
@@ -90,7 +105,7 @@ def checked(found: Sequence[object], name: str, place: Callable[[int], str]) -> 
 
 
 def refuse(one: object, place: str) -> None:
-    """Raise UsageError for what is no class."""
+    """Raise UsageError if the value is not a class."""
     if missing(one):
         what = "None" if one is None else "Input y contains NaN"
         raise UsageError(f"{place}: missing: {what}", expected="a class")
@@ -104,7 +119,7 @@ def refuse(one: object, place: str) -> None:
 
 
 def type_of(one: object) -> str:
-    """The type of a class, one of TYPES; "" for what is no class."""
+    """Return the type of a class, a key of TYPES; "" if the value is not a class."""
     if isinstance(one, bool | np.bool_):
         return "bool"
     return next(
@@ -114,17 +129,17 @@ def type_of(one: object) -> str:
 
 
 def name_of(one: object) -> str:
-    """The name of a class for the model: that of 1.0 is that of 1."""
+    """Return the name of a class for the model. 1.0 and 1 have the same name."""
     if isinstance(one, str):
         return str.__str__(one)
     if type_of(one) == "bool":
         return str(bool(one))
-    assert isinstance(one, SupportsInt)  # `refuse` lets nothing else through
+    assert isinstance(one, SupportsInt)  # `refuse` has rejected all other types
     return str(int(one))
 
 
 def equal(one: object, other: object) -> bool:
-    """Whether two classes are the same, whatever their types: 1, 1.0, True and "1"."""
+    """Return whether two classes are equal, independent of their types: 1, 1.0, True and "1" are equal."""
     if isinstance(one, str) and not isinstance(other, str):
         return _names(one, other)
     if isinstance(other, str) and not isinstance(one, str):
@@ -133,7 +148,7 @@ def equal(one: object, other: object) -> bool:
 
 
 def _names(text: str, value: object) -> bool:
-    """Whether a text is a number or a bool as it is written."""
+    """Return whether a text is a written form of this number or bool."""
     if not isinstance(value, Real | np.bool_):
         return False
     return text == name_of(value) or parse_number(text) == float(value)

@@ -1,4 +1,4 @@
-"""The estimator of a language model over texts."""
+"""The estimator for language models of texts."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class LanguageModel(Estimator, TextOptions):
-    """A language model over texts: each text is a document, state starts from zeros at each.
+    """A language model of texts. Each text is a document; the state is reset to zeros at its start.
 
-    The arguments are options of `unrolled train language`; those left None are chosen from the data and the budget.
+    The arguments are options of `unrolled train language`. Arguments that are None are chosen from the data
+    and the budget.
     """
 
     unit: str | None = "char"
@@ -39,16 +40,18 @@ class LanguageModel(Estimator, TextOptions):
 
     @arguments_named()
     def fit(self, X: object, y: None = None, validation_data: object = None) -> LanguageModel:
-        """Train on texts. validation_data: texts to choose the best weights by, in place of a part that is held out.
+        """Train on texts.
 
-        Raises UsageError and DataError for unusable texts (both are ValueErrors), MissingExtra without torch.
+        validation_data: texts that select the best weights, instead of a part held out from X.
+        Raises UsageError or DataError (both are ValueErrors) if the texts are unusable, MissingExtra without
+        torch.
         """
         found = texts(X, "X")
         if not found:
             raise UsageError("X has no texts", expected="a list of texts")
         with need("train", "torch"):
             from unrolled.training.language_job import request
-        # Each text ends in <EOS>; what a document is matters only to those who read files with the model later.
+        # Here each text is one document. The option `documents` matters only later, if the model reads files.
         documents = "blank" if any("\n" in text for text in found) else "line"
         config = self._config("language", {"documents": documents})
         held = None if validation_data is None else from_texts(texts(validation_data, "validation_data"))
@@ -60,18 +63,18 @@ class LanguageModel(Estimator, TextOptions):
 
     @arguments_named()
     def score_samples(self, X: object) -> list[Scored]:
-        """The score of each text on its own: log-probabilities a token, perplexity, bits a character."""
+        """Return the score of each text: log-probability per token, perplexity, and bits per character."""
         model = self._model
         return [score(model.engine, model.reading, text) for text in texts(X, "X")]
 
     def score(self, X: object, y: None = None) -> float:
-        """Mean log-probability a token over all texts, their ends counted: higher is better."""
+        """Return the mean log-probability per token over all texts, `<EOS>` included. Higher is better."""
         scored = self.score_samples(X)
         return sum(one.log_probability for one in scored) / sum(len(one.tokens) for one in scored)
 
     @arguments_named()
     def predict(self, X: object) -> list[str]:
-        """The most probable next token after each text."""
+        """Return the most probable next token after each text."""
         model = self._model
         return [predict(model.engine, model.reading, text, 3).text for text in texts(X, "X")]
 
@@ -87,15 +90,15 @@ class LanguageModel(Estimator, TextOptions):
         count: int = 1,
         seed: int = 0,
     ) -> list[str]:
-        """`count` texts drawn from the model, each beginning with the prompt."""
+        """Return `count` texts sampled from the model. Each text begins with the prompt."""
         return list(self.stream(SampleOptions(prompt, length, temperature, top_k, top_p, count, seed)))
 
     def stream(self, wish: SampleOptions) -> Iterator[str]:
-        """The same, one after the other."""
+        """Yield sampled texts one by one. The options are as in `sample`."""
         return samples(self._model.engine, self._model.reading, wish)
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks."""
+        """Return the tags that scikit-learn requires."""
         return sklearn_tags(None, required=False)
 
     @property

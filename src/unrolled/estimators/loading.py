@@ -1,4 +1,4 @@
-"""`load`, which opens any model file as its estimator."""
+"""`load`: open any model file as a fitted estimator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unrolled.inference.open_model import language_model_from_file, trained_from
 from unrolled.models import model_file
 from unrolled.tasks.presets import find
 
-# By the kinds of input and output, or else by the output.
+# Key: "INPUT:OUTPUT" kinds, or only the output kind. The longer key is looked up first.
 ESTIMATORS: dict[str, type[Supervised]] = {
     "notes:next": Composer,
     "frames:label": Recognizer,
@@ -33,9 +33,10 @@ ESTIMATORS: dict[str, type[Supervised]] = {
 
 @arguments_named()
 def load(path: str | Path, engine: str = "numpy") -> LanguageModel | Supervised:
-    """Open a model file as its estimator, fitted. engine: "numpy", "int8" or "torch".
+    """Open a model file as a fitted estimator. engine: "numpy", "int8" or "torch".
 
-    Raises UsageError (no such file or engine, or a task without an estimator) and DataError (a damaged file).
+    Raises UsageError if the file or the engine does not exist or the task has no estimator.
+    Raises DataError if the file is damaged.
     """
     path = Path(path)
     file = model_file.load(path)

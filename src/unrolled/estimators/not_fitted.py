@@ -1,4 +1,7 @@
-"""The error of an estimator that is used before it was fitted: scikit-learn's own too, where that is installed."""
+"""The error for an estimator that is used before `fit`.
+
+It derives from scikit-learn's error if that is installed.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from unrolled.core.errors import UsageError
 
 
 def _base() -> Any:
-    """The class of scikit-learn, which has no types, or the built-in one that it derives from."""
+    """Return scikit-learn's NotFittedError (untyped), or AttributeError if scikit-learn is not installed."""
     try:
         from sklearn.exceptions import NotFittedError as Base
     except ImportError:
-        return AttributeError  # as scikit-learn's is one
+        return AttributeError  # a base class of scikit-learn's error
     return Base
 
 
@@ -20,4 +23,4 @@ _BASE = _base()
 
 
 class NotFittedError(UsageError, _BASE):
-    """An estimator is used before `fit`."""
+    """The estimator is used before `fit`."""

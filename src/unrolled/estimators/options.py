@@ -1,7 +1,8 @@
-"""The constructor arguments of the estimators: options of `unrolled train` with the same names, defaults and ranges.
+"""The constructor arguments of the estimators: the options of `unrolled train` as Python arguments.
 
-The groups below are combined by the estimators. An estimator keeps its arguments as they are given, as scikit-learn's
-do; `checked` examines them when `fit` is called.
+Each argument has the same name, default and range as the option.
+Each estimator inherits from some of the groups below. As in scikit-learn, the constructor stores the
+arguments unchanged. `fit` calls `checked` to check them.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from unrolled.core.errors import UsageError
 
 
 def default(name: str) -> Any:
-    """The default of an option of `unrolled train`; None: chosen from the task, the data and the budget.
+    """Return the default of an option of `unrolled train`.
 
-    `Any`: the field that it is given to names the type, and a test compares the two.
+    None means that the value is chosen from the task, the data and the budget.
+    It returns `Any` because the dataclass field declares the type. A test compares both types.
     """
     return options()[name].default
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class TrainingOptions:
-    """How a network is trained, and its recurrent core.
+    """Options of the training and of the recurrent core.
 
     verbose: 0 prints nothing, 1 prints progress to stderr.
     """
@@ -61,7 +63,7 @@ class TrainingOptions:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class TextOptions:
-    """How texts become tokens."""
+    """Options of text input: tokens, vocabulary and embedding."""
 
     unit: str | None = default("unit")
     lower: bool = default("lower")
@@ -72,10 +74,11 @@ class TextOptions:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class LabelOptions:
-    """What belongs to one class for a sequence.
+    """Options of classifiers.
 
-    classes: all classes in their order (default: those of y).  class_weight: None, "balanced" (each class weighs the
-    same in total), "root" (by the root of its rarity) or {class: weight}.
+    classes: all classes in order (default: the classes in y).
+    class_weight: None, "balanced" (all classes have the same total weight), "root" (weight 1 /
+    sqrt(frequency)), or a dict {class: weight}.
     """
 
     bidirectional: bool | None = default("bidirectional")
@@ -88,7 +91,7 @@ class LabelOptions:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class SoundOptions:
-    """How recordings become frames."""
+    """Options that control how recordings are converted to frames."""
 
     bands: int = default("bands")
     rate: int | None = default("rate")
@@ -100,7 +103,7 @@ class SoundOptions:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class ClipOptions:
-    """How clips become pictures of one size."""
+    """Options that control how clips are converted to frames of one size."""
 
     frame_size: int | None = default("frame_size")
     frame_rate: float | None = default("frame_rate")
@@ -114,8 +117,12 @@ class ClipOptions:
 
 
 def checked(arguments: Mapping[str, object]) -> dict[str, object]:
-    """Those arguments that are options and not None, as plain Python values. Raises UsageError for one of a wrong type,
-    naming it; `config.build` checks choices and ranges."""
+    """Return the arguments that are options and are set, as plain Python values.
+
+    An argument is left out if it is None and None is its default.
+    Raises UsageError, with the name, for an argument of a wrong type. `config.build` checks choices and
+    ranges.
+    """
     known = options()
     found: dict[str, object] = {}
     for name, value in arguments.items():
@@ -130,7 +137,7 @@ def checked(arguments: Mapping[str, object]) -> dict[str, object]:
 
 
 def _of_python(value: object, plain: Plain) -> Value:
-    """A value, be it NumPy's, as the type that Python has."""
+    """Convert a value, which may be a NumPy scalar, to the plain Python type."""
     if isinstance(value, str):
         return str.__str__(value)
     assert isinstance(value, SupportsInt) and isinstance(value, SupportsFloat)
@@ -138,7 +145,7 @@ def _of_python(value: object, plain: Plain) -> Value:
 
 
 def _is(value: object, plain: Plain) -> bool:
-    """Whether a value may stand for an option of this type; True and False are no numbers here."""
+    """Return whether a value is valid for an option of this type. True and False do not count as numbers."""
     truth = isinstance(value, bool | np.bool_)
     if plain is bool or truth:
         return plain is bool and truth

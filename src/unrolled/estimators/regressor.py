@@ -1,4 +1,4 @@
-"""The regressor: one number or more for a text or a series."""
+"""The regressor: one or more numbers for each text or series."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Regressor(Supervised, TextOptions):
-    """One number or more for a text or a series. y: [N], [N, 1] or [N, n_y]; predictions have the same shape.
+    """A regressor of texts or series. y: [N], [N, 1] or [N, n_y] numbers; predictions have the same shape.
 
     The arguments are options of `unrolled train tokens:number` and `numbers:number`.
     """
@@ -45,26 +45,30 @@ class Regressor(Supervised, TextOptions):
         )
 
     def _shaped(self, rows: list[object]) -> NDArray[np.float64]:
-        """Rows of numbers as predictions: [N, 1, ...] where y was a column."""
+        """Return rows of numbers as an array of predictions: [N, 1, ...] if y was a column [N, 1]."""
         found = np.array(rows, np.float64)
         return found[:, None] if self._model.file.notes.get("y_shape") == "column" else found
 
     @arguments_named()
     def predict(self, X: object) -> NDArray[np.float64]:
-        """[N], [N, 1] or [N, n_y], as y was; NaN for an empty or blank sequence."""
+        """Return [N], [N, 1] or [N, n_y] predictions, in the shape of y.
+
+        They are NaN for an empty or blank sequence.
+        """
         n_y = self._model.output.n_y
         blank = np.nan if n_y == 1 else [np.nan] * n_y
         return self._shaped([blank if one["value"] is None else one["value"] for one in self._records(X)])
 
     @arguments_named()
     def predict_interval(self, X: object) -> NDArray[np.float64]:
-        """[..., 2] for each number of `predict` the ends of an interval that holds a new value in 90% of all cases.
+        """Return [..., 2] the lower and upper end of a 90% prediction interval for each number of `predict`.
 
-        Raises UsageError for a model that saw no validation part, of which the intervals are made.
+        The intervals are computed from the validation set. Raises UsageError if the model has none, because
+        there was no validation set or it was too small.
         """
         model = self._model
         if not model.output.to_json()["half_width"]:
-            what = "this model has no intervals: it saw no validation part, or too small a one"
+            what = "this model has no intervals: the validation set was missing or too small"
             raise UsageError(what, hint=".fit(X, y, validation_data=(X_valid, y_valid))")
         n_y = model.output.n_y
         blank = [np.nan] * 2 if n_y == 1 else [[np.nan] * 2] * n_y
@@ -72,16 +76,19 @@ class Regressor(Supervised, TextOptions):
 
     @arguments_named()
     def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """R2, the mean over the numbers, weighted by sample_weight [N]. Raises UsageError for an empty sequence."""
+        """Return R2, averaged over the numbers and weighted by sample_weight [N].
+
+        Raises UsageError for an empty sequence.
+        """
         truth = _numbers(y, "y")
         found = self.predict(X)
         truth, found = _table(truth), _table(found)
         if truth.shape != found.shape:
             what = f"y has the shape {list(truth.shape)}, and the predictions have {list(found.shape)}"
-            raise UsageError(what, expected="as many numbers")
+            raise UsageError(what, expected="the same shape")
         empty = np.flatnonzero(np.isnan(found).any(axis=1))
         if len(empty):
-            raise UsageError(f"X:{empty[0] + 1}: empty, and so without a prediction", expected="sequences")
+            raise UsageError(f"X:{empty[0] + 1}: an empty sequence has no prediction", expected="sequences")
         if sample_weight is None:
             return regression.score(truth, found).mean_r2
         weights = np.asarray(items(sample_weight, "sample_weight", "numbers"), np.float64)
@@ -90,17 +97,17 @@ class Regressor(Supervised, TextOptions):
         return float(np.mean(1 - errors / (weights[:, None] * (truth - mean) ** 2).sum(axis=0)))
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks."""
+        """Return the tags that scikit-learn requires."""
         return sklearn_tags("regressor", several=True)
 
 
 def _table(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[N, n_y] of [N] or [N, n_y]."""
+    """Reshape [N] or [N, n_y] to [N, n_y]."""
     return numbers[:, None] if numbers.ndim == 1 else numbers
 
 
 def _numbers(y: object, name: str) -> NDArray[np.float64]:
-    """[N] or [N, n_y]. Raises UsageError for what is no finite number."""
+    """Return y as [N] or [N, n_y]. Raises UsageError if a value is not a finite number."""
     listed = y.to_numpy() if isinstance(y, Frame) else y
     listed = items(listed, name, "numbers") if not isinstance(listed, np.ndarray) else as_array(listed, name)
     for number, one in enumerate(listed, 1):
@@ -111,7 +118,7 @@ def _numbers(y: object, name: str) -> NDArray[np.float64]:
         numbers = np.asarray(listed, dtype=np.float64)
     except (TypeError, ValueError):
         raise UsageError(
-            f"{name} has values that are no numbers, or rows of different lengths", expected="numbers"
+            f"{name} has values that are not numbers, or rows of different lengths", expected="numbers"
         ) from None
     if numbers.ndim > 2:
         raise UsageError(f"{name} has the shape {list(numbers.shape)}", expected="[N] or [N, n_y]")

@@ -1,7 +1,8 @@
-"""Read what users of scikit-learn pass as X into plain sequences: lists, arrays, Series, DataFrames and generators.
+"""Convert X, as users of scikit-learn pass it, to plain sequences.
 
-A sequence is a text, a list of tokens, an array of numbers [T_x, n_x] (or [T_x]: one number a step), or a file.
-Anything else is rejected with an error that names the argument and the item, counted from 1 as in `X:2`.
+X may be a list, an array, a Series, a DataFrame or a generator.
+A sequence is a text, a list of tokens, an array of numbers [T_x, n_x] (or [T_x]: one number per step), or a
+file. Anything else is rejected. The error names the argument and the item (1-based), for example `X:2`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import numpy as np
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Array
 
-TOKENS, NUMBERS, FILES = "tokens", "numbers", "files"  # what sequences may be
+TOKENS, NUMBERS, FILES = "tokens", "numbers", "files"  # the kinds of sequences
 
 
 @runtime_checkable
 class Frame(Protocol):
-    """A DataFrame, of whichever library."""
+    """A DataFrame of any library."""
 
     @property
     def columns(self) -> Iterable[object]: ...
@@ -32,13 +33,16 @@ class Frame(Protocol):
 
 @runtime_checkable
 class HasArray(Protocol):
-    """What NumPy makes an array of: a Series, a tensor."""
+    """An object that NumPy can convert to an array, such as a Series or a tensor."""
 
     def __array__(self, dtype: object = None) -> object: ...
 
 
 def items(values: object, name: str, wanted: str = "sequences") -> list[object]:
-    """The items of an argument, in their order; rows of an array. Raises UsageError for what is no list of `wanted`."""
+    """Return the items of an argument in order; the items of an array are its rows.
+
+    Raises UsageError if the argument is not a list. wanted: the expected items, for the message.
+    """
     expected = f"a list of {wanted}"
     _refuse_sparse(values, name)
     match values:
@@ -64,7 +68,11 @@ def items(values: object, name: str, wanted: str = "sequences") -> list[object]:
 
 
 def as_array(values: object, name: str) -> Array:
-    """An array of whatever has one. Raises UsageError for complex and masked ones, and for a single value."""
+    """Convert an object to an array.
+
+    Raises UsageError for complex numbers, masked values, a single value, other types than texts and numbers,
+    and rows without features.
+    """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise UsageError(f"{name} has masked values", expected="no missing values")
     array = np.asarray(values)
@@ -90,7 +98,10 @@ def _refuse_sparse(values: object, name: str) -> None:
 
 
 def _rows(frame: Frame, name: str) -> list[object]:
-    """The cells of a DataFrame of one column, or the rows of one with numbers alone."""
+    """Return the cells of a DataFrame with one column, or the rows of a DataFrame that contains only numbers.
+
+    Raises UsageError for several columns with texts.
+    """
     names = [str(column) for column in frame.columns]
     array = as_array(frame.to_numpy(), name)
     if len(names) == 1:
@@ -103,14 +114,14 @@ def _rows(frame: Frame, name: str) -> list[object]:
 
 
 def _holds_text(array: Array) -> bool:
-    """Whether any cell is a text."""
+    """Return whether any cell is a text."""
     return array.dtype.kind == "U" or (
         array.dtype.kind == "O" and any(isinstance(cell, str) for cell in array.flat)
     )
 
 
 def missing(value: object) -> bool:
-    """Whether a value stands for "nothing is known": None, NaN, pandas' NA and NaT."""
+    """Return whether a value is a missing value: None, NaN, or NA or NaT of pandas."""
     if value is None:
         return True
     if isinstance(value, float | np.floating):
@@ -120,7 +131,7 @@ def missing(value: object) -> bool:
 
 
 def texts(values: object, name: str) -> list[str]:
-    """A list of texts, as plain `str`. Raises UsageError for any item that is none."""
+    """Return a list of texts as plain `str`. Raises UsageError if an item is not a text."""
     found: list[str] = []
     for number, one in enumerate(items(values, name, "texts"), 1):
         if not isinstance(one, str):
@@ -131,10 +142,11 @@ def texts(values: object, name: str) -> list[str]:
 
 
 def sequences(values: object, name: str) -> tuple[Sequence[object], str]:
-    """The sequences of an argument, and what they are: tokens (texts too), numbers or files; "" where all are empty.
+    """Return the sequences of an argument, and their kind.
 
-    Texts come as `str`, tokens as tuples, numbers as arrays [T_x, n_x], files as paths. Raises UsageError for anything
-    else, for missing values, and where the items are of different kinds.
+    The kind is TOKENS (also for texts), NUMBERS, FILES, or "" if all sequences are empty.
+    Texts are returned as `str`, tokens as tuples, numbers as arrays [T_x, n_x], and files as paths.
+    Raises UsageError for any other type, for missing values, and if the items have different kinds.
     """
     found = [sequence(one, f"{name}:{number}") for number, one in enumerate(items(values, name), 1)]
     kinds = [_kind(one) for one in found]
@@ -142,7 +154,7 @@ def sequences(values: object, name: str) -> tuple[Sequence[object], str]:
     kind = "" if first is None else kinds[first]
     for number, other in enumerate(kinds):
         if other not in ("", kind):
-            what = f"{name}:{number + 1}: {other}, where {name}:{(first or 0) + 1} has {kind}"
+            what = f"{name}:{number + 1}: {other}, but {name}:{(first or 0) + 1} has {kind}"
             raise UsageError(what, expected="sequences of one kind")
     if kind == NUMBERS:
         found = [np.zeros((0, 1)) if not len(one) else one for one in found]
@@ -150,7 +162,7 @@ def sequences(values: object, name: str) -> tuple[Sequence[object], str]:
 
 
 def _kind(one: object) -> str:
-    """What a sequence is; "" for an empty list, which may be of any kind."""
+    """Return the kind of a sequence; "" for an empty list, which fits every kind."""
     match one:
         case Path():
             return FILES
@@ -163,7 +175,7 @@ def _kind(one: object) -> str:
 
 
 def sequence(one: object, place: str) -> str | tuple[str, ...] | Array | Path:
-    """One sequence; see `sequences`."""
+    """Convert one sequence as described in `sequences`."""
     expected = "a text, a list of tokens, or an array of numbers"
     match one:
         case str():
@@ -177,7 +189,7 @@ def sequence(one: object, place: str) -> str | tuple[str, ...] | Array | Path:
         case _ if missing(one):
             raise UsageError(f"{place}: missing ({one})", expected=expected)
         case Number():
-            hint = "[X]; Reshape your data with X.reshape(1, -1) where it is one series"
+            hint = "[X]; Reshape your data with X.reshape(1, -1) if it is one series"
             raise UsageError(f"{place}: a single number", expected=expected, hint=hint)
         case Frame():
             return _steps(as_array(one.to_numpy(), place), place)
@@ -190,7 +202,7 @@ def sequence(one: object, place: str) -> str | tuple[str, ...] | Array | Path:
 
 
 def _listed(steps: list[object], place: str) -> tuple[str, ...] | Array:
-    """A list of tokens, or of numbers."""
+    """Convert a list of tokens or numbers to a tuple of tokens or an array [T_x, n_x]."""
     if not steps:
         return ()
     if any(isinstance(step, str) for step in steps):
@@ -202,14 +214,16 @@ def _listed(steps: list[object], place: str) -> tuple[str, ...] | Array:
         array = np.asarray(steps)
     except ValueError:
         raise UsageError(
-            f"{place}: steps of different widths", expected="as many numbers at each step"
+            f"{place}: steps of different widths", expected="the same count of numbers at each step"
         ) from None
     return _steps(array, place)
 
 
 def _steps(array: Array, place: str) -> tuple[str, ...] | Array:
-    """An array of tokens [T_x], or of numbers [T_x] or [T_x, n_x]; whole numbers keep their type, which tells the scale
-    of the samples of a recording."""
+    """Convert an array of tokens [T_x] to a tuple, or check numbers [T_x] or [T_x, n_x]; returns [T_x, n_x].
+
+    Integer arrays keep their type, because it determines the scale of audio samples.
+    """
     if array.shape == (0,):
         return ()
     if _holds_text(array):
@@ -219,10 +233,10 @@ def _steps(array: Array, place: str) -> tuple[str, ...] | Array:
     try:
         numbers = array if array.dtype.kind in "iu" else array.astype(np.float64)
     except (TypeError, ValueError):
-        raise UsageError(f"{place}: values that are no numbers", expected="texts or numbers") from None
+        raise UsageError(f"{place}: values that are not numbers", expected="texts or numbers") from None
     if numbers.ndim > 2:
         what = f"{place}: an array of shape {list(numbers.shape)}"
-        raise UsageError(what, expected="[steps] or [steps, numbers a step]")
+        raise UsageError(what, expected="[steps] or [steps, numbers per step]")
     numbers = numbers.reshape(-1, 1) if numbers.ndim == 1 else numbers
     wrong = np.argwhere(~np.isfinite(numbers))
     if len(wrong):
@@ -235,7 +249,7 @@ def _steps(array: Array, place: str) -> tuple[str, ...] | Array:
 
 
 def _tokens(steps: Sequence[object], place: str) -> tuple[str, ...]:
-    """Tokens as plain `str`."""
+    """Return the tokens as plain `str`. Raises UsageError if a token is not a text."""
     found: list[str] = []
     for number, step in enumerate(steps, 1):
         if not isinstance(step, str):

@@ -1,7 +1,7 @@
-"""The shared base of the estimators of labelled sequences: from X, y and sample weights to a training, and to answers.
+"""Base class of the estimators of labelled sequences: train on X, y and sample weights, and predict.
 
-X is a list of texts, of token lists, or of arrays [T_x, n_x], of any lengths; see `sequences`. Using an estimator needs
-NumPy alone; fitting needs torch.
+X is a list of texts, token lists, or arrays [T_x, n_x]. The sequences may have different lengths; see
+`sequences`. Training needs torch; prediction needs only NumPy.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ from unrolled.inference.open_model import Predictor, trained_from_file
 from unrolled.models.model_file import ModelFile
 
 Fitted = TypeVar("Fitted", bound="Supervised")
-EVERY = 1 << 30  # of the answers: all
+EVERY = 1 << 30  # number of alternatives in an answer: all of them
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The y of sequences: what is asked of each, as an example has it; notes for the model file about its type."""
+    """The targets of sequences.
+
+    values: the y of each sequence, in the form of `Example.y`.
+    notes: the type or shape of y, for the model file.
+    """
 
     values: list[object]
     notes: Mapping[str, object]
@@ -39,7 +43,10 @@ class Targets:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Supervised(Estimator):
-    """An estimator of labelled sequences. kinds: the task for each kind of input.  fewest: the sequences it needs."""
+    """An estimator of labelled sequences.
+
+    kinds: the task for each kind of input.  fewest: the minimum number of sequences.
+    """
 
     kinds: ClassVar[Mapping[str, str]]
     fewest: ClassVar[int] = 1
@@ -52,11 +59,12 @@ class Supervised(Estimator):
         sample_weight: object = None,
         validation_data: object = None,
     ) -> Fitted:
-        """Train on sequences and what is asked of each.
+        """Train on sequences X with targets y.
 
-        sample_weight: [N] how much each sequence counts; those of weight 0 are left out.  validation_data: (X, y) to
-        choose the best weights by, in place of a part that is held out of X.
-        Raises UsageError and DataError for what cannot be learnt (both are ValueErrors), MissingExtra without torch.
+        sample_weight: [N] the weight of each sequence; sequences with weight 0 are left out.
+        validation_data: (X, y) that selects the best weights, instead of a part held out from X.
+        Raises UsageError or DataError (both are ValueErrors) if the data is unusable, MissingExtra without
+        torch.
         """
         found, kind = self._sequences(X, "X")
         asked = self._asked(y, "y", len(found))
@@ -81,41 +89,47 @@ class Supervised(Estimator):
 
     def _validation(self, given: object) -> ExampleSource:
         if not isinstance(given, tuple | list) or len(given) != 2:
-            raise UsageError("validation_data is no pair", expected="(X, y)")
+            raise UsageError("validation_data is not a pair", expected="(X, y)")
         found, _ = self._sequences(given[0], "validation_data X")
         return from_lists(
             found, self._asked(given[1], "validation_data y", len(found)).values, "validation_data"
         )
 
     def _task(self, kind: str) -> str:
-        """The task for sequences of this kind."""
+        """Return the task for sequences of this kind.
+
+        Raises UsageError if the estimator does not support the kind.
+        """
         kind = kind or next(iter(self.kinds))
         if kind not in self.kinds:
-            what = f"{type(self).__name__} has no use for {kind}"
+            what = f"{type(self).__name__} does not support {kind}"
             raise UsageError(what, expected=" or ".join(self.kinds))
         return self.kinds[kind]
 
     def _sequences(self, X: object, name: str) -> tuple[Sequence[object], str]:
-        """X as examples have it, and what kind of input it is."""
+        """Return X in the form of `Example.x`, and the kind of the input."""
         return sequences(X, name)
 
     def _asked(self, y: object, name: str, count: int) -> Targets:
-        """y as examples have it. Raises UsageError where there are not as many as sequences."""
+        """Return y in the form of `Example.y`.
+
+        Raises UsageError if X and y have different lengths or are empty.
+        """
         if y is None:
             what = f"{type(self).__name__} requires y to be passed, but the target y is None"
             raise UsageError(what, expected=f"{name}: one for each sequence")
         found = self._targets(y, name)
         if len(found.values) != count or not count:
             what = f"X has {count:,} sequences and {name} has {len(found.values):,} items"
-            raise UsageError(what, expected="a list of sequences and as many y")
+            raise UsageError(what, expected="a list of sequences and one y for each")
         return found
 
     @abstractmethod
     def _targets(self, y: object, name: str) -> Targets:
-        """y, item by item."""
+        """Convert y to one target for each sequence."""
 
     def _weights(self, sample_weight: object, values: Sequence[object]) -> list[float]:
-        """[N] how much each sequence counts. Raises UsageError for what is no weight."""
+        """Return [N] the weight of each sequence. Raises UsageError for an invalid weight."""
         if sample_weight is None:
             return [1.0] * len(values)
         weights = np.asarray(items(sample_weight, "sample_weight", "numbers"))
@@ -123,15 +137,15 @@ class Supervised(Estimator):
             what = f"sample_weight has the shape {list(weights.shape)} and the type {weights.dtype}"
             raise UsageError(what, expected=f"one number for each of the {len(values):,} sequences")
         if not np.isfinite(weights).all() or (weights < 0).any() or not (weights > 0).any():
-            what = "sample_weight has a number that is no weight, or zero weights only"
-            raise UsageError(what, expected="finite numbers of at least 0, one above 0")
+            what = "sample_weight has an invalid weight, or zero weights only"
+            raise UsageError(what, expected="finite numbers of at least 0, not all 0")
         return weights.astype(np.float64).tolist()
 
     def _keep(self, file: ModelFile, path: Path) -> None:
         self.take(trained_from_file(file, path))
 
     def take(self, model: Predictor) -> None:
-        """Become fitted: take an opened model of the right kind."""
+        """Store an opened model of the right kind; the estimator is fitted then."""
         self.model_ = model
 
     @property
@@ -140,18 +154,21 @@ class Supervised(Estimator):
         return self.model_
 
     def _records(self, X: object) -> list[dict[str, object]]:
-        """The answer to each sequence, as `predict --format jsonl` has it; a blank one gets a blank answer."""
+        """Return the answer to each sequence as a dict, the same as a line of `predict --format jsonl`.
+
+        A blank sequence gets a blank answer.
+        """
         model = self._model
         found, kind = self._sequences(X, "X")
         if kind and (kind == TOKENS) != model.input.ids:
-            what = f"X has {kind}, and this model reads {'texts' if model.input.ids else 'numbers'}"
+            what = f"X has {kind}, but this model reads {'texts' if model.input.ids else 'numbers'}"
             raise UsageError(what, expected="sequences as in training")
         examples = [Example(one, None, Place(Path("X"), number)) for number, one in enumerate(found, 1)]
         return [dict(predictor.answer(model, example, EVERY).record) for example in examples]
 
 
 def weighted_mean(values: Array, sample_weight: object) -> float:
-    """The mean of [N] values, by weights [N] where there are any."""
+    """Return the mean of values [N], weighted if sample_weight [N] is not None."""
     if sample_weight is None:
         return float(np.mean(values))
     return float(

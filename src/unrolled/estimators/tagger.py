@@ -1,4 +1,4 @@
-"""The tagger: a tag for every step."""
+"""The tagger: one tag for each step of a sequence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Span(TypedDict):
-    """A span that tags mark: from step `start`, counted from 0, to before step `end`."""
+    """A span that the tags mark: the steps from `start` (0-based) to `end` (not included)."""
 
     type: str
     start: int
@@ -40,10 +40,12 @@ class Span(TypedDict):
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Tagger(Supervised, TextOptions):
-    """A tag for every step: X token lists (or texts, split at white space), y as many tags each.
+    """A model that predicts one tag for each step.
 
-    The arguments are options of `unrolled train tag` and `numbers:tags`. After `fit`: classes_ [tags], of the type that
-    y had, in the order of np.unique.
+    X: token lists, texts (split at white space), or arrays of numbers.
+    y: for each sequence, one tag per step.
+    The arguments are options of `unrolled train tag` and `numbers:tags`.
+    After `fit`: classes_ [tags], with the type that y had, in the order of np.unique.
     """
 
     bidirectional: bool | None = default("bidirectional")
@@ -67,12 +69,12 @@ class Tagger(Supervised, TextOptions):
 
     @arguments_named()
     def predict(self, X: object) -> list[list[object]]:
-        """The tags of each sequence, of the type that y had; none for an empty one."""
+        """Return the tags of each sequence, with the type that y had. An empty sequence has no tags."""
         return [self._classes.of(as_list_of(str, record["tags"])).tolist() for record in self._records(X)]
 
     @arguments_named()
     def predict_proba(self, X: object) -> list[NDArray[np.float64]]:
-        """For each sequence [T_x, tags] the probability of each tag at each step, in the order of `classes_`."""
+        """Return for each sequence [T_x, tags] the probability of each tag, in the order of `classes_`."""
         model = self._model
         found, _ = self._sequences(X, "X")
         own = {name: number for number, name in enumerate(as_list_of(str, model.output.to_json()["classes"]))}
@@ -82,33 +84,38 @@ class Tagger(Supervised, TextOptions):
 
     @arguments_named()
     def predict_spans(self, X: object) -> list[list[Span]]:
-        """For each sequence its spans: type, start and end (steps from 0, the end not included), text, and probability:
-        the lowest of its tags. Raises UsageError where the tags of training mark no spans."""
+        """Return the spans of each sequence.
+
+        The probability of a span is the lowest probability of its tags.
+        Raises UsageError if the tags of the training data do not mark spans.
+        """
         records = self._records(X)
         if self._model.output.to_json()["scheme"] == "none":
             raise UsageError(
-                "the tags of this model mark no spans", expected="tags such as B-PER, I-PER and O"
+                "the tags of this model do not mark spans", expected="tags such as B-PER, I-PER and O"
             )
         return [_spans(one) if one["tags"] else [] for one in records]
 
     @arguments_named()
     def score(self, X: object, y: object) -> float:
-        """Span F1 where tags mark spans, else the fraction of tags that is right."""
+        """Return the span F1 if tags mark spans, else the accuracy over all tags."""
         model = self._model
         found, _ = self._sequences(X, "X")
         asked = [self._classes.names_of(tags) for tags in _rows(y, "y")]
         if len(asked) != len(found):
-            raise UsageError(f"X has {len(found):,} sequences and y has {len(asked):,}", expected="as many y")
+            raise UsageError(
+                f"X has {len(found):,} sequences and y has {len(asked):,}", expected="equal lengths"
+            )
         metrics = predictor.evaluate(model, from_lists(found, asked))
         return float(as_number(metrics.get("span_f1", metrics["accuracy"])))
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks."""
+        """Return the tags that scikit-learn requires."""
         return sklearn_tags(None)
 
 
 def _spans(record: Mapping[str, object]) -> list[Span]:
-    """The spans of an answer, each as probable as the least probable of its tags."""
+    """Return the spans of an answer. The probability of a span is the lowest probability of its tags."""
     probabilities = [as_number(one) for one in as_list(record["probabilities"])]
     found: list[Span] = []
     for one in map(as_object, as_list(record["spans"])):
@@ -120,7 +127,7 @@ def _spans(record: Mapping[str, object]) -> list[Span]:
 
 
 def _rows(y: object, name: str) -> list[Array]:
-    """The tags of each sequence, all of one type: where some are 1 and others True, all are numbers."""
+    """Return the tags of each sequence, all with the same type. A mix of numbers and bools becomes numbers."""
     rows: list[Sequence[object]] = []
     for number, one in enumerate(items(y, name, "lists of tags"), 1):
         tags = split_words(one) if isinstance(one, str) else items(one, f"{name}:{number}", "tags")

@@ -1,4 +1,4 @@
-"""Estimators that write a text: `Translator` for a text, `Transcriber` for a recording."""
+"""Estimators that write texts: `Translator` from texts or series, `Transcriber` from recordings."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Translator(Supervised, TextOptions):
-    """A text for a text, or for a series of numbers: X and y lists of texts.
+    """A model that writes a text for each text or series of numbers.
 
-    The arguments are options of `unrolled train translate`; unit is "subword" unless another is given.
+    X: a list of texts or of arrays of numbers.  y: a list of texts.
+    The arguments are options of `unrolled train translate`. The default of `unit` is "subword".
     """
 
     source_unit: str | None = default("source_unit")
@@ -61,13 +62,16 @@ class Translator(Supervised, TextOptions):
 
     @arguments_named()
     def predict(self, X: object) -> list[str]:
-        """The text for each sequence; "" for an empty one."""
+        """Return the text for each sequence; "" for an empty sequence."""
         return [str(record["text"]) for record in self._answers(self._model, X)]
 
     @arguments_named()
     def predict_nbest(self, X: object, n: int = 5, *, beam: int | None = None) -> list[list[dict[str, Any]]]:
-        """For each sequence its `n` best texts, best first, each a dict: text, log_probability, score and tokens. Fewer
-        come where fewer can be written. beam: hypotheses kept at each step (default: 4, or n where that is more)."""
+        """Return the `n` best texts of each sequence, best first, or fewer if the search finds fewer.
+
+        Each text is a dict with the keys text, log_probability, score and tokens.
+        beam: hypotheses kept at each step (default: 4, or `n` if it is greater).
+        """
         search = BeamOptions(beam=max(4, n) if beam is None else beam, nbest=n)
         wish = replace(self._model.wish, search=search)
         answers = self._answers(replace(self._model, wish=wish), X)
@@ -78,20 +82,25 @@ class Translator(Supervised, TextOptions):
 
     @arguments_named()
     def score(self, X: object, y: object) -> float:
-        """1 minus the character error rate: 1 if all is right, below 0 if there are more errors than characters. y is
-        compared as the model writes it: in lower case if `lower` is set, with single spaces."""
+        """Return 1 minus the character error rate.
+
+        The score is 1 without errors and below 0 if there are more errors than characters.
+        Before the comparison y is brought to the form that the model writes: single spaces, and lower case if
+        `lower` is set.
+        """
         return 1 - character_errors(_pairs(self._model.output, y, self.predict(X))).rate
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks."""
+        """Return the tags that scikit-learn requires."""
         return sklearn_tags(None)
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Transcriber(Supervised, SoundOptions):
-    """What is said in a recording: X paths, y texts.
+    """A speech recognizer. X: a list of paths of recordings.  y: a list of texts.
 
-    `predict` takes samples at the model's rate too: floats within -1 to 1, or int16 and the like; [n] or [n, channels].
+    `predict` also takes arrays of samples [n] or [n, channels] at the sample rate of the model: floats from
+    -1 to 1, or integers such as int16.
     The arguments are options of `unrolled train transcribe`.
     """
 
@@ -111,32 +120,41 @@ class Transcriber(Supervised, SoundOptions):
 
     @arguments_named()
     def predict(self, X: object) -> list[str]:
-        """The text of each recording."""
+        """Return the text of each recording."""
         return [str(record["text"]) for record in self._records(X)]
 
     @arguments_named()
     def transcribe(self, X: object) -> list[dict[str, Any]]:
-        """The text of each with its confidence, and words with their times, as `predict --format jsonl` has it."""
+        """Return the text of each recording with its confidence, and its words with times.
+
+        Each answer is a dict, the same as a line of `predict --format jsonl`.
+        """
         return self._records(X)
 
     @arguments_named()
     def score(self, X: object, y: object) -> float:
-        """1 minus the word error rate. y is compared as the model writes it: in lower case if `lower` is set, with
-        single spaces."""
+        """Return 1 minus the word error rate.
+
+        Before the comparison y is brought to the form that the model writes: single spaces, and lower case if
+        `lower` is set.
+        """
         return 1.0 - word_errors(_pairs(self._model.output, y, self.predict(X))).rate
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks."""
+        """Return the tags that scikit-learn requires."""
         return sklearn_tags(None)
 
 
 def _pairs(output: Output, y: object, answers: Sequence[str]) -> list[tuple[str, str]]:
-    """True text and answer of each sequence, the true one as the model writes it. Raises UsageError if their numbers
-    differ."""
+    """Return (true text, answer) of each sequence.
+
+    The true text is brought to the form that the model writes.
+    Raises UsageError if X and y have different lengths.
+    """
     truth = texts(y, "y")
     if len(truth) != len(answers):
         raise UsageError(
-            f"X has {len(answers):,} sequences and y has {len(truth):,} texts", expected="as many y"
+            f"X has {len(answers):,} sequences and y has {len(truth):,} texts", expected="equal lengths"
         )
     written = cast(Sequences | Transcript, output).as_written
     return list(zip(map(written, truth), answers, strict=True))

@@ -1,1 +1,1 @@
-"""What a task is: presets, input kinds, output kinds, metrics."""
+"""The tasks: presets, input kinds, output kinds, and metrics."""

@@ -1,4 +1,7 @@
-"""The record of an input kind, and the protocol of what it learns. Each kind is one file in tasks/inputs/."""
+"""`InputKind` describes an input kind; `Input` is its fitted encoder.
+
+Each kind is one file in tasks/inputs/.
+"""
 
 from __future__ import annotations
 
@@ -16,59 +19,67 @@ from unrolled.data.kinds import CONTENTS, Content, ContentName
 
 @runtime_checkable
 class Input(Protocol):
-    """What was learnt of an input, and how it encodes an x."""
+    """A fitted input encoder: it holds what was learned from the data and encodes x."""
 
     @property
     def n_x(self) -> int:
-        """How many ids there are, or numbers a step."""
+        """Number of ids, or numbers per step."""
         ...
 
     @property
     def ids(self) -> bool:
-        """Whether x becomes ids."""
+        """Whether x is encoded as ids."""
         ...
 
     @property
     def multi_hot(self) -> bool:
-        """Whether a step is several ids."""
+        """Whether each step has several ids."""
         ...
 
     @property
     def unk_candidates(self) -> NDArray[np.bool_]:
-        """[some of the ids] True for those that become `<UNK>` half of the time in training."""
+        """Mask over the first ids.
+
+        Ids marked True are replaced by `<UNK>` with probability 0.5 in training.
+        """
         ...
 
     def steps(self, x: object) -> object:
-        """An x step by step, as people know it: its tokens, or its numbers [T, n_x]."""
+        """Return the steps of x in readable form: its tokens, or its numbers [T, n_x]."""
         ...
 
     def encode(self, x: object, place: Place | None = None) -> Array:
-        """[T] ids, [T, ids] several a step, or [T, n_x] numbers."""
+        """Encode x as [T] ids, [T, ids] several ids per step, or [T, n_x] numbers."""
         ...
 
     def unknown(self, x: object, encoded: Array) -> int:
-        """How many tokens of an x are `<UNK>`. encoded: the x as `encode` returned it."""
+        """Return how many tokens of x are `<UNK>`. encoded: the result of `encode` for x."""
         ...
 
     def to_json(self) -> dict[str, object]:
-        """What the kind's `restore` reads."""
+        """Return the JSON object that `restore` of the kind reads."""
         ...
 
 
 @dataclass(frozen=True)
 class InputKind:
-    """An input kind: what a reader must find for it (`text`, `numbers`, a `tune` or a file), and its
-    functions. `Any` is the kind's own input, which is all that these functions are called with.
+    """An input kind: the type of x that readers must provide, and the functions of the kind.
 
-    augmenter: makes the function that changes encoded x and y at random in training. Its arguments: the input, whether
-    pictures may be mirrored, whether every step has a y. Raises UsageError if they exclude each other.
-    load_file: for an x that is a file: the same example with what the file holds; raises DataError.
-    timeline: the times of the steps of a loaded example.
-    windowed: long sequences are trained in windows of `--window` steps.
-    embeds: whether x becomes ids, which get an embedding.
-    steps_are: what a step is, for messages.  composes: whether `sample` writes tunes.
-    options: the options of `train` that apply to this input but not to every task.  fill: sets defaults of these
-    options.
+    In the types of the functions, `Any` is the `Input` class of this kind.
+
+    source_kind: the type of x: `text`, `numbers`, a `tune` or a file.
+    learn: fits an `Input` to examples, and returns it with a one-line description.
+    restore: creates an `Input` from its JSON object.
+    augmenter: returns the function that changes encoded x and y at random in training. Its arguments: the
+    input, whether images may be mirrored, and whether every step has a y. Raises UsageError if they exclude
+    each other.
+    load_file: returns the example with the content of its file, if x is a file. Raises DataError.
+    timeline: returns the times of the steps of a loaded example.
+    windowed: whether long sequences are trained in windows of `--window` steps.
+    embeds: whether x is encoded as ids, which get an embedding.
+    steps_are: name of a step, for messages.  composes: whether `sample` writes tunes.
+    options: the options that this kind supports, of those that not all input kinds support.
+    fill: fills the defaults of these options.
     """
 
     source_kind: ContentName
@@ -86,5 +97,5 @@ class InputKind:
 
     @property
     def content(self) -> Content:
-        """What a reader must find as x."""
+        """The type of x that a reader must provide."""
         return CONTENTS[self.source_kind]

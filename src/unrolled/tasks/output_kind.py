@@ -1,4 +1,7 @@
-"""The record of an output kind, and the protocol of what it learns. Each kind is one file in tasks/outputs/."""
+"""`OutputKind` describes an output kind; `Output` is its fitted form.
+
+Each kind is one file in tasks/outputs/.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,13 @@ Weights = Mapping[str, Array]
 
 @runtime_checkable
 class Output(Protocol):
-    """An output with what it learnt from the training part.
+    """An output with what it learned from the training set.
 
-    answer: the output of the network for one sequence, [T or 1, n_y], or the result of a search with a decoder. Its
-    type is `Any`, because each output gets the type that it asked for. weights: the tensors of the network, for a CRF.
+    Common arguments of its methods:
+    answer: the output of the network for one sequence, [T or 1, n_y], or the result of a search with a
+    decoder. Its type is `Any`, because it differs between output kinds.
+    weights: the tensors of the network; only a CRF needs them.
+
     targets: whether a sequence has one y, one y per step, or a sequence as y.
     """
 
@@ -27,58 +33,68 @@ class Output(Protocol):
 
     @property
     def n_y(self) -> int:
-        """How many numbers the network answers with, a step."""
+        """Number of network outputs per step."""
         ...
 
     def head(self, config: Config) -> HeadSpec:
-        """The output layer of the network: its kind says which loss is learnt and whether there is one answer per
-        sequence. Raises UsageError for options that exclude each other."""
+        """Return the description of the output layer.
+
+        Its type determines the loss, and whether there is one answer per sequence.
+        Raises UsageError for options that exclude each other.
+        """
         ...
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> Array:
-        """A y as the network is to learn it: [], [n_y], [steps], [steps, n_y] or [T_y]; -1 or NaN asks nothing."""
+        """Encode y for training: [], [n_y], [steps], [steps, n_y] or [T_y]. The loss ignores -1 and NaN."""
         ...
 
     def calibrate(self, y: Sequence[Array], answers: Sequence[Any], weights: Weights) -> Output:
-        """What only a validation part can tell, after the training."""
+        """Return this output, calibrated on the validation set after training."""
         ...
 
     def to_answer(self, answer: Any, steps: object, top: int, weights: Weights) -> Answer:
-        """The answer to one sequence. steps: the words or numbers of the sequence."""
+        """Return the answer to one sequence.
+
+        steps: the words or numbers of the sequence.  top: how many alternatives to report.
+        """
         ...
 
     def blank(self) -> Answer:
-        """The answer to a blank line."""
+        """Return the answer to a blank line."""
         ...
 
     def figures(self, y: Sequence[Any], answers: Sequence[Any], weights: Weights) -> Mapping[str, object]:
-        """What `evaluate` prints about this output, over a whole part of the data; the formulas are in tasks/metrics.
+        """Return the metrics that `evaluate` prints, over a whole data set.
 
-        y: targets as they were encoded; as text if a target is a sequence of its own.
+        The formulas are in tasks/metrics.
+        y: encoded targets, or texts if each target is a sequence with its own length.
         """
         ...
 
     def describe(self) -> str:
-        """For people."""
+        """Return a one-line description for messages."""
         ...
 
     def to_json(self) -> dict[str, object]:
-        """What the kind's `restore` reads."""
+        """Return the JSON object that `restore` of the kind reads."""
         ...
 
 
 @dataclass(frozen=True)
 class OutputKind:
-    """An output kind: what a reader must find for it, how it is learnt from examples and restored from a model file.
+    """An output kind: the type of y that readers must provide, and the functions of the kind.
 
-    include_validation: whether it is learnt from the validation part too (the names of classes are).
-    summarize: makes of y and the answer to a sequence the part that `calibrate` and `figures` need.
-    unseen_in: the names in a y that training did not have. meeting: the output that tells the unseen names of many y
-    apart, to measure with. can_measure: whether an encoded y has a loss (None: always).
+    target: the type of y.
+    learn: fits an `Output` to examples.  restore: creates an `Output` from its JSON object.
+    include_validation: whether `learn` also reads the validation set, as for the names of classes.
+    summarize: reduces the answer to a sequence to the part that `calibrate` and `figures` need, given y.
+    unseen_in: returns the names in y that do not occur in the training set.
+    meeting: returns an output that distinguishes the unseen names of many y; used for evaluation.
+    can_measure: returns whether an encoded y has a loss (None: always).
     decoder: whether an encoder-decoder writes y.
-    scored: the figure by which `compare` ranks models, a mean over sequences, and whether more of it is better.
-    options: the options of `train` that apply to this output but not to every task.
-    units: the token units that this output supports, None: all.  why_units: the reason, for messages.
+    scored: the metric by which `compare` ranks models, a mean over sequences, and whether higher is better.
+    options: the options that this kind supports, of those that not all output kinds support.
+    units: the units of text that it allows (None: all).  why_units: the reason, for messages.
     """
 
     target: TargetName
@@ -97,10 +113,10 @@ class OutputKind:
 
     @property
     def asks(self) -> Target:
-        """What a reader must find as y."""
+        """The type of y that a reader must provide."""
         return TARGETS[self.target]
 
     @property
     def ahead(self) -> bool:
-        """Whether the next step is asked for: then a model must not read backward."""
+        """Whether y is the next step. Such a model must not read backward."""
         return self.asks.ahead

@@ -1,4 +1,4 @@
-"""How big a model is and how long it trains by default: all that is decided from the data and the minutes."""
+"""Default sizes: how big a model is and how long it trains, computed from the data and the minutes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from unrolled.data.text.tokenize import of_characters
 from unrolled.tasks.inputs import input_of
 from unrolled.tasks.presets import find
 
-FIRST_TOKEN_WEIGHT = {
-    "line": 8.0
-}  # the weight of first tokens: one a line must teach what x^<1> = 0 is answered with
-LEARNING_RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # highest learning rate, where none is asked for
-DECAY = 1e-2  # of weights, where none is asked for
-CHARACTERS_DECAY = 0.1  # of models of characters that Muon steps: they read little text often
+# Loss weight of the first token of a document. If documents are lines, only one token per line teaches the
+# model what follows x^<1> = 0, so it gets more weight.
+FIRST_TOKEN_WEIGHT = {"line": 8.0}
+LEARNING_RATES = {"muon": 1e-2, "adamw": 4e-3, "sgd": 1.0}  # default peak learning rate of each optimizer
+DECAY = 1e-2  # default weight decay
+CHARACTERS_DECAY = (
+    0.1  # default weight decay of character models with Muon: they read a small text many times
+)
 
-# What sizes follow from: a nominal CPU of two cores, so that the same request gives the same network anywhere.
-FLOPS = 56e9  # a second, of training as a whole, measured on two cores with AVX2
-GROWTH = 0.28  # units grow with the minutes to this power
+# Sizes are computed for a nominal CPU with two cores, so the same options give the same network everywhere.
+FLOPS = 56e9  # FLOP per second of the whole training, measured on two cores with AVX2
+GROWTH = 0.28  # the number of units is proportional to minutes ** GROWTH
 
 
 def resolve(config: Config, tokens: int, types: int) -> Config:
-    """The configuration with every blank filled: `tokens` in the training part, `types` in the vocabulary.
+    """Fill every blank option of a language model. Returns the new configuration.
 
-    The size follows the budget: what a minute can train, and no more than the data can feed. Dropout follows how
-    often the text is read. The figures come from the measurements written down in docs/log.md.
+    tokens: number of tokens in the training set.  types: size of the vocabulary.
+    The size of the network depends on the minutes, and is limited by the amount of data. Dropout depends on
+    the number of epochs. docs/log.md lists the measurements from which the constants were chosen.
     """
     if config.training.minutes is None:
         config = fill(config, {"epochs": 5})
@@ -52,14 +55,17 @@ def resolve(config: Config, tokens: int, types: int) -> Config:
             "label_smoothing": 0.0,
             "average": 0.0,
             "dropout": dropout,
-            "input_dropout": dropout if words else 0.0,  # few characters, each of which counts
+            "input_dropout": dropout if words else 0.0,  # a dropped character loses too much information
         },
     )
 
 
 def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> Config:
-    """The configuration of labelled sequences with every blank filled: `sequences` of `steps` in all; `width` ids,
-    or numbers a step."""
+    """Fill every blank option for labelled sequences. Returns the new configuration.
+
+    sequences: number of sequences.  steps: their total number of steps.
+    width: number of ids, or numbers per step.
+    """
     preset = find(config.task)
     for name in (preset.input, preset.output):
         if name in DEFAULTS:
@@ -69,8 +75,8 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     tokens = kind.embeds
     words = tokens and not of_characters(config.data.unit)
     batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
-    # Enough steps to learn something from few sequences, and not for ever over many. A budget of minutes may hold more,
-    # but what was read so often has nothing left to say: then training ends before them.
+    # The number of epochs gives enough steps for small data and limits the time for large data. It also limits
+    # training with a budget of minutes: more epochs would not help, so training ends early.
     heard = kind.content.sound
     config = fill(config, {"epochs": epochs_for(config, 3_000 if heard else 1_500, sequences, batch_size)})
     hidden = model.hidden or (128 if tokens or heard or steps > 20_000 else 64)
@@ -95,7 +101,10 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
 
 
 def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
-    """Units: by the minutes, at most the square root of the number of tokens, a multiple of 64 (or of 8 below)."""
+    """Return the number of units for this budget.
+
+    It is at most the square root of the number of tokens, and a multiple of 64, or of 8 if it is small.
+    """
     most = tokens**0.5
     by_time = (110 if words else 265) * (minutes or 10) ** GROWTH
     units = min(by_time, most)
@@ -104,7 +113,10 @@ def _hidden(minutes: float | None, tokens: int, words: bool) -> int:
 
 
 def _epochs(config: Config, tokens: int, types: int, hidden: int, embedding: int) -> float:
-    """How often the text will be read, on the nominal CPU where minutes are given."""
+    """Return the expected number of epochs.
+
+    With a budget of minutes, it is the number that the nominal CPU reaches, limited by `--epochs`.
+    """
     minutes, epochs = config.training.minutes, config.training.epochs
     if minutes is None:
         return float(epochs or 1)
@@ -117,14 +129,19 @@ def _epochs(config: Config, tokens: int, types: int, hidden: int, embedding: int
 
 
 def epochs_for(config: Config, steps: int, sequences: int, batch_size: int) -> int:
-    """How many epochs of `sequences` make about so many steps; four times as many where minutes bound them too."""
+    """Return how many epochs give about `steps` training steps, from 8 to 100.
+
+    With a budget of minutes return four times as many, because the minutes also limit the training.
+    """
     epochs = max(8, min(100, round(steps / max(1, sequences // batch_size))))
     return epochs if config.training.minutes is None else 4 * epochs
 
 
 def _fill_pairs(config: Config, sequences: int, steps: int) -> Config:
-    """What differs for a text for each sequence: it takes more steps, and pairs that are few are learnt by heart unless
-    targets are smoothed and weights decay."""
+    """Fill the defaults for the output `sequence`.
+
+    It needs more training steps. Small data sets overfit without label smoothing and weight decay.
+    """
     model, words = config.model, not of_characters(config.data.source_unit or config.data.unit)
     batch_size = config.training.batch_size or int(min(64, max(4, sequences // 25)))
     hidden = model.hidden or (256 if steps > 100_000 else 128)
@@ -143,7 +160,7 @@ def _fill_pairs(config: Config, sequences: int, steps: int) -> Config:
 
 
 def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
-    """What differs for tunes: their sequences are long, so that few stand in a batch."""
+    """Fill the defaults for tunes. Their sequences are long, so a batch contains few of them."""
     hidden = config.model.hidden or (256 if steps > 200_000 else 128)
     epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
     blanks = {
@@ -156,8 +173,11 @@ def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
 
 
 def _fill_rolls(config: Config, sequences: int, steps: int) -> Config:
-    """What differs for piano rolls: what is read a hundred times is learnt by heart unless much is dropped, and no
-    budget is so long that it should be read more often."""
+    """Fill the defaults for piano rolls.
+
+    With up to 100 epochs the model overfits unless dropout is high. The epochs are limited for any budget of
+    minutes.
+    """
     epochs = max(4, min(100, round(10_000_000 / max(1, steps))))
     dropout = 0.6 if steps < 50_000 else 0.3
     blanks = {
@@ -170,11 +190,11 @@ def _fill_rolls(config: Config, sequences: int, steps: int) -> Config:
 
 
 def _long_sequence_batch(sequences: int) -> int:
-    """How many long sequences stand in a batch."""
+    """Return the batch size for long sequences."""
     return int(min(8, max(2, sequences // 25)))
 
 
-# By the name of the input or the output.
+# Input or output kind -> function that fills its defaults.
 DEFAULTS: dict[str, Callable[[Config, int, int], Config]] = {
     "notes": _fill_tunes,
     "rolls": _fill_rolls,

@@ -1,4 +1,7 @@
-"""Check cells, readers, inputs and outputs of your own packages; a failed check is an AssertionError."""
+"""Checks for cells, readers, inputs and outputs of your own packages.
+
+A failed check raises AssertionError.
+"""
 
 from unrolled.testing.kind_checks import check_cell, check_input, check_output, check_reader
 

@@ -1,4 +1,7 @@
-"""Checks for kinds of your own: cells, readers, inputs and outputs. Each raises AssertionError that says what is wrong.
+"""Checks for your own cells, readers, inputs and outputs.
+
+A failed check raises AssertionError with the reason.
+Example of a test:
 
 from unrolled.testing import check_cell
 
@@ -28,39 +31,43 @@ from unrolled.models.network_spec import Classes, Crf, Features
 from unrolled.tasks.inputs import Input, InputKind
 from unrolled.tasks.outputs import Output, OutputKind
 
-SIZES = ((1, 1), (3, 5), (5, 3))  # n_x and n_a
+SIZES = ((1, 1), (3, 5), (5, 3))  # pairs of n_x and n_a
 
 
 def check_cell(cell: Cell) -> None:
     """Check a cell in float64 against its own equation.
 
-    Checked are shapes, first values, ids as one-hot vectors, and rows of a batch, which must not see each other; on
-    NumPy and torch also values, gradients, padding, and single steps, which must equal whole sequences.
+    The checks:
+    - the shapes and the initial values,
+    - ids give the same result as their one-hot vectors,
+    - the rows of a batch are independent,
+    - on NumPy and torch: values, gradients, padding, and single steps, which must equal whole sequences.
     """
     rng = np.random.default_rng(0)
     for n_x, n_a in SIZES:
         w, shapes = cell.initialise(rng, n_x, n_a), cell.shapes(n_x, n_a)
         _expect(
             {name: value.shape for name, value in w.items()} == shapes,
-            "initialise and `shapes` differ",
+            "`initialise` and `shapes` differ",
         )
         _expect(
             all(np.isfinite(value).all() for value in w.values()),
-            "initialise gives numbers that are not finite",
+            "`initialise` returns numbers that are not finite",
         )
-        _expect((cell.units(w), cell.inputs(w)) == (n_a, n_x), "the shapes do not tell n_a and n_x")
+        _expect((cell.units(w), cell.inputs(w)) == (n_a, n_x), "`units` and `inputs` are not n_a and n_x")
         state = tuple(rng.standard_normal((4, n_a)) for _ in cell.state)
         ids = rng.integers(-1, n_x, 4)
         vectors = np.where((ids >= 0)[:, None], np.eye(n_x)[ids], 0.0)
         after = step_with_zoneout(cell, NUMPY, w, state, ids)
-        _expect(all(array.shape == (4, n_a) for array in after), "step gives a state of another shape")
+        _expect(all(array.shape == (4, n_a) for array in after), "`step` returns a state of a wrong shape")
         _expect(
             _close(after, step_with_zoneout(cell, NUMPY, w, state, vectors)),
-            "ids and their one-hot vectors differ",
+            "ids and their one-hot vectors give different results",
         )
         alone = step_with_zoneout(cell, NUMPY, w, tuple(array[1:2] for array in state), ids[1:2])
         _expect(
-            _close(tuple(array[1:2] for array in after), alone), "a row of a batch differs from the row alone"
+            _close(tuple(array[1:2] for array in after), alone),
+            "a row in a batch gives another result than the row alone",
         )
     known = CELLS.get(cell.name)
     CELLS[cell.name] = cell
@@ -78,20 +85,25 @@ def check_cell(cell: Cell) -> None:
 def check_reader(
     read: ExampleReader, paths: Sequence[Path], wanted: ReadRequest, bad: Path | None = None
 ) -> list[Example]:
-    """Check a reader of labelled sequences on files of its format, which must be good; the examples.
+    """Check a reader of labelled sequences on valid files of its format. Returns the examples.
 
-    Each call gives the same examples. Places are lines of the files. In prediction y is not needed.
-    bad: a file with one wrong record among good ones; the error must name file and line, and
-    `skip_bad` and `keep_bad` must do what `ReadRequest` says.
+    The checks:
+    - each call returns the same examples,
+    - the place of an example has a 1-based line,
+    - prediction does not require y.
+
+    bad: a file with one invalid record among valid records. The error must name the file and the line, and
+    `skip_bad` and `keep_bad` must work as in `ReadRequest`.
     """
     found = list(read(paths, wanted))
     _expect(bool(found), "no examples")
     again = list(read(paths, wanted))
     _expect(
-        [repr(one) for one in again] == [repr(one) for one in found], "a second call gives other examples"
+        [repr(one) for one in again] == [repr(one) for one in found],
+        "a second call returns other examples",
     )
     for one in found:
-        _expect(one.place.line >= 1, f"{one.place}: lines are counted from 1")
+        _expect(one.place.line >= 1, f"{one.place}: line numbers must start at 1")
         _expect(one.fault is None, f"{one.place}: {one.fault}")
         _expect(wanted.target is None or one.y is not None, f"{one.place}: no y")
     asked = [one.x for one in read(paths, ReadRequest(kind=wanted.kind, asked=False))]
@@ -102,43 +114,46 @@ def check_reader(
 
 
 def _check_bad(read: ExampleReader, path: Path, wanted: ReadRequest) -> None:
-    """Check a reader on a file with one wrong record: rejected, skipped, and kept with its fault."""
+    """Check a reader on a file with one invalid record: it is rejected, skipped, or kept with its fault."""
     try:
         list(read([path], wanted))
     except DataError as error:
         _expect(error.file == path and error.line is not None, f"{error}: no file and line")
     else:
-        _expect(False, f"{path}: the wrong record is not rejected")
+        _expect(False, f"{path}: the invalid record is not rejected")
     told: list[tuple[Place, str]] = []
 
     def skipped(place: Place, why: str) -> None:
         told.append((place, why))
 
     good = list(read([path], replace(wanted, skip_bad=1, skipped=skipped)))
-    _expect(bool(good), "with `skip_bad` no good record is left")
+    _expect(bool(good), "with `skip_bad` no valid record is left")
     _expect(len(told) == 1, f"with `skip_bad` {len(told)} records are reported; expected one")
-    _expect(str(path) not in told[0][1], "the reason of a skipped record repeats its file")
+    _expect(str(path) not in told[0][1], "the reason for a skipped record repeats the name of the file")
     kept = list(read([path], replace(wanted, keep_bad=True, asked=False)))
     faults = [one for one in kept if one.fault is not None]
     _expect(len(faults) <= 1, f"with `keep_bad` {len(faults)} examples have a fault; expected one")
-    _expect(len(kept) == len(good) + 1, "with `keep_bad` the wrong record has no example")
+    _expect(len(kept) == len(good) + 1, "with `keep_bad` the invalid record has no example")
 
 
 def check_input(kind: InputKind, examples: Sequence[Example], config: DataConfig | None = None) -> Input:
-    """Check an input kind on examples: shapes and types of encoded x, and the way through JSON; what is learnt."""
+    """Check an input kind on examples: shapes and types of encoded x, and the JSON form.
+
+    Returns the fitted input.
+    """
     given, about = kind.learn(iter(examples), config or DataConfig())
-    _expect(bool(about) and "\n" not in about, "`learn` gives no line for people")
+    _expect(bool(about) and "\n" not in about, "`learn` does not return a description of one line")
     again = kind.restore(as_object(_through_json(given.to_json())))
     for one in examples:
         x = given.encode(one.x, one.place)
         _expect(
             np.array_equal(x, again.encode(one.x, one.place)),
-            f"{one.place}: encoded in another way after JSON",
+            f"{one.place}: the encoded x differs after `to_json` and `restore`",
         )
         if given.ids:
             _expect(
                 np.issubdtype(x.dtype, np.integer) and x.ndim == 1 + given.multi_hot,
-                f"{one.place}: no ids [T_x]",
+                f"{one.place}: not ids [T_x]",
             )
             _expect(
                 bool((x < given.n_x).all() and (x >= -1).all()),
@@ -162,9 +177,11 @@ def check_output(
     model: ModelConfig | None = None,
     steps: Callable[[Example], int] = lambda one: len(one.y) if isinstance(one.y, tuple) else 1,
 ) -> Output:
-    """Check an output kind on examples: encoded y, answers, figures, and the way through JSON; what is learnt.
+    """Check an output kind on examples: encoded y, answers, metrics, and the JSON form.
 
-    steps: how many steps the x of an example has. Outputs that a decoder writes have no answers to check here.
+    Returns the fitted output.
+    steps: returns the number of steps of the x of an example.
+    The answers of outputs with a decoder are not checked.
     """
     data, model = config or DataConfig(), model or ModelConfig()
     asked = kind.learn(iter(examples), data, model)
@@ -177,7 +194,7 @@ def check_output(
     for one, y in zip(examples, encoded, strict=True):
         _expect(
             np.array_equal(y, again.encode(one.y, steps(one), one.place), equal_nan=True),
-            f"{one.place}: other y after JSON",
+            f"{one.place}: the encoded y differs after `to_json` and `restore`",
         )
         if isinstance(head, Classes | Crf):
             _expect(bool((y < asked.n_y).all()), f"{one.place}: a class above {asked.n_y - 1}")
@@ -188,21 +205,21 @@ def check_output(
     answers = list(_answers(asked, [steps(one) for one in examples]))
     for one, answer in zip(examples, answers, strict=True):
         told = asked.to_answer(answer, ["x"] * len(answer), 3, weights)
-        _expect(bool(told.text), f"{one.place}: an answer without text")
+        _expect(bool(told.text), f"{one.place}: the answer has no text")
         _through_json(dict(told.record))
     calibrated = asked.calibrate(encoded, answers, weights)
-    _expect(isinstance(calibrated, type(asked)), f"`calibrate` gives a {type(calibrated).__name__}")
+    _expect(isinstance(calibrated, type(asked)), f"`calibrate` returns a {type(calibrated).__name__}")
     figures = _through_json(asked.figures(encoded, answers, weights))
     name = None if kind.scored is None else kind.scored[0]
-    _expect(name is None or name in as_object(figures), f"`figures` has no '{name}', which `scored` names")
+    _expect(name is None or name in as_object(figures), f"`figures` has no '{name}', but `scored` names it")
     blank = asked.blank()
-    _expect(type(blank) is Answer, "`blank` gives no Answer")
+    _expect(type(blank) is Answer, "`blank` does not return an Answer")
     _through_json(dict(blank.record))
     return asked
 
 
 def _answers(asked: Output, lengths: Sequence[int]) -> Iterator[Floats]:
-    """Log-probabilities as a network might give them, [T or 1, n_y]."""
+    """Yield random log-probabilities [T or 1, n_y] in place of the output of a network."""
     rng = np.random.default_rng(0)
     for count in lengths:
         z = rng.standard_normal((1 if asked.targets == "one" else count, asked.n_y))
@@ -210,7 +227,7 @@ def _answers(asked: Output, lengths: Sequence[int]) -> Iterator[Floats]:
 
 
 def _crf(n: int) -> dict[str, Array]:
-    """The scores of a CRF to which all paths are alike."""
+    """Return the parameters of a CRF that gives all paths the same score."""
     return {"crf.T": np.zeros((n, n)), "crf.begin": np.zeros(n), "crf.end": np.zeros(n)}
 
 
@@ -227,15 +244,15 @@ def _through_json(value: object) -> object:
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise AssertionError(f"no plain JSON: {error}") from error
+        raise AssertionError(f"not plain JSON: {error}") from error
 
 
 def _refuses_damage(restore: Callable[[Mapping[str, object]], object], good: dict[str, object]) -> None:
-    """Each field that is gone, and one too many, must end in a DataError."""
+    """Check that `restore` raises DataError if any field is missing and if there is an extra field."""
     damaged = [{key: value for key, value in good.items() if key != gone} for gone in good]
     for value in (*damaged, {**good, "one too many": 1}):
         try:
             restore(value)
         except DataError:
             continue
-        raise AssertionError(f"`restore` takes {sorted(value)}, where {sorted(good)} are the fields")
+        raise AssertionError(f"`restore` accepts {sorted(value)}, but the fields are {sorted(good)}")

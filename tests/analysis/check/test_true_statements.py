@@ -49,7 +49,9 @@ def test_a_bad_row_is_odd(tmp_path: Path):
 
 def test_the_unit_follows_texts_without_spaces(tmp_path: Path):
     path = chinese(tmp_path / "t.csv")
-    told = "the texts have no spaces between words: they are read by character (--unit word would split at spaces)"
+    told = (
+        "the texts have no spaces between words: the unit is characters (--unit word would split at spaces)"
+    )
     lines = run("check", "classify", path).lines
     assert (
         f"odd: {told}" in lines and "nothing odd" not in lines and any("characters" in line for line in lines)
@@ -72,7 +74,7 @@ def test_an_explicit_unit_is_taken_and_commented(tmp_path: Path):
     sizes = ("--epochs", 1, "--hidden", 4, "--threads", 1)
     done = run("train", "classify", path, "--unit", "word", *sizes, "--out", tmp_path / "m")
     assert "distinct words" in done.err
-    assert "the texts have no spaces between words: --unit char suits them" in done.err.splitlines()
+    assert "the texts have no spaces between words; --unit char is better" in done.err.splitlines()
 
 
 def test_targets_without_spaces_are_told(tmp_path: Path):
@@ -84,7 +86,7 @@ def test_targets_without_spaces_are_told(tmp_path: Path):
     assert "odd: no spaces between the words of y: 1" in lines
     subwords = run("check", "translate", path).lines
     assert not any("no spaces" in line or "<UNK>" in line for line in subwords)
-    assert "  training splits them into subwords, so no token is unknown" in subwords
+    assert "  they are cut into subwords, so nothing is unknown" in subwords
 
 
 @pytest.mark.parametrize("unit", ["word", "char", "subword"])
@@ -98,9 +100,9 @@ def test_a_unit_without_use_is_refused(tmp_path: Path, unit: str):
             unit,
             *(("--out", "m") if verb[0] == "train" else ()),
         )
-        assert done.code == 2 and f"--unit {unit} does not apply to tag" in done.err
+        assert done.code == 2 and f"tag does not support --unit {unit}" in done.err
     done = run("check", "numbers:label", tmp_path / "t.csv", "--unit", unit)
-    assert done.code == 2 and "'unit' does not apply to numbers:label" in done.err
+    assert done.code == 2 and "numbers:label does not support 'unit'" in done.err
 
 
 def test_labels_are_looked_at_as_texts_are(tmp_path: Path):
@@ -112,7 +114,7 @@ def test_labels_are_looked_at_as_texts_are(tmp_path: Path):
     out = run("check", "classify", path).out
     for kind, line in (
         ("word of two scripts", 4),
-        ("HTML entity (not decoded)", 5),
+        ("HTML entity (read as it stands)", 5),
         ("control character", 6),
     ):
         assert f"odd: {kind}: 1\n  {path}:{line}: " in out

@@ -238,7 +238,7 @@ def test_characters_are_learnt_encoded_and_kept():
     for wrong in ({}, {**kind.to_json(), "stride": 0}, {**kind.to_json(), "pieces": ["a", "a"]}):
         with pytest.raises(DataError, match="damaged"):
             OUTPUTS["ctc"].restore(wrong)
-    with pytest.raises(DataError, match="not one character"):
+    with pytest.raises(DataError, match="have no characters"):
         made(" ")
 
 
@@ -275,7 +275,7 @@ def test_a_text_too_long_for_its_sound_is_told_with_file_and_line():
     kind = made("aab")
     kind.encode("aab", 8)  # 4 steps for a - a b
     with pytest.raises(
-        DataError, match=r"said.csv:2: 3 characters in 0.06 seconds: they need 4 steps, there are 3"
+        DataError, match=r"said.csv:2: 3 characters in 0.06 seconds need 4 steps, but there are 3"
     ):
         kind.encode("aab", 6, PLACE)
 

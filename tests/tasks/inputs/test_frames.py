@@ -134,7 +134,7 @@ def test_json_there_and_back():
         [Example(Path("a.mp4"), "x", PLACE)], DataConfig(frame_size=24, colour=True, frame_rate=10.0)
     )
     assert frame_input(json.loads(json.dumps(kind.to_json()))) == kind
-    assert kind.n_x == 24 * 24 * 3 and "24 x 24, in colour, 10 a second" in words
+    assert kind.n_x == 24 * 24 * 3 and "24 x 24, in colour, 10 per second" in words
     for damage in ({"side": 0}, {"side": 1e9}, {"colour": 1}, {"rate": "x"}, {"more": 1}):
         with pytest.raises(DataError):
             frame_input({**kind.to_json(), **damage})
@@ -162,7 +162,7 @@ def test_tags_go_with_the_pictures_that_are_taken(tmp_path: Path):
     rows = table.read_text().splitlines()
     table.write_text(f"{rows[0]}\n{rows[1]} sit\n")
     (short,) = from_files([table], config).examples()
-    with pytest.raises(DataError, match=r"clips.csv:2: .*pictures and .* tags"):
+    with pytest.raises(DataError, match=r"clips.csv:2: .*frames and .* tags"):
         an_input(longest=400).load_file(short)
 
 
@@ -393,7 +393,7 @@ def test_the_recognizer_learns_from_files_and_from_pictures(tmp_path: Path):
     x = [np.random.default_rng(i).integers(0, 256, (4 + i, 20, 20), np.uint8) for i in range(4)]
     other = Recognizer(epochs=1, hidden=4, bidirectional=True, threads=1, frame_size=8)
     assert other.fit(x, ["a", "b", "a", "b"]).predict_proba(x).shape == (4, 2)
-    with pytest.raises(UsageError, match="answers once"):
+    with pytest.raises(UsageError, match="gives one answer"):
         other.decisions(x)
 
 
@@ -407,7 +407,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path):
         (("recognize", tmp_path / "clips.csv"), "no such file"),
         (("frames:tags", tmp_path), "no tags"),
         (("classify", tmp_path / "a.png"), "clips can only be read as frames"),
-        (("numbers:label", tmp_path / "clips.csv", "--frame-size", "16"), "no use for 'frame_size'"),
+        (("numbers:label", tmp_path / "clips.csv", "--frame-size", "16"), "does not support 'frame_size'"),
         (("recognize", tmp_path / "none"), "cannot tell|no such file"),
     ):
         done = run("train", *words, "--out", tmp_path / "m")

@@ -64,7 +64,7 @@ def test_dark_on_light_is_light_on_dark():
 def test_json_there_and_back():
     kind, words = learn_images([Example(Path("a.png"), "x", PLACE)], DataConfig(frame_size=32, longest=900))
     assert image_input(json.loads(json.dumps(kind.to_json()))) == kind == ImageInput(32, 900)
-    assert words == "1 pictures of lines, 32 high"
+    assert words == "1 images of lines, 32 pixels high"
     for damage in ({"height": 0}, {"height": True}, {"longest": "x"}, {"more": 1}):
         with pytest.raises(DataError):
             image_input({**kind.to_json(), **damage})

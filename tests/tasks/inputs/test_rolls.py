@@ -50,7 +50,7 @@ def test_keys_sound_from_beginning_to_end():
     assert x.shape == (6, ROLL.n_x) and (x[0, :88] == 0).all() and (x[1:, :88] == roll[:-1]).all()
     assert x[:, 88:].tolist() == [[0, 0, 0, 1, 0, 0, 0]] * 6  # not transposed, of three up or down
     assert RollInput(4).encode(roll).shape == (6, 88)
-    with pytest.raises(DataError, match="no piano roll"):
+    with pytest.raises(DataError, match="not a piano roll"):
         ROLL.encode(np.full((3, 88), 0.5))
     learnt, words = learn_rolls(
         [Example(roll, None, Place(__import__("pathlib").Path("x"), 1))], DataConfig()

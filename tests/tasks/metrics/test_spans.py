@@ -181,8 +181,8 @@ def test_schemes_are_detected(sentences, expected):
         ("bioes", "B-A I-A", [(1, "'I-A' is not closed by 'E-A'")]),
         ("bioes", "E-A", [(0, "'E-A' has no 'B-A' before it")]),
         ("iob1", "I-A B-A I-A O I-A", []),
-        ("iob1", "O B-A", [(1, "'B-A' parts no two spans of its type")]),
-        ("iob1", "I-B B-A", [(1, "'B-A' parts no two spans of its type")]),
+        ("iob1", "O B-A", [(1, "'B-A' does not separate two spans of its type")]),
+        ("iob1", "I-B B-A", [(1, "'B-A' does not separate two spans of its type")]),
         ("none", "B-A NOUN", []),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_log_is_learnt_and_a_fault_in_another_found(tmp_path):
 def test_refusals(tmp_path):
     log = write(tmp_path / "log.csv", series(50))
     told = refused(run("train", "numbers:next", log, "--out", tmp_path / "m", "--bidirectional"))
-    assert "would see the next step, which it is to predict; try --no-bidirectional" in told
+    assert "would see the next step, which it must predict; try --no-bidirectional" in told
     told = refused(run("compare", "numbers:next", log))
     assert (
         told

@@ -1,4 +1,4 @@
-"""Input kinds: what x^<t> is. One file each: learn from the data, encode, describe."""
+"""Input kinds: what x^<t> is. Each file implements one kind: learn from the data, encode, describe."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ INPUTS: Registry[InputKind] = Registry("unrolled.inputs", InputKind, _OWN)
 
 
 def input_of(task: str) -> InputKind:
-    """The input kind of a task. Raises UsageError for an unknown task."""
+    """Return the input kind of a task. Raises UsageError for an unknown task."""
     return INPUTS[find(task).input]

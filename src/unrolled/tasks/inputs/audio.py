@@ -1,6 +1,6 @@
-"""Audio: x^<t> is a log-mel frame, one every 10 ms. Learned: the sample rate and the statistics of the frames.
+"""Audio: x^<t> is a log-mel frame, one every 10 ms. Learned: the sample rate and statistics of the frames.
 
-An x is the file of a sound, or its samples at the model's rate, [samples].
+x is a path of an audio file, or an array of samples [samples] at the sample rate of the model.
 """
 
 from __future__ import annotations
@@ -25,16 +25,21 @@ NORMALISATIONS: Mapping[str, Callable[[normalization.RunningStats, Array], NDArr
     "utterance": normalization.normalize_utterance,
     "running": lambda usual, x: normalization.normalize_running(usual, x)[0],
 }
-HIGHEST = 16_000  # samples a second: what lies above 8 kHz says little, and costs as much as what lies below
-LOOKED_AT = 200  # sounds of which the usual frame is made
-BANDS = 256
+HIGHEST = 16_000  # highest default sample rate in Hz: frequencies above 8 kHz tell little, but cost time
+LOOKED_AT = 200  # maximum number of recordings from which mean and deviation are computed
+BANDS = 256  # maximum number of bands
 
 
 @dataclass(frozen=True)
 class AudioInput:
-    """rate: samples a second, to which any file is brought.  bands: numbers a frame.  normalise: by the mean and
-    deviation of the whole sound, or by running ones, for which nothing has to wait; either begins with `mean` and
-    `deviation`, of the training part, [bands]."""
+    """The encoder of recordings.
+
+    rate: sample rate in Hz; files with another rate are resampled.
+    bands: mel bands, which are the numbers per frame.
+    normalise: "utterance" uses the mean and deviation of the whole recording; "running" uses running
+    statistics, so it also works for streams. Both start from `mean` and `deviation`.
+    mean, deviation: [bands] statistics of the training set.
+    """
 
     rate: int
     bands: int
@@ -61,46 +66,46 @@ class AudioInput:
 
     @property
     def n_x(self) -> int:
-        """Bands."""
+        """Number of bands."""
         return self.bands
 
     @cached_property
     def mel(self) -> log_mel.Mel:
-        """How sound is cut into frames."""
+        """The mel filters, and the division of samples into frames."""
         return log_mel.Mel(self.rate, self.bands)
 
     def samples(self, x: object) -> NDArray[np.float32]:
-        """A sound at this rate. Raises what `samples_of` raises."""
+        """Return the samples of a recording at the rate of the model. Raises the errors of `samples_of`."""
         return samples_of(x, self.rate)
 
     def load_file(self, example: Example) -> Example:
-        """The example with the samples of its file; raises what reading it raises."""
+        """Return the example with the samples of its file. Raises the errors of `audio.read`."""
         if not isinstance(example.x, Path):
             return example
         return replace(example, x=self.samples(example.x), source=example.x)
 
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.float32]:
-        """[T, bands] normalised log-mel frames; raises as `samples`."""
+        """Encode x as [T, bands] normalised log-mel frames. Raises the errors of `samples`."""
         frames = log_mel.log_mel(self.mel, self.samples(x))
         usual = normalization.initial_stats(self.mean, self.deviation)
         return NORMALISATIONS[self.normalise](usual, frames)
 
     def timeline(self, example: Example) -> Timeline:
-        """When the frames of an opened recording are, and how loud each is."""
+        """Return the times of the frames of a loaded recording, and the loudness of each frame."""
         samples = self.samples(example.x)
         heard = loudness.of_frames(log_mel.log_mel(self.mel, samples))
         return Timeline(log_mel.HOP, len(samples) / self.rate, heard)
 
     def steps(self, x: object) -> object:
-        """A recording has no words."""
+        """Return (), because a recording has no words."""
         return ()
 
     def unknown(self, x: object, encoded: Array) -> int:
-        """A sound has no `<UNK>`."""
+        """Return 0, because a recording has no `<UNK>`."""
         return 0
 
     def to_json(self) -> dict[str, object]:
-        """What `audio_input` reads."""
+        """Return the JSON object that `audio_input` reads."""
         return {
             "rate": self.rate,
             "bands": self.bands,
@@ -111,7 +116,7 @@ class AudioInput:
 
 
 def audio_input(value: Mapping[str, object]) -> AudioInput:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create an AudioInput from the JSON object of `to_json`. Raises DataError if it is damaged."""
     lists = [value.get("mean"), value.get("deviation")]
     if (
         set(value) != {"rate", "bands", "normalise", "mean", "deviation"}
@@ -130,13 +135,20 @@ def audio_input(value: Mapping[str, object]) -> AudioInput:
 
 
 def fill_audio(config: Config) -> Config:
-    """The configuration with the default normalisation: a model that reads forward alone cannot wait for the end."""
+    """Fill the default of `normalise`.
+
+    It is "running" for unidirectional models, because they may read a stream.
+    """
     return fill(config, {"normalise": "utterance" if config.model.bidirectional else "running"})
 
 
 def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioInput, str]:
-    """The rate that most sounds have, at most 16 kHz (samples in memory have `rate`), and the usual frame. One pass
-    over headers, and a second over 200 sounds."""
+    """Learn the sample rate, and the mean and deviation of the frames. Also returns a one-line description.
+
+    The default rate is the most common rate of the files, at most 16 kHz. Arrays are assumed to have the
+    final rate. The function reads the header of every file, and the samples of at most 200 recordings.
+    Raises DataError if there are no recordings, or none that can be read.
+    """
     rates: Counter[int] = Counter()
     sounds: list[object] = []
     seconds = 0.0
@@ -147,15 +159,13 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
             rates[told.rate] += 1
             seconds += told.seconds
     if not sounds:
-        raise DataError("no examples: not one sound", expected="sounds")
+        raise DataError("no examples: not one recording", expected="recordings")
     common = min(HIGHEST, rates.most_common(1)[0][0]) if rates else HIGHEST
     rate = config.rate or common
     some = [sounds[i] for i in np.linspace(0, len(sounds) - 1, min(LOOKED_AT, len(sounds))).astype(int)]
     frames = np.concatenate(list(_whole(some, log_mel.Mel(rate, config.bands)))).astype(np.float64)
     deviation = np.maximum(frames.std(axis=0), normalization.SMALLEST)
-    words = (
-        f"{len(sounds):,} sounds, {seconds:,.0f} seconds; {config.bands} bands at {rate:,} samples a second"
-    )
+    words = f"{len(sounds):,} recordings, {seconds:,.0f} seconds; {config.bands} bands at {rate:,} Hz"
     others = rates.total() - rates[rate]
     words += f"; {others:,} resampled" if others else ""
     normalise = config.normalise or "utterance"
@@ -164,16 +174,19 @@ def learn_audio(examples: Iterable[Example], config: DataConfig) -> tuple[AudioI
 
 
 def samples_of(x: object, rate: int) -> NDArray[np.float32]:
-    """A recording at this rate: a file, or samples in memory, which have this rate already (`audio.from_array`).
+    """Return the samples of a recording at this rate. x: a path, or an array that already has this rate.
 
-    Raises what reading a file raises; DataError for an array that is no recording.
+    Raises the errors of `audio.read` for a path, and those of `audio.from_array` for an array.
     """
     return audio.read(x, rate) if isinstance(x, Path) else audio.from_array(x)
 
 
 def _whole(sounds: Iterable[object], mel: log_mel.Mel) -> Iterator[NDArray[np.float32]]:
-    """The frames of those that can be read; who opens a broken one to learn from it is told of it. Raises DataError for
-    the first of none but broken ones."""
+    """Yield the frames of each readable recording.
+
+    Broken files are skipped here; they are reported when they are opened for training.
+    Raises the first DataError if all recordings are broken.
+    """
     first: DataError | None = None
     found = 0
     for x in sounds:
@@ -189,4 +202,7 @@ def _whole(sounds: Iterable[object], mel: log_mel.Mel) -> Iterator[NDArray[np.fl
 
 
 def _damaged() -> DataError:
-    return DataError("how the model hears is damaged", expected="rate, bands, normalise, mean, deviation")
+    return DataError(
+        "the audio settings in the model file are damaged",
+        expected="rate, bands, normalise, mean, deviation",
+    )

@@ -1,6 +1,7 @@
-"""Frames of a clip: x^<t> is an image. Nothing is learned; all have one size and one rate.
+"""Frames of a clip: x^<t> is an image. Nothing is learned; all clips get the same frame size and frame rate.
 
-An x is the file of a video or a picture, a folder of pictures, or bytes [T, h, w] or [T, h, w, channels].
+x is a path of a video, of an image or of a folder of images, or an array of bytes [T, h, w] or [T, h, w,
+channels].
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ from unrolled.data.fields import Stretches
 from unrolled.data.media import image
 
 SIDES = (8, 256)
-SIDE, LONGEST = 48, 600  # where nothing is asked for
+SIDE, LONGEST = 48, 600  # the defaults of frame_size and longest
 
 DEFAULTS = {"frame_size": 48, "frame_rate": 10.0, "colour": False, "differences": False, "longest": 600}
 
 
 @dataclass(frozen=True)
 class FrameInput:
-    """side: of a picture, any other is brought to it.  colour: three channels instead of one.  rate: pictures a second
-    of a video, 0 for those of the file.  differences: what changed since the picture before stands beside it.
-    longest: pictures of a clip."""
+    """The encoder of clips.
+
+    side: width and height of a frame; other sizes are resized.
+    colour: three channels instead of one.
+    rate: frames per second of a video; 0: the rate of the file.
+    differences: add the difference to the previous frame as further channels.
+    longest: maximum number of frames per clip.
+    """
 
     side: int
     colour: bool
@@ -51,18 +57,18 @@ class FrameInput:
 
     @property
     def channels(self) -> int:
-        """Of a picture as it is read."""
+        """Number of channels of a frame, without differences."""
         return 3 if self.colour else 1
 
     @property
     def n_x(self) -> int:
-        """Numbers of a picture, and of what changed in it."""
+        """Numbers per frame, differences included."""
         return self.side**2 * self.channels * (2 if self.differences else 1)
 
     def load_file(self, example: Example) -> Example:
-        """The example with the pictures of its file, [T, side, side, channels], and of tags those of these pictures.
+        """Return the example with the frames of its file, [T, side, side, channels], and their tags.
 
-        Raises DataError, naming the file and where it was named, for one that cannot be read.
+        Raises DataError if the file cannot be read. The error names the file and the place that refers to it.
         """
         x = example.x
         if not isinstance(x, Path):
@@ -73,7 +79,9 @@ class FrameInput:
         if not _is_video(x):
             if part:
                 raise _error(
-                    "a part of what is no video", "a video where there are start and end", example.place
+                    "start and end for a file that is not a video",
+                    "a video, or no start and end",
+                    example.place,
                 )
             found, about = sandbox.decode_file(x, example.place, "unrolled.data.media.image:read", wanted)
         else:
@@ -85,30 +93,38 @@ class FrameInput:
         elif isinstance(y, tuple) and y and isinstance(y[0], str):
             if part:
                 raise _error(
-                    "a tag for each picture of a part", "stretches like 0.1-0.52 wave", example.place
+                    "one tag per frame for a part of a video",
+                    "intervals such as 0.1-0.52 wave",
+                    example.place,
                 )
             y = _taken(y, about, example)
         return replace(example, x=found, y=y, source=x)
 
     def timeline(self, example: Example) -> Timeline:
-        """When the pictures of an opened clip are; not known of a folder, of an array, or without a rate."""
+        """Return the times of the frames of a loaded clip.
+
+        The times are unknown for folders, for arrays, and if the rate is 0.
+        """
         video = example.source is not None and _is_video(example.source)
         seconds = 1 / self.rate if video and self.rate else 0.0
         return Timeline(seconds, seconds * length(example.x))
 
     def steps(self, x: object) -> object:
-        """A picture has no words."""
+        """Return (), because a frame has no words."""
         return ()
 
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.uint8]:
-        """[T, n_x] of bytes, each picture laid flat. Raises DataError for what is no clip of as many channels."""
+        """Encode x as [T, n_x] bytes, one flattened frame per step.
+
+        Raises DataError if x is not a clip, has a wrong number of channels, or is too long.
+        """
         if isinstance(x, Path):
             x = self.load_file(Example(x, None, place or Place(x, 1))).x
         pictures = np.asarray(x)
         pictures = pictures[..., None] if pictures.ndim == 3 else pictures
         if pictures.ndim != 4 or pictures.dtype != np.uint8 or 0 in pictures.shape[1:]:
             raise _error(
-                f"{pictures.dtype} {list(shape(x))} is no clip",
+                f"{pictures.dtype} {list(shape(x))} is not a clip",
                 "bytes [T, h, w] or [T, h, w, channels]",
                 place,
             )
@@ -119,18 +135,18 @@ class FrameInput:
         elif pictures.shape[3] != self.channels:
             raise _error(f"{pictures.shape[3]} channels", "1 or 3", place)
         if len(pictures) > self.longest:
-            raise _error(f"{len(pictures):,} pictures", f"at most {self.longest:,}", place)
+            raise _error(f"{len(pictures):,} frames", f"at most {self.longest:,}", place)
         if pictures.shape[1:3] != (self.side, self.side) and len(pictures):
             pictures = video_frames.resized(pictures, self.side)
         pictures = video_frames.with_differences(pictures) if self.differences and len(pictures) else pictures
         return pictures.reshape(len(pictures), self.n_x)
 
     def unknown(self, x: object, encoded: Array) -> int:
-        """Pictures know no `<UNK>`."""
+        """Return 0, because frames have no `<UNK>`."""
         return 0
 
     def to_json(self) -> dict[str, object]:
-        """What `frame_input` reads."""
+        """Return the JSON object that `frame_input` reads."""
         return {name: getattr(self, name) for name in _FIELDS}
 
 
@@ -138,7 +154,7 @@ _FIELDS = ("side", "colour", "rate", "differences", "longest")
 
 
 def frame_input(value: Mapping[str, object]) -> FrameInput:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a FrameInput from the JSON object of `to_json`. Raises DataError if it is damaged."""
     side, colour, rate, differences, longest = (value.get(name) for name in _FIELDS)
     if (
         set(value) != set(_FIELDS)
@@ -153,41 +169,47 @@ def frame_input(value: Mapping[str, object]) -> FrameInput:
 
 
 def fill_frames(config: Config) -> Config:
-    """The configuration with the defaults for clips."""
+    """Fill the defaults for clips."""
     return fill(config, DEFAULTS)
 
 
 def learn_frames(examples: Iterable[Example], config: DataConfig) -> tuple[FrameInput, str]:
-    """How clips are read, as the configuration has it. Raises DataError where there are none."""
+    """Create a FrameInput from the configuration; also returns a one-line description.
+
+    Raises DataError if there are no clips.
+    """
     count = sum(1 for _ in examples)
     if not count:
         raise DataError("no examples: not one clip", expected="clips")
     side, longest, rate = config.frame_size or SIDE, config.longest or LONGEST, config.frame_rate or 0.0
     found = FrameInput(side, bool(config.colour), rate, bool(config.differences), longest)
-    words = f"{count:,} clips; pictures of {side} x {side}, {'in colour' if found.colour else 'grey'}, "
-    words += f"{rate:g} a second" if rate else "as many as there are"
-    return found, words + (", and what changes between them" if found.differences else "")
+    words = f"{count:,} clips; frames of {side} x {side}, {'in colour' if found.colour else 'grey'}, "
+    words += f"{rate:g} per second" if rate else "at the rate of the file"
+    return found, words + (", with frame differences" if found.differences else "")
 
 
 def _is_video(path: Path) -> bool:
-    """Whether a clip is a video, not a picture or a folder of pictures."""
+    """Return whether a clip is a video, instead of an image or a folder of images."""
     path, _, _ = media_fragment.whole_of(path)
     return not path.is_dir() and path.suffix.lower() not in (*image.ENDINGS, *image.UNREAD)
 
 
 def _timed(y: Stretches, about: Mapping[str, object], example: Example) -> tuple[str, ...]:
-    """The tag of each picture by when it is seen."""
+    """Return the tag of each frame according to its time."""
     if "times" not in about:
-        raise _error("stretches of time for pictures without times", "a tag for each picture", example.place)
+        raise _error("time intervals for frames without times", "one tag per frame", example.place)
     return y.at([as_number(time) for time in as_list(about["times"])])
 
 
 def _taken(y: tuple[object, ...], about: Mapping[str, object], example: Example) -> tuple[object, ...]:
-    """The tags of the pictures that were taken of a file; there is one for each picture it has."""
+    """Return the tags of the frames that were read from a file.
+
+    y has one tag for each frame of the file. Raises DataError if the counts differ.
+    """
     count = as_plain(int, about["count"])
     if len(y) != count:
-        expected = "a tag for each picture of the file"
-        raise _error(f"{count:,} pictures and {len(y):,} tags", expected, example.place)
+        expected = "one tag for each frame of the file"
+        raise _error(f"{count:,} frames and {len(y):,} tags", expected, example.place)
     return tuple(y[number] for number in as_list_of(int, about["at"]))
 
 
@@ -198,4 +220,4 @@ def _error(what: str, expected: str, place: Place | None) -> DataError:
 
 
 def _damaged() -> DataError:
-    return DataError("how the model sees is damaged", expected=", ".join(_FIELDS))
+    return DataError("the clip settings in the model file are damaged", expected=", ".join(_FIELDS))

@@ -1,6 +1,6 @@
-"""Images of text lines: x^<t> is a column of the image. Only the height is learned.
+"""Images of text lines: x^<t> is a column of the image. Nothing is learned; all images get the same height.
 
-An x is the file of a picture, or bytes [h, w].
+x is a path of an image, or an array of bytes [h, w].
 """
 
 from __future__ import annotations
@@ -18,12 +18,18 @@ from unrolled.core.types import Array, Example, Place
 from unrolled.data import sandbox
 
 HEIGHTS = (8, 256)
-FAINT = 4.0  # of 255, added to the deviation
+FAINT = (
+    4.0  # added to the deviation of the pixels (0 to 255), so that noise in a blank image is not amplified
+)
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """height: to which any picture is brought, its width in proportion.  longest: columns."""
+    """The encoder of text lines.
+
+    height: images are resized to this height; the width changes in proportion.
+    longest: maximum number of columns.
+    """
 
     height: int
     longest: int
@@ -38,12 +44,14 @@ class ImageInput:
 
     @property
     def n_x(self) -> int:
-        """Numbers a column."""
+        """Numbers per column."""
         return self.height
 
     def load_file(self, example: Example) -> Example:
-        """The example with the picture of its file, [height, w] of bytes. Raises DataError, naming it, where it is
-        broken."""
+        """Return the example with the image of its file, [height, w] bytes.
+
+        Raises DataError, with the name of the file, if the file is broken.
+        """
         if not isinstance(example.x, Path):
             return example
         wanted = {"height": self.height, "longest": self.longest}
@@ -51,16 +59,20 @@ class ImageInput:
         return replace(example, x=found, source=example.x)
 
     def steps(self, x: object) -> object:
-        """A picture has no words."""
+        """Return (), because an image has no words."""
         return ()
 
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.float32]:
-        """[w, height], what is rare above zero: writing, be it dark on light or light on dark."""
+        """Encode x as [w, height], standardised over the image.
+
+        The sign is chosen so that the rarer brightness is positive. So ink is positive for dark text on a
+        light background and for light text on a dark background.
+        """
         if isinstance(x, Path):
             x = self.load_file(Example(x, None, place or Place(x, 1))).x
         picture = np.asarray(x)
         if picture.ndim != 2 or picture.dtype != np.uint8 or len(picture) != self.height:
-            what = f"{picture.dtype} {list(picture.shape)} is no line"
+            what = f"{picture.dtype} {list(picture.shape)} is not an image of a line"
             at = (place.file, place.line) if place else (None, None)
             raise DataError(what, file=at[0], line=at[1], expected=f"bytes [{self.height}, w]")
         columns = picture.T.astype(np.float64)
@@ -68,16 +80,16 @@ class ImageInput:
         return (columns * (1.0 if (columns**3).mean() >= 0 else -1.0)).astype(np.float32)
 
     def unknown(self, x: object, encoded: Array) -> int:
-        """Pictures know no `<UNK>`."""
+        """Return 0, because images have no `<UNK>`."""
         return 0
 
     def to_json(self) -> dict[str, object]:
-        """What `image_input` reads."""
+        """Return the JSON object that `image_input` reads."""
         return {"height": self.height, "longest": self.longest}
 
 
 def image_input(value: Mapping[str, object]) -> ImageInput:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create an ImageInput from the JSON object of `to_json`. Raises DataError if it is damaged."""
     height, longest = value.get("height"), value.get("longest")
     if set(value) != {"height", "longest"} or type(height) is not int or type(longest) is not int:
         raise _damaged()
@@ -85,13 +97,16 @@ def image_input(value: Mapping[str, object]) -> ImageInput:
 
 
 def learn_images(examples: Iterable[Example], config: DataConfig) -> tuple[ImageInput, str]:
-    """How pictures are read, as the configuration has it. Raises DataError where there are none."""
+    """Create an ImageInput from the configuration; also returns a one-line description.
+
+    Raises DataError if there are no images.
+    """
     count = sum(1 for _ in examples)
     if not count:
-        raise DataError("no examples: not one picture", expected="pictures")
+        raise DataError("no examples: not one image", expected="images")
     found = ImageInput(config.frame_size or HEIGHTS[1], config.longest or 1)
-    return found, f"{count:,} pictures of lines, {found.height} high"
+    return found, f"{count:,} images of lines, {found.height} pixels high"
 
 
 def _damaged() -> DataError:
-    return DataError("how the model sees is damaged", expected="height, longest")
+    return DataError("the image settings in the model file are damaged", expected="height, longest")

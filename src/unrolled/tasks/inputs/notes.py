@@ -1,9 +1,14 @@
-"""Notes: x^<t> is the previous event of a tune (zeros at first), with the genre and the transposition. Their embeddings
-are added, so every step knows the genre.
+"""Notes: x^<t> is the previous event of a tune (zeros at first), with the genre and the transposition.
 
-The ids: `end`, the waits, `on` and `off` of each pitch, whatever the training part has; then the settings (voices,
-programs, velocities, tempos, meters, drums) that it has; then genres, then transpositions. A setting that it does not
-have becomes the nearest of its kind.
+The embeddings of the event, the genre and the transposition are added, so every step contains the genre.
+
+The ids, in this order:
+- `end`, the waits, and `on` and `off` of each pitch, independent of the training set,
+- the settings that occur in the training set: voices, programs, velocities, tempos, meters, drums,
+- the genres,
+- the transpositions.
+
+A setting that does not occur in the training set is replaced by the nearest setting of its kind.
 """
 
 from __future__ import annotations
@@ -30,23 +35,29 @@ from unrolled.data.features.note_events import (
     quantised,
 )
 
-GRID = 24  # steps of a quarter note: sixteenths and triplets fall on it
+GRID = 24  # steps per quarter note: sixteenth notes and triplets fall on this grid
 PITCHES = 128
-ON = 1 + LONGEST_WAIT  # the first id of `on`, behind `end` and the waits
+ON = 1 + LONGEST_WAIT  # the first id of `on`, after `end` and the waits
 OFF = ON + PITCHES
 SETTINGS = OFF + PITCHES
 KINDS = ("voice", "program", "velocity", "tempo", "meter", "hit")
-COMMON = 0.01  # of all notes: where so few begin is an accident of playing
-UNCONDITIONAL = 10  # one sequence in so many is learnt without its genre, so that none need be asked for
+COMMON = (
+    0.01  # minimum fraction of all notes that begin at an onset; rarer onsets are inaccuracies of playing
+)
+UNCONDITIONAL = 10  # one of 10 sequences is trained without its genre, so that sampling works without a genre
 
 
 @dataclass(frozen=True)
 class NoteInput:
-    """What was learnt: the settings and genres of the training part, its lowest and highest pitch, and onsets: the
-    steps of a quarter note (0 is the beat) at which no fewer than COMMON of its notes begin.
+    """The encoder of tunes.
 
-    transpose: how many semitones up or down training moves a tune at most, each way (and none) an id of its own: told
-    of it, the model knows in which keys tunes really are.
+    grid: steps per quarter note.
+    settings, genres: those that occur in the training set.
+    transpose: the maximum number of semitones by which training transposes a tune up or down. Each
+    transposition, and none, has an id. The model reads this id, so it can learn the original keys of tunes.
+    low, high: the lowest and highest pitch of the training set.
+    onsets: the steps of a quarter note (0 is the beat) at which at least the fraction COMMON of its notes
+    begin.
     """
 
     grid: int
@@ -70,26 +81,28 @@ class NoteInput:
             or len(set(self.settings)) < len(self.settings)
             or len(set(self.genres)) < len(self.genres)
         ):
-            raise DataError("how the model reads notes is damaged", expected="a grid, settings, genres")
+            raise DataError(
+                "the note settings in the model file are damaged", expected="a grid, settings, genres"
+            )
 
     @property
     def n_events(self) -> int:
-        """How many events there are, the first ids."""
+        """Number of events. Their ids come first."""
         return SETTINGS + len(self.settings)
 
     @property
     def n_x(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         return self.n_events + len(self.genres) + (2 * self.transpose + 1 if self.transpose else 0)
 
     @property
     def multi_hot(self) -> bool:
-        """Whether a step is more than an event."""
+        """Whether a step has other ids than the event."""
         return self.width > 1
 
     @property
     def width(self) -> int:
-        """Ids of a step: the event, the genre where there are any, the transposition where training does it."""
+        """Ids per step: the event, the genre (if there are genres) and the transposition (if used in training)."""
         return 1 + bool(self.genres) + bool(self.transpose)
 
     @cached_property
@@ -97,7 +110,7 @@ class NoteInput:
         return {event: SETTINGS + i for i, event in enumerate(self.settings)}
 
     def event(self, number: int) -> Event:
-        """The event of an id."""
+        """Return the event of an id."""
         if number < ON:
             return ("wait", number) if number else END
         if number < SETTINGS:
@@ -105,7 +118,10 @@ class NoteInput:
         return self.settings[number - SETTINGS]
 
     def number(self, event: Event) -> int | None:
-        """The id of an event, or of the nearest of its kind; None where the training part has none of its kind."""
+        """Return the id of an event, or of the nearest event of its kind.
+
+        Returns None if the training set has no event of this kind.
+        """
         kind, value = event
         firsts = {"end": 0, "wait": 0, "on": ON, "off": OFF}
         if kind in firsts:
@@ -116,18 +132,21 @@ class NoteInput:
         return self._settings[min(near, key=lambda other: _distance(event, other))] if near else None
 
     def numbers(self, tune: Tune) -> NDArray[np.int64]:
-        """[T] the ids of a tune's events, `end` the last."""
+        """Return [T] the ids of the events of a tune. The last is `end`."""
         found = map(self.number, events_of(quantised(tune, self.grid)[0]))
         return np.array([number for number in found if number is not None], dtype=np.int64)
 
     def dressed(self, numbers: Array, genre: str | None, place: Place | None = None) -> Array:
-        """[..., width] (or [...] where an event is all) ids of steps from those of events [...]."""
+        """Add the genre and the id of "not transposed" to the ids of events [...]. Returns [..., width].
+
+        Returns [...] unchanged if the width is 1. Raises DataError for an unknown genre.
+        """
         if self.width == 1:
             return numbers
         x = np.full((*numbers.shape, self.width), ZERO_INPUT_ID, dtype=np.int64)
         x[..., 0] = numbers
         if self.transpose:
-            x[..., -1] = self.n_events + len(self.genres) + self.transpose  # not at all
+            x[..., -1] = self.n_events + len(self.genres) + self.transpose  # the id of "not transposed"
         if genre is not None and self.genres:
             if genre not in self.genres:
                 raise DataError(
@@ -140,25 +159,28 @@ class NoteInput:
         return x
 
     def encode(self, x: object, place: Place | None = None) -> Array:
-        """[T, width] ids of a tune, or [T]: each step has the event before it. Raises DataError: unknown genre."""
+        """Encode a tune as ids [T, width], or [T] if the width is 1. Each step has the previous event.
+
+        Raises DataError for an unknown genre.
+        """
         tune = as_tune(x)
         return self.dressed(delayed(self.numbers(tune)[:-1]), tune.genre, place)
 
     def steps(self, x: object) -> tuple[str, ...]:
-        """The events of a tune, for people."""
+        """Return the names of the events of a tune."""
         return tuple(name_of(self.event(number)) for number in self.numbers(as_tune(x)).tolist())
 
     def unknown(self, x: object, encoded: Array) -> int:
-        """How many events became others, or none, because the training part does not have them."""
+        """Return how many events were replaced or dropped because they do not occur in the training set."""
         events = events_of(quantised(as_tune(x), self.grid)[0])
         return sum(self.event(self.number(event) or 0) != event for event in events)
 
     def performance(self) -> Performance:
-        """Where every tune begins."""
+        """Return the state of a performance before the first event of a tune."""
         return Performance(self.grid)
 
     def to_json(self) -> dict[str, object]:
-        """What `note_input` reads."""
+        """Return the JSON object that `note_input` reads."""
         return {
             "grid": self.grid,
             "settings": [list(event) for event in self.settings],
@@ -171,7 +193,10 @@ class NoteInput:
 
 
 def _distance(event: Event, other: Event) -> tuple[float, int]:
-    """How unlike two settings of a kind are: meters by how long a bar is."""
+    """Return the distance of two settings of the same kind.
+
+    For meters it is the difference of the bar lengths.
+    """
     (kind, value), (_, near) = event, other
     if kind == "meter":
         return abs((value >> 8) / (value & 255) - (near >> 8) / (near & 255)), near
@@ -179,7 +204,7 @@ def _distance(event: Event, other: Event) -> tuple[float, int]:
 
 
 def note_input(value: Mapping[str, object]) -> NoteInput:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a NoteInput from the JSON object of `to_json`. Raises DataError if it is damaged."""
     numbers = ("grid", "transpose", "low", "high")
     settings, genres, onsets = value.get("settings"), value.get("genres"), value.get("onsets")
     if (
@@ -197,7 +222,7 @@ def note_input(value: Mapping[str, object]) -> NoteInput:
             for event in settings
         )
     ):
-        raise DataError("how the model reads notes is damaged", expected=", ".join(numbers))
+        raise DataError("the note settings in the model file are damaged", expected=", ".join(numbers))
     events = tuple((kind, number) for kind, number in settings)
     grid, transpose, low, high = (as_plain(int, value[name]) for name in numbers)
     return NoteInput(
@@ -212,10 +237,13 @@ def note_input(value: Mapping[str, object]) -> NoteInput:
 
 
 def learn_notes(examples: Iterable[Example], config: DataConfig) -> tuple[NoteInput, str]:
-    """The settings, genres and pitches of some tunes. Raises DataError where there are none."""
+    """Learn the settings, genres, pitches and onsets of tunes; also returns a one-line description.
+
+    Raises DataError if there are no tunes.
+    """
     grid = config.grid or GRID
     settings, genres, pitches = set[Event](), set[str](), set[int]()
-    begun = np.zeros(grid, np.int64)  # notes by the step of a quarter note at which they begin
+    begun = np.zeros(grid, np.int64)  # for each step of a quarter note, the number of notes that begin there
     tunes = notes = events = 0
     for example in examples:
         tune = as_tune(example.x)
@@ -239,18 +267,20 @@ def learn_notes(examples: Iterable[Example], config: DataConfig) -> tuple[NoteIn
         onsets=tuple(np.flatnonzero(begun >= max(1, COMMON * begun.sum())).tolist()),
     )
     of = f" of {', '.join(learnt.genres)}" if genres else ""
-    words = f"{tunes:,} tunes{of}, {notes:,} notes, {events:,} events; {grid} steps a quarter note"
+    words = f"{tunes:,} tunes{of}, {notes:,} notes, {events:,} events; {grid} steps per quarter note"
     return learnt, words
 
 
 def note_augmenter(given: NoteInput, flip: bool, steady: bool) -> Vary:
-    """What training makes of a tune: `transposed`, whether or not there is a y at every step."""
+    """Return the augmentation of tunes, `transposed`. The arguments `flip` and `steady` are not used."""
     return partial(transposed, given)
 
 
 def transposed(given: NoteInput, x: Array, y: Array, chance: np.random.Generator) -> Pair:
-    """One sequence of ids, x [T] or [T, width] and y [T], transposed as far as pitches allow; and without its genre one
-    time in ten."""
+    """Augment one sequence of ids, x [T] or [T, width] and y [T].
+
+    It is transposed at random if all pitches stay in range. With probability 1/10 the genre is removed.
+    """
     shift = int(chance.integers(-given.transpose, given.transpose + 1))
     forgotten = chance.integers(UNCONDITIONAL) == 0
     if given.width == 1:

@@ -1,12 +1,13 @@
-"""Piano rolls: x^<t> says which of the 88 keys sounded at the previous step; zeros at first. If training transposes,
-every step also says how far.
+"""Piano rolls: x^<t> marks which of the 88 keys sounded at the previous step; zeros at first.
 
-With repeats x^<t> also says what followed where the steps before t were heard before in this piece: music returns to
-whole passages, and no state of a few hundred numbers holds one note for note. That is a cache as of language models
-(Grave et al., arXiv 1612.04426v1), of which the network learns how far to trust it.
+If training transposes, every step also contains the transposition.
 
-Without beginnings of notes, loudness or voices: the form of the published comparisons (Boulanger-Lewandowski et al.,
-arXiv 1206.6392v1).
+With `repeats` x^<t> also contains what followed earlier occurrences of the last steps in this piece. Music
+repeats whole passages, but a state of a few hundred numbers cannot store a passage note by note. This is like
+the cache of language models (Grave et al., arXiv 1612.04426v1); the network learns how much to rely on it.
+
+The rolls have no note onsets, loudness or voices, as in the published comparisons (Boulanger-Lewandowski et
+al., arXiv 1206.6392v1).
 """
 
 from __future__ import annotations
@@ -25,15 +26,19 @@ from unrolled.data.features.note_events import quantised
 
 KEYS = 88
 LOWEST = 21  # the pitch of the first key, A0
-GRID = 4  # steps of a quarter note
-ALIKE = (1, 2, 4, 8)  # steps that must have been heard before, for each copy of the keys that followed them
+GRID = 4  # steps per quarter note
+ALIKE = (1, 2, 4, 8)  # lengths of the matched context in steps; each adds 88 inputs (see `heard_before`)
 F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class RollInput:
-    """How fine the steps are. transpose: by how many semitones at most training moves a roll. repeats: whether x^<t>
-    has what followed where the steps before it were heard before (`heard_before`)."""
+    """The encoder of piano rolls.
+
+    grid: steps per quarter note.
+    transpose: the maximum number of semitones by which training transposes a roll.
+    repeats: whether x^<t> contains what followed earlier occurrences of the last steps (`heard_before`).
+    """
 
     grid: int
     transpose: int = 0
@@ -45,24 +50,29 @@ class RollInput:
 
     def __post_init__(self) -> None:
         if not 1 <= self.grid <= 480 or not 0 <= self.transpose <= 12:
-            raise DataError("how the model reads piano rolls is damaged", expected="a grid from 1 to 480")
+            raise DataError(
+                "the piano roll settings in the model file are damaged", expected="a grid from 1 to 480"
+            )
 
     @property
     def n_keys(self) -> int:
-        """How many of the numbers of a step are keys: those of the step before, and copies that followed others."""
+        """Numbers per step that belong to keys: the previous step, and `heard_before` if `repeats` is set."""
         return KEYS * (1 + len(ALIKE) if self.repeats else 1)
 
     @property
     def n_x(self) -> int:
-        """The keys, and one number for each way to be transposed, none at all included."""
+        """Numbers per step: the keys, and one number for each transposition, "not transposed" included."""
         return self.n_keys + (2 * self.transpose + 1 if self.transpose else 0)
 
     def steps(self, x: object) -> F32:
-        """[T, 88] 1 where a key sounds: of a tune, or a roll as it is."""
+        """Return the piano roll [T, 88] of x, a tune or a roll. A value is 1 if the key sounds."""
         return roll_of(x, self.grid)
 
     def encode(self, x: object, place: Place | None = None) -> F32:
-        """[T, n_x] the step before each, not transposed. Raises DataError for what is no roll."""
+        """Encode x as [T, n_x]. Each step has the keys of the previous step, not transposed.
+
+        Raises DataError if x is not a roll.
+        """
         roll = checked(self.steps(x), place)
         found = np.zeros((len(roll), self.n_x), np.float32)
         found[1:, :KEYS] = roll[:-1]
@@ -73,20 +83,23 @@ class RollInput:
         return found
 
     def unknown(self, x: object, encoded: Array) -> int:
-        """Rolls know no `<UNK>`."""
+        """Return 0, because rolls have no `<UNK>`."""
         return 0
 
     def to_json(self) -> dict[str, object]:
-        """What `roll_input` reads."""
+        """Return the JSON object that `roll_input` reads."""
         return {"grid": self.grid, "transpose": self.transpose, "repeats": self.repeats}
 
 
 def heard_before(roll: F32) -> F32:
-    """[T, 88 * len(ALIKE)] for each step and each number in ALIKE: of the places where that many steps just before it
-    were heard before in the roll, the share after which each key sounded; zeros where there are none."""
-    numbers = np.unique(roll, axis=0, return_inverse=True)[1].ravel()  # [T] equal where steps are
+    """Return [T, 88 * len(ALIKE)]: which keys followed earlier occurrences of the last steps.
+
+    For each step t and each n in ALIKE, find all earlier positions that come after the same n steps as t. The
+    result is the fraction of these positions at which each key sounded, or zeros if there are none.
+    """
+    numbers = np.unique(roll, axis=0, return_inverse=True)[1].ravel()  # [T] equal numbers for equal steps
     found = np.zeros((len(roll), len(ALIKE), KEYS), np.float32)
-    run = np.zeros(len(roll), np.int64)  # [T] how many steps that end at each are those that end at t - 1
+    run = np.zeros(len(roll), np.int64)  # [T] how many steps up to each position equal the steps up to t - 1
     for t in range(2, len(roll)):
         run[1:] = run[:-1] + 1
         run[0] = 1
@@ -100,7 +113,10 @@ def heard_before(roll: F32) -> F32:
 
 
 def roll_of(x: object, grid: int) -> F32:
-    """[T, 88] which keys sound at each step of a tune, drums left out; an array stays as it is."""
+    """Return the piano roll [T, 88] of a tune, without drums: 1 if a key sounds.
+
+    An array is returned unchanged.
+    """
     match x:
         case Tune():
             notes = [note for note in quantised(x, grid)[0].notes if note.voice != DRUMS]
@@ -114,10 +130,10 @@ def roll_of(x: object, grid: int) -> F32:
 
 
 def checked(roll: F32, place: Place | None = None) -> F32:
-    """The roll; raises DataError where it is none."""
+    """Return the roll. Raises DataError if it is not a roll: [T, 88] with values 0 and 1."""
     if roll.ndim != 2 or roll.shape[1] != KEYS or not np.isin(roll, (0, 1)).all():
         raise DataError(
-            f"an array {list(roll.shape)} is no piano roll",
+            f"an array {list(roll.shape)} is not a piano roll",
             file=place.file if place else None,
             line=place.line if place else None,
             expected=f"steps of {KEYS} keys, 0 or 1",
@@ -126,21 +142,26 @@ def checked(roll: F32, place: Place | None = None) -> F32:
 
 
 def roll_input(value: Mapping[str, object]) -> RollInput:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a RollInput from the JSON object of `to_json`. Raises DataError if it is damaged."""
     grid, transpose = value.get("grid"), value.get("transpose")
-    repeats = value.get("repeats", False)  # the first model files do not have it
+    repeats = value.get("repeats", False)  # old model files do not have this key
     if (
         set(value) - {"repeats"} != {"grid", "transpose"}
         or type(grid) is not int
         or type(transpose) is not int
         or type(repeats) is not bool
     ):
-        raise DataError("how the model reads piano rolls is damaged", expected="grid, transpose, repeats")
+        raise DataError(
+            "the piano roll settings in the model file are damaged", expected="grid, transpose, repeats"
+        )
     return RollInput(grid, transpose, repeats)
 
 
 def learn_rolls(examples: Iterable[Example], config: DataConfig) -> tuple[RollInput, str]:
-    """How many there are. Raises DataError where there are none."""
+    """Create a RollInput from the configuration; also returns a one-line description.
+
+    Raises DataError if the tunes have no steps.
+    """
     learnt = RollInput(config.grid or GRID, config.transpose or 0, bool(config.repeats))
     tunes = steps = keys = 0
     for example in examples:
@@ -152,12 +173,12 @@ def learn_rolls(examples: Iterable[Example], config: DataConfig) -> tuple[RollIn
 
 
 def roll_augmenter(given: RollInput, flip: bool, steady: bool) -> Vary:
-    """What training makes of a roll: `transposed`, whether or not there is a y at every step."""
+    """Return the augmentation of rolls, `transposed`. The arguments `flip` and `steady` are not used."""
     return partial(transposed, given)
 
 
 def transposed(given: RollInput, x: Array, y: Array, chance: np.random.Generator) -> Pair:
-    """One roll, x [T, n_x] and y [T, 88], transposed where no note leaves the piano by it."""
+    """Transpose one roll, x [T, n_x] and y [T, 88], at random, if no note leaves the keyboard."""
     shift = int(chance.integers(-given.transpose, given.transpose + 1))
     there = np.flatnonzero((x[:, :KEYS] > 0).any(axis=0) | (y > 0).any(axis=0))
     if not (shift and len(there) and 0 <= there[0] + shift <= there[-1] + shift < KEYS):

@@ -1,7 +1,7 @@
-"""Tokens: x^<t> is the id of a word or a character. Learned: the vocabulary.
+"""Tokens: x^<t> is the id of a word, a character or a subword. Learned: the vocabulary.
 
-Documents are worked on in batches of about half a million characters, so that a million short lines cost no more
-than one long file, and memory stays flat.
+Documents are processed in batches of about half a million characters. So many short lines are as fast as one
+long file, and memory use is constant.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 from unrolled.data.text.word_features import Affixes
 from unrolled.data.text.word_features import learn as learn_affixes
 
-BATCH = 1 << 19  # characters worked on at once
-_LINE_END = -1  # stands for a line end among ids where line ends are no tokens
+BATCH = 1 << 19  # characters per batch
+_LINE_END = -1  # marks a line end among the ids if line ends are not tokens; it is removed later
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a model reads text, learnt once and kept with it: its vocabulary, unit, case and what a document is.
-    subwords: how words are cut into pieces, where these are the unit."""
+    """How a model reads text. It is learned once and stored in the model file.
+
+    lower: whether texts are lower-cased.
+    documents: what a document is (the option `--documents`).
+    subwords: splits words into subwords, if these are the unit.
+    """
 
     vocabulary: Vocabulary
     unit: str
@@ -49,56 +53,65 @@ class Reading:
         return of_characters(self.unit)
 
     def split(self, text: str) -> list[str]:
-        """The tokens of a text; not lower-cased, but for subwords."""
+        """Return the tokens of a text. Only subwords are lower-cased if `lower` is set."""
         if self.subwords is not None:
             return self.subwords.split(text.lower() if self.lower else text)
         return split(text, self.unit)
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """[T] ids of one text, without `<EOS>`."""
+        """Return [T] the ids of one text, without `<EOS>`."""
         if self.subwords is not None:
             return self.vocabulary.encode(self.split(text))
         return encode_text(text, self.vocabulary, self.unit, self.lower)
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Readable text from tokens."""
+        """Join tokens to a readable text."""
         return join(tokens, self.unit) if self.subwords is None else self.subwords.join(tokens)
 
     def text(self, ids: Iterable[int]) -> str:
-        """Readable text from ids."""
+        """Convert ids to a readable text."""
         return self.join(self.vocabulary.name(int(number)) for number in ids)
 
     def bare(self, token: str) -> str:
-        """A token as it is written in a text, without the marks of spaces."""
+        """Return a token as it appears in a text, without the marks for spaces."""
         return token if self.subwords is not None else find_unit(self.unit).bare(token)
 
     def as_written(self, text: str) -> str:
-        """A text as this model would write it if every token were right: split, then joined; in lower case where the
-        model reads lower case. Runs of white space become one space where white space is no token."""
+        """Return a text in the form in which the model would write it.
+
+        The text is split and joined, and lower-cased if the model reads lower case. If white space is not a
+        token, each run of white space becomes one space.
+        """
         return self.join(self.split(text.lower() if self.lower else text))
 
     def to_json(self) -> dict[str, object]:
-        """What `from_json` reads."""
+        """Return the JSON object that `from_json` reads."""
         named: dict[str, object] = {"unit": self.unit, "lower": self.lower, "documents": self.documents}
         pieces = {} if self.subwords is None else {"subwords": self.subwords.json}
         return named | pieces | {"vocabulary": self.vocabulary.to_json()}
 
     @staticmethod
     def from_json(value: Mapping[str, object]) -> Reading:
-        """A reading from what `to_json` gave; raises DataError or UsageError that says what is wrong with it."""
+        """Create a Reading from the JSON object of `to_json`.
+
+        Raises DataError or UsageError, with the reason, if it is damaged.
+        """
         if set(value) - {"subwords"} != {"unit", "lower", "documents", "vocabulary"}:
             raise DataError(
-                "how the model reads text is damaged", expected="unit, lower, documents, vocabulary"
+                "the text settings in the model file are damaged",
+                expected="unit, lower, documents, vocabulary",
             )
         unit, lower, documents = value["unit"], value["lower"], value["documents"]
         if not (isinstance(unit, str) and type(lower) is bool and isinstance(documents, str)):
             raise DataError(
-                "how the model reads text is damaged", expected="names, and true or false for lower"
+                "the text settings in the model file are damaged",
+                expected="names, and true or false for lower",
             )
         pieces = value.get("subwords")
         if (unit == SUBWORD) != isinstance(pieces, str):
             raise DataError(
-                "how the model reads text is damaged", expected="how words are cut, with subwords"
+                "the text settings in the model file are damaged",
+                expected="`subwords` if the unit is subword, and only then",
             )
         if unit != SUBWORD:
             find_unit(unit)
@@ -109,7 +122,10 @@ class Reading:
 def learn(
     documents: Iterable[Document], unit: str, lower: bool, vocab_size: int
 ) -> tuple[Vocabulary, Coverage]:
-    """The `vocab_size` most frequent tokens of the documents, and how much of them these cover. One pass."""
+    """Return a vocabulary of the `vocab_size` most frequent tokens, and its coverage of the documents.
+
+    One pass.
+    """
     find_unit(unit)
     with TokenCounter() as counter:
         if of_characters(unit):
@@ -123,9 +139,9 @@ def learn(
 def encode(
     documents: Iterable[Document], vocabulary: Vocabulary, unit: str, lower: bool
 ) -> Iterator[Encoded]:
-    """The documents as ids, each closed by `<EOS>`, with the line of every token, for `token_store.write_store`.
+    """Encode documents as ids with the line of every token, for `token_store.write_store`.
 
-    Raises DataError where a text contains a NUL character.
+    Each document ends with `<EOS>`. Raises DataError if a text contains a NUL character.
     """
     find_unit(unit)
     characters = _characters(vocabulary) if of_characters(unit) else None
@@ -146,12 +162,15 @@ def encode(
 
 
 def encode_text(text: str, vocabulary: Vocabulary, unit: str, lower: bool) -> NDArray[np.int32]:
-    """[T] ids of one text, without `<EOS>`; white space between words, line ends too, is no token."""
+    """Return [T] the ids of one text, without `<EOS>`.
+
+    White space between words, including line ends, is not a token.
+    """
     return vocabulary.encode(split(text, unit, lower))
 
 
 def describe(vocabulary: Vocabulary, coverage: Coverage, unit: str, lower: bool) -> str:
-    """The vocabulary in one line for people."""
+    """Return a one-line description of the vocabulary."""
     name = "subwords" if unit == SUBWORD else find_unit(unit).name
     name += ", lower-cased" if lower else ""
     if coverage.kept == coverage.types:
@@ -161,7 +180,10 @@ def describe(vocabulary: Vocabulary, coverage: Coverage, unit: str, lower: bool)
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Whole documents of one file together, up to BATCH characters; a piece of a longer one by itself."""
+    """Yield batches of whole documents of one file, up to BATCH characters.
+
+    A piece of a longer document is a batch of its own.
+    """
     batch: list[Document] = []
     size = 0
     for document in documents:
@@ -180,7 +202,7 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 @dataclass(frozen=True)
 class _Begun:
-    """Whether the line and the document that the last batch ended in have tokens already."""
+    """The state after a batch: whether its last line and its last document already have tokens."""
 
     line: bool
     document: bool
@@ -189,25 +211,28 @@ class _Begun:
 def _encoded(
     batch: list[Document], text: str, raw: NDArray[np.int32], begun: _Begun
 ) -> tuple[Encoded, _Begun]:
-    """The record of a batch. raw: its ids, line ends kept; text: its characters, in which the same line ends stand."""
+    """Return the encoded batch and the new state.
+
+    raw: the ids of the batch, including line ends.  text: its characters, with the same line ends.
+    """
     codes = _code_points(text)
-    breaks = (
-        np.flatnonzero((codes == 10) | (codes == 0)) + 1
-    )  # [lines - 1], and one past the end after an END
-    # Where lines begin, among the characters of the text and among the raw ids. [lines]
+    # [lines - 1] where new lines begin; after an END at the end of the text there is one more, past the end.
+    breaks = np.flatnonzero((codes == 10) | (codes == 0)) + 1
+    # [lines] The first index of each line in the characters of the text, and in the raw ids.
     in_text = np.concatenate([[0], breaks])
     in_raw = in_text if len(raw) == len(codes) else _after_breaks(raw)
-    opens = np.concatenate([[True], codes[breaks - 1] == 0])  # the line is the first of a document
-    opening = np.flatnonzero(opens)[np.cumsum(opens) - 1]  # that line of the document it belongs to
-    first_line = np.array([document.place.line for document in batch] + [0])  # +[0]: behind the last END
+    # [lines] Whether a line is the first of its document, and the index of the first line of its document.
+    opens = np.concatenate([[True], codes[breaks - 1] == 0])
+    opening = np.flatnonzero(opens)[np.cumsum(opens) - 1]
+    first_line = np.array([document.place.line for document in batch] + [0])  # +[0]: after the last END
     numbers = first_line[np.cumsum(opens) - 1] + np.arange(len(opens)) - opening
     kept = raw != _LINE_END
-    index = np.concatenate([[0], np.cumsum(kept)])  # raw index -> index among the kept ids
+    index = np.concatenate([[0], np.cumsum(kept)])  # index in raw -> index in the kept ids
     ids, lines = raw[kept], index[in_raw]
-    # A line counts if it has a token of its own, an <EOS> alone only where the whole document is empty.
+    # A line counts if it has a token. A line with only <EOS> counts only if the whole document is empty.
     has_token = lines < np.append(lines[1:], len(ids))
     first = lines[has_token]
-    fresh = np.where(first > 0, ids[first - 1] == EOS, not begun.document)  # the first token of the document
+    fresh = np.where(first > 0, ids[first - 1] == EOS, not begun.document)  # first token of its document
     has_token[has_token] = (ids[first] != EOS) | fresh
     heads = fresh[(ids[first] != EOS) | fresh]
     has_token[0] &= not begun.line
@@ -218,7 +243,7 @@ def _encoded(
         file=batch[0].place.file,
         lines=lines[has_token],
         numbers=numbers[has_token].astype(np.int32),
-        # Blank lines count to the line before them, or to the first line of their document.
+        # Blank lines belong to the line before them, or, at the start of a document, to its first line.
         characters=np.where(heads, in_text[opening[has_token]], in_text[has_token]),
         n_characters=len(codes),
     )
@@ -228,17 +253,20 @@ def _encoded(
 
 
 def _after_breaks(raw: NDArray[np.int32]) -> NDArray[np.int64]:
-    """[lines] where lines begin among ids with line ends kept."""
+    """Return [lines] the index of the first id of each line. raw: ids including line ends."""
     return np.concatenate([[0], np.flatnonzero((raw == _LINE_END) | (raw == EOS)) + 1])
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
-    """[characters] code points; lone surrogates, which a shell can hand over, pass."""
+    """Return [characters] the code points of a text. Lone surrogates, which a shell can pass, are allowed."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 def _characters(vocabulary: Vocabulary) -> NDArray[np.int32]:
-    """[codes] code point -> id; the last entry, for all beyond, is `<UNK>`."""
+    """Return [codes] a table from code point to id.
+
+    The last entry is `<UNK>`, for all greater code points.
+    """
     letters = {ord(token): number for token, number in vocabulary.index.items() if len(token) == 1}
     table = np.full(max(letters, default=0) + 2, UNK, dtype=np.int32)
     table[list(letters)] = list(letters.values())
@@ -249,7 +277,7 @@ def _characters(vocabulary: Vocabulary) -> NDArray[np.int32]:
 def _count_characters(documents: Iterable[Document], lower: bool) -> dict[str, int]:
     totals = np.zeros(128, dtype=np.int64)
     for batch in _batches(documents):
-        # Joined as `encode` joins them: lower-casing may look at what stands behind a letter (the final sigma).
+        # Join documents as `encode` does, because lower-casing may depend on the next letter (Greek final sigma).
         text = "".join(document.text + (END if document.last else "") for document in batch)
         counts = np.bincount(_code_points(text.lower() if lower else text))
         counts[: len(END)] = 0  # END is the code point 0
@@ -260,9 +288,10 @@ def _count_characters(documents: Iterable[Document], lower: bool) -> dict[str, i
 
 @dataclass(frozen=True)
 class TokenInput:
-    """How the x of an example becomes ids: a text by its unit, the tokens of a sentence as they are.
+    """The encoder of texts. A text is split by its unit; a list of tokens is used unchanged.
 
-    With affixes a step is several ids (its word's, then its features'), else one.
+    With affixes each step has several ids: the id of the word, then the ids of its features. Otherwise it has
+    one id.
     """
 
     reading: Reading
@@ -272,26 +301,29 @@ class TokenInput:
 
     @property
     def n_x(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         return len(self.reading.vocabulary) + len(self.affixes or ())
 
     @property
     def multi_hot(self) -> bool:
-        """Whether a step is several ids."""
+        """Whether each step has several ids."""
         return self.affixes is not None
 
     @property
     def unk_candidates(self) -> NDArray[np.bool_]:
-        """[words] True for the ids that `replace_rare` replaces in training; no subword, as none is ever unknown."""
+        """[words] True for the ids that `replace_rare` may replace by `<UNK>` in training.
+
+        All are False for subwords, because a subword is never unknown.
+        """
         rare = rare_tokens(self.reading.vocabulary)
         return rare if self.reading.subwords is None else np.zeros_like(rare)
 
     def steps(self, x: object) -> list[str]:
-        """The tokens of an x, not lower-cased. Raises TypeError for an x that is neither a text nor tokens."""
+        """Return the tokens of x, not lower-cased. Raises TypeError if x is neither a text nor tokens."""
         return self.reading.split(x) if isinstance(x, str) else _tokens(x)
 
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.int32]:
-        """[T] ids, or [T, ids] with -1 where a word has fewer features."""
+        """Encode x as [T] ids, or with affixes [T, ids]; unused features of a word are -1."""
         tokens = self.steps(x)
         known = [token.lower() for token in tokens] if self.reading.lower else tokens
         words = self.reading.vocabulary.encode(known)  # [T]
@@ -302,22 +334,22 @@ class TokenInput:
         return np.concatenate([words[:, None], features], axis=1)  # [T, 1 + features]
 
     def unknown(self, x: object, encoded: Array) -> int:
-        """How many tokens of an x are `<UNK>`."""
+        """Return how many tokens of x are `<UNK>`."""
         return int((encoded.reshape(len(encoded), -1)[:, :1] == UNK).sum())
 
     def to_json(self) -> dict[str, object]:
-        """What `token_input` reads."""
+        """Return the JSON object that `token_input` reads."""
         names = None if self.affixes is None else list(self.affixes.names)
         return {"reading": self.reading.to_json(), "affixes": names}
 
 
 def token_input(value: Mapping[str, object]) -> TokenInput:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a TokenInput from the JSON object of `to_json`. Raises DataError if it is damaged."""
     names = value.get("affixes")
     if set(value) != {"reading", "affixes"} or not (
         names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
     ):
-        raise DataError("how the model reads tokens is damaged", expected="reading, affixes")
+        raise DataError("the token settings in the model file are damaged", expected="reading, affixes")
     return TokenInput(
         Reading.from_json(as_object(value["reading"])), None if names is None else Affixes(tuple(names))
     )
@@ -326,9 +358,10 @@ def token_input(value: Mapping[str, object]) -> TokenInput:
 def learn_reading(
     texts: Iterable[object], unit: str, lower: bool, vocab_size: int
 ) -> tuple[Reading, Coverage]:
-    """The vocabulary of some texts, or of the tokens of sentences, and what it covers. One pass.
+    """Learn the vocabulary of texts or lists of tokens; also returns its coverage. One pass.
 
-    Raises DataError where they are all white space, MissingExtra for subwords where they cannot be learnt.
+    Raises DataError if all texts are white space. Raises MissingExtra for subwords if their package is not
+    installed.
     """
     subwords = None
     with TokenCounter() as counter:
@@ -336,9 +369,7 @@ def learn_reading(
             whole = (text if isinstance(text, str) else " ".join(_tokens(text)) for text in texts)
             subwords, counts = learn_subwords((text.lower() if lower else text for text in whole), vocab_size)
             counter.add_counts(counts)
-            vocab_size = len(
-                counts
-            )  # all of them: a text whose bytes were left out could not be read or written
+            vocab_size = len(counts)  # keep all: every byte needs its token, so that any text can be encoded
         else:
             find_unit(unit)
             for text in texts:
@@ -351,7 +382,10 @@ def learn_reading(
 
 
 def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[TokenInput, str]:
-    """The vocabulary (and affixes, where asked for) of some examples, and what it covers, in words. One pass."""
+    """Learn the vocabulary of examples, and affixes if requested; also returns a one-line description.
+
+    One pass.
+    """
     unit = config.source_unit or config.unit or "word"
     counts: Counter[str] = Counter()
 
@@ -369,17 +403,17 @@ def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[Token
 
 
 def _split(x: object, unit: str) -> list[str]:
-    """The tokens of a text, or of a sentence that is split."""
+    """Return the tokens of x, a text or a list of tokens."""
     return split(x, unit) if isinstance(x, str) else _tokens(x)
 
 
 def _tokens(x: object) -> list[str]:
-    """The tokens of a sentence that is split."""
+    """Return a sequence of tokens as a list. Raises TypeError for another type."""
     if not isinstance(x, list | tuple):
         raise TypeError(f"expected a text or a sequence of tokens, found {type(x).__name__}")
     return list(x)
 
 
 def both_ends(example: Example) -> tuple[str | tuple[str, ...], ...]:
-    """x and y of an example, of which a shared vocabulary is made."""
+    """Return x and y of an example, from which a shared vocabulary is learned."""
     return as_text(example.x), as_text(example.y)

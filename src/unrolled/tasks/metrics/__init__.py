@@ -1,1 +1,4 @@
-"""Formulas of metrics: one file for each kind of answer. Each output's `figures` method chooses which are printed."""
+"""Formulas of metrics: one file for each kind of answer.
+
+The method `figures` of each output chooses the metrics that are printed.
+"""

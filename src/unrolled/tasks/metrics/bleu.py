@@ -1,4 +1,4 @@
-"""BLEU and chrF by sacreBLEU, each with its signature."""
+"""BLEU and chrF with their signatures, computed by sacreBLEU."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 
 def score(truth: Sequence[str], said: Sequence[str], *, lower: bool = False) -> dict[str, object]:
-    """bleu and chrf, 0 to 100 (Papineni et al. 2002, ACL; Popovic 2015, WMT; Post, arXiv 1804.08771v2), with their
-    signatures; nothing where sacrebleu is not installed or there are no texts.
+    """Return bleu and chrf (0 to 100) with their signatures.
 
-    lower: compare in lower case; the signatures then have `case:lc`.
+    The result is empty if sacrebleu is not installed or there are no texts.
+    lower: compare in lower case; the signatures then contain `case:lc`.
+    Sources: Papineni et al. 2002, ACL; Popovic 2015, WMT; Post, arXiv 1804.08771v2.
     """
     if not truth:
         return {}

@@ -1,6 +1,7 @@
 """Metrics of classes: accuracy, F1, the error of ratings, calibration.
 
-A class is its index, 0 to n - 1. Where a share is one of nothing (no item of a class was predicted), it is 0.
+Classes are indices from 0 to n - 1. A fraction with the denominator 0 is 0, for example the precision of a
+class that was never predicted.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from unrolled.core.types import Floats, Integers
 F64 = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-LOWEST, HIGHEST = 0.05, 20.0  # temperatures
-FEWEST = 30  # examples that can say something about a temperature
+LOWEST, HIGHEST = 0.05, 20.0  # range of temperatures
+FEWEST = 30  # minimum number of examples to fit a temperature
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: `support` items are of it, `predicted` were said to be, `correct` are both."""
+    """The score of one class.
+
+    support: number of items of this class.  predicted: number of items predicted as this class.
+    correct: number of items in both groups.
+    """
 
     support: int
     predicted: int
@@ -31,24 +36,25 @@ class ClassScore:
 
     @property
     def precision(self) -> float:
-        """The share of the predicted that is right."""
+        """Fraction of the predicted items that are correct."""
         return self.correct / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """The share of the items of this class that was found."""
+        """Fraction of the items of this class that were found."""
         return self.correct / self.support if self.support else 0.0
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of precision and recall."""
+        """Harmonic mean of precision and recall."""
         return 2 * self.correct / (self.support + self.predicted) if self.correct else 0.0
 
 
 def confusion(gold: Integers, predicted: Integers, n: int) -> Counts:
-    """[n, n] how often class i (row, true) was called j (column). gold, predicted: [N].
+    """Return the confusion matrix [n, n]: how often class i (row, true) was predicted as class j (column).
 
-    Raises DataError where there is nothing to score, the lengths differ or an index is not one of 0 to n - 1.
+    gold, predicted: [N].
+    Raises DataError if there are no items, if the lengths differ, or if an index is outside 0 to n - 1.
     """
     if gold.shape != predicted.shape or gold.ndim != 1:
         raise DataError(f"true classes of shape {gold.shape} and predicted ones of shape {predicted.shape}")
@@ -62,12 +68,12 @@ def confusion(gold: Integers, predicted: Integers, n: int) -> Counts:
 
 
 def accuracy(table: Counts) -> float:
-    """The share of the items on the diagonal of a confusion matrix [n, n]."""
+    """Return the fraction of items on the diagonal of a confusion matrix [n, n]."""
     return float(np.trace(table) / table.sum())
 
 
 def by_class(table: Counts) -> list[ClassScore]:
-    """The score of each class of a confusion matrix [n, n], in the order of their indices."""
+    """Return the score of each class of a confusion matrix [n, n], in the order of the indices."""
     return [
         ClassScore(int(support), int(predicted), int(correct))
         for support, predicted, correct in zip(table.sum(1), table.sum(0), table.diagonal(), strict=True)
@@ -75,21 +81,23 @@ def by_class(table: Counts) -> list[ClassScore]:
 
 
 def macro_f1(table: Counts) -> float:
-    """The mean F1 of the classes that are true or predicted anywhere in a confusion matrix [n, n]."""
+    """Return the mean F1 of the classes that occur in a confusion matrix [n, n], true or predicted."""
     seen = [one.f1 for one in by_class(table) if one.support or one.predicted]
     return sum(seen) / len(seen)
 
 
 def mean_absolute_error(table: Counts) -> float:
-    """The mean distance of ordered classes (ratings), in classes, from a confusion matrix [n, n]."""
+    """Return the mean absolute error of ordered classes, in classes, from a confusion matrix [n, n]."""
     return float((table * np.abs(_distances(len(table)))).sum() / table.sum())
 
 
 def quadratic_kappa(table: Counts) -> float:
-    """Agreement of ordered classes beyond chance: 1 complete, 0 that of chance, below 0 worse.
+    """Return Cohen's kappa of ordered classes, with the squared distance as weight.
 
-    Cohen, Psychological Bulletin 70, 1968, with the squared distance as weight. 0 where chance alone cannot
-    disagree, since all items are of one class and are said to be: that shows nothing.
+    1: complete agreement; 0: random agreement; below 0: less than random agreement.
+    It is 0 if all items have one class and are predicted as this class, because then random predictions would
+    agree completely too.
+    Source: Cohen, Psychological Bulletin 70, 1968.
     """
     squared = _distances(len(table)) ** 2
     observed = float((table * squared).sum())
@@ -98,42 +106,49 @@ def quadratic_kappa(table: Counts) -> float:
 
 
 def log_loss(log_probs: Floats, gold: Integers) -> float:
-    """Mean -log p(true class) in nats: log_probs [N, n], gold [N]. inf where a true class was held impossible."""
+    """Return the mean of -log p(true class) in nats. It is inf if a true class has probability 0.
+
+    log_probs: [N, n].  gold: [N].
+    """
     z, y = _checked(log_probs, gold)
     return float(-z[np.arange(len(y)), y].mean())
 
 
 def calibration_error(log_probs: Floats, gold: Integers, bins: int = 15) -> float:
-    """Expected calibration error: how far, on average, the probability of the answer is from its being right.
+    """Return the expected calibration error (Guo et al., arXiv 1706.04599v2).
 
-    Guo et al., arXiv 1706.04599v2: the items are put by the probability of the most probable class into bins of
-    equal width, (0, 1/15] to (14/15, 1]; the distance of each bin's mean probability from its accuracy is weighted
-    by its items. log_probs: [N, n].  gold: [N].
+    The items are sorted into bins of equal width, (0, 1/15] to (14/15, 1], by the probability of their most
+    probable class. The error is the mean distance between the mean probability and the accuracy of a bin,
+    weighted by its number of items.
+    log_probs: [N, n].  gold: [N].
     """
     z, y = _checked(log_probs, gold)
     p, right = np.exp(z.max(1)), z.argmax(1) == y
     place = np.clip(np.ceil(p * bins).astype(np.int64) - 1, 0, bins - 1)  # [N]
-    gaps = np.bincount(place, p, bins) - np.bincount(place, right, bins)  # sums, so already weighted
+    gaps = np.bincount(place, p, bins) - np.bincount(
+        place, right, bins
+    )  # sums over items include the weights
     return float(np.abs(gaps).sum() / len(y))
 
 
 def fit_temperature(logits: Floats, gold: Integers) -> float:
-    """The T that makes softmax(logits / T) most honest: least log loss on items held out from training.
+    """Return the temperature T that minimises the log loss of softmax(logits / T) on held-out items.
 
-    Guo et al., arXiv 1706.04599v2. logits or log-probabilities: [N, n].  gold: [N].  In 1 / T the loss is convex;
-    its slope's zero is found by Newton's steps, halving the bracket where a step would leave it. T is within 0.05
-    to 20, the end of the range where the zero lies beyond. 1.0 with fewer than 30 items, and where all are right
-    already: then the loss has no least value, and the items cannot say how sure is too sure.
-    Raises NonFiniteError for logits that are not finite.
+    logits: [N, n] logits or log-probabilities.  gold: [N].
+    The loss is convex in 1 / T. Newton's method finds the zero of its derivative; if a step leaves the
+    bracket, the bracket is halved instead. T is limited to 0.05 to 20.
+    The result is 1.0 for fewer than 30 items. It is also 1.0 if all items are correct, because then the loss
+    has no minimum.
+    Raises NonFiniteError for logits that are not finite. Source: Guo et al., arXiv 1706.04599v2.
     """
     z, y = _checked(logits, gold)
     if not np.isfinite(z).all():
-        raise NonFiniteError("logits are not finite, and no temperature fits them")
+        raise NonFiniteError("the logits are not finite, so no temperature can be fitted")
     z = z - z.max(1, keepdims=True)  # [N, n]
     true = z[np.arange(len(y)), y]
     if len(y) < FEWEST or (true == 0).all():
         return 1.0
-    low, high = 1 / HIGHEST, 1 / LOWEST  # of b = 1 / T
+    low, high = 1 / HIGHEST, 1 / LOWEST  # the bracket of b = 1 / T
     if _slope(z, true, low)[0] >= 0:
         return HIGHEST
     if _slope(z, true, high)[0] <= 0:
@@ -153,17 +168,20 @@ def fit_temperature(logits: Floats, gold: Integers) -> float:
 def bootstrap(
     statistic: Callable[[Counts], float], n: int, seed: int, rounds: int = 1000, share: float = 0.95
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval (Efron, Annals of Statistics 7, 1979) of a statistic of n items.
+    """Return the percentile bootstrap interval of a statistic of n items.
 
-    statistic: from indices [n], drawn with replacement, to a number.  rounds: how many draws.  share: of the draws
-    between the two ends. The same seed gives the same interval.
-    Raises DataError where there are no items and UsageError for a share outside 0 to 1.
+    Source: Efron, Annals of Statistics 7, 1979.
+    statistic: a function from indices [n], drawn with replacement, to a number.
+    rounds: number of draws.  share: fraction of the draws inside the interval, the confidence level.
+    The same seed gives the same interval.
+    Raises DataError if there are no items, and UsageError if `share` is not between 0 and 1 or `rounds` is
+    below 1.
     """
     if n < 1:
         raise DataError("nothing to score", expected="at least one item")
     if not 0 < share < 1 or rounds < 1:
         raise UsageError(
-            f"share {share} of {rounds} rounds", expected="a share between 0 and 1, a round or more"
+            f"share={share}, rounds={rounds}", expected="a share between 0 and 1, and one round or more"
         )
     rng = np.random.default_rng(seed)
     drawn = [statistic(rng.integers(0, n, n)) for _ in range(rounds)]
@@ -176,7 +194,10 @@ def _distances(n: int) -> Counts:
 
 
 def _checked(rows: Floats, gold: Integers) -> tuple[F64, Counts]:
-    """[N, n] in float64 and [N] in int64. Raises DataError where they do not belong together."""
+    """Return rows [N, n] in float64 and gold [N] in int64.
+
+    Raises DataError if they do not match or are empty.
+    """
     if rows.ndim != 2 or gold.shape != rows.shape[:1]:
         raise DataError(
             f"scores of shape {rows.shape} for classes of shape {gold.shape}", expected="(N, n), (N,)"
@@ -191,7 +212,10 @@ def _checked(rows: Floats, gold: Integers) -> tuple[F64, Counts]:
 
 
 def _slope(z: F64, true: F64, b: float) -> tuple[float, float]:
-    """First and second derivative by b of the mean of log sum_k exp(b z_k) - b z_true: a mean and a variance of z."""
+    """Return the first and second derivative by b of the loss, the mean of log sum_k exp(b z_k) - b z_true.
+
+    They are a mean and a variance of z.
+    """
     p = np.exp(b * z)
     p /= p.sum(1, keepdims=True)
     mean = (p * z).sum(1)

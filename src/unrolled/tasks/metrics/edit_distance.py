@@ -1,7 +1,8 @@
-"""Edit distance and error rates: of words (WER), characters (CER), or any tokens.
+"""Edit distance and error rates of words (WER), characters (CER) or any tokens.
 
-The smallest number of substitutions, deletions and insertions that turn what was said into what is true (Levenshtein,
-Soviet Physics Doklady 10, 1966), by rows of the usual table (Wagner and Fischer, Journal of the ACM 21, 1974).
+The edit distance is the smallest number of substitutions, deletions and insertions that lead from one
+sequence to the other (Levenshtein, Soviet Physics Doklady 10, 1966). It is computed by dynamic programming,
+row by row (Wagner and Fischer, Journal of the ACM 21, 1974).
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_EDIT = (
-    1 << 32
-)  # one edit; what is below counts insertions, so that of equal ways that with the fewest is taken
+# The cost of one edit. The lower 32 bits count insertions, so the fewest insertions win a tie.
+_EDIT = 1 << 32
 
 
 @dataclass(frozen=True)
 class Edits:
-    """How many edits lie between what is true and what was said. truth: how many tokens the true sequences have.
+    """The numbers of edits between a true sequence and an answer.
 
-    Of equally short ways that with the most substitutions counts.
+    truth: number of tokens in the true sequence.
+    If several alignments have the same number of edits, the one with the most substitutions counts.
     """
 
     substitutions: int = 0
@@ -39,25 +40,31 @@ class Edits:
 
     @property
     def errors(self) -> int:
-        """The edit distance."""
+        """The edit distance: all edits."""
         return self.substitutions + self.deletions + self.insertions
 
     @property
     def rate(self) -> float:
-        """Errors for each true token; above 1 where too much is said. Of nothing true: the number of errors."""
+        """Errors per true token. It can exceed 1 if there are insertions.
+
+        If there are no true tokens, it is the number of errors.
+        """
         return self.errors / max(1, self.truth)
 
 
 def edits(truth: Sequence[Hashable], said: Sequence[Hashable]) -> Edits:
-    """The edits from `said` to `truth`, two sequences of anything that compares; memory grows with their sum only."""
+    """Return the edits between two sequences of hashable tokens.
+
+    Memory is proportional to the sum of the lengths.
+    """
     t, s = _numbered(truth, said)
-    row = np.arange(len(s) + 1, dtype=np.int64) * (_EDIT + 1)  # nothing of the truth: all said is inserted
+    row = np.arange(len(s) + 1, dtype=np.int64) * (_EDIT + 1)  # for an empty truth: all of `said` is inserted
     inserted = row.copy()
     for token in t:
-        through = row[:-1] + np.where(s == token, 0, _EDIT)  # the same, or a substitution
+        through = row[:-1] + np.where(s == token, 0, _EDIT)  # a match or a substitution
         row = row + _EDIT  # a deletion
         np.minimum(row[1:], through, out=row[1:])
-        # An insertion goes along the row: the smallest of all that stand before, less what lies between.
+        # Insertions move along the row: take the minimum of all earlier entries plus the insertions between.
         row = np.minimum.accumulate(row - inserted) + inserted
     errors, insertions = divmod(int(row[-1]), _EDIT)
     deletions = insertions + len(t) - len(s)
@@ -65,22 +72,25 @@ def edits(truth: Sequence[Hashable], said: Sequence[Hashable]) -> Edits:
 
 
 def total(pairs: Iterable[tuple[Sequence[Hashable], Sequence[Hashable]]]) -> Edits:
-    """The edits of many (truth, said) together; their `rate` is the corpus's, in which long sequences weigh more."""
+    """Return the sum of the edits of many (truth, said) pairs.
+
+    Its `rate` is the error rate of the corpus, in which long sequences have more weight.
+    """
     return sum((edits(truth, said) for truth, said in pairs), Edits())
 
 
 def word_errors(pairs: Iterable[tuple[str, str]]) -> Edits:
-    """Of the words between white space, of (truth, said) texts; its `rate` is the WER."""
+    """Return the edits of words, separated by white space, of (truth, said) texts. Its `rate` is the WER."""
     return total((truth.split(), said.split()) for truth, said in pairs)
 
 
 def character_errors(pairs: Iterable[tuple[str, str]]) -> Edits:
-    """Of the characters (code points), of (truth, said) texts; its `rate` is the CER."""
+    """Return the edits of characters (code points) of (truth, said) texts. Its `rate` is the CER."""
     return total(pairs)
 
 
 def _numbered(truth: Sequence[Hashable], said: Sequence[Hashable]) -> tuple[list[int], NDArray[np.int64]]:
-    """Both with equal numbers for equal tokens."""
+    """Replace the tokens of both sequences by numbers. Equal tokens get equal numbers."""
     numbers: dict[Hashable, int] = {}
     first = [numbers.setdefault(token, len(numbers)) for token in truth]
     return first, np.array([numbers.setdefault(token, len(numbers)) for token in said], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Metrics of language models: perplexity, first words, and how much of a sample is copied."""
+"""Metrics of language models: perplexity, distance of distributions, and the longest copied passage."""
 
 from __future__ import annotations
 
@@ -14,37 +14,48 @@ UInt64 = NDArray[np.uint64]
 
 
 def perplexity(nats: float) -> float:
-    """exp of the mean nats a token: as unsure as among so many equal choices; at most exp(700), which is a number."""
+    """Return exp(nats) of the mean nats per token. It is limited to exp(700), because exp(710) overflows.
+
+    A perplexity of k corresponds to a choice among k equally probable tokens.
+    """
     return math.exp(min(nats, 700.0))
 
 
 def total_variation(p: Array, q: Array) -> float:
-    """Half the sum of |p - q|: 0 for equal, 1 for disjoint distributions [n]. Counts are normalised first."""
+    """Return half the sum of |p - q| of two distributions [n]: 0 if they are equal, 1 if they are disjoint.
+
+    Counts are normalised first.
+    """
     p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
     return float(np.abs(p / p.sum() - q / q.sum()).sum() / 2)
 
 
 @dataclass(frozen=True)
 class Passage:
-    """sample[start : start + length] stands verbatim at text[place : place + length]; all 0 if nothing is shared."""
+    """A copied passage: sample[start : start + length] equals text[place : place + length].
+
+    All 0 if there is none.
+    """
 
     length: int
     start: int
     place: int
 
 
-_BLOCK = 1 << 18  # positions of the text hashed at once: 2 MB, which stays in a core's cache
-_FIRST = 32  # tokens; few samples share longer passages with a text by chance
-_ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))  # any odd numbers without a pattern
+_BLOCK = 1 << 18  # positions of the text that are hashed at once: 2 MB, which fit in the cache of a core
+_FIRST = 32  # first length of the search in tokens; longer copies are rare
+_ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))  # two arbitrary odd numbers
 _FOLD = np.uint64(29)
 
 
 def longest_copied(sample: Array, text: Array) -> Passage:
-    """The longest passage of a sample [m] that stands verbatim in a text [n]; both are ids or code points.
+    """Return the longest passage of a sample [m] that occurs verbatim in a text [n].
 
-    Binary search over its length: for each, the hashes of the text's passages are looked up among the sample's,
-    block by block, so that a text mapped from disk never stands in memory, and then compared token by token.
-    A block without a passage of some length has no longer one and is not looked at again.
+    Both are ids or code points.
+    The function uses binary search over the length. For each length it looks up the hashes of the passages of
+    the text among the hashes of the sample, and compares matches token by token. It processes the text in
+    blocks, so that a text that is mapped from disk is never in memory as a whole. If a block has no match of
+    some length, it has no longer match either, and is skipped for greater lengths.
     """
     sample = np.asarray(sample).astype(np.int64)
     best, impossible = Passage(0, 0, 0), min(len(sample), len(text)) + 1
@@ -63,12 +74,12 @@ def longest_copied(sample: Array, text: Array) -> Passage:
 def _probe(
     sample: NDArray[np.int64], text: Array, k: int, blocks: list[int]
 ) -> tuple[Passage | None, list[int]]:
-    """A passage of k tokens that both have, and the blocks of the text in which such ones seem to begin."""
+    """Return a common passage of k tokens (or None), and the blocks of the text where such passages may begin."""
     ours = _hashes(sample, k)
     known = np.unique(ours)
     table = np.zeros(
         1 << 16, dtype=np.bool_
-    )  # by the first 16 bits: nearly all places are dismissed by one look
+    )  # by the first 16 bits of a hash; it excludes nearly all places fast
     table[known >> np.uint64(48)] = True
     found, kept = None, list[int]()
     for begin in blocks:
@@ -94,7 +105,10 @@ def _verified(
     theirs: UInt64,
     places: NDArray[np.int64],
 ) -> Passage | None:
-    """The first of the places where not only the hash but each of the k tokens is the same."""
+    """Return the first of the places where all k tokens are equal, not only the hash.
+
+    None if there is none.
+    """
     for place in places.tolist():
         for start in np.flatnonzero(ours == theirs[place]).tolist():
             if np.array_equal(sample[start : start + k], part[place : place + k]):
@@ -103,7 +117,7 @@ def _verified(
 
 
 def _hashes(tokens: NDArray[np.int64], k: int) -> UInt64:
-    """[len(tokens) - k + 1] a hash of each k tokens that follow each other, by doubling."""
+    """Return [len(tokens) - k + 1] the hash of each window of k tokens, computed by doubling the window."""
     values = tokens.astype(np.uint64) * _ODD[0]
     values ^= values >> _FOLD
     span = 1

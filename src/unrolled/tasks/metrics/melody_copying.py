@@ -1,7 +1,7 @@
-"""How new a tune is: which parts of its melody occur in other tunes, in any key, and whether it repeats itself.
+"""How new a tune is: which parts of its melody occur in other tunes (in any key), and how it repeats itself.
 
-The melody is the notes above which nothing sounds when they begin. A passage is copied where all its durations and all
-intervals between its notes are those of a passage of another melody.
+The melody consists of the notes that are the highest when they begin. A passage is copied if another melody
+has a passage with the same durations and the same intervals.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PASSAGE = 8  # notes of the passages of which a share is told
-PERIODS = 32  # notes that a loop may have at most
+PASSAGE = 8  # notes per passage in the fraction that `share` returns
+PERIODS = 32  # maximum number of notes in a loop
 
 I64 = NDArray[np.int64]
-Melody = NDArray[np.int64]  # [notes, 3]: begins, lasts, pitch
+Melody = NDArray[np.int64]  # [notes, 3]: start, duration, pitch
 
 
 def melody(notes: Sequence[tuple[int, int, int]]) -> Melody:
-    """The melody of notes (start, end, pitch): those above which nothing sounds when they begin."""
+    """Return the melody of notes (start, end, pitch): the notes that are the highest when they begin."""
     found: list[tuple[int, int, int]] = []
     sounding: list[tuple[int, int]] = []  # end, pitch
     for start, end, pitch in sorted(notes, key=lambda note: (note[0], -note[2])):
@@ -33,8 +33,11 @@ def melody(notes: Sequence[tuple[int, int, int]]) -> Melody:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Melodies end to end. steps: [N] interval and duration of each note in one number, -1 at the first of a melody;
-    lasts: [N] durations; starts: where melodies begin."""
+    """Concatenated melodies.
+
+    steps: [N] the interval and the duration of each note in one number; -1 at the first note of a melody.
+    lasts: [N] durations.  starts: the index of the first note of each melody.
+    """
 
     steps: I64
     lasts: I64
@@ -42,7 +45,7 @@ class Corpus:
 
 
 def corpus(melodies: Sequence[Melody]) -> Corpus:
-    """The melodies that have notes."""
+    """Return the corpus of all melodies that have notes."""
     there = [one for one in melodies if len(one)]
     lengths = np.array([len(one) for one in there], dtype=np.int64)
     return Corpus(
@@ -60,13 +63,18 @@ def _steps(one: Melody) -> I64:
 
 
 def copied(one: Melody, others: Corpus) -> tuple[I64, I64]:
-    """[notes] of the longest passage that ends at each note and stands in another melody, and of the longest that
-    stands in a second one besides."""
+    """Return for each note [notes] the length of the longest copied passage that ends there, as two arrays.
+
+    The first array is for the melody with the longest match, the second for the melody with the second
+    longest match.
+    """
     best, second = np.zeros(len(one), np.int64), np.zeros(len(one), np.int64)
     if not len(others.steps):
         return best, second
     steps = _steps(one) if len(one) else np.zeros(0, np.int64)
-    run = np.zeros(len(others.steps), np.int64)  # notes of the passage that ends at each place
+    run = np.zeros(
+        len(others.steps), np.int64
+    )  # number of notes of the matching passage that ends at each place
     for i in range(len(one)):
         before = np.concatenate([[0], run[:-1]])
         goes_on = (others.steps == steps[i]) & (steps[i] >= 0)
@@ -78,21 +86,23 @@ def copied(one: Melody, others: Corpus) -> tuple[I64, I64]:
 
 
 def beats(one: Melody, lengths: I64, grid: int) -> NDArray[np.float64]:
-    """[notes] how long the notes of the passages of so many that end at each note last, in quarter notes; rests, which
-    are not compared, do not count."""
+    """Return [notes] the duration in quarter notes of the passage that ends at each note.
+
+    lengths: [notes] the number of notes in the passage. Rests do not count, because they are not compared.
+    """
     until = np.concatenate([[0], np.cumsum(one[:, 1])])  # [notes + 1]
     last = np.arange(1, len(one) + 1)
     return (until[last] - until[last - lengths]) / grid
 
 
 def share(lengths: I64) -> float:
-    """The share of its passages of eight notes that are copied."""
+    """Return the fraction of passages of eight notes that are copied. lengths: the result of `copied`."""
     passages = lengths[PASSAGE - 1 :]
     return float((passages >= PASSAGE).mean()) if len(passages) else 0.0
 
 
 def loop(one: Melody) -> tuple[int, int]:
-    """The passage that follows itself most often: how many notes it has, and how often it stands there in a row."""
+    """Return the length in notes and the repetitions of the passage that most often follows itself."""
     most = (0, 1)
     for period in range(1, min(PERIODS, len(one) // 2) + 1):
         run = longest = 0

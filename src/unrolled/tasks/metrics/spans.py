@@ -1,12 +1,17 @@
 """Spans in tags (names, chunks): find them in BIO, BIOES and IOB1 tags, and compute precision, recall and F1.
 
-`data/text/span_tags.py` says what a tag looks like. BIO, also called IOB2: B- begins a span, I- goes on with it.
-BIOES, also IOBES, BILOU and BMES: E- ends a span of several tokens and S- is a span of one. IOB1 (Ramshaw and Marcus,
-cmp-lg/9505040): I- begins a span as well, and B- only separates two neighbours of one type.
+`data/text/span_tags.py` defines the form of a tag. The schemes:
 
-One rule finds the spans of all of them, well formed or not, and is that of conlleval (Tjong Kim Sang and Buchholz,
-CoNLL-2000): I- or E- goes on with the span of a B- or I- of its own type just before it; any other tag with one of
-the letters begins a span. So an I- without its B- begins one. What is no such tag is outside.
+- BIO, also called IOB2: B- begins a span, I- continues it.
+- BIOES, also called IOBES, BILOU or BMES: like BIO, but E- ends a span of several tokens, and S- is a span of
+  one token.
+- IOB1 (Ramshaw and Marcus, cmp-lg/9505040): I- also begins a span, and B- only separates two adjacent spans
+  of the same type.
+
+One rule finds the spans in all schemes, also in malformed tags. It is the rule of conlleval (Tjong Kim Sang
+and Buchholz, CoNLL-2000): I- or E- continues a span if the previous tag is a B- or I- of the same type. Any
+other tag with one of these letters begins a span, so an I- without B- also begins a span. All other tags are
+outside of spans.
 """
 
 from __future__ import annotations
@@ -23,12 +28,12 @@ from unrolled.data.text.span_tags import Style, goes_on, may_end, may_follow, st
 
 SCHEMES = tuple(span_tags.SCHEMES)
 
-_NONE = span_tags.OUTSIDE  # as if before the first tag and after the last
+_NONE = span_tags.OUTSIDE  # the assumed tag before the first tag and after the last tag
 _PLAIN = Style()
 
 
 class Span(NamedTuple):
-    """A span of tokens [start, end) and its type; "" where the tags name none."""
+    """A span of tokens [start, end) and its type; "" if the tags have no types."""
 
     type: str
     start: int
@@ -36,7 +41,10 @@ class Span(NamedTuple):
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The spans of one sentence's tags, in order, by the rule above; none where the tags are plain classes."""
+    """Return the spans of the tags of one sentence, in order, by the rule above.
+
+    There are no spans if the tags are plain classes.
+    """
     found: list[Span] = []
     before, start = _NONE, 0
     for i, after in enumerate(chain(map(_parts, tags), [_NONE])):
@@ -50,17 +58,18 @@ def spans(tags: Sequence[str]) -> list[Span]:
 
 
 def tags_of(found: Iterable[Span], length: int, scheme: str, style: Style = _PLAIN) -> tuple[str, ...]:
-    """The tags of these spans in a sentence of so many tokens, written in this style.
+    """Return the tags of spans in a sentence of `length` tokens, in this scheme and style.
 
-    `spans` gives the same spans back. Raises UsageError for the scheme "none", which has no spans, and for another
-    that is unknown; DataError where spans overlap, are empty or leave the sentence.
+    `spans` converts the tags back to the same spans.
+    Raises UsageError for an unknown scheme and for the scheme "none", which has no spans. Raises DataError if
+    spans overlap, are empty, or go beyond the sentence.
     """
     if scheme not in SCHEMES[:-1]:
         raise UsageError(f"no spans in the tagging scheme '{scheme}'", expected=", ".join(SCHEMES[:-1]))
     tags, last = [style.outside] * length, Span("", 0, 0)
     for span in sorted(found, key=lambda span: span.start):
         if not last.end <= span.start < span.end <= length:
-            what = f"span {span.start} to {span.end} after one that ends at {last.end}, in {length} tokens"
+            what = f"span {span.start} to {span.end} after a span that ends at {last.end}, in {length} tokens"
             raise DataError(what, expected="spans that are not empty and do not overlap")
         touches = last.end == span.start and last.end > 0 and last.type == span.type
         letters = ["B"] + ["I"] * (span.end - span.start - 1)
@@ -74,25 +83,29 @@ def tags_of(found: Iterable[Span], length: int, scheme: str, style: Style = _PLA
 
 
 def convert(tags: Sequence[str], scheme: str, style: Style | None = None) -> tuple[str, ...]:
-    """The same spans in another scheme, malformed ones set right; what is no tag of a span becomes `O`.
+    """Convert tags to another scheme, with the same spans.
 
-    style: how tags are written; None: as these are.
+    Malformed tags are corrected. Plain classes become `O`.
+    style: how tags are written; None: the style of `tags`.
     """
     return tags_of(spans(tags), len(tags), scheme, style_of(tags) if style is None else style)
 
 
 def convert_known(tags: Sequence[str], scheme: str, style: Style | None = None) -> tuple[str, ...]:
-    """As `convert`, but what is no tag of a span stays as it is."""
+    """Convert tags like `convert`, but keep plain classes unchanged."""
     pairs = zip(tags, convert(tags, scheme, style), strict=True)
     return tuple(old if span_tags.parts(old) is None else new for old, new in pairs)
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
-    """Which scheme the tags of these sentences follow: "bio", "bioes", "iob1" or "none" (plain classes).
+    """Return the scheme of the tags of these sentences: "bio", "bioes", "iob1" or "none" (plain classes).
 
-    "none" if a tag is neither `O` nor a letter with a type nor a bare letter, if there are no spans at all, or if
-    letters stand bare and B is not among them with I or E (so a class named S is no span).  "bioes" if E, S, L or U
-    occurs.  Else by where spans begin without a neighbour of their type: "bio" if at least as often with B- as with I-.
+    The rules, in this order:
+    - "none" if there are no spans, or if a tag is neither `O`, nor a letter with a type, nor a single letter.
+    - "none" if there are single letters, but not B together with I or E. So a class named S is not a span.
+    - "bioes" if E, S, L or U occurs.
+    - Otherwise look at all spans that do not directly follow a span of their type: "bio" if at least half of
+      them begin with B-, else "iob1".
     """
     kinds, by_b, by_i = set[str](), 0, 0
     for tags in sentences:
@@ -115,9 +128,9 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
 
 
 def find_bad(tags: Sequence[str], scheme: str) -> list[tuple[int, str]]:
-    """The tags of one sentence that break the scheme: index and reason, in order; nothing for "none".
+    """Return the index and the reason of each tag of a sentence that violates the scheme. Empty for "none".
 
-    They are exactly what `decoding.crf.constraints` forbids. Raises UsageError for an unknown scheme.
+    `decoding.crf.constraints` forbids exactly these tags. Raises UsageError for an unknown scheme.
     """
     if scheme not in SCHEMES:
         raise UsageError(f"unknown tagging scheme '{scheme}'", expected=", ".join(SCHEMES))
@@ -135,7 +148,10 @@ def find_bad(tags: Sequence[str], scheme: str) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many spans are true, how many were predicted, and how many of these are right. Shares of nothing are 0."""
+    """The numbers of true, predicted and correctly predicted spans.
+
+    A fraction with the denominator 0 is 0.
+    """
 
     gold: int = 0
     predicted: int = 0
@@ -143,41 +159,44 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """The share of the predicted that is right."""
+        """Fraction of the predicted spans that are correct."""
         return self.correct / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """The share of the true ones that were found."""
+        """Fraction of the true spans that were found."""
         return self.correct / self.gold if self.gold else 0.0
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of precision and recall."""
+        """Harmonic mean of precision and recall."""
         return 2 * self.correct / (self.gold + self.predicted) if self.correct else 0.0
 
 
 @dataclass(frozen=True)
 class SpanTally:
-    """The counts of each type, in the order of their names; a span is right where type, start and end agree."""
+    """The counts of each type, sorted by name. A span is correct if type, start and end agree."""
 
     types: Mapping[str, Counts]
 
     @property
     def overall(self) -> Counts:
-        """All types together: its f1 is the usual (micro) entity F1."""
+        """The counts over all types. Its f1 is the usual (micro) entity F1."""
         every = self.types.values()
         gold, predicted = sum(one.gold for one in every), sum(one.predicted for one in every)
         return Counts(gold, predicted, sum(one.correct for one in every))
 
     @property
     def macro_f1(self) -> float:
-        """The mean F1 of the types that are true or predicted anywhere, each counting alike."""
+        """Mean F1 of all types that occur as true or predicted type, with equal weights."""
         return _mean([one.f1 for one in self.types.values()])
 
 
 def tally(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanTally:
-    """Compare sentence by sentence true tags and predicted ones. Raises DataError where they are not as many."""
+    """Compare true and predicted tags, sentence by sentence.
+
+    Raises DataError if the counts of tags differ.
+    """
     true, guessed, both = Counter[str](), Counter[str](), Counter[str]()
     for ours, theirs in _aligned(gold, predicted):
         here, there = spans(ours), spans(theirs)
@@ -191,10 +210,11 @@ def tally(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> 
 def surface(
     tokens: Iterable[Sequence[str]], gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
 ) -> Counts:
-    """Compare which names were found at all: the sets of distinct (type, text) of all sentences together.
+    """Compare the sets of distinct (type, text) pairs of the true and predicted spans of all sentences.
 
-    The text is the tokens with a space between, letter case kept. A name that occurs often counts once: the second
-    measure of WNUT-17 (Derczynski et al., W17-4418, "F1 (surface)"). Raises DataError as `tally`.
+    The text is the tokens joined with spaces; case matters. A name that occurs several times counts once.
+    This is the second metric of WNUT-17 (Derczynski et al., W17-4418, "F1 (surface)").
+    Raises DataError if the counts of sentences, tokens or tags differ.
     """
     true, guessed = set[tuple[str, str]](), set[tuple[str, str]]()
     for number, (words, tags) in enumerate(zip_longest(tokens, _aligned(gold, predicted)), 1):
@@ -210,19 +230,22 @@ def surface(
 def surface_f1(
     tokens: Iterable[Sequence[str]], gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
 ) -> float:
-    """The F1 of `surface`, 0 to 1."""
+    """Return the F1 of `surface`, 0 to 1."""
     return surface(tokens, gold, predicted).f1
 
 
 def _parts(tag: str) -> tuple[str, str]:
-    """A tag's letter, one of B I E S, and its type; O where it is outside or no tag of a span."""
+    """Return the letter of a tag (B, I, E or S) and its type.
+
+    The letter is O if the tag is not part of a span.
+    """
     return span_tags.parts(tag) or _NONE
 
 
 def _fault(
     tag: str, before: tuple[str, str], here: tuple[str, str], after: tuple[str, str], scheme: str
 ) -> str | None:
-    """What is wrong with a tag between its neighbours, or None."""
+    """Return why a tag violates the scheme, given its neighbours, or None."""
     letter, kind = here
     if span_tags.parts(tag) is None or letter not in span_tags.SCHEMES[scheme] + "O":
         return f"'{tag}' is not a tag of the scheme {scheme}"
@@ -230,7 +253,7 @@ def _fault(
     begin, end = written.tag("B", kind), written.tag("E", kind)
     if scheme == "iob1":
         parted = may_follow(before, here, scheme)
-        return None if parted else f"'{tag}' parts no two spans of its type"
+        return None if parted else f"'{tag}' does not separate two spans of its type"
     if letter in "IE" and not may_follow(before, here, scheme):
         return f"'{tag}' has no '{begin}' before it"
     if not may_end(here, scheme) and not may_follow(here, after, scheme):
@@ -241,7 +264,7 @@ def _fault(
 def _aligned(
     gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
 ) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Both sentence by sentence, of equal lengths."""
+    """Yield the true and the predicted tags of each sentence. Raises DataError if their lengths differ."""
     for number, (ours, theirs) in enumerate(zip_longest(gold, predicted), 1):
         if ours is None or theirs is None:
             raise DataError(f"sentence {number} has no {'true' if ours is None else 'predicted'} tags")

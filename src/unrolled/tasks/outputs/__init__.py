@@ -1,4 +1,4 @@
-"""Output kinds: what y is. One file each: learn, encode, decode, measure, describe."""
+"""Output kinds: what y is. Each file implements one kind: learn, encode, decode, measure, describe."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ NEXT = OutputKind(
     next_numbers.learn_next_numbers,
     next_numbers.next_numbers,
     units=("word", "white", "char"),
-    why_units="it scores whole tokens",
+    why_units="it scores whole words or characters",
 )
-# By the name of the output, or by INPUT:OUTPUT where an input has its own.
+# Key: the output kind, or INPUT:OUTPUT if the input kind has its own version.
 _OWN: dict[str, OutputKind] = {
     "ctc": OutputKind(
         "text",
@@ -39,7 +39,7 @@ _OWN: dict[str, OutputKind] = {
         can_measure=ctc.can_measure,
         options=frozenset(("unit", "lower", "vocab_size")),
         units=("char", SUBWORD),
-        why_units="it writes characters or subwords",
+        why_units="the output is characters or subwords",
     ),
     "label": OutputKind(
         "label",
@@ -85,7 +85,7 @@ _OWN: dict[str, OutputKind] = {
         can_measure=tags.can_measure,
         options=frozenset(("crf",)),
         units=("white",),
-        why_units="each token has its tag, as the data has them",
+        why_units="each token of the data has its own tag",
     ),
 }
 
@@ -93,10 +93,10 @@ OUTPUTS: Registry[OutputKind] = Registry("unrolled.outputs", OutputKind, _OWN)
 
 
 def find_output(key: str) -> OutputKind:
-    """The output kind of a preset's key: one of its input's own, or the common one."""
+    """Return the output kind for the key of a preset: the version for its input kind, or the common one."""
     return OUTPUTS[key] if OUTPUTS.has(key) else OUTPUTS[key.partition(":")[2]]
 
 
 def output_of(task: str) -> OutputKind:
-    """The output kind of a task. Raises UsageError for an unknown task."""
+    """Return the output kind of a task. Raises UsageError for an unknown task."""
     return find_output(find(task).key)

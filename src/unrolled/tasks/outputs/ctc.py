@@ -1,5 +1,7 @@
-"""The output `sequence` by CTC: a text that is shorter than the steps of x and in the same order (many-to-many, T_x !=
-T_y). Class 0 is the blank; class i is the i-th character or subword.
+"""The output `sequence` by CTC: a text in the order of the steps of x (many-to-many, T_x != T_y).
+
+The text must not have more pieces than x has steps. Class 0 is the blank; class i is the i-th character or
+subword.
 """
 
 from __future__ import annotations
@@ -25,20 +27,23 @@ from unrolled.models.frontends import FRONTS
 from unrolled.models.network_spec import Ctc, refuse_adaptive
 from unrolled.tasks.metrics import edit_distance
 
-STRANGE = "\ufffd"  # stands for a character that training did not know
-SPACE = "Ġ"  # how pieces of words write it
-MOST = 10_000  # characters
-SILENT = -1e4  # nats: so unlikely is a piece where nothing is heard
-LATE = 0.15  # seconds that a network may answer before or after a piece is heard
+STRANGE = "\ufffd"  # replaces a character that does not occur in the training set
+SPACE = "Ġ"  # the mark for a space in subwords
+MOST = 10_000  # maximum number of distinct characters
+SILENT = -1e4  # nats added to the log-probability of pieces in silence, so that no word is placed there
+LATE = 0.15  # the network may answer up to this many seconds before or after a sound
 _KEYS = ("pieces", "stride", "lower", "subwords")
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """The pieces of texts, most frequent first: characters, or pieces of words, with how `subwords` cuts them.
+    """The output of texts by CTC.
 
-    stride: how many steps of x become one.  lower: whether all was lower-cased.  search: how a text is found; not kept
-    in the model file.
+    pieces: characters or subwords, most frequent first.
+    stride: how many steps of x the front end merges into one.
+    lower: whether texts are lower-cased.
+    subwords: splits words into subwords, if these are the pieces.
+    search: options of the beam search; not stored in the model file.
     """
 
     pieces: tuple[str, ...]
@@ -56,48 +61,49 @@ class Transcript:
 
     @property
     def n_y(self) -> int:
-        """The pieces and none."""
+        """Number of classes: the pieces and the blank."""
         return len(self.pieces) + 1
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Piece -> its class."""
+        """Piece -> class."""
         return {name: number for number, name in enumerate(self.pieces, 1)}
 
     @cached_property
     def begins(self) -> NDArray[np.bool_]:
-        """[n_y] whether a piece begins with a space."""
+        """[n_y] Whether a piece begins with a space."""
         space = " " if self.subwords is None else SPACE
         return np.array([False, *(piece.startswith(space) for piece in self.pieces)])
 
     @property
     def seconds(self) -> float:
-        """Between two of the network's answers."""
+        """Seconds per step of the network output."""
         return HOP * self.stride
 
     def text(self, ids: Iterable[int]) -> str:
-        """Classes as text."""
+        """Convert classes to text."""
         pieces = [self.pieces[i - 1] if i > 0 else STRANGE for i in ids]
         return "".join(pieces) if self.subwords is None else self.subwords.join(pieces)
 
     def as_written(self, text: str) -> str:
-        """A text as this model would write it if every piece were right."""
+        """Return a text in the form in which the model would write it."""
         return tidy(text, lower=self.lower)
 
     def split(self, text: str) -> list[str]:
-        """A text in pieces, known or not."""
+        """Split a text into pieces, known or unknown."""
         said = self.as_written(text)
         return list(said) if self.subwords is None else self.subwords.split(said)
 
     def head(self, config: Config) -> Ctc:
-        """The output layer; see `Output`."""
+        """Return the description of the output layer; see `Output`."""
         refuse_adaptive(config.model.softmax)
         return Ctc(self.n_y)
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
-        """[T_y] classes, -1 for a piece that training did not know.
+        """Encode y as [T_y] classes; -1 for a piece that does not occur in the training set.
 
-        Raises DataError where the steps are too few: no path has such a text, and its loss would be infinite.
+        Raises DataError if there are too few steps: CTC has no path for such a text, so its loss would be
+        infinite.
         """
         ids = [self.index.get(piece, -1) for piece in self.split(str(y or ""))]
         refuse_infeasible(ids, -(-steps // self.stride), self.seconds, place)
@@ -106,12 +112,16 @@ class Transcript:
     def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Transcript:
-        """Nothing is to be settled."""
+        """Return this output unchanged. It needs no calibration."""
         return self
 
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
-        """The text; in the record its probability among all texts, its words with times in seconds and confidence, and
-        the `top` best texts. steps: the `Timeline` of a recording; else times are those of the network's steps."""
+        """Return the text of a sequence.
+
+        The record has the probability of the text among all texts, its words with times (seconds) and
+        confidence, and the `top` best texts.
+        steps: the `Timeline` of a recording. For any other object, the times are those of the network steps.
+        """
         timeline = steps if isinstance(steps, Timeline) else None
         found = ctc.beam_search(answer, self.search, max(1, top))
         texts = [self.text(one.ids) for one in found]
@@ -129,12 +139,15 @@ class Transcript:
     def _words(
         self, answer: Floats, ids: Sequence[int], timeline: Timeline | None
     ) -> list[dict[str, object]]:
-        """Each word, when it was said, and the geometric mean of its pieces' probabilities."""
-        words: list[list[int]] = [[]]  # the places of the pieces of each
+        """Return each word with its start, its end and its confidence.
+
+        The confidence is the geometric mean of the probabilities of its pieces.
+        """
+        words: list[list[int]] = [[]]  # for each word the indices of its pieces
         for at, one in enumerate(ids):
             if self.begins[one]:
                 words.append([])
-            if len(self.pieces[one - 1]) > self.begins[one]:  # more than the space between
+            if len(self.pieces[one - 1]) > self.begins[one]:  # the piece is more than a space
                 words[-1].append(at)
         words = [places for places in words if places]
         spans = ctc.align(answer, ids)
@@ -156,9 +169,12 @@ class Transcript:
     def _times(
         self, answer: Floats, ids: Sequence[int], words: Sequence[Sequence[int]], heard: Array
     ) -> list[tuple[float, float]]:
-        """When each word was said. The network answers somewhat before or after a piece is heard, so pieces are aligned
-        near what is heard alone, and a word reaches to the pauses around it, or to the quietest moment between it
-        and its neighbour."""
+        """Return the start and the end of each word.
+
+        The network may answer before or after the sound of a piece. So pieces are aligned only near audible
+        stretches. A word extends to the pauses around it. If there is no pause, it ends at the quietest
+        moment between the words.
+        """
         places = loudness.stretches(heard)
         if places:
             answer = answer.astype(np.float64)
@@ -183,15 +199,21 @@ class Transcript:
         return found
 
     def blank(self) -> Answer:
-        """The answer to nothing."""
+        """Return the answer to a blank input."""
         return Answer("", {"text": "", "confidence": 1.0, "words": [], "nbest": []})
 
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss (nats a piece, of texts whose pieces are all known; None if there are none), wer with the substitutions,
-        deletions and insertions that it counts and the true words, cer, exact (fraction of texts without an error);
-        greedy_wer, of the best path without a search."""
+        """Return the metrics:
+
+        loss: nats per piece, over the texts whose pieces are all known; None if there are no such texts.
+        wer: word error rate.  substitutions, deletions, insertions: its errors.
+        words: the number of true words.
+        cer: character error rate.
+        exact: fraction of texts without an error.
+        greedy_wer: word error rate of the best path, without beam search.
+        """
         nats, pieces = 0.0, 0
         pairs: list[tuple[str, str]] = []
         greedy: list[tuple[str, str]] = []
@@ -217,53 +239,55 @@ class Transcript:
         }
 
     def describe(self) -> str:
-        """For people."""
+        """Return a one-line description for messages."""
         kind = "characters" if self.subwords is None else "subwords"
         return f"{len(self.pieces)} {kind}: {' '.join(map(repr, self.pieces[:10]))}" + (
             " ..." if len(self.pieces) > 10 else ""
         )
 
     def to_json(self) -> dict[str, object]:
-        """What `transcript` reads."""
+        """Return the JSON object that `transcript` reads."""
         cut = None if self.subwords is None else self.subwords.json
         return {"pieces": list(self.pieces), "stride": self.stride, "lower": self.lower, "subwords": cut}
 
 
 def unseen_in(output: Transcript, y: object) -> list[str]:
-    """The pieces of a text that training did not have, each once."""
+    """Return the pieces of a text that do not occur in the training set, each once."""
     return [piece for piece in dict.fromkeys(output.split(str(y or ""))) if piece not in output.index]
 
 
 def can_measure(output: Transcript, y: Array) -> bool:
-    """Whether the loss of an encoded text says how well it is recognised: unknown pieces are left out of it, so most
-    of what is not space must be known."""
+    """Return whether the loss of an encoded text is meaningful.
+
+    The loss ignores unknown pieces, so at least half of the pieces that are not spaces must be known.
+    """
     blank = np.array([0] + [not name.strip(" " + SPACE) for name in output.pieces], np.bool_)
     known = int((~blank[y[y > 0]]).sum())
     return int((y < 0).sum()) <= known
 
 
 def tidy(text: str, *, lower: bool) -> str:
-    """A text with single spaces within and none around it."""
+    """Return a text with single spaces and without spaces at its ends; lower-cased if `lower` is set."""
     text = " ".join(text.split())
     return text.lower() if lower else text
 
 
 def refuse_infeasible(ids: Sequence[int], steps: int, seconds: float, place: Place | None) -> None:
-    """Raise DataError for a text that no path of so many steps has."""
+    """Raise DataError if CTC has no path for a text because there are too few steps."""
     needed = ctc.fewest_steps(ids)
     if needed <= steps:
         return
     raise DataError(
-        f"{len(ids):,} characters in {steps * seconds:.2f} seconds: they need {needed:,} steps, there are {steps:,}",
+        f"{len(ids):,} characters in {steps * seconds:.2f} seconds need {needed:,} steps, but there are {steps:,}",
         file=place.file if place else None,
         line=place.line if place else None,
-        expected="a longer sound, or a text that is said in it",
+        expected="a longer recording, or the right text",
         hint="--front none, or --skip-bad",
     )
 
 
 def transcript(value: Mapping[str, object]) -> Transcript:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a Transcript from the JSON object of `to_json`. Raises DataError if it is damaged."""
     pieces, stride, lower, cut = (value.get(key) for key in _KEYS)
     if (
         set(value) != set(_KEYS)
@@ -278,19 +302,21 @@ def transcript(value: Mapping[str, object]) -> Transcript:
 
 
 def learn_transcript(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Transcript:
-    """The characters of some texts, or with `--unit subword` the pieces of their words. Raises MissingExtra."""
+    """Learn the characters of texts, or with `--unit subword` their subwords.
+
+    Raises DataError if there are no characters or too many distinct characters.
+    Raises MissingExtra for subwords if their package is not installed.
+    """
     texts = (tidy(str(example.y or ""), lower=data.lower) for example in examples)
     subwords: Subwords | None = None
     counts: Mapping[str, int]
     if data.unit == SUBWORD:
         subwords, found = learn_subwords(texts, data.vocab_size)
-        counts = {
-            piece: count for piece, count in found.items() if count
-        }  # a class never heard cannot be learnt
+        counts = {piece: count for piece, count in found.items() if count}  # unused pieces cannot be learned
     else:
         counts = Counter(character for text in texts for character in text)
     if not counts:
-        raise DataError("no transcripts: not one character", expected="texts", hint="--columns y=NAME")
+        raise DataError("the transcripts have no characters", expected="texts", hint="--columns y=NAME")
     if len(counts) > MOST:
         raise DataError(f"{len(counts):,} distinct characters", expected=f"at most {MOST:,}")
     pieces = tuple(sorted(counts, key=lambda name: (-counts[name], name)))

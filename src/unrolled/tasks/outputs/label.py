@@ -1,4 +1,4 @@
-"""The output `label`: one class, or an ordered rating, for a sequence (many-to-one)."""
+"""The output `label`: one class, or an ordered rating, for each sequence (many-to-one)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ from unrolled.tasks.metrics import classification
 
 @dataclass(frozen=True)
 class Label:
-    """The classes, in order; ordinal: the order means something. temperature: what log-probabilities are divided by
-    so that they say how often they are right (Guo et al. 2017, arXiv 1706.04599v2), fitted on the validation part."""
+    """The output of classes.
+
+    classes: the names in order.  ordinal: whether the classes are ordered.
+    temperature: divides the log-probabilities to calibrate them (Guo et al. 2017, arXiv 1706.04599v2); fitted
+    on the validation set.
+    """
 
     classes: tuple[str, ...]
     ordinal: bool = False
@@ -38,20 +42,23 @@ class Label:
 
     @property
     def n_y(self) -> int:
-        """How many classes."""
+        """Number of classes."""
         return len(self.classes)
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Class -> its number."""
+        """Class -> index."""
         return {name: number for number, name in enumerate(self.classes)}
 
     def head(self, config: Config) -> Classes:
-        """The output layer; see `Output`."""
+        """Return the description of the output layer; see `Output`."""
         return Classes(self.n_y, output_layer(config.model.softmax), config.model.pooling or "last")
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
-        """[] the class's number; raises DataError for one that training did not know."""
+        """Encode y as [] the index of its class.
+
+        Raises DataError for a class that is not in the training set.
+        """
         number = self.index.get(y) if isinstance(y, str) else None
         if number is None:
             raise DataError(
@@ -64,24 +71,27 @@ class Label:
         return np.array(number, dtype=np.int64)
 
     def calibrate(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Label:
-        """The temperature that a validation part asks for."""
+        """Return this output with the temperature fitted on the validation set."""
         stacked = np.concatenate(answers).astype(np.float64)  # [N, n_y]
         return replace(self, temperature=classification.fit_temperature(stacked, np.array(y)))
 
     def log_probs(self, answer: Floats) -> NDArray[np.float64]:
-        """[n_y] calibrated, of what the network answered [1, n_y]."""
+        """Return [n_y] calibrated log-probabilities from the network output [1, n_y]."""
         scaled = answer[-1].astype(np.float64) / self.temperature
         scaled -= scaled.max()
         return scaled - np.log(np.exp(scaled).sum())
 
     def choose(self, log_probs: NDArray[np.float64]) -> int:
-        """The most probable class; of ordered ones the median, which is least far off on average."""
+        """Return the index of the most probable class.
+
+        For ordered classes return the median class, which minimises the expected absolute error.
+        """
         if not self.ordinal:
             return int(log_probs.argmax())
         return int(np.searchsorted(np.cumsum(np.exp(log_probs)), 0.5))
 
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
-        """The class; in the record every probability, or the `top` highest of many classes."""
+        """Return the class. The record has the `top` highest probabilities."""
         log_probs = self.log_probs(answer)
         order = np.argsort(-log_probs, kind="stable")[:top].tolist()
         label = self.classes[min(self.choose(log_probs), self.n_y - 1)]
@@ -93,14 +103,17 @@ class Label:
         return Answer(label, record, {"prediction": label, "probability": record["probability"]})
 
     def blank(self) -> Answer:
-        """The answer to a blank line."""
+        """Return the answer to a blank line."""
         record = {"label": None, "probability": None, "probabilities": {}}
         return Answer("", record, {"prediction": None, "probability": None})
 
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss (nats), accuracy, macro_f1 and calibration_error; of ordered classes mae (in classes) and kappa."""
+        """Return loss (nats), accuracy, macro_f1 and calibration_error.
+
+        Ordered classes also have mae (in classes) and kappa.
+        """
         truth = np.array(y, dtype=np.int64)
         log_probs = np.stack([self.log_probs(answer) for answer in answers])  # [N, n_y]
         chosen = np.array([min(self.choose(row), self.n_y - 1) for row in log_probs])
@@ -117,17 +130,17 @@ class Label:
         return found
 
     def describe(self) -> str:
-        """For people."""
+        """Return a one-line description for messages."""
         names = ", ".join(self.classes[:8]) + (" ..." if self.n_y > 8 else "")
         return f"{self.n_y} {'ordered ' if self.ordinal else ''}classes: {names}"
 
     def to_json(self) -> dict[str, object]:
-        """What `label` reads."""
+        """Return the JSON object that `label` reads."""
         return {"classes": list(self.classes), "ordinal": self.ordinal, "temperature": self.temperature}
 
 
 def label(value: Mapping[str, object]) -> Label:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a Label from the JSON object of `to_json`. Raises DataError if it is damaged."""
     if set(value) != {"classes", "ordinal", "temperature"}:
         raise DataError("the model's classes are damaged", expected="classes, ordinal, temperature")
     classes, ordinal, temperature = value["classes"], value["ordinal"], value["temperature"]
@@ -142,7 +155,13 @@ def label(value: Mapping[str, object]) -> Label:
 
 
 def learn_label(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Label:
-    """The classes of some examples: in the order of `--classes`, else of their numbers, else of the alphabet."""
+    """Learn the classes of examples.
+
+    They are in the order of `--classes`. Without it, numbers come first in numeric order, then names in
+    alphabetical order.
+    Raises UsageError for a wrong `--classes` and for ratings without a known order.
+    Raises DataError for a class that is not in `--classes`, and for fewer than two classes.
+    """
     counts: Counter[str] = Counter()
     places: dict[str, Place] = {}
     for example in examples:
@@ -178,14 +197,17 @@ def learn_label(examples: Iterable[Example], data: DataConfig, model: ModelConfi
 
 
 def _expect_numbers(places: Mapping[str, Place]) -> None:
-    """Ratings are numbers, or their order must be told. places: where each class was first."""
+    """Raise an error if ratings are not numbers, because then `--classes` must define their order.
+
+    places: the first place of each class.
+    """
     strange = [name for name in places if parse_number(name) is None]
     if len(strange) == len(places):
         raise UsageError("the order of the ratings is not known", hint="--classes WORST,...,BEST")
     if strange:
         place = places[strange[0]]
         raise DataError(
-            f"{strange[0]!r:.80} is no number, as other ratings are",
+            f"{strange[0]!r:.80} is not a number, but other ratings are",
             file=place.file,
             line=place.line,
             expected="a number",
@@ -194,6 +216,6 @@ def _expect_numbers(places: Mapping[str, Place]) -> None:
 
 
 def _rank(name: str) -> tuple[bool, float, str]:
-    """Numbers by their value, before all others by the alphabet."""
+    """Return the sort key of a class: numbers first, by value, then other names in alphabetical order."""
     value = parse_number(name)
     return value is None, value or 0.0, name

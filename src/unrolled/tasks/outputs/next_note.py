@@ -1,4 +1,4 @@
-"""The output `next` of notes: y^<t> is the next event of a tune, its end included."""
+"""The output `next` of notes: y^<t> is the next event of a tune. The last event is the end of the tune."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unrolled.tasks.metrics.language import perplexity
 
 
 class Surprise(TypedDict):
-    """A note of the record: its beat and voice, and how surprising it is, in nats."""
+    """A note in a record, with its surprise in nats."""
 
     beat: float
     pitch: int
@@ -30,7 +30,7 @@ class Surprise(TypedDict):
 
 @dataclass(frozen=True)
 class NextNotes:
-    """The same events as those of the input."""
+    """The output of events. It has the same events as the input."""
 
     notes: NoteInput
 
@@ -38,28 +38,31 @@ class NextNotes:
 
     @property
     def n_y(self) -> int:
-        """One output an event."""
+        """Number of events."""
         return self.notes.n_events
 
     def head(self, config: Config) -> Classes:
-        """The output layer; see `Output`."""
+        """Return the description of the output layer; see `Output`."""
         return Classes(self.n_y, output_layer(config.model.softmax))
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
-        """[T] the ids of a tune's events."""
+        """Encode a tune as [T] the ids of its events."""
         return self.notes.numbers(as_tune(y))
 
     def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextNotes:
-        """Nothing is left to be told."""
+        """Return this output unchanged. It needs no calibration."""
         return self
 
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
-        """How probable a tune is, and how surprising each of its notes: in nats, those of the waits and other events
-        that lead to it among them, so that all of them and the end's make up the whole. steps: the names of its events.
+        """Return the log-probability of a tune, and the surprise of each note in nats.
 
-        Text, tab-separated: log-probability, perplexity an event, nats a note, the most surprising note.
+        The surprise of a note includes the events before it, such as waits. So the surprises of all notes and
+        of the end add up to the negative log-probability of the tune.
+        steps: the names of the events.
+        The text is tab-separated: log-probability, perplexity per event, nats per note, the most surprising
+        note.
         """
         numbers = [self._by_name[str(name)] for name in elements(steps)]
         asked = np.array(numbers, dtype=np.int64)[:, None]
@@ -81,7 +84,7 @@ class NextNotes:
         return Answer(f"{means}\t{shown}", record)
 
     def _surprises(self, numbers: Sequence[int], nats: Sequence[float]) -> tuple[list[Surprise], float]:
-        """Each note with the nats since the one before it, and the nats behind the last."""
+        """Return each note with the nats since the previous note, and the nats after the last note."""
         performance, notes, since = self.notes.performance(), list[Surprise](), 0.0
         for number, own in zip(numbers, nats, strict=True):
             kind, pitch = self.notes.event(number)
@@ -98,13 +101,17 @@ class NextNotes:
         return {name_of(self.notes.event(number)): number for number in range(self.n_y)}
 
     def blank(self) -> Answer:
-        """There is no blank tune."""
+        """Return an empty answer; there is no blank tune."""
         return Answer("", {})
 
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step. answers: from `summarize`."""
+        """Return loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, and notes.
+
+        notes: the number of notes.
+        answers: the results of `summarize`.
+        """
         events = np.concatenate(y)
         told = np.concatenate(answers)[events >= 0]  # [N, 2]
         events = events[events >= 0]
@@ -123,29 +130,31 @@ class NextNotes:
         }
 
     def describe(self) -> str:
-        """For people."""
+        """Return a one-line description for messages."""
         low, high = pitch_name(self.notes.low), pitch_name(self.notes.high)
-        moved = f", moved by up to {self.notes.transpose} semitones" if self.notes.transpose else ""
+        moved = f", transposed by up to {self.notes.transpose} semitones" if self.notes.transpose else ""
         return f"the next of {self.n_y} events; {low} to {high}{moved}"
 
     def to_json(self) -> dict[str, object]:
-        """What `next_notes` reads."""
+        """Return the JSON object that `next_notes` reads."""
         return self.notes.to_json()
 
 
 def summarize(y: Array, answer: Floats) -> Floats:
-    """What `figures` needs of the answer to one tune [T, n_y]: [T, 2] the log-probability of what came, and whether it
-    was held most probable. The whole would fill the memory."""
+    """Reduce the answer to one tune [T, n_y] to [T, 2] for `figures`; full answers need too much memory.
+
+    The columns are the log-probability of the true event, and whether it was the most probable event.
+    """
     asked = np.maximum(y, 0)
     told = np.take_along_axis(answer, asked[:, None], axis=1)[:, 0]
     return np.stack([told, (answer.argmax(axis=1) == y).astype(answer.dtype)], axis=1)
 
 
 def next_notes(value: Mapping[str, object]) -> NextNotes:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a NextNotes from the JSON object of `to_json`. Raises DataError if it is damaged."""
     return NextNotes(note_input(value))
 
 
 def learn_next_notes(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> NextNotes:
-    """The events of some tunes. Raises DataError where there are none."""
+    """Learn the events of tunes. Raises DataError if there are no tunes."""
     return NextNotes(learn_notes(examples, data)[0])

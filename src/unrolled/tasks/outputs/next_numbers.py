@@ -1,4 +1,4 @@
-"""The output `next` of numbers: y^<t> = x^<t+1>, the next step of a series, and how surprising each step was."""
+"""The output `next` of numbers: y^<t> = x^<t+1>, the next step of a series, and the surprise of each step."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from unrolled.tasks.inputs.numbers import learn_numbers
 from unrolled.tasks.metrics import regression
 
 F64 = NDArray[np.float64]
-USUAL = 0.999  # of the steps of the validation part that are no more surprising than the threshold
-NATS = 1.0  # how far apart two surprises are that mean something else
-SMALLEST = 1e-6  # standard deviations: a number that was always foreseen may still be rounded
+USUAL = 0.999  # fraction of the steps of the validation set that are not above the threshold
+NATS = 1.0  # precision of a surprise for output: smaller differences are not meaningful
+SMALLEST = 1e-6  # minimum error in standard deviations: even perfect predictions are rounded
 
 
 @dataclass(frozen=True)
 class NextNumbers:
-    """Mean and standard deviation of each number in the training part.
+    """The output of the next step of a series.
 
-    error: the root mean square error of each on the validation part, in its standard deviations; 1 before that was
-    seen. threshold: the surprise that one step in a thousand of the validation part goes beyond; None: not known.
+    mean, deviation: of each number in the training set.
+    error: the root mean square error of each number on the validation set, in standard deviations; 1 before
+    calibration.
+    threshold: the surprise that 0.1% of the steps of the validation set exceed; None: unknown.
     """
 
     mean: tuple[float, ...]
@@ -46,26 +48,33 @@ class NextNumbers:
             or not self.mean
             or not np.isfinite(np.concatenate(parts)).all()
         ):
-            raise DataError("what the model knows of its numbers is damaged", expected="means and deviations")
+            raise DataError(
+                "the output settings in the model file are damaged", expected="means and deviations"
+            )
         if min(*self.deviation, *self.error) <= 0 or (self.threshold is not None and self.threshold <= 0):
-            raise DataError("what the model knows of its numbers is damaged", expected="deviations above 0")
+            raise DataError(
+                "the output settings in the model file are damaged", expected="deviations above 0"
+            )
 
     @property
     def n_y(self) -> int:
-        """How many numbers a step."""
+        """Numbers per step."""
         return len(self.mean)
 
     def head(self, config: Config) -> Reals:
-        """The output layer; see `Output`."""
+        """Return the description of the output layer; see `Output`."""
         refuse_adaptive(config.model.softmax)
         return Reals(self.n_y)
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> F64:
-        """[steps, n_y] standardised; NaN where nothing is asked. Raises DataError for another shape, or infinity."""
+        """Encode y as [steps, n_y] standardised numbers. The loss ignores NaN.
+
+        Raises DataError for a wrong shape or an infinite number.
+        """
         values = np.asarray(y, dtype=np.float64)
         if values.shape != (steps, self.n_y) or np.isinf(values).any():
             raise DataError(
-                f"what follows has the shape {values.shape}",
+                f"the next steps have the shape {values.shape}",
                 file=place.file if place else None,
                 line=place.line if place else None,
                 expected=f"{steps} steps of {self.n_y} finite numbers",
@@ -75,7 +84,7 @@ class NextNumbers:
     def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextNumbers:
-        """How far off a validation part shows the answers to be, and what is rare there."""
+        """Return this output with the error and the threshold of the validation set."""
         off = np.concatenate(y) - np.concatenate(answers)  # [steps, n_y]
         off = off[~np.isnan(off).any(axis=1)]
         if not len(off):
@@ -86,22 +95,25 @@ class NextNumbers:
         return replace(self, error=tuple(error.tolist()), threshold=threshold)
 
     def values(self, answer: Floats) -> F64:
-        """[T, n_y] in the person's units: row t foretells step t + 1."""
+        """Return [T, n_y] the predictions in the units of the data: row t predicts step t + 1."""
         return answer.astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
 
     def surprise(self, answer: Floats, x: object) -> F64:
-        """[T] nats by which what was seen is less probable than what was foretold; NaN for the first step, and for one
-        in which a number is missing.
+        """Return [T] the surprise of each step in nats.
 
-        Half the squared distance in units of the usual error: a normal distribution around each answer.
+        It is half the squared distance from the prediction, in units of `error`. So it tells by how many nats
+        the observed step is less probable than the predicted step, for a normal distribution around the
+        prediction. It is NaN for the first step and for steps with missing numbers.
         """
-        seen = np.asarray(x, dtype=np.float64)  # with NaN where a number is missing
+        seen = np.asarray(x, dtype=np.float64)  # NaN: a missing number
         off = (seen[1:] - self.values(answer)[:-1]) / (np.array(self.deviation) * np.array(self.error))
         return np.concatenate([[np.nan], 0.5 * (off**2).sum(axis=1)])
 
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
-        """The highest surprise, its step, and the surprise of each step; in the record the anomalies, and what is
-        foretold for the step to come. Steps count from 1."""
+        """Return the highest surprise, its step (1-based), and the surprise of each step.
+
+        The record also has the anomalies, and the prediction for the step after the last.
+        """
         surprise = self.surprise(answer, steps)
         told = surprise[1:]
         known = bool((~np.isnan(told)).any())
@@ -131,17 +143,23 @@ class NextNumbers:
         return Answer(first, record)
 
     def blank(self) -> Answer:
-        """The answer to a series without steps."""
+        """Return the answer to a series without steps."""
         return Answer("", {"surprise": [], "highest": None, "step": None, "next": None})
 
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss (half the squared error, standardised), mae, rmse and r2 of the next step, mae_last (that of saying the
-        last value again), surprise (nats a step); anomalies: the share of steps beyond the threshold."""
+        """Return the metrics:
+
+        loss: half the squared error of standardised numbers.
+        mae, rmse, r2: of the next step.
+        mae_last: the mean absolute error if the last value is repeated; None if it is unknown.
+        surprise: mean nats per step.
+        anomalies: fraction of steps above the threshold, if there is one.
+        """
         truth, told, last = (np.concatenate(rows) for rows in zip(*map(_pairs, y, answers), strict=True))
         if not len(truth):
-            raise DataError("no step has one behind it", expected="series of two steps or more")
+            raise DataError("no step has a next step", expected="series of two steps or more")
         deviation, mean = np.array(self.deviation), np.array(self.mean)
         score = regression.score(truth * deviation + mean, told * deviation + mean)
         surprise = 0.5 * (((truth - told) / np.array(self.error)) ** 2).sum(axis=1)
@@ -159,25 +177,27 @@ class NextNumbers:
         return found
 
     def describe(self) -> str:
-        """For people."""
+        """Return a one-line description for messages."""
         return f"the next step, {self.n_y} number{'s' if self.n_y > 1 else ''}"
 
     def to_json(self) -> dict[str, object]:
-        """What `next_numbers` reads."""
+        """Return the JSON object that `next_numbers` reads."""
         lists = {"mean": list(self.mean), "deviation": list(self.deviation), "error": list(self.error)}
         return {**lists, "threshold": self.threshold}
 
 
 def _pairs(y: Array, answer: Floats) -> tuple[F64, F64, F64]:
-    """The steps of a series of which something is asked: what came, what was foretold, and the step before (NaN where
-    that is not known)."""
+    """Return the true values, the predictions and the previous values of all steps with targets.
+
+    A previous value is NaN if it is unknown.
+    """
     last = np.concatenate([np.full((1, y.shape[1]), np.nan), y[:-1]])
     asked = ~np.isnan(y).any(axis=1)
     return y[asked], answer[asked].astype(np.float64), last[asked]
 
 
 def next_numbers(value: Mapping[str, object]) -> NextNumbers:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a NextNumbers from the JSON object of `to_json`. Raises DataError if it is damaged."""
     keys = ("mean", "deviation", "error")
     threshold = value.get("threshold")
     lists = [value.get(key) for key in keys]
@@ -186,12 +206,12 @@ def next_numbers(value: Mapping[str, object]) -> NextNumbers:
         or not all(isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in lists)
         or not (threshold is None or type(threshold) is int or type(threshold) is float)
     ):
-        raise DataError("what the model knows of its numbers is damaged", expected=", ".join(keys))
+        raise DataError("the output settings in the model file are damaged", expected=", ".join(keys))
     mean, deviation, error = (tuple(float(as_number(n)) for n in as_list(part)) for part in lists)
     return NextNumbers(mean, deviation, error, None if threshold is None else float(threshold))
 
 
 def learn_next_numbers(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> NextNumbers:
-    """Mean and deviation of each number of a step. Raises what `learn_numbers` raises."""
+    """Learn the mean and deviation of each number of a step. Raises the errors of `learn_numbers`."""
     found, _ = learn_numbers(examples, data)
     return NextNumbers(found.mean, found.deviation, (1.0,) * found.n_x)

@@ -19,7 +19,7 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NextRolls:
-    """The same rolls as those of the input."""
+    """The output of piano rolls. It has the same keys and grid as the input."""
 
     rolls: RollInput
 
@@ -27,23 +27,26 @@ class NextRolls:
     targets: ClassVar[Targets] = "each"
 
     def head(self, config: Config) -> Bits:
-        """The output layer; see `Output`."""
+        """Return the description of the output layer; see `Output`."""
         refuse_adaptive(config.model.softmax)
         return Bits(self.n_y, config.model.neighbours or 0)
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.float32]:
-        """[T, 88] the keys of each step."""
+        """Encode y as [T, 88] the keys of each step."""
         return checked(self.rolls.steps(y), place)
 
     def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> NextRolls:
-        """Nothing is left to be told."""
+        """Return this output unchanged. It needs no calibration."""
         return self
 
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
-        """How surprising each step was, in nats. Text, tab-separated: log-probability, nats a step, the most surprising
-        step (from 1) and its nats."""
+        """Return the surprise of each step in nats.
+
+        The text is tab-separated: log-probability, nats per step, the most surprising step (1-based), its
+        nats.
+        """
         nats = surprise(np.asarray(steps), answer)
         total, at = float(nats.sum()), int(nats.argmax())
         record = {
@@ -55,7 +58,7 @@ class NextRolls:
         return Answer(f"{-total:.4f}\t{total / len(nats):.4f}\t{at + 1}\t{nats[at]:.2f}", record)
 
     def blank(self) -> Answer:
-        """The answer to a tune of no steps."""
+        """Return the answer to a tune without steps."""
         return Answer(
             "-\t-\t-\t-", {"log_probability": None, "nats_per_step": None, "step": None, "surprise": []}
         )
@@ -63,8 +66,15 @@ class NextRolls:
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss: nats a step over all steps; by_piece: the mean over pieces of each one's own; both without first steps,
-        which some leave out; frame_accuracy: keys told and true, of those told or true (Bay et al. 2009, ISMIR)."""
+        """Return the metrics:
+
+        loss: mean nats per step over all steps.
+        by_piece: mean over pieces of their nats per step.
+        without_first, by_piece_without_first: the same without the first step of each piece, as some
+        publications do.
+        frame_accuracy: number of keys predicted and true, divided by the number predicted or true (Bay et al.
+        2009, ISMIR).
+        """
         nats = [surprise(one, told) for one, told in zip(y, answers, strict=True)]
         later = [one[1:] for one in nats if len(one) > 1]
         true, told = np.concatenate(y) > 0, np.concatenate(answers) > 0
@@ -77,26 +87,26 @@ class NextRolls:
         }
 
     def describe(self) -> str:
-        """For people."""
-        moved = f", moved by up to {self.rolls.transpose} semitones" if self.rolls.transpose else ""
-        return f"which of {KEYS} keys sound next, {self.rolls.grid} steps a quarter note{moved}"
+        """Return a one-line description for messages."""
+        moved = f", transposed by up to {self.rolls.transpose} semitones" if self.rolls.transpose else ""
+        return f"which of {KEYS} keys sound next, {self.rolls.grid} steps per quarter note{moved}"
 
     def to_json(self) -> dict[str, object]:
-        """What `next_rolls` reads."""
+        """Return the JSON object that `next_rolls` reads."""
         return self.rolls.to_json()
 
 
 def surprise(y: Array, log_odds: Floats) -> F64:
-    """[T] -log p of the keys of each step, the sum over keys: y and log-odds [T, 88]."""
+    """Return [T] -log p of the keys of each step, summed over the keys. y and log_odds: [T, 88]."""
     z = log_odds.astype(np.float64)
     return (np.logaddexp(0, z) - y * z).sum(axis=1)
 
 
 def next_rolls(value: Mapping[str, object]) -> NextRolls:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a NextRolls from the JSON object of `to_json`. Raises DataError if it is damaged."""
     return NextRolls(roll_input(value))
 
 
 def learn_next_rolls(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> NextRolls:
-    """The grid. Raises DataError where there are no tunes."""
+    """Create a NextRolls from the configuration. Raises DataError if the tunes have no steps."""
     return NextRolls(learn_rolls(examples, data)[0])

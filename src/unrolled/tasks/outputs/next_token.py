@@ -1,7 +1,8 @@
 """The output `next` of tokens: y^<t> = x^<t+1>, the language model of the lecture.
 
-x^<1> is the vector of zeros, then x^<t> = y^<t-1>. The log-probability of a sentence is the sum over its tokens and
-its end. This file says what ends a sentence and how scores are reported; `inference/scoring.py` computes them.
+x^<1> is the vector of zeros, then x^<t> = y^<t-1>. The log-probability of a sentence is the sum over its
+tokens and its end. This file defines the end of a sentence and the format of scores. `inference/scoring.py`
+computes the scores.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from unrolled.tasks.metrics.language import perplexity
 
 @dataclass(frozen=True)
 class Scored:
-    """The score of one text: a log-probability (natural logarithm) for each token, its end included.
+    """The score of one text: a log-probability (natural logarithm) for each token and for the end.
 
-    `closing` tells what ends it: `<EOS>` or a newline. `characters` counts the text's own and one for its end, so
-    that models of words and of characters compare.
+    The end is `<EOS>` or a newline; see `closing`.
+    characters: the characters of the text, plus one for its end. So word and character models can be
+    compared.
     """
 
     tokens: tuple[str, ...]
@@ -33,22 +35,25 @@ class Scored:
 
     @property
     def log_probability(self) -> float:
-        """Of the whole text, in nats."""
+        """Log-probability of the whole text in nats."""
         return float(self.log_probabilities.sum())
 
     @property
     def perplexity(self) -> float:
-        """Of the mean nats a token."""
+        """Perplexity per token."""
         return perplexity(-self.log_probability / len(self.log_probabilities))
 
     @property
     def bits_per_character(self) -> float:
-        """Compares across units."""
+        """Bits per character, which can be compared across units."""
         return -self.log_probability / math.log(2) / self.characters
 
 
 def closing(reading: Reading) -> tuple[int, str]:
-    """The token that ends a lone line: <EOS>, or a newline where files are read as one text of characters."""
+    """Return the id and the name of the token that ends a single line.
+
+    It is <EOS>, or a newline if the unit is characters and each file is one document.
+    """
     if reading.of_characters and reading.documents == "file":
         newline = int(reading.encode("\n")[0])
         if newline != UNK:
@@ -57,7 +62,12 @@ def closing(reading: Reading) -> tuple[int, str]:
 
 
 def score_answer(scored: Scored, text: str, *, tokens: bool) -> Answer:
-    """A score as a tab-separated line for people (log-probability, perplexity, bits a character, unknown, text)."""
+    """Convert a score to an answer.
+
+    The text is tab-separated: log-probability, perplexity, bits per character, number of unknown tokens,
+    text.
+    tokens: add the log-probability of each token.
+    """
     record: dict[str, object] = {
         "text": text,
         "log_probability": scored.log_probability,
@@ -82,27 +92,33 @@ def score_answer(scored: Scored, text: str, *, tokens: bool) -> Answer:
 
 
 def blank_answer(text: str) -> Answer:
-    """The answer to a blank line: the keys of `score_answer` with nothing in them, so that lines still correspond."""
+    """Return the answer to a blank line: the keys of `score_answer` without values.
+
+    Thus every input line has one output line.
+    """
     nothing = dict.fromkeys(("log_probability", "perplexity", "bits_per_character"))
     return Answer("", {"text": text, **nothing, "tokens": 0, "unknown": 0})
 
 
 def visible(token: str) -> str:
-    """A token that can stand in one line: white space in its escaped form."""
+    """Return a token in a form that fits in one line, with white space escaped."""
     return token if token.isprintable() and not token.isspace() else repr(token)[1:-1].replace(" ", "␣")
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums over an evaluation: nats, tokens, tokens guessed right, unknown tokens, and characters of the text."""
+    """Sums over an evaluation: nats, tokens, correctly predicted tokens, and unknown tokens."""
 
     nats: float = 0.0
     tokens: int = 0
-    right: int | None = 0  # None where the guesses were not looked at
+    right: int | None = 0  # None: not counted
     unknown: int = 0
 
     def figures(self, characters: int) -> dict[str, float]:
-        """What `evaluate` prints about a language model; characters: of the text, with one for each end."""
+        """Return the metrics that `evaluate` prints about a language model.
+
+        characters: the number of characters of the text, plus one for the end of each document.
+        """
         mean = self.nats / max(1, self.tokens)
         a_character = self.nats / max(1, characters)
         guessed = {} if self.right is None else {"accuracy": self.right / max(1, self.tokens)}

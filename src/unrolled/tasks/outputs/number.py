@@ -1,4 +1,4 @@
-"""The output `number`: one or more real numbers for a sequence, with an interval (many-to-one)."""
+"""The output `number`: one or more real numbers for each sequence, with an interval (many-to-one)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from unrolled.models.network_spec import Reals, refuse_adaptive
 from unrolled.tasks.digits import shown
 from unrolled.tasks.metrics import regression
 
-SHARE = 0.9  # of new values that the interval is to hold
+SHARE = 0.9  # probability with which the interval contains a new value
 
 
 @dataclass(frozen=True)
 class Number:
-    """Mean and standard deviation of each number in the training part, and the half width of its interval of 90%
-    (in the person's own units; () before the validation part was seen, or where it was too small)."""
+    """The output of numbers.
+
+    mean, deviation: of each number in the training set.
+    half_width: half the width of the 90% interval of each number, in the units of the data; () before
+    calibration, or if the validation set was too small.
+    """
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -36,24 +40,29 @@ class Number:
         numbers = [*self.mean, *self.deviation, *self.half_width]
         lengths = {len(self.mean), len(self.deviation), len(self.half_width) or len(self.mean)}
         if len(lengths) > 1 or not self.mean or not np.isfinite(numbers).all() or min(self.deviation) <= 0:
-            raise DataError("what the model knows of its numbers is damaged", expected="means and deviations")
+            raise DataError(
+                "the output settings in the model file are damaged", expected="means and deviations"
+            )
 
     @property
     def n_y(self) -> int:
-        """How many numbers."""
+        """Number of outputs."""
         return len(self.mean)
 
     def head(self, config: Config) -> Reals:
-        """The output layer; see `Output`."""
+        """Return the description of the output layer; see `Output`."""
         refuse_adaptive(config.model.softmax)
         return Reals(self.n_y, config.model.pooling or "last")
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.float64]:
-        """[n_y] standardised."""
+        """Encode y as [n_y] standardised numbers.
+
+        Raises DataError for a wrong count or a number that is not finite.
+        """
         values = np.asarray(y, dtype=np.float64)
         if values.shape != (self.n_y,) or not np.isfinite(values).all():
             raise DataError(
-                f"{list(values.reshape(-1))[:4]} to be learnt",
+                f"y is {list(values.reshape(-1))[:4]}",
                 file=place.file if place else None,
                 line=place.line if place else None,
                 expected=f"{self.n_y} numbers",
@@ -63,18 +72,21 @@ class Number:
     def calibrate(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Number:
-        """The interval that a validation part asks for (split conformal prediction)."""
+        """Return this output with the interval of the validation set (split conformal prediction)."""
         errors = np.abs(np.stack(y) - np.concatenate(answers)) * np.array(self.deviation)  # [N, n_y]
         half = [regression.interval(errors[:, i], SHARE) for i in range(self.n_y)]
         return replace(self, half_width=tuple(half) if np.isfinite(half).all() else ())
 
     def values(self, answer: Floats) -> NDArray[np.float64]:
-        """[n_y] in the person's units."""
+        """Return [n_y] the predictions in the units of the data."""
         return answer[-1].astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
 
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
-        """The numbers, separated by spaces, with digits down to a hundredth of the interval's half width (or of the
-        deviation); in the record the interval too."""
+        """Return the numbers, separated by spaces. The record also has the interval.
+
+        The digits go down to a hundredth of the half width of the interval, or of the deviation without an
+        interval.
+        """
         values = self.values(answer).tolist()
         record: dict[str, object] = {"value": values if len(values) > 1 else values[0]}
         if self.half_width:
@@ -84,11 +96,11 @@ class Number:
         return Answer(" ".join(map(shown, values, precision)), record, self._cells(values))
 
     def blank(self) -> Answer:
-        """The answer to a blank line."""
+        """Return the answer to a blank line."""
         return Answer("", {"value": None}, self._cells([None] * self.n_y))
 
     def _cells(self, values: Sequence[float | None]) -> dict[str, float | None]:
-        """The numbers, each with the ends of its interval where these are known, as columns of a table."""
+        """Return the numbers, and the ends of their intervals if known, as columns of a table."""
         cells: dict[str, float | None] = {}
         for number, value in enumerate(values):
             end = f"_{number + 1}" if self.n_y > 1 else ""
@@ -102,7 +114,7 @@ class Number:
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss (half the squared error, standardised), mae, rmse, r2; coverage of the interval, where there is one."""
+        """Return loss (half the squared error, standardised), mae, rmse, r2, and coverage if there are intervals."""
         deviation = np.array(self.deviation)
         truth = np.stack(y) * deviation + np.array(self.mean)  # [N, n_y]
         guessed = np.stack([self.values(answer) for answer in answers])
@@ -118,13 +130,13 @@ class Number:
         return found
 
     def describe(self) -> str:
-        """For people."""
+        """Return a one-line description for messages."""
         return f"{self.n_y} number{'s' if self.n_y > 1 else ''}, mean " + ", ".join(
             f"{m:.4g} ({d:.4g})" for m, d in list(zip(self.mean, self.deviation, strict=True))[:4]
         )
 
     def to_json(self) -> dict[str, object]:
-        """What `number` reads."""
+        """Return the JSON object that `number` reads."""
         return {
             "mean": list(self.mean),
             "deviation": list(self.deviation),
@@ -133,27 +145,31 @@ class Number:
 
 
 def number(value: Mapping[str, object]) -> Number:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a Number from the JSON object of `to_json`. Raises DataError if it is damaged."""
     keys = ("mean", "deviation", "half_width")
     parts = [value.get(key) for key in keys]
     if set(value) != set(keys) or not all(
         isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in parts
     ):
-        raise DataError("what the model knows of its numbers is damaged", expected=", ".join(keys))
+        raise DataError("the output settings in the model file are damaged", expected=", ".join(keys))
     return Number(*(tuple(float(as_number(n)) for n in as_list(part)) for part in parts))
 
 
 def learn_number(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Number:
-    """Mean and deviation of what is to be learnt."""
+    """Learn the mean and deviation of each number of y.
+
+    Raises DataError if the examples have different counts of numbers, if a number is not finite or too large,
+    if all numbers are constant, or if there are no examples.
+    """
     rows: list[Sequence[object]] = []
     for example in examples:
         rows.append(as_sequence(example.y))
         if len(rows[-1]) != len(rows[0]):
             place = example.place
-            what = f"{len(rows[-1])} numbers to be learnt"
+            what = f"y has {len(rows[-1])} numbers"
             raise DataError(what, file=place.file, line=place.line, expected=f"{len(rows[0])}")
         if not np.isfinite(np.asarray(rows[-1])).all():
-            what = f"{rows[-1][:4]} to be learnt"
+            what = f"y is {rows[-1][:4]}"
             raise DataError(what, file=example.place.file, line=example.place.line, expected="finite numbers")
     if not rows:
         raise DataError("no examples")
@@ -161,9 +177,9 @@ def learn_number(examples: Iterable[Example], data: DataConfig, model: ModelConf
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = values.mean(axis=0), values.std(axis=0)
     if not np.isfinite([mean, deviation]).all():
-        raise DataError("the numbers to be learnt are too large to be squared", expected="another unit")
-    constant = deviation <= 1e-12 * np.abs(mean)  # but for rounding
+        raise DataError("the numbers of y are too large to be squared", expected="another unit")
+    constant = deviation <= 1e-12 * np.abs(mean)  # constant except for rounding
     if constant.all():
-        raise DataError("the number to be learnt is always the same", expected="one that varies")
-    deviation = np.where(constant, 1.0, deviation)  # one of several: its mean is easily learnt
+        raise DataError("y is always the same number", expected="different numbers")
+    deviation = np.where(constant, 1.0, deviation)  # a constant among other numbers is easy to learn
     return Number(tuple(mean.tolist()), tuple(deviation.tolist()))

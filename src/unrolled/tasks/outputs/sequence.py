@@ -1,6 +1,7 @@
-"""The output `sequence`: a text of its own length, written by a decoder (many-to-many, T_x != T_y).
+"""The output `sequence`: a text with its own length, written by a decoder (many-to-many, T_x != T_y).
 
-An encoder-decoder writes it token by token; what is known of an x are the candidates that a search found.
+An encoder-decoder writes the text token by token. The answer to an x is the list of candidates of a beam
+search.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from unrolled.tasks.metrics.bleu import score
 from unrolled.tasks.metrics.edit_distance import character_errors, total
 from unrolled.tasks.metrics.language import perplexity
 
-SHORTEST = 8  # of a shorter x no ratio of lengths is learnt
-ROOM = 1.5  # times the longest y for its x that training has
+SHORTEST = 8  # a shorter x counts as this length in length ratios
+ROOM = 1.5  # maximum length of an answer, relative to the longest y of the training set for that length of x
 
 
 USUAL = BeamOptions()
@@ -40,12 +41,15 @@ USUAL = BeamOptions()
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How an answer is to be found and told.
+    """How answers are generated and printed.
 
-    search: see decode.beam.  temperature: draw instead of searching, `search.nbest` times; seed: of the chance.
-    scores, alignment: told with text answers too.  copy_unknown: `<UNK>` may be written, and is replaced by the token
-    of x that is attended to most, or by what `dictionary` has for that.  Raises UsageError for a temperature that is
-    none.
+    search: options of the beam search.
+    temperature: if set, draw `search.nbest` samples instead of searching.
+    seed: the random seed of the samples.
+    scores, alignment: print them in text answers too.
+    copy_unknown: the decoder may write `<UNK>`, which is replaced by the token of x with the highest
+    attention weight, or by the entry of this token in `dictionary`.
+    Raises UsageError for an invalid temperature.
     """
 
     search: BeamOptions = USUAL
@@ -66,15 +70,20 @@ PLAIN = GenerationOptions()
 
 @dataclass(frozen=True)
 class Candidate:
-    """An answer found. attended: for each of its ids the step of x that it attended to most; empty where that was not
-    asked for."""
+    """A candidate answer.
+
+    attended: for each id, the step of x with the highest attention weight; empty if it was not requested.
+    """
 
     hypothesis: Hypothesis
     attended: tuple[int, ...] = ()
 
 
 class Written(TypedDict):
-    """A candidate as a record. cut: it had no end before the limit; alignment: pairs of a step of x and one of y."""
+    """A candidate as a record.
+
+    cut: the candidate reached the length limit without `<EOS>`.  alignment: pairs (step of x, step of y).
+    """
 
     text: str
     log_probability: float
@@ -86,7 +95,10 @@ class Written(TypedDict):
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of one x: candidates, best first; nats and tokens of the true y where it was given."""
+    """The result for one x.
+
+    candidates: best first.  nats, tokens: the loss and the number of tokens of the true y, if y is known.
+    """
 
     candidates: tuple[Candidate, ...]
     nats: float = math.nan
@@ -95,8 +107,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Sequences:
-    """How y is read and written. ratio: the most ids that training has for each unit of `size` of an x; longest: the
-    most that it has at all: so long an answer may become."""
+    """The output of texts.
+
+    reading: how y is split into tokens and joined.
+    ratio: the maximum ratio of the number of ids of y to the `size` of x in the training set.
+    longest: the maximum number of ids of y in the training set.
+    `ratio` and `longest` limit the length of answers; see `limit`.
+    about: a description of the vocabulary.
+    """
 
     reading: Reading
     ratio: float
@@ -107,15 +125,15 @@ class Sequences:
 
     def __post_init__(self) -> None:
         if not (0 < self.ratio < math.inf and self.longest > 0):
-            raise DataError("what the model learnt of its answers is damaged", expected="lengths above 0")
+            raise DataError("the output settings in the model file are damaged", expected="lengths above 0")
 
     @property
     def n_y(self) -> int:
-        """How many tokens it can write, `<UNK>` and `<EOS>` among them."""
+        """Number of tokens, including `<UNK>` and `<EOS>`."""
         return len(self.reading.vocabulary)
 
     def head(self, config: Config) -> DecoderSpec:
-        """The decoder and its attention; see `Output`."""
+        """Return the description of the decoder and its attention; see `Output`."""
         model, embedding = config.model, config.model.embedding or 0
         if not config.data.shared:
             embedding = (model.hidden or 1) if model.tie else min(self.n_y, embedding)
@@ -132,21 +150,21 @@ class Sequences:
         )
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
-        """[T_y] ids, closed by `<EOS>`."""
+        """Encode y as [T_y] ids. The last is `<EOS>`."""
         return np.append(self.reading.encode(str(y)).astype(np.int64), EOS)
 
     def as_written(self, text: str) -> str:
-        """A text as this model would write it if every token were right."""
+        """Return a text in the form in which the model would write it."""
         return self.reading.as_written(text)
 
     def limit(self, size: int) -> int:
-        """The most ids of an answer to an x of this size."""
+        """Return the maximum number of ids in the answer to an x of this size."""
         return min(math.ceil(ROOM * self.ratio * max(size, SHORTEST)), 4 * self.longest) + SHORTEST
 
     def calibrate(
         self, y: Sequence[Array], answers: Sequence[Found], weights: Mapping[str, Array]
     ) -> Sequences:
-        """Nothing is to be settled."""
+        """Return this output unchanged. It needs no calibration."""
         return self
 
     def find(
@@ -158,8 +176,10 @@ class Sequences:
         wish: GenerationOptions,
         lines: Sequence[int],
     ) -> list[Found]:
-        """Answers to sequences side by side; sizes: of each x, see `size`. lines: the number of each sequence in its
-        file, on which what is drawn depends."""
+        """Generate answers to a batch of sequences.
+
+        sizes: the `size` of each x.  lines: the line number of each sequence; samples depend on it.
+        """
         state = decoder.begin(x, lengths)
         limits = np.array([self.limit(size) for size in sizes])
         if wish.temperature is None:
@@ -182,12 +202,12 @@ class Sequences:
     def cost(
         self, decoder: Decoder, x: Array, lengths: Integers, y: Sequence[Array]
     ) -> list[tuple[float, int]]:
-        """Nats of each true y, its closing token among them, and how many tokens that are."""
+        """Return the nats of each true y and its number of tokens, both including `<EOS>`."""
         paths = forced_decode(decoder, decoder.begin(x, lengths), [own.tolist() for own in y])
         return [(-float(path.log_probs.sum()), len(path.log_probs)) for path in paths]
 
     def tokens(self, candidate: Candidate, steps: Sequence[str], wish: GenerationOptions) -> list[str]:
-        """The tokens of a candidate, unknown ones replaced where that is wished."""
+        """Return the tokens of a candidate. `<UNK>` is replaced if `wish.copy_unknown` is set."""
         names = [self.reading.vocabulary.name(number) for number in candidate.hypothesis.ids]
         if not wish.copy_unknown or not candidate.attended:
             return names
@@ -198,10 +218,13 @@ class Sequences:
         return names
 
     def told(self, found: Found, steps: object, wish: GenerationOptions) -> Answer:
-        """Candidates as text, a line each (after several an empty one), and as a record."""
-        words = [step for step in elements(steps) if isinstance(step, str)]  # numbers have no words
+        """Convert candidates to an answer: a text with one line per candidate, and a record.
+
+        If several candidates are requested, the text ends with an empty line.
+        """
+        words = [step for step in elements(steps) if isinstance(step, str)]  # empty if x is numbers
         records = [self._record(one, words, wish) for one in found.candidates]
-        # Samples are drawn apart; what a search finds is one list, in which each text stands once.
+        # Samples are independent, so equal texts are kept. In the list of a search each text occurs once.
         records = _joined(records) if wish.temperature is None else records
         lines = [_line(record, wish) for record in records]
         text = lines[0] if wish.search.nbest == 1 and lines else "".join(line + "\n" for line in lines)
@@ -217,25 +240,30 @@ class Sequences:
             "tokens": [self.reading.bare(token) for token in tokens],
         }
         if not one.closed:
-            record["cut"] = True  # it had no end before the limit
+            record["cut"] = True  # reached the length limit
         if wish.alignment:
             record["alignment"] = [[x, y] for y, x in enumerate(candidate.attended)]
         return record
 
     def to_answer(self, answer: Found, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
-        """As `told`, of what a plain wish found."""
+        """Convert candidates to an answer with the default options; see `told`."""
         return self.told(answer, steps, PLAIN)
 
     def blank(self) -> Answer:
-        """The answer to a blank line."""
+        """Return the answer to a blank line."""
         return Answer("", {"text": ""})
 
     def figures(
         self, y: Sequence[str], answers: Sequence[Found], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss (nats a token), perplexity, exact (share of texts), token_error_rate, cer, and what `bleu.score` has;
-        y are texts. Both sides are texts as people write them, with single spaces where white space is no token, and in
-        lower case where the model is (then the signatures of BLEU and chrF say so)."""
+        """Return loss, perplexity, exact, token_error_rate, cer, and the metrics of `bleu.score`.
+
+        loss: nats per token.
+        exact: fraction of texts without an error.
+        y: texts. They are compared with the answers in the form that the model writes: with single spaces if
+        white space is not a token, and in lower case if the model reads lower case. In lower case the
+        signatures of BLEU and chrF contain `case:lc`.
+        """
         nats, tokens = sum(one.nats for one in answers), sum(one.tokens for one in answers)
         loss = nats / tokens if tokens else None
         said = [self._best(one) for one in answers]
@@ -254,11 +282,11 @@ class Sequences:
         return self.reading.text(found.candidates[0].hypothesis.ids) if found.candidates else ""
 
     def describe(self) -> str:
-        """For people."""
-        return f"to be written: {self.about}"
+        """Return a one-line description for messages."""
+        return f"text output: {self.about}"
 
     def to_json(self) -> dict[str, object]:
-        """What `sequences` reads."""
+        """Return the JSON object that `sequences` reads."""
         return {
             "reading": self.reading.to_json(),
             "ratio": self.ratio,
@@ -268,27 +296,32 @@ class Sequences:
 
 
 def unseen_in(output: Sequences, y: object) -> list[str]:
-    """The tokens of a text, each once, if the vocabulary has none of them. A text of which it has some is measured: its
-    other tokens count as `<UNK>`."""
+    """Return the tokens of a text, each once, if all are unknown; otherwise an empty list.
+
+    A text with some known tokens has a loss; its unknown tokens count as `<UNK>`.
+    """
     text = str(y or "")
     known = bool((output.reading.encode(text) != UNK).any())
     return [] if known else list(dict.fromkeys(output.reading.split(text)))
 
 
 def can_measure(output: Sequences, y: Array) -> bool:
-    """Whether the loss of an encoded text means anything: one of its tokens must be known."""
+    """Return whether the loss of an encoded text is meaningful: it must be empty or have a known token."""
     return len(y) < 2 or bool((y[:-1] != UNK).any())
 
 
 def size(x: object) -> int:
-    """How long an x is, whatever it is cut into: characters of a text, tokens of a sentence, steps of numbers."""
+    """Return the length of x: characters of a text (for any unit), tokens of a list, or steps of numbers."""
     return length(x)
 
 
 def _drawn(
     decoder: Decoder, state: object, limits: Integers, wish: GenerationOptions, lines: Sequence[int]
 ) -> list[list[Hypothesis]]:
-    """`nbest` samples of each sequence: each is a function of the seed, the line and the number of the draw."""
+    """Draw `nbest` samples for each sequence.
+
+    Each depends only on the seed, the line and the index of the sample.
+    """
     count = wish.search.nbest
     rows = np.repeat(np.arange(len(limits)), count)
     rngs = [np.random.default_rng((wish.seed, line, draw)) for line in lines for draw in range(count)]
@@ -299,8 +332,11 @@ def _drawn(
 
 
 def _joined(records: Sequence[Written]) -> list[Written]:
-    """Each text once, where it is first, with the probability of all its ways to be cut into tokens. Texts that differ
-    only in white space at their ends are one."""
+    """Merge candidates with the same text.
+
+    The same text may be split into tokens in several ways. Their probabilities are added; the other values
+    are those of the first. Texts that differ only in white space at their ends count as equal.
+    """
     found: dict[str, Written] = {}
     for record in records:
         text = record["text"].strip()
@@ -314,7 +350,7 @@ def _joined(records: Sequence[Written]) -> list[Written]:
 
 
 def _line(record: Written, wish: GenerationOptions) -> str:
-    """A candidate as one line: its score, its text, what it attended to (`x-y`, counted from 0), as far as wished."""
+    """Format a candidate as one line, with the score and the alignment (`x-y`, 0-based) if requested."""
     parts = [f"{record['score']:.4f}"] if wish.scores else []
     parts.append(" ".join(record["text"].splitlines()))
     parts += [" ".join(f"{x}-{y}" for x, y in record["alignment"])] if "alignment" in record else []
@@ -322,7 +358,7 @@ def _line(record: Written, wish: GenerationOptions) -> str:
 
 
 def sequences(value: Mapping[str, object]) -> Sequences:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a Sequences from the JSON object of `to_json`. Raises DataError if it is damaged."""
     ratio, longest, about = value.get("ratio"), value.get("longest"), value.get("about")
     if (
         set(value) != {"reading", "ratio", "longest", "about"}
@@ -330,12 +366,17 @@ def sequences(value: Mapping[str, object]) -> Sequences:
         or type(longest) is not int
         or not isinstance(about, str)
     ):
-        raise DataError("what the model learnt of its answers is damaged", expected="reading, ratio, longest")
+        raise DataError(
+            "the output settings in the model file are damaged", expected="reading, ratio, longest"
+        )
     return Sequences(Reading.from_json(as_object(value["reading"])), float(ratio), longest, about)
 
 
 def learn_sequence(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Sequences:
-    """The vocabulary of the y of some examples, and how long they are. Two passes over what was kept of them."""
+    """Learn the vocabulary of y and the limits of its length.
+
+    It reads the examples once, and keeps the length of each x and the text of each y for a second pass.
+    """
     unit = data.target_unit or data.unit or "word"
     lengths: list[tuple[int, str]] = []
 
@@ -355,7 +396,10 @@ def _about(reading: Reading, coverage: Coverage) -> str:
 
 
 def read_dictionary(lines: Iterable[tuple[int, str]], file: object) -> dict[str, str]:
-    """A person's own words: a token of x, a tab, what is to be written for it. Raises DataError for another line."""
+    """Read a dictionary from lines (number, text): a token of x, a tab, and the text that replaces it.
+
+    Raises DataError for any other line, and UsageError if there are no words. Blank lines are ignored.
+    """
     found: dict[str, str] = {}
     for number, line in lines:
         if not line.strip():
@@ -363,9 +407,9 @@ def read_dictionary(lines: Iterable[tuple[int, str]], file: object) -> dict[str,
         word, tab, other = line.partition("\t")
         if not tab or not word.strip() or "\t" in other:
             raise DataError(
-                "not a pair of words", file=file, line=number, expected="WORD, a tab, and its translation"
+                "not a pair of words", file=file, line=number, expected="WORD, a tab, and a translation"
             )
         found[word.strip()] = other.strip()
     if not found:
-        raise UsageError("has no words", file=file, expected="WORD, a tab, and its translation")
+        raise UsageError("the file has no words", file=file, expected="WORD, a tab, and a translation")
     return found

@@ -25,9 +25,16 @@ from unrolled.tasks.metrics import spans
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags, most frequent first. scheme: how they mark spans (bio, bioes, iob1, or none of these). crf: the path
-    is chosen as a whole, and only among those that the scheme allows. iob1: people write IOB1; here tags are BIO.
-    unseen: tags that training did not have, for the measurement of other data; not kept in the model file."""
+    """The output of tags.
+
+    classes: the tags, most frequent first.
+    scheme: how tags mark spans: bio, bioes, iob1 or none.
+    crf: decode the most probable sequence of tags that the scheme allows, instead of the most probable tag
+    per step.
+    iob1: the data uses IOB1; inside the model the tags are BIO.
+    unseen: tags that do not occur in the training set, for evaluation on other data; not stored in the model
+    file.
+    """
 
     classes: tuple[str, ...]
     scheme: str = "none"
@@ -45,41 +52,42 @@ class Tags:
 
     @property
     def n_y(self) -> int:
-        """How many tags."""
+        """Number of tags."""
         return len(self.classes)
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Tag -> its number."""
+        """Tag -> index."""
         return {name: number for number, name in enumerate(self.classes)}
 
     @cached_property
     def _number(self) -> Mapping[str, int]:
-        """Tag -> its number; the unseen ones have -2, -3 and so on."""
+        """Tag -> index. The unseen tags have -2, -3 and so on."""
         return {**self.index, **{name: -2 - i for i, name in enumerate(self.unseen)}}
 
     @property
     def written(self) -> str:
-        """The scheme in which people write the tags."""
+        """The scheme of the tags in the data."""
         return "iob1" if self.iob1 else self.scheme
 
     @cached_property
     def allowed(self) -> paths.Allowed:
-        """Which tags may follow each other."""
+        """The allowed transitions between tags."""
         return paths.constraints(self.classes, self.scheme)
 
     def head(self, config: Config) -> Classes | Crf:
-        """The output layer, with a CRF or without one; see `Output`."""
+        """Return the description of the output layer, with or without a CRF; see `Output`."""
         if not self.crf:
             return Classes(self.n_y, output_layer(config.model.softmax))
         refuse_adaptive(config.model.softmax)
         return Crf(self.n_y)
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
-        """[T] numbers. A tag that training did not know has no right answer: -1, or, where it is in `unseen`, a number
-        of its own below -1. None (not given) is -1.
+        """Encode y as [T] indices.
 
-        Raises DataError where there are not as many tags as steps.
+        An unknown tag becomes -1, or its own index below -1 if it is in `unseen`. A missing tag (None)
+        becomes -1.
+        Raises DataError if the number of tags differs from the number of steps.
         """
         tags = as_tags(y)
         if len(tags) != steps:
@@ -87,38 +95,44 @@ class Tags:
                 f"{len(tags):,} tags for {steps:,} steps",
                 file=place.file if place else None,
                 line=place.line if place else None,
-                expected="one tag a step",
+                expected="one tag per step",
             )
         numbers = self._number
         ids = (IGNORE_INDEX if tag is None else numbers.get(tag, IGNORE_INDEX) for tag in self._inside(tags))
         return np.fromiter(ids, np.int64, steps)
 
     def _inside(self, y: Sequence[str | None]) -> Sequence[str | None]:
-        """Tags as people write them in the scheme of the classes."""
+        """Convert tags of the data to the scheme of the classes."""
         return _as_bio(y, self.classes) if self.iob1 else y
 
     def unseen_in(self, y: Sequence[str | None]) -> list[str]:
-        """The tags among these, as people write them, that training did not have."""
+        """Return those tags of y, as written in the data, that do not occur in the training set."""
         pairs = zip(y, self._inside(y), strict=True)
         return [tag for tag, inside in pairs if tag is not None and inside not in self.index]
 
     def meeting(self, y: Iterable[Sequence[str | None]]) -> Tags:
-        """The same for the measurement of data with these tags, whose unseen ones are told apart."""
+        """Return a copy for the evaluation of data with these tags.
+
+        It gives each unseen tag its own index.
+        """
         inside = (tag for row in y for tag in self._inside(row))
         names = dict.fromkeys(tag for tag in inside if tag is not None and tag not in self.index)
         return replace(self, unseen=tuple(names))
 
     def calibrate(self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]) -> Tags:
-        """Nothing is to be settled."""
+        """Return this output unchanged. It needs no calibration."""
         return self
 
     def path(self, answer: Floats, weights: Mapping[str, Array]) -> list[int]:
-        """The most probable tags of one sequence [T, n_y]: of the whole path with a CRF, else step by step."""
+        """Return the most probable tags of one sequence [T, n_y].
+
+        With a CRF this is the most probable path, otherwise the most probable tag of each step.
+        """
         if not self.crf:
             return answer.argmax(axis=1).tolist()
         try:
             best, _ = paths.viterbi(answer, self._chain(weights, self.allowed))
-        except DataError:  # so short a sentence that the scheme allows nothing of what training saw
+        except DataError:  # the sentence is so short that the scheme allows no path of the known tags
             best, _ = paths.viterbi(answer, self._chain(weights, None))
         return best.tolist()
 
@@ -126,7 +140,7 @@ class Tags:
         return paths.chain(weights["crf.T"], weights["crf.begin"], weights["crf.end"], allowed)
 
     def probabilities(self, answer: Floats, weights: Mapping[str, Array]) -> NDArray[np.float64]:
-        """[T, n_y] of each tag at each step, over all paths with a CRF."""
+        """Return [T, n_y] the probability of each tag at each step; with a CRF, summed over all paths."""
         if not self.crf:
             return np.exp(answer.astype(np.float64))
         try:
@@ -135,8 +149,11 @@ class Tags:
             return paths.marginals(answer, self._chain(weights, None))
 
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
-        """The tags, separated by spaces; in the record tokens, tags, their probabilities, spans where marked, and of a
-        recording or a clip (steps is its `Timeline`) intervals."""
+        """Return the tags, separated by spaces.
+
+        The record has the tokens, the tags and their probabilities. It also has the spans if tags mark spans,
+        and intervals if `steps` is the `Timeline` of a recording or a clip.
+        """
         path = self.path(answer, weights)
         inside = [self.classes[i] for i in path]
         tags = self._outside(inside)
@@ -157,9 +174,12 @@ class Tags:
     def _intervals(
         self, tags: Sequence[str], probabilities: Sequence[float], timeline: Timeline
     ) -> list[dict[str, object]]:
-        """Stretches of steps with one tag, `O` left out, or the spans that the tags mark: `first` and `last` step
-        (counted from 0, `last` is one past the end), their times in seconds where these are known, and the geometric
-        mean of the steps' probabilities."""
+        """Return the spans that the tags mark, or, without a scheme, the runs of equal tags except `O`.
+
+        first, last: the first step and one past the last step (0-based).
+        start, end: their times in seconds, if known.
+        confidence: the geometric mean of the probabilities of the steps.
+        """
         found: list[dict[str, object]] = []
         for tag, first, last in spans.spans(tags) if self.scheme != "none" else _runs(tags):
             one: dict[str, object] = {"tag": tag, "first": first, "last": last}
@@ -172,17 +192,21 @@ class Tags:
         return found
 
     def blank(self) -> Answer:
-        """The answer to a blank line."""
+        """Return the answer to a blank line."""
         return Answer("", {"tokens": [], "tags": [], "probabilities": []})
 
     def figures(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> Mapping[str, object]:
-        """loss (nats a step), accuracy; where tags mark spans, span_precision, span_recall and span_f1, by type too;
-        unseen: the fraction of steps whose tag training did not have, where there are any.
+        """Return the metrics:
 
-        Unseen tags count as wrong, and their spans as missed. Steps without a given tag do not count. The loss is that
-        of the sequences (without a CRF the steps) whose tags are all known; None if there are none.
+        loss: nats per step, over the sequences whose tags are all known (without a CRF, over the steps with a
+        known tag); None if there are none.
+        accuracy: fraction of correct tags.
+        unseen: fraction of steps whose tag does not occur in the training set, if there are such steps.
+        span_precision, span_recall, span_f1, span_f1_by_type: only if tags mark spans.
+
+        Unseen tags count as wrong, and their spans as missed. Steps without a tag in y are ignored.
         """
         pairs = [
             (self._names(t.tolist(), t), self._names(self.path(a, weights), t))
@@ -213,7 +237,7 @@ class Tags:
         return found
 
     def _names(self, numbers: Iterable[int], given: NDArray[np.int64]) -> Sequence[str]:
-        """The tags of numbers as people write them; `O` where no tag is given."""
+        """Convert indices to tags in the scheme of the data; `O` for steps without a tag in y."""
         rows = zip(numbers, given.tolist(), strict=True)
         return self._outside(["O" if asked == IGNORE_INDEX else self._name(int(n)) for n, asked in rows])
 
@@ -221,7 +245,7 @@ class Tags:
         return self.classes[number] if number >= 0 else self.unseen[-2 - number]
 
     def _outside(self, tags: Sequence[str]) -> Sequence[str]:
-        """Tags of the classes as people write them."""
+        """Convert tags of the classes to the scheme of the data."""
         return spans.convert_known(tags, "iob1", style_of(self.classes)) if self.iob1 else tags
 
     def _loss(
@@ -234,26 +258,28 @@ class Tags:
                 continue
             steps += int(known.sum())
             if self.crf:
-                scores = self._chain(weights, None)  # as it was trained: what may not be is left to `path`
+                scores = self._chain(
+                    weights, None
+                )  # unconstrained, as in training; `path` has the constraints
                 nats += paths.log_partition(answer, scores) - paths.path_score(answer, truth, scores)
             else:
                 nats -= float(answer[known, truth[known]].sum(dtype=np.float64))
         return nats / steps if steps else None
 
     def describe(self) -> str:
-        """For people."""
+        """Return a one-line description for messages."""
         marks = "" if self.scheme == "none" else f", marking spans ({self.written})"
         names = ", ".join(self.classes[:8]) + (" ..." if self.n_y > 8 else "")
         return f"{self.n_y} tags{marks}: {names}"
 
     def to_json(self) -> dict[str, object]:
-        """What `tags` reads."""
+        """Return the JSON object that `tags` reads."""
         iob1 = {"iob1": True} if self.iob1 else {}
         return {"classes": list(self.classes), "scheme": self.scheme, "crf": self.crf, **iob1}
 
 
 def _runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Steps that follow each other with the same tag, but for `O`: the tag, the first, and one past the last."""
+    """Yield the runs of equal tags except `O`: the tag, the first step, and one past the last step."""
     at = 0
     for tag, group in groupby(tags):
         first, at = at, at + len(list(group))
@@ -262,7 +288,7 @@ def _runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def tags(value: Mapping[str, object]) -> Tags:
-    """What `to_json` gave; raises DataError where it is damaged."""
+    """Create a Tags from the JSON object of `to_json`. Raises DataError if it is damaged."""
     classes, scheme, crf = (value.get(key) for key in ("classes", "scheme", "crf"))
     iob1 = value.get("iob1", False)
     if (
@@ -278,12 +304,15 @@ def tags(value: Mapping[str, object]) -> Tags:
 
 
 def can_measure(output: Tags, y: Array) -> bool:
-    """Whether the loss of an encoded y counts: with a CRF every tag must be known, else one of them."""
+    """Return whether an encoded y has a loss: with a CRF all tags must be known, otherwise at least one."""
     return bool((y >= 0).all() if output.crf else (y >= 0).any()) or not len(y)
 
 
 def learn_tags(examples: Iterable[Example], data: DataConfig, model: ModelConfig) -> Tags:
-    """The tags of some examples, and the scheme by which they mark spans. IOB1 becomes BIO."""
+    """Learn the tags of examples and the scheme by which they mark spans. IOB1 is converted to BIO.
+
+    Raises DataError for fewer than two tags.
+    """
     sequences = [tuple(None if tag is None else str(tag) for tag in elements(one.y)) for one in examples]
     scheme = spans.detect_scheme([tag or "O" for tag in row] for row in sequences)
     counts = Counter(tag for row in sequences for tag in row if tag is not None)
@@ -300,6 +329,9 @@ def learn_tags(examples: Iterable[Example], data: DataConfig, model: ModelConfig
 
 
 def _as_bio(y: Sequence[str | None], names: Sequence[str]) -> tuple[str | None, ...]:
-    """Tags in BIO, written as `names` are; what is no tag of a span, or not given, stays."""
+    """Convert tags to BIO in the style of `names`.
+
+    Missing tags and tags that mark no span are not changed.
+    """
     known = spans.convert_known([tag or "O" for tag in y], "bio", style_of(names))
     return tuple(None if tag is None else new for tag, new in zip(y, known, strict=True))
