@@ -121,4 +121,4 @@ def test_files_of_a_folder_that_are_no_text_are_told(tmp_path: Path):
     put(tmp_path / "picture.svg", "<svg/>\n")
     done = run("check", "language", tmp_path)
     assert "21 documents" in done.out
-    assert f"1 file is passed over in folders (1 .svg), such as {tmp_path / 'picture.svg'}" in done.out
+    assert f"1 file is ignored in folders (1 .svg), such as {tmp_path / 'picture.svg'}" in done.out
