@@ -98,5 +98,5 @@ def test_models_that_cannot_stream_say_so():
         model = open_trained(small().folder / "label" if path == small().label else path)
         with pytest.raises(UsageError, match="hears the whole before it answers"):
             streaming_audio.begin(model)
-    with pytest.raises(UsageError, match="expected one of audio:label"):
+    with pytest.raises(UsageError, match="expected a model of audio:label"):
         list(streaming_audio.classify(open_trained(small().causal), []))
