@@ -1,1 +1,1 @@
-"""Used by every package: errors, records, options, files, progress."""
+"""Code that every package uses: errors, records, options, files, progress."""
