@@ -159,9 +159,9 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path):
     [
         ({"tensors": {"a": np.array([1, np.nan])}}, NonFiniteError, "tensor 'a' holds NaN"),
         ({"tensors": {"a": np.array([1, -np.inf], np.float16)}}, NonFiniteError, "tensor 'a'"),
-        ({"tensors": {"../a": np.ones(1)}}, UsageError, "no name for a tensor"),
-        ({"tensors": {"a..b": np.ones(1)}}, UsageError, "no name for a tensor"),
-        ({"tensors": {"__metadata__": np.ones(1)}}, UsageError, "no name for a tensor"),
+        ({"tensors": {"../a": np.ones(1)}}, UsageError, "not a valid name of a tensor"),
+        ({"tensors": {"a..b": np.ones(1)}}, UsageError, "not a valid name of a tensor"),
+        ({"tensors": {"__metadata__": np.ones(1)}}, UsageError, "not a valid name of a tensor"),
         ({"tensors": {"a": np.ones((0, 3))}}, UsageError, r"tensor 'a' is float64 \[0, 3\]"),
         ({"tensors": {"a": np.ones((1,) * 9)}}, UsageError, "in at most 8 dimensions"),
         ({"tensors": {"a": np.array(["x"])}}, UsageError, "tensor 'a' is <U1"),

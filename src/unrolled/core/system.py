@@ -65,7 +65,7 @@ def peak_bytes() -> int:
 
 
 def cores() -> int:
-    """Return the number of physical cores that this process may use, within the limits of its control group."""
+    """Return the number of physical cores that this process may use (with the limit of its control group)."""
     if sys.platform != "linux":
         return max(1, os.cpu_count() or 1)
     allowed = os.sched_getaffinity(0)
