@@ -46,9 +46,7 @@ def compared(node: ast.AST) -> Iterator[str]:
 
 
 def findings(source: str, stem: str, names: frozenset[str]) -> list[tuple[int, str]]:
-    """Return line and name of each comparison with a kind that belongs to another file. stem: this file's
-    name.
-    """
+    """Return line and name of each comparison with a kind of another file. stem: the name of this file."""
     own = stem.replace("_", "-")
     found: list[tuple[int, str]] = []
     for node in ast.walk(ast.parse(source)):

@@ -128,9 +128,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """A process that runs the tests of a mutant in a copy of the checkout. until: time at which it is
-    stopped.
-    """
+    """A process that runs the tests of a mutant in a copy of the checkout. until: when it is stopped."""
 
     mutant: Mutant
     copy: Path

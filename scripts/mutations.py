@@ -180,9 +180,7 @@ def _place_of(node: ast.AST, above: tuple[ast.AST, ...]) -> Slot:
 
 
 def _function(slot: Slot) -> str:
-    """Return the names of the classes and functions around a place, joined by dots; `module` if there are
-    none.
-    """
+    """Return the names of the classes and functions around a place, joined by dots; else `module`."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     return ".".join(node.name for node in slot.above if isinstance(node, kinds)) or "module"
 

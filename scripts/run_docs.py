@@ -31,9 +31,7 @@ SHELL_MARKS = {"bash", "sh", "shell", "shell-session"}
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block. line: line number of its first line of code. skip: why it is not run; empty: it is
-    run.
-    """
+    """One fenced block. line: line number of its first code. skip: the reason why it is not run; empty: run."""
 
     line: int
     language: str

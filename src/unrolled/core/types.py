@@ -70,9 +70,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Note:
-    """A note of a tune: from tick `start` to `end`, a MIDI `pitch` (60 is middle C), `velocity` from 1 to
-    127.
-    """
+    """A note of a tune: from tick `start` to `end`, MIDI `pitch` (60 is middle C), `velocity` 1 to 127."""
 
     start: int
     end: int
