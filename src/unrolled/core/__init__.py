@@ -1,1 +1,1 @@
-"""Code that every package uses: errors, records, options, files, progress."""
+"""Used by all packages: errors, records, options, files, progress."""

@@ -271,7 +271,7 @@ def _expect_kind(document: dict[str, object], kind: str, version: int, file: Pat
     if found != kind:
         raise DataError(f"header says this is a {found!s:.40}, not a {kind}", file=file, expected=f"a {kind}")
     if type(format_) is not int or format_ < 1:
-        raise damaged(f"header has no format version but {format_!r:.40}", file)
+        raise damaged(f"header has {format_!r:.40} instead of a format version", file)
     if format_ > version:
         what = f"header says format {format_}; this release reads up to format {version}"
         raise DataError(what, file=file, hint="pip install --upgrade unrolled")
@@ -284,7 +284,7 @@ def _entries(header: dict[str, object], document: dict[str, object], size: int, 
     """
     hashes = document.get("sha256")
     if type(hashes) is not dict or hashes.keys() != header.keys():
-        raise damaged("header has not exactly one checksum per tensor", file)
+        raise damaged("header does not have exactly one checksum per tensor", file)
     entries = sorted((_entry(name, header[name], file) for name in header), key=lambda entry: entry.start)
     stop = 0
     for entry in entries:

@@ -268,7 +268,7 @@ def _offsets(path: Path, count: int, total: int) -> NDArray[np.int64]:
     """
     offsets = _map(path, "<i8", (count + 1,))
     if offsets[0] != 0 or offsets[-1] != total or (np.diff(offsets) < 0).any():
-        raise ValueError("offsets that fall")
+        raise ValueError("offsets that decrease")
     return offsets
 
 

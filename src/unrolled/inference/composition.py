@@ -82,7 +82,7 @@ class CompositionOptions:
         slowest, fastest = tempo_of(SLOWEST), tempo_of(FASTEST)
         if self.tempo is not None and not slowest <= self.tempo <= fastest:
             raise UsageError(
-                f"tempo {self.tempo:g}", expected=f"{slowest:g} to {fastest:g} quarter notes a minute"
+                f"tempo {self.tempo:g}", expected=f"{slowest:g} to {fastest:g} quarter notes per minute"
             )
         if self.program is not None and not 0 <= self.program < MIDI_PITCHES:
             raise UsageError(f"program {self.program}", expected="0 to 127")
