@@ -1,10 +1,11 @@
-"""Labels: names -> language, reviews -> rating, motion -> activity; the toolkit against the sceptic's models.
+"""Classification of names, reviews and motions: the toolkit against simple baselines.
 
-* `names`: 18 languages, drawn 80/10/10 with seed 0; the middle tenth chooses the epoch.
-* `druglib`: the effectiveness of a drug in five ordered classes from its three texts; the last fifth tests.
-* `motions`, `gestures`: BasicMotions and PickupGestureWiimoteZ, with the archive's own split.
+* `names`: 18 languages, split at random 80/10/10 with seed 0. The middle part chooses the epoch.
+* `druglib`: the effectiveness of a drug in five ordered classes, from three texts. The last fifth is the test
+  part.
+* `motions`, `gestures`: BasicMotions and PickupGestureWiimoteZ, with the split of the archive.
 
-Models are trained with several seeds: mean, and a 95% interval of the mean by the t distribution.
+Models are trained with several seeds. The table has the mean and its 95% interval (t distribution).
 
     python benchmarks/classes.py [FOLDER] --sets names,druglib,motions,gestures --seeds 0,1,2,3,4
 """
@@ -45,7 +46,7 @@ RATINGS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """A task's files and the options that read them; valid may be missing."""
+    """The files of a task, and the options to read them. The validation file may be missing."""
 
     task: str
     train: Path
@@ -56,7 +57,7 @@ class Parts:
 
 
 def names(folder: Path, work: Path) -> Parts:
-    """A line a name; a fixed draw into three tables."""
+    """Write three tables of names, one name per line, with a fixed random split."""
     rows = [
         (line.strip(), file.stem)
         for file in sorted((folder / "names").glob("*.txt"))
@@ -68,13 +69,13 @@ def names(folder: Path, work: Path) -> Parts:
     paths = [work / f"names.{part}.csv" for part in ("train", "valid", "test")]
     for path, begin, end in zip(paths, ends, ends[1:], strict=False):
         _write(path, ("text", "label"), rows[begin:end])
-    # By the validation part a smoothed target is right more often, and off by more where it is wrong (docs/log.md).
+    # On the validation part, label smoothing improves the accuracy but makes errors larger (docs/log.md).
     options = ("--unit", "char", "--label-smoothing", "0.1")
     return Parts("classify", paths[0], paths[1], paths[2], options)
 
 
 def druglib(folder: Path, work: Path) -> Parts:
-    """The three texts of a review in one column, its effectiveness in another; in the order of the file."""
+    """Write tables with the three texts of a review and its effectiveness, in the order of the file."""
     with (folder / "sentiment/druglib/drugLibTrain_raw.tsv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file, delimiter="\t"))
     fields = ("benefitsReview", "sideEffectsReview", "commentsReview")
@@ -88,7 +89,7 @@ def druglib(folder: Path, work: Path) -> Parts:
 
 
 def series(name: str) -> Callable[[Path, Path], Parts]:
-    """A data set of the archive of time series."""
+    """Return a function that prepares a data set of the archive of time series."""
 
     def parts(folder: Path, work: Path) -> Parts:
         home = folder / "action" / name
@@ -106,7 +107,7 @@ SETS = {
 
 
 def figures(parts: Parts, truth: Sequence[str], guessed: Sequence[str]) -> dict[str, float]:
-    """Accuracy and macro F1; for ordered classes the mean error in classes."""
+    """Return accuracy and macro F1, and for ordered classes the mean error in classes."""
     order = list(parts.ordered) or sorted({*truth, *guessed})
     index = {name: number for number, name in enumerate(order)}
     table = classification.confusion(
@@ -119,7 +120,7 @@ def figures(parts: Parts, truth: Sequence[str], guessed: Sequence[str]) -> dict[
 def toolkit_rows(
     name: str, parts: Parts, test: list[Example], options: argparse.Namespace, shown: str | None = None
 ) -> list[dict[str, Any]]:
-    """A training for each seed, defaults but for what the data are; `shown` is the set's name in the table."""
+    """Train once per seed, with default options except for the data. shown: name of the set in the table."""
     rows: list[dict[str, Any]] = []
     for seed in map(int, options.seeds.split(",")):
         model = options.work / f"{name}.{seed}"
@@ -139,7 +140,7 @@ def toolkit_rows(
 
 
 def baseline_rows(name: str, parts: Parts, train: list[Example], test: list[Example]) -> list[dict[str, Any]]:
-    """What the same data give without recurrence."""
+    """Return the results of the baselines without recurrence on the same data."""
     kinds = {"classify": "tokens:label"}.get(parts.task, parts.task)
     rows: list[dict[str, Any]] = []
     for run in BASELINES[kinds]:
@@ -152,7 +153,7 @@ def baseline_rows(name: str, parts: Parts, train: list[Example], test: list[Exam
 
 
 def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a model: the mean over its seeds, with the interval of the mean."""
+    """Return one row per model: the mean over its seeds, with the interval of the mean."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["set"], row["model"]), []).append(row)
@@ -173,7 +174,7 @@ def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The mean, and half the width of its 95% interval where there are several."""
+    """Return the mean and, for several values, half the width of its 95% interval."""
     mean = statistics.fmean(values)
     if len(values) < 2:
         return f"{mean:.4f}"
@@ -187,7 +188,7 @@ def _write(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...]])
 
 
 def main() -> int:
-    """Each set: baselines, then models; the table of means."""
+    """For each set, run the baselines and train the models. Then print the table of means."""
     options = _options()
     folder = data_folder(options.folder, "names")
     options.work.mkdir(parents=True, exist_ok=True)
@@ -215,7 +216,7 @@ def _options() -> argparse.Namespace:
     p.add_argument("--work", type=Path, default=Path("runs/classes"), metavar="DIR")
     p.add_argument("--sets", default=",".join(SETS))
     p.add_argument(
-        "--minutes", type=float, metavar="M", help="for each training; default: the default epochs"
+        "--minutes", type=float, metavar="M", help="time for each training; default: the default epochs"
     )
     p.add_argument("--seeds", default="0,1,2,3,4", metavar="S,S...")
     p.add_argument("--no-baselines", dest="baselines", action="store_false")

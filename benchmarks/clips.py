@@ -1,8 +1,8 @@
-"""Clips of our own: figures and doors that move, drawn and written as real .mp4 and .avi files.
+"""Generate video clips of moving figures and doors, as .mp4 and .avi files.
 
-Six actions. A figure sits down, stands up, waves or jumps; a door opens or closes. `stand` is `sit` run backward and
-`close` is `open` run backward: the pictures are the same ones, only their order tells. Size, place, speed, colours,
-background, noise, pauses, picture size and rate are drawn by chance.
+There are six actions: a figure sits down, stands up, waves or jumps; a door opens or closes. `stand` is `sit`
+in reverse and `close` is `open` in reverse: the frames are the same, only their order differs. Size,
+position, speed, colours, background, noise, pauses, frame size and frame rate are random.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 ACTIONS = ("sit", "stand", "open", "close", "wave", "jump")
-PAIRS = (("sit", "stand"), ("open", "close"))  # the same pictures, in the other order
+PAIRS = (("sit", "stand"), ("open", "close"))  # the same frames in reverse order
 PATHS = {"sit": (0.0, 1.0), "stand": (1.0, 0.0), "open": (0.0, 1.0), "close": (1.0, 0.0)}
 FOLLOWING = {  # what may come after an action within one clip
     "sit": ("stand",),
@@ -38,7 +38,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Look:
-    """What stays the same through a clip. side: of a picture; x, y, size: where the feet are, and the height."""
+    """The constant properties of a clip. side: size of a frame. x, y: position of the feet. size: height."""
 
     side: int
     rate: int
@@ -55,7 +55,7 @@ class Look:
 
 
 def look(chance: random.Random) -> Look:
-    """A look by chance."""
+    """Return a random look."""
     side = chance.choice((64, 80, 96))
     size = side * chance.uniform(0.42, 0.68)
     dark = chance.random() < 0.5
@@ -81,7 +81,10 @@ def _colour(chance: random.Random, dark: bool) -> Colour:
 
 
 def _background(chance: random.Random, side: int, dark: bool) -> Picture:
-    """[side, side, 3] a slope of colour, some with stripes or blots; far from the figure's brightness."""
+    """Return a background [side, side, 3]: a colour gradient, sometimes with stripes or blots.
+
+    It has a high contrast to the figure.
+    """
     low, high = (150, 235) if dark else (20, 105)
     ends = np.array([[chance.randint(low, high) for _ in range(3)] for _ in range(2)], float)
     slope = np.linspace(0, 1, side)[:, None] * np.ones(side)
@@ -102,7 +105,7 @@ def _background(chance: random.Random, side: int, dark: bool) -> Picture:
 
 
 def draw(action: str, share: float, how: Look) -> Image.Image:
-    """The picture at `share` (0 to 1) of an action."""
+    """Draw the frame at the fraction `share` (0 to 1) of an action."""
     picture = Image.fromarray(how.background)
     pen = ImageDraw.Draw(picture)
     if action in ("open", "close"):
@@ -118,7 +121,7 @@ def _eased(action: str, share: float) -> float:
 
 
 def _figure(pen: ImageDraw.ImageDraw, action: str, share: float, how: Look) -> None:
-    """Head, body, a leg with its knee, an arm with its elbow; sitting moves the hips back and down."""
+    """Draw head, body, a leg with a knee, and an arm with an elbow. Sitting moves the hips back and down."""
     h, x, y = how.size, how.x, how.y
     bent = _eased(action, share) if action in ("sit", "stand") else 0.0
     lift = 0.0
@@ -142,7 +145,7 @@ def _figure(pen: ImageDraw.ImageDraw, action: str, share: float, how: Look) -> N
 
 
 def _door(pen: ImageDraw.ImageDraw, opened: float, how: Look) -> None:
-    """A frame, and the leaf that turns about its left side."""
+    """Draw a door frame, and a door that turns around its left side."""
     h, x, y = how.size, how.x, how.y
     width = 0.5 * h
     left, right, top = x - width / 2, x + width / 2, y - h
@@ -154,9 +157,10 @@ def _door(pen: ImageDraw.ImageDraw, opened: float, how: Look) -> None:
 
 
 def pictures(actions: tuple[str, ...], how: Look, chance: random.Random) -> tuple[list[Picture], list[str]]:
-    """The pictures of some actions one after the other, [side, side, 3] each, and the action of each.
+    """Return the frames of some actions in sequence, [side, side, 3] each, and the action of each frame.
 
-    A lone action has a pause before and after it; between two there is none: the second begins where its tags do.
+    A single action has a pause before and after it. There is no pause between two actions, so that the second
+    action begins at its first tag.
     """
     noise = np.random.default_rng(chance.getrandbits(32))
     found: list[Picture] = []
@@ -175,7 +179,7 @@ def pictures(actions: tuple[str, ...], how: Look, chance: random.Random) -> tupl
 
 
 def write(path: Path, frames: list[Picture], rate: int) -> None:
-    """A video file by its ending: H.264 in .mp4, MPEG-4 in .avi."""
+    """Write a video file; the extension decides the codec: H.264 in .mp4, MPEG-4 in .avi."""
     codec = {".mp4": "libx264", ".avi": "mpeg4"}[path.suffix]
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=Fraction(rate))
@@ -189,7 +193,7 @@ def write(path: Path, frames: list[Picture], rate: int) -> None:
 
 
 def write_actions(folder: Path, count: int, seed: int, actions: tuple[str, ...] = ACTIONS) -> Path:
-    """A folder for each action, `count` clips in all."""
+    """Write one folder per action, with `count` clips in total."""
     for number in range(count):
         chance = random.Random(seed * 1_000_003 + number)
         action = actions[number % len(actions)]
@@ -202,7 +206,7 @@ def write_actions(folder: Path, count: int, seed: int, actions: tuple[str, ...] 
 
 
 def write_changes(folder: Path, count: int, seed: int) -> Path:
-    """Clips of two actions and a table of them, `clip,tags`: an action for each picture of the file."""
+    """Write clips of two actions, and a table of them, `clip,tags`, with one action per frame."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = ["clip,tags"]
     for number in range(count):
@@ -219,11 +223,11 @@ def write_changes(folder: Path, count: int, seed: int) -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write clips of six actions: a folder for each.")
+    parser = argparse.ArgumentParser(description="Write clips of six actions, with one folder per action.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--changes", action="store_true", help="two actions a clip, and a table of tags")
+    parser.add_argument("--changes", action="store_true", help="two actions per clip, and a table of tags")
     options = parser.parse_args()
     (write_changes if options.changes else write_actions)(options.folder, options.count, options.seed)
     return 0

@@ -1,14 +1,16 @@
-"""Trains while being killed (-9) at random moments, and compares the outcome with a training that was left alone.
+"""Kill trainings (-9) at random times, resume them, and compare the result with an uninterrupted training.
 
     python benchmarks/crash.py TEXT --kills 30 --epochs 2
     python benchmarks/crash.py TEXT --kills 30 --minutes 3 --seed 7 -- --unit word --hidden 200
 
-Each killed training is resumed until it finishes; if it does so before all kills are spent, another one begins. The
-one left alone starts from the plan that the first one froze (a budget of minutes is measured, so each run would
-else have a plan of its own). Weights, optimizer, carried state, counters and metrics (without their time fields)
-must be equal to the bit. Prints a table (`resumed`: kills that came after a checkpoint; `checkpoints`: from how many
-different ones); exits with 1 on any difference, or where nothing was resumed. What follows `--` goes to
-`unrolled train`.
+Each killed training is resumed until it finishes. If it finishes before all kills are used, another training
+begins. The uninterrupted training uses the plan of the first one: the plan depends on measured times, so each
+run would otherwise have its own plan. Weights, optimizer, carried state, counters and metrics (without their
+time fields) must be bit-identical.
+
+The script prints a table. `resumed`: kills after a checkpoint. `checkpoints`: number of different checkpoints
+of these. The exit code is 1 if anything differs or if no training was resumed. The arguments after `--` are
+passed to `unrolled train`.
 """
 
 from __future__ import annotations
@@ -35,13 +37,13 @@ from unrolled.training import run_folder
 from unrolled.training.run_folder import CHECKPOINT, CONFIG, METRICS, PLAN, differences, without_times
 from unrolled.training.run_lock import LOCK
 
-FIRST_REACH = 15.0  # seconds: a process imports, reads and trains for a while before its first checkpoint
-LONGER = 1.2  # lives grow by this factor whenever one ended without a new checkpoint
+FIRST_REACH = 15.0  # seconds; a process needs some time to import, read and train before its first checkpoint
+LONGER = 1.2  # factor for the time to the next kill, if a process was killed without a new checkpoint
 
 
 @dataclass(frozen=True)
 class Survivor:
-    """A training that was killed at these steps of its checkpoint (0: before there was one) and then finished."""
+    """A training that was killed and then finished. steps: step of the checkpoint at each kill; 0: none."""
 
     model: Path
     steps: tuple[int, ...]
@@ -49,12 +51,12 @@ class Survivor:
 
 
 def folder_of(model: Path) -> Path:
-    """The run folder that belongs to a model."""
+    """Return the run folder of a model."""
     return model.with_name(f"{model.name}.run")
 
 
 def compare_tensors(one: Mapping[str, Array], two: Mapping[str, Array]) -> list[str]:
-    """The tensors that are not equal to the bit, each with what differs."""
+    """Return the tensors that are not bit-identical, with a description of the difference."""
     found = [f"tensor {name} is only in one" for name in sorted(one.keys() ^ two.keys())]
     for name in sorted(one.keys() & two.keys()):
         a, b = one[name], two[name]
@@ -66,7 +68,7 @@ def compare_tensors(one: Mapping[str, Array], two: Mapping[str, Array]) -> list[
 
 
 def compare_models(one: Path, two: Path) -> list[str]:
-    """What differs between two model files, times aside."""
+    """Return the differences between two model files, except times."""
     a, b = model_file.load(one), model_file.load(two)
     parts = ("task", "spec", "learnt", "config", "notes")
     documents = [without_times({part: _plain(getattr(model, part)) for part in parts}) for model in (a, b)]
@@ -74,7 +76,10 @@ def compare_models(one: Path, two: Path) -> list[str]:
 
 
 def compare_runs(one: Path, two: Path) -> list[str]:
-    """What differs between two run folders, times aside: weights, optimizer, state, counters, plan and metrics."""
+    """Return the differences between two run folders, except times.
+
+    It compares weights, optimizer, state, counters, plan and metrics.
+    """
     a, b = run_folder.read_checkpoint(one), run_folder.read_checkpoint(two)
     found = compare_tensors(a.tensors, b.tensors)
     found += differences(without_times(dict(a.counters)), without_times(dict(b.counters)))
@@ -87,7 +92,7 @@ def compare_runs(one: Path, two: Path) -> list[str]:
 
 
 def compare_metrics(one: Sequence[Mapping[str, Any]], two: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The first record of the metrics that differs, times aside, and how many there are if not as many."""
+    """Return the first metrics record that differs, except times, and the numbers of records if unequal."""
     if len(one) != len(two):
         return [f"{len(one)} and {len(two)} metrics"]
     for number, (a, b) in enumerate(zip(one, two, strict=True), start=1):
@@ -101,7 +106,10 @@ def _plain(value: Any) -> Any:
 
 
 def train(text: Path, model: Path, options: Sequence[str], life: float | None) -> bool:
-    """Train or go on for at most `life` seconds, then kill; None lets it finish. True where it finished."""
+    """Train or resume for at most `life` seconds, then kill the process. None: until it finishes.
+
+    Return whether the training finished.
+    """
     command = [
         sys.executable,
         "-m",
@@ -116,7 +124,7 @@ def train(text: Path, model: Path, options: Sequence[str], life: float | None) -
     ]
     with (
         tempfile.TemporaryFile("w+") as said,
-        # Its own group, so that the kill also reaches processes it may have started.
+        # Its own process group, so that its child processes are killed too.
         subprocess.Popen(command, stdout=said, stderr=said, text=True, start_new_session=True) as process,
     ):
         try:
@@ -133,9 +141,10 @@ def train(text: Path, model: Path, options: Sequence[str], life: float | None) -
 
 
 def survive(text: Path, model: Path, options: Sequence[str], kills: int, chance: random.Random) -> Survivor:
-    """Train with at most `kills` kills at random moments until the training finishes.
+    """Train until the training finishes, with at most `kills` kills at random times.
 
-    A kill before the first checkpoint is a start afresh, which proves little: so lives grow until they get somewhere.
+    After a kill before the first checkpoint, the training starts again, which tests little. So the time to
+    the next kill is increased until there is a checkpoint.
     """
     steps: list[int] = []
     started, reach = time.monotonic(), FIRST_REACH
@@ -150,14 +159,14 @@ def survive(text: Path, model: Path, options: Sequence[str], kills: int, chance:
 
 
 def checkpoint_step(folder: Path) -> int:
-    """The step of the checkpoint in a run folder; 0 where there is none yet."""
+    """Return the step of the checkpoint in a run folder; 0 if there is no checkpoint."""
     if not (folder / CHECKPOINT).exists():
         return 0
     return run_folder.read_checkpoint(folder).counters["step"]
 
 
 def share_plan(source: Path, model: Path) -> None:
-    """Begin the run folder of `model` with the identity and the frozen plan of the run folder `source`."""
+    """Create the run folder of `model` with the configuration and the plan of the run folder `source`."""
     folder = folder_of(model)
     folder.mkdir()
     for name in (LOCK, CONFIG, PLAN):
@@ -213,7 +222,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def verdict(kills: int, resumed: int, wrong: Sequence[str]) -> tuple[str, int]:
-    """What the kills prove, and the exit code."""
+    """Return a summary of the result, and the exit code."""
     if not resumed:
         return f"{kills} kills, none after a checkpoint: nothing was resumed, nothing is proved", 1
     equal = "NOT equal" if wrong else "equal"
@@ -221,16 +230,16 @@ def verdict(kills: int, resumed: int, wrong: Sequence[str]) -> tuple[str, int]:
 
 
 def options_of(words: Sequence[str]) -> argparse.Namespace:
-    """The command line; what follows `--` is for `unrolled train`."""
+    """Parse the command line. The arguments after `--` are for `unrolled train`."""
     made = parser(__doc__)
-    made.add_argument("text", type=Path, help="what to train on: a text, small enough to train in minutes")
+    made.add_argument("text", type=Path, help="a text, small enough to train in minutes")
     made.add_argument("--kills", type=int, default=30)
     budget = made.add_mutually_exclusive_group(required=True)
     budget.add_argument("--epochs", type=int)
     budget.add_argument("--minutes", type=float)
-    made.add_argument("--seed", type=int, default=0, help="of the training and of the moments")
+    made.add_argument("--seed", type=int, default=0, help="random seed of the training and of the kills")
     made.add_argument(
-        "--folder", type=Path, help="where the models and runs stand meanwhile (default: temporary)"
+        "--folder", type=Path, help="folder for the models and runs (default: a temporary folder)"
     )
     own = list(words)
     rest = own[own.index("--") + 1 :] if "--" in own else []

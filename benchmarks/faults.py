@@ -1,17 +1,26 @@
-"""Kills a training before every system call that changes files, makes each of them fail, and loses power after each.
+"""Inject a fault at every system call of a training that changes files: a kill, an error, or a power loss.
 
     python benchmarks/faults.py
     python benchmarks/faults.py --every 20 --power 40
 
-Each point is a small training in a process of its own that meets one fault, in one of three situations: into an empty
-folder, with --force over the model of other data, and while it resumes a run that was killed halfway. The faults: a
-kill (-9) before the call, a write half done; ENOSPC; EIO; and the power fails, where what was not synced is old, lost,
-half there or zeros, and names that were not synced are lost, each on its own, so that writes are also reordered.
+Each point is a small training in its own process, with one fault in one of three situations:
+- training into an empty folder,
+- training with --force over a model of other data,
+- resuming a run that was killed halfway.
 
-After every point the model file must be the old one or the new one, to the byte. Then the same command runs once more
-with --resume: it must end with the new model, to the byte, and leave no temporary file anywhere. Prints a table;
-exits with 1 where anything is wrong. --every N: only each N-th call; --power N: at most N states of the disk, drawn at
-random, in each situation. About 400 calls a training and a second a point.
+The faults:
+- a kill (-9) before the call, or in the middle of a write,
+- ENOSPC,
+- EIO,
+- a power loss: each file that was not synced has its old content, no content, half of the content or zeros,
+  and each name that was not synced may be lost. Each is chosen independently, so writes are also reordered.
+
+After each point, the model file must be byte-identical to the old or the new model. Then the same command
+runs again with --resume. It must produce the new model, byte-identical, and leave no temporary file. The
+script prints a table. The exit code is 1 if anything is wrong. A training has about 400 calls, and a point
+takes about a second.
+
+--every N: only every N-th call. --power N: at most N random states of the disk in each situation.
 """
 
 from __future__ import annotations
@@ -44,12 +53,12 @@ disk = import_module("support.disk")
 OPTIONS = ("--epochs", "1", "--hidden", "4", "--threads", "1", "--batch-size", "8", "--window", "32")
 TEMPORARY = ".unrolled-tmp-"
 FAULTS = ("kill", "ENOSPC", "EIO", "power loss")
-ENOUGH = 1_000_000  # a number that no call has
+ENOUGH = 1_000_000  # larger than the number of any call
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What stands in the folder before: nothing, or a copy of `before`; the data, and the flags of the training."""
+    """The folder before the training (empty, or a copy of `before`), the data and the flags."""
 
     name: str
     data: Path
@@ -59,24 +68,24 @@ class Situation:
 
     @property
     def old(self) -> bytes | None:
-        """The model that was there."""
+        """The model that was in the folder before."""
         path = None if self.before is None else self.before / "m"
         return path.read_bytes() if path is not None and path.exists() else None
 
 
 @dataclass
 class Count:
-    """What was found for one fault in one situation."""
+    """The results for one fault in one situation."""
 
     points: int = 0
-    old: int = 0  # models that were as before
+    old: int = 0  # number of old models after the fault
     new: int = 0
-    left: int = 0  # temporary files before the next start
+    left: int = 0  # number of temporary files before the next start
     wrong: list[str] = field(default_factory=list)
 
 
 def prepared(folder: Path, situation: Situation) -> Path:
-    """The folder as the situation has it, in place of what is there; where the model goes."""
+    """Replace the folder by the folder of the situation. Return the path of the model."""
     shutil.rmtree(folder, ignore_errors=True)
     if situation.before is None:
         folder.mkdir()
@@ -86,12 +95,12 @@ def prepared(folder: Path, situation: Situation) -> Path:
 
 
 def command(data: Path, out: Path, *flags: str) -> list[str]:
-    """The words of a training."""
+    """Return the command of a training."""
     return ["train", "language", str(data), "--out", str(out), *OPTIONS, *flags]
 
 
 def train(words: list[str], fault: Callable[[], contextlib.AbstractContextManager[Any]]) -> tuple[int, str]:
-    """Train in a process of its own that meets a fault: its exit code, negative for a signal, and what it said."""
+    """Train in a new process with a fault. Return its exit code (negative for a signal) and its output."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
@@ -109,7 +118,7 @@ def train(words: list[str], fault: Callable[[], contextlib.AbstractContextManage
 
 
 def _trained(words: list[str], fault: Callable[[], contextlib.AbstractContextManager[Any]]) -> int:
-    """Train, saving a checkpoint at every step."""
+    """Train, with a checkpoint at every step."""
     from unrolled.cli import main
     from unrolled.training import checkpointing
 
@@ -122,12 +131,12 @@ def _trained(words: list[str], fault: Callable[[], contextlib.AbstractContextMan
 
 
 def temporaries(*folders: Path) -> list[Path]:
-    """The temporary files in these folders, at any depth."""
+    """Return the temporary files in these folders, at any depth."""
     return [path for folder in folders for path in folder.rglob(f"{TEMPORARY}*")]
 
 
 def judge(situation: Situation, out: Path, count: Count, what: str) -> None:
-    """Look at the model after a fault, start once more, and look again."""
+    """Check the model after a fault, run the command again, and check again."""
     count.points += 1
     found = out.read_bytes() if out.exists() else None
     count.old += found == situation.old
@@ -137,7 +146,7 @@ def judge(situation: Situation, out: Path, count: Count, what: str) -> None:
         count.wrong.append(f"{what}: the model is neither the old one nor the new one")
     code, said = train(command(situation.data, out, "--resume"), contextlib.nullcontext)
     if code == 2 and found == situation.old and ("cannot be resumed" in said or "exists already" in said):
-        # The training had not begun: what is there is as before, and is refused as before.
+        # The training had not begun: the folder has not changed, and the command refuses it as before.
         code, said = train(command(situation.data, out, *situation.flags), contextlib.nullcontext)
     if code:
         count.wrong.append(f"{what}: the next start ended with {code}: {said.strip()[-200:]}")
@@ -148,7 +157,7 @@ def judge(situation: Situation, out: Path, count: Count, what: str) -> None:
 
 
 def calls(situation: Situation, folder: Path, fault: str, every: int) -> Count:
-    """One fault at each N-th system call of a training."""
+    """Inject one fault at every N-th system call of a training."""
     count = Count()
     for number in itertools.count(0, every):
         out = prepared(folder, situation)
@@ -164,13 +173,13 @@ def calls(situation: Situation, folder: Path, fault: str, every: int) -> Count:
         if wrong:
             count.wrong.append(f"{what}: exit code {code}: {said.strip()[-200:]}")
         if code == 0 and (fault == "kill" or "FAULT" not in said):
-            return count  # it ended before the call with this number
+            return count  # the training ended before this call
         judge(situation, out, count, what)
     raise AssertionError
 
 
 def power(situation: Situation, folder: Path, most: int) -> Count:
-    """States in which the power may leave the disk while a training runs, at most so many, drawn at random."""
+    """Test at most `most` random states of the disk after a power loss during a training."""
     count, chance = Count(), random.Random(0)
     out = prepared(folder, situation)
     recorded: list[Any] = []
@@ -198,7 +207,7 @@ def power(situation: Situation, folder: Path, most: int) -> Count:
 
 
 def checkpoint_often() -> Callable[[], None]:
-    """Save at every step from here; returns what undoes it."""
+    """Save a checkpoint at every step from now on. Return a function that undoes this."""
     from unrolled.training import checkpointing
 
     before = checkpointing.SAVE_SECONDS, checkpointing.SAVE_SHARE
@@ -211,7 +220,7 @@ def checkpoint_often() -> Callable[[], None]:
 
 
 def reservoir(states: Iterator[Any], most: int, chance: random.Random) -> list[Any]:
-    """A sample of so many, each with the same probability."""
+    """Return a sample of at most `most` states, each with the same probability (reservoir sampling)."""
     kept: list[Any] = []
     for number, state in enumerate(states):
         if number < most:
@@ -222,10 +231,10 @@ def reservoir(states: Iterator[Any], most: int, chance: random.Random) -> list[A
 
 
 def situations(home: Path) -> list[Situation]:
-    """The three situations, with the model in which each must end."""
+    """Yield the three situations, each with the model that it must produce."""
     one, two = home / "one.txt", home / "two.txt"
     one.write_text("abc def ghi\n" * 60)
-    two.write_text("xyz uvw rst\n" * 60)  # as many characters: as many steps
+    two.write_text("xyz uvw rst\n" * 60)  # the same number of characters, so the same number of steps
     models: dict[Path, bytes] = {}
     for data in (one, two):
         out = home / f"straight-{data.stem}" / "m"
@@ -234,7 +243,7 @@ def situations(home: Path) -> list[Situation]:
         models[data] = out.read_bytes()
     assert models[one] != models[two]
     killed = home / "killed"
-    for number in range(1, ENOUGH):  # until there is a checkpoint, and the training is not over
+    for number in range(1, ENOUGH):  # until a checkpoint exists before the end of the training
         shutil.rmtree(killed, ignore_errors=True)
         shutil.copytree(home / "straight-one", killed)
         train(command(two, killed / "m", "--force"), partial(disk.dying, 10 * number))
@@ -248,7 +257,7 @@ def situations(home: Path) -> list[Situation]:
 
 
 def steps(folder: Path) -> int:
-    """The step of the checkpoint of this run; 0 where there is none of it."""
+    """Return the step of the checkpoint of this run; 0 if it has no checkpoint."""
     from unrolled.training import run_folder
 
     if not (folder / run_folder.CONFIG).exists() or not (folder / run_folder.PLAN).exists():
@@ -258,7 +267,7 @@ def steps(folder: Path) -> int:
 
 
 def tested(home: Path, every: int, most: int, only: str) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    """A row for each fault in each situation, and what was wrong."""
+    """Yield a row for each fault in each situation, and the list of failures."""
     import torch
     import torch._dynamo
 
@@ -308,12 +317,20 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def options_of(words: list[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     made = parser(__doc__)
-    made.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th call (default 1)")
-    made.add_argument("--power", type=int, default=200, metavar="N", help="states of the disk (default 200)")
-    made.add_argument("--only", default="", metavar="TEXT", help="situations with this in their names")
-    made.add_argument("--folder", type=Path, help="where it works meanwhile (default: temporary)")
+    made.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th call (default 1)")
+    made.add_argument(
+        "--power",
+        type=int,
+        default=200,
+        metavar="N",
+        help="maximum number of states of the disk (default 200)",
+    )
+    made.add_argument(
+        "--only", default="", metavar="TEXT", help="only situations with this text in their names"
+    )
+    made.add_argument("--folder", type=Path, help="working folder (default: a temporary folder)")
     return made.parse_args(words)
 
 

@@ -1,4 +1,4 @@
-"""One recurrent layer as JAX users write it: `lax.scan` over the equation, compiled; the input's product beforehand."""
+"""One recurrent layer in JAX: a compiled `lax.scan`, with the input product computed before the scan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 
 
 def layer(cell: str, n_x: int, n_a: int, x: np.ndarray, *, train: bool) -> Callable[[], object]:
-    """Forward, or with `train` the gradients of all weights and of x [T, batch, n_x] too. The lecture's equations."""
+    """Return a function that runs the lecture's equations forward. x: [T, batch, n_x].
+
+    train: whether it also computes the gradients of all weights and of x.
+    """
     import jax
     from jax import numpy as jnp
 

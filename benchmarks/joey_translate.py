@@ -1,13 +1,17 @@
-"""A rival that others wrote: the recurrent model of Joey NMT 2.3, with settings as near to ours as it has them.
+"""Train the recurrent model of Joey NMT 2.3, with settings as similar to `unrolled` as possible.
 
-One vocabulary of subwords, cut as `unrolled` cuts them, one matrix for both embeddings and the output; an LSTM that
-reads both ways, one that writes, multiplicative attention, no input feeding; dropout, smoothed labels, AdamW, clipping.
-Batches, steps and the search by a beam of four are Joey's. It pads what it draws by chance: of a short text five steps
-of six; so batches of like lengths are put together for it. Its schedules count epochs or steps, so the learning rate is
-that of plain_translate.py, over the same clock. Joey NMT is no part of the project: it may stand in a folder of its own
-that PYTHONPATH names.
+- Vocabulary: subwords of `unrolled`, with one matrix for both embeddings and the output.
+- Model: a bidirectional LSTM encoder, an LSTM decoder, multiplicative attention, no input feeding.
+- Training: dropout, label smoothing, AdamW, gradient clipping.
+- Batching, training steps and beam search (beam 4) are those of Joey NMT. It pads random batches, so for a
+  short text five of six steps would be padding. So this script makes batches of similar lengths for it.
+- Its learning-rate schedules count epochs or steps. So this script uses the schedule of plain_translate.py,
+  which depends on the time.
 
-    python benchmarks/joey_translate.py TRAIN.x TRAIN.y DEV.x DEV.y TEST.x TEST.y --minutes 20 --lr 0.002 --out F.json
+Joey NMT is not part of the project. It may be installed in a separate folder that is in PYTHONPATH.
+
+    python benchmarks/joey_translate.py TRAIN.x TRAIN.y DEV.x DEV.y TEST.x TEST.y --minutes 20 --lr 0.002
+    --out F.json
 """
 
 # pyright: reportMissingImports=false, reportUntypedBaseClass=false
@@ -27,7 +31,7 @@ from joeynmt.training import TrainManager
 from plain_translate import ROWS, asked, clock, rate, tell
 from unrolled.tasks.inputs.tokens import Reading, learn_reading
 
-Pieces = tuple[list[str], list[str]]  # of a pair
+Pieces = tuple[list[str], list[str]]  # the subwords of source and target of a pair
 PARTS = ("train", "dev", "test")
 CONFIGURATION = Template("""
 name: joey
@@ -73,7 +77,7 @@ testing: {beam_size: 4, beam_alpha: 1.0, batch_size: $rows, max_output_length: 2
 
 
 class Timed(TrainManager):
-    """Joey's training until the minutes are spent."""
+    """The training of Joey NMT, until the minutes are over."""
 
     def begin(self, minutes: float, lr: float) -> None:
         """Start the clock."""
@@ -83,12 +87,12 @@ class Timed(TrainManager):
     def _train_step(self, batch: Batch) -> tuple[float, int]:
         share = min(1.0, (clock() - self.begun) / (60 * self.minutes))
         self.optimizer.param_groups[0]["lr"] = self.lr * rate(share)
-        self.stats.is_max_update = share == 1  # Joey ends after this step
+        self.stats.is_max_update = share == 1  # Joey NMT ends after this step
         return super()._train_step(batch)
 
 
 def cut(folder: Path, texts: list[list[str]]) -> Reading:
-    """Write the vocabulary of both ends, and the texts in pieces with spaces between them; how they were cut."""
+    """Write the shared vocabulary, and the texts as subwords with spaces between them. Return the reading."""
     reading, _ = learn_reading([*texts[0], *texts[1]], "subword", False, 10_000)
     (folder / "pieces").write_text("\n".join(reading.vocabulary.tokens) + "\n", encoding="utf-8")
     for part, x, y in zip(PARTS, texts[::2], texts[1::2], strict=True):
@@ -100,7 +104,10 @@ def cut(folder: Path, texts: list[list[str]]) -> Reading:
 
 
 def alike(pairs: list[Pieces]) -> list[Pieces]:
-    """Batches of like lengths one after the other, in an order that is drawn; the one that is not full is last."""
+    """Order the pairs as batches of similar lengths, in random order.
+
+    The batch that is not full is the last.
+    """
     ordered = sorted(pairs, key=lambda pair: (len(pair[0]), len(pair[1])))
     *full, rest = [ordered[max(0, i - ROWS) : i] for i in range(len(ordered), 0, -ROWS)]
     random.Random(0).shuffle(full)
@@ -122,7 +129,7 @@ def main() -> None:
         manager.begin(o.minutes, o.lr)
         manager.train_and_validate(train, dev)
         speed = manager.stats.total_tokens / (clock() - manager.begun)
-        model.loss_function = ("crossentropy", 0.0)  # nothing is smoothed where it is measured
+        model.loss_function = ("crossentropy", 0.0)  # no label smoothing in validation
         truth = args.test._replace(return_prob="ref")
         found = predict(model, dev, compute_loss=True, normalization="tokens", args=truth, **told)[0]
         begun = time.monotonic()

@@ -1,11 +1,15 @@
 """Words of the King James Bible: the toolkit against a Kneser-Ney 5-gram, perplexity and n-best lists.
 
-Two pairs of texts are made from one verse a line, lower-cased, the last 3,000 verses for testing, all others for
-training: `words` with punctuation split off, for perplexity, and `plain` without punctuation, as the hypotheses of
-the n-best lists are written, for choosing the true one of each list. Both models read the same files with the same
-vocabulary (10,000 words, `<UNK>`, `<EOS>`): nothing is held out of the training text, because the toolkit would learn
-its vocabulary without that part, know fewer words, and look better for it: `<UNK>` is easily guessed. Where the counts
-of tokens or unknown tokens differ all the same, the script says so and ends with exit code 1.
+The source has one verse per line. It is lower-cased; the last 3,000 verses are the test part, all others the
+training part. There are two versions of the text:
+- `words`: punctuation is split off. For the perplexity.
+- `plain`: without punctuation, like the hypotheses of the n-best lists. For choosing the true hypothesis of
+  each list.
+
+Both models read the same files with the same vocabulary (10,000 words, `<UNK>`, `<EOS>`). Nothing is held out
+of the training text: the toolkit would learn its vocabulary without that part and know fewer words, and its
+perplexity would be too good, because `<UNK>` is easy to predict. If the counts of tokens or of unknown tokens
+still differ, the script reports it and the exit code is 1.
 
     python benchmarks/kjv.py [KJV.txt] [--nbest LISTS.tsv] --minutes 20 --softmax exact,adaptive --seeds 0
 """
@@ -32,15 +36,14 @@ from unrolled.models.decoding.sampling import distribution
 from unrolled.tasks.metrics.language import total_variation
 
 TEST_VERSES = 3_000
-LETTERS = re.compile(
-    r"[a-z']+"
-)  # how the n-best lists are written: "jesus' sake", "the king's son", no marks
+# The form of the n-best lists: "jesus' sake", "the king's son", no punctuation.
+LETTERS = re.compile(r"[a-z']+")
 TEXTS = {"words": kneser_ney.split, "plain": LETTERS.findall}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A training and a test file of one treatment of the text."""
+    """The training file and the test file of one version of the text."""
 
     name: str
     train: Path
@@ -48,7 +51,7 @@ class Pair:
 
 
 def prepare(source: Path, work: Path) -> dict[str, Pair]:
-    """Write the pairs of texts into `work`."""
+    """Write both versions of the text into `work`."""
     verses = source.read_text(encoding="utf-8").lower().splitlines()
     work.mkdir(parents=True, exist_ok=True)
     pairs: dict[str, Pair] = {}
@@ -61,14 +64,14 @@ def prepare(source: Path, work: Path) -> dict[str, Pair]:
 
 
 def missing_references(nbest: Path, test: Path) -> int:
-    """Lists whose true hypothesis is no line of the test text: 0 where the treatment is the right one."""
+    """Count the lists whose true hypothesis is not a line of the test text; 0 if the version is right."""
     lines = set(test.read_text(encoding="utf-8").splitlines())
     lists = kneser_ney.read_lists(nbest)
     return sum(not any(truth and text in lines for truth, text in one) for one in lists.values())
 
 
 def kneser_ney_rows(pairs: dict[str, Pair], nbest: Path, size: int) -> Iterator[dict[str, Any]]:
-    """One row a text for the 5-gram."""
+    """Yield one row per version of the text for the 5-gram."""
     for pair in pairs.values():
         lists = nbest if pair.name == "plain" else None
         found = kneser_ney.report(pair.train, pair.test, lists, size, 5)
@@ -86,7 +89,7 @@ def kneser_ney_rows(pairs: dict[str, Pair], nbest: Path, size: int) -> Iterator[
 def toolkit_row(
     pair: Pair, nbest: Path, softmax: str, seed: int, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Train, evaluate and, for the plain text, reorder the lists."""
+    """Train and evaluate a model. For the plain text, also rescore the lists."""
     model = options.work / f"{pair.name}.{softmax}.{seed}"
     trained = toolkit(
         "train", "language", pair.train, "--unit", "word", "--documents", "line",
@@ -111,7 +114,10 @@ def toolkit_row(
 
 
 def rescore(model: Path, nbest: Path) -> kneser_ney.NBest:
-    """The toolkit's choices, ties counted as for the 5-gram (`score` itself keeps the given order among equals)."""
+    """Return the choices of the toolkit, with ties counted as for the 5-gram.
+
+    `score` itself keeps the file order.
+    """
     answers = toolkit("score", model, nbest, "--nbest", "--format", "jsonl").out.splitlines()
     scores: dict[tuple[str, str], float] = {}
     for answer in map(json.loads, answers):
@@ -124,7 +130,10 @@ def rescore(model: Path, nbest: Path) -> kneser_ney.NBest:
 
 
 def first_words(model: Path, train: Path) -> float:
-    """Total variation between what the first unit guesses from zeros and the first words of the training lines."""
+    """Return the total variation distance of two distributions of the first word.
+
+    They are the model's prediction from a state of zeros, and the first words of the training lines.
+    """
     opened = open_language_model(model)
     vocabulary = opened.reading.vocabulary
     lines = train.read_text(encoding="utf-8").splitlines()
@@ -143,7 +152,7 @@ def _listed(found: Any) -> dict[str, Any]:
 
 
 def differences(rows: list[dict[str, Any]]) -> list[str]:
-    """Rows that were not asked what the first one of their text was: tokens and unknown ones must agree."""
+    """Return the rows whose tokens or unknown tokens differ in number from the first row of the same text."""
     asked: dict[str, tuple[int, int]] = {}
     found: list[str] = []
     for row in rows:
@@ -157,14 +166,14 @@ def differences(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> int:
-    """Prepare, run both models, print the table and the record."""
+    """Prepare the texts, run both models, print the table and the record."""
     options = _options()
     source = data_file(options.kjv, "lm_word/kjv-bible/kjv.txt")
     nbest = data_file(options.nbest, "rescoring/kjv_last3000_homophone_nbest.tsv")
     pairs = prepare(source, options.work)
     missing = missing_references(nbest, pairs["plain"].test)
     if missing:
-        print(f"warning: the truth of {missing} lists is no verse of the test text", file=sys.stderr)
+        print(f"warning: in {missing} lists the true hypothesis is not in the test text", file=sys.stderr)
     rows = list(kneser_ney_rows(pairs, nbest, options.vocab_size))
     for seed in map(int, options.seeds.split(",")):
         for softmax in filter(None, options.softmax.split(",")):
@@ -175,19 +184,19 @@ def main() -> int:
     finish(record("kjv", [source, nbest], settings=settings, rows=rows), rows, options.json)
     unequal = differences(rows)
     if unequal:
-        print("error: not the same question, so no comparison", *unequal, sep="\n", file=sys.stderr)
+        print("error: the models were not tested on the same tokens", *unequal, sep="\n", file=sys.stderr)
     return 1 if unequal else 0
 
 
 def _options() -> argparse.Namespace:
     p = parser(__doc__)
-    p.add_argument("kjv", type=Path, nargs="?", metavar="KJV.txt", help="one verse a line, in order")
+    p.add_argument("kjv", type=Path, nargs="?", metavar="KJV.txt", help="one verse per line, in order")
     p.add_argument("--nbest", type=Path, metavar="TSV", help="list_id, is_reference, hypothesis")
     p.add_argument(
-        "--work", type=Path, default=Path("runs/kjv"), metavar="DIR", help="texts and models go here"
+        "--work", type=Path, default=Path("runs/kjv"), metavar="DIR", help="folder for texts and models"
     )
-    p.add_argument("--minutes", type=float, default=20, metavar="M", help="for each training")
-    p.add_argument("--softmax", default="exact,adaptive", help="one or both; empty for the 5-gram alone")
+    p.add_argument("--minutes", type=float, default=20, metavar="M", help="time for each training")
+    p.add_argument("--softmax", default="exact,adaptive", help="one or both; empty: only the 5-gram")
     p.add_argument("--texts", default="words,plain", help="one or both")
     p.add_argument("--seeds", default="0", metavar="S,S...")
     p.add_argument("--vocab-size", type=int, default=10_000, metavar="N")

@@ -1,17 +1,21 @@
-"""The word model to beat: an interpolated, modified Kneser-Ney n-gram over a closed vocabulary, in NumPy.
+"""The baseline for word models: an interpolated, modified Kneser-Ney n-gram with a closed vocabulary.
 
     p_k(w | h) = max(c_k(hw) - D_k(c_k(hw)), 0) / c_k(h.) + gamma_k(h) * p_{k-1}(w | h without its first word)
 
-for k = order ... 1, where p_0 is uniform over the vocabulary, c is the count at the highest order and the number
-of different left neighbours below it, D_k takes one of three values (count 1, 2, 3 and more) estimated from the
-counts of counts of order k, and gamma_k(h) is the mass the discounts of h set free, so that every p_k(. | h) sums
-to one. Source: Chen & Goodman, "An empirical study of smoothing techniques for language modeling" (1998, TR-10-98).
+for k = order ... 1. The symbols:
+- p_0 is uniform over the vocabulary.
+- c is the count at the highest order; at lower orders it is the number of different left neighbours.
+- D_k has one of three values (for count 1, 2, 3 and more), estimated from the counts of counts of order k.
+- gamma_k(h) is the mass of all discounts of h, so that every p_k(. | h) sums to one.
+Source: Chen & Goodman, "An empirical study of smoothing techniques for language modeling" (1998, TR-10-98).
 
-Each line is a sentence: <begin> w_1 ... w_T <EOS>. One begin symbol stands for any amount of padding: a history
-that would reach past it is shorter, and an n-gram that starts with it keeps its plain count (it has no left
-neighbours to tell apart), as in SRILM and KenLM. More begin symbols would back off through the same count several
-times and starve the unigrams. The vocabulary is the toolkit's: <UNK>, <EOS> and the most frequent training words,
-ties by code point; words are split as the toolkit's `--unit word` does.
+Each line is a sentence: <begin> w_1 ... w_T <EOS>. There is only one begin symbol, as in SRILM and KenLM. A
+history that would reach before it is shorter. An n-gram that starts with it has no left neighbours, so it
+keeps its plain count. With more begin symbols, the model would back off through the same count several times,
+and unigrams would get too little mass.
+
+The vocabulary is that of the toolkit: <UNK>, <EOS> and the most frequent training words, ties by code point.
+Words are split as with `--unit word` of the toolkit.
 
     python benchmarks/kneser_ney.py --train TRAIN --test TEST [--nbest LISTS.tsv] [--order 5] [--json]
 """
@@ -36,68 +40,77 @@ Floats = NDArray[np.float64]
 
 UNK, EOS = 0, 1
 WORDS = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
-FALLBACK = np.array([0.0, 0.5, 1.0, 1.5])  # discounts where a small text cannot tell them
+FALLBACK = np.array([0.0, 0.5, 1.0, 1.5])  # discounts for texts that are too small to estimate them
 
 
 def split(line: str) -> list[str]:
-    """The words and punctuation marks of a line, in order."""
+    """Return the words and punctuation marks of a line, in order."""
     return WORDS.findall(line)
 
 
 @dataclass(frozen=True)
 class Order:
-    """The n-grams of one length k, sorted by key = (number of the first k-1 words as a context) * base + last word."""
+    """The n-grams of length k, sorted by key = number of the context * base + last word.
+
+    The context is the first k-1 words.
+    """
 
     keys: Ints  # [n]
-    counts: Ints  # [n] how often, or below the highest order with how many left neighbours
+    counts: Ints  # [n] count; at lower orders the number of left neighbours
     discounts: Floats  # [4] for counts 0, 1, 2, 3 and more
     totals: Floats  # [contexts] sum of the counts after each context
-    gammas: Floats  # [contexts] share of the mass that goes to the shorter context
+    gammas: Floats  # [contexts] fraction of the mass that goes to the shorter context
 
     def find(self, keys: Ints) -> Ints:
-        """Numbers of the n-grams with these keys, -1 for those not seen."""
+        """Return the numbers of the n-grams with these keys; -1 for unseen n-grams."""
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[at] == keys, at, -1)
 
 
 @dataclass(frozen=True)
 class KneserNey:
-    """A trained model: word -> id (`<UNK>` 0, `<EOS>` 1, then by frequency) and one table an order."""
+    """A trained model: word -> id (`<UNK>` 0, `<EOS>` 1, then by frequency), and one table per order."""
 
     ids: dict[str, int]
     orders: tuple[Order, ...]
 
     @property
     def size(self) -> int:
-        """Vocabulary size, the two special tokens included; as an id it is the begin symbol."""
+        """Size of the vocabulary, including the two special tokens.
+
+        This number is also the id of the begin symbol.
+        """
         return len(self.ids) + 2
 
     def encode(self, words: Iterable[str]) -> list[int]:
-        """Ids of the words; what is not in the vocabulary is <UNK>."""
+        """Return the ids of the words. Unknown words become <UNK>."""
         return [self.ids.get(word, UNK) for word in words]
 
     def log_probabilities(self, sentences: Sequence[Sequence[int]]) -> list[Floats]:
-        """Nats of every token of each sentence, `<EOS>` last: arrays [len(sentence) + 1]."""
+        """Return the log-probabilities of each sentence and its `<EOS>` in nats, [len(sentence) + 1]."""
         flat, places = _flatten(sentences, self.size)
         values = np.log(self._probabilities(flat, places))
         return [part[1:] for part in np.split(values, np.flatnonzero(places == 0)[1:])]
 
     def log_probability(self, sentence: str) -> float:
-        """Nats of one line of text with its `<EOS>`."""
+        """Return the log-probability in nats of one line of text, including its `<EOS>`."""
         return float(self.log_probabilities([self.encode(split(sentence))])[0].sum())
 
     def perplexity(self, lines: Iterable[str]) -> float:
-        """exp of the mean negative log-probability of a token, every `<EOS>` counted."""
+        """Return exp of the mean negative log-probability of a token; every `<EOS>` is counted."""
         values = np.concatenate(self.log_probabilities([self.encode(split(line)) for line in lines]))
         return float(np.exp(-values.mean()))
 
     def distribution(self, context: Sequence[int]) -> Floats:
-        """p(. | begin, context): [size], through the same sums as the scores."""
+        """Return p(. | begin, context), [size], computed like the scores."""
         flat, places = _flatten([[*context, w] for w in range(self.size)], self.size)
         return self._probabilities(flat, places)[places == len(context) + 1]
 
     def _probabilities(self, flat: Ints, places: Ints) -> Floats:
-        """p of each token given those before it in its sentence: [tokens]; 1 where a begin symbol stands."""
+        """Return the probability of each token, given the tokens before it in its sentence, [tokens].
+
+        It is 1 for begin symbols.
+        """
         base = self.size + 1
         p = np.full(len(flat), 1 / self.size)
         context = np.zeros(
@@ -106,7 +119,7 @@ class KneserNey:
         for k, order in enumerate(self.orders, 1):
             found = order.find(np.where(context >= 0, context * base + flat, -1))
             count = np.where(found >= 0, order.counts[found], 0)
-            # A context is worth something where it was seen, and where it does not reach past the begin symbol.
+            # A context is used only if it was seen and does not reach before the begin symbol.
             seen = np.flatnonzero((context >= 0) & (places >= max(k - 1, 1)) & (order.totals[context] > 0))
             c, h = count[seen], context[seen]
             kept = (c - order.discounts[np.minimum(c, 3)]) / order.totals[h]
@@ -120,7 +133,7 @@ class KneserNey:
 
 
 def train(lines: Iterable[str], vocabulary_size: int = 10_000, order: int = 5) -> KneserNey:
-    """Count and smooth. `vocabulary_size` counts words, without `<UNK>` and `<EOS>`."""
+    """Train a model. vocabulary_size: number of words, without `<UNK>` and `<EOS>`."""
     sentences = [split(line) for line in lines]
     counter = Counter(word for sentence in sentences for word in sentence)
     chosen = sorted(counter, key=lambda word: (-counter[word], word))[:vocabulary_size]
@@ -132,14 +145,13 @@ def train(lines: Iterable[str], vocabulary_size: int = 10_000, order: int = 5) -
 
 def _tables(flat: Ints, places: Ints, size: int, highest: int) -> tuple[Order, ...]:
     base = size + 1
-    # grams[k-1][t]: number of the k-gram that ends at position t, -1 where the sentence has not k tokens yet.
+    # grams[k-1][t]: number of the k-gram that ends at position t; -1 if the sentence has fewer than k tokens
+    # there.
     grams, keys, first = [flat], [np.arange(base)], [np.zeros(0, np.int64)]
     raw = [np.bincount(flat, minlength=base)]
     for k in range(2, highest + 1):
         ends = np.flatnonzero(places >= k - 1)
-        if not len(
-            ends
-        ):  # no sentence is that long: each gram of the order below is a whole one, and keeps its count
+        if not len(ends):  # no sentence is that long, so the order below is the highest and keeps its counts
             highest = k - 1
             break
         key, at, inverse, count = np.unique(
@@ -157,14 +169,13 @@ def _tables(flat: Ints, places: Ints, size: int, highest: int) -> tuple[Order, .
     tables: list[Order] = []
     for k in range(1, highest + 1):
         counts = raw[k - 1]
-        if k < highest:  # left neighbours: each different (k+1)-gram is one for the k-gram it ends with
+        if k < highest:  # each different (k+1)-gram is one left neighbour of the k-gram at its end
             neighbours = np.bincount(grams[k - 1][first[k]], minlength=len(counts))
-            begins = (
-                neighbours == 0
-            )  # only an n-gram that starts a sentence has none: it keeps its plain count
+            # Only an n-gram at the start of a sentence has no left neighbours; it keeps its plain count.
+            begins = neighbours == 0
             counts = np.where(begins, counts, neighbours)
         if k == 1:
-            counts[size] = 0  # nobody predicts the begin symbol
+            counts[size] = 0  # the begin symbol is never predicted
         tables.append(_smooth(keys[k - 1], counts, base, 1 if k == 1 else len(keys[k - 2])))
     return tuple(tables)
 
@@ -179,19 +190,22 @@ def _smooth(keys: Ints, counts: Ints, base: int, contexts: int) -> Order:
 
 
 def estimate_discounts(counts: Ints) -> Floats:
-    """D(0), D(1), D(2), D(3+) from n_1 ... n_4, the counts of counts (Chen & Goodman's modified Kneser-Ney)."""
+    """Return D(0), D(1), D(2), D(3+) from the counts of counts n_1 ... n_4 (Chen & Goodman)."""
     n = np.bincount(np.minimum(counts, 5), minlength=6).astype(np.float64)
     if not n[1:5].all():
         return FALLBACK
     y = n[1] / (n[1] + 2 * n[2])
     k = np.arange(1, 4)
     estimated = k - (k + 1) * y * n[2:5] / n[1:4]
-    # A discount of nothing would leave words that a context lacks without any mass; only small texts get there.
+    # With a discount of 0, unseen words of a context would get no mass. This happens only with small texts.
     return np.concatenate([[0.0], estimated]) if (estimated > 0).all() else FALLBACK
 
 
 def _flatten(sentences: Sequence[Sequence[int]], begin: int) -> tuple[Ints, Ints]:
-    """All sentences end to end, begin w_1 ... w_T <EOS>, and the place of each token in its own: two of [tokens]."""
+    """Return two arrays [tokens]: the concatenated sentences, and each token's position in its sentence.
+
+    A sentence is begin w_1 ... w_T <EOS>.
+    """
     flat = np.array([i for sentence in sentences for i in (begin, *sentence, EOS)], np.int64)
     lengths = np.array([len(sentence) + 2 for sentence in sentences], np.int64)
     starts = np.cumsum(lengths) - lengths
@@ -203,13 +217,17 @@ class NBest:
     """How often the true hypothesis of a list has the highest score."""
 
     lists: int
-    accuracy: float  # k hypotheses with the highest score, the true one among them, count 1/k
-    tied: int  # lists where the true one shares the highest score
-    chance: float  # what drawing one of each list at random would get
+    # If k hypotheses share the highest score and the true one is among them, the list counts 1/k.
+    accuracy: float
+    tied: int  # number of lists in which the true hypothesis shares the highest score
+    chance: float  # accuracy of a random choice
 
 
 def read_lists(path: Path) -> dict[str, list[tuple[bool, str]]]:
-    """Name -> (is the truth, hypothesis) of each, from lines `list_id TAB is_reference TAB hypothesis`; # is a note."""
+    """Read the lists: name -> (whether it is true, text) of each hypothesis.
+
+    A line is `list_id TAB is_reference TAB hypothesis`. Lines that begin with # are comments.
+    """
     lists: dict[str, list[tuple[bool, str]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -219,10 +237,11 @@ def read_lists(path: Path) -> dict[str, list[tuple[bool, str]]]:
 
 
 def choose(lists: Sequence[Sequence[bool]], scores: Sequence[Sequence[float]], near: float = 1e-9) -> NBest:
-    """Accuracy of the highest score in each list.
+    """Return the accuracy of choosing the highest score in each list.
 
-    Hypotheses whose words differ only in what is unknown have the same score; no order of the file may decide
-    then, so such a list counts 1/k, what a fair die gets. Scores within `near` (relative) are the same.
+    Hypotheses that differ only in unknown words have the same score. The order in the file must not decide,
+    so such a list counts 1/k, the expected value of a random choice. Scores within `near` (relative) are
+    equal.
     """
     right, tied, chance = 0.0, 0, 0.0
     for truths, values in zip(lists, scores, strict=True):
@@ -237,14 +256,14 @@ def choose(lists: Sequence[Sequence[bool]], scores: Sequence[Sequence[float]], n
 
 
 def rescore(model: KneserNey, lists: Sequence[Sequence[tuple[bool, str]]]) -> NBest:
-    """The model's choice in n-best lists."""
+    """Return the choices of the model in n-best lists."""
     flat = model.log_probabilities([model.encode(split(text)) for one in lists for _, text in one])
     totals = iter([float(values.sum()) for values in flat])
     return choose([[t for t, _ in one] for one in lists], [[next(totals) for _ in one] for one in lists])
 
 
 def report(train_file: Path, test_file: Path, nbest: Path | None, size: int, order: int) -> dict[str, object]:
-    """Train, test and rescore: everything a table needs."""
+    """Train, test and rescore. Return the numbers for a table."""
     started = time.perf_counter()
     model = train(_lines(train_file), size, order)
     trained = time.perf_counter()
@@ -273,10 +292,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def main() -> int:
-    """Print the figures, as lines for people or as one JSON object."""
+    """Print the results as lines of text or as one JSON object."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--train", type=Path, required=True, metavar="F", help="one sentence a line")
-    parser.add_argument("--test", type=Path, required=True, metavar="F", help="one sentence a line")
+    parser.add_argument("--train", type=Path, required=True, metavar="F", help="one sentence per line")
+    parser.add_argument("--test", type=Path, required=True, metavar="F", help="one sentence per line")
     parser.add_argument(
         "--nbest", type=Path, metavar="TSV", help="list_id, is_reference (0 or 1), hypothesis"
     )

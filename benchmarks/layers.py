@@ -1,15 +1,20 @@
-"""Whole sequences of one layer, training and running: `unrolled.nn` against torch.nn on the same shapes, in turns.
+"""Speed of one layer on whole sequences, in training and inference: `unrolled.nn` against torch.nn.
 
     python benchmarks/layers.py --threads 2 --rounds 9
     python benchmarks/layers.py --cells gru --shapes 35,20,200,200 --work train,ragged --rounds 3
 
-A shape is T, batch, inputs, units. Work: `train`, forward and backward with the gradient of the input; `run`, forward
-alone without gradients, beside ONNX Runtime and OpenVINO; `ragged`, training on lengths
-uniform in 5..T, where torch pads, packs, or pads four buckets of like lengths. torch has no simplified GRU, and its GRU
-applies the relevance gate after the product, which is cheaper than the lecture's: it stands beside both. JAX, ONNX
-Runtime and OpenVINO stand there where they are installed. `mallopt`: the
-same with freed memory kept (unrolled.tune), which any program can have; the ratios to torch are given both ways. Share
-of peak: the multiplications of the layer's equation against torch.mm of square matrices in the same turns.
+A shape is T, batch, inputs, units. The kinds of work:
+- `train`: forward and backward, with the gradient of the input.
+- `run`: only forward, without gradients; also ONNX Runtime and OpenVINO.
+- `ragged`: training on lengths that are uniform in 5..T. torch pads, packs, or pads four buckets of similar
+  lengths.
+
+torch has no simplified GRU. Its GRU applies the relevance gate after the product, which is cheaper than the
+lecture's GRU; it is compared with both GRUs. JAX, ONNX Runtime and OpenVINO take part if they are installed.
+
+`mallopt` is the same with freed memory kept in the process (unrolled.tune), which any program can do. The
+ratios to torch are printed with and without it. The share of peak compares the multiplications of the layer's
+equation with torch.mm of square matrices.
 """
 
 from __future__ import annotations
@@ -36,20 +41,20 @@ SHAPES = (
     "200,64,64,64",
 )
 GATES = {"rnn": 1, "gru-simple": 2, "gru": 3, "lstm": 4}
-SHORTEST = 5  # of ragged rows
+SHORTEST = 5  # minimum length of ragged rows
 BUCKETS = 4
-SQUARE = 1024  # of the matrices whose product is the peak
+SQUARE = 1024  # size of the matrices whose product measures the peak speed
 
 
 def theirs(job: Job) -> nn.RNNBase:
-    """torch's layer for the job's cell."""
+    """Return the layer of torch for the cell of the job."""
     kinds: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru-simple": nn.GRU, "gru": nn.GRU, "lstm": nn.LSTM}
     _, _, n_x, n_a = job["shape"]
     return kinds[job["cell"]](n_x, n_a)
 
 
 def ours(job: Job) -> nn.Module:
-    """The layer of unrolled.nn."""
+    """Return the layer of unrolled.nn."""
     import unrolled.nn
 
     kinds = {"rnn": "RNN", "gru-simple": "GRUSimple", "gru": "GRU", "lstm": "LSTM"}
@@ -58,7 +63,7 @@ def ours(job: Job) -> nn.Module:
 
 
 def inputs(job: Job) -> tuple[Tensor, Tensor]:
-    """x [T, batch, n_x] and lengths [batch], the same for all."""
+    """Return x [T, batch, n_x] and lengths [batch], the same for all contenders."""
     steps, batch, n_x, _ = job["shape"]
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(min(SHORTEST, steps), steps + 1, (batch,), generator=generator)
@@ -67,10 +72,10 @@ def inputs(job: Job) -> tuple[Tensor, Tensor]:
 
 
 def dense(module: nn.Module, job: Job) -> Callable[[], object]:
-    """Training on, or running, rows of equal length."""
+    """Return the work of training or inference on rows of equal length."""
     x, _ = inputs(job)
     if job["work"] == "run":
-        module.eval()  # as a user would: torch then keeps nothing for the way back
+        module.eval()  # as a user does; torch then keeps nothing for the backward pass
 
         def run() -> None:
             with torch.inference_mode():
@@ -97,7 +102,7 @@ def _training(module: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], Non
 
 
 def torch_layer(job: Job) -> Callable[[], object]:
-    """torch.nn as its users run it: padded where rows are ragged."""
+    """torch.nn as its users run it; ragged rows are padded."""
     return dense(theirs(job), job | {"work": "run" if job["work"] == "run" else "train"})
 
 
@@ -122,7 +127,7 @@ def torch_packed(job: Job) -> Callable[[], object] | None:
 
 
 def torch_bucketed(job: Job) -> Callable[[], object] | None:
-    """Ragged rows sorted by length, in buckets that are padded to their own longest."""
+    """Ragged rows in buckets of similar lengths; each bucket is padded to its longest row."""
     if job["work"] != "ragged":
         return None
     module, (x, lengths) = theirs(job), inputs(job)
@@ -147,7 +152,7 @@ def our_tuned(job: Job) -> Callable[[], object]:
 
 
 def onnx_runtime(job: Job) -> Callable[[], object] | None:
-    """ONNX Runtime, where it is installed."""
+    """ONNX Runtime, if it is installed."""
     graph = _graph(job, "onnxruntime")
     if graph is None:
         return None
@@ -157,7 +162,7 @@ def onnx_runtime(job: Job) -> Callable[[], object] | None:
 
 
 def openvino(job: Job) -> Callable[[], object] | None:
-    """OpenVINO, where it is installed."""
+    """OpenVINO, if it is installed."""
     graph = _graph(job, "openvino")
     if graph is None:
         return None
@@ -179,7 +184,7 @@ def _graph(job: Job, package: str) -> tuple[bytes, list[str]] | None:
 
 
 def jax_scan(job: Job) -> Callable[[], object] | None:
-    """JAX, where it is installed."""
+    """JAX, if it is installed."""
     if job["work"] == "ragged" or importlib.util.find_spec("jax") is None:
         return None
     _, _, n_x, n_a = job["shape"]
@@ -187,7 +192,7 @@ def jax_scan(job: Job) -> Callable[[], object] | None:
 
 
 def peak(job: Job) -> Callable[[], object]:
-    """A product of two square matrices."""
+    """The product of two square matrices."""
     a = torch.randn(SQUARE, SQUARE)
     return lambda: a @ a
 
@@ -213,14 +218,14 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def multiplications(job: Job) -> float:
-    """Floating-point operations of the layer's products; three times as many with gradients."""
+    """Return the floating-point operations of the layer's products; three times as many with gradients."""
     steps, batch, n_x, n_a = job["shape"]
     rows = float(inputs(job)[1].sum()) if job["work"] == "ragged" else steps * batch
     return 2.0 * GATES[job["cell"]] * rows * n_a * (n_a + n_x) * (1 if job["work"] == "run" else 3)
 
 
 def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
-    """One line of the table: milliseconds, and how many times as quick as torch's ways."""
+    """Return one row of the table: milliseconds, and the speed-up over the contenders of torch."""
     own, tuned, square = seconds["unrolled"], seconds["unrolled mallopt"], seconds["peak"]
     line: dict[str, Any] = {
         "work": job["work"],
@@ -240,7 +245,11 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--cells", default="lstm,gru,gru-simple,rnn", help="%(default)s")
     options.add_argument(
-        "--shapes", nargs="+", default=SHAPES, metavar="T,B,I,U", help="of the table in the docs"
+        "--shapes",
+        nargs="+",
+        default=SHAPES,
+        metavar="T,B,I,U",
+        help="shapes (default: those of the table in the docs)",
     )
     options.add_argument("--work", default="train,run,ragged", help="%(default)s")
     add_turns(options, seconds=0.5, threads=2, whose="")

@@ -1,7 +1,7 @@
-"""How many labels a recurrent model needs: 100, 300, 1,000 and 3,000 of them, beside the sceptic's models.
+"""Results for 100, 300, 1,000 and 3,000 labels: the toolkit against simple baselines.
 
-Two sets of `classes.py`, names -> language and reviews -> effectiveness; the first so many examples of a fixed draw of
-the training part, always the same test part.
+The sets are two of `classes.py`: names -> language, and reviews -> effectiveness. The training part is
+shuffled once, and its first examples are used. The test part is always the same.
 
     python benchmarks/learning_curve.py [FOLDER] --labels 100,300,1000,3000 --seeds 0,1,2
 """
@@ -23,7 +23,7 @@ from unrolled.datasets.example_source import from_files
 
 
 def shorten(parts: Parts, count: int, work: Path, name: str) -> Parts:
-    """The same with `count` examples to train on; the validation part, if any, goes: few labels are few."""
+    """Return the task with `count` training examples and without a validation part, which has more labels."""
     with parts.train.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     random.Random(0).shuffle(rows)
@@ -34,7 +34,7 @@ def shorten(parts: Parts, count: int, work: Path, name: str) -> Parts:
 
 
 def main() -> int:
-    """Each set and number of labels: baselines, then models."""
+    """For each set and number of labels, run the baselines and train the models."""
     options = _options()
     folder = data_folder(options.folder, "names")
     options.work.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def _options() -> argparse.Namespace:
     p.add_argument("--sets", default="names,druglib", help="one or both")
     p.add_argument("--labels", default="100,300,1000,3000", metavar="N,N...")
     p.add_argument(
-        "--minutes", type=float, metavar="M", help="for each training; default: the default epochs"
+        "--minutes", type=float, metavar="M", help="time for each training; default: the default epochs"
     )
     p.add_argument("--seeds", default="0,1,2", metavar="S,S...")
     p.add_argument("--extra", default="", metavar="'OPTIONS'", help="more options for `unrolled train`")

@@ -1,6 +1,7 @@
-"""Lines of writing of our own: digits and lower case in the fonts of the machine, of many sizes, with noise and tilt.
+"""Recognition of text lines: images of digits and lower-case letters, in the fonts of the machine.
 
-Writes pictures and tables, trains images:sequence on some fonts, and measures it on others.
+The images have random sizes, noise and rotation. The script writes images and tables, trains images:sequence
+on some fonts, and measures it on other fonts.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ PLACES = (
     "/Library/Fonts",
     "/System/Library/Fonts/Supplemental",
 )
-HELD_OUT = 5  # every fifth font is never trained on
+HELD_OUT = 5  # every fifth font is only for the test
 NAMES = {"test": "of this machine, held out", "others": "of other families"}
 TABLE = "lines.csv"
 
 
 def fonts(places: Sequence[str | Path] = PLACES) -> list[Path]:
-    """The fonts in folders, those of this machine, that have all letters."""
+    """Return the fonts in these folders that have all letters. Default: the folders of this machine."""
     files = (path for place in places for path in Path(place).rglob("*") if path.suffix in (".ttf", ".otf"))
     return [path for path in sorted(files) if _has_all(path)]
 
@@ -44,13 +45,13 @@ def _has_all(path: Path) -> bool:
 
 
 def text(chance: random.Random) -> str:
-    """One to four words of one to seven letters and digits."""
+    """Return one to four random words of one to seven letters and digits."""
     words = ("".join(chance.choices(LETTERS, k=chance.randint(1, 7))) for _ in range(chance.randint(1, 4)))
     return " ".join(words)
 
 
 def draw(said: str, font: Path, chance: random.Random) -> Image.Image:
-    """A grey picture of a line."""
+    """Return a grey image of a line of text."""
     face = ImageFont.truetype(str(font), chance.randint(18, 40))
     left, top, right, bottom = face.getbbox(said)
     edge = [chance.randint(2, 8) for _ in range(4)]
@@ -66,7 +67,7 @@ def draw(said: str, font: Path, chance: random.Random) -> Image.Image:
 
 
 def write(folder: Path, count: int, seed: int, faces: Sequence[Path]) -> Path:
-    """Pictures and a table of them, `image,text`."""
+    """Write images and a table of them, `image,text`."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = ["image,text"]
     for number in range(count):
@@ -111,13 +112,13 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     made = parser(__doc__)
-    made.add_argument("--folder", type=Path, help="where pictures and the model go, and are found again")
-    made.add_argument("--others", type=Path, help="a folder of fonts of other families, to test on besides")
-    made.add_argument("--lines", type=int, default=6000, help="to train on")
+    made.add_argument("--folder", type=Path, help="folder for images and the model; existing ones are reused")
+    made.add_argument("--others", type=Path, help="a folder of fonts of other families, for a second test")
+    made.add_argument("--lines", type=int, default=6000, help="number of training lines")
     made.add_argument("--unseen", type=int, default=500)
     made.add_argument("--minutes", type=float, default=15)
     made.add_argument("--seed", type=int, default=0)
-    made.add_argument("more", nargs="*", help="further options of train, after --")
+    made.add_argument("more", nargs="*", help="more options of train, after --")
     return made.parse_args()
 
 

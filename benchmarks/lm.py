@@ -1,13 +1,14 @@
-"""One training step of a word language model, 10,000 words, exact softmax: `unrolled` against plain PyTorch, in turns.
+"""Speed of one training step of a word language model: `unrolled` against PyTorch.
 
     python benchmarks/lm.py --rounds 7
     python benchmarks/lm.py --sizes 2x200 --batch 20 --steps 35 --threads 1
     python benchmarks/lm.py --dropout 0.5
 
-Both have the same weights, the same batch and the same optimizer (AdamW, fused; gradients clipped), and their first
-losses are compared before anything is timed: embedding, LSTM layers of as many units, an output layer of its own.
-Dropout is that of each layer's inputs and of the output layer's; both draw their own masks, so the losses are compared
-without it.
+Both have the same weights, the same batch and the same optimizer (fused AdamW, gradient clipping). The
+network has an embedding of 10,000 words, LSTM layers of equal size, and an untied output layer with exact
+softmax. Before the measurement, the losses of the first steps are compared. Dropout is applied to the inputs
+of each layer and of the output layer. Each side has its own random masks, so the losses are compared without
+dropout.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from turns import Contender, Job, add_turns, compete, ratio, serve
 
 WORDS = 10_000
 RATE, CLIP = 1e-3, 1.0
-SAME = 1e-4  # how far the losses of three steps may be apart, relatively
+SAME = 1e-4  # maximum relative difference of the losses of three steps
 
 
 class Plain(nn.Module):
-    """nn.Embedding, nn.LSTM, nn.Linear, with dropout between."""
+    """nn.Embedding, nn.LSTM and nn.Linear, with dropout between them."""
 
     def __init__(self, layers: int, units: int, dropout: float) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class Plain(nn.Module):
 
 
 def plain(job: Job) -> nn.Module:
-    """The same network as `network`, its weights in torch's form."""
+    """Return the same network as `network`, with torch modules."""
     from unrolled.models.cells import NUMPY, find
 
     layers, units = job["size"]
@@ -62,13 +63,14 @@ def plain(job: Job) -> nn.Module:
         )
         own |= {f"lstm.{name}_l{layer}": torch.from_numpy(value) for name, value in packed.items()}
     model.load_state_dict(own)
-    for name, p in model.named_parameters():  # a second bias, learnt beside the first, would be stepped twice
+    # Torch has a second bias, which would double the steps of the bias.
+    for name, p in model.named_parameters():
         p.requires_grad_("bias_hh" not in name)
     return model
 
 
 def network(job: Job) -> Any:
-    """unrolled's network."""
+    """Return the network of unrolled."""
     from unrolled.models.network_spec import Classes, CoreSpec, Embedding, NetworkSpec
     from unrolled.nn.architectures import build
 
@@ -78,7 +80,7 @@ def network(job: Job) -> Any:
 
 
 def batch(job: Job) -> tuple[Tensor, Tensor]:
-    """x and y, [batch, T] words of a Zipfian text."""
+    """Return x and y, [batch, T] words of a Zipfian text."""
     generator = torch.Generator().manual_seed(0)
     chances = 1.0 / torch.arange(1, WORDS + 1)
     shape = (job["batch"], job["steps"] + 1)
@@ -87,7 +89,7 @@ def batch(job: Job) -> tuple[Tensor, Tensor]:
 
 
 def stepping(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]:
-    """A whole training step; returns the loss before it."""
+    """Return a function that runs a training step and returns the loss before the step."""
     optimizer = torch.optim.AdamW(model.parameters(), RATE, fused=True)
 
     def step() -> float:
@@ -102,7 +104,7 @@ def stepping(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float
 
 
 def torch_step(job: Job) -> Callable[[], float]:
-    """As a user of torch writes it."""
+    """The training step as a user of torch writes it."""
     model, (x, y) = plain(job), batch(job)
     return stepping(model, lambda: cross_entropy(model(x).flatten(0, 1), y.flatten()))
 
@@ -116,7 +118,7 @@ def torch_tuned(job: Job) -> Callable[[], float]:
 
 
 def our_step(job: Job) -> Callable[[], float]:
-    """As the training loop does it."""
+    """The training step of the training loop of unrolled."""
     from unrolled import tune
     from unrolled.nn.scan import Dropouts
 
@@ -139,7 +141,7 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
-    """One line of the table: milliseconds, tokens a second, and how many times as quick as torch."""
+    """Return one row of the table: milliseconds, tokens per second, and the speed-up over torch."""
     own = seconds["unrolled"]
     assert own is not None
     line: dict[str, Any] = {"size": "x".join(map(str, job["size"])), "batch": job["batch"], "T": job["steps"]}
@@ -149,7 +151,7 @@ def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
 
 
 def same_losses(job: Job) -> None:
-    """Three steps of both must have the same losses, or the comparison is of different things."""
+    """Check that three steps of both have the same losses. Otherwise the networks are different."""
     job = job | {"dropout": 0.0}
     theirs, mine = torch_step(job), our_step(job)
     for _ in range(3):
@@ -161,9 +163,9 @@ def same_losses(job: Job) -> None:
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--sizes", nargs="+", default=["2x200", "2x650"], metavar="LAYERSxUNITS")
-    options.add_argument("--batch", type=int, default=20, help="sequences (%(default)s)")
-    options.add_argument("--steps", type=int, default=35, help="words of each (%(default)s)")
-    options.add_argument("--dropout", type=float, default=0.0, help="share (%(default)s)")
+    options.add_argument("--batch", type=int, default=20, help="sequences per batch (%(default)s)")
+    options.add_argument("--steps", type=int, default=35, help="words per sequence (%(default)s)")
+    options.add_argument("--dropout", type=float, default=0.0, help="fraction (%(default)s)")
     add_turns(options, seconds=2.0, threads=2, whose="")
     asked = options.parse_args()
     if asked.contender:

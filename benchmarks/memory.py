@@ -1,13 +1,16 @@
-"""Memory of `unrolled train` on a small and on a large text: anonymous memory may not grow with the text.
+"""Memory use of `unrolled train` on a small and a large text: anonymous memory must not grow with the text.
 
     python benchmarks/memory.py --source tinyshakespeare.txt --unit char
     python benchmarks/memory.py --unit word --sizes 3,300
 
-The texts are made: SOURCE over and over, or without one lines of words drawn by a Zipf law. Each training is stopped
-by Ctrl-C some seconds after its first checkpoint, and sampled every 50 ms from /proc (Linux only): RssAnon, what is
-the process's own, and VmHWM, the most that was resident, of which the mapped text is a part that the system takes
-back when it needs it. Exits with 1 where the limits are passed: 150 MB more anonymous memory for the largest text
-than for the smallest, 1 GB resident.
+The texts are generated: SOURCE repeated, or without SOURCE lines of random words with a Zipf distribution.
+Each training is stopped with SIGINT some seconds after its first checkpoint. Its memory is read every 50 ms
+from /proc (Linux only):
+- RssAnon: the memory of the process itself.
+- VmHWM: the peak of the resident memory. It includes the mapped text, which the system can drop at any time.
+
+The exit code is 1 if a limit is exceeded: 150 MB more anonymous memory for the largest text than for the
+smallest one, or 1 GB of resident memory.
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ from results import finish, parser, record
 MB = 10**6
 SAMPLE_SECONDS = 0.05
 MORE_MB, RESIDENT_MB = 150, 1000
-WORDS = 200_000  # kinds of words of a made text
+WORDS = 200_000  # number of different words of a generated text
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that a training held, in MB, and how long it took in seconds."""
+    """The peak memory of a training in MB, and its time in seconds."""
 
     anonymous: float
     resident: float
@@ -41,7 +44,7 @@ class Peak:
 
 
 def write_text(path: Path, size: int, source: Path | None, seed: int) -> None:
-    """A text of about `size` bytes: the source over and over, or made words."""
+    """Write a text of about `size` bytes: the source repeated, or generated words."""
     block = source.read_bytes() if source else _made(seed, 4 * MB)
     with path.open("wb") as file:
         for left in range(size, 0, -len(block)):
@@ -49,7 +52,7 @@ def write_text(path: Path, size: int, source: Path | None, seed: int) -> None:
 
 
 def _made(seed: int, size: int) -> bytes:
-    """Lines of ten words; the r-th most frequent word is `w` and its rank, drawn about as often as 1 / r."""
+    """Return lines of ten words. The r-th most frequent word is `w` and r; its frequency is about 1 / r."""
     chance, lines, length = random.Random(seed), list[str](), 0
     while length < size:
         ranks = (int(WORDS ** chance.random()) for _ in range(10))
@@ -59,7 +62,7 @@ def _made(seed: int, size: int) -> bytes:
 
 
 def train(text: Path, model: Path, options: list[str], seconds: float) -> Peak:
-    """Train on the text, watched, until so many seconds after the first checkpoint."""
+    """Train on the text until `seconds` after the first checkpoint, and return the peak of its memory."""
     command = [
         sys.executable,
         "-m",
@@ -98,7 +101,7 @@ def train(text: Path, model: Path, options: list[str], seconds: float) -> Peak:
 
 
 def _status(path: Path) -> dict[str, int]:
-    """The sizes in bytes that the system tells of a process; none where it has just ended."""
+    """Return the memory sizes of a process in bytes; empty if the process has ended."""
     try:
         lines = [line.split() for line in path.read_text().splitlines()]
     except OSError:
@@ -136,14 +139,16 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def options_of(words: list[str]) -> argparse.Namespace:
-    """The command line; what follows `--` is for `unrolled train`."""
+    """Parse the command line. The arguments after `--` are for `unrolled train`."""
     made = parser(__doc__)
-    made.add_argument("--source", type=Path, help="a text to repeat (default: made words)")
+    made.add_argument("--source", type=Path, help="a text to repeat (default: generated words)")
     made.add_argument("--unit", choices=("char", "word"), default="char")
-    made.add_argument("--sizes", default="3,300", help="of the texts in MB")
-    made.add_argument("--seconds", type=float, default=20, help="of training after the first checkpoint")
-    made.add_argument("--seed", type=int, default=0, help="of the made words")
-    made.add_argument("--folder", type=Path, help="where texts and runs stand meanwhile (default: temporary)")
+    made.add_argument("--sizes", default="3,300", help="sizes of the texts in MB")
+    made.add_argument(
+        "--seconds", type=float, default=20, help="seconds of training after the first checkpoint"
+    )
+    made.add_argument("--seed", type=int, default=0, help="random seed of the generated words")
+    made.add_argument("--folder", type=Path, help="folder for texts and runs (default: a temporary folder)")
     cut = words.index("--") if "--" in words else len(words)
     arguments = made.parse_args(words[:cut])
     arguments.options = words[cut + 1 :]

@@ -1,14 +1,14 @@
-"""Tunes: what a file loses as events, what a model of some minutes composes, and piano rolls as published.
+"""Music: what the event format loses, what a model composes, and published results on piano rolls.
 
-    python benchmarks/music.py trip [FOLDER]          every file to events and back
-    python benchmarks/music.py tunes [FOLDER] --minutes 15
-    python benchmarks/music.py rolls [FOLDER] --minutes 10     88 independent keys a step, the published comparison
-    python benchmarks/music.py chords [FOLDER] --minutes 10    the same steps, the notes of each one after the other
-    python benchmarks/music.py genres [FOLDER] --minutes 10
+    python benchmarks/music.py trip [FOLDER]          convert every file to events and back python
+    benchmarks/music.py tunes [FOLDER] --minutes 15 python benchmarks/music.py rolls [FOLDER] --minutes 10
+    88 independent keys per step, as published python benchmarks/music.py chords [FOLDER] --minutes 10    the
+    same steps, with the notes of a step in sequence python benchmarks/music.py genres [FOLDER] --minutes 10
 
-The folder is that of the Nottingham tunes as MIDI; for the others of JSB_Chorales.mat and Nottingham.mat.
-Every tenth tune is held out of `tunes`, where intervals, durations and pitch classes of new melodies are compared with
-those of the held-out ones (Jensen-Shannon distance, base 2), beside a Markov chain of order three.
+For `trip` and `tunes`, the folder has the Nottingham tunes as MIDI files. For the others, it has
+JSB_Chorales.mat and Nottingham.mat. `tunes` holds out every tenth tune. It compares intervals, durations and
+pitch classes of new melodies with those of the held-out tunes (Jensen-Shannon distance, base 2), and does the
+same for a Markov chain of order three.
 """
 
 from __future__ import annotations
@@ -34,19 +34,22 @@ from unrolled.inference.tune_report import Known, melody_of, report
 from unrolled.tasks.inputs.rolls import LOWEST
 
 GRID = 24
-EVERY = 10  # one tune in so many is held out
+EVERY = 10  # one of this many tunes is held out
 ORDER = 3
 COUNT = 20
 PUBLISHED = {"JSB_Chorales": (8.33, 7.72), "Nottingham": (3.25, 2.92)}  # an LSTM, the best recurrent network
-ALIKE = {"train": 229, "test": 76, "new": 50}  # tunes of each genre, so that none is the usual one
-KEYS = range(-5, 7)  # semitones that `chords` moves its training pieces by
-HEARD = 300  # events that the classifier hears of a tune
+# Number of tunes per genre; equal, so that no genre is more frequent.
+ALIKE = {"train": 229, "test": 76, "new": 50}
+KEYS = range(-5, 7)  # semitones by which `chords` transposes its training pieces
+HEARD = 300  # number of events of a tune that the classifier reads
 
 Histograms = dict[str, Counter[int]]
 
 
 def trip(files: Sequence[Path]) -> list[dict[str, Any]]:
-    """One row: how many tunes come back from their events as they were on the grid, and what the grid changed."""
+    """Return one row: how many tunes are the same after conversion to events and back, and the grid's
+    changes.
+    """
     same = notes = moved = doubled = cut = events = 0
     for file in files:
         plain, changes = quantised(read_midi(file), GRID)
@@ -69,7 +72,7 @@ def trip(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def histograms(melodies: Iterable[Any]) -> Histograms:
-    """Counts of intervals, durations and pitch classes of melodies [notes, 3]."""
+    """Return the counts of intervals, durations and pitch classes of melodies, [notes, 3]."""
     found: Histograms = {"interval": Counter(), "duration": Counter(), "pitch class": Counter()}
     for one in melodies:
         found["interval"].update(np.diff(one[:, 2]).tolist())
@@ -79,7 +82,7 @@ def histograms(melodies: Iterable[Any]) -> Histograms:
 
 
 def distance(one: Counter[int], other: Counter[int]) -> float:
-    """Jensen-Shannon distance, base 2, 0 to 1."""
+    """Return the Jensen-Shannon distance, base 2, from 0 to 1."""
     keys = sorted(set(one) | set(other))
     p, q = (np.array([counts[key] for key in keys], float) for counts in (one, other))
     p, q = p / p.sum(), q / q.sum()
@@ -93,7 +96,7 @@ def distance(one: Counter[int], other: Counter[int]) -> float:
 
 
 def markov(melodies: Sequence[Any], lengths: Sequence[int], seed: int) -> list[Any]:
-    """New melodies of a chain of order ORDER over (pitch, duration), falling back to shorter histories."""
+    """Sample melodies from a Markov chain over (pitch, duration) of order ORDER, with back-off."""
     follow: dict[tuple[Any, ...], list[tuple[int, int]]] = defaultdict(list)
     for one in melodies:
         notes = [(int(pitch), int(lasts)) for _, lasts, pitch in one.tolist()]
@@ -113,7 +116,7 @@ def markov(melodies: Sequence[Any], lengths: Sequence[int], seed: int) -> list[A
 
 
 def tunes(files: Sequence[Path], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Train, compose twenty tunes, and look at them."""
+    """Train, compose twenty tunes, and measure them."""
     import mido
 
     work: Path = options.work
@@ -166,13 +169,13 @@ def tunes(files: Sequence[Path], options: argparse.Namespace) -> list[dict[str, 
 
 
 def _on_grid(some: Sequence[Tune]) -> float:
-    """The share of onsets on sixteenths or triplets."""
+    """Return the fraction of onsets on sixteenths or triplets."""
     starts = [note.start % GRID for tune in some for note in quantised(tune, GRID)[0].notes]
     return float(np.mean([start % (GRID // 4) == 0 or start % (GRID // 3) == 0 for start in starts]))
 
 
 def rolls(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row a data set: negative log-likelihood of a step, as published."""
+    """Return one row per data set: the negative log-likelihood per step, as published."""
     found: list[dict[str, Any]] = []
     for name, (lstm, best) in PUBLISHED.items():
         home, model = options.work / name, options.work / f"{name}.model"
@@ -191,7 +194,7 @@ def rolls(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def write_rolls(folder: Path, name: str, part: str, home: Path, most: int | None = None) -> int:
-    """The rolls of a part of a data set as MIDI files; how many steps they have."""
+    """Write the rolls of a part of a data set as MIDI files. Return their number of steps."""
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     matrices = read_matrices(folder, name, part)[:most]
@@ -201,18 +204,19 @@ def write_rolls(folder: Path, name: str, part: str, home: Path, most: int | None
 
 
 def read_matrices(folder: Path, name: str, part: str) -> Any:
-    """The rolls of a part of a data set, each [steps, 88]."""
+    """Return the rolls of a part of a data set, each [steps, 88]."""
     from scipy.io import loadmat
 
     return loadmat(folder / f"{name}.mat")[f"{part}data"][0]
 
 
 def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row a data set: the same steps by a language model, which knows the notes below when it gives the next one.
+    """Return one row per data set: the same steps, with a language model that predicts note by note.
 
-    A step is its notes from low to high and the word `.`: each roll is one text, so that the log-likelihood of the
-    text is that of the roll. Training has every piece in twelve keys, and a first word says how far it was moved; that
-    word and the piece's end are not counted, as nothing like them is in the published figures.
+    A step is its notes from low to high and the word `.`. Each roll is one text, so the log-likelihood of the
+    text is that of the roll. The training part has every piece in twelve keys, and a first word gives the
+    transposition. That word and the end of a piece are not counted, because the published results have
+    nothing like them.
     """
     found: list[dict[str, Any]] = []
     for name in PUBLISHED:
@@ -245,8 +249,10 @@ def chords(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def write_chords(folder: Path, name: str, part: str, file: Path, keys: Iterable[int]) -> list[int]:
-    """The rolls of a part of a data set as a text, a piece a line in each of the keys (semitones up): the key, then
-    the notes of a step and a dot; the pieces' steps."""
+    """Write the rolls of a part of a data set as a text. Return the number of steps of each piece.
+
+    Each piece is one line per key (in semitones): the key, then for each step its notes and a dot.
+    """
     matrices = [np.asarray(matrix) > 0 for matrix in read_matrices(folder, name, part)]
     lines = [
         " ".join([f"{key:+}", *(" ".join([*map(str, np.flatnonzero(step) + key), "."]) for step in matrix)])
@@ -258,8 +264,10 @@ def write_chords(folder: Path, name: str, part: str, file: Path, keys: Iterable[
 
 
 def genres(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A model of chorales and folk tunes composes both, and a classifier of the real ones says which it hears. All are
-    written from piano rolls, so that nothing but the notes tells them apart."""
+    """Compose chorales and folk tunes with one model, and classify them with a model trained on real ones.
+
+    All files are written from piano rolls, so that the two genres differ only in their notes.
+    """
     home: Path = options.work / "genres"
     for name in PUBLISHED:
         for part in ("train", "test"):
@@ -291,7 +299,7 @@ def genres(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def in_words(folder: Path) -> Path:
-    """A table of the first events of the tunes in the folders of a folder, a word each, with the folder's name."""
+    """Write a table of the first events of the tunes, one word per event, with the name of their folder."""
     table = folder.with_suffix(".tsv")
     lines = ["text\tlabel"]
     for file in sorted(folder.rglob("*.mid")):
@@ -302,7 +310,10 @@ def in_words(folder: Path) -> Path:
 
 
 def tune_of_roll(matrix: Any) -> Tune:
-    """A tune whose roll of four steps a quarter note is a matrix [steps, 88]; what sounds on is one note."""
+    """Return the tune of a roll [steps, 88] with four steps per quarter note.
+
+    Consecutive steps become one note.
+    """
     notes: list[Note] = []
     edges = np.diff(np.pad(np.asarray(matrix) > 0, ((1, 1), (0, 0))).astype(int), axis=0)
     for key in range(edges.shape[1]):
@@ -342,10 +353,12 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("part", choices=("trip", "tunes", *ROLLS))
-    made.add_argument("folder", type=Path, nargs="?", help="of the data")
-    made.add_argument("--minutes", type=float, default=15, metavar="M", help="of each training (%(default)s)")
+    made.add_argument("folder", type=Path, nargs="?", help="folder of the data")
+    made.add_argument(
+        "--minutes", type=float, default=15, metavar="M", help="time for each training (%(default)s)"
+    )
     made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--work", type=Path, default=Path("runs/music"), metavar="DIR", help="files go here")
+    made.add_argument("--work", type=Path, default=Path("runs/music"), metavar="DIR", help="folder for files")
     made.add_argument(
         "--extra", nargs=argparse.REMAINDER, default=[], help="more options of `unrolled train`"
     )

@@ -1,4 +1,4 @@
-"""One recurrent layer as an ONNX graph of one node, for the runtimes that stand beside the kernels."""
+"""One recurrent layer as an ONNX graph with one node, for the runtimes that are compared with the kernels."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ OPERATORS = {
     "rnn": ("RNN", 1),
     "gru": ("GRU", 3),
     "lstm": ("LSTM", 4),
-}  # and their gates; the GRU is the lecture's
+}  # with the number of gates; the GRU is that of the lecture
 
 
 def layer(
     cell: str, steps: int, batch: int, n_x: int, n_a: int, *, carried: bool
 ) -> tuple[bytes, list[str]] | None:
-    """The graph X [T, batch, n_x] -> Y, or where `carried` the states in and out instead, and the names of its inputs.
-    None where ONNX has no such cell."""
+    """Return the graph X [T, batch, n_x] -> Y and the names of its inputs; None if ONNX lacks the cell.
+
+    carried: whether the graph has the states as inputs and outputs instead of Y.
+    """
     if cell not in OPERATORS:
         return None
     from onnx import TensorProto, helper, numpy_helper
@@ -51,7 +53,7 @@ def layer(
 
 
 def onnx_session(model: bytes, threads: int) -> Any:
-    """ONNX Runtime's session on the CPU."""
+    """Return a session of ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,8 +1,9 @@
-"""The sceptic's alternative: a plain torch.nn.LSTM character model, as one writes it in an afternoon.
+"""The baseline for character models: a simple model with torch.nn.LSTM.
 
-Embedding, nn.LSTM, Linear; AdamW, linear warm-up and a cosine to zero over the wall clock, gradient clipping, state
-carried from window to window. Trains on the first 90% of the characters, and scores the last 10% in one pass with
-carried state. `--minutes` is training alone: imports, reading and scoring are not on the clock, in its favour.
+The model is Embedding, nn.LSTM, Linear. It is trained with AdamW, linear warm-up and cosine decay to zero
+over the wall time, gradient clipping, and a state carried from window to window. It trains on the first 90%
+of the characters, and scores the last 10% in one pass with carried state. `--minutes` is only the training
+time, without imports, reading and scoring. This is an advantage of this script.
 
     python benchmarks/plain_lstm.py FILE --minutes 3 [--seed 0] [--hidden 512] [--dropout 0.2] ...
 """
@@ -21,7 +22,7 @@ State = tuple[Tensor, Tensor] | None
 
 
 class Plain(nn.Module):
-    """Characters in, logits of the next one out, batch first."""
+    """A model from characters to the logits of the next character, batch-first."""
 
     def __init__(self, types: int, embedding: int, hidden: int, dropout: float):
         super().__init__()
@@ -37,7 +38,10 @@ class Plain(nn.Module):
 
 @torch.no_grad()
 def score(model: Plain, ids: Tensor, lanes: int) -> float:
-    """Nats a character over `lanes` stretches side by side, each from a state of zeros; with 1 it is exact."""
+    """Return the nats per character, over `lanes` parallel parts of the text.
+
+    The state of each part starts from zeros. With one part, the result is exact.
+    """
     model.eval()
     length = (len(ids) - 1) // lanes
     x, y = (ids[i : i + lanes * length].view(lanes, length) for i in (0, 1))
@@ -50,18 +54,21 @@ def score(model: Plain, ids: Tensor, lanes: int) -> float:
 
 
 def rate(share: float, warmup: float = 0.03) -> float:
-    """Part of the highest learning rate at `share` of the budget: a line up, half a cosine down to zero."""
+    """Return the fraction of the highest learning rate at the fraction `share` of the budget.
+
+    It is a linear warm-up, then a cosine decay to zero.
+    """
     return min(1.0, share / warmup) * 0.5 * (1 + math.cos(math.pi * max(0.0, share - warmup) / (1 - warmup)))
 
 
 def train(model: Plain, ids: Tensor, valid: Tensor, o: argparse.Namespace) -> list[dict[str, float]]:
-    """Train until the budget is spent; returns the curve, eight points and the end."""
+    """Train until the budget is used. Return the curve: eight points and the end."""
     optimizer = torch.optim.AdamW(model.parameters(), o.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     lanes, length, at = ids, len(ids) // o.batch, len(ids)
     state, nats, steps, points = None, [], 0, []
     begun, budget = time.perf_counter(), 60 * o.minutes
     while (spent := time.perf_counter() - begun) < budget:
-        if at + o.window >= length:  # a pass is over: cut the text into lanes anew, at another place
+        if at + o.window >= length:  # after each pass, cut the text into lanes at another position
             lanes = ids.roll(-int(torch.randint(len(ids), ())))[: o.batch * length].view(o.batch, length)
             at, state = 0, None
         x, y = (lanes[:, at + i : at + i + o.window] for i in (0, 1))  # [batch, window]
@@ -79,12 +86,13 @@ def train(model: Plain, ids: Tensor, valid: Tensor, o: argparse.Namespace) -> li
         steps += 1
         if spent >= budget * (len(points) + 1) / 9:
             stopped = time.perf_counter()
-            rough = score(model, valid[:32_769], 16)  # a look at the start of it; the exact figure comes last
+            # Only the beginning; the exact loss is computed at the end.
+            rough = score(model, valid[:32_769], 16)
             point = {"seconds": spent, "steps": steps, "train": sum(nats) / len(nats), "validation": rough}
             print("  ".join(f"{name} {value:.5g}" for name, value in point.items()), flush=True)
             points.append(point)
             nats.clear()
-            begun += time.perf_counter() - stopped  # scoring is not on the clock
+            begun += time.perf_counter() - stopped  # scoring does not count as training time
     return [*points, {"seconds": time.perf_counter() - begun, "steps": steps}]
 
 
@@ -95,11 +103,11 @@ def main() -> None:
         p.add_argument(f"--{name}", type=float, default=default)
     for name, default in {"seed": 0, "hidden": 512, "embedding": 64, "batch": 32, "window": 64}.items():
         p.add_argument(f"--{name}", type=int, default=default)
-    p.add_argument("--threads", type=int, help="default: torch's own choice")
+    p.add_argument("--threads", type=int, help="default: the default of torch")
     o = p.parse_args()
     torch.manual_seed(o.seed)
     torch.set_num_threads(o.threads or torch.get_num_threads())
-    text = o.file.read_bytes().decode("utf-8")  # as it is: no newline is translated
+    text = o.file.read_bytes().decode("utf-8")  # without translation of line ends
     types = sorted(set(text))
     ids = torch.tensor([types.index(c) for c in text])
     cut = int(0.9 * len(ids))

@@ -1,11 +1,14 @@
-"""The sceptic's alternative: a plain torch.nn encoder-decoder, as one writes it in an afternoon.
+"""The baseline for translation: a simple encoder-decoder with torch.nn.
 
-nn.Embedding, a bidirectional nn.LSTM, an nn.LSTM that begins from its last state, multiplicative attention over padded
-batches, Linear; AdamW, a line up and a cosine to zero over the clock, clipping, dropout; greedy answers. Words are
-cut as `unrolled` cuts them. `--minutes` is training alone: imports, reading and answering are not on the clock, which
-with `--threads 1` is that of the processor, so that other work on the machine takes nothing from it.
+The model is nn.Embedding, a bidirectional nn.LSTM, an nn.LSTM that starts from its last state, multiplicative
+attention over padded batches, and Linear. It is trained with AdamW, linear warm-up and cosine decay to zero
+over the time, gradient clipping and dropout. The answers are greedy. Words are tokenised as in `unrolled`.
 
-    python benchmarks/plain_translate.py TRAIN.x TRAIN.y DEV.x DEV.y TEST.x TEST.y --minutes 20 --lr 0.002 --out F.json
+`--minutes` is only the training time, without imports, reading and answers. With `--threads 1` it is CPU
+time, so that other work on the machine has no effect.
+
+    python benchmarks/plain_translate.py TRAIN.x TRAIN.y DEV.x DEV.y TEST.x TEST.y --minutes 20 --lr 0.002
+    --out F.json
 """
 
 import argparse
@@ -28,7 +31,10 @@ ROWS = 64
 
 
 class Plain(nn.Module):
-    """Ids in, logits of y out, batch first; the id after the last one of an embedding is padding, and begins y."""
+    """A model from ids to the logits of y, batch-first.
+
+    The id after the last one is for padding and the start of y.
+    """
 
     def __init__(self, n_x: int, n_y: int, size: int, embedding: int, dropout: float):
         super().__init__()
@@ -41,7 +47,7 @@ class Plain(nn.Module):
         self.head, self.dropout = nn.Linear(size, n_y), nn.Dropout(dropout)
 
     def read(self, x: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """Values, which of them are padding, and the decoder's first state."""
+        """Return the values, a mask of the padding, and the first state of the decoder."""
         values, last = self.encoder(self.dropout(self.source(x)))
         a, c = (self.bridge(torch.cat([part[0], part[1]], dim=1)).unsqueeze(0) for part in last)
         return self.dropout(values), x == self.n_x, (a, c)
@@ -49,21 +55,21 @@ class Plain(nn.Module):
     def write(
         self, before: Tensor, values: Tensor, past: Tensor, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Logits [batch, T_y, n_y] of what follows each of `before`, and the state."""
+        """Return the logits [batch, T_y, n_y] of the ids that follow `before`, and the state."""
         a, state = self.decoder(self.dropout(self.target(before)), state)
         scores = (a @ self.keys(values).transpose(1, 2)).masked_fill(past.unsqueeze(1), -1e9)
         context = F.softmax(scores, dim=-1) @ values
         return self.head(self.dropout(torch.tanh(self.join(torch.cat([a, context], dim=-1))))), state
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """Mean nats a token."""
+        """Return the mean nats per token."""
         before = torch.cat([torch.full_like(y[:, :1], self.n_y), y[:, :-1]], dim=1)
         logits, _ = self.write(before, *self.read(x))
         return F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=self.n_y)
 
 
 def batches(model: Plain, pairs: list[Pair]) -> list[Pair]:
-    """Padded, of like lengths."""
+    """Return padded batches of pairs with similar lengths."""
     ordered = sorted(pairs, key=lambda pair: len(pair[0]))
     groups = [ordered[i : i + ROWS] for i in range(0, len(ordered), ROWS)]
     return [
@@ -76,17 +82,17 @@ def batches(model: Plain, pairs: list[Pair]) -> list[Pair]:
 
 
 def clock() -> float:
-    """Seconds, with one thread those of the processor."""
+    """Return the time in seconds; with one thread, the CPU time."""
     return time.process_time() if torch.get_num_threads() == 1 else time.monotonic()
 
 
 def rate(share: float) -> float:
-    """Of the learning rate after a share of the budget: a line up and a cosine to zero."""
+    """Return the factor of the learning rate at the fraction `share` of the budget: warm-up, then cosine."""
     return min(1.0, share / 0.03) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def train(model: Plain, pairs: list[Pair], minutes: float, lr: float) -> float:
-    """Train until the budget is spent; target tokens a second."""
+    """Train until the budget is used. Return the target tokens per second."""
     optimizer, chance = (
         torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.99), fused=True),
         random.Random(0),
@@ -108,7 +114,7 @@ def train(model: Plain, pairs: list[Pair], minutes: float, lr: float) -> float:
 
 @torch.no_grad()
 def answers(model: Plain, x: list[Tensor], limit: int = 200) -> list[list[int]]:
-    """Greedy, one after the other."""
+    """Return the greedy answers, one after the other."""
     said: list[list[int]] = []
     for one in x:
         values, past, state = model.read(one.unsqueeze(0))
@@ -126,7 +132,7 @@ def encoded(reading: Reading, lines: list[str], end: bool) -> list[Tensor]:
 
 
 def asked(description: str | None) -> argparse.Namespace:
-    """The command line; torch begins as it says."""
+    """Parse the command line, and set threads and seed of torch."""
     made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     made.add_argument("files", nargs=6, type=Path)
     for name, default in (("minutes", 20.0), ("lr", 2e-3), ("dropout", 0.3)):
@@ -142,7 +148,7 @@ def asked(description: str | None) -> argparse.Namespace:
 
 
 def tell(out: Path | None, model: nn.Module, begun: float, said: list[str], **found: float) -> None:
-    """Write as JSON what was found and said, since `begun`."""
+    """Write the results, the answers and the time since `begun` as JSON."""
     speed = len(said) / (time.monotonic() - begun)
     parameters = sum(p.numel() for p in model.parameters())
     found |= {"sentences_s": speed, "parameters": parameters}
@@ -157,7 +163,7 @@ def main() -> None:
     x, y = ([encoded(readings[end], texts[part + end], bool(end)) for part in (0, 2, 4)] for end in (0, 1))
     model = Plain(len(readings[0].vocabulary), len(readings[1].vocabulary), o.hidden, 128, o.dropout)
     speed = train(model, list(zip(x[0], y[0], strict=True)), o.minutes, o.lr)
-    model.eval()  # nothing is dropped where it is measured
+    model.eval()  # no dropout in the measurement
     with torch.no_grad():
         held = batches(model, list(zip(x[1], y[1], strict=True)))
         dev = sum(float(model.loss(*batch)) * len(batch[0]) for batch in held) / len(x[1])

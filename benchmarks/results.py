@@ -1,6 +1,7 @@
-"""What every benchmark reports with: the machine, the date, the commit, hashes of the data, a table and a record.
+"""The reports of all benchmarks: machine, date, commit, hashes of the data, a table and a record.
 
-Standard library only; Linux and macOS. Run by itself it prints what it knows of this machine.
+It uses only the standard library, on Linux and macOS. As a script, it prints the information about this
+machine.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-LOAD = os.getloadavg()[0]  # of the last minute, before we add to it
+LOAD = os.getloadavg()[0]  # of the last minute, before this process adds to it
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that ended well: what it wrote, and its wall time in seconds from start of the process to its end."""
+    """A command that succeeded: its output, and the wall time of its process in seconds."""
 
     command: str
     out: str
@@ -35,7 +36,7 @@ class Finished:
 
 
 def run(*command: str | Path) -> Finished:
-    """Run a command, its progress on our stderr. Where it fails, so do we, with its exit code."""
+    """Run a command, with its progress on stderr. If it fails, exit with its exit code."""
     words = [str(word) for word in command]
     print(f"$ {show(words)}", file=sys.stderr, flush=True)
     started = time.perf_counter()
@@ -47,18 +48,18 @@ def run(*command: str | Path) -> Finished:
 
 
 def toolkit(*arguments: str | Path) -> Finished:
-    """Run `unrolled ARGUMENTS` of the environment this script runs in."""
+    """Run `unrolled ARGUMENTS` in the environment of this script."""
     return run(sys.executable, "-m", "unrolled", *arguments)
 
 
 def show(words: Sequence[str]) -> str:
-    """A command for people: folders of files and the interpreter's path left out."""
+    """Return a command as text, without the folders of files and the path of the interpreter."""
     short = [Path(word).name if os.sep in word else word for word in words]
     return " ".join(short).replace(f"{Path(sys.executable).name} -m unrolled", "unrolled")
 
 
 def data_file(given: Path | None, default: str) -> Path:
-    """The file given on the command line, or its usual place in the folder that UNROLLED_DATA names."""
+    """Return the file from the command line, or the default file in the folder UNROLLED_DATA."""
     folder = os.environ.get("UNROLLED_DATA")
     path = given or (Path(folder) / default if folder else None)
     if path is None or not path.is_file():
@@ -69,7 +70,7 @@ def data_file(given: Path | None, default: str) -> Path:
 
 
 def data_folder(given: Path | None, within: str) -> Path:
-    """The folder given, or the one below UNROLLED_DATA in which `within` is: UNROLLED_DATA/within for a task's own."""
+    """Return the given folder, or the folder below UNROLLED_DATA that contains `within`."""
     home = os.environ.get("UNROLLED_DATA")
     for path in (
         given,
@@ -85,7 +86,7 @@ def data_folder(given: Path | None, within: str) -> Path:
 
 
 def machine() -> dict[str, Any]:
-    """CPU model, cores this process may use, memory, load when this started, system and versions."""
+    """Return the CPU model, the usable cores, the memory, the load at the start, the system and versions."""
     return {
         "cpu": _cpu_model(),
         "cores": _cores(),
@@ -98,7 +99,7 @@ def machine() -> dict[str, Any]:
 
 
 def _cores() -> int | None:
-    """Cores this process may use: only Linux can say, elsewhere all there are."""
+    """Return the number of cores that this process may use on Linux; elsewhere, the number of all cores."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
 
 
@@ -130,7 +131,7 @@ def _version(package: str) -> str | None:
 
 
 def commit() -> str:
-    """The commit of this checkout, `+` behind it where files differ from it; `none` outside of one."""
+    """Return the commit of this checkout, with `+` if files differ from it; `none` without a checkout."""
     git = ["git", "-C", str(ROOT)]
     head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
     if head.returncode:
@@ -140,13 +141,13 @@ def commit() -> str:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def record(name: str, data: Iterable[Path], **figures: Any) -> dict[str, Any]:
-    """One benchmark's result with all it takes to repeat and to doubt it."""
+    """Return the results of a benchmark, with all information that is needed to repeat and check it."""
     return {
         "benchmark": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -158,7 +159,10 @@ def record(name: str, data: Iterable[Path], **figures: Any) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table, the columns those of all rows in order of appearance; numbers to four digits."""
+    """Return rows as a Markdown table, with the columns of all rows in order of appearance.
+
+    Numbers have four digits.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[_cell(row.get(name, "")) for name in columns] for row in rows]
     widths = [max(len(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
@@ -181,12 +185,15 @@ def _cell(value: Any) -> str:
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
-    """Mean and the range about it, for a handful of seeds: `1.4312 (1.4290-1.4335)`."""
+    """Return the mean and the range of a few values, such as `1.4312 (1.4290-1.4335)`."""
     return f"{statistics.fmean(values):.4f} ({min(values):.4f}-{max(values):.4f})"
 
 
 def finish(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], path: Path | None) -> None:
-    """Print the table and what it stands on; write the record as JSON where a path is given, else print it."""
+    """Print the table, the machine, the commit and the hashes.
+
+    Write the record as JSON to `path`, or print it.
+    """
     box = result["machine"]
     print(table(rows))
     print()
@@ -202,7 +209,7 @@ def finish(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], path: P
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+    """Return a parser with the options that all benchmarks have."""
     made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     made.add_argument("--json", type=Path, metavar="F", help="write the record here instead of printing it")
     return made

@@ -1,8 +1,9 @@
-"""Characters of Shakespeare: the toolkit with its defaults against `plain_lstm.py`, equal minutes, taking turns.
+"""Characters of Shakespeare: the toolkit with its defaults against `plain_lstm.py`, with the same minutes.
 
-The first 90% of the characters train, the last 10% validate (nanoGPT's split). Each pair of runs shares a seed, and
-the two alternate, so that a machine that slows down slows both. The loss is nats a character over the whole last
-10%, state carried through in one pass; `wall seconds` is the training command from start to end, with all imports.
+The first 90% of the characters are the training part, the last 10% the validation part (the split of
+nanoGPT). The two models of a pair have the same seed and run alternately, so that a slow machine slows both.
+The loss is in nats per character over the whole last 10%, in one pass with carried state. `wall seconds` is
+the time of the whole training command, with all imports.
 
     python benchmarks/shakespeare.py [tinyshakespeare.txt] --minutes 3,12 --seeds 0,1,2
 """
@@ -24,7 +25,7 @@ PLAIN = Path(__file__).with_name("plain_lstm.py")
 
 
 def split(source: Path, work: Path) -> tuple[Path, Path]:
-    """The text's first 90% and last 10% of characters as two files, newlines as they are."""
+    """Write the first 90% and the last 10% of the characters as two files, with unchanged line ends."""
     text = source.read_bytes().decode("utf-8")
     cut = int(0.9 * len(text))
     work.mkdir(parents=True, exist_ok=True)
@@ -37,7 +38,7 @@ def split(source: Path, work: Path) -> tuple[Path, Path]:
 def toolkit_row(
     minutes: float, seed: int, parts: tuple[Path, Path], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """`unrolled train language` with its defaults, and its exact loss."""
+    """Run `unrolled train language` with its defaults, and compute its exact loss."""
     model = options.work / f"unrolled.{minutes:g}.{seed}"
     train, valid = parts
     trained = toolkit(
@@ -61,7 +62,7 @@ def toolkit_row(
 
 
 def plain_row(minutes: float, seed: int, source: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The plain script, its last line the result."""
+    """Run plain_lstm.py. Its last line is the result."""
     done = run(
         sys.executable, PLAIN, source, "--minutes", f"{minutes:g}", "--seed", str(seed),
         *_threads(options), *shlex.split(options.plain),
@@ -85,7 +86,7 @@ def _threads(options: argparse.Namespace) -> list[str]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and range over the seeds, by minutes and model."""
+    """Return the mean and range over the seeds, for each number of minutes and each model."""
     groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["minutes"], row["model"]), []).append(row)
@@ -102,7 +103,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Run the pairs, print curves, single runs and means."""
+    """Run the pairs. Print the curves, the single runs and the means."""
     options = _options()
     source = data_file(options.text, "lm_char/tinyshakespeare.txt")
     parts = split(source, options.work)
@@ -130,12 +131,12 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     p = parser(__doc__)
-    p.add_argument("text", type=Path, nargs="?", metavar="FILE", help="the text, whole")
+    p.add_argument("text", type=Path, nargs="?", metavar="FILE", help="the whole text")
     p.add_argument("--work", type=Path, default=Path("runs/shakespeare"), metavar="DIR")
     p.add_argument("--minutes", default="3,12", metavar="M,M...")
     p.add_argument("--seeds", default="0,1,2", metavar="S,S...")
     p.add_argument("--models", default="unrolled,plain", help="one or both")
-    p.add_argument("--threads", type=int, metavar="N", help="for both; default: their own choice")
+    p.add_argument("--threads", type=int, metavar="N", help="for both; default: their own defaults")
     p.add_argument("--extra", default="", metavar="'OPTIONS'", help="more options for `unrolled train`")
     p.add_argument("--plain", default="", metavar="'OPTIONS'", help="more options for plain_lstm.py")
     return p.parse_args()

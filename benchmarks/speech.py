@@ -1,11 +1,16 @@
 """Speech: spoken digits as labels, as strings and as a wake word; prompts with and without a language model.
 
-Digits are the Free Spoken Digit Dataset (3,000 recordings, 8 kHz, six speakers); its official test part is the
-recordings numbered 0 to 4. `words`: audio:label on it. `speakers`: the same, each speaker left out in turn. `strings`:
-one to five digits of one speaker joined with gaps by chance, each part made of its own recordings, by transcribe, alone
-and with a language model of the training part's transcripts. `wake`: one digit among the others and noise, by the model
-of `words`. `prompts`: 432 telephone prompts of one voice, a tenth held apart, alone and with a language model of the
-other transcripts. `--trial` leaves the test part of the digits alone: those numbered 5 to 14 stand in for it.
+The digits are from the Free Spoken Digit Dataset (3,000 recordings, 8 kHz, six speakers). Its official test
+part has the recordings with the numbers 0 to 4. The tests:
+- `words`: audio:label on the digits.
+- `speakers`: the same, with each speaker held out in turn.
+- `strings`: one to five digits of one speaker, joined with random gaps. transcribe runs without and with a
+  language model of the transcripts of the training part. Each part has only its own recordings.
+- `wake`: one digit among the other digits and noise, with the model of `words`.
+- `prompts`: 432 telephone prompts of one voice, without and with a language model of the training
+  transcripts. A tenth of the prompts is held out.
+
+`--trial` does not use the test part of the digits: the recordings with the numbers 5 to 14 replace it.
 
     python benchmarks/speech.py words wake strings prompts [--data FOLDER] [--epochs N] [--trial]
 """
@@ -32,16 +37,22 @@ RATE = 8000
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 WAKE = "seven"
 NOISE_MINUTES = 3
-CLIP = 1.0  # seconds of a piece of noise
+CLIP = 1.0  # seconds of a noise clip
 
 Row = dict[str, Any]
-Recording = tuple[Path, str, str, bool]  # its digit, its speaker, whether it is of the test part
+Recording = tuple[Path, str, str, bool]  # file, digit, speaker, whether it is in the test part
 
 
 @dataclass(frozen=True)
 class Setup:
-    """data: the folder of the recordings.  work: files go here.  options: of `train`.  count: strings to train on.
-    trial: others stand in for the test part."""
+    """The options of the script.
+
+    data: the folder of the recordings.
+    work: the folder for files.
+    options: options of `train`.
+    count: number of training strings.
+    trial: whether other recordings replace the test part.
+    """
 
     data: Path
     work: Path
@@ -51,7 +62,7 @@ class Setup:
 
 
 def digits(setup: Setup) -> list[Recording]:
-    """The recordings of spoken digits."""
+    """Return the recordings of spoken digits."""
     found: list[Recording] = []
     for path in sorted((setup.data / "fsdd" / "recordings").glob("*.wav")):
         digit, speaker, number = path.stem.split("_")
@@ -70,7 +81,7 @@ def table(path: Path, column: str, rows: list[tuple[Path | str, str]]) -> Path:
 
 
 def trained(task: str, train: Path, out: Path, options: list[str]) -> tuple[float, float]:
-    """Train; wall and processor seconds."""
+    """Train a model. Return the wall time and the CPU time in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = toolkit("train", task, train, "--out", out, "--force", *options)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -92,7 +103,7 @@ def words(setup: Setup) -> list[Row]:
 
 
 def wake(setup: Setup) -> list[Row]:
-    """Misses of one digit at one false accept a minute; needs the model of `words`."""
+    """Measure the misses of one digit at one false accept per minute. This needs the model of `words`."""
     rng = np.random.default_rng(0)
     test = [(p, d) for p, d, _, test in digits(setup) if test]
     noise = []
@@ -110,7 +121,7 @@ def wake(setup: Setup) -> list[Row]:
     scores = np.array([json.loads(line)["probabilities"][WAKE] for line in lines])
     true = np.array([label == WAKE for _, label in rows])
     minutes = sum(soundfile.info(p).duration for p, label in rows if label != WAKE) / 60
-    allowed = int(minutes)  # one a minute
+    allowed = int(minutes)  # one per minute
     threshold = np.sort(scores[~true])[::-1][allowed] if allowed < (~true).sum() else 0.0
     missed = int((scores[true] <= threshold).sum())
     return [
@@ -143,7 +154,7 @@ def _gap(rng: np.random.Generator) -> Any:
 
 
 def joined(folder: Path, recordings: list[Recording], count: int, seed: int) -> list[Any]:
-    """Strings of one to five digits of one speaker, with gaps of 50 to 400 ms."""
+    """Write strings of one to five digits of one speaker, with gaps of 50 to 400 ms."""
     rng, folder_made = np.random.default_rng(seed), folder
     folder_made.mkdir(exist_ok=True)
     by_speaker: dict[str, list[tuple[Path, str]]] = {}
@@ -182,7 +193,7 @@ def strings(setup: Setup) -> list[Row]:
 
 
 def language_model(work: Path, texts: list[str], *options: str) -> Path:
-    """A small one of characters, of the training part's transcripts."""
+    """Train a small language model of characters on the transcripts of the training part."""
     said, out = work / "said.txt", work / "lm"
     said.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     own = ("--documents", "line", "--hidden", "64", "--dropout", "0.3", "--threads", "1", *options)
@@ -191,12 +202,15 @@ def language_model(work: Path, texts: list[str], *options: str) -> Path:
 
 
 def beside(lm: Path) -> list[tuple[str, list[str | Path]]]:
-    """The options of an evaluation without and with a language model."""
+    """Return the options of an evaluation without and with a language model."""
     return [("alone", []), ("with a language model", ["--lm", lm, "--lm-weight", "0.5"])]
 
 
 def prompts(setup: Setup) -> list[Row]:
-    """Letters, spaces and apostrophes of the transcripts, lower-cased; every tenth by a hash of its name is tested."""
+    """Transcribe prompts: lower-case letters, spaces and apostrophes.
+
+    A tenth, by a hash of the name, is the test part.
+    """
     parts: dict[bool, list[tuple[Path, str]]] = {True: [], False: []}
     with (setup.data / "asterisk_en" / "transcripts.tsv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
@@ -221,12 +235,12 @@ PARTS = {"words": words, "wake": wake, "speakers": speakers, "strings": strings,
 def main() -> int:
     made = parser(__doc__)
     made.add_argument("parts", nargs="+", choices=PARTS)
-    made.add_argument("--data", type=Path, help="the folder of fsdd/ and asterisk_en/")
-    made.add_argument("--count", type=int, default=3000, help="strings to train on (default 3000)")
+    made.add_argument("--data", type=Path, help="the folder with fsdd/ and asterisk_en/")
+    made.add_argument("--count", type=int, default=3000, help="number of training strings (default 3000)")
     made.add_argument("--threads", default="2")
-    made.add_argument("--options", default="", help="further options of train")
+    made.add_argument("--options", default="", help="more options of train")
     made.add_argument("--epochs", default="40")
-    made.add_argument("--trial", action="store_true", help="leave the test part of the digits alone")
+    made.add_argument("--trial", action="store_true", help="do not use the test part of the digits")
     args = made.parse_args()
     home = data_folder(args.data, "speech")
     data = home if (home / "fsdd").is_dir() else home / "speech"

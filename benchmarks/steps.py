@@ -1,11 +1,12 @@
-"""One streaming step of one layer at batch 1, called from Python with the state carried, in microseconds.
+"""Time of one streaming step of one layer: batch 1, called from Python, with carried state, in microseconds.
 
     python benchmarks/steps.py --rounds 9
     python benchmarks/steps.py --cells gru --units 128,650 --threads 1
 
-Contenders: torch's layer at one step, torch's cell, NumPy's equation, ONNX Runtime where it is installed, and the
-native kernels with weights in float32 and in int8. As many inputs as units, numbers, no output layer. torch and ONNX
-have no simplified GRU; torch's GRU is another function, whose step is cheaper.
+The contenders are the layer of torch with one step, the cell of torch, the equation in NumPy, ONNX Runtime
+(if it is installed), and the native kernels with float32 and int8 weights. The layer reads numbers, has the
+same number of inputs and units, and has no output layer. torch and ONNX have no simplified GRU. The GRU of
+torch is another function with a cheaper step.
 """
 
 from __future__ import annotations
@@ -31,14 +32,17 @@ UNITS = "128,200,256,512,650"
 
 
 def network(job: Job) -> tuple[NetworkSpec, dict[str, Any]]:
-    """A layer of the job's cell and size; its output layer, which a network has to have, is one output."""
+    """Return a layer with the cell and size of the job.
+
+    A network must have an output layer; it has one output.
+    """
     n = job["units"]
     spec = NetworkSpec(Vectors(n), CoreSpec(n, job["cell"]), Reals(1))
     return spec, {name: value.astype(np.float32) for name, value in initialise(spec, 0).items()}
 
 
 def torch_layer(job: Job) -> Callable[[], object] | None:
-    """torch.nn's layer, a sequence of one step."""
+    """The layer of torch.nn, on a sequence of one step."""
     import torch
 
     kinds = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
@@ -58,7 +62,7 @@ def torch_layer(job: Job) -> Callable[[], object] | None:
 
 
 def torch_cell(job: Job) -> Callable[[], object] | None:
-    """torch.nn's cell."""
+    """The cell of torch.nn."""
     import torch
 
     kinds = {"rnn": torch.nn.RNNCell, "gru": torch.nn.GRUCell, "lstm": torch.nn.LSTMCell}
@@ -74,7 +78,7 @@ def torch_cell(job: Job) -> Callable[[], object] | None:
 
 
 def numpy_equation(job: Job) -> Callable[[], object]:
-    """The NumPy engine without native kernels; its one output comes on top."""
+    """The NumPy engine without native kernels. Its time includes the output layer with one output."""
     os.environ["UNROLLED_KERNEL"] = "reference"
     engine, x = NumpyEngine(*network(job)), np.zeros((1, job["units"]), np.float32)
     carried = [engine.start(1)]
@@ -86,7 +90,10 @@ def numpy_equation(job: Job) -> Callable[[], object]:
 
 
 def onnx_runtime(job: Job) -> Callable[[], object] | None:
-    """ONNX Runtime on a graph of one node, the state in and out; the GRU is the lecture's (linear_before_reset 0)."""
+    """ONNX Runtime on a graph with one node, with the state as input and output.
+
+    The GRU is that of the lecture (linear_before_reset 0).
+    """
     n = job["units"]
     made = layer(job["cell"], 1, 1, n, n, carried=True) if importlib.util.find_spec("onnxruntime") else None
     if made is None:
@@ -102,14 +109,14 @@ def onnx_runtime(job: Job) -> Callable[[], object] | None:
 
 
 def native_steps(bits: int) -> Contender:
-    """The native kernels, weights in so many bits, without the output layer."""
+    """The native kernels, without the output layer. bits: bits per weight."""
 
     def contender(job: Job) -> Callable[[], object] | None:
         library, threads = native.library(), int(os.environ["OMP_NUM_THREADS"])
         if library is None:
             return None
         if threads > 1:
-            import torch  # whose threads they are
+            import torch  # for the number of threads
 
             torch.set_num_threads(threads)
             native.share_threads()
@@ -137,7 +144,7 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def row(job: Job, seconds: dict[str, float | None]) -> dict[str, Any]:
-    """One line of the table: microseconds, and how many times as quick as ONNX Runtime and torch's cell."""
+    """Return one row of the table: microseconds, and the speed-up over ONNX Runtime and the cell of torch."""
     line: dict[str, Any] = dict(job)
     line |= {f"{name} us": None if s is None else 1e6 * s for name, s in seconds.items()}
     for name in ("ONNX Runtime", "torch cell"):

@@ -1,8 +1,9 @@
-"""Tags: parts of speech of UD English EWT and names of WNUT-17, the toolkit against CRFsuite and the plainest guesses.
+"""Tagging of parts of speech (EWT) and names (WNUT-17): the toolkit against CRFsuite and simple baselines.
 
-No vectors from outside. The development part chooses the epoch, the test part is read once a model. EWT is scored
-by the share of gold tokens whose UPOS is right; WNUT-17 by the F1 of its entities and of their distinct surface forms
-(`metrics/spans.py`), as the shared task did.
+No pretrained vectors are used. The development part chooses the epoch, and the test part is read once per
+model. EWT is the UD English corpus; its metric is the fraction of gold tokens with the right UPOS. The
+metrics of WNUT-17 are the F1 of entities and the F1 of their distinct surface forms
+(`tasks/metrics/spans.py`), as in the shared task.
 
     python benchmarks/tagging.py [FOLDER] --minutes 20 --sets ewt,wnut --seeds 0
 """
@@ -37,12 +38,12 @@ SETS = {
 
 
 def read(path: Path) -> list[Example]:
-    """The sentences of a file."""
+    """Read the sentences of a file."""
     return list(from_files([path], build("tag")).examples())
 
 
 def figures(test: Sequence[Example], tags: Sequence[Sequence[str]]) -> dict[str, float]:
-    """What is told of predicted tags."""
+    """Return the metrics of predicted tags."""
     gold = [tuple(str(tag) for tag in one.y or ()) for one in test]
     right = sum(a == b for g, p in zip(gold, tags, strict=True) for a, b in zip(g, p, strict=True))
     found = {"accuracy": right / sum(map(len, gold))}
@@ -58,7 +59,7 @@ def figures(test: Sequence[Example], tags: Sequence[Sequence[str]]) -> dict[str,
 def toolkit_row(
     name: str, paths: tuple[Path, Path, Path], seed: int, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """`unrolled train tag` with its defaults; its answers to the test sentences."""
+    """Run `unrolled train tag` with its defaults, and measure its answers to the test sentences."""
     model = options.work / f"{name}.{seed}"
     train, valid, test = paths
     trained = toolkit(
@@ -78,7 +79,7 @@ def toolkit_row(
 
 
 def baseline_row(name: str, run: Any, train: list[Example], test: list[Example]) -> dict[str, Any]:
-    """A baseline, trained on the training part alone."""
+    """Measure a baseline that is trained only on the training part."""
     done: Baseline = run(train, test)
     tags = [list(map(str, row)) for row in done.predictions]
     return {
@@ -91,7 +92,7 @@ def baseline_row(name: str, run: Any, train: list[Example], test: list[Example])
 
 
 def main() -> int:
-    """Baselines, then models, and the table."""
+    """Run the baselines, train the models, and print the table."""
     options = _options()
     folder = data_folder(options.folder, "tagging")
     options.work.mkdir(parents=True, exist_ok=True)
@@ -118,9 +119,9 @@ def _options() -> argparse.Namespace:
     p.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="with ud_english_ewt/ and wnut17/")
     p.add_argument("--work", type=Path, default=Path("runs/tagging"), metavar="DIR")
     p.add_argument("--sets", default="ewt,wnut", help="one or both")
-    p.add_argument("--minutes", type=float, default=20, metavar="M", help="for each training")
-    p.add_argument("--seeds", default="0", metavar="S,S...", help="empty for the baselines alone")
-    p.add_argument("--no-crf", dest="crf", action="store_false", help="leave CRFsuite out, which takes long")
+    p.add_argument("--minutes", type=float, default=20, metavar="M", help="time for each training")
+    p.add_argument("--seeds", default="0", metavar="S,S...", help="empty: only the baselines")
+    p.add_argument("--no-crf", dest="crf", action="store_false", help="without CRFsuite, which is slow")
     p.add_argument("--extra", default="", metavar="'OPTIONS'", help="more options for `unrolled train`")
     return p.parse_args()
 

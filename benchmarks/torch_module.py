@@ -1,8 +1,9 @@
-"""What torch's own tests ask of a module, asked of torch.nn.LSTM and of the layers of unrolled.nn.
+"""Check torch.nn.LSTM and the layers of unrolled.nn against the requirements of torch's own tests of modules.
 
     python benchmarks/torch_module.py      prints the table of docs/torch.md
 
-Each check is a function of a layer that raises where the layer fails. tests/benchmarks/test_torch_module.py runs them.
+Each check is a function that raises an error if a layer fails. tests/benchmarks/test_torch_module.py runs the
+checks.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from unrolled.core.errors import UsageError
 
 N_X, N_A, ROWS, STEPS = 4, 5, 3, 7
 
-Make = Callable[..., nn.Module]  # of a layer; takes the arguments of torch.nn.LSTM that may be given by name
+Make = Callable[..., nn.Module]  # makes a layer; takes keyword arguments of torch.nn.LSTM
 
 
 def torch_lstm(**more: object) -> nn.Module:
@@ -45,7 +46,7 @@ def inputs(rows: int = ROWS, steps: int = STEPS, seed: int = 0) -> Tensor:
 
 
 def same(found: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
-    """Raise where two results differ."""
+    """Raise an error if two results differ."""
     assert found.shape == expected.shape, (found.shape, expected.shape)
     assert torch.isfinite(found).all()
     off = float((found.detach().to(expected.dtype) - expected.detach()).abs().max()) if found.numel() else 0.0
@@ -61,7 +62,7 @@ def doubled(layer: nn.Module) -> dict[str, Tensor]:
 
 
 def other_values(layer: nn.Module) -> nn.Module:
-    """A copy with other weights."""
+    """Return a copy with other weights."""
     changed = copy.deepcopy(layer)
     with torch.no_grad():
         for p in changed.parameters():
@@ -96,7 +97,7 @@ def load_state_dict(make: Make) -> None:
 
 
 def weight_holder(layer: nn.Module) -> tuple[nn.Module, str]:
-    """The module that holds the first matrix, and the matrix's name there."""
+    """Return the module that has the first matrix, and the name of the matrix in it."""
     path, _, leaf = next(name for name, p in layer.named_parameters() if p.ndim == 2).rpartition(".")
     return layer.get_submodule(path), leaf
 
@@ -156,7 +157,7 @@ def deepcopied(make: Make) -> None:
 
 
 def replicate(make: Make) -> None:
-    """What torch.nn.parallel.replicate does, which wants GPUs, with each replica's parameters copied on the CPU."""
+    """Do what torch.nn.parallel.replicate does, on the CPU. The original function needs GPUs."""
     layer, x = make(num_layers=2, bidirectional=True), inputs()
     of = list(layer.modules())
     replicas = [module._replicate_for_data_parallel() for module in of]
@@ -330,7 +331,7 @@ def double_backward(make: Make) -> None:
 
 
 def in_place(make: Make) -> None:
-    """The output may be changed; where backward needs the old values, it says so."""
+    """The output may be changed in place. If backward needs the old values, it must raise an error."""
     layer, x = make(), inputs()
     output(layer, x).mul_(2)
     try:
@@ -361,7 +362,7 @@ def wrong_arguments(make: Make) -> None:
         try:
             with warnings.catch_warnings(action="ignore"):
                 make(**{"input_size": N_X, "hidden_size": N_A} | wrong)(inputs())
-        except Exception as error:  # torch and this package raise different classes; a message must be there
+        except Exception as error:  # torch and this package raise different classes; there must be a message
             assert str(error)
         else:
             raise AssertionError(f"{wrong} was accepted")
@@ -385,7 +386,7 @@ def compiled(make: Make) -> None:
 
 
 class Pick(nn.Module):
-    """The output of a layer, without its state."""
+    """A module that returns the output of a layer without its state."""
 
     def forward(self, made: tuple[Tensor, object]) -> Tensor:
         return made[0]
@@ -545,12 +546,12 @@ CHECKS: dict[str, Callable[[Make], None]] = {
 
 
 def passes(check: Callable[[Make], None], make: Make) -> str | None:
-    """None where the check passes, else what went wrong in a line."""
+    """Return None if the check passes, else the error as one line."""
     torch.manual_seed(0)
     try:
         with warnings.catch_warnings(action="ignore"):
             check(make)
-    except Exception as error:  # whatever a check raises is a row of the table
+    except Exception as error:  # every error of a check is reported in the table
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return None
 

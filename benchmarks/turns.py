@@ -1,8 +1,8 @@
-"""Contenders that take turns: a process each, that stays, so that all meet the same machine in the same minutes.
+"""Run contenders in turns, each in its own process, so that all run under the same conditions of the machine.
 
-A benchmark hands over a table of contenders, by name a function (job) -> work, and jobs, each a dict of plain values.
-In a round every contender does every job, one after the other; what is told is the median over rounds of a turn's
-median. A contender that has no way to do a job returns None for it.
+A benchmark passes a table of contenders (name -> function from a job to its work) and a list of jobs (dicts
+of plain values). In a round, every contender does every job, one after the other. The result is the median
+over the rounds of the median of a turn. A contender returns None for a job that it cannot do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ MOST_CALLS = 1000
 
 
 def serve(contender: Contender) -> None:
-    """Be a contender's process: a job a line on stdin, on stdout the seconds of one call of its work, or null."""
+    """Run the process of a contender.
+
+    It reads one job per line from stdin. For each job, it prints the seconds of one call of its work, or
+    null.
+    """
     ready: dict[str, Callable[[], object] | None] = {}
     for line in sys.stdin:
         asked = json.loads(line)
@@ -38,7 +42,7 @@ def serve(contender: Contender) -> None:
 
 
 def _turn(work: Callable[[], object], seconds: float) -> float:
-    """The median of as many calls as fit into so many seconds, after two that warm up."""
+    """Return the median time of the calls that fit into `seconds`, after two warm-up calls."""
     for _ in range(2):
         work()
     times: list[float] = []
@@ -53,7 +57,10 @@ def _turn(work: Callable[[], object], seconds: float) -> float:
 def take_turns(
     names: Sequence[str], jobs: Sequence[Job], *, rounds: int, seconds: float, threads: int
 ) -> list[dict[str, float | None]]:
-    """For each job the seconds of each contender. The script that is running is started with `--contender NAME`."""
+    """Return the seconds of each contender for each job.
+
+    The processes run the current script with `--contender NAME`.
+    """
     environment = os.environ | dict.fromkeys(
         ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)
     )
@@ -98,9 +105,9 @@ def _median(times: Sequence[float | None]) -> float | None:
 
 
 def add_turns(options: argparse.ArgumentParser, *, seconds: float, threads: int, whose: str) -> None:
-    """--rounds, --seconds, --threads, and the flag by which a contender's process is started."""
+    """Add --rounds, --seconds, --threads, and the flag for the process of a contender."""
     options.add_argument("--rounds", type=int, default=7, help="turns of each contender (%(default)s)")
-    options.add_argument("--seconds", type=float, default=seconds, help="of a turn (%(default)s)")
+    options.add_argument("--seconds", type=float, default=seconds, help="seconds per turn (%(default)s)")
     options.add_argument("--threads", type=int, default=threads, help=f"{whose}(%(default)s)")
     options.add_argument("--contender", help=argparse.SUPPRESS)
 
@@ -112,11 +119,12 @@ def compete(
     row: Callable[[Job, dict[str, float | None]], dict[str, Any]],
     asked: argparse.Namespace,
 ) -> None:
-    """All contenders on all jobs, and the table with a row for each job."""
+    """Run all contenders on all jobs, and print a table with one row per job."""
     seconds = take_turns(
         list(contenders), jobs, rounds=asked.rounds, seconds=asked.seconds, threads=asked.threads
     )
-    from unrolled.models import native  # late: a contender's process may do without the package
+    # Imported here, because the process of a contender may not need the package.
+    from unrolled.models import native
 
     rows = [row(job, times) for job, times in zip(jobs, seconds, strict=True)]
     settings = {"rounds": asked.rounds, "seconds": asked.seconds, "threads": asked.threads}
@@ -124,5 +132,5 @@ def compete(
 
 
 def ratio(against: float | None, own: float | None) -> float | None:
-    """How many times as quick `own` is; None where either is missing."""
+    """Return the speed-up of `own` over `against`; None if one of them is missing."""
     return None if against is None or own is None else against / own

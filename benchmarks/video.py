@@ -1,7 +1,7 @@
-"""Clips of our own (clips.py): what is done in a clip never seen, beside the same convolution on a bag of frames.
+"""Actions in generated clips (clips.py): a recurrent model against the same convolution on a bag of frames.
 
-Six actions, of which two pairs differ in the order of their pictures alone; then clips of two actions, and where the
-one ends and the other begins.
+The first test has six actions; two pairs of them differ only in the order of their frames. The second test
+has clips of two actions, and measures where the second action begins.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ from unrolled.models.network_spec import Classes, CoreSpec, FrontSpec, NetworkSp
 from unrolled.nn.frontends import front
 from unrolled.tasks.fill import resolve_data
 
-NEAR = 3  # pictures, as the model sees them
+NEAR = 3  # frames, at the frame rate of the model
 
 
 def bag_of_frames(
     train: Examples, n_y: int, n_x: int, epochs: int, seed: int, vary: Vary | None = None, size: int = 64
 ) -> Mapping[str, Tensor]:
-    """The convolution of fronts/frames.py with nothing behind it that knows of time: mean and largest over all
-    pictures, then classes. The same batches as a recurrent model has, AdamW, cosine."""
+    """Train the convolution of models/frontends/image_conv.py without a recurrent layer.
+
+    The features are the mean and the maximum over all frames, followed by the output layer. Batches, AdamW
+    and cosine decay are those of the recurrent model.
+    """
     spec = _spec(n_x, n_y, size)
     rng = np.random.default_rng(seed)
     first = FRONTS["frames"].initialise(spec.front_sizes, rng)
@@ -66,7 +69,7 @@ def bag_of_frames(
 
 
 def bag_answers(p: Mapping[str, Tensor], part: Examples, n_y: int, n_x: int, size: int = 64) -> list[int]:
-    """The class of each sequence, in their order."""
+    """Return the class of each sequence, in order."""
     found = [0] * len(part)
     for batch, numbers in batches_by_length(part, 32):
         with torch.no_grad():
@@ -90,7 +93,10 @@ def _bag(spec: NetworkSpec, p: Mapping[str, Tensor], x: Any, lengths: Any) -> Te
 
 
 def split(tags: Sequence[str]) -> tuple[int, str, str]:
-    """Where tags are best told as one action and then another: the step of the second's first, and both."""
+    """Split tags into two actions with the fewest errors.
+
+    Return the first step of the second action, and both names.
+    """
     best = (-1, 0, "", "")
     for at in range(1, len(tags)):
         (one, many), (other, more) = (Counter(part).most_common(1)[0] for part in (tags[:at], tags[at:]))
@@ -100,7 +106,7 @@ def split(tags: Sequence[str]) -> tuple[int, str, str]:
 
 
 def shares(true: Sequence[str], guessed: Sequence[str]) -> dict[str, float]:
-    """The share that is right, of all and of the clips in pairs that only order tells apart."""
+    """Return the accuracy on all clips, and on the pairs that differ only in the order of frames."""
     in_pairs = {name for pair in PAIRS for name in pair}
     right = [a == b for a, b in zip(true, guessed, strict=True)]
     ordered = [one for one, name in zip(right, true, strict=True) if name in in_pairs]
@@ -108,7 +114,7 @@ def shares(true: Sequence[str], guessed: Sequence[str]) -> dict[str, float]:
 
 
 def actions(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """recognize on unseen clips, and the bag of frames."""
+    """Measure recognize and the bag of frames on unseen clips."""
     train, test = folder / "train", folder / "test"
     if not test.exists():
         write_actions(train, options.clips, 1)
@@ -136,7 +142,7 @@ def actions(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
 
 
 def changes(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """frames:tags on clips of two actions: how near the change is found."""
+    """Measure frames:tags on clips of two actions: how far the predicted change is from the true one."""
     tables = folder / "two" / "clips.csv", folder / "unseen" / "clips.csv"
     if not tables[1].exists():
         write_changes(tables[0].parent, options.clips, 3)
@@ -172,16 +178,16 @@ def _opened(data: ExampleSource) -> list[Any]:
 
 
 def main() -> int:
-    """Both parts, one after the other."""
+    """Run both tests."""
     made = parser(__doc__)
-    made.add_argument("--folder", type=Path, help="where clips and models go, and are found again")
-    made.add_argument("--clips", type=int, default=1200, help="to train on")
+    made.add_argument("--folder", type=Path, help="folder for clips and models; existing ones are reused")
+    made.add_argument("--clips", type=int, default=1200, help="number of training clips")
     made.add_argument("--unseen", type=int, default=300)
     made.add_argument("--minutes", type=float, default=10)
     made.add_argument("--bag-epochs", type=int, default=20)
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--only", choices=("actions", "changes"))
-    made.add_argument("more", nargs="*", help="further options of train, after --")
+    made.add_argument("more", nargs="*", help="more options of train, after --")
     options = made.parse_args()
     with tempfile.TemporaryDirectory(prefix="clips-") as temporary:
         folder = options.folder or Path(temporary)
@@ -189,7 +195,7 @@ def main() -> int:
         for part in (actions, changes):
             if options.only in (None, part.__name__):
                 rows += part(options, folder)
-    made_by = [Path(__file__).with_name("clips.py")]  # the clips are what it draws
+    made_by = [Path(__file__).with_name("clips.py")]  # clips.py generates the clips
     about = {name: vars(options)[name] for name in ("clips", "unseen", "minutes", "seed", "more")}
     finish(record("video", made_by, **about, rows=rows), rows, options.json)
     return 0

@@ -1,7 +1,7 @@
-"""Counts the lines of code that name the type `Any`, and fails past the limit in pyproject.toml.
+"""Count the lines of code that use the type `Any`, and fail above the limit in pyproject.toml.
 
-`Any` switches the type checker off. It is for values of libraries that have no types, and for methods that every kind
-has with types of its own. Elsewhere a type, a type parameter or `object` says more.
+`Any` turns the type checker off. Use it for values from libraries without types, and for methods that each
+kind implements with its own types. Elsewhere, use a type, a type parameter or `object`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "unrolled"
 
 
 def lines_with_any(source: str) -> list[int]:
-    """The numbers of the lines that name `Any` in code, imports among them; texts and comments are left out."""
+    """Return the numbers of the lines with `Any` in code or imports. Strings and comments do not count."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return sorted(
         {token.start[0] for token in tokens if token.type == tokenize.NAME and token.string == "Any"}
@@ -25,7 +25,7 @@ def lines_with_any(source: str) -> list[int]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print how many lines there are, and the limit; with --all each line."""
+    """Print the number of lines and the limit. With --all, print each line too."""
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in sorted(SOURCE.rglob("*.py"))

@@ -1,4 +1,4 @@
-"""Draws docs/architecture.svg from the import graph: the packages, a sentence each, and who imports whom.
+"""Draw docs/architecture.svg from the import graph: the packages, one sentence for each, and their imports.
 
 python scripts/draw_architecture.py [--check]      --check: fail if the file is not up to date
 """
@@ -16,9 +16,9 @@ import grimp
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "docs" / "architecture.svg"
-WIDTH, ROW, BOX, MARGIN = 880, 52, 40, 16  # pixels: of the picture, from row to row, height of a box, border
-LEFT, RIGHT = MARGIN, 600  # the sides of the boxes
-# One colour for each package: its box, and the lines to the packages that it imports.
+WIDTH, ROW, BOX, MARGIN = 880, 52, 40, 16  # pixels: width of the picture, row height, box height, margin
+LEFT, RIGHT = MARGIN, 600  # left and right edge of the boxes
+# One colour per package, for its box and for the lines to the packages that it imports.
 COLOURS = (
     *("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#b07aa1"),
     *("#d37295", "#9c755f", "#8c8c00", "#499894", "#79706e", "#333333", "#a0522d"),
@@ -26,20 +26,20 @@ COLOURS = (
 
 
 def packages() -> list[str]:
-    """The packages from the top line to the bottom line, as the import contract lists them."""
+    """Return the packages from top to bottom, in the order of the import contract."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     return next(contract["layers"] for contract in contracts if contract["id"] == "layers")
 
 
 def sentence(package: str) -> str:
-    """The first sentence of the package's docstring."""
+    """Return the first line of the docstring of a package."""
     source = (ROOT / "src" / "unrolled" / package / "__init__.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0].replace("`", "")
 
 
 def imports(names: list[str]) -> list[tuple[int, int]]:
-    """Pairs of rows: the package in the first row imports that in the second."""
+    """Return pairs of rows: the package in the first row imports the package in the second row."""
     graph = grimp.build_graph("unrolled")
     found: set[tuple[int, int]] = set()
     for module in graph.modules:
@@ -51,7 +51,7 @@ def imports(names: list[str]) -> list[tuple[int, int]]:
 
 
 def needed(edges: list[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The imports that do not follow from others: no path of two or more imports connects the packages."""
+    """Return the direct imports between packages that are not also connected by a path of several imports."""
     below: dict[int, set[int]] = {}
     for above, imported in sorted(edges, reverse=True):  # packages below come first
         below.setdefault(above, set()).add(imported)
@@ -66,7 +66,10 @@ def needed(edges: list[tuple[int, int]]) -> set[tuple[int, int]]:
 
 
 def draw(names: list[str], edges: list[tuple[int, int]]) -> str:
-    """The picture as SVG: boxes from top to bottom, an arc for each import; arcs that follow from others are pale."""
+    """Return the picture as SVG, with boxes from top to bottom and an arc for each import.
+
+    The arc is pale if a path of other imports connects the same packages.
+    """
     height = 2 * MARGIN + ROW * len(names)
     direct = needed(edges)
     middle = [MARGIN + ROW * row + BOX // 2 for row in range(len(names))]
@@ -110,7 +113,7 @@ def main() -> int:
     if not parser.parse_args().check:
         OUTPUT.write_text(picture, encoding="utf-8")
     elif OUTPUT.read_text(encoding="utf-8") != picture:
-        print(f"error: {OUTPUT.name} is old; run scripts/draw_architecture.py", file=sys.stderr)
+        print(f"error: {OUTPUT.name} is out of date; run scripts/draw_architecture.py", file=sys.stderr)
         return 1
     return 0
 

@@ -1,17 +1,24 @@
-"""Counts the files that data pass on two journeys through the code, and fails past the limits in pyproject.toml.
+"""Count the source files through which data passes on two journeys; fail above the limits in pyproject.toml.
 
-* row: a row of a CSV file is read, learnt from by a classifier in one training step, and then answered by `predict`.
-* stream: a stream of characters is read and learnt from by a language model, until the first checkpoint is written.
+The journeys:
+* row: a row of a CSV file is read, a classifier is trained on it for one step, and `predict` answers it.
+* stream: a text is read, and a language model of characters is trained on it until the first checkpoint.
 
-Only calls that hold the data are counted, not all that run. A call holds the data if an argument, or a value that it
-returns or yields, is or contains one of these: the text of the row (of the stream: 20 characters or more of it), its
-list of tokens, an array with an axis of a size that only the data have, or the answer. In the journey of the stream
-every array counts from the first batch on, because the weights then hold what was learnt.
+Only calls that have the data are counted. A call has the data if an argument, or a value that it returns or
+yields, is or contains one of these:
+* the text of the row, or at least 20 characters of the text,
+* its list of tokens,
+* an array with an axis of a size that only the data has,
+* the answer.
+In the journey `stream`, every array counts from the first batch on, because the weights then depend on the
+data.
 
-* files: the different files of src/unrolled in which such calls stand.
-* hops: how often the file changes from one such call, or return, to the next. A row that is parsed twice hops twice.
+The results:
+* files: the number of files of src/unrolled with such calls.
+* hops: how often the file changes from one such call, or return, to the next. A row that is parsed twice hops
+  twice.
 
-With --verbose the files and the hops are listed, the hops with their number.
+With --verbose, the files and the hops are listed, with the number of each hop.
 """
 
 from __future__ import annotations
@@ -32,26 +39,31 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "unrolled"
-DEPTH = 3  # tuples, lists, dicts and records that are looked into, one inside the other
-LOOKED_AT = 400  # items of one of them
+DEPTH = 3  # maximum nesting of tuples, lists, dicts and records that are searched
+LOOKED_AT = 400  # maximum number of items that are searched in each of them
 
-# Sizes that nothing else has: not the vocabulary, the classes, the units or their sums.
+# Sizes that nothing else has: neither the vocabulary, the classes, the units, nor their sums.
 ROWS, TOKENS, CLASSES = 29, 19, 5
-SHORTER = 7  # tokens of the other rows
+SHORTER = 7  # number of tokens of the other rows
 LANES, WINDOW, CHARACTERS = 17, 11, 1_012
 WORDS = tuple(
     f"{first}{last}" for first in ("bal", "kor", "mis", "tun", "ves") for last in ("a", "in", "ot", "un")
 )
-MARKS = ("zyzzyva", "quokka")  # stand side by side in the row, and in no sorted list
+MARKS = ("zyzzyva", "quokka")  # neighbours in the row, but not in a sorted list
 STREAM = "".join(WORDS[i * i % len(WORDS)] + " " for i in range(CHARACTERS))[:CHARACTERS]
 SMALL = ("--epochs", "1", "--hidden", "8", "--embedding", "6")
 
 
 @dataclass
 class Journey:
-    """What was met. sizes: axes that only arrays of the data have.  text: whether a text is a part of the data.
-    answer: shapes of the answer.  weights: whether every array counts from the first batch on.  until: the name of the
-    function whose end is the end of the journey."""
+    """The files through which the data has passed.
+
+    sizes: sizes of axes that only arrays of the data have.
+    text: whether a text is a part of the data.
+    answer: shapes of the answer.
+    weights: whether every array counts from the first batch on.
+    until: name of the function whose return ends the journey.
+    """
 
     sizes: frozenset[int]
     text: Callable[[str], bool]
@@ -72,9 +84,8 @@ class Journey:
             case list() | tuple() | set() | frozenset():
                 return depth > 0 and self._in_items(list(value)[:LOOKED_AT], depth)
             case dict() if {str} == set(map(type, value)) and any("." in name for name in value):
-                return (
-                    self.weights and self.learning
-                )  # the tensors of a network, some of which have an answer's shape
+                # The tensors of a network; some have the shape of an answer.
+                return self.weights and self.learning
             case dict():
                 return depth > 0 and self._in_items(list(value.values())[:LOOKED_AT], depth)
             case _:
@@ -102,7 +113,7 @@ class Journey:
         )
 
     def watch(self, frame: FrameType, event: str, value: Any) -> None:
-        """A function for sys.setprofile."""
+        """Record a call or a return. This is a function for sys.setprofile."""
         code = frame.f_code
         if self.over or event not in ("call", "return") or not code.co_filename.startswith(f"{SOURCE}/"):
             return
@@ -119,7 +130,7 @@ class Journey:
         self.over = event == "return" and code.co_name == self.until
 
     def run(self, *arguments: str | Path) -> None:
-        """Run a command of `unrolled` and watch it. Raises RuntimeError where it fails."""
+        """Run a command of `unrolled` and record its calls. Raises RuntimeError if it fails."""
         from unrolled import cli
 
         told = io.StringIO()
@@ -144,7 +155,7 @@ def _profiling(watch: Callable[[FrameType, str, Any], None]) -> Iterator[None]:
 
 
 def row(folder: Path) -> list[str]:
-    """The files on the path of one row, in order: from the CSV file to the answer."""
+    """Return the files on the path of one row, in order, from the CSV file to the answer."""
     marked = " ".join((WORDS[0], *MARKS, *(WORDS[1], WORDS[2]) * 8))
     texts = [" ".join(WORDS[(i * 7 + k * k) % len(WORDS)] for k in range(SHORTER)) for i in range(ROWS - 1)]
     texts.insert(ROWS // 2, marked)
@@ -165,7 +176,7 @@ def _is_marked(text: str) -> bool:
 
 
 def stream(folder: Path) -> list[str]:
-    """The files on the path of a stream of characters, in order: from the text file to the first checkpoint."""
+    """Return the files on the path of a text, in order, from the text file to the first checkpoint."""
     text = folder / "text.txt"
     text.write_text(STREAM, encoding="utf-8")
     sizes = frozenset((CHARACTERS, CHARACTERS + 1, LANES, WINDOW, LANES * WINDOW))
@@ -180,7 +191,7 @@ def stream(folder: Path) -> list[str]:
 
 
 def hops(path: Sequence[str]) -> int:
-    """How often the file changes."""
+    """Return how often the file changes on the path."""
     return sum(before != after for before, after in pairwise(path))
 
 
@@ -188,7 +199,7 @@ JOURNEYS: dict[str, Callable[[Path], list[str]]] = {"row": row, "stream": stream
 
 
 def measure() -> dict[str, list[str]]:
-    """The path of each journey, by its name."""
+    """Return the path of each journey by its name."""
     with tempfile.TemporaryDirectory() as folder:
         return {name: travel(Path(folder)) for name, travel in JOURNEYS.items()}
 
@@ -211,7 +222,7 @@ def main() -> int:
             over = over or (limit is not None and count > limit)
             print(f"{name:6} {what:5} {count:5}" + (f" of {limit:5}" if limit is not None else ""))
     if over:
-        print("error: past the limits in pyproject.toml; let fewer files pass the data on", file=sys.stderr)
+        print("error: above the limits in pyproject.toml; pass the data through fewer files", file=sys.stderr)
     return int(over)
 
 

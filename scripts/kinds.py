@@ -1,8 +1,9 @@
-"""Finds comparisons with the name of a kind outside the kind's own file, and fails past the limit in pyproject.toml.
+"""Count comparisons with a kind's name outside the kind's file; fail above the limit in pyproject.toml.
 
-A kind is an input, an output, a content or target of a reader, a cell, a front end or a unit of text. What differs
-between kinds stands in the kind's object: code that compares a name has to be changed for each new kind. Comparisons
-are `==`, `!=`, `in`, `not in` with a string (or a tuple, list or set of strings), and `case` patterns of `match`.
+A kind is an input, an output, a content or target of a reader, a cell, a front end or a text unit. The
+differences between kinds belong in their objects: code that compares a name must be changed for each new
+kind. Comparisons are `==`, `!=`, `in` and `not in` with a string (or a tuple, list or set of strings), and
+`case` patterns of `match`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SOURCE = ROOT / "src" / "unrolled"
 
 
 def kinds() -> frozenset[str]:
-    """The names of all kinds, from the registries."""
+    """Return the names of all kinds from the registries."""
     sys.path.insert(0, str(SOURCE.parent))
     from unrolled.data.kinds import CONTENTS, TARGETS
     from unrolled.data.text.tokenize import UNITS
@@ -27,12 +28,12 @@ def kinds() -> frozenset[str]:
     from unrolled.tasks.outputs import OUTPUTS
 
     outputs = {name.rpartition(":")[2] for name in OUTPUTS}
-    # Words that mean other things as well are left out: `text` is a format of answers too.
+    # Without the names that have other meanings too; `text`, for example, is also a format of answers.
     return frozenset({*CONTENTS, *TARGETS, *UNITS, *CELLS, *INPUTS, *outputs} - {"text", "white", "word"})
 
 
 def compared(node: ast.AST) -> Iterator[str]:
-    """The strings that a comparison or a pattern names."""
+    """Yield the strings in a comparison or a pattern."""
     if isinstance(node, ast.Compare):
         for side in (node.left, *node.comparators):
             several = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
@@ -45,7 +46,7 @@ def compared(node: ast.AST) -> Iterator[str]:
 
 
 def findings(source: str, stem: str, names: frozenset[str]) -> list[tuple[int, str]]:
-    """Line and name of each comparison with a kind that the file, called `stem`, is not the file of."""
+    """Return line and name of each comparison with a kind of another file. stem: the name of this file."""
     own = stem.replace("_", "-")
     found: list[tuple[int, str]] = []
     for node in ast.walk(ast.parse(source)):
@@ -55,7 +56,7 @@ def findings(source: str, stem: str, names: frozenset[str]) -> list[tuple[int, s
 
 
 def main() -> int:
-    """Print each comparison and the limit."""
+    """Print each comparison, their number and the limit."""
     names = kinds()
     found = [
         f"{path.relative_to(ROOT)}:{line}: {name!r}"

@@ -1,4 +1,4 @@
-"""Writes docs/files.md: every file of the package with the first sentence of its docstring.
+"""Write docs/files.md: all files of the package, with the first paragraph of their docstrings.
 
 python scripts/list_files.py [--check]      --check: fail if the page is not up to date
 """
@@ -18,19 +18,19 @@ PACKAGE = ROOT / "src" / "unrolled"
 PAGE = ROOT / "docs" / "files.md"
 HEAD = """# The files
 
-Every file of `src/unrolled`, package by package, in the order of [the architecture](architecture.md). A script writes
-this page from the docstrings: `python scripts/list_files.py`. The native kernels are C++ and stand in `csrc/`.
+All files of `src/unrolled` by package, in the order of [the architecture](architecture.md). A script writes this page
+from the docstrings: `python scripts/list_files.py`. The native kernels are C++ files in `csrc/`.
 """
 
 
 def summary(path: Path) -> str:
-    """The first paragraph of a module's docstring on one line, fit for a table."""
+    """Return the first paragraph of a module's docstring on one line, escaped for a table."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return " ".join(docstring.split("\n\n")[0].split()).replace("|", "\\|").removesuffix(".")
 
 
 def page() -> str:
-    """The page: a section for each package, a table row for each file."""
+    """Return the page, with a section for each package and a table row for each file."""
     parts = [HEAD]
     for package in packages():
         folder = PACKAGE / package
@@ -53,7 +53,7 @@ def main() -> int:
     if not parser.parse_args().check:
         PAGE.write_text(text, encoding="utf-8")
     elif PAGE.read_text(encoding="utf-8") != text:
-        print(f"error: {PAGE.name} is old; run scripts/list_files.py", file=sys.stderr)
+        print(f"error: {PAGE.name} is out of date; run scripts/list_files.py", file=sys.stderr)
         return 1
     return 0
 

@@ -1,11 +1,14 @@
-"""Changes one expression of the package at a time and runs the tests: a change that no test notices is a survivor.
+"""Mutation testing: change one expression of the package at a time and run the tests.
 
 python scripts/mutants.py [--area AREA] [--number N] [--seed S] [--jobs J] [--least PERCENT] [--list]
 
-The changes (`mutations.py`) are drawn with a fixed seed, the same number from each area. Each is tried in a copy of the
-checkout in a temporary folder. A change is killed if a test fails, or does not end in time. `equivalent_mutants.toml`
-lists changes that nobody can observe, each with the reason; they are counted apart and not tried.
-Exit code 1: fewer than --least percent of the others were killed, or the tests fail without any change.
+- The changes (`mutations.py`) are chosen at random with a fixed seed, the same number from each area.
+- Each change is tested in a copy of the checkout in a temporary folder.
+- A change is killed if a test fails or does not end in time. If all tests pass, it has survived.
+- `equivalent_mutants.toml` lists changes without an observable effect, with the reason for each. They are not
+  tested and are counted separately.
+- Exit code 1: fewer than --least percent of the other changes were killed, or the tests fail without a
+  change.
 """
 
 from __future__ import annotations
@@ -35,8 +38,8 @@ PACKAGE = Path("src") / "unrolled"
 FAILED = 70  # exit code of a process that could not run the tests
 
 
-# What an area is made of: its files below `src/unrolled`, and for each its tests below `tests`, those that take least
-# time first.
+# The files of an area below `src/unrolled`, and the tests of each file below `tests`. The fastest tests come
+# first.
 Area = Mapping[str, tuple[str, ...]]
 
 CELLS = ("models/test_cells.py", "nn/test_zoneout.py", "models/test_other_cells.py")
@@ -89,7 +92,7 @@ AREAS: dict[str, Area] = {
     "crf": {"models/decoding/crf.py": CRF, "nn/crf_loss.py": CRF},
 }
 
-# Tests that take too long to be run for every mutant, as for `pytest -k`.
+# Tests that are too slow to run for every mutant, as an expression for `pytest -k`.
 LEFT_OUT = (
     "killed_resumed_opened or ragged_rows or compare_takes or doctor_checks or left_alone_end or killed_at_any_step"
     " or terminal_that_is_closed or whole_training or killed_before_any or killed_at_random"
@@ -98,7 +101,7 @@ LEFT_OUT = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change of a file (below `src/unrolled`), by its number in the list of all changes of this file."""
+    """A change of a file below `src/unrolled`. number: its index in the list of all changes of this file."""
 
     area: str
     file: str
@@ -108,13 +111,16 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """What `equivalent_mutants.toml` calls it; no line number, so that it stays when lines move."""
+        """The key in `equivalent_mutants.toml`.
+
+        It has no line number, so it does not change when lines move.
+        """
         return f"{self.file}: {self.text}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant: `killed`, `time-out`, `survived` or `equivalent`."""
+    """The result of a mutant. what: `killed`, `time-out`, `survived` or `equivalent`."""
 
     mutant: Mutant
     what: str
@@ -130,7 +136,7 @@ class Job:
 
 
 def candidates(area: str, files: Iterable[str], root: Path = ROOT) -> list[Mutant]:
-    """All mutants of an area."""
+    """Return all mutants of an area."""
     return [
         Mutant(area, file, one.number, one.line, one.text)
         for file in files
@@ -139,7 +145,10 @@ def candidates(area: str, files: Iterable[str], root: Path = ROOT) -> list[Mutan
 
 
 def drawn(areas: Mapping[str, Area], number: int, seed: int) -> list[Mutant]:
-    """`number` mutants or a few more, the same share from every area, or all of an area that has fewer."""
+    """Choose `number` mutants or a few more at random, the same number from each area.
+
+    If an area has fewer mutants, all of them are chosen.
+    """
     each = -(-number // len(areas))
     chosen: list[Mutant] = []
     for name, area in areas.items():
@@ -150,13 +159,13 @@ def drawn(areas: Mapping[str, Area], number: int, seed: int) -> list[Mutant]:
 
 
 def equivalents(path: Path = EQUIVALENT) -> dict[str, str]:
-    """The reason by the key of the mutant."""
+    """Return key of the mutant -> reason why it is equivalent."""
     document = tomllib.loads(path.read_text(encoding="utf-8"))
     return {f"{one['file']}: {one['change']}": one["reason"] for one in document["mutant"]}
 
 
 def prepare(folder: Path, root: Path) -> Path:
-    """A copy of what the tests need in `folder`, which is made."""
+    """Create `folder` with a copy of the files that the tests need, and return it."""
     folder.mkdir()
     for name in COPIED:
         if (root / name).is_dir():
@@ -167,10 +176,13 @@ def prepare(folder: Path, root: Path) -> Path:
 
 
 def run_tests(tests: Sequence[str], copy: Path, *, keep_bytecode: bool = False) -> int:
-    """Run test files in this process, which must not have imported the package; pytest's exit code."""
+    """Run test files in this process and return the exit code of pytest.
+
+    The process must not have imported the package before.
+    """
     import pytest
 
-    os.setsid()  # so that a process which a test started ends with this one
+    os.setsid()  # so that processes started by tests end with this process
     os.chdir(copy)
     source = str(copy / "src")
     sys.path.insert(0, source)
@@ -178,7 +190,7 @@ def run_tests(tests: Sequence[str], copy: Path, *, keep_bytecode: bool = False) 
     if "unrolled" in sys.modules or spec is None or not str(spec.origin).startswith(source):
         raise RuntimeError("another copy of the package would be tested")
     os.environ["PYTHONPATH"] = source
-    # A mutant leaves no compiled file behind, here and in the processes that its tests start.
+    # Neither this process nor the processes of its tests may write compiled files of a mutant.
     sys.dont_write_bytecode = not keep_bytecode
     os.environ["PYTHONDONTWRITEBYTECODE"] = "" if keep_bytecode else "1"
     with (copy / "output").open("w") as output:
@@ -191,14 +203,14 @@ def run_tests(tests: Sequence[str], copy: Path, *, keep_bytecode: bool = False) 
 
 
 def start(tests: Sequence[str], copy: Path, *, keep_bytecode: bool = False) -> int:
-    """Run test files in a new process; its number."""
+    """Run test files in a new process and return the process id."""
     process = os.fork()
     if process:
         return process
     code = FAILED
     try:
         code = run_tests(tests, copy, keep_bytecode=keep_bytecode)
-    except BaseException:  # nothing may go on in this process: it would be a second copy of the caller
+    except BaseException:  # this process is a fork, so it must not continue as a second copy of the caller
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -207,19 +219,19 @@ def start(tests: Sequence[str], copy: Path, *, keep_bytecode: bool = False) -> i
 
 
 def write_change(mutant: Mutant, copy: Path, root: Path) -> None:
-    """Put a mutant into a copy of the checkout."""
+    """Write the changed file of a mutant into a copy of the checkout."""
     path = copy / PACKAGE / mutant.file
     path.write_text(changed((root / PACKAGE / mutant.file).read_text(encoding="utf-8"), mutant.number))
-    os.utime(path, (0, 0))  # another time than that of the source, or its compiled file would be taken
+    os.utime(path, (0, 0))  # a different time from the source, so that its compiled file is not used
 
 
 def undo_change(mutant: Mutant, copy: Path, root: Path) -> None:
-    """Put the source back, with its time."""
+    """Restore the original file with its time."""
     shutil.copy2(root / PACKAGE / mutant.file, copy / PACKAGE / mutant.file)
 
 
 def judged(code: int, mutant: Mutant, copy: Path) -> str:
-    """What pytest's exit code says. Raises SystemExit where no test was run at all."""
+    """Return the result for an exit code of pytest. Raises SystemExit if no test was run."""
     if code == 0:
         return "survived"
     if code in (3, 4, 5, FAILED):  # an error of pytest, wrong arguments, no tests
@@ -229,9 +241,10 @@ def judged(code: int, mutant: Mutant, copy: Path) -> str:
 
 
 def limits(needed: Iterable[tuple[str, ...]], copy: Path, patience: float) -> dict[tuple[str, ...], float]:
-    """Seconds for each list of test files: `patience`, and three times what they take without a change.
+    """Return the time limit in seconds for each list of test files.
 
-    Raises SystemExit where they fail without a change.
+    It is `patience` plus three times the time that the tests need without a change.
+    Raises SystemExit if they fail without a change.
     """
     found: dict[tuple[str, ...], float] = {}
     for tests in needed:
@@ -253,7 +266,7 @@ def tried(
     copies: Sequence[Path],
     root: Path,
 ) -> Iterator[Outcome]:
-    """Run the tests of every mutant, one process for each copy of the checkout at a time."""
+    """Run the tests of every mutant. Each copy of the checkout has one process at a time."""
     waiting, free = list(reversed(mutants)), list(copies)
     running: dict[int, Job] = {}
     while waiting or running:
@@ -279,7 +292,7 @@ def tried(
 
 
 def stop_group(process: int) -> None:
-    """End a process and all that it started."""
+    """Kill a process and all processes that it started."""
     try:
         os.killpg(process, signal.SIGKILL)
     except ProcessLookupError:
@@ -287,7 +300,7 @@ def stop_group(process: int) -> None:
 
 
 def table(outcomes: Sequence[Outcome]) -> list[str]:
-    """The outcomes by area, as a table in Markdown."""
+    """Return the outcomes by area as a Markdown table."""
     lines = [
         "| area | mutants | equivalent | killed | of these by time | survived |",
         "|---|---|---|---|---|---|",
@@ -302,7 +315,7 @@ def table(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def share_killed(outcomes: Sequence[Outcome]) -> float:
-    """Percent of the mutants that are killed, without the equivalent ones; 100 of none."""
+    """Return the percentage of killed mutants, without the equivalent ones; 100 if there are none."""
     tested = [one for one in outcomes if one.what != "equivalent"]
     return 100.0 * sum(one.what != "survived" for one in tested) / len(tested) if tested else 100.0
 
@@ -316,9 +329,9 @@ def mutate(
     root: Path = ROOT,
     patience: float = 30.0,
 ) -> Iterator[Outcome]:
-    """The outcome of every mutant; first the equivalent ones, whose keys are in `reasons`.
+    """Yield the outcome of every mutant, first of the equivalent ones, whose keys are in `reasons`.
 
-    root: the checkout. patience: seconds, see `limits`. Raises SystemExit where the tests fail without a change.
+    root: the checkout. patience: seconds, see `limits`. Raises SystemExit if the tests fail without a change.
     """
     yield from (Outcome(mutant, "equivalent") for mutant in mutants if mutant.key in reasons)
     rest = [mutant for mutant in mutants if mutant.key not in reasons]
@@ -326,32 +339,31 @@ def mutate(
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copies = [prepare(Path(folder) / "0", root)]
         seconds = limits(needed, copies[0], patience)
-        for number in range(1, jobs):  # with the compiled files of the first
+        for number in range(1, jobs):  # this also copies the compiled files of the first copy
             copies.append(Path(folder) / str(number))
             shutil.copytree(copies[0], copies[-1])
         yield from tried(rest, areas, seconds, copies, root)
 
 
 def import_libraries() -> None:
-    """Import what takes long and is never changed, once for all processes. One thread each: they are forked."""
+    """Import the slow libraries once, before the processes are forked.
+
+    Forked processes need one thread each.
+    """
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
-    for name in (
-        "beartype",
-        "numpy",
-        "pytest",
-        "torch",
-    ):  # no plugin of pytest, which wants to import these itself
+    # No plugins of pytest: pytest must import these itself.
+    for name in ("beartype", "numpy", "pytest", "torch"):
         importlib.import_module(name)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--area", choices=AREAS, help="only this area (default: all)")
-    parser.add_argument("--number", type=int, default=250, help="how many mutants, evenly over the areas")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--least", type=float, default=90.0, help="percent that must be killed")
+    parser.add_argument("--number", type=int, default=250, help="number of mutants, the same for each area")
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel processes")
+    parser.add_argument("--least", type=float, default=90.0, help="percentage that must be killed")
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
     return parser.parse_args()
 

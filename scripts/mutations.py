@@ -1,7 +1,7 @@
-"""Lists small changes of a Python source, one expression or statement at a time, for `mutants.py`.
+"""List small changes of a Python source, each of one expression or statement, for `mutants.py`.
 
-A change is something that a person could have written by mistake: `<` for `<=`, `+` for `-`, a bound that is off by
-one, a call that is missing. Annotations, decorators, docstrings, texts and `strict=True` stay as they are.
+A change is a mistake that a person could make: `<` instead of `<=`, `+` instead of `-`, a bound that is off
+by one, a missing call. Annotations, decorators, docstrings, strings and `strict=True` are not changed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NAMES = {
     "zeros": "ones",
 }
 NAMES |= {second: first for first, second in NAMES.items()}
-# Calls whose first two arguments are not exchanged: that would change nothing, or always be an error.
+# Calls whose first two arguments are not exchanged, because this would change nothing or always be an error.
 NOT_EXCHANGED = {
     "min",
     "max",
@@ -57,16 +57,18 @@ NOT_EXCHANGED = {
     "write_all",
     "partial",
 }
-LARGE = 100  # integers from here on are doubled: one more would be no mistake that anybody makes
-SHORT = 25  # letters: a shorter expression is shown with the expression around it
+LARGE = 100  # integers from here on are doubled, because adding 1 would not be a realistic mistake
+SHORT = 25  # characters; a shorter expression is shown with the expression around it
 SKIPPED = {"annotation", "returns", "decorator_list", "type_params", "ctx"}
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """A change of a source: where it stands, the text before and after, and its number in the list of all changes.
+    """A change of a source.
 
-    text: `function: before -> after`, with ` #2` behind it for the second one with the same words.
+    number: index in the list of all changes.
+    line: line number in the source.
+    text: `function: before -> after`; the second change with the same text ends with ` #2`.
     """
 
     number: int
@@ -76,9 +78,9 @@ class Mutation:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in a syntax tree that holds a node: a field of its parent, or an item of a field that is a list.
+    """A place of a node in a syntax tree: a field of its parent, or an item of a field that is a list.
 
-    above: the nodes around it, from the module inwards; the last one is the parent.
+    above: the nodes around it, from the module to the parent.
     """
 
     above: tuple[ast.AST, ...]
@@ -86,7 +88,7 @@ class Slot:
     index: int | None
 
     def get(self) -> ast.AST:
-        """The node in this place."""
+        """Return the node in this place."""
         held = getattr(self.above[-1], self.field)
         return held if self.index is None else held[self.index]
 
@@ -99,7 +101,7 @@ class Slot:
 
 
 def listed(source: str) -> list[Mutation]:
-    """All changes of a source, in the order of the text."""
+    """Return all changes of a source, in the order of the source."""
     tree = ast.parse(source)
     seen: Counter[str] = Counter()
     found: list[Mutation] = []
@@ -118,7 +120,7 @@ def listed(source: str) -> list[Mutation]:
 
 
 def changed(source: str, number: int) -> str:
-    """The source with one change; its comments are lost. Raises IndexError if there is no such number."""
+    """Return the source with one change. Comments are lost. Raises IndexError for an unknown number."""
     tree = ast.parse(source)
     for current, (slot, new) in enumerate(_changes(tree)):
         if current == number:
@@ -134,7 +136,7 @@ def _changes(tree: ast.Module) -> Iterator[tuple[Slot, ast.AST]]:
 
 
 def _slots(node: ast.AST, above: tuple[ast.AST, ...]) -> Iterator[Slot]:
-    """The places below a node, outer ones first."""
+    """Yield the places below a node, outer places first."""
     inside = (*above, node)
     for field, value in ast.iter_fields(node):
         if field in SKIPPED or isinstance(node, ast.JoinedStr) or _is_assertion(node):
@@ -148,12 +150,12 @@ def _slots(node: ast.AST, above: tuple[ast.AST, ...]) -> Iterator[Slot]:
 
 
 def _is_assertion(node: ast.AST) -> bool:
-    """Whether this is the `strict` of `zip`: it only asserts what the code around it makes sure of."""
+    """Whether this is the argument `strict` of `zip`. It only asserts what the code already ensures."""
     return isinstance(node, ast.keyword) and node.arg == "strict"
 
 
 def _shown(slot: Slot) -> Slot | None:
-    """The place of the expression to show instead of a short one; None: the place itself will do."""
+    """Return the place of the larger expression to show instead of a short one; None if it is not short."""
     above, place = slot.above, slot
     while (
         isinstance(place.get(), ast.expr | ast.slice | ast.keyword) and len(ast.unparse(place.get())) < SHORT
@@ -178,13 +180,13 @@ def _place_of(node: ast.AST, above: tuple[ast.AST, ...]) -> Slot:
 
 
 def _function(slot: Slot) -> str:
-    """The classes and functions around a place, joined by dots; `module` outside all of them."""
+    """Return the names of the classes and functions around a place, joined by dots; else `module`."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     return ".".join(node.name for node in slot.above if isinstance(node, kinds)) or "module"
 
 
 def _line(node: ast.AST) -> str:
-    """A node as text on one line: of a compound statement the first line."""
+    """Return a node as text on one line. For a compound statement, it is the first line."""
     return ast.unparse(node).partition("\n")[0]
 
 
@@ -239,7 +241,7 @@ def _constants(value: object) -> Iterator[ast.AST]:
 
 
 def _bounds(node: ast.Slice) -> Iterator[ast.AST]:
-    """A part that begins one later, and one that ends one earlier."""
+    """Yield a slice that begins one item later, and one that ends one item earlier."""
     lower, upper = node.lower, node.upper
     yield _with(node, lower=ast.BinOp(lower, ast.Add(), ast.Constant(1)) if lower else ast.Constant(1))
     one_less = (
@@ -249,11 +251,12 @@ def _bounds(node: ast.Slice) -> Iterator[ast.AST]:
 
 
 def _statements(node: ast.stmt) -> Iterator[ast.AST]:
-    """The statement dropped, a condition negated, `break` and `continue` exchanged."""
+    """Yield changes of a statement: removed, condition negated, `break` and `continue` exchanged."""
     leaving = ast.Return | ast.Raise | ast.Continue | ast.Break
     match node:
         case ast.If(test=test):
-            if not isinstance(test, ast.Compare | ast.UnaryOp):  # these have a change that does the same
+            # These have another change with the same effect.
+            if not isinstance(test, ast.Compare | ast.UnaryOp):
                 yield _with(node, test=ast.UnaryOp(ast.Not(), test))
             if isinstance(node.body[-1], leaving) and not node.orelse:
                 yield ast.Pass()
@@ -273,7 +276,7 @@ def _statements(node: ast.stmt) -> Iterator[ast.AST]:
 
 
 def _with(node: ast.AST, **fields: object) -> ast.AST:
-    """A copy of a node with other fields; its children are shared with the node."""
+    """Return a copy of a node with some fields replaced. The children are not copied."""
     new = copy.copy(node)
     for name, value in fields.items():
         setattr(new, name, value)
@@ -281,7 +284,7 @@ def _with(node: ast.AST, **fields: object) -> ast.AST:
 
 
 def _may_be_exchanged(call: ast.Call, first: ast.expr, second: ast.expr) -> bool:
-    """Whether a call with its first two arguments exchanged is another call that may also run."""
+    """Whether exchanging the first two arguments gives a different call that can also run."""
     if isinstance(first, ast.Starred) or isinstance(second, ast.Starred):
         return False
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
@@ -289,13 +292,13 @@ def _may_be_exchanged(call: ast.Call, first: ast.expr, second: ast.expr) -> bool
 
 
 def _is_path(node: ast.BinOp) -> bool:
-    """Whether a path and a name are joined here, by the name of a variable: no other operator would run."""
+    """Whether this joins a path and a name, judged by the names of variables. No other operator would run."""
     names = (getattr(side, "id", getattr(side, "attr", "")) for side in (node.left, node.right))
     return isinstance(node.op, ast.Div) and any("folder" in name or "path" in name for name in names)
 
 
 def _is_text(node: ast.BinOp) -> bool:
-    """Whether a text is joined or formatted here."""
+    """Whether this joins or formats a string."""
     return any(
         isinstance(side, ast.JoinedStr) or (isinstance(side, ast.Constant) and isinstance(side.value, str))
         for side in (node.left, node.right)

@@ -1,9 +1,11 @@
-"""Runs the code blocks of Markdown files: the documentation is true or the build fails.
+"""Run the code blocks of Markdown files, so that the build fails if the documentation is wrong.
 
-Blocks marked ```python share one namespace a file; in ```console blocks the lines after "$ " are run by bash
-(with the lines that go on after "> ", a backslash or a here-document) and the rest is output, not compared.
-Every file has a temporary folder of its own, in which its blocks run in order. ```json and ```toml must parse.
-A block is skipped, and the skip printed, where the line before it says `<!-- no-run: reason -->`.
+* The blocks of a file run in order, in a temporary folder for this file.
+* ```python: all blocks of a file share one namespace.
+* ```console: bash runs the lines after "$ ", with their continuations (after "> ", a backslash, or a
+  here-document). The other lines are output; they are not compared.
+* ```json and ```toml: the block must parse.
+* A block is skipped if the line before it is `<!-- no-run: reason -->`. The skip is printed.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ SHELL_MARKS = {"bash", "sh", "shell", "shell-session"}
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: `line` is the line number of its first line of code, `skip` why it is not run."""
+    """One fenced block. line: line number of its first code. skip: the reason why it is not run; empty: run."""
 
     line: int
     language: str
@@ -38,11 +40,11 @@ class Block:
 
 
 class BlockError(Exception):
-    """A block that failed; the message is what to print."""
+    """A block failed. The message is printed."""
 
 
 def blocks(text: str) -> list[Block]:
-    """The fenced blocks of a Markdown text, in order."""
+    """Return the fenced blocks of a Markdown text, in order."""
     found: list[Block] = []
     lines = text.splitlines()
     before, at = "", 0
@@ -64,7 +66,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def commands(code: str) -> str:
-    """The shell script that a console block shows being typed."""
+    """Return the commands of a console block as a shell script."""
     script: list[str] = []
     until, continued, typing = "", False, False
     for line in code.splitlines():
@@ -83,7 +85,7 @@ def commands(code: str) -> str:
 
 
 def run_console(block: Block) -> None:
-    """Run the commands of a block; the first that fails ends it."""
+    """Run the commands of a block, up to the first that fails. Raises BlockError if one fails."""
     script = commands(block.code)
     if not script.strip():
         raise BlockError('a console block without a line that starts with "$ "')
@@ -101,16 +103,16 @@ def run_console(block: Block) -> None:
 
 
 def run_python(block: Block, where: str, namespace: dict[str, object]) -> None:
-    """Run a block in the namespace of its file."""
+    """Run a block in the namespace of its file. Raises BlockError if it fails."""
     try:
-        # Blank lines in front, so that a traceback names the line of the document.
+        # Blank lines before the code, so that a traceback has the line number in the document.
         exec(compile("\n" * (block.line - 1) + block.code, where, "exec"), namespace)
     except (Exception, SystemExit) as error:
         raise BlockError(f"{block.code}{traceback.format_exc()}") from error
 
 
 def run_block(block: Block, where: str, namespace: dict[str, object]) -> bool:
-    """Run or check one block. False: its language has nothing to check."""
+    """Run or check one block. Return False if there is nothing to check in its language."""
     if block.language == "python":
         run_python(block, where, namespace)
     elif block.language == "console":
@@ -128,7 +130,7 @@ def run_block(block: Block, where: str, namespace: dict[str, object]) -> bool:
 
 
 def run_file(path: Path) -> tuple[int, int]:
-    """Run the blocks of one file up to the first that fails; returns how many were run and skipped."""
+    """Run the blocks of one file, up to the first that fails. Return how many were run and skipped."""
     ran = skipped = 0
     namespace: dict[str, object] = {"__name__": "__main__"}
     found = blocks(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""Counts code lines (no docstrings, comments or blanks) and fails past the limits in pyproject.toml.
+"""Count lines of code, without docstrings, comments and blank lines; fail above the limits in pyproject.toml.
 
-Without an option one line a limit is printed; with --all every file and the longest functions as well.
+The script prints one line per limit. With --all, it also prints every file and the longest functions.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ NOT_CODE = {
     tokenize.ENDMARKER,
 }
 CPP_SUFFIXES = {".c", ".cc", ".cpp", ".h", ".hpp"}
-# A string or character literal is matched first, so that a "//" inside one is no comment.
+# String and character literals are matched first, so that "//" in a literal is not a comment.
 CPP_COMMENT = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|//[^\n]*|/\*.*?\*/""", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function and the number of its code lines, nested functions included."""
+    """A function and its number of code lines, including nested functions."""
 
     where: str
     lines: int
@@ -41,7 +41,7 @@ class Function:
 
 @dataclass(frozen=True)
 class File:
-    """A file, its code lines and its functions."""
+    """A file, its number of code lines and its functions."""
 
     path: Path
     lines: int
@@ -49,7 +49,7 @@ class File:
 
 
 def docstring_lines(tree: ast.AST) -> set[int]:
-    """The line numbers taken by docstrings, and by the other strings that stand alone as statements."""
+    """Return the line numbers of docstrings and of other statements that are only a string."""
     lines: set[int] = set()
     for node in ast.walk(tree):
         match node:
@@ -61,7 +61,7 @@ def docstring_lines(tree: ast.AST) -> set[int]:
 
 
 def code_lines(source: str, tree: ast.AST) -> set[int]:
-    """The line numbers that hold code."""
+    """Return the line numbers with code."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in NOT_CODE:
@@ -70,7 +70,7 @@ def code_lines(source: str, tree: ast.AST) -> set[int]:
 
 
 def measure(path: Path) -> File:
-    """Count one Python file."""
+    """Count the code lines of one Python file."""
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source, str(path))
     lines = code_lines(source, tree)
@@ -93,12 +93,12 @@ def cpp_lines(path: Path) -> int:
 
 
 def percentile(values: list[int], share: float) -> int:
-    """The smallest value that at least `share` of the values do not exceed (nearest rank); 0 of none."""
+    """Return the percentile by the nearest-rank method; 0 if there are no values. share: 0.9 for the 90th."""
     return sorted(values)[math.ceil(share * len(values)) - 1] if values else 0
 
 
 def on_reading_path(path: Path, names: list[str]) -> bool:
-    """Whether a file is one of the modules named, or stands on a shelf that is named."""
+    """Whether a file is one of these modules, or is in one of these folders."""
     inside = path.relative_to(ROOT / "src" / "unrolled").with_suffix("").as_posix()
     return any(inside == name or inside.startswith(f"{name}/") for name in names)
 
@@ -120,7 +120,7 @@ def main() -> int:
             print(f"{file.lines:6}  {'*' if file in path_files else ' '} {file.path.relative_to(ROOT)}")
         for path in cpp:
             print(f"{cpp_lines(path):6}    {path.relative_to(ROOT)}")
-        print(f"{sum(file.lines for file in files):6}    in all; * is on the reading path\n")
+        print(f"{sum(file.lines for file in files):6}    in total; * is on the reading path\n")
         for function in functions[:20]:
             print(f"{function.lines:6}    {function.where}")
         print()
@@ -138,7 +138,7 @@ def main() -> int:
     over = [f"{file.path.relative_to(ROOT)} ({file.lines})" for file in files if file.lines > limits["file"]]
     over += [f"{name} ({n})" for name, n in found.items() if name != "file" and n > limits[name]]
     if over:
-        print(f"error: past the limits in pyproject.toml: {', '.join(over)}; shorten", file=sys.stderr)
+        print(f"error: above the limits in pyproject.toml: {', '.join(over)}", file=sys.stderr)
     return 1 if over else 0
 
 

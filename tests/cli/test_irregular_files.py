@@ -110,7 +110,7 @@ def test_a_file_that_becomes_a_pipe_meanwhile_is_not_waited_for(
 
 
 def test_a_name_with_a_nul_is_no_file():
-    with pytest.raises(UsageError, match=r"holds a NUL"):
+    with pytest.raises(UsageError, match=r"has a NUL"):
         open_regular(Path("a\0b"))
 
 

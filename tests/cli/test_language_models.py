@@ -216,7 +216,7 @@ def test_samples_are_a_function_of_the_seed_and_take_the_prompt():
     (first, *_) = records("sample", small().char, "--prompt", "my cow", "--length", 12)
     assert first["prompt"] == "my cow" and first["text"].startswith("my cow") and len(first["text"]) == 18
     told = refused(run("sample", small().word, "--prompt", "zebra quagga"))
-    assert told == "the model knows nothing of the prompt; try a prompt of words of its text"
+    assert told == "the model knows no token of the prompt; try words of the training text"
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_a_file_size_limit_keeps_the_old_answers(tmp_path: Path):
     limited = 'ulimit -f 1 && exec "$@"'
     command = [*COMMAND, "score", small().word, small().text, "--output", path, "--force"]
     done = subprocess.run(["sh", "-c", limited, "sh", *map(str, command)], capture_output=True, text=True)
-    assert done.returncode == 3 and "what was there before is intact" in done.stderr.splitlines()[-1]
+    assert done.returncode == 3 and "existing files are intact" in done.stderr.splitlines()[-1]
     assert path.read_text() == "old\n" and [*tmp_path.iterdir()] == [path]
 
 

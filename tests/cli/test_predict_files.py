@@ -248,7 +248,7 @@ def test_train_and_evaluate_name_the_texts_of_a_folder_that_they_do_not_read(tmp
     folder.mkdir()
     (folder / "a.txt").write_text("the cat sat\n" * 30)
     (folder / "b.svg").write_text("the dog ran\n")
-    told = f"note: 1 file is passed over in folders (1 .svg), such as {folder / 'b.svg'}"
+    told = f"note: 1 file is ignored in folders (1 .svg), such as {folder / 'b.svg'}"
     small_training = ("--epochs", 1, "--hidden", 4, "--threads", 1, "--out", tmp_path / "m", "--force")
     train = ("train", "language", folder / "a.txt", *small_training)
     for done in (

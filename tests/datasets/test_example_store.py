@@ -248,7 +248,7 @@ def test_a_file_that_changed_is_told(tmp_path: Path):
     assert_same(found.select(np.array([0])), rows[:1])
     for steps in (7, 4):  # as many steps as before are no proof
         np.save(tmp_path / "1.npy", np.full(steps, 9, np.int32))
-        with pytest.raises(DataError, match=r"1\.npy: is not what it was when training began"):
+        with pytest.raises(DataError, match=r"1\.npy: has changed since training began"):
             found.row(1)
 
 

@@ -95,7 +95,7 @@ def test_a_text_that_changes_while_it_is_read_is_told(tmp_path: Path, at: int):
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # times and sizes prove nothing
 
     source = changing(text_dataset.from_files([file], "line"), change, at)
-    with pytest.raises(DataError, match="changed while they were read"):
+    with pytest.raises(DataError, match="changed while it was read"):
         text_dataset.prepare(source, None, CONFIG, tmp_path / "data")
     assert not (tmp_path / "data" / "prepared.json").exists()
 
@@ -105,7 +105,7 @@ def test_a_table_that_changes_while_it_is_read_is_told(tmp_path: Path):
     file.write_text("text,label\n" + "so good,yes\nbad,no\n" * 20)
     source = example_source.from_files([file], config)
     file.write_text("text,label\n" + "so good,no\nbad,yes\n" * 20)
-    with pytest.raises(DataError, match="changed while they were read"):
+    with pytest.raises(DataError, match="changed while it was read"):
         example_dataset.prepare(source, None, config, tmp_path / "data")
 
 

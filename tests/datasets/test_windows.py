@@ -72,7 +72,7 @@ def test_a_forecast_with_a_missing_answer_is_left_out():
     one.x[5] = np.nan
     found = list(forecast_windows([one], 2, 2))
     assert [window.y for window in found] == [(2, 3), (3, 4), (6, 7)]
-    with pytest.raises(DataError, match="with no number missing there"):
+    with pytest.raises(DataError, match="and has all numbers of y"):
         list(forecast_windows([Example(np.full((8, 1), np.nan), None, Place(FILE, 2))], 2, 2))
 
 
@@ -125,7 +125,7 @@ def test_resampled_series_have_their_means_and_their_times():
     assert faulty is FAULTY
     (labelled,) = resampled([Example(one.x, "calm", Place(FILE, 2), times=times)], "1h")
     assert labelled.y == "calm"
-    with pytest.raises(DataError, match=r"a\.csv:2: --resample, but the steps have no time stamps"):
+    with pytest.raises(DataError, match=r"a\.csv:2: --resample needs time stamps, but the steps have none"):
         list(resampled([series(3)], "1h"))
     with pytest.raises(UsageError):
         list(resampled([one], "sometimes"))

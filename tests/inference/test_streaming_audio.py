@@ -96,7 +96,7 @@ def test_words_have_the_same_times_in_chunks():
 def test_models_that_cannot_stream_say_so():
     for path in (small().label, small().both):
         model = open_trained(small().folder / "label" if path == small().label else path)
-        with pytest.raises(UsageError, match="hears the whole before it answers"):
+        with pytest.raises(UsageError, match="needs the whole recording before it answers"):
             streaming_audio.begin(model)
-    with pytest.raises(UsageError, match="expected one of audio:label"):
+    with pytest.raises(UsageError, match="expected a model of audio:label"):
         list(streaming_audio.classify(open_trained(small().causal), []))

@@ -105,11 +105,11 @@ def test_tags_of_a_stream_are_those_of_the_whole_series():
 @pytest.mark.parametrize(
     ("task", "options", "said"),
     [
-        ("numbers:label", {}, "expected one trained with --no-bidirectional --pooling last"),
+        ("numbers:label", {}, "expected a model trained with --no-bidirectional --pooling last"),
         ("numbers:label", {"bidirectional": False, "pooling": "max"}, "--pooling last"),
-        ("numbers:tags", {}, "expected one trained with --no-bidirectional"),
+        ("numbers:tags", {}, "expected a model trained with --no-bidirectional"),
         ("numbers:sequence", {"bidirectional": False}, "reads the whole series before it writes a text"),
-        ("numbers:sequence", {}, "expected one that answers with classes, numbers or tags"),
+        ("numbers:sequence", {}, "expected a model that answers with classes, numbers or tags"),
     ],
 )
 def test_a_model_that_reads_the_whole_series_first_says_so(task, options, said):

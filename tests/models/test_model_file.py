@@ -159,9 +159,9 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path):
     [
         ({"tensors": {"a": np.array([1, np.nan])}}, NonFiniteError, "tensor 'a' holds NaN"),
         ({"tensors": {"a": np.array([1, -np.inf], np.float16)}}, NonFiniteError, "tensor 'a'"),
-        ({"tensors": {"../a": np.ones(1)}}, UsageError, "no name for a tensor"),
-        ({"tensors": {"a..b": np.ones(1)}}, UsageError, "no name for a tensor"),
-        ({"tensors": {"__metadata__": np.ones(1)}}, UsageError, "no name for a tensor"),
+        ({"tensors": {"../a": np.ones(1)}}, UsageError, "not a valid name of a tensor"),
+        ({"tensors": {"a..b": np.ones(1)}}, UsageError, "not a valid name of a tensor"),
+        ({"tensors": {"__metadata__": np.ones(1)}}, UsageError, "not a valid name of a tensor"),
         ({"tensors": {"a": np.ones((0, 3))}}, UsageError, r"tensor 'a' is float64 \[0, 3\]"),
         ({"tensors": {"a": np.ones((1,) * 9)}}, UsageError, "in at most 8 dimensions"),
         ({"tensors": {"a": np.array(["x"])}}, UsageError, "tensor 'a' is <U1"),
@@ -276,15 +276,15 @@ ONE_HASH = {"a": sha256(TWO)}
 FORGED: dict[str, tuple[bytes, str]] = {
     "duplicate tensor": (
         forge(f',"a":{json.dumps(F32)},"a":{json.dumps(F32)}', TWO, json.dumps(document(ONE_HASH))),
-        "the key 'a' stands there twice",
+        "the key 'a' occurs twice",
     ),
     "duplicate key in the document": (
         forge("", b"", json.dumps(document({}))[:-1] + ',"task":"u"}'),
-        "the key 'task' stands there twice",
+        "the key 'task' occurs twice",
     ),
     "duplicate metadata": (
         forge(',"__metadata__":{}', b"", json.dumps(document({}))),
-        "the key '__metadata__' stands there twice",
+        "the key '__metadata__' occurs twice",
     ),
     "overlap": (
         whole({"a": F32, "b": tensor("F32", [2], 4, 12)}, TWO + TWO[:4]),
@@ -332,7 +332,7 @@ FORGED: dict[str, tuple[bytes, str]] = {
         whole({"a": F32}, np.array([-np.inf, 0], "<f4").tobytes()),
         "tensor 'a' holds NaN or infinity",
     ),
-    "a truth of 2": (whole({"a": tensor("BOOL", [2], 0, 2)}, b"\1\2"), "truth values"),
+    "a truth of 2": (whole({"a": tensor("BOOL", [2], 0, 2)}, b"\1\2"), "booleans"),
     "no checksum": (whole({"a": F32}, TWO, {}), "exactly one checksum per tensor"),
     "checksum too many": (whole({}, b"", ONE_HASH), "exactly one checksum per tensor"),
     "checksum no string": (whole({"a": F32}, TWO, {"a": 1}), "tensor 'a' does not match"),
@@ -340,8 +340,8 @@ FORGED: dict[str, tuple[bytes, str]] = {
         whole({}, b"", format=3),
         "format 3; this release reads up to format 2; try pip install --upgrade",
     ),
-    "format true": (whole({}, b"", format=True), "no format version"),
-    "format 0": (whole({}, b"", format=0), "no format version"),
+    "format true": (whole({}, b"", format=True), "instead of a format version"),
+    "format 0": (whole({}, b"", format=0), "instead of a format version"),
     "a checkpoint": (whole({}, b"", kind="checkpoint"), "this is a checkpoint, not a model"),
     "missing part": (whole({}, b"", learnt=None), "header: 'learnt' is unknown or has the wrong type"),
     "unknown part": (whole({}, b"", code="print(1)"), "header: 'code' is unknown"),
@@ -356,8 +356,8 @@ FORGED: dict[str, tuple[bytes, str]] = {
         "header is not as unrolled writes it",
     ),
     "no UTF-8": (seal(START + "0" * 64)[:-1] + b"\xff", "header"),
-    "deep": (forge(',"a":' + "[" * 10**5 + "]" * 10**5, b"", "{}"), "nested 100,001 deep"),
-    "deep within": (forge("", b"", "[" * 10**5), "nested 100,000 deep"),
+    "deep": (forge(',"a":' + "[" * 10**5 + "]" * 10**5, b"", "{}"), "nested 100,001 levels deep"),
+    "deep within": (forge("", b"", "[" * 10**5), "nested 100,000 levels deep"),
     "unclosed": (seal(START + "0" * 64 + '"' + "[" * 10**5), "deep"),
 }
 

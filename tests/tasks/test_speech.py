@@ -120,7 +120,7 @@ def test_a_sound_shorter_than_a_window_has_an_answer_in_chunks_too():
 
 
 def test_a_model_of_both_directions_hears_the_whole_first():
-    with pytest.raises(UsageError, match="hears the whole before it answers"):
+    with pytest.raises(UsageError, match="needs the whole recording before it answers"):
         streaming_audio.begin(open_trained(small().both))
 
 

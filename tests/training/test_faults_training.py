@@ -398,7 +398,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(text, tmp_path):
     assert code == 3
     last = said.splitlines()[-1]
     assert last.startswith(f"error: {tmp_path / 'm.run' / 'checkpoint'}: cannot write: ")
-    assert "bytes needed" in last and "what was there before is intact" in last
+    assert "bytes needed" in last and "existing files are intact" in last
     assert "Traceback" not in said
     assert (tmp_path / "m.run" / "checkpoint").read_bytes() == held
     assert read_checkpoint(tmp_path / "m.run").counters == before.counters

@@ -1,1 +1,1 @@
-"""Used by every package: errors, records, options, files, progress."""
+"""Used by all packages: errors, records, options, files, progress."""

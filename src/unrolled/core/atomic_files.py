@@ -1,9 +1,12 @@
-"""Write files so that a crash, a kill or a full disk never loses the previous content.
+"""Write files atomically: a crash, a killed process or a full disk never loses the previous content.
 
-A file is written to a temporary sibling, synced, renamed over the old one, and its folder is synced
-(the order SQLite and LevelDB use). The writer holds a lock on its temporary file. So `sweep` can tell the files of
-killed processes from those that are being written. The first write into a folder sweeps it. POSIX only (flock,
-folder sync).
+The order is that of SQLite and LevelDB:
+1. Write a temporary file in the same folder, and sync it.
+2. Rename it over the old file.
+3. Sync the folder.
+
+The writer has a lock on its temporary file. So `sweep` can distinguish the files of killed processes from
+files that are still being written. The first write into a folder sweeps it. POSIX only (flock, folder sync).
 """
 
 from __future__ import annotations
@@ -21,17 +24,23 @@ from pathlib import Path
 
 from unrolled.core.errors import StorageError, UnrolledError, UsageError
 
-TEMPORARY = ".unrolled-tmp-"  # how the names of temporary files and folders begin
-_SWEPT: set[Path] = set()  # folders in which this process has removed what others left
-WRITE_AT_MOST = 1 << 28  # bytes a system call: Linux cuts at 2 GiB, a signal is answered in between
+TEMPORARY = ".unrolled-tmp-"  # prefix of the names of temporary files and folders
+_SWEPT: set[Path] = set()  # folders that this process has already swept
+# Maximum bytes per system call. Linux writes at most 2 GiB per call, and signals are handled between the
+# calls.
+WRITE_AT_MOST = 1 << 28
 
 
 def write_atomically(path: Path, *pieces: bytes | memoryview, mode: int = 0o644) -> None:
-    """Replace `path` by the `pieces`, one after the other, as a whole or not at all; durable when this returns.
+    """Replace the content of `path` by the `pieces`, one after the other.
 
-    A symbolic link stays and its target is replaced. A replaced file keeps its permissions and its group, and the
-    temporary file has them from the beginning. A new file gets `mode` less the umask. Raises StorageError (the old
-    file intact, the temporary removed) where the disk refuses, UsageError where `path` is no regular file.
+    The new content is durable on return.
+    - If `path` is a symbolic link, its target is replaced.
+    - A replaced file keeps its permissions and its group. The temporary file has them from the beginning.
+    - A new file gets `mode` without the bits of the umask.
+
+    Raises StorageError if the file cannot be written. The old file then stays; the temporary file is removed.
+    Raises UsageError if `path` is not a regular file.
     """
     views = [memoryview(piece).cast("B") for piece in pieces]
     with atomic_writer(path, mode=mode, needed=sum(map(len, views))) as write:
@@ -43,9 +52,11 @@ def write_atomically(path: Path, *pieces: bytes | memoryview, mode: int = 0o644)
 def atomic_writer(
     path: Path, *, mode: int = 0o644, needed: int = 0
 ) -> Generator[Callable[[bytes | memoryview], None], None, None]:
-    """A function that appends to what becomes `path` when the block ends well; after an error nothing is left.
+    """Return a function that appends bytes to the new content of `path`, for a `with` block.
 
-    Like `write_atomically`, for what is made piece by piece; needed: bytes to come, for messages.
+    At the end of the block, the new content replaces the old content, as in `write_atomically`. After an
+    error in the block, the old content stays and the temporary file is removed.
+    needed: number of bytes to come, for messages.
     """
     path = Path(os.path.realpath(path))
     with _told(path, needed):
@@ -63,7 +74,7 @@ def atomic_writer(
         with _told(path, max(needed, written)):
             write_all(descriptor, memoryview(data))
 
-    # A name before a file: a signal may come as soon as there is one.
+    # The name is stored before the file exists, so that a signal at any time leads to its removal.
     temporary, descriptor = _temporary(path.parent), -1
     try:
         with _told(path, needed):
@@ -79,7 +90,7 @@ def atomic_writer(
             sync(descriptor)
             os.replace(temporary, path)
     finally:
-        # The descriptor holds the lock that keeps `sweep` away, so it is closed last.
+        # The descriptor has the lock against `sweep`, so it is closed last.
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 - one of the system calls, like os.replace
         if descriptor >= 0:
@@ -88,11 +99,14 @@ def atomic_writer(
         sync_folder(path.parent)
     except OSError as error:
         what = f"is written, but its folder could not be synced: {error.strerror or error}"
-        raise StorageError(what, file=path, hint="checking the disk, then the same again") from error
+        raise StorageError(what, file=path, hint="checking the disk, then the command again") from error
 
 
 def storage_error(error: OSError, path: Path, needed: int | None = None) -> StorageError:
-    """An OSError as one of ours: `needed` bytes could not be written, or (None) something else failed."""
+    """Return the StorageError for an OSError.
+
+    needed: number of bytes that could not be written; None: another operation failed.
+    """
     if needed is None:
         return StorageError(f"{error.strerror or error}", file=path)
     if not path.parent.exists():
@@ -102,13 +116,14 @@ def storage_error(error: OSError, path: Path, needed: int | None = None) -> Stor
     what = f"cannot write: {error.strerror or error} ({needed:,} bytes needed"
     with contextlib.suppress(OSError):
         what += f", {shutil.disk_usage(path.parent).free:,} free"
-    return StorageError(
-        f"{what}); what was there before is intact", file=path, hint="another folder with --out"
-    )
+    return StorageError(f"{what}); existing files are intact", file=path, hint="another folder with --out")
 
 
 def opening_error(error: OSError, path: Path) -> UnrolledError:
-    """Why `path` cannot be read: a wrong name is the user's (exit 2), the rest is the disk's (exit 3)."""
+    """Return the error for a `path` that cannot be read.
+
+    It is a UsageError (exit code 2) for a wrong name, and a StorageError (exit code 3) for anything else.
+    """
     if error.errno == errno.ELOOP:
         what = "is a symbolic link that leads back to itself"
         return UsageError(what, file=path, expected="a file", hint="removing the link")
@@ -124,7 +139,7 @@ def opening_error(error: OSError, path: Path) -> UnrolledError:
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
-    """Raise UsageError where `path` exists and `force` is off: nothing is overwritten unasked."""
+    """Raise UsageError if `path` exists and `force` is False."""
     if path.exists() and not force:
         raise UsageError("exists already", file=path, hint="another name, or --force to replace it")
 
@@ -132,10 +147,11 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
 def sweep(folder: Path) -> None:
     """Remove the temporary files and folders that killed processes of this user left in `folder`.
 
-    Those being written are locked and stay.
+    Files that are still being written are locked and are not removed.
     """
     for stale in folder.glob(f"{TEMPORARY}*"):
-        # Locked by its writer, gone meanwhile, not ours to remove, or no lock to be had here: it stays.
+        # Ignore a file that is locked by its writer, removed meanwhile, not permitted, or that cannot be
+        # locked.
         with contextlib.suppress(OSError):
             descriptor = _open_stale(stale)
             try:
@@ -153,12 +169,14 @@ def sweep(folder: Path) -> None:
 
 @contextlib.contextmanager
 def temporary_folder(parent: Path | None = None) -> Generator[Path, None, None]:
-    """An empty folder that only this user can read; it is removed when the block ends.
+    """Create an empty folder that only this user can read, for a `with` block.
 
-    parent: where it stands; None: where the system has its temporary files. Folders that killed processes left
-    there are removed first. Raises StorageError where the disk refuses.
+    It is removed at the end of the block.
+    parent: the folder in which it is created; None: the system's folder for temporary files. Temporary
+        folders that killed processes left there are removed first.
+    Raises StorageError if the folder cannot be created.
     """
-    import tempfile  # only this needs it, and every start would pay for it
+    import tempfile  # imported here to keep the start of every command fast
 
     home = Path(tempfile.gettempdir()) if parent is None else parent
     sweep(home)
@@ -168,38 +186,38 @@ def temporary_folder(parent: Path | None = None) -> Generator[Path, None, None]:
             while (descriptor := _create_folder(folder)) < 0:
                 folder = _temporary(home)
         except OSError as error:
-            what = f"cannot hold temporary files: {error.strerror or error}"
+            what = f"cannot create a temporary folder: {error.strerror or error}"
             raise StorageError(what, file=home, hint="TMPDIR=FOLDER before the command") from error
         yield folder
     finally:
-        # The descriptor holds the lock that keeps `sweep` away, so it is closed last.
+        # The descriptor has the lock against `sweep`, so it is closed last.
         shutil.rmtree(folder, ignore_errors=True)
         if descriptor >= 0:
             os.close(descriptor)
 
 
 def write_all(descriptor: int, data: memoryview) -> None:
-    """Write all of `data` (bytes), however few of them the system takes at a time."""
+    """Write all of `data`. One system call may write only a part of it."""
     while data:
         data = data[os.write(descriptor, data[:WRITE_AT_MOST]) :]
 
 
 def sync(descriptor: int) -> None:
-    """Force what was written to `descriptor` onto the medium."""
+    """Force the data written to `descriptor` onto the medium."""
     if sys.platform == "darwin":
-        # fsync leaves the data in the drive's cache there
+        # On macOS, fsync leaves the data in the cache of the drive.
         fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
     else:
         os.fsync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: files created, renamed and removed."""
+    """Make changes of the names in `folder` durable: created, renamed and removed files."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # file systems that cannot sync a folder (CIFS) say so like this
+        if error.errno != errno.EINVAL:  # the error of file systems that cannot sync a folder (CIFS)
             raise
     finally:
         os.close(descriptor)
@@ -207,7 +225,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _told(path: Path, needed: int) -> Generator[None, None, None]:
-    """An OSError within becomes the StorageError of `path`."""
+    """Convert an OSError in the `with` block to the StorageError of `path`."""
     try:
         yield
     except OSError as error:
@@ -219,12 +237,18 @@ def _temporary(folder: Path) -> Path:
 
 
 def _create(temporary: Path, mode: int) -> int:
-    """A new file, open and locked; -1 where a sweep came between the two."""
+    """Create, open and lock a file.
+
+    Return its descriptor; -1 if a sweep removed the file before it was locked.
+    """
     return _locked(temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
 
 
 def _create_folder(folder: Path) -> int:
-    """A new folder, open and locked; -1 where a sweep came between the two."""
+    """Create, open and lock a folder.
+
+    Return its descriptor; -1 if a sweep removed it before it was locked.
+    """
     folder.mkdir(mode=0o700)
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -234,8 +258,8 @@ def _create_folder(folder: Path) -> int:
 
 
 def _locked(path: Path, descriptor: int) -> int:
-    """The descriptor of `path` with a lock on it; -1, and closed, where `path` was removed meanwhile."""
-    with contextlib.suppress(OSError):  # no locks on this file system: `sweep` then leaves it alone
+    """Lock `descriptor` and return it. If `path` was removed meanwhile, close it and return -1."""
+    with contextlib.suppress(OSError):  # a file system without locks; there, `sweep` removes nothing
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     now = _status(path)
     if now is not None and os.path.samestat(now, os.fstat(descriptor)):
@@ -245,7 +269,10 @@ def _locked(path: Path, descriptor: int) -> int:
 
 
 def _open_stale(path: Path) -> int:
-    """Open for a lock, which some file systems give only to who may write; a link or a pipe is not followed."""
+    """Open a file or folder to lock it. Links are not followed, and a pipe does not block.
+
+    The file is opened for writing if possible, because some file systems need this for a lock.
+    """
     flags = os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         return os.open(path, os.O_RDWR | flags)
@@ -254,7 +281,7 @@ def _open_stale(path: Path) -> int:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What the system says of a file; None where there is none."""
+    """Return the status of a file; None if it does not exist."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -262,7 +289,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _take_permissions(descriptor: int, of: os.stat_result) -> None:
-    """Give a new file the owner, the group and the mode of another one, as far as this user may."""
+    """Set the owner, the group and the mode of a new file to those of another file, as far as permitted."""
     if (os.geteuid(), os.getegid()) != (of.st_uid, of.st_gid):
         with contextlib.suppress(PermissionError):
             os.fchown(descriptor, of.st_uid if os.geteuid() == 0 else -1, of.st_gid)

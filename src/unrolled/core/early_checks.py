@@ -1,4 +1,4 @@
-"""Reject wrong paths of inputs and outputs before anything is read and before NumPy or torch is imported."""
+"""Reject wrong input and output paths before any data is read and before NumPy or torch is imported."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from unrolled.core.errors import DataError, UsageError, suggest
 
 
 def run_folder_of(model: Path) -> Path:
-    """The run folder that belongs to a model file."""
+    """Return the path of the run folder of a model file."""
     return model.with_name(f"{model.name}.run")
 
 
 def check_inputs(paths: Iterable[Path], expected: str) -> None:
-    """Each path must be a folder, or a regular file that is not empty; `expected` says of what, for messages.
+    """Check that each path is a folder, or a regular file that is not empty.
 
-    Raises UsageError, DataError for an empty file, StorageError where the disk does not answer.
+    expected: the expected content of a file, for messages.
+    Raises UsageError for a wrong path, DataError for an empty file, StorageError if a path cannot be read.
     """
     for path in paths:
         try:
@@ -30,14 +31,17 @@ def check_inputs(paths: Iterable[Path], expected: str) -> None:
         if path.is_dir():
             continue
         if not path.is_file():
-            # Data are read more than once: a pipe would be empty the second time.
+            # Data is read more than once, and a pipe would be empty the second time.
             raise UsageError("not a regular file", file=path, hint="writing the data to a file first")
         if not size:
             raise DataError("empty file", file=path, expected=expected)
 
 
 def check_output(model: Path, *, resume: bool, force: bool) -> None:
-    """A model can be written to this path, and its run folder can be begun or resumed. Raises UsageError."""
+    """Check that a model can be written to this path, and that its run folder can be created or resumed.
+
+    Raises UsageError if not.
+    """
     if model.is_dir():
         raise UsageError("is a folder", file=model, expected="the name of a file for the model")
     if not model.parent.is_dir():

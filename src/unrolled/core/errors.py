@@ -1,8 +1,13 @@
-"""Errors with an exit code, and what was expected and what to try in the message.
+"""Errors with a one-line message and an exit code.
 
-Each error is one line for people, `FILE:LINE: what is wrong; expected ...; try ...`, and carries the exit code
-of the command line: 2 bad input or usage, 3 input/output or space, 4 numbers went non-finite, 5 some items
-failed and are listed, 130 interrupted.
+The message has the form `FILE:LINE: what is wrong; expected ...; try ...`.
+
+The exit codes of the command line are:
+- 2: bad input or usage.
+- 3: reading or writing failed, or no space.
+- 4: a number is not finite.
+- 5: some items failed and are listed.
+- 130: interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +19,13 @@ from unrolled.core.terminal import escaped
 
 
 class UnrolledError(Exception):
-    """An error of ours. `what` is wrong at `file`:`line`; `expected` and `hint` (after "try") are optional."""
+    """Base class of the errors of this package.
+
+    what: what is wrong.
+    file, line: where it is wrong.
+    expected: what was expected.
+    hint: the text after "try" in the message.
+    """
 
     exit_code = 2
 
@@ -40,46 +51,50 @@ class UnrolledError(Exception):
 
 
 class DataError(UnrolledError):
-    """The input is bad: a file's content, a row, a model file, a MIDI or WAV file."""
+    """The input is bad: the content of a file, such as a row of a table, a model or a recording."""
 
 
 class UsageError(UnrolledError):
-    """The request is bad: an unknown option or key, a combination that makes no sense, a file in the way."""
+    """The request is bad: an unknown option, an impossible combination, a file that exists already."""
 
 
 class MissingExtra(UnrolledError):
-    """A part that is installed apart is needed: the message names the `pip install unrolled[...]` line."""
+    """An optional package is not installed.
+
+    The message has the command `pip install ...` that installs it.
+    """
 
 
 class StorageError(UnrolledError):
-    """Reading or writing failed: space, permission, a broken disk. What was there before is intact."""
+    """Reading or writing failed: no space, no permission, a broken disk. Existing files are intact."""
 
     exit_code = 3
 
 
 class NonFiniteError(UnrolledError):
-    """A loss or a gradient is not finite; the weights on disk are."""
+    """A number, such as a loss or a gradient, is NaN or infinite. Weights on disk are always finite."""
 
     exit_code = 4
 
 
 class ItemsFailed(UnrolledError):
-    """Some items failed and are listed; the others have their answers."""
+    """Some items failed and are listed. The other items have their answers."""
 
     exit_code = 5
 
 
 class Interrupted(UnrolledError):
-    """Ctrl-C or SIGTERM: the best so far is saved and the message says how to resume."""
+    """Ctrl-C or SIGTERM. The best weights so far are saved, and the message says how to resume."""
 
     exit_code = 130
 
 
 @contextmanager
 def need(extra: str, package: str) -> Iterator[None]:
-    """Around imports of what stands on a package: raises MissingExtra, with the line that installs it, where they fail.
+    """Raise MissingExtra, with the install command, if an import in the `with` block fails.
 
-    A module of our own that is missing is no matter of what is installed, and stays what it is.
+    extra: name of the extra of unrolled. package: name of the package, for the message.
+    If a module of unrolled itself is missing, the ImportError is raised unchanged.
     """
     try:
         yield
@@ -90,8 +105,8 @@ def need(extra: str, package: str) -> Iterator[None]:
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """The nearest of the `known` words, quoted for a hint, or None where nothing is near."""
-    import difflib  # only an error needs it, and every start would pay for it
+    """Return the most similar of the `known` words, in quotes, for a hint; None if no word is similar."""
+    import difflib  # imported here to keep the start of every command fast
 
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"'{near[0]}'" if near else None

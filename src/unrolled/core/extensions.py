@@ -1,12 +1,12 @@
-"""Kinds that other installed packages bring: entry points of the groups `unrolled.cells`, `unrolled.inputs`,
-`unrolled.outputs` and `unrolled.readers`.
+"""Find kinds of other installed packages: cells, inputs, outputs and readers.
 
-A package names its kind and where it is: in its pyproject.toml
+A package registers a kind with an entry point in its pyproject.toml:
 
     [project.entry-points."unrolled.cells"]
     peephole = "my_cells:PEEPHOLE"
 
-The name is that of the kind, as options and model files have it.
+The groups are `unrolled.cells`, `unrolled.inputs`, `unrolled.outputs` and `unrolled.readers`. The name
+(`peephole`) is used in options and in model files.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ GROUPS = ("unrolled.cells", "unrolled.inputs", "unrolled.outputs", "unrolled.rea
 
 
 class Registry(dict[str, T]):
-    """The kinds of a group by their names. One of another package is loaded when its name is looked up first.
+    """The kinds of a group by name. A kind of another package is loaded when its name is first looked up.
 
-    kind: the class of the kinds. Raises KeyError for an unknown name, UsageError for an entry point that is no `kind`.
+    group: the group of entry points. kind: the class of the kinds. own: the kinds of this package.
+    A lookup raises KeyError for an unknown name, and UsageError if the entry point is not a `kind`.
     """
 
     def __init__(self, group: str, kind: type[T], own: Mapping[str, T]) -> None:
@@ -43,17 +44,17 @@ class Registry(dict[str, T]):
         return loaded
 
     def names(self) -> tuple[str, ...]:
-        """The names of all kinds, those of other packages too."""
+        """Return the names of all kinds, including those of other packages."""
         return tuple(dict.fromkeys((*self, *found(self.group))))
 
     def has(self, name: str) -> bool:
-        """Whether there is a kind of this name; it is not loaded."""
+        """Whether there is a kind with this name. This does not load it."""
         return name in self or name in found(self.group)
 
 
 @cache
 def found(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group by their names. Raises UsageError if two packages have one name."""
+    """Return the entry points of a group by name. Raises UsageError if two packages use the same name."""
     points: dict[str, EntryPoint] = {}
     for point in entry_points(group=group):
         other = points.setdefault(point.name, point)
@@ -66,8 +67,10 @@ def found(group: str) -> dict[str, EntryPoint]:
 
 
 def load(group: str, name: str) -> object | None:
-    """The kind of this name from another package; None if no package has it. Raises UsageError if it cannot be
-    imported."""
+    """Load the kind with this name from another package; return None if no package has it.
+
+    Raises UsageError if the kind cannot be imported.
+    """
     point = found(group).get(name)
     if point is None:
         return None
@@ -79,13 +82,16 @@ def load(group: str, name: str) -> object | None:
 
 
 def package_of(group: str, name: str) -> str | None:
-    """The package that brings a kind, as NAME VERSION; None if it is one of this package."""
+    """Return the package of a kind as `NAME VERSION`; None if the kind is part of unrolled."""
     point = found(group).get(name)
     return None if point is None else _package(point)
 
 
 def require(group: str, name: str, package: str) -> None:
-    """Raise MissingExtra, naming the package, if a kind that a model file needs is not installed."""
+    """Raise MissingExtra if a kind that a model file needs is not installed.
+
+    package: the package of the kind, as `NAME VERSION`.
+    """
     if name not in found(group):
         kind = group.rpartition(".")[2].removesuffix("s")
         raise MissingExtra(

@@ -14,7 +14,10 @@ UInt64 = NDArray[np.uint64]
 
 
 def splitmix64(values: UInt64) -> UInt64:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014), a bijection of 64 bits, any shape."""
+    """Return the output function of SplitMix64 (Steele, Lea and Flood 2014) of each value, in any shape.
+
+    It maps each 64-bit number to another one (a bijection).
+    """
     z = values + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -22,7 +25,7 @@ def splitmix64(values: UInt64) -> UInt64:
 
 
 def hashed(key: tuple[int, ...], values: Integers) -> UInt64:
-    """64 random-looking bits for each value, a pure function of (key, value)."""
+    """Return 64 pseudo-random bits for each value, a pure function of (key, value)."""
     state = np.zeros(1, dtype=np.uint64)
     for part in key:
         state = splitmix64(state ^ np.array([part & (2**64 - 1)], dtype=np.uint64))
@@ -30,10 +33,10 @@ def hashed(key: tuple[int, ...], values: Integers) -> UInt64:
 
 
 def permuted(key: tuple[int, ...], n: int, positions: Integers) -> Int64:
-    """Where a random permutation of range(n) takes each position, without storing it.
+    """Return the images of `positions` under a pseudo-random permutation of range(n), without storing it.
 
-    A Feistel network of four rounds (Luby and Rackoff 1988) on pairs of numbers below ceil(sqrt(n)), walked until
-    it falls within n (Black and Rogaway 2002), which it does at once nearly always.
+    A Feistel network with four rounds (Luby and Rackoff 1988) permutes pairs of numbers below ceil(sqrt(n)).
+    It is repeated until the result is below n (Black and Rogaway 2002); one pass is nearly always enough.
     """
     side = np.uint64(isqrt(n - 1) + 1)
     turns = hashed(key, np.arange(4))

@@ -1,4 +1,4 @@
-"""Progress of training on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of training on stderr: a bar on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from typing import Protocol, runtime_checkable
 from unrolled.core.terminal import escaped
 
 BARS = "▁▂▃▄▅▆▇█"
-PLAIN_SECONDS = 10.0  # without a terminal, at most one line of progress in so many seconds
+PLAIN_SECONDS = 10.0  # minimum time between two lines of progress if stderr is not a terminal
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a training stands: share done (0 to 1), step, latest loss in nats, tokens a second so far."""
+    """The progress of a training.
+
+    share: completed fraction, 0 to 1.
+    step: number of the step.
+    loss: latest loss in nats.
+    speed: tokens per second so far.
+    """
 
     share: float
     step: int
@@ -26,43 +32,43 @@ class Moment:
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Where notes and progress go."""
+    """Receives notes and progress, and shows them."""
 
     def note(self, text: str) -> None:
-        """One line that stays."""
+        """Show a line permanently."""
         ...
 
     def moment(self, now: Moment) -> None:
-        """Progress, as often as there is any: the reporter decides what to show."""
+        """Receive the progress. This is called often; the reporter decides what to show."""
         ...
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> None:
-        """A validation: its losses, and for language models a few characters that the model would write."""
+        """Show a validation: its losses and, for language models, a short text sampled from the model."""
         ...
 
     def close(self) -> None:
-        """The training has ended, well or not."""
+        """End the progress, after the training has succeeded or failed."""
         ...
 
 
 class Silent:
-    """Says nothing: for estimators and tests."""
+    """A reporter that shows nothing, for estimators and tests."""
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def moment(self, now: Moment) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def sparkline(values: list[float], width: int = 24) -> str:
-    """The last `width` values as bars, the largest full: a curve in one line of text."""
+    """Return the last `width` values as a curve of bar characters, from the smallest to the largest value."""
     shown = values[-width:]
     low, high = min(shown, default=0.0), max(shown, default=0.0)
     scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
@@ -70,12 +76,12 @@ def sparkline(values: list[float], width: int = 24) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """How many of a thing, for people: 1 thread, 1,129 steps."""
+    """Return a number with its noun: `1 thread`, `1,129 steps`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 42s, 3m05s, 2h14m."""
+    """Return seconds as text: `42s`, `3m05s`, `2h14m`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole}s"
@@ -85,7 +91,7 @@ def duration(seconds: float) -> str:
 
 
 class Curve:
-    """The validations and the pace so far, and the lines that tell them."""
+    """Keeps the losses and the speed of a training, and formats the lines of progress."""
 
     def __init__(self) -> None:
         self._started: float | None = None
@@ -93,11 +99,11 @@ class Curve:
         self._losses: list[float] = []
 
     def moment(self, now: Moment) -> str:
-        """One line: where the training stands, and how long it still takes."""
+        """Return one line with the progress and the remaining time."""
         return self._line(now, f"loss {now.loss:.3f}")
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> str:
-        """One line with both losses and their curve; the sample below it."""
+        """Return one line with both losses and the curve of the losses. The sample follows below it."""
         self._losses.append(metrics.get("loss", metrics["train_loss"]))
         held_out = f"  valid {metrics['loss']:.4f}" if "loss" in metrics else ""
         losses = f"train {metrics['train_loss']:.3f}{held_out} {sparkline(self._losses)}"
@@ -112,7 +118,7 @@ class Curve:
 
 
 class Lines:
-    """Plain lines on stderr: each validation, and between them a line every `PLAIN_SECONDS`."""
+    """A reporter that prints lines on stderr: each validation, and progress every `PLAIN_SECONDS`."""
 
     def __init__(self) -> None:
         self._curve = Curve()
@@ -124,22 +130,22 @@ class Lines:
         print(escaped(text), file=sys.stderr, flush=True)
 
     def moment(self, now: Moment) -> None:
-        """A line now and then."""
+        """Print a line if the last one is at least `PLAIN_SECONDS` old."""
         line = self._curve.moment(now)
         if time.monotonic() - self._spoken >= PLAIN_SECONDS:
             self.note(line)
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> None:
-        """A line, with the sample below it."""
+        """Print a line, with the sample below it."""
         self.note(self._curve.validated(now, metrics, sample))
 
     def close(self) -> None:
-        """Lines stay as they are; the next training has a curve of its own."""
+        """Start a new curve for the next training."""
         self._curve = Curve()
 
 
 class Bar:
-    """A moving bar on a terminal; notes and validations scroll above it."""
+    """A reporter that shows a progress bar on a terminal. Notes and validations scroll above it."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -152,24 +158,27 @@ class Bar:
         self._task = self._bar.add_task("", total=1.0)
 
     def note(self, text: str) -> None:
-        """Print above the bar. The text is a person's: what looks like markup in it is none."""
+        """Print a line above the bar.
+
+        Markup in the text is not interpreted, because it may come from user data.
+        """
         self._console.print(escaped(text), markup=False, soft_wrap=True)
 
     def moment(self, now: Moment) -> None:
-        """Move the bar."""
+        """Update the bar."""
         self._bar.start()
         self._bar.update(self._task, completed=now.share, description=self._curve.moment(now))
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> None:
-        """A line above the bar, with the sample below it."""
+        """Print a line above the bar, with the sample below the line."""
         self.note(self._curve.validated(now, metrics, sample))
 
     def close(self) -> None:
-        """Take the bar away and give the cursor back; the next training has a curve of its own."""
+        """Remove the bar, restore the cursor, and start a new curve for the next training."""
         self._bar.stop()
         self._curve = Curve()
 
 
 def console_reporter() -> Reporter:
-    """The reporter for a command line: a bar where stderr is a terminal, lines elsewhere."""
+    """Return the reporter for the command line: a bar if stderr is a terminal, else lines."""
     return Bar() if sys.stderr.isatty() else Lines()

@@ -1,6 +1,6 @@
-"""Open only regular files: a pipe, a device or a socket would make a program wait for ever, or read without end.
+"""Open only regular files. A pipe, a device or a socket could block forever, or have no end.
 
-Every file that a user names is opened here or checked here first.
+All files that a user names are opened or checked here.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ _KINDS = (
 
 
 def require_regular(path: Path, *, folder: bool = False) -> os.stat_result:
-    """What the system says of a file that is there and is a regular one, or a folder where `folder` allows it.
+    """Return the status of a regular file. This never blocks.
 
-    Never waits. Raises UsageError (no such file, a folder, a pipe, a device, a socket, a link that leads back to
-    itself), StorageError (no permission, a broken disk).
+    folder: whether a folder is allowed too.
+    Raises UsageError if the file does not exist or is a folder, a pipe, a device, a socket or a link to
+    itself.
+    Raises StorageError if there is no permission or the disk is broken.
     """
     try:
         status = path.stat()
@@ -33,7 +35,7 @@ def require_regular(path: Path, *, folder: bool = False) -> os.stat_result:
         what = "no such file or folder" if folder else "there is no such file"
         raise UsageError(what, file=path, hint=_nearest(path)) from error
     except ValueError as error:  # a NUL character
-        raise UsageError("there is no such file: its name holds a NUL character", file=ascii(path)) from error
+        raise UsageError("there is no such file: its name has a NUL character", file=ascii(path)) from error
     except OSError as error:
         raise opening_error(error, path) from error
     if not (folder and stat.S_ISDIR(status.st_mode)):
@@ -42,14 +44,14 @@ def require_regular(path: Path, *, folder: bool = False) -> os.stat_result:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a regular file for reading its bytes. Raises as `require_regular`."""
-    require_regular(path)  # opening a device may already do something
+    """Open a regular file to read bytes. Raises the errors of `require_regular`."""
+    require_regular(path)  # before `open`, because opening a device can have an effect
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         raise opening_error(error, path) from error
     try:
-        _refuse_irregular(path, os.fstat(descriptor).st_mode)  # it may have been replaced meanwhile
+        _refuse_irregular(path, os.fstat(descriptor).st_mode)  # the file may have been replaced meanwhile
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -67,7 +69,7 @@ def _refuse_irregular(path: Path, mode: int) -> None:
 
 
 def _nearest(path: Path) -> str | None:
-    """The name beside a missing file that is most like its own, for a hint."""
+    """Return the most similar name in the folder of a missing file, for a hint."""
     try:
         return suggest(path.name, [entry.name for entry in path.parent.iterdir()])
     except OSError:

@@ -1,7 +1,7 @@
-"""Signals that ask a command to stop: Ctrl-C, SIGTERM, and SIGHUP, which comes when a terminal is closed.
+"""Handle the signals that stop a command: Ctrl-C (SIGINT), SIGTERM, and SIGHUP from a closed terminal.
 
-The first one decides how the command ends, with exit code 128 + its number. Others that follow soon are the same
-wish: a shell, a terminal and a service manager often send two. One that comes later insists.
+The first signal decides the exit code: 128 + its number. Other signals within `QUICKLY` seconds are ignored,
+because a shell, a terminal or a service manager often sends two. A later signal stops the command at once.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-QUICKLY = 2.0  # seconds within which further signals mean the same as the first
+QUICKLY = 2.0  # seconds after the first signal in which other signals are ignored
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal that unwinds as Ctrl-C does, so that temporary files are removed on the way."""
+    """Raised for a signal. Like Ctrl-C, it unwinds the stack, so that temporary files are removed."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -27,10 +27,11 @@ class Terminated(KeyboardInterrupt):
 
 
 class _First:
-    """The first signal since `forget`, and when it came, by time.monotonic().
+    """The first signal since `forget`.
 
-    order: where the numbers of signals can be read in the order in which they came, or -1. Python calls the handlers
-    of signals that wait together in the order of their numbers.
+    at: when it arrived, from time.monotonic().
+    order: a descriptor from which the numbers of signals are read in the order of their arrival; -1: none. It
+        is needed because Python calls the handlers of several pending signals in the order of their numbers.
     """
 
     number: int | None = None
@@ -42,12 +43,15 @@ _first = _First()
 
 
 def forget() -> None:
-    """From here on the next signal is the first one."""
+    """Forget the first signal: the next signal is the first one."""
     _first.number = None
 
 
 def note(number: int) -> bool:
-    """Remember a signal; whether it is the first one, or comes so late after that that it insists."""
+    """Record a signal.
+
+    Return True if it is the first one, or if it arrives more than `QUICKLY` seconds later.
+    """
     if number == signal.SIGHUP:
         _leave_terminal()
     if _first.number is None:
@@ -57,7 +61,7 @@ def note(number: int) -> bool:
 
 
 def first(number: int) -> int:
-    """The number of the first signal; the given one where there was none."""
+    """Return the number of the first signal; `number` if there was none."""
     return number if _first.number is None else _first.number
 
 
@@ -65,10 +69,11 @@ def first(number: int) -> int:
 def handled(
     handler: Callable[[int, FrameType | None], None], *numbers: int, ends: bool = False
 ) -> Generator[None, None, None]:
-    """These signals go to the handler within; in another thread than the main one this does nothing.
+    """Call `handler` for these signals in the `with` block. Outside the main thread, this does nothing.
 
-    A SIGHUP that is ignored, as under nohup, stays ignored. ends: the process ends soon after; where a signal came,
-    others are ignored from then on, so that the exit code is that of the first.
+    A SIGHUP that is ignored, for example by nohup, stays ignored.
+    ends: whether the process ends soon after the block. If a signal arrived, later signals are then ignored,
+        so that the first one decides the exit code.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -86,7 +91,10 @@ def handled(
 
 @contextmanager
 def unwinding(*, ends: bool) -> Generator[None, None, None]:
-    """Signals raise `Terminated` within, unless somebody else handles them; ends: as `handled` has it."""
+    """Raise `Terminated` for a signal in the `with` block, unless the signal has another handler.
+
+    ends: see `handled`.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         if note(number):
@@ -101,7 +109,10 @@ def unwinding(*, ends: bool) -> Generator[None, None, None]:
 
 @contextmanager
 def _ordered() -> Generator[None, None, None]:
-    """Within, `_earliest` knows the order of signals, unless another library has use for that channel."""
+    """Record the order of signals for `_earliest` in the `with` block.
+
+    This uses Python's wakeup descriptor for signals. If another library uses it, the order is not recorded.
+    """
     outer, (ours, theirs) = _first.order, os.pipe()
     for descriptor in (ours, theirs):
         os.set_blocking(descriptor, False)
@@ -121,7 +132,7 @@ def _ordered() -> Generator[None, None, None]:
 
 
 def _earliest(number: int) -> int:
-    """Which of the signals that wait came first; `number` is the one that is handled now."""
+    """Return the number of the pending signal that arrived first. number: the signal being handled."""
     if _first.order < 0:
         return number
     with suppress(OSError):
@@ -131,7 +142,7 @@ def _earliest(number: int) -> int:
 
 
 def _leave_terminal() -> None:
-    """What is printed goes nowhere where it went to a terminal: that is gone, and each line would be an error."""
+    """Discard the output to a terminal. The terminal is closed, so every line would be an error."""
     for descriptor in (1, 2):
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(descriptor).st_mode):

@@ -1,7 +1,7 @@
-"""The process and the machine: settings that speed training up; memory, cores and time that are available.
+"""The process and the machine: settings for fast training, and the available memory, cores and time.
 
-The command line applies the settings; importing never does. Figures come from Linux's /proc and control groups where
-there are any, elsewhere from what POSIX knows.
+Only the command line applies the settings; an import never does. On Linux, the numbers come from /proc and
+from the control groups; elsewhere they come from POSIX functions.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from pathlib import Path
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CGROUP = Path("/sys/fs/cgroup")
-# Where no clock tells when the process began: the work until here, which was done on one thread, took about as long.
+# For systems without the start time of a process. Up to here, one thread was working, so its CPU time is the
+# age.
 _BEFORE, _IMPORTED = time.process_time(), time.monotonic()
 
 
 def tune() -> bool:
-    """Keep freed memory in the process: glibc otherwise maps and unmaps every large array anew, thousands of
-    page faults a step. Returns whether the C library took it (glibc only)."""
+    """Keep freed memory in the process. Return whether this succeeded (glibc only).
+
+    By default, glibc maps and unmaps each large array, which costs thousands of page faults per step.
+    """
     try:
         libc = ctypes.CDLL("libc.so.6")
         return bool(libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)) and bool(
@@ -33,12 +36,15 @@ def tune() -> bool:
 
 
 def memory_left() -> int:
-    """Bytes this process may still take: the least that its address space, control group and machine leave."""
+    """Return the number of bytes that this process can still allocate.
+
+    It is the smallest of the limits of the address space, the control groups and the machine.
+    """
     left = [address_space_left()]
     for limit, key in (("memory.max", "anon"), ("memory/memory.limit_in_bytes", "total_rss")):
         for group in (_CGROUP, _CGROUP / _own_group()):
             text = _read(group / limit).strip()
-            if text.isdigit():  # cached files do not count: they give way
+            if text.isdigit():  # without cached files, because the system can drop them
                 left.append(int(text) - _entry((group / limit).with_name("memory.stat"), key))
     available = _entry(Path("/proc/meminfo"), "MemAvailable:") * 1024
     left.append(available or os.sysconf("SC_PHYS_PAGES") * _PAGE - peak_bytes())
@@ -46,20 +52,20 @@ def memory_left() -> int:
 
 
 def address_space_left() -> int:
-    """Bytes this process may still map; more than any machine has where there is no limit."""
+    """Return the number of bytes that this process can still map; 2^62 if there is no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     mapped = int((_read(Path("/proc/self/statm")).split() or ["0"])[0]) * _PAGE
     return 1 << 62 if soft == resource.RLIM_INFINITY else max(0, soft - mapped)
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held so far."""
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    """Return the peak memory of this process so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes per unit of ru_maxrss
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def cores() -> int:
-    """Physical cores this process may run on, or as many as its control group grants time on."""
+    """Return the number of physical cores that this process may use (with the limit of its control group)."""
     if sys.platform != "linux":
         return max(1, os.cpu_count() or 1)
     allowed = os.sched_getaffinity(0)
@@ -74,24 +80,24 @@ def cores() -> int:
 
 
 def process_age() -> float:
-    """Seconds since this process began."""
+    """Return the seconds since this process started."""
     known = _BEFORE + time.monotonic() - _IMPORTED
     fields = _read(Path("/proc/self/stat")).rpartition(")")[2].split()
     up = _read(Path("/proc/uptime")).split()
     if not fields or not up:
         return known
     age = float(up[0]) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return age if age >= 0 else known  # a container may have an uptime of its own, shorter than the machine's
+    return age if age >= 0 else known  # a container can report its own uptime, which is shorter
 
 
 def _own_group() -> str:
-    """The path of this process's control group (version 2) below the mount point."""
+    """Return the path of the control group (version 2) of this process, relative to the mount point."""
     lines = (line for line in _read(Path("/proc/self/cgroup")).splitlines() if line.startswith("0::/"))
     return next(lines, "0::/").removeprefix("0::/")
 
 
 def _entry(path: Path, key: str) -> int:
-    """The number after `key` in a table of lines; 0 where there is none."""
+    """Return the number after `key` in a file with one entry per line; 0 if there is none."""
     for line in _read(path).splitlines():
         words = line.split()
         if words[:1] == [key]:
@@ -107,7 +113,9 @@ def _read(path: Path) -> str:
 
 
 def one_thread() -> None:
-    """Let torch, where it is loaded, compute on one thread: a single row is not worth two, which on a busy machine
-    wait for each other at every step."""
+    """Limit torch to one thread, if it is loaded.
+
+    For a single row, two threads are not faster. On a busy machine they wait for each other at every step.
+    """
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -1,9 +1,14 @@
-"""Named arrays and one JSON document in a safetensors file, with checksums that find every flipped bit.
+"""Named tensors and one JSON document in a safetensors file, with checksums that detect every flipped bit.
 
-Layout (any safetensors reader opens it): 8 bytes little-endian header length, a canonical JSON header, the bytes
-of the tensors without a hole. The header begins with `__metadata__`, which holds `header_sha256` (over the whole
-header with these 64 digits zeroed) and `unrolled`, a canonical JSON document with `kind`, `format`, a `sha256` per
-tensor and what the caller keeps there. Limits are checked before anything is allocated; nothing is ever executed.
+Any safetensors reader can open the file. Layout:
+1. The length of the header: 8 bytes, little-endian.
+2. The header: canonical JSON. It begins with `__metadata__`, which has two keys:
+   - `header_sha256`: the checksum of the whole header, with these 64 digits set to zero.
+   - `unrolled`: a canonical JSON document with `kind`, `format`, a `sha256` per tensor, and the caller's
+     keys.
+3. The bytes of the tensors, without gaps.
+
+Limits are checked before memory is allocated. Nothing in a file is ever executed.
 """
 
 from __future__ import annotations
@@ -26,12 +31,12 @@ from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Array
 from unrolled.core.values.json_values import as_object, as_plain
 
-HEADER_LIMIT = 32 << 20  # bytes: a vocabulary of about 1.5 million words
-VALUE_LIMIT = 4_000_000  # commas in a header, so about as many values: each costs up to 60 bytes of memory
-CONTAINER_LIMIT = 100_000  # JSON lists and objects in a header: each costs 60 to 200 bytes of memory
-DEPTH_LIMIT = 32
-NAME_LIMIT = 200
-RANK_LIMIT = 8
+HEADER_LIMIT = 32 << 20  # bytes; enough for a vocabulary of about 1.5 million words
+VALUE_LIMIT = 4_000_000  # commas in a header, which is about the number of values; each needs up to 60 bytes
+CONTAINER_LIMIT = 100_000  # JSON lists and objects in a header; each needs 60 to 200 bytes of memory
+DEPTH_LIMIT = 32  # nesting depth of JSON
+NAME_LIMIT = 200  # characters of the name of a tensor
+RANK_LIMIT = 8  # dimensions of a tensor
 DTYPES = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -53,7 +58,7 @@ NAME = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 HEADER_START = b'{"__metadata__":{"header_sha256":"'
 ZEROS = b"0" * 64
 
-# How other formats begin, for people who mix up their files. The first that fits is named.
+# The first bytes of other formats, for the message about a wrong file. The first match is reported.
 FOREIGN = (
     (
         rb"PK\x03\x04.{26}[^/]{1,200}/(?:data\.pkl|version|byteorder|\.format_version)",
@@ -80,7 +85,7 @@ FOREIGN = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor's place in the file: `start` and `stop` are bytes after the header."""
+    """The position of a tensor in the file. start, stop: in bytes after the header."""
 
     name: str
     dtype: np.dtype[np.generic]
@@ -90,24 +95,27 @@ class Entry:
 
 
 def canonical(document: object) -> str:
-    """`document` as JSON in one way only: sorted keys, no spaces, real characters, finite numbers.
+    """Return `document` as canonical JSON: sorted keys, no spaces, unescaped characters, finite numbers.
 
-    Raises ValueError or TypeError for what JSON does not know.
+    Raises ValueError or TypeError for values that JSON does not have.
     """
     return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def parse(data: bytes) -> object:
-    """The JSON of `data`; ValueError for duplicate keys, NaN, endless numbers, deep nesting or too many values."""
+    """Parse `data` as JSON.
+
+    Raises ValueError for duplicate keys, NaN, infinite numbers, deep nesting and too many values.
+    """
     marks = np.frombuffer(data.replace(rb"\\", b"").replace(rb"\"", b""), np.uint8)
     in_string = np.bitwise_xor.accumulate((marks == ord('"')).view(np.uint8))
-    steps = STEPS[marks[in_string == 0]]  # +1 where a list or object begins, -1 where one ends
+    steps = STEPS[marks[in_string == 0]]  # +1 at the start of a list or object, -1 at its end
     depth = int(np.cumsum(steps[steps != 0], dtype=np.int32).max(initial=0))
     if depth > DEPTH_LIMIT:
-        raise ValueError(f"nested {depth:,} deep, at most {DEPTH_LIMIT} are allowed")
+        raise ValueError(f"nested {depth:,} levels deep, at most {DEPTH_LIMIT} are allowed")
     containers, values = int((steps == 1).sum()), data.count(b",")
     if containers > CONTAINER_LIMIT or values > VALUE_LIMIT:
-        raise ValueError(f"{containers:,} lists and {values:,} commas are more than any file of ours holds")
+        raise ValueError(f"{containers:,} lists and {values:,} commas are more than unrolled ever writes")
     return json.loads(
         data.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite
     )
@@ -116,11 +124,14 @@ def parse(data: bytes) -> object:
 def pack(
     kind: str, version: int, document: Mapping[str, object], tensors: Mapping[str, Array]
 ) -> list[bytes | memoryview]:
-    """The pieces of a file, to be written one after the other; the tensors' bytes are not copied.
+    """Return the pieces of a file, to be written one after the other.
 
-    Raises UsageError for what the format does not hold, NonFiniteError naming the tensor with NaN or infinity.
+    The bytes of the tensors are not copied.
+    kind, version: the kind of the file, and its format version. document: the JSON document.
+    Raises UsageError for names and tensors that the format does not support.
+    Raises NonFiniteError with the name of the tensor if it contains NaN or infinity.
     """
-    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))  # aligned without holes
+    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))  # aligned without gaps
     arrays = {name: _storable(name, tensors[name]) for name in names}
     views = {name: array.reshape(-1).view(np.uint8).data for name, array in arrays.items()}
     hashes = {name: hashlib.sha256(view).hexdigest() for name, view in views.items()}
@@ -151,10 +162,11 @@ def pack(
 
 
 def read(path: Path, kind: str, version: int) -> tuple[dict[str, object], dict[str, Array]]:
-    """The document (without `kind` and `sha256`) and the tensors (read-only) of a file `pack` wrote, verified.
+    """Read and verify a file. Return its document (without `kind` and `sha256`) and its tensors (read-only).
 
-    `version` is the newest format of this `kind` that the caller knows. Raises DataError naming the damaged
-    tensor or `header`, UsageError where there is no such file, StorageError where the disk cannot read it.
+    version: the newest format version of this `kind` that the caller supports.
+    Raises DataError if the file is damaged, with the name of the tensor or `header`. Raises UsageError if the
+    file does not exist, StorageError if it cannot be read.
     """
     path = Path(path)
     try:
@@ -164,29 +176,32 @@ def read(path: Path, kind: str, version: int) -> tuple[dict[str, object], dict[s
             _expect_kind(document, kind, version, path)
             size = os.fstat(stream.fileno()).st_size - 8 - len(raw)
             entries = _entries(header, document, size, path)
-            data = stream.read(size)  # after all checks: as large as the file is
+            data = stream.read(size)  # after the checks, so `size` is not larger than the file
     except OSError as error:
         raise opening_error(error, path) from error
-    hashes = as_object(document["sha256"])  # `_entries` has checked that there is one for each
+    hashes = as_object(document["sha256"])  # `_entries` has checked that each tensor has one
     tensors = {entry.name: _tensor(entry, data, hashes[entry.name], path) for entry in entries}
     return {key: value for key, value in document.items() if key not in ("kind", "sha256")}, tensors
 
 
 def begins_as_ours(start: bytes) -> bool:
-    """Whether the first 64 bytes of a file are those of a file that `pack` made."""
+    """Whether these are the first 64 bytes of a file in this format."""
     return start[8:].startswith(HEADER_START)
 
 
 def damaged(what: str, file: Path, hint: str | None = "another copy of the file") -> DataError:
-    """The error for a file of ours that is not as it was written."""
+    """Return the error for a damaged file."""
     return DataError(f"is damaged: {what}", file=file, hint=hint)
 
 
 def _storable(name: str, array: Array) -> Array:
-    """`array` little-endian and contiguous, or the error that says why it cannot be kept."""
+    """Return `array` as a little-endian, contiguous array.
+
+    Raises an error if it cannot be stored; see `pack`.
+    """
     if not NAME.fullmatch(name) or len(name) > NAME_LIMIT or name == "__metadata__":
         raise UsageError(
-            f"'{name[:80]}' is no name for a tensor", expected="letters, digits and _, joined by dots"
+            f"'{name[:80]}' is not a valid name of a tensor", expected="letters, digits and _, joined by dots"
         )
     array = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
     if array.dtype not in CODES or array.size == 0 or array.ndim > RANK_LIMIT:
@@ -198,21 +213,22 @@ def _storable(name: str, array: Array) -> Array:
 
 
 def _is_finite(array: Array) -> bool:
-    # Least and greatest pass NaN on and need no second array of this size.
+    # Minimum and maximum propagate NaN, and need no second array of this size.
     return array.dtype.kind != "f" or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
 def _header(stream: BinaryIO, size: int, file: Path) -> bytes:
-    """The raw header with its checksum verified."""
+    """Return the raw header, after its checksum was verified."""
     start = stream.read(1024)
     if not start:
         raise DataError("empty file", file=file, expected="a file written by unrolled")
     length = int.from_bytes(start[:8], "little")
-    # One flipped bit of a file of ours cannot do both, spoil the length and the brace that follows it.
+    # A single flipped bit cannot damage both the length and the brace after it. If both are wrong, this is
+    # another format, not a damaged file.
     if len(start) < 8 or (length > min(HEADER_LIMIT, size - 8) and start[8:9] != b"{"):
         names = (name for pattern, name in FOREIGN if re.match(pattern, start, re.DOTALL))
         default = f"truncated after {size} bytes" if size < 8 else f"something that begins with {start[:8]!r}"
-        what = f"not our format: {next(names, default)}; nothing of it was run"
+        what = f"not a file of unrolled: {next(names, default)}; no code in it was run"
         raise DataError(what, file=file, expected="a file written by unrolled")
     if length > HEADER_LIMIT:
         raise damaged(f"header claims {length:,} bytes, at most {HEADER_LIMIT:,} are allowed", file)
@@ -228,7 +244,7 @@ def _header(stream: BinaryIO, size: int, file: Path) -> bytes:
 def _verified_header(raw: bytes, file: Path) -> bytes:
     start, stop = len(HEADER_START), len(HEADER_START) + len(ZEROS)
     if not raw.startswith(HEADER_START):
-        what = "its header does not begin as ours does: damaged, or a safetensors file of another program"
+        what = "its header is not one of unrolled: it is damaged, or a safetensors file of another program"
         raise DataError(what, file=file, expected="a file written by unrolled")
     if hashlib.sha256(raw[:start] + ZEROS + raw[stop:]).hexdigest().encode() != raw[start:stop]:
         raise damaged("header does not match its checksum", file)
@@ -236,7 +252,7 @@ def _verified_header(raw: bytes, file: Path) -> bytes:
 
 
 def _documents(raw: bytes, file: Path) -> tuple[dict[str, object], dict[str, object]]:
-    """The header without `__metadata__`, and the document within."""
+    """Return the header without `__metadata__`, and the document in `__metadata__`."""
     try:
         header = as_object(parse(raw))
         metadata = as_object(header.pop("__metadata__"))
@@ -255,17 +271,20 @@ def _expect_kind(document: dict[str, object], kind: str, version: int, file: Pat
     if found != kind:
         raise DataError(f"header says this is a {found!s:.40}, not a {kind}", file=file, expected=f"a {kind}")
     if type(format_) is not int or format_ < 1:
-        raise damaged(f"header has no format version but {format_!r:.40}", file)
+        raise damaged(f"header has {format_!r:.40} instead of a format version", file)
     if format_ > version:
         what = f"header says format {format_}; this release reads up to format {version}"
         raise DataError(what, file=file, hint="pip install --upgrade unrolled")
 
 
 def _entries(header: dict[str, object], document: dict[str, object], size: int, file: Path) -> list[Entry]:
-    """The tensors in the order of their bytes, which must fill the `size` bytes after the header exactly."""
+    """Return the tensors in the order of their bytes.
+
+    They must fill the `size` bytes after the header exactly.
+    """
     hashes = document.get("sha256")
     if type(hashes) is not dict or hashes.keys() != header.keys():
-        raise damaged("header has not exactly one checksum per tensor", file)
+        raise damaged("header does not have exactly one checksum per tensor", file)
     entries = sorted((_entry(name, header[name], file) for name in header), key=lambda entry: entry.start)
     stop = 0
     for entry in entries:
@@ -284,7 +303,7 @@ def _entries(header: dict[str, object], document: dict[str, object], size: int, 
 
 
 def _entry(name: str, fields: object, file: Path) -> Entry:
-    """One tensor's line of the header, every field checked."""
+    """Return one tensor of the header, after all its fields were checked."""
     if not NAME.fullmatch(name) or len(name) > NAME_LIMIT:
         raise damaged(f"header names a tensor {name[:80]!r}", file)
     if type(fields) is not dict or fields.keys() != {"dtype", "shape", "data_offsets"}:
@@ -297,7 +316,7 @@ def _entry(name: str, fields: object, file: Path) -> Entry:
     if not (_are_integers(offsets, 0) and len(offsets) == 2 and offsets[0] % dtype.itemsize == 0):
         raise damaged(f"header: tensor '{name}' has the impossible data_offsets {offsets!r:.80}", file)
     start, stop = offsets
-    if math.prod(shape) * dtype.itemsize != stop - start:  # Python's integers do not overflow
+    if math.prod(shape) * dtype.itemsize != stop - start:  # integers of Python cannot overflow
         what = f"header: tensor '{name}' of {fields['dtype']} {shape} does not take {stop - start:,} bytes"
         raise damaged(what, file)
     return Entry(name, dtype, tuple(shape), start, stop)
@@ -314,7 +333,7 @@ def _tensor(entry: Entry, data: bytes, sha256: object, file: Path) -> Array:
     if hashlib.sha256(view).hexdigest() != sha256:
         raise damaged(f"tensor '{entry.name}' does not match its checksum", file)
     if entry.dtype.kind == "b" and np.frombuffer(view, np.uint8).max() > 1:
-        raise damaged(f"tensor '{entry.name}' holds truth values other than 0 and 1", file)
+        raise damaged(f"tensor '{entry.name}' holds booleans other than 0 and 1", file)
     array = np.frombuffer(view, entry.dtype).reshape(entry.shape)
     if not _is_finite(array):
         raise damaged(f"tensor '{entry.name}' holds NaN or infinity", file)
@@ -326,7 +345,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:80]!r} stands there twice")
+        raise ValueError(f"the key {twice[:80]!r} occurs twice")
     return members
 
 

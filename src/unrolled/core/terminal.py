@@ -1,4 +1,4 @@
-"""Text for a terminal: control characters of data, file names and model files are shown, never obeyed."""
+"""Print text safely on a terminal: control characters from data, file names and models are escaped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _CONTROL = [*range(0x20), *range(0x7F, 0xA0)]  # C0, DEL and C1
-_DIRECTION = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # what turns the direction of writing
+_DIRECTION = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # characters that change the writing direction
 _KEPT = "\t\n"
 _TABLE = {
     **{code: f"\\x{code:02x}" for code in _CONTROL if chr(code) not in _KEPT},
@@ -17,22 +17,25 @@ _TABLE = {
 
 
 def escaped(text: str) -> str:
-    """The text with control characters written as `\\x1b`; tabs and line ends stay."""
+    """Return the text with control characters escaped, such as `\\x1b`. Tabs and line breaks stay."""
     return text if text.isprintable() else text.translate(_TABLE)
 
 
 class TerminalText(io.TextIOWrapper):
-    """A text stream to a terminal that writes `escaped` text."""
+    """A text stream that escapes control characters."""
 
     def write(self, text: str, /) -> int:
-        """Write text; returns how many characters it had."""
+        """Write the escaped text. Return the number of characters of `text`."""
         super().write(escaped(text))
         return len(text)
 
 
 @contextmanager
 def escaping_terminal() -> Iterator[None]:
-    """While this lasts, what goes to stdout is escaped if it is a terminal. Files and pipes get what is written."""
+    """Escape the output to stdout in the `with` block if it is a terminal.
+
+    Files and pipes get the text unchanged.
+    """
     old = sys.stdout
     if not isinstance(old, io.TextIOWrapper) or not old.isatty():
         yield
@@ -47,4 +50,4 @@ def escaping_terminal() -> Iterator[None]:
         with suppress(OSError):
             new.flush()
         with suppress(OSError, ValueError):
-            new.detach()  # else the buffer would be closed with it
+            new.detach()  # otherwise the buffer of stdout would be closed too

@@ -1,7 +1,8 @@
 """Frozen records that the packages exchange, and the names of their axes.
 
-Axes, everywhere: `batch` sequences, `T_x` (or `T_y`) steps, `n_x` inputs, `n_a` units, `n_y` outputs.
-Public arrays are batch-first. ASCII for the lecture's symbols: x_t, a_t, c_t, c_tilde, gamma_u, W_a, y_hat_t.
+The names of axes are the same everywhere: `batch` sequences, `T_x` (or `T_y`) steps, `n_x` inputs, `n_a`
+units, `n_y` outputs. Public arrays are batch-first. The lecture's symbols are written in ASCII: x_t, a_t,
+c_t, c_tilde, gamma_u, W_a, y_hat_t.
 """
 
 from __future__ import annotations
@@ -16,31 +17,34 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
 
-Array = NDArray[Any]  # numbers of any type; a narrower type says more
+Array = NDArray[Any]  # numbers of any type
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
-# The state of a network: (a,) for rnn, (c,) for the GRUs, (a, c) for the LSTM, per layer and direction; each
-# [batch, n_a], a NumPy array or, in an engine that runs on torch, a tensor.
+# The state of a network, per layer and direction: (a,) for rnn, (c,) for the GRUs, (a, c) for the LSTM. Each
+# is [batch, n_a]: a NumPy array, or a tensor in an engine that uses torch.
 State = tuple[Any, ...]
 
 ZERO_INPUT_ID = -1  # the id of the vector of zeros, the lecture's x^<1> = 0
-IGNORE_INDEX = -1  # a target that is ignored by the loss and by every metric
+IGNORE_INDEX = -1  # a target that the loss and all metrics ignore
 
 
 def delayed(y: Integers) -> Integers:
-    """[T + 1] the inputs of a model that reads what it predicts: x^<1> is the vector of zeros, then x^<t> = y^<t-1>."""
+    """Return the inputs [T + 1] of a model that reads its own targets.
+
+    x^<1> is the vector of zeros, then x^<t> = y^<t-1>.
+    """
     return np.append(np.int64(ZERO_INPUT_ID), y)
 
 
-# What is asked of a sequence: one y, a y a step, or a sequence y with a length of its own, T_y.
+# The targets of a sequence: one y, one y per step, or a sequence y with its own length T_y.
 Targets = Literal["one", "each", "own"]
-Pair = tuple[Array, Array]  # an encoded x, and its y
-Vary = Callable[[Array, Array, np.random.Generator], Pair]  # what training makes of a pair
+Pair = tuple[Array, Array]  # encoded x and y
+Vary = Callable[[Array, Array, np.random.Generator], Pair]  # augmentation of a pair in training
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands in a person's files, for messages: `file` and a 1-based `line`."""
+    """A position in a user's file, for messages: `file` and a 1-based `line`."""
 
     file: Path
     line: int
@@ -51,10 +55,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Document:
-    """A stretch of text that belongs together: state is carried within it and starts from zeros at each.
+    """A document, or a piece of it.
 
-    `lines` of one document follow each other; a document may arrive in several pieces, of which only the first
-    has `first` set and only the last has `last` set, so that one of 300 MB never stands in memory as a whole.
+    The state of a model is carried within a document and starts from zeros at each.
+    A long document consists of several pieces in order, so that it is never in memory as a whole.
+    first: whether this is the first piece. last: whether this is the last piece.
     """
 
     text: str
@@ -65,7 +70,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Note:
-    """A note of a tune: from tick `start` to `end`, a MIDI `pitch` (60 is the middle C), `velocity` 1 to 127."""
+    """A note of a tune: from tick `start` to `end`, MIDI `pitch` (60 is middle C), `velocity` 1 to 127."""
 
     start: int
     end: int
@@ -76,11 +81,14 @@ class Note:
 
 @dataclass(frozen=True)
 class Tune:
-    """A tune: notes in voices, with what is needed to play it.
+    """A tune: notes in voices, with tempo, meter and instruments.
 
-    beat: ticks of a quarter note.  programs: the MIDI program of each voice, 0 to 127; voice DRUMS is the drum set,
-    whose pitches are instruments.  tempos: (tick, quarter notes a minute).  meters: (tick, 3, 4) for 3/4.  genre:
-    what a person calls its kind; None: nothing.  remarks: what was changed when it was read.
+    beat: ticks per quarter note.
+    programs: the MIDI program of each voice, 0 to 127. In the voice DRUMS, the pitches are instruments.
+    tempos: (tick, quarter notes per minute).
+    meters: (tick, 3, 4) for 3/4.
+    genre: the genre from the data; None: unknown.
+    remarks: what was changed when the tune was read.
     """
 
     notes: tuple[Note, ...]
@@ -92,24 +100,28 @@ class Tune:
     remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """Its notes."""
+        """Number of notes."""
         return len(self.notes)
 
 
-DRUMS = 15  # the voice of the drum set; melodic voices are 0 to 14, as MIDI has 16 channels in all
+DRUMS = 15  # the voice of the drum set; the melodic voices are 0 to 14, because MIDI has 16 channels
 
 
 @dataclass(frozen=True)
 class Example:
-    """One sequence and what is asked of it, as a reader found it.
+    """One sequence with its target, as a reader returns it.
 
-    x: a text, the tokens of a sentence, numbers [T_x, n_x], a tune, or a file (a sound).  y: a class, a text, a tag a
-    token, reals, numbers a step [T_x, n_y], or the tune itself; None where nothing is known.  place: where it begins.
-    id: the person's own name for it, passed through.  source: the file that x was opened from.  weight: how much it
-    counts in training, compared with the other examples; above 0.  times: datetime64[us] [T_x], when the steps were, if
-    that is known.  row: the row of the table that it is, by the names of its columns, if it was asked for.
-    fault: why x cannot be read; then x is None.  series: the number of the series that it is a window of; None where it
-    is no window.
+    x: a text, the tokens of a sentence, numbers [T_x, n_x], a tune, or the path of a media file.
+    y: a class, a text, one tag per token, real numbers, numbers per step [T_x, n_y], or the tune itself;
+        None: unknown.
+    place: where the example begins.
+    id: the user's name of the example, from the id column.
+    source: the file from which x was loaded.
+    weight: the weight in training, relative to other examples; above 0.
+    times: [T_x] datetime64[us] the time stamps of the steps; None: unknown.
+    row: column name -> value of the example's row in the table, if it was requested.
+    fault: the error if x cannot be read; then x is None.
+    series: the number of the series of which this is a window; None: the example is not a window.
     """
 
     x: object
@@ -126,12 +138,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Some documents of one file as ids, on their way from an input kind to the store.
+    """Some encoded documents of one file.
 
-    ids: [n] tokens, each document closed by `<EOS>`.  ends: one past each `<EOS>`, indices into ids.
-    lines: index of the first token of each source line that has tokens, increasing.  numbers: their 1-based
-    line numbers.  characters: where these lines begin, counted in the characters of these documents, of which
-    there are `n_characters` (code points after lower-casing, and one for each `<EOS>`).
+    ids: [n] tokens; each document ends with `<EOS>`.
+    ends: indices into ids, one past each `<EOS>`.
+    lines: index of the first token of each source line that has tokens, in increasing order.
+    numbers: the 1-based line numbers of these lines.
+    characters: number of characters of these documents before each of these lines.
+    n_characters: number of all characters: code points after lower-casing, and one for each `<EOS>`.
     """
 
     ids: NDArray[np.int32]
@@ -145,13 +159,14 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's worth of training data.
+    """The data of one training step.
 
-    x: [batch, T_x] ids (-1 is the zero vector, the lecture's x^<1> = 0) or [batch, T_x, n_x] numbers.
-    y: the targets in the form of the output kind; for `next` [batch, T_x] ids, -1 where nothing is asked (padding).
-    lengths: [batch] true lengths.  carry: [batch] 1 where the row goes on from the step before, 0 where its
-    state starts from zeros.  places: [batch] index of the row's first token in the store, for messages.
-    weights: [batch] the factor of each row's loss in training, 1 on average over the training part; None: all are 1.
+    x: [batch, T_x] ids (-1 is the vector of zeros, the lecture's x^<1> = 0) or [batch, T_x, n_x] numbers.
+    y: the targets in the form of the output kind; for `next` [batch, T_x] ids, with -1 for padding.
+    lengths: [batch] true lengths.
+    carry: [batch] True: the row continues from its previous state; False: its state starts from zeros.
+    places: [batch] index of the row's first token or of its sequence in the data set, for messages.
+    weights: [batch] the factor of each row's loss; its mean over the training part is 1. None: all are 1.
     """
 
     x: Array
@@ -164,10 +179,11 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """When the steps of a recording or a clip are.
+    """The times of the steps of a recording or a clip.
 
-    seconds: from one step to the next; 0 where that is not known.  length: of the whole, in seconds.  loudness: [T] dB
-    of a recording, one every 10 ms; None where there is nothing to hear.
+    seconds: time from one step to the next; 0: unknown.
+    length: length of the whole recording or clip in seconds.
+    loudness: [T] loudness of a recording in dB, one value every 10 ms; None: no sound.
     """
 
     seconds: float
@@ -177,8 +193,11 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one item: `text` for people, `record` for JSON lines (full precision), `cells` for a table;
-    without any, a table has the text."""
+    """The answer of a model to one item.
+
+    text: for people. record: for JSON lines, with full precision. cells: for a table; if empty, the table has
+        `text`.
+    """
 
     text: str
     record: Mapping[str, object]

@@ -1,3 +1,3 @@
-"""The version number: pyproject.toml, the command line and model files read it from here."""
+"""The version number, for pyproject.toml, the command line and model files."""
 
 __version__ = "0.1.0.dev0"

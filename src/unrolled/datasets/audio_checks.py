@@ -1,4 +1,7 @@
-"""Checks of recordings before training: each must have a header that can be read and be long enough for its text."""
+"""Check recordings before training.
+
+Each must have a readable header. For transcription, each must also be long enough for its text.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ from unrolled.tasks.outputs.ctc import refuse_infeasible, tidy
 
 
 def drop_bad_audio(examples: Iterable[Example], wanted: ReadRequest, config: Config) -> Iterator[Example]:
-    """Those whose sound has a header that can be, and is long enough for its text; others are bad rows. Raises
-    DataError where none is left."""
+    """Yield the examples whose recording has a readable header and is long enough for its text.
+
+    The other examples are bad rows. Raises DataError if no example is left, or if too many rows are bad.
+    """
     bad, found = bad_row_handler(wanted), False
     for example in examples:
         try:
@@ -31,14 +36,18 @@ def drop_bad_audio(examples: Iterable[Example], wanted: ReadRequest, config: Con
         found = True
         yield example
     if not found:
-        raise DataError("no examples: not one sound that can be used", expected="sounds")
+        raise DataError("no examples: no recording can be used", expected="recordings")
 
 
 def _checked(example: Example, wanted: ReadRequest, config: Config) -> Example:
-    """The example of a sound; its stretches of time become a tag a frame. Raises DataError for what cannot be."""
+    """Return the example of a recording; y given as time intervals becomes one tag per frame.
+
+    Raises DataError if the header is not readable, the text is too long or an interval is not valid.
+    """
     told = header(Path(str(example.x)))
     frames = Mel(told.rate, 1).frames(told.samples)
-    if wanted.asks.written and config.data.unit != SUBWORD:  # of pieces not cut yet it is told later
+    # Subwords are not learnt yet, so they are checked later.
+    if wanted.asks.written and config.data.unit != SUBWORD:
         front = FRONTS.get(config.model.front or "none")
         stride = front.stride if front else 1
         text = tidy(str(example.y or ""), lower=config.data.lower)
@@ -53,6 +62,6 @@ def _checked(example: Example, wanted: ReadRequest, config: Config) -> Example:
 
 
 def error_of_row(error: DataError, place: Place) -> DataError:
-    """What is wrong with a sound, as a fault of the row that names it."""
+    """Return the error of a file as an error of the table row that names the file."""
     what = error.what if error.file in (None, place.file) else f"{error.file}: {error.what}"
     return DataError(what, file=place.file, line=place.line, expected=error.expected, hint=error.hint)

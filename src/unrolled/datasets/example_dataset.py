@@ -1,6 +1,6 @@
-"""Prepare labelled sequences for training: learn the input and the output, encode, hold a part out.
+"""Prepare labelled sequences for training: fit the input and the output, encode, hold out a validation part.
 
-An input kind and an output kind know how to learn and to encode their data; this file combines one of each.
+An input kind and an output kind know how to fit and encode their data. This file combines one of each.
 """
 
 from __future__ import annotations
@@ -33,18 +33,23 @@ from unrolled.tasks.inputs import INPUTS, Input, InputKind
 from unrolled.tasks.outputs import Output, OutputKind, find_output
 from unrolled.tasks.presets import find
 
-SMALLEST = 200  # sequences; of fewer no part is held out unless asked for
-NAMED = 8  # unseen names that are told
-LONGEST = 200_000  # steps of a sequence that is read as a whole
-_SPLIT = 7  # key of the chance that holds sequences out; the same for every seed, so that models compare
+SMALLEST = 200  # minimum number of sequences; with fewer, no validation part is held out
+NAMED = 8  # maximum number of unseen names that are reported
+LONGEST = 200_000  # maximum number of steps of a sequence that is not cut into windows
+_SPLIT = 7  # hash key of the validation split; the same for every seed, so that models can be compared
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What training sees: both ends of the model, and the parts on disk. about: the input, in words. skipped: a
-    line for each bad row that was left out. notes: a line for each decision while reading. damaged: encoded data were
-    there but had changed since they were written, so they were encoded again. unseen: names in the validation part that
-    training does not have."""
+    """Everything that training reads: the fitted input and output, and the encoded parts on disk.
+
+    about: description of the input.
+    valid: the validation part; None: there is none.
+    skipped: one line for each bad row that was skipped.
+    notes: one line for each decision made while reading.
+    damaged: True if encoded data existed but had changed since it was written, so it was encoded again.
+    unseen: names in the validation files that the training files do not have.
+    """
 
     input: Input
     output: Output
@@ -58,10 +63,15 @@ class PreparedData:
 
 
 def prepare(data: ExampleSource, valid: ExampleSource | None, config: Config, folder: Path) -> PreparedData:
-    """Learn both ends from the training part and encode all parts into `folder`, or open what is there already.
+    """Fit input and output on the training part and encode all parts into `folder`.
 
-    Where no validation part is given, `hold_out` of the sequences are held out, drawn by a fixed rule; none of fewer
-    than 200. Of series it is the end of each (`hold_out.ends`).
+    Encoded data in `folder` is reused if it belongs to the same source and configuration.
+
+    If `valid` is None, the fraction `hold_out` of the sequences is held out for validation:
+    - The choice is random but does not depend on the seed.
+    - Nothing is held out if there are fewer than 200 sequences. The limit is 2 windows if the model predicts
+      the next step of numbers.
+    - For series, the end of each series is held out (`hold_out.ends`).
     """
     preset = find(config.task)
     encoding = [asdict(config.data), asdict(config.model), config.task, config.training.window]
@@ -100,13 +110,13 @@ def _write(
 
     input_kind, output_kind = INPUTS[preset.input], find_output(preset.key)
     given, about = input_kind.learn(learnt_from(), config.data)
-    # So that a class that is only in the part held out does not stop the training.
+    # Classes are also learnt from the validation part: a class that is only there must not stop the training.
     known = data.examples() if output_kind.include_validation else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
     again, room = file_loader(given, input_kind), config.data.cache * 2**20
     lost, long = list[int](), list[int]()
     window = config.training.window if input_kind.windowed else None
-    counts: list[int] = []  # pieces of each example that is cut
+    counts: list[int] = []  # number of windows of each example
     read = load_files(data, given, input_kind, lost)
     read = short_enough(encode_examples(read, given, asked), longest_of(input_kind), data.bad, long)
     read = split_windows(read, window, counts) if window else read
@@ -132,7 +142,7 @@ def _write(
 
 
 def _unseen(kind: OutputKind, asked: Output, valid: ExampleSource | None) -> list[str]:
-    """The first names in a validation part that training does not have."""
+    """Return the first `NAMED` names in the validation files that the training files do not have."""
     if valid is None or kind.unseen_in is None:
         return []
     every = (name for one in valid.examples() for name in kind.unseen_in(asked, one.y or ()))
@@ -150,15 +160,15 @@ def _distinct(names: Iterable[str]) -> Iterator[str]:
 def _rows_of(
     chosen: NDArray[np.int64], left_out: Iterable[Sequence[int]], counts: Sequence[int]
 ) -> list[int]:
-    """The rows of some examples.
+    """Return the rows of the `chosen` examples in the encoded data set.
 
-    left_out: the numbers of the examples that each step of reading left out, one step after the other; a step counts
-        those that the step before kept.
-    counts: rows of each example that was kept; empty where each is one row.
+    left_out: for each filter, in order, the numbers of the examples that it dropped. A filter numbers the
+        examples that the filter before it kept.
+    counts: number of rows of each kept example; empty if each example is one row.
     """
     for numbers in left_out:
         chosen = chosen[~np.isin(chosen, numbers)]
-        # Examples after one that was left out have moved up.
+        # The numbers after a dropped example become smaller.
         chosen = chosen - np.searchsorted(np.array(numbers, np.int64), chosen)
     if not counts:
         return chosen.tolist()
@@ -167,12 +177,16 @@ def _rows_of(
 
 
 def longest_of(kind: InputKind) -> float:
-    """How many steps a sequence may have: training holds a sequence in memory as a whole if it is not cut."""
+    """Return the maximum number of steps of a sequence.
+
+    The number is limited only if the kind does not cut sequences into windows: training then keeps a whole
+    sequence in memory.
+    """
     return math.inf if kind.windowed else LONGEST
 
 
 def too_long(steps: int, longest: float, place: Place) -> DataError | None:
-    """The error of a sequence with more steps than `longest`."""
+    """Return the error for a sequence with more steps than `longest`; None if it is not too long."""
     if steps <= longest:
         return None
     what, expected = f"a sequence of {steps:,} steps", f"at most {longest:,}"
@@ -183,7 +197,10 @@ def too_long(steps: int, longest: float, place: Place) -> DataError | None:
 def short_enough(
     read: Iterable[EncodedExample], longest: float, bad: Callable[[Place, DataError], None], lost: list[int]
 ) -> Iterator[EncodedExample]:
-    """The rows of at most `longest` steps. `bad` gets the others, `lost` their numbers. Raises what `bad` raises."""
+    """Yield the rows with at most `longest` steps.
+
+    For each longer row, call `bad` and append the number of the row to `lost`. Raises the errors of `bad`.
+    """
     for number, row in enumerate(read):
         error = too_long(len(row.x), longest, row.place)
         if error is None:
@@ -194,12 +211,12 @@ def short_enough(
 
 
 def encode_examples(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[EncodedExample]:
-    """The examples as a network reads them."""
+    """Yield the examples with x and y encoded for the network."""
     for example in examples:
         x, y = given.encode(example.x, example.place), example.y
         if example.source and asked.targets == "each" and y:
             tags = as_sequence(y)
-            # Resampled, there may be a frame more or less.
+            # After resampling, the number of frames may differ by one from the number of tags.
             y = tuple(tags[min(t, len(tags) - 1)] for t in range(len(x)))
         yield EncodedExample(
             x, asked.encode(y, len(x), example.place), example.place, example.source, example.weight
@@ -207,7 +224,7 @@ def encode_examples(examples: Iterable[Example], given: Input, asked: Output) ->
 
 
 def file_loader(given: Input, kind: InputKind) -> LoadFile | None:
-    """How a file becomes x once more; None of a kind that opens none."""
+    """Return a function that reads a file and encodes it as x; None if the input kind opens no files."""
     open_one = kind.load_file
     if open_one is None:
         return None
@@ -217,9 +234,12 @@ def file_loader(given: Input, kind: InputKind) -> LoadFile | None:
 def load_files(
     data: ExampleSource, given: Input, kind: InputKind, lost: list[int] | None = None
 ) -> Iterator[Example]:
-    """The examples with what their files hold, where they are files that the kind opens: a few threads open them ahead,
-    in their order, and memory holds no more than those few. Of the broken ones `data.bad` is told, and `lost` their
-    numbers."""
+    """Yield the examples in order, with the content of their files as x.
+
+    Other input kinds yield them unchanged. A few threads read files ahead, so memory holds only a few files.
+    For each file that cannot be decoded, call `data.bad` and append the number of the example to `lost`.
+    Raises the errors of `data.bad`.
+    """
     open_one = kind.load_file
     if open_one is None:
         yield from data.examples()
@@ -247,9 +267,10 @@ def load_files(
 
 
 def held_out(counts: Sequence[int], config: Config) -> Parts:
-    """The examples that are held out for validation, the same for every seed: drawn, or the ends of series.
+    """Choose the examples that are held out for validation: at random, or the ends of series.
 
-    counts: how many windows each series has, or the number of all examples where they are no windows.
+    The choice does not depend on the seed.
+    counts: number of windows of each series. If the examples are not windows: the number of all examples.
     """
     preset, share, count = find(config.task), config.data.hold_out, sum(counts)
     pieces = find_output(preset.key).ahead and INPUTS[preset.input].content.numeric
@@ -262,7 +283,10 @@ def held_out(counts: Sequence[int], config: Config) -> Parts:
 
 
 def restore(task: str, learnt: Mapping[str, object], file: Path) -> tuple[Input, Output]:
-    """Both ends of a model file. Raises DataError, naming the file, where they are damaged."""
+    """Restore the input and the output from a model file.
+
+    Raises DataError with the file name if they are damaged.
+    """
     try:
         preset = find(task)
         if preset.stream:
@@ -270,10 +294,10 @@ def restore(task: str, learnt: Mapping[str, object], file: Path) -> tuple[Input,
                 f"is a language model (its task is '{task}')", expected="a model of labelled data"
             )
         if set(learnt) != {"input", "output"}:
-            raise DataError("what the model learnt of its data is damaged", expected="input, output")
+            raise DataError("the input and output in the model are damaged", expected="input, output")
         given = INPUTS[preset.input].restore(as_object(learnt["input"]))
         return given, find_output(preset.key).restore(as_object(learnt["output"]))
     except (DataError, UsageError) as error:
         raise DataError(error.what, file=file, expected=error.expected) from error
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise DataError("what the model learnt of its data is damaged", file=file) from error
+        raise DataError("the input and output in the model are damaged", file=file) from error

@@ -1,4 +1,4 @@
-"""Sources of labelled examples: files or lists in memory, with the columns and the bad rows that were found."""
+"""Sources of labelled examples: files, or lists in memory. They also report the columns and the bad rows."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ def _refuse(place: Place, error: DataError) -> None:
 
 @dataclass(frozen=True)
 class ExampleSource:
-    """Where examples come from.
+    """A source of examples.
 
-    examples: yields the examples, as often as it is called.
-    sha256: changes when the examples do.
-    skipped: a line for each bad row that was left out; complete when the examples have been read.
-    bad: takes an example that proves unusable after it was read (its file is broken, or it is too long). It raises the
-        error if no more examples may be left out.
-    again: computes `sha256` once more, of examples in files.
+    examples: yields the examples; it can be called any number of times.
+    sha256: digest of the examples; it changes if the examples change.
+    skipped: one line for each skipped bad row; complete after the examples have been read.
+    bad: called for an example that turns out to be unusable after it was read (its file cannot be decoded, or
+        it has too many steps). It raises the error if no more rows may be skipped.
+    again: computes `sha256` again from the files; None for examples in memory.
+    notes: notes about decisions made while the files were read.
     """
 
     examples: Callable[[], Iterator[Example]]
@@ -53,9 +54,12 @@ class ExampleSource:
 
 
 def with_columns(paths: Sequence[Path], config: Config) -> Config:
-    """The configuration with the columns of numbers, or of texts to be translated, by their names, as the first table
-    has them: so every other one is read alike, whatever order its columns have and whatever else is in it. Raises what
-    the readers raise."""
+    """Return the configuration with the names of the x columns that the first table has.
+
+    Other tables can then have more columns, or the columns in another order. This applies to numbers and to
+    pairs of texts. The configuration stays as it is if it names x columns already, or if a name cannot be
+    written in `--columns`. Raises the errors of the readers.
+    """
     found: list[tuple[str, ...]] = []
     next(iter(from_files(paths, config, named=found.append).examples()), None)
     given = config.data.columns
@@ -74,7 +78,10 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
 
 
 def check_formats(paths: Sequence[Path], config: Config) -> None:
-    """Raise UsageError, before anything is read, where the format of a file has no reader or `--columns` is wrong."""
+    """Check the formats before any file is read.
+
+    Raises UsageError if no reader supports the format of a file, or if `--columns` is wrong.
+    """
     wanted = wanted_of(config)
     if not (wanted.is_pair and in_parallel(paths, wanted)):
         for path in paths:
@@ -82,14 +89,14 @@ def check_formats(paths: Sequence[Path], config: Config) -> None:
 
 
 def is_ahead(config: Config) -> bool:
-    """Whether a series itself tells what is asked of it."""
+    """Whether the targets are later steps of x itself: forecasts, and models of the next step."""
     return config.data.horizon is not None or find_output(find(config.task).key).ahead
 
 
 def as_written(
     config: Config, options: FileOptions, columns: str | None = None, skip_bad: int | None = None
 ) -> Config:
-    """A model's configuration for other files than those of its training: they may be written in another way.
+    """Return the configuration of a model for files that are not written like its training files.
 
     columns, skip_bad: None: as in training.
     """
@@ -105,13 +112,15 @@ def as_written(
 
 
 def wanted_of(config: Config, *, asked: bool = True) -> ReadRequest:
-    """What a configuration asks of the readers. asked: False for prediction. Raises UsageError for columns that make no
-    sense."""
+    """Return the request to the readers for a configuration. Raises UsageError for invalid columns.
+
+    asked: whether y is needed; False for prediction.
+    """
     preset, data = find(config.task), config.data
     reads = INPUTS[preset.input]
     target = "next" if is_ahead(config) else find_output(preset.key).target if asked else None
     if reads.content.parsed:
-        target = None  # y is the genre, where there is one
+        target = None  # y is the genre of a tune, and it is optional
     files = FileOptions(data.format, data.encoding, data.quoting or "auto")
     wanted = ReadRequest(
         kind=reads.source_kind, target=target, skip_bad=data.skip_bad, files=files, asked=asked
@@ -119,7 +128,7 @@ def wanted_of(config: Config, *, asked: bool = True) -> ReadRequest:
     wanted = parse_columns(data.columns, wanted) if data.columns else wanted
     if wanted.y and wanted.content.numeric and find_output(preset.key).ahead:
         raise UsageError(
-            f"{config.task} has no use for y={'+'.join(wanted.y)}: it foretells every number of x",
+            f"{config.task} has no use for y={'+'.join(wanted.y)}: it predicts every column of x",
             hint="numbers:number with --horizon, which forecasts y from x",
         )
     return wanted
@@ -133,10 +142,12 @@ def from_files(
     named: Callable[[tuple[str, ...]], None] | None = None,
     keep: Callable[[ReadRequest], ReadRequest] = lambda wanted: wanted,
 ) -> ExampleSource:
-    """Files of examples; `asked`: each must have its y.  named: told the columns of x that are found in a table.  keep:
-    changes what is asked of the readers, for prediction.
+    """Return a source of the examples in files.
 
-    Raises what the readers raise, when the examples are asked for.
+    asked: whether each example must have its y; False for prediction.
+    named: called with the names of the x columns that are found in a table.
+    keep: changes the request to the readers, for prediction.
+    Raises UsageError for an invalid request. Raises the errors of the readers when the files are read.
     """
     told: list[str] = []
     notes = Notes()
@@ -145,7 +156,7 @@ def from_files(
         line = f"{place}: {reason}"
         if line not in told:
             told.append(line)
-        if len(told) > config.data.skip_bad:  # by a reader and for what is in a sound together
+        if len(told) > config.data.skip_bad:  # bad rows and broken media files count together
             what = f"{reason} (after {len(told) - 1:,} bad rows that were skipped)"
             raise DataError(what, file=place.file, line=place.line, hint=f"--skip-bad {len(told)}")
 
@@ -161,7 +172,8 @@ def from_files(
 
     def parse() -> Iterator[Example]:
         found = _read(paths, wanted, config)
-        return notes.watched(found) if wanted.content.numeric else found  # only numbers have gaps and times
+        # Only numbers can be missing and have time stamps.
+        return notes.watched(found) if wanted.content.numeric else found
 
     def digest(read: Callable[[], Iterator[Example]] = parse) -> str:
         if wanted.content.named and asked:
@@ -176,7 +188,7 @@ def from_files(
 
 
 def _read(paths: Sequence[Path], wanted: ReadRequest, config: Config) -> Iterator[Example]:
-    """What the readers find, put on a regular grid of time if that is asked for."""
+    """Yield the examples of the readers, resampled to a regular time grid if `--resample` is set."""
     examples = _from_readers(paths, wanted)
     return resampled(examples, config.data.resample) if config.data.resample else examples
 
@@ -184,16 +196,15 @@ def _read(paths: Sequence[Path], wanted: ReadRequest, config: Config) -> Iterato
 def _from_readers(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     if wanted.is_pair and in_parallel(paths, wanted):
         return read_pairs(paths, wanted)
-    kinds = groupby(
-        paths, lambda path: find_reader(path, wanted)
-    )  # files of a kind together: they share skip_bad
+    # A reader gets all files of its format in one call, because they share `skip_bad`.
+    kinds = groupby(paths, lambda path: find_reader(path, wanted))
     return chain.from_iterable(reader(list(group), wanted) for reader, group in kinds)
 
 
 def _sequences(
     read: Callable[[], Iterator[Example]], wanted: ReadRequest, config: Config, *, asked: bool
 ) -> Callable[[], Iterator[Example]]:
-    """What the network is to see of the examples that were read."""
+    """Return a function that yields the examples for the network: whole sequences, or windows of series."""
     data, content = config.data, wanted.content
     if content.parsed:
         return read_once(lambda: tunes(open_tunes(read(), wanted), asked))
@@ -204,20 +215,22 @@ def _sequences(
         return lambda: last_windows(read(), history)
     if is_ahead(config):
         return (lambda: next_step_windows(read(), data.history)) if asked else read
-    if content.sound and asked:  # else each has its answer, or an error for one
+    if content.sound and asked:  # in prediction every row has an answer or an error, so none is dropped
         return lambda: drop_bad_audio(read(), wanted, config)
     return read
 
 
 def _unread(paths: Sequence[Path], read: Callable[[], Iterator[Example]]) -> set[Path]:
-    """The files in folders that no example comes from: they may change without any change of the data."""
+    """Return the files in folders that contain no example. They may change without a change of the data."""
     below = {file for path in paths if path.is_dir() for file in files_below(path)}
     return below - {example.place.file for example in read()} if below else below
 
 
 def _named(examples: Iterable[Example]) -> str:
-    """SHA-256 over the sounds, pictures or tunes that a table names, and over what is asked of them: neither is in the
-    bytes of the files that were given."""
+    """Return the SHA-256 of the media files that the examples name, and of their y.
+
+    It covers recordings, images, clips and tunes. The digest of the table does not cover their content.
+    """
     digest = hashlib.sha256()
     for example in examples:
         name = example.x.strip() if isinstance(example.x, str) else example.x
@@ -230,10 +243,12 @@ def _named(examples: Iterable[Example]) -> str:
 def from_lists(
     x: Sequence[object], y: Sequence[object], name: str = "X", weights: Sequence[float] | None = None
 ) -> ExampleSource:
-    """Sequences in memory, with their y (or None) as the output kind takes it; messages give the number of a sequence
-    as its line. weights: how much each counts in training, None: all alike.
+    """Return a source of sequences in memory.
 
-    Raises DataError if a number is missing (NaN): only files may have gaps, which are reported.
+    y: the targets in the form of the output kind, or None for each.
+    name: used as the file name in messages; the line is the number of the sequence, from 1.
+    weights: the weight of each sequence in training; None: all are 1.
+    Raises DataError if a number is missing (NaN). Only files may have missing numbers; these are reported.
     """
     for number, one in enumerate(x, 1):
         if isinstance(one, np.ndarray) and one.dtype.kind == "f" and np.isnan(one).any():

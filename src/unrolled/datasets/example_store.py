@@ -1,14 +1,15 @@
-"""Labelled sequences on disk, encoded: flat arrays and offsets, mapped into memory.
+"""Encoded labelled sequences on disk: flat arrays with offsets, mapped into memory.
 
 ```
-x            the steps of the sequences that are kept: ids [steps] or [steps, ids], or numbers [steps, n_x]
-y            [sequences] or [sequences, n_y]; [steps] or [steps, n_y] where every step has its own; else end to end
-offsets      int64 [sequences + 1]: sequence i has the steps offsets[i] to offsets[i + 1] of all
-starts       int64 [sequences]: where they stand in x, -1 for a sequence that is opened again each time
-y_offsets    the same of y, where it has a length of its own
-lines        int32 [sequences]: the line of its file where it begins
-weights      float64 [sequences]: how much it counts in training; not read if all are 1
-index.json   shapes, types, files with their first sequences, files to be opened again; written last
+x            the steps of all cached sequences: ids [steps] or [steps, ids], or numbers [steps, n_x]
+y            one per sequence: [sequences] or [sequences, n_y]; one per step: [steps] or [steps, n_y];
+             y with a length of its own: all y, one after the other
+offsets      int64 [sequences + 1]: sequence i has the steps offsets[i] to offsets[i + 1] of all steps
+starts       int64 [sequences]: position of its first step in x; -1: not cached, its file is read each time
+y_offsets    int64 [sequences + 1]: the same as offsets, for y with a length of its own
+lines        int32 [sequences]: the line in its file where the sequence begins
+weights      float64 [sequences]: its weight in training; not read if all are 1
+index.json   shapes, types, files with their first sequences, files of the sequences not cached; written last
 ```
 """
 
@@ -38,9 +39,10 @@ _FORMAT = 5
 
 @dataclass(frozen=True)
 class EncodedExample:
-    """One sequence on its way to the disk: x [T_x, ...], y as its output encodes it.
+    """One encoded sequence: x [T_x, ...], and y as the output encodes it.
 
-    source: the file that x can be read from again.  weight: how much the sequence counts in training.
+    source: the file from which x can be read again.
+    weight: the weight of the sequence in training.
     """
 
     x: Array
@@ -52,20 +54,21 @@ class EncodedExample:
 
 @dataclass(frozen=True)
 class Examples:
-    """A data set of sequences, or a view of some of them: `rows` [sequences] numbers of the whole.
+    """A data set of sequences, or a view of some of them.
 
-    all_weights: [sequences of the whole] how much each counts in training; None: all alike.
+    rows: [sequences] the numbers of the view's sequences in the whole data set.
+    all_weights: [sequences of the whole data set] the weight of each in training; None: all are 1.
     """
 
     x: Array
     y: Array
     targets: Targets
     all_offsets: NDArray[np.int64]
-    y_offsets: NDArray[np.int64]  # [sequences + 1] where y has a length of its own; else none
+    y_offsets: NDArray[np.int64]  # [sequences + 1] if y has a length of its own; else empty
     all_lines: NDArray[np.int32]
     files: tuple[tuple[str, int], ...]
     rows: NDArray[np.int64]
-    recall: FilePrefetcher | None = None  # where some are not on disk
+    recall: FilePrefetcher | None = None  # None if x of all sequences is on disk
     all_weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -73,49 +76,52 @@ class Examples:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """[sequences] steps of each."""
+        """[sequences] the number of steps of each x."""
         return self.all_offsets[self.rows + 1] - self.all_offsets[self.rows]
 
     @property
     def y_lengths(self) -> NDArray[np.int64]:
-        """[sequences] steps of each y: those of x, or its own."""
+        """[sequences] the number of steps of each y if y has a length of its own; else `lengths`."""
         if self.targets != "own":
             return self.lengths
         return self.y_offsets[self.rows + 1] - self.y_offsets[self.rows]
 
     @property
     def weights(self) -> NDArray[np.float32] | None:
-        """[sequences] how much each counts in training, scaled to a mean of 1; None: all alike."""
+        """[sequences] the weight of each in training, scaled to a mean of 1; None: all are 1."""
         if self.all_weights is None:
             return None
         own = self.all_weights[self.rows]
         return (own / own.mean()).astype(np.float32)
 
     def select(self, rows: NDArray[np.int64]) -> Examples:
-        """The view of some sequences of this view."""
+        """Return a view of some sequences of this view. rows: their numbers in this view."""
         return replace(self, rows=self.rows[rows])
 
     def take(
         self, numbers: NDArray[np.int64], ahead: NDArray[np.int64] | None = None
     ) -> list[tuple[Array, Array]]:
-        """x and y of some sequences. ahead: the numbers that will be asked for next, these among them: those that are
-        not on disk are opened ahead."""
+        """Return x and y of some sequences.
+
+        ahead: the numbers of these and the next sequences that will be read. Background threads read the
+            files of those that are not on disk.
+        """
         if self.recall is not None and ahead is not None:
             self.recall.expect([(int(self.rows[number]), self.place(number)) for number in ahead.tolist()])
         return [self.row(number) for number in numbers.tolist()]
 
     def row(self, number: int) -> tuple[Array, Array]:
-        """x and y of one sequence."""
+        """Return x and y of one sequence."""
         at = int(self.rows[number])
         start, stop = self.all_offsets[at : at + 2].tolist()
         x = self.x[start:stop] if self.recall is None else self._recalled(self.recall, at, stop - start)
         return x, self.target(number)
 
     def target(self, number: int) -> Array:
-        """y of one sequence, for which no file is opened."""
+        """Return y of one sequence. This opens no file."""
         at = int(self.rows[number])
         if self.targets == "one":
-            return self.y[at, ...]  # [], no number
+            return self.y[at, ...]  # an array of shape [], not a scalar
         offsets = self.y_offsets if self.targets == "own" else self.all_offsets
         return self.y[offsets[at] : offsets[at + 1]]
 
@@ -124,7 +130,7 @@ class Examples:
         return self.x[start : start + steps] if start >= 0 else recall.take(at, self._place(at), steps)
 
     def place(self, number: int) -> Place:
-        """Where a sequence of this view stands in a person's files."""
+        """Return the file and line of a sequence of this view."""
         return self._place(int(self.rows[number]))
 
     def _place(self, at: int) -> Place:
@@ -140,9 +146,11 @@ def write_examples(
     room: float = math.inf,
     opening: LoadFile | None = None,
 ) -> Examples:
-    """Write sequences into a folder and open it; memory stays flat. Raises DataError where there are none.
+    """Write sequences into a folder and open it. Memory use does not grow with the number of sequences.
 
-    room: bytes that the x of files may take; those beyond are read by `load_file` from their files again.
+    room: maximum number of bytes on disk for the x of files. Files that do not fit are read again by
+        `opening`.
+    Raises DataError if there are no sequences, StorageError if the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -202,8 +210,12 @@ def _write(
 
 
 def open_examples(folder: Path, opening: LoadFile | None = None) -> Examples:
-    """The data set in a folder; raises DataError where it is damaged, or not all is kept and nothing is `opening` it,
-    StorageError where it cannot be read."""
+    """Open the data set in a folder.
+
+    opening: reads the files of sequences that are not on disk.
+    Raises DataError if the data set is damaged, or if `opening` is needed but None.
+    Raises StorageError if the folder cannot be read.
+    """
     path = folder / "index.json"
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
@@ -234,7 +246,10 @@ def open_examples(folder: Path, opening: LoadFile | None = None) -> Examples:
 def _recall(
     folder: Path, count: int, named: Mapping[str, Sequence[str]], opening: LoadFile | None
 ) -> FilePrefetcher | None:
-    """None where all is kept; ValueError where sequences are neither kept nor to be had."""
+    """Return the prefetcher for the sequences that are not on disk; None if all are on disk.
+
+    Raises ValueError if a sequence is not on disk and cannot be read from a file.
+    """
     starts = _map(folder / "starts", "<i8", (count,))
     sources = {int(number): (Path(name), str(sha256)) for number, (name, sha256) in named.items()}
     if set(np.flatnonzero(starts < 0).tolist()) != set(sources):
@@ -242,20 +257,23 @@ def _recall(
     if not sources:
         return None
     if opening is None:
-        raise ValueError("not all of it is kept")
+        raise ValueError("not all of it is on disk")
     return FilePrefetcher(starts, sources, opening)
 
 
 def _offsets(path: Path, count: int, total: int) -> NDArray[np.int64]:
-    """[count + 1] where sequences begin; ValueError where they cannot be of so many steps."""
+    """Return [count + 1] where the sequences begin.
+
+    Raises ValueError if they do not rise from 0 to `total`.
+    """
     offsets = _map(path, "<i8", (count + 1,))
     if offsets[0] != 0 or offsets[-1] != total or (np.diff(offsets) < 0).any():
-        raise ValueError("offsets that fall")
+        raise ValueError("offsets that decrease")
     return offsets
 
 
 def _map(path: Path, kind: str, shape: tuple[int, ...]) -> Array:
-    """A file as a read-only array; ValueError where its size is another."""
+    """Return a file as a read-only array. Raises ValueError if the file has another size."""
     dtype = np.dtype(kind)
     if path.stat().st_size != int(np.prod(shape)) * dtype.itemsize:
         raise ValueError(f"{path.name} has {path.stat().st_size} bytes")

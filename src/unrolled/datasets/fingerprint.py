@@ -1,7 +1,8 @@
 """Fingerprints of training data: SHA-256 of files and of sequences in memory.
 
-Encoded data are used again only if they are of the same fingerprints (prepared_folder.py). A run resumes only if the
-fingerprints of its data are the same (training/run_folder.py compares them).
+They decide two things:
+- Encoded data is reused only if the fingerprints of its source are the same (prepared_folder.py).
+- A run is resumed only if the fingerprints of its data are the same (training/run_folder.py).
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from unrolled.data.media_fragment import whole_of
 
 
 def fingerprint(paths: Sequence[Path], ignored: Iterable[Path] = ()) -> str:
-    """SHA-256 over names and bytes of the files; folders by their files, sorted.
+    """Return the SHA-256 of the names and the bytes of the files. For a folder, it covers its files, sorted.
 
-    Files in folders that are no data do not count (data/folder_files.py): they come and go without any change of the
-    data. The same holds for `ignored`, which the reader does not read. Raises UsageError, StorageError.
+    Files in folders that are not data are ignored (data/folder_files.py): they can change without a change of
+    the data. ignored: files in folders that the reader does not read.
+    Raises UsageError or StorageError if a file cannot be read.
     """
     unread = set(ignored)
     digest = hashlib.sha256()
@@ -46,19 +48,20 @@ def _files_of(folder: Path, unread: Set[Path]) -> list[Path]:
 
 
 def require_unchanged(again: Callable[[], str] | None, before: str) -> None:
-    """Raise DataError where data in files are not what they were when they were read first.
+    """Raise DataError if the files have changed since they were first read.
 
-    again: computes their fingerprint once more, which was `before`; None where they are in memory.
+    again: computes the fingerprint of the files again; None for data in memory.
+    before: the first fingerprint.
     """
     if again is not None and again() != before:
-        what = "the data changed while they were read"
+        what = "the data changed while it was read"
         raise DataError(
-            what, expected="files that stay as they are", hint="the same again when nothing writes to them"
+            what, expected="files that do not change", hint="again when no program writes to the files"
         )
 
 
 def fingerprint_examples(examples: Iterable[Example]) -> str:
-    """SHA-256 over sequences in memory and their targets."""
+    """Return the SHA-256 of sequences in memory, their targets and their weights."""
     digest = hashlib.sha256()
     for example in examples:
         x = example.x

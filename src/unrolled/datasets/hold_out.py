@@ -1,7 +1,7 @@
-"""Which examples are held out for validation: drawn at random, or the ends of series.
+"""Choose the examples that are held out for validation: at random, or the ends of series.
 
-Windows of one series overlap, so what is held out of a series is its end, and windows that would be asked for steps of
-this end are in neither part.
+Windows of one series overlap, so the last windows of a series are held out. Windows before them whose targets
+reach into the held-out end are in neither part.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Parts:
-    """Numbers of examples, sorted. held: for validation. unused: in no part, as they reach into what is held out."""
+    """Numbers of examples, sorted.
+
+    held: the examples for validation.
+    unused: the examples in neither part, because their targets reach into the held-out end.
+    """
 
     held: Numbers
     unused: Numbers
 
     def train(self, count: int) -> Numbers:
-        """The numbers of the examples to train on, of `count` in all."""
+        """Return the numbers of the training examples. count: number of all examples."""
         return np.setdiff1d(np.arange(count), np.concatenate([self.held, self.unused]))
 
 
@@ -36,29 +40,33 @@ NOTHING = Parts(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def drawn(count: int, some: int, key: int) -> Parts:
-    """Some of `count` examples, drawn; the same for every call with this key."""
+    """Choose `some` of `count` examples at random. The choice is a function of `key` and `count`."""
     order = np.argsort(hashed((key,), np.arange(count)), kind="stable")
     return Parts(np.sort(order[:some]), NOTHING.unused)
 
 
 def windows_of_series(examples: Iterable[Example]) -> list[int]:
-    """How many examples in a row come from each series. Those of no series count as one series."""
+    """Return the number of windows of each series.
+
+    Consecutive examples that are not windows count as one series.
+    """
     return [sum(1 for _ in run) for _, run in groupby(examples, attrgetter("series"))]
 
 
 def ends(counts: Sequence[int], some: int, horizon: int, key: int) -> Parts:
-    """The ends of series: about `some` windows in all, the same share of each series.
+    """Choose the ends of series: about `some` windows in total, the same fraction of each series.
 
-    counts: windows of each series, in order. horizon: steps that a window is asked for; the windows before the end
-    that are asked for steps of it are unused. At least one window of each series stays in training. Where all series
-    are too short for that, whole series are drawn.
+    counts: number of windows of each series, in order.
+    horizon: number of target steps of a window. The windows before the end whose targets reach into it are
+        unused.
+    At least one window of each series stays in training. If all series are too short for that, whole series
+    are chosen at random.
     """
     held, unused = list[Numbers](), list[Numbers]()
     before = taken = 0
     for count in counts:
-        due = (
-            some * (before + count) // max(1, sum(counts)) - taken
-        )  # what short series could not give included
+        # Includes the windows that short series before this one could not provide.
+        due = some * (before + count) // max(1, sum(counts)) - taken
         end = max(0, min(due, count - horizon))
         before, taken = before + count, taken + end
         if end:
@@ -70,7 +78,10 @@ def ends(counts: Sequence[int], some: int, horizon: int, key: int) -> Parts:
 
 
 def _whole_series(counts: Sequence[int], some: int, key: int) -> Parts:
-    """About `some` windows, as whole series that are drawn; one series at least stays in training."""
+    """Choose whole series at random, with at most `some` windows in total.
+
+    At least one series stays in training.
+    """
     starts: list[int] = np.cumsum([0, *counts]).tolist()
     held, taken = list[Numbers](), 0
     for number in np.argsort(hashed((key,), np.arange(len(counts))), kind="stable").tolist()[:-1]:

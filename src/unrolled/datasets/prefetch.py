@@ -1,4 +1,4 @@
-"""Decode files again that did not fit the cache (`--cache`): background threads do it before they are needed."""
+"""Read files that did not fit into the cache (`--cache`) again, in background threads, ahead of their use."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Array, Place
 from unrolled.datasets.fingerprint import fingerprint
 
-AT_ONCE = 2  # files opened side by side
+AT_ONCE = 2  # threads that read files
 
-LoadFile = Callable[
-    [Path, Place], Array
-]  # a file, and where it was named: x [T, ...] as the network reads it
+LoadFile = Callable[[Path, Place], Array]  # (a file, the place that names it) -> encoded x [T, ...]
 
 
 class FilePrefetcher:
-    """starts: [sequences] where the steps of each begin on disk, -1 for those that are not there; sources: their files,
-    or folders of pictures, each with its fingerprint.
+    """Loads the sequences that are not on disk, ahead of their use.
 
-    Memory holds what was expected last and not yet taken.
+    starts: [sequences] position of the first step of each on disk; -1: not on disk.
+    sources: for each sequence that is not on disk, its file (or folder of images) and the fingerprint.
+    opening: reads a file and encodes it.
+    Only the sequences of the last `expect` that were not taken yet are in memory.
     """
 
     def __init__(
@@ -36,7 +36,10 @@ class FilePrefetcher:
         self._waiting: dict[int, Future[Array]] = {}
 
     def expect(self, wanted: Sequence[tuple[int, Place]]) -> None:
-        """Begin to open what will be taken soon, in this order; what is waiting and not among it is forgotten."""
+        """Start to load the sequences that will be taken soon, in this order.
+
+        Drop all other waiting sequences.
+        """
         numbers = {number for number, _ in wanted}
         for number in [number for number in self._waiting if number not in numbers]:
             self._waiting.pop(number).cancel()
@@ -45,19 +48,21 @@ class FilePrefetcher:
                 self._waiting[number] = self._pool.submit(self._open, number, place)
 
     def take(self, number: int, place: Place, steps: int) -> Array:
-        """x of a sequence, [steps, ...]. Raises DataError where its file is not what it was, and what opening it
-        raises."""
+        """Return x of a sequence, [steps, ...].
+
+        Raises DataError if its file has changed since training began. Raises the errors of reading the file.
+        """
         future = self._waiting.pop(number, None)
         x = self._open(number, place) if future is None else future.result()
         if len(x) != steps:
             what = f"has {len(x):,} steps, and had {steps:,} when training began"
-            raise DataError(what, file=self._sources[number][0], expected="files that stay as they are")
+            raise DataError(what, file=self._sources[number][0], expected="files that do not change")
         return x
 
     def _open(self, number: int, place: Place) -> Array:
         path, sha256 = self._sources[number]
         x = self._opening(path, place)
         if fingerprint([path]) != sha256:
-            what = "is not what it was when training began"
-            raise DataError(what, file=path, expected="files that stay as they are")
+            what = "has changed since training began"
+            raise DataError(what, file=path, expected="files that do not change")
         return x

@@ -1,7 +1,7 @@
-"""A folder of encoded data with its seal: what was encoded, and the SHA-256 of every file in it.
+"""A folder of encoded data with a seal: a file with a key and the SHA-256 of every data file.
 
-Encoded data are used again only where the key is the same and every byte is as it was written. Otherwise they are
-encoded anew: the source is the same, so nothing is lost.
+Encoded data is reused only if the key is the same and no byte has changed since it was written. Otherwise it
+is encoded again from its source, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -17,28 +17,35 @@ from unrolled.core.values.json_values import as_object
 from unrolled.core.version import __version__
 
 SEAL = "prepared.json"
-PARTS = ("train", "valid")  # the folders of encoded data beside the seal
+PARTS = ("train", "valid")  # the folders of encoded data next to the seal
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """What the maker of a folder keeps beside its data; damaged: whether data were there that could not be used."""
+    """The content of a seal.
+
+    content: the JSON that `make` returned.
+    damaged: whether encoded data existed but had changed, so that it was encoded again.
+    """
 
     content: dict[str, object]
     damaged: bool
 
 
 def key_of(data: str, valid: str | None, config: object) -> dict[str, object]:
-    """What must be the same for encoded data to be used again, as JSON: the files' fingerprints, the configuration, and
-    the release, since another one may encode otherwise."""
+    """Return the key as JSON. Encoded data is reused only if its key is the same.
+
+    The key contains the fingerprints of the files, the configuration and the release: another release may
+    encode differently.
+    """
     return json.loads(json.dumps({"release": __version__, "data": data, "valid": valid, "config": config}))
 
 
 def reuse_or_make(folder: Path, key: dict[str, object], make: Callable[[], dict[str, object]]) -> Sealed:
-    """The data in `folder`; where they are damaged or others, those that `make` writes into its parts.
+    """Reuse the data in `folder`. If it is damaged or has another key, call `make`, which writes it again.
 
-    `make` returns what is to be kept beside the data, as JSON. Raises StorageError where the disk refuses, and what
-    `make` raises.
+    make: writes the data into the folders `PARTS` of `folder`, and returns JSON for the seal.
+    Raises StorageError if the folder cannot be read or written. Raises the errors of `make`.
     """
     before = _read(folder / SEAL)
     same = before is not None and before["key"] == key
@@ -46,7 +53,8 @@ def reuse_or_make(folder: Path, key: dict[str, object], make: Callable[[], dict[
         if before is not None and same and before["files"] == _digests(folder):
             return Sealed(as_object(before["content"]), damaged=False)
         damaged = same or (before is None and (folder / SEAL).exists())
-        (folder / SEAL).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks whole
+        # First, so that a killed process leaves no folder that looks complete.
+        (folder / SEAL).unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         content = json.loads(json.dumps(make()))
         record: dict[str, object] = {"key": key, "content": content, "files": _digests(folder)}
@@ -57,7 +65,7 @@ def reuse_or_make(folder: Path, key: dict[str, object], make: Callable[[], dict[
 
 
 def _read(path: Path) -> dict[str, object] | None:
-    """The seal, where it is as it was written."""
+    """Return the content of a seal file; None if the file is missing or damaged."""
     try:
         record = json.loads(path.read_bytes())
         told = record.pop("sha256")
@@ -67,7 +75,7 @@ def _read(path: Path) -> dict[str, object] | None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file in the parts, by its path in the folder."""
+    """Return path in the folder -> SHA-256, for every file of the parts."""
     found: dict[str, str] = {}
     for path in sorted(path for part in PARTS for path in (folder / part).glob("*") if path.is_file()):
         with path.open("rb") as stream:

@@ -1,8 +1,8 @@
-"""Keep the examples of files while training prepares them, so that a file is parsed once and not for every pass."""
+"""Keep the examples of files while training prepares them. So each file is parsed once, not once per pass."""
 
 from __future__ import annotations
 
-import pickle  # of our own examples, in a file without a name that no other process can write
+import pickle  # only for our own examples, in an unnamed file that no other process can write
 import tempfile
 import weakref
 from bisect import bisect_right
@@ -12,42 +12,44 @@ import numpy as np
 
 from unrolled.core.types import Example, Tune
 
-IN_MEMORY = 1 << 25  # bytes; more go to a temporary file without a name, which ends with the process
-CHUNK = 1 << 16  # characters, numbers or notes that are written together
-TOGETHER = 256  # examples that are written together, at most
+IN_MEMORY = 1 << 25  # bytes; more than this goes to an unnamed temporary file, which ends with the process
+CHUNK = 1 << 16  # characters, numbers or notes of a chunk
+TOGETHER = 256  # maximum number of examples of a chunk
 
 
 def read_once(read: Callable[[], Iterator[Example]]) -> Callable[[], Iterator[Example]]:
-    """A function that gives the examples of `read` as often as it is called; `read` itself goes only as far as the
-    longest pass. An error of `read` comes after the examples before it, and the next call reads anew.
+    """Return a function that yields the examples of `read` and can be called any number of times.
 
-    If the temporary folder is full, later passes read the files again.
+    - `read` is advanced only as far as the longest pass so far.
+    - An error of `read` is raised after the examples before it. The next call then reads from the beginning.
+    - If the temporary folder is full, later passes read the files again.
     """
     return _Kept(read).examples
 
 
 class _Kept:
-    """Examples that were read. Those before number `starts[-1]` are in the file, in chunks; `last` has those after."""
+    """The examples read so far.
+
+    The first `_starts[-1]` are in the file, in chunks; `_last` has the others.
+    """
 
     def __init__(self, read: Callable[[], Iterator[Example]]) -> None:
         self._read = read
         self.file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 (closed below)
-        weakref.finalize(self, self.file.close)  # a pass that is under way keeps `self`
+        weakref.finalize(self, self.file.close)  # a running pass keeps a reference to `self`
         self._full = False
         self._forget()
 
     def _forget(self) -> None:
         self._source: Iterator[Example] | None = None
         self._ended = False
-        self._starts, self._offsets = (
-            [0],
-            [0],
-        )  # of each chunk, and of the next: its first example, its first byte
+        # The first example and the first byte of each chunk, and of the next chunk.
+        self._starts, self._offsets = [0], [0]
         self._last: list[Example] = []
-        self._size = 0  # of those in `last`
+        self._size = 0  # of the examples in `_last`
 
     def examples(self) -> Iterator[Example]:
-        """All examples: first those that are kept, then the others as they are read."""
+        """Yield all examples: first the kept ones, then the others while they are read."""
         if self._full:
             yield from self._read()
             return
@@ -70,7 +72,7 @@ class _Kept:
                 self._read_one()
 
     def _read_one(self) -> None:
-        """Keep one more example, or find that there are no more."""
+        """Read and keep one more example, or note that there are no more."""
         try:
             self._source = self._source or self._read()
             example = next(self._source, None)

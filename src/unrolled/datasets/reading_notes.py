@@ -1,4 +1,4 @@
-"""Notes about decisions made while data was read: comments left out, missing numbers, odd times."""
+"""Notes about decisions made while reading data: ignored comments, missing numbers, irregular time stamps."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import numpy as np
 from unrolled.core.types import Example, Place
 from unrolled.data.time_stamps import oddities, step_text, time_text
 
-KEPT = 100_000  # places of one kind that are told apart
+KEPT = 100_000  # maximum number of places that are counted for one kind of note
 
 
 @dataclass
 class Notes:
-    """Notes on some data. missing, numbers: how many numbers of x are missing in the last pass over it, of how many."""
+    """Notes about some data.
+
+    places: kind of note -> the places it is about.
+    missing, numbers: count of missing numbers and of all numbers of x, in the last pass over the data.
+    times: the line about the time stamps, if there are any.
+    """
 
     places: dict[str, dict[str, None]] = field(default_factory=dict)
     missing: int = 0
@@ -24,13 +29,13 @@ class Notes:
     times: list[str] = field(default_factory=list)
 
     def add(self, place: Place, what: str) -> None:
-        """Note something about a place; the same again is counted once, as data is read several times."""
+        """Add a note about a place. Data is read several times, so a repeated note counts once."""
         known = self.places.setdefault(what, {})
         if len(known) < KEPT:
             known[str(place)] = None
 
     def lines(self) -> list[str]:
-        """A line for each kind of note, with its first place."""
+        """Return one line for each kind of note, with its first place."""
         found: list[str] = []
         for what, places in self.places.items():
             more = f" (and {len(places) - 1:,} times more)" if len(places) > 1 else ""
@@ -38,7 +43,7 @@ class Notes:
         return found + self.times
 
     def watched(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """The examples as they are; when they have ended, what is missing in them and their times are known."""
+        """Yield the examples unchanged. After the last one, set `missing`, `numbers` and `times`."""
         missing = numbers = 0
         times = Times()
         for example in examples:
@@ -52,15 +57,15 @@ class Notes:
 
 @dataclass
 class Times:
-    """The time stamps of series, summed up."""
+    """Summary of the time stamps of all series."""
 
     first: np.datetime64 | None = None
     last: np.datetime64 | None = None
-    steps: list[int] = field(default_factory=list)  # the usual one of each series, in microseconds
+    steps: list[int] = field(default_factory=list)  # the usual step of each series, in microseconds
     odd: Counter[str] = field(default_factory=Counter)
 
     def add(self, example: Example) -> None:
-        """One more series."""
+        """Add the time stamps of a series."""
         if example.times is None or not len(example.times):
             return
         found = oddities(example.times)
@@ -71,7 +76,7 @@ class Times:
         self.last = high if self.last is None else max(self.last, high)
 
     def lines(self) -> list[str]:
-        """In words: nothing, or one line."""
+        """Return the summary as one line; no line if no series has time stamps."""
         if self.first is None or self.last is None:
             return []
         usual = step_text(float(np.median(self.steps))) if self.steps else "unknown"

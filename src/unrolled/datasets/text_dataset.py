@@ -1,4 +1,4 @@
-"""Prepare texts for language models: learn the vocabulary from the training part, encode every part to disk."""
+"""Prepare texts for language models: learn the vocabulary from the training part, and encode all parts."""
 
 from __future__ import annotations
 
@@ -23,15 +23,19 @@ from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.token_store import Store, open_store, write_store
 from unrolled.tasks.inputs.tokens import Reading, encode, learn
 
-SMALLEST = 2_000  # characters; of a text shorter than that no part is held out
+SMALLEST = 2_000  # minimum number of characters; of a shorter text, no validation part is held out
 
 
 @dataclass(frozen=True)
 class DocumentSource:
-    """Where documents come from, as often as they are asked for; `sha256` changes when they do.
+    """A source of documents.
 
-    characters: of all documents; ends: how many documents, each of which ends in one token more.  again: computes
-    `sha256` once more if the documents are in files.  notes: what a person should know about the files.
+    documents: yields the documents; it can be called any number of times.
+    sha256: digest of the documents; it changes if the documents change.
+    characters: number of characters of all documents.
+    ends: number of documents; each ends with one additional token.
+    again: computes `sha256` again from the files; None for documents in memory.
+    notes: notes for the user about the files.
     """
 
     documents: Callable[[], Iterator[Document]]
@@ -44,9 +48,10 @@ class DocumentSource:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training sees: how text is read, what the vocabulary covers, and the parts on disk.
+    """Everything that training reads: how to read text, what the vocabulary covers, and the parts on disk.
 
-    damaged: whether encoded data were there that were not as they had been written; these were encoded anew.
+    valid: the validation part; None: there is none.
+    damaged: True if encoded data existed but had changed since it was written, so it was encoded again.
     """
 
     reading: Reading
@@ -57,9 +62,10 @@ class Prepared:
 
 
 def from_files(paths: Sequence[Path], documents: str, encoding: str | None = None) -> DocumentSource:
-    """Text files and folders as a source, read once to the end: unusable text is told before anything is written.
-    encoding: of files without a byte order mark; None: UTF-8.
+    """Return a source of the documents in text files and folders.
 
+    This reads all files once, so that unusable text is reported before anything is written.
+    encoding: encoding of files without a byte order mark; None: UTF-8.
     Raises UsageError, DataError or StorageError, as the reader does.
     """
 
@@ -69,28 +75,28 @@ def from_files(paths: Sequence[Path], documents: str, encoding: str | None = Non
     def digest() -> str:
         return fingerprint(paths, passed_over(paths))
 
-    next(read(), None)  # names what is missing before all the rest is read
+    next(read(), None)  # reports a missing file before the others are read
     before = digest()
     characters, ends = _size(read())
     return DocumentSource(read, before, characters, ends, digest, left_out(paths))
 
 
 def left_out(paths: Sequence[Path]) -> tuple[str, ...]:
-    """A line about the files of folders that are not read, by their endings; nothing if there are none."""
+    """Return a line about the files in folders that are not read, by extension; empty if there are none."""
     others = [path for path in passed_over(paths) if not is_model(path)]
     if not others:
         return ()
-    endings = Counter(path.suffix or "no ending" for path in others)
+    endings = Counter(path.suffix or "no extension" for path in others)
     kinds = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(5))
     more = " ..." if len(endings) > 5 else ""
     many = f"{len(others):,} files are" if len(others) > 1 else "1 file is"
     return (
-        f"{many} passed over in folders ({kinds}{more}), such as {others[0]}; name a file itself to read it",
+        f"{many} ignored in folders ({kinds}{more}), such as {others[0]}; give the path of a file to read it",
     )
 
 
 def from_texts(texts: Sequence[str], name: str = "texts") -> DocumentSource:
-    """Texts in memory as a source, each a document; its number stands for a line."""
+    """Return a source of texts in memory. Each text is a document; in messages, its line is its number."""
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
 
     def documents() -> Iterator[Document]:
@@ -103,11 +109,14 @@ def from_texts(texts: Sequence[str], name: str = "texts") -> DocumentSource:
 def prepare(
     source: DocumentSource, valid: DocumentSource | None, config: DataConfig, folder: Path
 ) -> Prepared:
-    """Learn the vocabulary from the training part and encode all parts into `folder`, or open what is there already.
+    """Learn the vocabulary from the training part and encode all parts into `folder`.
 
-    Where no validation source is given, the last `hold_out` of the text is the validation part, cut at a line start
-    (between characters for a model of characters); a very short text is not cut.
-    Raises DataError where the text is unusable, StorageError where the disk refuses.
+    Encoded data in `folder` is reused if it belongs to the same source and configuration.
+
+    If `valid` is None, the last fraction `hold_out` of the text is the validation part:
+    - It begins at the start of a line, or at any character for a model of characters.
+    - Nothing is held out of a text with fewer than 2,000 characters.
+    Raises DataError if the text is unusable, StorageError if the folder cannot be read or written.
     """
     key = key_of(source.sha256, valid.sha256 if valid else None, asdict(config))
     sealed = reuse_or_make(folder, key, lambda: _write(source, valid, config, folder))
@@ -126,7 +135,7 @@ def prepare(
 
 
 def _coverage(value: Mapping[str, object]) -> Coverage:
-    """What `_write` kept of the coverage."""
+    """Restore the coverage from the JSON of `_write`."""
     types, tokens, kept, known = (as_plain(int, value[key]) for key in ("types", "tokens", "kept", "known"))
     return Coverage(types, tokens, kept, known)
 
@@ -134,7 +143,7 @@ def _coverage(value: Mapping[str, object]) -> Coverage:
 def _write(
     source: DocumentSource, valid: DocumentSource | None, config: DataConfig, folder: Path
 ) -> dict[str, object]:
-    """Learn and encode; what `prepare` must know to open it again."""
+    """Learn the vocabulary and encode the parts; return what `prepare` needs to open them again."""
     unit, documents = written(config.unit or "char"), config.documents or "file"
     cut = _cut(source, unit, documents, config) if valid is None else None
     learnt_from = (
@@ -155,7 +164,10 @@ def _write(
 
 
 def take_characters(documents: Iterator[Document], characters: int, lower: bool) -> Iterator[Document]:
-    """The documents up to so many characters (after lower-casing, an end counting as one)."""
+    """Yield the first documents, with `characters` characters in total.
+
+    Characters are counted after lower-casing; a document end counts as one.
+    """
     left = characters
     for document in documents:
         text = document.text.lower() if lower else document.text
@@ -168,9 +180,10 @@ def take_characters(documents: Iterator[Document], characters: int, lower: bool)
 
 
 def _cut(source: DocumentSource, unit: str, documents: str, config: DataConfig) -> int | None:
-    """The character (an end counting as one) with which the part held out begins; None where none is.
+    """Return the number of the character at which the validation part begins; None if there is none.
 
-    The end of a line or block stands for its line end; that of a file is no character of the text.
+    The end of a document counts as one character if the documents are lines or blocks: there it replaces the
+    line break. The end of a file does not count.
     """
     text = source.characters + (0 if documents == "file" else source.ends)
     if text < SMALLEST or not config.hold_out:
@@ -178,13 +191,16 @@ def _cut(source: DocumentSource, unit: str, documents: str, config: DataConfig) 
     cut = int(text * (1 - config.hold_out))
     if of_characters(unit):
         return cut
-    # Words are cut at the start of the line that holds this character; one endless line is not cut at all.
+    # For words, cut at the start of the line that contains this character. A single long line is not cut.
     return _line_start(source.documents(), cut, config.lower) or None
 
 
 def _line_start(documents: Iterator[Document], character: int, lower: bool) -> int:
-    """Where the line begins that holds the character of this number (after lower-casing, an end counting as one)."""
-    begin = line = 0  # of the piece of text at hand, and of the last line in it
+    """Return the position where the line that contains character number `character` begins.
+
+    Characters are counted after lower-casing; a document end counts as one.
+    """
+    begin = line = 0  # where the current document and its last line begin
     for document in documents:
         text = document.text.lower() if lower else document.text
         line = begin if document.first else line
@@ -197,17 +213,19 @@ def _line_start(documents: Iterator[Document], character: int, lower: bool) -> i
 
 
 def _position(whole: Store, cut: int | None, unit: str) -> int:
-    """The token with which the part held out begins: of a character's number, or the first of a line."""
+    """Return the position of the token at which the validation part begins.
+
+    cut: number of a character (for words, the first of a line); None: there is no validation part.
+    """
     if cut is None or of_characters(unit):
         return len(whole) if cut is None else cut
-    line = int(
-        np.searchsorted(whole.all_characters[:-1], cut)
-    )  # a blank line has no tokens: the next that has
+    # A blank line has no tokens, so take the next line that has some.
+    line = int(np.searchsorted(whole.all_characters[:-1], cut))
     return int(whole.all_lines[line])
 
 
 def _size(documents: Iterable[Document]) -> tuple[int, int]:
-    """Characters of all documents, and how many documents there are."""
+    """Return the number of characters of all documents, and the number of documents."""
     characters = ends = 0
     for document in documents:
         characters += len(document.text)

@@ -1,15 +1,16 @@
-"""Batches of a stream of text (language models): the tokens of each row of each step.
+"""Batches of a text stream for language models: which tokens each row of each step reads.
 
-Order is a pure function of (seed, epoch, index) and takes no memory: documents are visited in a permutation that
-is computed, not stored, so a plan for six million lines is as small as one for sixty.
+The order is a pure function of (seed, epoch, index). The permutation of the documents is computed, not
+stored, so memory does not grow with the number of documents.
 
-An epoch is made of chunks, each a random set of about 100 x batch_size *pieces* (documents, or parts of long ones).
-Within a chunk
-* long pieces run side by side in `batch_size` lanes; a lane takes the next piece when its own is done (list
-  scheduling; those long enough to decide the end start first), the state being carried from step to step;
-* pieces of up to four windows are sorted by length into groups of `batch_size`, so that padding is small; some of
-  one window rather fill lanes that would stand idle;
-* the lanes and the groups are blocks of steps, which are shuffled.
+An epoch consists of chunks. A chunk is a random set of about 100 x batch_size *pieces*: documents, or parts
+of long documents. A piece is read in windows of `window` tokens. Within a chunk:
+* Long pieces run in parallel in `batch_size` lanes, and the state is carried from step to step. When a piece
+  ends, its lane takes the next piece (list scheduling). The longest pieces start first, because they decide
+  when the lanes end.
+* Pieces of up to four windows are sorted by length into groups of `batch_size`, which keeps padding small.
+  Some pieces of one window fill the idle steps of the lanes instead.
+* The lanes are one block of steps, and each group is one block. The blocks are shuffled.
 """
 
 from __future__ import annotations
@@ -30,32 +31,32 @@ from unrolled.datasets.token_store import Store
 
 Int64 = NDArray[np.int64]
 
-LONG = 8  # windows; of a longer piece some start cold
-GROUPED = 4  # windows; pieces up to here are grouped by length
+LONG = 8  # windows; in longer pieces, some windows start from zeros
+GROUPED = 4  # maximum number of windows of a piece that is put into a group
 
-# What a hash is for: streams that must not repeat each other.
+# Keys of the hash, one for each use: these random numbers must be independent.
 _ORDER, _PHASE, _COLD, _RARE, _STEPS = range(5)
 
 
 @dataclass(frozen=True)
 class _Pieces:
-    """The pieces of a store: short documents as they are, long ones cut; about `limit` tokens at most.
+    """The pieces of a store: whole short documents, and the parts of long documents.
 
-    Pieces 0 to documents - 1 are the documents, a long one standing for its first part; the parts that follow come
-    after them. Only the long ones, fewer than the lanes, are held in memory.
+    Pieces 0 to documents - 1 are the documents; for a long document, the piece is its first part. The other
+    parts follow after them. Only the long documents are kept in memory; there are fewer of them than lanes.
     """
 
     store: Store
-    long: Int64  # [long] documents that are cut, increasing
-    first_stops: Int64  # [long] where their first part ends
-    starts: Int64  # [parts] of the parts after the first
-    stops: Int64
+    long: Int64  # [long] the documents that are cut, in increasing order
+    first_stops: Int64  # [long] where the first part of each ends
+    starts: Int64  # [parts] where the other parts start
+    stops: Int64  # [parts] where the other parts stop
 
     def __len__(self) -> int:
         return self.store.documents + len(self.starts)
 
     def bounds(self, pieces: Int64) -> tuple[Int64, Int64]:
-        """[pieces] where they start and stop."""
+        """Return the positions where the pieces start and stop, each [pieces]."""
         documents = self.store.documents
         whole = np.minimum(pieces, documents - 1)
         starts, stops = (self.store.clip(self.store.all_offsets[whole + end]) for end in (0, 1))
@@ -72,7 +73,10 @@ class _Pieces:
 
 
 def _cut(store: Store, limit: int, key: tuple[int, ...] | None) -> _Pieces:
-    """Cut documents of more than `limit` tokens at line starts, with a phase drawn by `key` or none."""
+    """Cut documents of more than `limit` tokens, at the start of a line if one is near.
+
+    key: a function of it decides where the first part of each document ends; None: after `limit` tokens.
+    """
     long: list[int] = []
     first_stops: list[int] = []
     parts: list[tuple[Int64, Int64]] = []
@@ -99,24 +103,21 @@ def _cut(store: Store, limit: int, key: tuple[int, ...] | None) -> _Pieces:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """The steps of one chunk, in blocks: block 0 the lanes, block g the group g - 1, in the order that `order` tells.
+    """The steps of one chunk, in blocks. Block 0 has the lanes; block g has the group g - 1."""
 
-    Of the pieces in lanes, by lane and time: `key` is lane * lane_steps + first step.
-    """
-
-    starts: Int64  # [pieces] including what warms them
-    stops: Int64
-    windows: Int64  # [pieces] how many each takes
-    laned: Int64  # [laned] pieces in lanes
-    key: Int64  # [laned]
+    starts: Int64  # [pieces] including the warm-up tokens
+    stops: Int64  # [pieces]
+    windows: Int64  # [pieces] number of windows of each
+    laned: Int64  # [laned] the pieces in lanes, sorted by lane and time
+    key: Int64  # [laned] lane * lane_steps + first step
     lane_steps: int
-    grouped: Int64  # [grouped] pieces in groups
-    bounds: Int64  # [groups + 1] where the groups begin and end among them
-    order: Int64  # [groups + 1] block numbers
-    offsets: Int64  # [groups + 2] first step of the blocks, in that order
+    grouped: Int64  # [grouped] the pieces in groups
+    bounds: Int64  # [groups + 1] where the groups begin and end in `grouped`
+    order: Int64  # [groups + 1] the block numbers, in the order in which the blocks run
+    offsets: Int64  # [groups + 2] the first step of each block in this order; last, the number of steps
 
     def rows(self, step: int, batch_size: int) -> tuple[Int64, Int64]:
-        """[batch] piece of each row (-1: none) and which of its windows."""
+        """Return the piece of each row (-1: none) and the number of its window, each [batch]."""
         piece = np.full(batch_size, -1, dtype=np.int64)
         window = np.zeros(batch_size, dtype=np.int64)
         at = int(np.searchsorted(self.offsets, step, side="right")) - 1
@@ -128,7 +129,8 @@ class _Chunk:
         lanes = np.arange(batch_size) * self.lane_steps
         found = np.searchsorted(self.key, lanes + step, side="right") - 1
         index = np.maximum(found, 0)
-        ahead = lanes + step - self.key[index]  # steps since the piece began; beyond `step`: of another lane
+        # Steps since the piece began; if above `step`, the piece is in another lane.
+        ahead = lanes + step - self.key[index]
         busy = (found >= 0) & (ahead <= step) & (ahead < self.windows[self.laned[index]])
         piece[busy], window[busy] = self.laned[index[busy]], ahead[busy]
         return piece, window
@@ -137,14 +139,18 @@ class _Chunk:
 def _schedule(
     starts: Int64, stops: Int64, window: int, batch_size: int, key: tuple[int, ...] | None, in_order: bool
 ) -> _Chunk:
-    """Lay the pieces of a chunk out. key: shuffles the blocks; in_order: all in lanes, in the order given."""
+    """Assign the pieces of a chunk to lanes and groups.
+
+    key: key of the order of the blocks; None: not shuffled.
+    in_order: put all pieces into lanes, in their order.
+    """
     windows = -(-(stops - starts) // window)
     laned, grouped, bounds = np.arange(len(starts)), np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
     if not in_order:
         laned, grouped, bounds = _group(stops - starts, windows, batch_size)
     lanes, begins, ends = _lanes(windows[laned].tolist(), batch_size)
     steps = int(ends.max())
-    # Idle steps at the ends of lanes are filled with the longest pieces of one window, whole groups of them.
+    # Fill the idle steps at the ends of lanes with the longest pieces of one window, whole groups at a time.
     idle = steps - ends  # [lanes]
     fits = bounds[: 1 + np.count_nonzero(windows[grouped[bounds[:-1]]] == 1)]
     filling = int(fits[np.searchsorted(fits, idle.sum(), side="right") - 1])
@@ -173,7 +179,10 @@ def _schedule(
 
 
 def _group(lengths: Int64, windows: Int64, batch_size: int) -> tuple[Int64, Int64, Int64]:
-    """Pieces for the lanes, pieces in groups (those of one window first, the longest first), bounds of the groups."""
+    """Return the pieces for the lanes, the pieces in groups, and the bounds of the groups.
+
+    Groups with fewer windows per piece come first. Within these, the longest pieces come first.
+    """
     in_lanes = windows > GROUPED
     grouped, bounds = [np.zeros(0, dtype=np.int64)], np.zeros(1, dtype=np.int64)
     for count in range(1, GROUPED + 1):
@@ -185,7 +194,7 @@ def _group(lengths: Int64, windows: Int64, batch_size: int) -> tuple[Int64, Int6
         bounds = np.append(bounds, bounds[-1] + np.arange(1, groups + 1) * len(members) // max(1, groups))
         grouped.append(members[np.argsort(-lengths[members], kind="stable")])
     laned = np.flatnonzero(in_lanes)
-    # What is longer than an eighth of a lane's work could stick out at the end, so it starts first, longest first.
+    # A piece longer than 1/8 of the mean work of a lane could make its lane end late, so it starts early.
     work = windows[laned]
     decisive = work * (8 * batch_size) > work.sum()
     laned = laned[np.lexsort((laned, np.where(decisive, -work, 0)))]
@@ -193,8 +202,11 @@ def _group(lengths: Int64, windows: Int64, batch_size: int) -> tuple[Int64, Int6
 
 
 def _lanes(windows: list[int], batch_size: int) -> tuple[Int64, Int64, Int64]:
-    """List scheduling: each piece goes to the lane that is free first. [pieces] lane, [pieces] begin, [lanes] end."""
-    free = list(range(batch_size))  # time * batch_size + lane, a heap
+    """Put each piece into the lane that is free first (list scheduling).
+
+    Return the lane of each piece [pieces], its first step [pieces], and the end of each lane [lanes].
+    """
+    free = list(range(batch_size))  # a heap of time * batch_size + lane
     taken = [0] * len(windows)
     for piece, steps in enumerate(windows):
         taken[piece] = free[0]
@@ -207,15 +219,19 @@ def _lanes(windows: list[int], batch_size: int) -> tuple[Int64, Int64, Int64]:
 
 
 def _chunk_bounds(pieces: int, batch_size: int) -> Int64:
-    """[chunks + 1] about 100 x batch_size pieces each, all chunks alike, so that none ends in a lonely row."""
+    """Return [chunks + 1] the bounds of the chunks, with about 100 x batch_size pieces each.
+
+    All chunks have nearly the same size, so that the last chunk is not a few rows.
+    """
     chunks = max(1, round(pieces / (100 * batch_size)))
     return np.arange(chunks + 1) * pieces // chunks
 
 
 def _windows(chunk: _Chunk, step: int, size: int, batch_size: int) -> tuple[Int64, Int64, Int64, Int64]:
-    """[batch] each: piece (-1: none), window in it, and the positions where this begins and ends.
+    """Return piece (-1: none), number of its window, begin and end of this window; each [batch].
 
-    All windows of a piece but its last are full: a row whose state goes on has no padding, which would change it.
+    All windows of a piece except the last are full. So a row whose state is carried on has no padding, which
+    would change the state.
     """
     piece, window = chunk.rows(step, batch_size)
     low = chunk.starts[piece] + window * size
@@ -232,7 +248,10 @@ def _assemble(
     rare: NDArray[np.bool_] | None,
     key: tuple[int, ...],
 ) -> Batch:
-    """The batch of rows [low, high): x is one token behind y, and ZERO_INPUT_ID where a row `begins`."""
+    """Return the batch of the rows [low, high).
+
+    x^<t> is y^<t-1>. The first x of a row is the token before `low`, or ZERO_INPUT_ID if the row `begins`.
+    """
     lengths = high - low
     steps = np.arange(int(lengths.max()))
     positions = np.clip(low[:, None] + np.arange(-1, len(steps)), 0, len(store) - 1)  # [batch, T_x + 1]
@@ -246,13 +265,15 @@ def _assemble(
 
 
 class LanguageEpoch(Sequence[Batch]):
-    """The training batches of one epoch; `[i]` is a pure function of (seed, epoch, i) and may be asked in any order.
+    """The training batches of one epoch; `[i]` is a pure function of (seed, epoch, i), in any order.
 
-    store: the tokens.  window: the most steps of a row.  cold: the share of the later windows of long pieces (over
-    8 windows) that start from zeros, at their first line start; the tokens before it are left out.  rare: [n] tokens
-    that become `<UNK>` half of the times they are seen.
-    Every token is a target exactly once if cold is 0. Every batch has `batch_size` rows, all in use but at the end
-    of a chunk; a row without work has length 0.
+    store: the tokens.
+    window: maximum number of steps of a row.
+    cold: fraction of the later windows of long pieces (over 8 windows) that start from zeros. Such a window
+        starts at its first line start; the tokens before that are skipped.
+    rare: [n] True for the tokens that are replaced by `<UNK>` with probability 1/2.
+    If cold is 0, every token is a target exactly once. Every batch has `batch_size` rows. Only at the end of
+    a block can rows be unused; an unused row has length 0.
     """
 
     def __init__(
@@ -268,7 +289,7 @@ class LanguageEpoch(Sequence[Batch]):
         self._store, self._batch_size, self._window = store, batch_size, window
         self._key, self._cold = (seed, epoch), cold
         self._rare = rare if rare is not None and rare.any() else None
-        # Parts so long that they fill all lanes, and no shorter than four windows: context is worth more than lanes.
+        # A part is as long as the work of one lane, but at least 4 windows: context matters more than lanes.
         self._pieces = _cut(store, max(-(-len(store) // batch_size), 4 * window), self._key)
         self._bounds = _chunk_bounds(len(self._pieces), batch_size)
         steps = [0]
@@ -285,7 +306,7 @@ class LanguageEpoch(Sequence[Batch]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Batch]: ...
     def __getitem__(self, index: int | slice) -> Batch | Sequence[Batch]:
-        """Batch number `index`; raises IndexError beyond the last."""
+        """Return batch number `index`. Raises IndexError if it is out of range."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         index = range(len(self))[index]
@@ -302,8 +323,8 @@ class LanguageEpoch(Sequence[Batch]):
     def _batch(self, chunk: _Chunk, step: int) -> Batch:
         piece, window, low, high = _windows(chunk, step, self._window, self._batch_size)
         cold, line = self._cold_start(chunk, piece, window, low, high)
-        # Behind a window that was moved, and so padded, no state can be carried: it starts from zeros too, but knows
-        # the token before it.
+        # A cold window that starts later is shorter, so it is padded, and no state can be carried after it.
+        # The window after it also starts from zeros, but with the token before it as its first x.
         _, line_before = self._cold_start(chunk, piece, window - 1, low - self._window, low)
         carry = (window > 0) & ~cold & (line_before == low - self._window)
         return _assemble(self._store, line, high, (window == 0) | cold, carry, self._rare, self._key)
@@ -311,10 +332,11 @@ class LanguageEpoch(Sequence[Batch]):
     def _cold_start(
         self, chunk: _Chunk, piece: Int64, window: Int64, low: Int64, high: Int64
     ) -> tuple[NDArray[np.bool_], Int64]:
-        """[batch] whether this window starts cold, and where: at its first line start.
+        """Return whether each window starts from zeros, and the position where it starts, each [batch].
 
-        One without a line start is left warm, so that zeros come to mean the beginning of a line; but in a text that
-        has no lines to speak of, cold windows start where they are.
+        - A cold window starts at its first line start, so zeros mean the beginning of a line.
+        - A window without a line start is not cold.
+        - Exception: if the next line start is more than 8 windows away, a cold window keeps its own start.
         """
         chance = (hashed((*self._key, _COLD), low + self._store.begin) >> np.uint64(11)) * 2.0**-53
         line = self._store.next_line(low)
@@ -324,11 +346,12 @@ class LanguageEpoch(Sequence[Batch]):
 
 
 def evaluation_batches(store: Store, batch_size: int, window: int, warm: int = 256) -> Iterator[Batch]:
-    """Every token as a target exactly once, state carried within documents: one pass over `store`.
+    """Yield the batches of one pass over `store`: every token is a target exactly once.
 
-    A document far longer than its share of the rows is cut, at most once a row; each part but the first is warmed
-    by the `warm` tokens before it, whose y is -1. That is an estimate of the exact score; with batch_size 1 nothing
-    is cut, documents come in their order and the score is exact.
+    The state is carried within a document.
+    - Very long documents are cut into parts, so that all rows have work. Each part except the first starts
+      with the `warm` tokens before it, whose y is -1. The score is then an estimate.
+    - With batch_size 1, nothing is cut, the documents keep their order, and the score is exact.
     """
     limit = max(-(-len(store) // batch_size), 4 * window, 8 * warm)
     pieces = _cut(store, limit, None)

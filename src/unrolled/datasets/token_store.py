@@ -1,13 +1,13 @@
-"""A text as token ids on disk: where documents end, and the file and line of each token.
+"""A text as token ids on disk, with the ends of the documents, and the file and line of each token.
 
-Everything is a flat file that is mapped into memory, so a data set larger than memory trains as well as a small one.
+The arrays are flat files that are mapped into memory, so a data set may be larger than memory.
 ```
-ids          every token, uint8, uint16 or int32 as the vocabulary needs
+ids          all tokens: uint8, uint16 or int32, depending on the size of the vocabulary
 offsets      int64 [documents + 1]: document i is ids[offsets[i] : offsets[i + 1]]
-lines        int64 [lines + 1]: position of the first token of each source line that has tokens, and of the end
-numbers      int32 [lines]: their 1-based line numbers
-characters   int64 [lines + 1]: characters of the text before each of these lines, and all of them
-index.json   counts, dtype, files with their first positions, SHA-256; written last
+lines        int64 [lines + 1]: position of the first token of each source line with tokens; last, all tokens
+numbers      int32 [lines]: the 1-based line numbers of these lines
+characters   int64 [lines + 1]: number of characters before each of these lines; last, all characters
+index.json   counts, dtype, files with the position of their first token, SHA-256; written last
 ```
 """
 
@@ -34,10 +34,12 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Store:
-    """A data set, or a view of a part of it: tokens [begin, begin + tokens) of the whole.
+    """A data set, or a view of a part of it: the tokens [begin, begin + tokens) of the whole.
 
-    ids: [tokens].  All positions given and taken count from the beginning of the view.  The arrays after `files`
-    belong to the whole data set, with absolute positions; use the methods.  sha256: of the ids and the documents.
+    ids: [tokens] the tokens of the view.
+    sha256: digest of the ids and the document ends.
+    The methods take and return positions from the beginning of the view. The arrays after `files` have
+    positions in the whole data set; use the methods instead.
     """
 
     folder: Path
@@ -45,8 +47,8 @@ class Store:
     begin: int
     sha256: str
     files: tuple[tuple[str, int], ...]  # (name, position of its first token)
-    all_offsets: NDArray[np.int64]  # of the documents that the view touches
-    all_lines: NDArray[np.int64]  # and, last, the number of tokens
+    all_offsets: NDArray[np.int64]  # only of the documents that overlap the view
+    all_lines: NDArray[np.int64]  # last, the number of tokens
     all_numbers: NDArray[np.int32]
     all_characters: NDArray[np.int64]
 
@@ -55,32 +57,39 @@ class Store:
 
     @property
     def documents(self) -> int:
-        """How many documents, those cut by the view's ends among them."""
+        """Number of documents; documents that the view cuts are included."""
         return len(self.all_offsets) - 1
 
     def offsets(self, start: int, stop: int) -> NDArray[np.int64]:
-        """[stop - start + 1] positions where the documents start to stop - 1 begin, and the last of them ends."""
+        """Return where the documents from `start` to `stop` - 1 begin, and where the last one ends.
+
+        The shape is [stop - start + 1].
+        """
         return self.clip(self.all_offsets[start : stop + 1])
 
     def clip(self, absolute: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Positions in the whole data set as positions of the view, those outside moved to its ends."""
+        """Return positions in the whole data set as positions in the view.
+
+        Positions outside move to its ends.
+        """
         return np.clip(absolute - self.begin, 0, len(self.ids))
 
     def next_line(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The first line start at or after each position of the view; the end of the view where none follows."""
+        """Return the first line start at or after each position; the end of the view if none follows."""
         return self.clip(self.all_lines[np.searchsorted(self.all_lines, positions + self.begin)])
 
     def place(self, position: int) -> Place:
-        """File and line of the token at a position."""
+        """Return the file and line of the token at a position."""
         absolute = position + self.begin
         file = bisect_right(self.files, absolute, key=lambda entry: entry[1]) - 1
         return Place(Path(self.files[file][0]), int(self.all_numbers[self._line(absolute)]))
 
     @property
     def characters(self) -> int:
-        """Characters of the text, one for the end of each document among them.
+        """Number of characters of the text; each document end counts as one.
 
-        Exact for a view that begins and ends at line starts; in a line that is cut, counted by its share of tokens.
+        The number is exact if the view begins and ends at line starts. In a line that is cut, it is estimated
+        from the fraction of its tokens.
         """
         return self._characters_before(self.begin + len(self.ids)) - self._characters_before(self.begin)
 
@@ -88,7 +97,7 @@ class Store:
         return int(np.searchsorted(self.all_lines[:-1], absolute, side="right")) - 1
 
     def _characters_before(self, absolute: int) -> int:
-        if absolute == 0:  # blank lines at the very beginning count too
+        if absolute == 0:  # blank lines at the beginning count too
             return 0
         line = self._line(absolute)
         (start, stop), (low, high) = (
@@ -97,7 +106,10 @@ class Store:
         return low + (high - low) * (absolute - start) // (stop - start)
 
     def slice(self, start: int, stop: int) -> Store:
-        """The view of the tokens [start, stop); documents that cross its ends are cut. DataError if empty."""
+        """Return a view of the tokens [start, stop). Documents that cross its ends are cut.
+
+        Raises DataError if the view is empty.
+        """
         if not 0 <= start < stop <= len(self.ids):
             raise DataError(f"no tokens in the part {start:,} to {stop:,} of {len(self.ids):,}")
         begin, end = self.begin + start, self.begin + stop
@@ -108,7 +120,7 @@ class Store:
 
 
 def open_store(folder: Path) -> Store:
-    """The data set in a folder; raises DataError where it is damaged, StorageError where it cannot be read."""
+    """Open the data set in a folder. Raises DataError if it is damaged, StorageError if it cannot be read."""
     path = folder / "index.json"
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
@@ -133,10 +145,11 @@ def open_store(folder: Path) -> Store:
 
 
 def write_store(folder: Path, encoded: Iterable[Encoded], vocabulary_size: int) -> Store:
-    """Write encoded documents, as `inputs` makes them, into a folder and open it; memory stays flat.
+    """Write encoded documents into a folder and open it.
 
-    Without its index, which is written last, a folder is no data set: a crash leaves nothing that looks whole.
-    Raises DataError where there are no documents, StorageError where the disk refuses.
+    Memory use does not grow with the number of documents. The index is written last, and a folder without an
+    index is not a data set. So a crash leaves no data set that looks complete. Raises DataError if there are
+    no documents, StorageError if the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -153,11 +166,11 @@ def write_store(folder: Path, encoded: Iterable[Encoded], vocabulary_size: int) 
 
 
 class _Writer:
-    """The open files of a data set being written."""
+    """The open files of a data set that is being written."""
 
     def __init__(self, folder: Path, dtype: np.dtype[np.generic], files: ExitStack) -> None:
         self._dtype = dtype
-        # Two digests, so that the whole does not depend on how the documents were parcelled out.
+        # Two digests, so that the SHA-256 does not depend on how the documents were divided into parts.
         self._of_ids, self._of_ends = hashlib.sha256(dtype.str.encode()), hashlib.sha256()
         names = ("ids", "offsets", "lines", "numbers", "characters")
         self._out = {name: files.enter_context((folder / name).open("wb")) for name in names}
@@ -184,7 +197,10 @@ class _Writer:
         self._characters += part.n_characters
 
     def finish(self) -> dict[str, object]:
-        """End the tables and sync them, since the index vouches for them; its content."""
+        """Complete the arrays and sync the files, before the index is written.
+
+        Return the content of the index.
+        """
         if not self._documents:
             raise DataError("no examples", expected="at least one document")
         self._put("lines", [self._tokens], np.int64)
@@ -209,7 +225,7 @@ def _dtype(vocabulary_size: int) -> np.dtype[np.generic]:
 
 
 def _map(path: Path, dtype: np.dtype[np.generic], count: int) -> Array:
-    """A file as a read-only array [count]; ValueError where its size is another."""
+    """Return a file as a read-only array [count]. Raises ValueError if the file has another size."""
     if path.stat().st_size != count * dtype.itemsize:
         raise ValueError(f"{path.name} has {path.stat().st_size} bytes")
     return np.memmap(path, dtype=dtype, mode="r", shape=(count,))

@@ -1,4 +1,4 @@
-"""Cut series and tunes into windows: training pieces with their past, forecasts with their future."""
+"""Cut series into windows: training windows with earlier steps, forecast windows with later steps as y."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from unrolled.datasets.example_store import EncodedExample
 
 
 def tunes(examples: Iterable[Example], asked: bool) -> Iterator[Example]:
-    """Tunes, and as y the tune itself."""
+    """Yield tunes with the tune itself as y. asked: whether y is needed; else y is None."""
     return (replace(example, y=example.x if asked else None) for example in examples)
 
 
 def last_windows(series: Iterable[Example], history: int) -> Iterator[Example]:
-    """The last `history` steps of each series: what its future is told from; with the times of all its steps."""
+    """Yield the last `history` steps of each series, for a forecast. The times of all its steps are kept."""
     for one in series:
         if one.fault is not None:
             yield one
@@ -28,10 +28,11 @@ def last_windows(series: Iterable[Example], history: int) -> Iterator[Example]:
 
 
 def next_step_windows(series: Iterable[Example], history: int) -> Iterator[Example]:
-    """Each series in pieces of `history` steps, and before each as many that came before; y is what follows a step.
+    """Yield windows of each series: `history` steps, after up to `history` earlier steps.
 
-    Of those before (the first piece has none) nothing is asked, so that every answer has seen a history. Raises
-    DataError where no series has two steps.
+    y of a step is the next step. The earlier steps have no target (NaN), so that every prediction has seen
+    some history. The first window of a series has no earlier steps.
+    Raises DataError if no series has two steps.
     """
     found, file = False, None
     for number, one in enumerate(series):
@@ -50,16 +51,19 @@ def next_step_windows(series: Iterable[Example], history: int) -> Iterator[Examp
 
 
 def window_ends(steps: int, horizon: int, history: int) -> range:
-    """Where the windows of a series of so many steps end: each has `horizon` steps behind it. The first window is
-    shorter than `history` only if the series is too short for a whole one."""
+    """Return the positions where the windows of a series end. At least `horizon` steps follow each position.
+
+    steps: number of steps of the series.
+    The first window is shorter than `history` only if the series is too short.
+    """
     return range(min(history, max(1, steps - horizon)), steps - horizon + 1)
 
 
 def forecast_windows(series: Iterable[Example], horizon: int, history: int) -> Iterator[Example]:
-    """Windows of `history` steps of each series, and as y the `horizon` steps behind them: of the series' own y
-    [T, n_y] if it has one, else all numbers of a step. A window with a missing number in its y is left out.
+    """Yield windows of `history` steps of each series. y is the next `horizon` steps.
 
-    Raises DataError where no series is long enough.
+    These are steps of the series' own y [T, n_y] if it has one, else of x. Windows with a missing number in y
+    are skipped. Raises DataError if there are no windows.
     """
     found, file = False, None
     for number, one in enumerate(series):
@@ -74,14 +78,19 @@ def forecast_windows(series: Iterable[Example], horizon: int, history: int) -> I
             place = Place(one.place.file, one.place.line + end)
             yield Example(x[max(0, end - history) : end], y, place, one.id, series=number)
     if not found:
-        what = f"no examples: no series is longer than the horizon of {horizon:,} steps, with no number missing there"
+        what = (
+            f"no examples: no series is longer than the horizon of {horizon:,} steps and has all numbers of y"
+        )
         raise DataError(what, file=file, expected="longer series, or a smaller --horizon")
 
 
 def resampled(series: Iterable[Example], step: str) -> Iterator[Example]:
-    """Series on a regular grid of time, the means of what falls into each step, NaN (missing) if nothing does.
+    """Yield the series on a regular time grid.
 
-    Raises UsageError for a step that is none, DataError for a series without time stamps or with a grid too long.
+    A step is the mean of the rows that fall into it; NaN if there are none.
+    step: the time between two steps, such as `10s`, `15min` or `1h`.
+    Raises UsageError if `step` is invalid. Raises DataError if a series has no time stamps, or if its grid
+    would be too long.
     """
     microseconds = parse_step(step)
     for one in series:
@@ -90,7 +99,7 @@ def resampled(series: Iterable[Example], step: str) -> Iterator[Example]:
             continue
         if one.times is None:
             what, hint = (
-                "--resample, but the steps have no time stamps",
+                "--resample needs time stamps, but the steps have none",
                 "--columns time=NAME, or no --resample",
             )
             expected = "a column of times such as 2024-05-01T13:30"
@@ -101,8 +110,11 @@ def resampled(series: Iterable[Example], step: str) -> Iterator[Example]:
 
 
 def split_windows(rows: Iterable[EncodedExample], window: int, counts: list[int]) -> Iterator[EncodedExample]:
-    """Rows with a y a step in pieces of `window` steps, and before each a quarter as many that came before, of which
-    nothing is asked. counts: gets the number of pieces of each row."""
+    """Cut rows with one y per step into windows of `window` steps, after up to `window` / 4 earlier steps.
+
+    The earlier steps have no target: their y is ignored by the loss.
+    counts: the number of windows of each row is appended to it.
+    """
     for row in rows:
         steps = max(1, len(row.x))
         counts.append(-(-steps // window))

@@ -1,1 +1,1 @@
-"""Open a trained model and use it: predict, stream, compose."""
+"""Open a trained model and use it: predict, score, stream, compose."""

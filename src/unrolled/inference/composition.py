@@ -1,8 +1,8 @@
-"""Compose new tunes with a trained model: events are drawn one by one, and impossible events are never drawn.
+"""Compose new tunes with a trained model. Events are sampled one by one, without impossible events.
 
-A `Player` wraps the engine and looks like one. Its state is that of the network and a `Performance`; it answers with
-the log-probabilities of the engine, -inf for events that make no sense there or are not wanted. So `decoding.sampling`
-draws a tune as it draws a text.
+A `Player` wraps an engine and has the same methods. Its state is the state of the network and a
+`Performance`. It returns the log-probabilities of the engine, with -inf for events that are impossible or not
+wanted at this point. So `decoding.sampling` samples a tune in the same way as a text.
 """
 
 from __future__ import annotations
@@ -30,21 +30,28 @@ from unrolled.tasks.inputs.notes import OFF, ON, SETTINGS, NoteInput
 from unrolled.tasks.inputs.notes import PITCHES as MIDI_PITCHES
 from unrolled.tasks.outputs.next_note import NextNotes
 
-MOST_EVENTS = 20_000  # of a sample
-AT_ONCE = 64  # events without a wait between them
-BARS = 64  # where no length is asked for
-ATTEMPTS = 20  # of which one has a note
-TINY = 1e-30  # a probability above zero
+MOST_EVENTS = 20_000  # maximum number of events of a sample
+AT_ONCE = 64  # maximum number of events at the same time, without a wait between them
+BARS = 64  # maximum length of a tune if no length is requested
+ATTEMPTS = 20  # maximum number of attempts to sample a tune with a note
+TINY = 1e-30  # the smallest probability whose logarithm is taken
 
 
 @dataclass(frozen=True)
 class CompositionOptions:
-    """What to compose: `count` tunes of a genre (None: none in particular) that go on from `prompt`.
+    """What to compose: `count` tunes that continue `prompt`.
 
-    bars, seconds: how long a tune is, the prompt included: never longer, and at most a bar (or a tenth) shorter; of
-    neither it ends by itself, at 64 bars at the latest.  low, high: its pitches.  scale: pitch classes, None: all.
-    tempo: quarter notes a minute; meter: (3, 4); program: of all voices but the drums; None: as the model has it.
-    The others are those of `SamplingOptions`. Raises UsageError for values out of range.
+    genre: None: no genre.
+    bars, seconds: the length of a tune, including the prompt. A tune is never longer, and it is shorter by at
+        most one bar (or by 10% of the seconds). If both are None, the model ends the tune within 64 bars.
+    low, high: the range of pitches.
+    scale: the allowed pitch classes; None: all.
+    tempo: quarter notes per minute; None: the model decides.
+    meter: such as (3, 4); None: the model decides.
+    program: the MIDI program of all voices except the drums; None: the model decides.
+    temperature, top_k, top_p: see `SamplingOptions`.
+    seed: the random seed.
+    Raises UsageError for values out of range.
     """
 
     count: int = 1
@@ -75,7 +82,7 @@ class CompositionOptions:
         slowest, fastest = tempo_of(SLOWEST), tempo_of(FASTEST)
         if self.tempo is not None and not slowest <= self.tempo <= fastest:
             raise UsageError(
-                f"tempo {self.tempo:g}", expected=f"{slowest:g} to {fastest:g} quarter notes a minute"
+                f"tempo {self.tempo:g}", expected=f"{slowest:g} to {fastest:g} quarter notes per minute"
             )
         if self.program is not None and not 0 <= self.program < MIDI_PITCHES:
             raise UsageError(f"program {self.program}", expected="0 to 127")
@@ -83,13 +90,16 @@ class CompositionOptions:
             raise UsageError(f"pitches from {self.low} to {self.high}", expected="0 to 127, low to high")
 
 
-Played = tuple[State, Performance]  # the state of the network, and what it has played so far
+Played = tuple[State, Performance]  # the state of the network, and the performance so far
 
 
 @dataclass(frozen=True)
 class Player:
-    """The engine of one wish: `start`, `run` and `step` as an engine has them, for tunes. prompted: the notes of the
-    prompt."""
+    """An engine for sampling tunes with the options `wish`.
+
+    It has the methods `start`, `run` and `step` of an engine.
+    prompted: number of notes of the prompt.
+    """
 
     engine: Engine
     notes: NoteInput
@@ -97,11 +107,11 @@ class Player:
     prompted: int = 0
 
     def start(self, rows: int) -> Played:
-        """Zeros, and nothing played."""
+        """Return the state before the first event: zeros, and an empty performance."""
         return self.engine.start(rows), self.notes.performance()
 
     def run(self, x: Array, lengths: Array, state: Played | None = None) -> tuple[Array, Played]:
-        """The events of a prompt [1, T], the first of them x^<1>."""
+        """Run the events of a prompt, [1, T]. The first of them is x^<1>, the vector of zeros."""
         network, before = self.start(1) if state is None else state
         performance = before.fork()
         for number in x[0].tolist():
@@ -113,7 +123,7 @@ class Player:
         return answers, (network, performance)
 
     def step(self, state: Played, x: Array, k: int | None = None) -> tuple[Array, NDArray[np.int64], Played]:
-        """One event [1]."""
+        """Run one event, [1]."""
         network, before = state
         performance = before.fork()
         performance.play(self.notes.event(int(x[0])))
@@ -121,14 +131,24 @@ class Player:
         return self._sensible(answers[0], performance)[None], ids, (network, performance)
 
     def _sensible(self, log_probs: Array, now: Performance) -> Array:
-        """[n_y] with -inf for what makes no sense now: an end before every note has ended, the end of a note that does
-        not sound, a note that sounds already, or one where in training none begin, a setting that stands; and past the
-        length all but ends. What is out of the question makes an end no likelier: the others share it."""
+        """Return the log-probabilities [n_y], with -inf for events that are impossible now.
+
+        These are impossible:
+        - the end of the tune while a note sounds,
+        - the end of a note that does not sound,
+        - the start of a note that sounds already, or at a step at which no notes start in training,
+        - a setting that changes nothing,
+        - at the maximum length, everything except ends.
+
+        The probability of the end of the tune does not change. The probability of the impossible events is
+        divided among the other possible events.
+        """
         found = np.full_like(log_probs, -np.inf)
         allowed = self._allowed(now)
         found[allowed] = log_probs[allowed]
         if allowed[0] and allowed[1:].any():
-            others = np.log(np.maximum(-np.expm1(found[0]), TINY))  # of which an end leaves so much
+            # log(1 - P(end)), the total of all other events.
+            others = np.log(np.maximum(-np.expm1(found[0]), TINY))
             found[1:] += others - np.logaddexp.reduce(found[1:])
         return found
 
@@ -141,7 +161,7 @@ class Player:
             allowed[0] = not now.sounding
             return allowed
         allowed[0] = not now.sounding and now.step > 0 and self._may_end(now)
-        allowed[1 : min(ON, 1 + room)] = True  # no wait beyond the length
+        allowed[1 : min(ON, 1 + room)] = True  # no wait beyond the maximum length
         if now.since >= AT_ONCE:
             return allowed
         begins = now.step % self.notes.grid in self.notes.onsets
@@ -155,16 +175,16 @@ class Player:
 
     @property
     def nothing_to_play(self) -> bool:
-        """Whether no pitch is allowed, and the model has no drums."""
+        """Whether the options allow no pitch and the model has no drums."""
         return not self._pitches.any() and all(kind != "hit" for kind, _ in self.notes.settings)
 
     def out_of_room(self, now: Performance) -> bool:
-        """Whether a tune that stands here may not go on."""
+        """Whether the tune has reached its maximum length."""
         return self._room(now) < 1
 
     @property
     def _pitches(self) -> NDArray[np.bool_]:
-        """[128] those of the training part that were not wished away."""
+        """[128] True for the pitches that the training part has and the options allow."""
         low, high = max(self.wish.low, self.notes.low), min(self.wish.high, self.notes.high)
         pitches = np.arange(MIDI_PITCHES)
         allowed = (pitches >= low) & (pitches <= high)
@@ -192,7 +212,7 @@ class Player:
                 return True
 
     def _room(self, now: Performance) -> int:
-        """How many steps the tune may still last."""
+        """Return how many more steps the tune may last."""
         if self.wish.seconds is not None:
             left = (self.wish.seconds - self.seconds(now)) * (self.wish.tempo or now.tempo) / 60
         else:
@@ -201,11 +221,14 @@ class Player:
         return max(0, int(left * self.notes.grid + 1e-6))
 
     def seconds(self, now: Performance) -> float:
-        """How long the tune is so far. A tempo that is wished for may be one that the model does not know."""
+        """Return the length of the tune so far, in seconds.
+
+        It is computed from the requested tempo if there is one, because the model may not have this tempo.
+        """
         return now.seconds if self.wish.tempo is None else now.step / self.notes.grid * 60 / self.wish.tempo
 
     def _may_end(self, now: Performance) -> bool:
-        """Whether the tune has a note of its own, and is about as long as asked."""
+        """Whether the tune has a note of its own, and nearly the requested length."""
         if len(now.notes) <= self.prompted:
             return False
         if self.wish.seconds is not None:
@@ -214,19 +237,22 @@ class Player:
 
 
 def notes_of(model: Predictor) -> NoteInput:
-    """How a model of tunes reads them. Raises UsageError for a model of anything else."""
+    """Return the input encoding of a model of tunes. Raises UsageError for any other model."""
     match model.output:
         case NextNotes(notes=notes):
             return notes
         case _:
             raise UsageError(
-                f"is no model of tunes (its task is '{model.file.task}')", expected="one of compose"
+                f"is not a model of tunes (its task is '{model.file.task}')", expected="a model of compose"
             )
 
 
 def compose(model: Predictor, wish: CompositionOptions) -> Iterator[Tune]:
-    """The tunes, each with a note of its own. Raises UsageError: an unknown genre or meter, no model of tunes, a prompt
-    that leaves no room, pitches that the model does not have."""
+    """Compose tunes; each has at least one note that is not from the prompt.
+
+    Raises UsageError for an unknown genre or meter, a model of another task, a prompt as long as the
+    requested length, or pitches that the model does not have.
+    """
     notes = notes_of(model)
     if wish.genre is not None and wish.genre not in notes.genres:
         known = ", ".join(notes.genres) or "none: the model was trained without genres"
@@ -247,11 +273,13 @@ def compose(model: Predictor, wish: CompositionOptions) -> Iterator[Tune]:
 
 
 def _prompt(notes: NoteInput, wish: CompositionOptions) -> list[int]:
-    """The ids of the events that a tune begins with: tempo and meter that are wished for, and the prompt."""
+    """Return the ids of the first events of a tune: the requested tempo and meter, and the prompt."""
     if wish.meter is not None and ("meter", wish.meter[0] * 256 + wish.meter[1]) not in notes.settings:
         known = [divmod(value, 256) for kind, value in notes.settings if kind == "meter"]
         shown = ", ".join(f"{over}/{under}" for over, under in known) or "none"
-        raise UsageError(f"meter {wish.meter[0]}/{wish.meter[1]}", expected=f"one of the training: {shown}")
+        raise UsageError(
+            f"meter {wish.meter[0]}/{wish.meter[1]}", expected=f"a meter of the training part: {shown}"
+        )
     given = wish.prompt or Tune((), notes.grid)
     if wish.tempo is not None:
         given = replace(given, tempos=((0, wish.tempo),))
@@ -286,12 +314,12 @@ def _drawn(player: Player, prompt: list[int], settings: SamplingOptions) -> Iter
             drawn = stream(player, again, prompt, MOST_EVENTS, settings)
             found = _played(notes, (*prompt, *drawn)).tune(wish.genre)
         else:
-            raise UsageError("no note was drawn within this length", expected="a longer --length")
+            raise UsageError("no note was sampled within this length", expected="a longer --length")
         yield _dressed(found, wish)
 
 
 def _dressed(tune: Tune, wish: CompositionOptions) -> Tune:
-    """The tune with exactly the tempo, meter and instrument that were wished for."""
+    """Return the tune with exactly the requested tempo, meter and instrument."""
     if wish.tempo is not None:
         tune = replace(tune, tempos=((0, wish.tempo),))
     if wish.meter is not None:

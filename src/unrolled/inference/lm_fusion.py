@@ -1,5 +1,7 @@
-"""A language model inside the search of a recogniser (shallow fusion, Gulcehre et al., arXiv 1503.03535v2). A character
-model scores every character; a word model scores a word when it is complete.
+"""Use a language model in the beam search of a transcription model (shallow fusion).
+
+Source: Gulcehre et al., arXiv 1503.03535v2. A character model scores every character. A word model scores a
+word when the word is complete.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from unrolled.tasks.outputs.ctc import Transcript
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a language model knows after some text: its state, and log-probabilities of what follows, [tokens]."""
+    """The state of a language model after a text, and the log-probabilities of the next token, [tokens]."""
 
     state: State
     follows: Array
@@ -37,13 +39,19 @@ def with_search(
     weight: float = 0.5,
     bonus: float = 0.0,
 ) -> Predictor:
-    """The model with another search for what is said: so many prefixes, a language model and its weight, and a bonus
-    for each character. Raises UsageError where it says no texts, and what opening a language model raises."""
+    """Return the model with other options of the beam search.
+
+    width: number of prefixes of the beam; None: as in the model.
+    lm: file of a language model; None: no language model.
+    weight: weight of the log-probabilities of the language model.
+    bonus: nats that are added for each character or subword of the text.
+    Raises UsageError if the model does not transcribe. Raises the errors of opening a language model.
+    """
     asked = model.output
     if width is None and lm is None and not bonus:
         return model
     if not isinstance(asked, Transcript):
-        raise UsageError("a search by a beam is for what is said", expected="a model of transcribe")
+        raise UsageError("a beam search is for transcription", expected="a model of transcribe")
     if (width or 1) < 1 or not 0 <= weight < math.inf or not math.isfinite(bonus):
         raise UsageError(f"--beam {width}, --lm-weight {weight}", expected="at least 1, and a number from 0")
     rate = None if lm is None else lm_scorer(open_language_model(lm), asked)
@@ -52,19 +60,22 @@ def with_search(
 
 
 def lm_scorer(model: Model, asked: Transcript) -> LmScorer:
-    """The rater of a search over what a recogniser may say. Raises UsageError where that is pieces of words and the
-    model is of characters, each of which would need a step of its own."""
+    """Return the scorer of a beam search that uses a language model.
+
+    Raises UsageError for a language model of characters with a transcription model of subwords: each subword
+    would need one step per character.
+    """
     contexts = _contexts(model)
     rate = _by_character if model.reading.of_characters else _by_word
     if asked.subwords is not None and model.reading.of_characters:
-        expected = "one of words beside a recogniser of subwords"
+        expected = "a language model of words for a transcription model of subwords"
         raise UsageError(
             "a language model of characters", expected=expected, hint="train language --unit word"
         )
     start = contexts("", None)[0]
 
     def rated(prefixes: Sequence[Ids]) -> tuple[Array, Array]:
-        if prefixes[0] == ():  # another sound
+        if prefixes[0] == ():  # a new recording begins
             known.clear()
             known[""] = (start, 0.0)
         pairs = [rate(model, look_up, asked.text(ids), asked) for ids in prefixes]
@@ -81,8 +92,11 @@ def lm_scorer(model: Model, asked: Transcript) -> LmScorer:
 
 
 def _contexts(model: Model) -> Callable[[str, Contexts | None], tuple[Context, float]]:
-    """A function from a text to its context, made from that of the text without its last token, and the nats of that
-    token: a character, or a word with the space behind it."""
+    """Return a function from a text to (its context, the log-probability of its last token in nats).
+
+    The last token is a character, or a word with the space after it. The context is computed from the context
+    of the text without this token, which `look_up` returns.
+    """
     step = model.engine.step
 
     def after(state: State, token: int) -> Context:
@@ -105,21 +119,25 @@ def _contexts(model: Model) -> Callable[[str, Contexts | None], tuple[Context, f
 
 
 def _by_character(model: Model, look_up: Contexts, text: str, asked: Transcript) -> tuple[Array, float]:
-    """What may follow a text, [n_y], and its end."""
+    """Return the log-probabilities of the next class, [n_y], and of the end of the text."""
     follows = look_up(text)[0].follows
     tokens = model.reading.encode("".join(asked.pieces))
     return np.concatenate([[0.0], follows[tokens]]), _end(model, follows)
 
 
 def _by_word(model: Model, look_up: Contexts, text: str, asked: Transcript) -> tuple[Array, float]:
-    """Nothing within a word; at a space what the word before it is worth; at the end the same, and the end itself."""
+    """Return the log-probabilities of the next class, [n_y], and of the end of the text.
+
+    They are 0 within a word. A class that begins a new word gets the log-probability of the word before it.
+    The end gets the same, plus the log-probability of the end.
+    """
     whole, nats = look_up(text.rstrip(" ") + " ") if text.strip(" ") else look_up("")
     rest = 0.0 if text.endswith(" ") else nats
     return np.where(asked.begins, rest, 0.0), rest + _end(model, whole.follows)
 
 
 def _end(model: Model, follows: Array) -> float:
-    """Nats of an end: `<EOS>` where documents are lines, else a line's end."""
+    """Return the log-probability of the end: of `<EOS>` if documents are lines, else of a line break."""
     if model.reading.documents == "line":
         return float(follows[EOS])
     token = model.reading.vocabulary.encode(["\n"])

@@ -1,4 +1,4 @@
-"""Open a model file: check all parts, rebuild the vocabulary and the network, choose an engine."""
+"""Open a model file: check all parts, restore the vocabulary and the network, choose an engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from unrolled.tasks.outputs.sequence import PLAIN, GenerationOptions
 
 @dataclass(frozen=True)
 class Model:
-    """An opened model: what its file holds, the network's specification, how it reads text, and its engine."""
+    """An opened language model: the content of its file, its network, its vocabulary, and its engine."""
 
     file: ModelFile
     spec: NetworkSpec
@@ -36,17 +36,18 @@ class Model:
 
 
 def open_language_model(path: Path, engine: str = "numpy") -> Model:
-    """Open a model file, every part of it checked against the others.
+    """Open the file of a language model. Checks that all parts fit together.
 
-    engine: `numpy`, `int8` (native single steps on weights of eight bits), or `torch` where it is installed. Raises
-    UsageError (no such file or engine, or one that cannot run it), DataError (damaged, or parts that do not fit),
-    MissingExtra (torch).
+    engine: `numpy`; `int8` (int8 weights, single steps on native kernels); or `torch`, if it is installed.
+    Raises UsageError if the file or the engine does not exist, or if the engine cannot run the model.
+    Raises DataError if the file is damaged or its parts do not fit together.
+    Raises MissingExtra if torch is not installed.
     """
     return language_model_from_file(model_file.load(path), path, engine)
 
 
 def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
-    """As `open_language_model`, of a file that was read already; `path` is for messages."""
+    """Do the same as `open_language_model` for a file that is already read. path: for messages."""
     spec = spec_from_json(file.spec, path)
     model_file.expect_tensors(file, shapes(spec), path)
     labelled = set(file.learnt) == {"input", "output"}
@@ -67,14 +68,20 @@ def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy")
 
 
 def find_engine(name: str) -> Callable[[NetworkSpec, Mapping[str, Array]], Engine]:
-    """The engine of a name. Raises UsageError for an unknown one, MissingExtra where torch is not installed."""
+    """Return the constructor of an engine by its name.
+
+    Raises UsageError for an unknown name. The constructor raises MissingExtra if torch is not installed.
+    """
     if name not in ENGINES:
         raise UsageError(f"unknown engine '{name}'", expected=", ".join(ENGINES), hint=suggest(name, ENGINES))
     return ENGINES[name]
 
 
 def find_decoder(name: str) -> Callable[[NetworkSpec, Mapping[str, Array]], Decoder]:
-    """The engine of an encoder-decoder, by its name. Raises as `find_engine`."""
+    """Return the constructor of an engine for encoder-decoders by its name.
+
+    Raises the errors of `find_engine`.
+    """
     find_engine(name)
     return DECODERS[name]
 
@@ -113,9 +120,13 @@ DECODERS: dict[str, Callable[[NetworkSpec, Mapping[str, Array]], Decoder]] = {
 
 @dataclass(frozen=True)
 class Predictor:
-    """An opened model of labelled sequences. stepwise: of one that answers from the last step of many, reading forward
-    alone, the same weights asked at every step; None of any other.
-    decoder: of an encoder-decoder (`engine` is that of its encoder); wish: how its answers are found and told."""
+    """An opened model of labelled sequences.
+
+    stepwise: an engine with the same weights that answers after every step. It exists only if the model is
+        unidirectional and answers from the last step; else None.
+    decoder: the engine of an encoder-decoder; `engine` is then the engine of its encoder. Else None.
+    wish: how an encoder-decoder searches and prints its answers.
+    """
 
     file: ModelFile
     spec: NetworkSpec
@@ -128,17 +139,20 @@ class Predictor:
 
     @property
     def config(self) -> Config:
-        """How it was trained, and how it reads files."""
+        """The configuration of the training, which also says how the model reads files."""
         return config_from_json({**self.file.config, "task": self.file.task})
 
 
 def open_trained(path: Path, engine: str = "numpy") -> Predictor:
-    """Open a model file, every part of it checked against the others; raises as `open_language_model`."""
+    """Open the file of a model of labelled sequences. Checks that all parts fit together.
+
+    engine: see `open_language_model`. Raises the errors of `open_language_model`.
+    """
     return trained_from_file(model_file.load(path), path, engine)
 
 
 def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Predictor:
-    """As `open_trained`, of a file that was read already; `path` is for messages."""
+    """Do the same as `open_trained` for a file that is already read. path: for messages."""
     spec = spec_from_json(file.spec, path)
     model_file.expect_tensors(file, shapes(spec), path)
     given, asked = restore(file.task, file.learnt, path)
@@ -152,7 +166,7 @@ def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Pre
     built = (spec.n_x, spec.input.ids, spec.input.several, spec.n_y, type(spec.head), one_answer)
     if learnt != built:
         raise DataError(
-            "what the model learnt of its data does not fit its network",
+            "the input and output in the model do not fit its network",
             file=path,
             hint="another copy of the file",
         )

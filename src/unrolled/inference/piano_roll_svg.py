@@ -1,4 +1,4 @@
-"""Draw a tune as a piano roll in SVG: time to the right, pitch upwards, one colour per voice, one line per bar."""
+"""Draw a tune as a piano roll in SVG: time to the right, pitch upwards, one colour per voice."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from unrolled.core.terminal import escaped
 from unrolled.core.types import DRUMS, Tune
 from unrolled.data.features.note_events import pitch_name
 
-WIDE = 28  # of a quarter note
-HIGH = 7  # of a semitone
-LEFT, TOP = 44, 26
-BLACK = (1, 3, 6, 8, 10)
+WIDE = 28  # pixels per quarter note
+HIGH = 7  # pixels per semitone
+LEFT, TOP = 44, 26  # margins in pixels
+BLACK = (1, 3, 6, 8, 10)  # pitch classes of the black keys
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
 
 
 def svg(tune: Tune, title: str = "") -> str:
-    """The text of an SVG file."""
+    """Return a tune as the text of an SVG file. Drums are drawn only if the tune has no other notes."""
     notes = [note for note in tune.notes if note.voice != DRUMS] or list(tune.notes)
     pitches = [note.pitch for note in notes] or [60]
     low, high = min(pitches) - 2, max(pitches) + 2
@@ -57,7 +57,7 @@ def svg(tune: Tune, title: str = "") -> str:
 
 
 def bars(tune: Tune, end: int) -> Iterator[float]:
-    """The ticks at which bars begin, as the meters have them; 4/4 where there are none."""
+    """Yield the ticks at which bars begin, according to the meters; 4/4 before the first meter."""
     marks = [(0, 4, 4), *tune.meters, (end, 4, 4)]
     for (begin, over, under), (until, _, _) in pairwise(marks):
         tick, long = float(begin), 4 * tune.beat * over / under

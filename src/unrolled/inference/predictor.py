@@ -1,4 +1,4 @@
-"""Use a trained model of labelled sequences: predict answers and evaluate. Nothing here needs torch."""
+"""Use a trained model of labelled sequences: predict answers and evaluate. This works without torch."""
 
 from __future__ import annotations
 
@@ -24,17 +24,21 @@ from unrolled.tasks.outputs.sequence import Found, Sequences, size
 from unrolled.tasks.outputs.tags import Tags
 from unrolled.tasks.presets import find
 
-ROWS = 32  # sequences side by side
+ROWS = 32  # batch size
 
 
 def forward(model: Predictor, x: object, place: Place | None = None) -> Floats:
-    """What the network answers to one sequence: [T, n_y], or [1, n_y] from many to one; of a `stepwise` model what it
-    would have answered after each step, [T, n_y]. A decoder answers to `generate`."""
+    """Return the output of the network for one sequence. Not for encoder-decoders.
+
+    - many-to-many: [T, n_y].
+    - many-to-one: [1, n_y].
+    - many-to-one with `stepwise`: [T, n_y], the output after each step.
+    """
     return _run(model, model.input.encode(x, place))
 
 
 def _run(model: Predictor, encoded: Array) -> Floats:
-    """`forward` for an x that is encoded, [T, ...]."""
+    """Do the same as `forward` for an encoded x, [T, ...]."""
     padded = pad([encoded], ZERO_INPUT_ID if model.input.ids else 0)
     if model.stepwise is not None and len(encoded):
         return model.stepwise.run(padded)[0][0]
@@ -43,7 +47,10 @@ def _run(model: Predictor, encoded: Array) -> Floats:
 
 
 def _generate(model: Predictor, examples: Sequence[Example], several: Sequence[object]) -> list[Answer]:
-    """What a decoder writes for several examples, side by side. several: the x of each, split."""
+    """Return the answers of an encoder-decoder for a batch of examples.
+
+    several: x of each example after `_split`.
+    """
     assert model.decoder is not None
     encoded = [model.input.encode(x, example.place) for x, example in zip(several, examples, strict=True)]
     lengths = np.array([len(one) for one in encoded])
@@ -61,35 +68,38 @@ def _generate(model: Predictor, examples: Sequence[Example], several: Sequence[o
 
 
 def _unknown(model: Predictor, x: object, encoded: Array) -> dict[str, int]:
-    """How many tokens of x are unknown; nothing if x has no tokens."""
+    """Return how many tokens of x are unknown; an empty dictionary if x has no tokens."""
     return {"unknown": model.input.unknown(x, encoded)} if model.input.ids else {}
 
 
 def _sequences(model: Predictor) -> Sequences:
-    """The output of an encoder-decoder."""
+    """Return the output of an encoder-decoder."""
     assert isinstance(model.output, Sequences)
     return model.output
 
 
 def output_length(model: Predictor, steps: int) -> int:
-    """How many steps of an engine's answer to so many of x are true."""
+    """Return the number of output steps for an x with `steps` steps. Later output steps are padding."""
     return 1 if model.output.targets == "one" else int(model.spec.steps(steps))
 
 
 def answer(model: Predictor, example: Example, top: int) -> Answer:
-    """The answer to one sequence; a blank one gets a blank answer."""
+    """Return the answer for one sequence; a blank answer if the sequence is blank.
+
+    top: number of classes or candidates in the record of the answer.
+    """
     x = _split(model, example.x)
-    blank = not isinstance(x, Path) and _is_blank(model, x)  # a file is read later
+    blank = not isinstance(x, Path) and _is_blank(model, x)  # a file is not read yet, so it is not blank
     return model.output.blank() if blank else _answer(model, example, x, top)
 
 
 def _split(model: Predictor, x: object) -> object:
-    """A text that is read as tokens, split, so that it is split once; any other x as it is."""
+    """Split x into tokens if it is a text and the model reads tokens; else return x unchanged."""
     return tuple(model.input.steps(x)) if isinstance(x, str) and isinstance(model.input, TokenInput) else x
 
 
 def _is_blank(model: Predictor, x: object) -> bool:
-    """Whether nothing is in an x that was split."""
+    """Whether x, after `_split`, has no steps or only white space."""
     if not model.input.ids:
         return not length(x)
     tokens = x if isinstance(x, tuple) else elements(model.input.steps(x))
@@ -97,7 +107,7 @@ def _is_blank(model: Predictor, x: object) -> bool:
 
 
 def answers(model: Predictor, examples: Sequence[Example]) -> list[Answer]:
-    """The answers of a decoder to several sequences, side by side."""
+    """Return the answers of an encoder-decoder for a batch of sequences."""
     several = [_split(model, example.x) for example in examples]
     asked = [number for number, x in enumerate(several) if not _is_blank(model, x)]
     found = [model.output.blank()] * len(examples)
@@ -109,12 +119,12 @@ def answers(model: Predictor, examples: Sequence[Example]) -> list[Answer]:
 
 
 def network_answer(model: Predictor, example: Example, top: int) -> Answer:
-    """What the network says of one sequence, be it empty."""
+    """Return the answer for one sequence. A blank sequence goes through the network too."""
     return _answer(model, example, _split(model, example.x), top)
 
 
 def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
-    """The answer to an example. x: its x, split."""
+    """Return the answer for an example. x: its x after `_split`."""
     if model.decoder is not None:
         return _generate(model, [example], [x])[0]
     kind = INPUTS[find(model.file.task).input]
@@ -137,7 +147,10 @@ def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
 
 
 def step_probabilities(model: Predictor, example: Example) -> NDArray[np.float64]:
-    """[T_x, n_y] the probability of each tag at each step, over all paths with a CRF; no steps for a blank sequence."""
+    """Return the probability of each tag at each step, [T_x, n_y]. With a CRF, it is summed over all paths.
+
+    A blank sequence has no steps.
+    """
     assert isinstance(model.output, Tags)
     x = _split(model, example.x)
     if not isinstance(x, Path) and _is_blank(model, x):
@@ -146,7 +159,7 @@ def step_probabilities(model: Predictor, example: Example) -> NDArray[np.float64
 
 
 def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
-    """The metrics of the output over all examples, each of which must have its y."""
+    """Return the metrics of the output over all examples. Each example must have its y."""
     meeting = find_output(find(model.file.task).key).meeting
     asked = (
         model.output if meeting is None else meeting(model.output, (one.y or () for one in data.examples()))
@@ -168,12 +181,12 @@ def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
             else {}
         )
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}
-        missing = {"missing": data.notes.missing} if data.notes.missing else {}  # numbers of x
+        missing = {"missing": data.notes.missing} if data.notes.missing else {}  # missing numbers of x
         return {**metrics, **unknown, "sequences": len(part), "steps": steps, **missing, **skipped}
 
 
 def _answers(model: Predictor, part: Examples) -> list[Floats]:
-    """What the network answers to each sequence of a part."""
+    """Return the output of the network for each sequence of a part, after `summarize` of the output kind."""
     answers: list[Floats] = [np.zeros(0)] * len(part)
     brief = find_output(find(model.file.task).key).summarize
     for batch, numbers in batches_by_length(part, ROWS):
@@ -184,7 +197,10 @@ def _answers(model: Predictor, part: Examples) -> list[Floats]:
 
 
 def _searched(model: Predictor, part: Examples, data: ExampleSource) -> list[Found]:
-    """What a decoder writes for each sequence of a part, and how probable it holds the true y."""
+    """Return the candidates of an encoder-decoder for each sequence of a part.
+
+    Each has also the negative log-probability of the true y, and its number of tokens.
+    """
     assert model.decoder is not None
     sizes, output = [size(one.x) for one in data.examples()], _sequences(model)
     answers: list[Found] = [Found(())] * len(part)

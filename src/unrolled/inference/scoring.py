@@ -1,4 +1,4 @@
-"""Score, predict, sample and measure with a language model (`predictor.py` does it for all other models)."""
+"""Use a language model: score, predict, sample, measure. `predictor.py` is for all other models."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from unrolled.models.engines import Engine
 from unrolled.tasks.inputs.tokens import Reading
 from unrolled.tasks.outputs.next_token import Scored, Tally, closing, visible
 
-CHUNK = 256  # steps computed at a time: fixed, so that a line has the same bits wherever it stands
+CHUNK = 256  # steps per call of the engine; fixed, so that a text always gets bit-identical results
 
 
 def score(engine: Engine, reading: Reading, text: str) -> Scored:
-    """Score one text on its own: state from zeros, the end counted. The same text gives the same bits."""
+    """Score one text. The state starts from zeros, and the end of the text is scored too.
+
+    The same text always gets bit-identical scores.
+    """
     end, _ = closing(reading)
     ids = np.append(reading.encode(text), end)  # [T_y]
     values = np.concatenate(list(walk(engine, ids)))
@@ -30,7 +33,10 @@ def score(engine: Engine, reading: Reading, text: str) -> Scored:
 
 
 def walk(engine: Engine, ids: Array) -> Iterator[NDArray[np.float64]]:
-    """Log-probabilities of `ids` [T_y] from zeros, `CHUNK` steps at a time."""
+    """Yield the log-probabilities of `ids` [T_y], in chunks of at most `CHUNK` steps.
+
+    The state starts from zeros.
+    """
     x = delayed(ids[:-1])  # [T_y]
     for begin, log_probs in run(engine, x):
         y = ids[begin : begin + len(log_probs), None]
@@ -38,7 +44,10 @@ def walk(engine: Engine, ids: Array) -> Iterator[NDArray[np.float64]]:
 
 
 def run(engine: Engine, x: Array) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Carry one sequence of inputs [T_x] through the engine: (first step, log-probabilities [steps, n_y])."""
+    """Run one sequence of inputs [T_x] in chunks.
+
+    Yield (first step of the chunk, log-probabilities [steps, n_y]).
+    """
     state = None
     for begin in range(0, len(x), CHUNK):
         part = x[begin : begin + CHUNK]
@@ -47,14 +56,14 @@ def run(engine: Engine, x: Array) -> Iterator[tuple[int, NDArray[np.float32]]]:
 
 
 def predict(engine: Engine, reading: Reading, text: str, top: int) -> Answer:
-    """What comes after `text`: the `top` most probable next tokens, the first of them the answer.
+    """Predict the token after `text`. The record of the answer has the `top` most probable tokens.
 
-    The special tokens are left out of the answer's text: `<UNK>` is not a word that anybody meant.
+    The text of the answer is the most probable token that is not special (`<UNK>`, `<EOS>`).
     """
     after = np.zeros(0, dtype=np.float32)
     for _, log_probs in run(engine, delayed(reading.encode(text))):
         after = log_probs[-1]  # [n_y]
-    found: dict[tuple[bool, str], float] = {}  # tokens that are written alike are one answer
+    found: dict[tuple[bool, str], float] = {}  # tokens with the same text count as one
     for i in np.argsort(-after, kind="stable").tolist():
         key = reading.vocabulary.is_special(i), reading.bare(reading.vocabulary.name(i))
         found[key] = found.get(key, 0.0) + float(np.exp(np.float64(after[i])))
@@ -66,8 +75,14 @@ def predict(engine: Engine, reading: Reading, text: str, top: int) -> Answer:
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """What to sample: `count` texts that go on from `prompt`, at most `length` tokens each (None: 500 characters or
-    60 words), drawn as `SamplingOptions` says; `unknown` allows `<UNK>` to be written."""
+    """What to sample: `count` texts that continue `prompt`.
+
+    length: maximum number of new tokens of each text; None: 500 for characters, 60 for other units.
+    temperature, top_k, top_p: see `SamplingOptions`.
+    seed: the random seed.
+    unknown: whether `<UNK>` may be sampled.
+    Raises UsageError for values out of range.
+    """
 
     prompt: str = ""
     length: int | None = None
@@ -89,10 +104,14 @@ class SampleOptions:
 
 
 def samples(engine: Engine, reading: Reading, wish: SampleOptions) -> Iterator[str]:
-    """The texts, each beginning with the prompt letter for letter. <UNK> or <EOS> in a prompt is an ordinary token."""
+    """Yield the sampled texts. Each begins with the unchanged prompt.
+
+    `<UNK>` or `<EOS>` in a prompt is read as an ordinary token.
+    Raises UsageError if no token of the prompt is known.
+    """
     prompt = reading.encode(wish.prompt)
     if len(prompt) and (prompt == UNK).all():
-        raise UsageError("the model knows nothing of the prompt", hint="a prompt of words of its text")
+        raise UsageError("the model knows no token of the prompt", hint="words of the training text")
     banned = () if wish.unknown else (UNK,)
     settings = SamplingOptions(wish.temperature, wish.top_k, wish.top_p, banned, EOS)
     length = wish.length or find_unit(reading.unit).sample
@@ -101,14 +120,17 @@ def samples(engine: Engine, reading: Reading, wish: SampleOptions) -> Iterator[s
 
 
 def _continuation(reading: Reading, prompt: str, tokens: Iterable[str]) -> str:
-    """What stands behind the prompt: the tokens joined to those of the prompt, without what the prompt itself is."""
+    """Return the text of the tokens after the prompt, with the right spaces between prompt and tokens."""
     before = reading.split(prompt)
     text = reading.join([*before, *tokens])[len(reading.join(before)) :]
     return text.removeprefix(" ") if prompt[-1:].isspace() and not reading.of_characters else text
 
 
 def tally(engine: Engine, batches: Iterable[Batch]) -> Tally:
-    """Run the engine over evaluation batches and add up; the state of a row is carried where the batch says."""
+    """Run the engine over evaluation batches and return the totals.
+
+    `batch.carry` says which states are carried.
+    """
     nats, tokens, right, unknown = 0.0, 0, 0, 0
     state = None
     for batch in batches:

@@ -1,8 +1,7 @@
-"""Answer a recording chunk by chunk, for models that read forward. All chunks together give the answer to the whole
-recording.
+"""Process a recording in chunks, with a unidirectional model. The result equals that of the whole recording.
 
-Between chunks it keeps a `StreamState`: samples that fill no window yet, frames that fill no step yet, the running
-mean, and the network's state.
+A `StreamState` is kept between chunks. It has the samples that do not fill a window yet, the frames that do
+not fill a step yet, the running statistics, and the state of the network.
 """
 
 from __future__ import annotations
@@ -29,31 +28,35 @@ from unrolled.tasks.outputs.label import Label
 
 @dataclass(frozen=True, eq=False)
 class StreamState:
-    """What was heard and not answered yet, and what is remembered of what was.
+    """The state of a stream: the input that is not processed yet, and the state of all components.
 
-    resample: brings samples to the model's rate; it has a memory of its own, so an ear is used once.
-    engine: answers each step, [T, n_y]; of a model with one answer it gives the features that are pooled.
+    resample: resamples to the sample rate of the model. It has a state of its own, so a `StreamState` can be
+        used only once.
+    engine: answers after each step, [T, n_y]. For a many-to-one model, it returns the features to be pooled.
     """
 
     resample: Callable[[Floats, bool], Floats]
-    rest: Array  # samples
+    rest: Array  # samples that do not fill a window yet
     usual: normalization.RunningStats
-    frames: Array  # [T, bands], fewer than make a step
+    frames: Array  # [T, bands], frames that do not fill a step yet
     engine: Engine
     state: State
-    heard: int = 0  # frames in all
+    heard: int = 0  # number of all frames so far
     loudness: tuple[Array, ...] = ()  # dB of the frames so far
 
 
 def begin(model: Predictor, rate: int | None = None) -> StreamState:
-    """An ear for samples of this rate (None: the model's own). Raises UsageError where a model has to hear the end
-    first."""
+    """Return the state of a stream before its first chunk.
+
+    rate: sample rate of the chunks in Hz; None: the sample rate of the model.
+    Raises UsageError if the model does not read audio, or if it needs the whole recording.
+    """
     given, spec = model.input, model.spec
     if not isinstance(given, AudioInput):
-        raise UsageError("this model does not read recordings", expected="one of audio")
+        raise UsageError("this model does not read recordings", expected="a model of audio")
     if spec.core.bidirectional or given.normalise != "running":
-        what = "this model hears the whole before it answers"
-        raise UsageError(what, expected="one trained with --no-bidirectional", hint="Transcriber.predict")
+        what = "this model needs the whole recording before it answers"
+        raise UsageError(what, expected="a model trained with --no-bidirectional", hint="Transcriber.predict")
     engine = model.engine
     if spec.head.pooling is not None:
         engine = NumpyEngine(without_head(spec), model.file.tensors)
@@ -66,16 +69,17 @@ def begin(model: Predictor, rate: int | None = None) -> StreamState:
 def process_chunk(
     model: Predictor, ear: StreamState, samples: Array, *, last: bool = False
 ) -> tuple[Array, StreamState]:
-    """The network's answers to what these samples complete, [T, n_y], and the ear after them.
+    """Return the network's answers to the steps that these samples complete, [T, n_y], and the new state.
 
-    samples: floats within -1 to 1, or int16 and the like; [n], or several channels, [n, channels], which are averaged.
-    Raises DataError for others.
+    samples: [n] or [n, channels]: floats from -1 to 1, or integers such as int16. Channels are averaged.
+    last: whether this is the last chunk.
+    Raises DataError for other samples.
     """
     given = model.input
     assert isinstance(given, AudioInput)
     sound = ear.resample(given.samples(samples), last)
     frames, rest = log_mel.frames(given.mel, ear.rest, sound, ear.heard)
-    if last and len(rest) and not ear.heard + len(frames):  # shorter than a window in all
+    if last and len(rest) and not ear.heard + len(frames):  # the whole recording is shorter than a window
         frames, rest = log_mel.log_mel(given.mel, rest), rest[:0]
     x, usual = normalization.normalize_running(ear.usual, frames)
     x = np.concatenate([ear.frames, x])
@@ -91,10 +95,14 @@ def process_chunk(
 def transcribe(
     model: Predictor, chunks: Iterable[Array], rate: int | None = None, top: int = 1
 ) -> Iterator[object]:
-    """An Answer after each chunk: the text so far by the best path, and at the end, of all, by the search."""
+    """Yield an Answer after each chunk: the text so far, from the best path.
+
+    The last Answer has the text of the whole recording, from the beam search.
+    top: number of candidates in the record of the last Answer.
+    """
     asked = model.output
     if not isinstance(asked, Transcript):
-        raise UsageError("this model does not say texts", expected="one of transcribe")
+        raise UsageError("this model does not transcribe", expected="a model of transcribe")
     ear, parts = begin(model, rate), list[Array]()
     for chunk in chunks:
         answers, ear = process_chunk(model, ear, chunk)
@@ -110,10 +118,13 @@ def transcribe(
 def classify(
     model: Predictor, chunks: Iterable[Array], rate: int | None = None, top: int = 5
 ) -> Iterator[object]:
-    """An Answer after each chunk: the class of all that was heard so far, blank before the first step; the last one is
-    that of the whole. In the record also `seconds`, how much was heard."""
+    """Yield an Answer after each chunk: the class of the recording so far, blank before the first step.
+
+    The last Answer has the class of the whole recording. `seconds` in the record is the length of the
+    recording so far. top: number of classes in the record.
+    """
     if not isinstance(model.output, Label):
-        raise UsageError("this model does not tell classes", expected="one of audio:label")
+        raise UsageError("this model does not classify", expected="a model of audio:label")
     ear, pool = begin(model, rate), _Pool(model)
     for chunk in chunks:
         features, ear = process_chunk(model, ear, chunk)
@@ -135,15 +146,18 @@ def _class(model: Predictor, ear: StreamState, pool: _Pool, top: int, *, final: 
 
 
 class _Pool:
-    """The features of all steps so far as one vector, as the model pools them; its memory does not grow."""
+    """The features of all steps so far, pooled to one vector as in the model.
+
+    Its memory use does not grow.
+    """
 
     def __init__(self, model: Predictor) -> None:
         self._kind, self._tensors = model.spec.head.pooling, model.file.tensors
-        self._weight, self._top = 0.0, -np.inf  # the sum of the steps' weights, less the highest score
+        self._weight, self._top = 0.0, -np.inf  # sum of exp(score - highest score), and the highest score
         self.value: Array | None = None  # [1, features]
 
     def add(self, a: Array) -> None:
-        """Further steps [T, features]."""
+        """Add steps, [T, features]."""
         if not len(a):
             return
         match self._kind:
@@ -159,7 +173,7 @@ class _Pool:
                 self._average(a, pooling_scores(NUMPY_LAYERS, p, a))
 
     def _average(self, a: Array, scores: Array) -> None:
-        """The mean of all steps, each weighted by the exponential of its score."""
+        """Update the mean of all steps. Each step is weighted by the exponential of its score."""
         top = max(self._top, float(scores.max()))
         old, new = self._weight * np.exp(self._top - top) if self._weight else 0.0, np.exp(scores - top)
         weight = old + float(new.sum())
@@ -169,5 +183,5 @@ class _Pool:
 
 
 def _stride(model: Predictor) -> int:
-    """Frames that make a step."""
+    """Return the number of frames per step."""
     return 1 if model.spec.front is None else model.spec.front.front.stride

@@ -1,7 +1,7 @@
-"""Series of numbers as they come: a model that reads forward alone answers after each step.
+"""Process a series of numbers in chunks: a unidirectional model answers after each step.
 
-The answers do not depend on how the steps are cut into chunks, and steps count from 1, as in all answers. What is
-remembered between chunks is a `Stream`.
+The answers do not depend on how the steps are divided into chunks. Steps are counted from 1, as in all
+answers. A `Stream` is kept between chunks.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from unrolled.tasks.outputs.next_numbers import NATS, NextNumbers
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """What is remembered of a series so far.
+    """The state of a stream.
 
-    steps: how many there were. last: [1, n_x], the last one, with missing numbers filled. foretold: [1, n_y], what the
-    network answered to it. Both are empty before the first step.
+    steps: number of steps so far.
+    last: [1, n_x] the last step, with missing numbers filled; [0, n_x] before the first step.
+    foretold: [1, n_y] the network's answer to the last step; [0, n_y] before the first step.
     """
 
     state: State
@@ -35,24 +36,27 @@ class Stream:
 
 
 def begin(model: Predictor) -> Stream:
-    """The stream before its first step.
+    """Return the state of a stream before its first step.
 
-    Raises UsageError where the model does not read numbers, or has to read the whole series before it answers.
+    Raises UsageError if the model does not read numbers, or if it needs the whole series.
     """
     if not isinstance(model.input, NumberInput):
-        raise UsageError("this model does not read numbers", expected="one of numbers")
+        raise UsageError("this model does not read numbers", expected="a model of numbers")
     nothing = np.zeros((0, model.input.n_x))
     return Stream(_engine(model).start(1), 0, nothing, np.zeros((0, model.spec.n_y), np.float32))
 
 
 def read(model: Predictor, stream: Stream, chunk: object) -> tuple[list[Answer], Stream]:
-    """The answers to the steps of a chunk, [T, n_x] numbers in the units of the training data, and the stream after it.
+    """Return the answers to the steps of a chunk, and the new state.
 
-    A number that is NaN is missing: it takes the last one before it. The record of each answer has the number of its
-    `step`. A model of the next step says how surprising the step was (None for the first, and where a number is
-    missing), whether this is an `anomaly` (None where the usual surprise is not known), and what it expects `next`; any
-    other model says what it says of the series up to this step. Raises DataError for another number of columns, and for
-    infinite numbers.
+    chunk: [T, n_x] numbers in the units of the training data. NaN is a missing number; it is filled with the
+        last number before it.
+    The record of each answer has the number of its `step`. A model of the next step adds:
+    - `surprise`: how improbable the step was, in nats; None for the first step and if a number is missing.
+    - `anomaly`: whether the surprise is above the threshold; None if the model has no threshold.
+    - `next`: the predicted next step.
+    Any other model returns its answer for the series up to this step.
+    Raises DataError for another number of columns, and for infinite numbers.
     """
     assert isinstance(model.input, NumberInput)
     engine, rows = _engine(model), np.asarray(chunk, dtype=np.float64)
@@ -78,10 +82,10 @@ def read(model: Predictor, stream: Stream, chunk: object) -> tuple[list[Answer],
 
 
 def _engine(model: Predictor) -> Engine:
-    """The engine that answers at every step. Raises UsageError where there is none."""
+    """Return the engine that answers after every step. Raises UsageError if there is none."""
     if model.decoder is not None:
         what = "this model reads the whole series before it writes a text"
-        raise UsageError(what, expected="one that answers with classes, numbers or tags")
+        raise UsageError(what, expected="a model that answers with classes, numbers or tags")
     path = isinstance(model.spec.head, Crf)
     engine = model.engine if model.spec.reads_forward and not path else model.stepwise
     if engine is None or model.spec.steps(2) != 2:
@@ -90,13 +94,13 @@ def _engine(model: Predictor) -> Engine:
         )
         options += " --no-crf" if path else ""
         raise UsageError(
-            "this model reads the whole series before it answers", expected=f"one trained with {options}"
+            "this model needs the whole series before it answers", expected=f"a model trained with {options}"
         )
     return engine
 
 
 def _surprises(asked: NextNumbers, stream: Stream, rows: Array, answers: Array) -> list[Answer]:
-    """How surprising each step of a chunk was, and what is expected next."""
+    """Return for each step of a chunk its surprise, whether it is an anomaly, and the predicted next step."""
     before = len(stream.last)  # 0 or 1
     seen, foretold = np.concatenate([stream.last, rows]), np.concatenate([stream.foretold, answers])
     surprise = asked.surprise(foretold, seen)[before:]

@@ -1,4 +1,4 @@
-"""Write words and tags with times as subtitles (SRT, WebVTT), annotations (TextGrid of Praat) and CTM lines."""
+"""Write words and tags with times as subtitles (SRT, WebVTT), annotations (Praat TextGrid) and CTM lines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from unrolled.core.errors import UsageError
 from unrolled.core.values.json_values import as_list, as_number, as_object, as_plain
 
-PAUSE = 0.8  # seconds between two words that end a subtitle
-LONGEST, WIDEST = 6.0, 84  # seconds and characters of a subtitle
+PAUSE = 0.8  # a subtitle ends if the next word starts at least this many seconds later
+LONGEST, WIDEST = 6.0, 84  # maximum seconds and characters of a subtitle
 
 
 @dataclass(frozen=True)
 class Cue:
-    """A text between two moments, in seconds."""
+    """A text from `start` to `end`, in seconds."""
 
     start: float
     end: float
@@ -25,7 +25,10 @@ class Cue:
 
 
 def cues_of(record: Mapping[str, object]) -> list[Cue]:
-    """The words of an answer, or its tags as intervals. Raises UsageError where the answer has no times."""
+    """Return the words of an answer, or the intervals of its tags.
+
+    Raises UsageError if the answer has no times.
+    """
     if "words" in record:
         return [_cue(as_object(word), "word") for word in as_list(record["words"])]
     found = None if record.get("intervals") is None else list(map(as_object, as_list(record["intervals"])))
@@ -38,13 +41,13 @@ def cues_of(record: Mapping[str, object]) -> list[Cue]:
 
 
 def _cue(one: Mapping[str, object], text: str) -> Cue:
-    """A word or a tag with its times. text: the name of the field that says it."""
+    """Return a word or a tag with its times. text: the name of the field that has the word or the tag."""
     start, end, confidence = (as_number(one[name]) for name in ("start", "end", "confidence"))
     return Cue(start, end, as_plain(str, one[text]), confidence)
 
 
 def srt(record: Mapping[str, object], name: str) -> str:
-    """Numbered subtitles: `00:00:01,500 --> 00:00:02,750`."""
+    """Return numbered subtitles (SRT), with times such as `00:00:01,500 --> 00:00:02,750`."""
     blocks = [
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
         for number, cue in enumerate(_subtitles(record), 1)
@@ -53,7 +56,7 @@ def srt(record: Mapping[str, object], name: str) -> str:
 
 
 def vtt(record: Mapping[str, object], name: str) -> str:
-    """WebVTT: `00:00:01.500 --> 00:00:02.750`."""
+    """Return WebVTT subtitles, with times such as `00:00:01.500 --> 00:00:02.750`."""
     blocks = [
         f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}\n"
         for cue in _subtitles(record)
@@ -62,7 +65,7 @@ def vtt(record: Mapping[str, object], name: str) -> str:
 
 
 def ctm(record: Mapping[str, object], name: str) -> str:
-    """A line for each word: recording, channel, start, duration, word, confidence (NIST)."""
+    """Return one line per word: recording, channel, start, duration, word, confidence (CTM of NIST)."""
     stem = "_".join(Path(name).stem.split())
     lines = (
         f"{stem} 1 {cue.start:.3f} {cue.end - cue.start:.3f} {cue.text} {cue.confidence:.3f}"
@@ -72,7 +75,7 @@ def ctm(record: Mapping[str, object], name: str) -> str:
 
 
 def textgrid(record: Mapping[str, object], name: str) -> str:
-    """One tier of intervals without gaps, in Praat's long text format."""
+    """Return one tier of intervals without gaps, in Praat's long text format."""
     cues = cues_of(record)
     end = round(max([float(as_number(record.get("seconds", 0.0))), *(cue.end for cue in cues)]), 3)
     tier = "words" if "words" in record else "tags"
@@ -95,11 +98,11 @@ def textgrid(record: Mapping[str, object], name: str) -> str:
 
 
 def intervals(record: Mapping[str, object], name: str) -> str:
-    """The stretches of tags as tables of training have them: `0.1-0.52 speech; 1-1.3 cough`."""
+    """Return the intervals of tags in the form of training tables: `0.1-0.52 speech; 1-1.3 cough`."""
     return "; ".join(f"{_number(cue.start)}-{_number(cue.end)} {cue.text}" for cue in cues_of(record)) + "\n"
 
 
-# By the name of the format: from the record of an answer and the name of its file to the text of a file.
+# Name of the format -> function(record of an answer, name of its recording) that returns the text of a file.
 FORMATS: dict[str, Callable[[Mapping[str, object], str], str]] = {
     "srt": srt,
     "vtt": vtt,
@@ -107,12 +110,12 @@ FORMATS: dict[str, Callable[[Mapping[str, object], str], str]] = {
     "textgrid": textgrid,
     "intervals": intervals,
 }
-JOINED = ("ctm", "intervals")  # several recordings go into one file
-ENDINGS = {"textgrid": ".TextGrid"}  # of files, where it is not the name of the format
+JOINED = ("ctm", "intervals")  # formats that put several recordings into one file
+ENDINGS = {"textgrid": ".TextGrid"}  # file extensions that differ from the name of the format
 
 
 def _subtitles(record: Mapping[str, object]) -> list[Cue]:
-    """Words together until a pause, or until there are enough; tags one by one."""
+    """Join words to subtitles, up to a pause or the maximum length. Tags are not joined."""
     cues = cues_of(record)
     if "words" not in record:
         return cues
@@ -132,7 +135,7 @@ def _subtitles(record: Mapping[str, object]) -> list[Cue]:
 
 
 def _filled(cues: Sequence[Cue], end: float) -> list[Cue]:
-    """The cues with empty ones between, so that they reach from 0 to the end."""
+    """Fill the gaps with empty cues, so that the cues cover the time from 0 to `end`."""
     found: list[Cue] = []
     at = 0.0
     for cue in sorted(cues, key=lambda cue: cue.start):
@@ -146,7 +149,7 @@ def _filled(cues: Sequence[Cue], end: float) -> list[Cue]:
 
 
 def _number(seconds: float) -> str:
-    """In milliseconds at most, without zeros behind."""
+    """Format seconds with at most 3 decimal places, without trailing zeros."""
     return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 

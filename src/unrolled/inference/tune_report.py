@@ -14,19 +14,19 @@ from unrolled.tasks.metrics import melody_copying
 
 @dataclass(frozen=True)
 class Known:
-    """Tunes to be compared with, on a grid."""
+    """Known tunes for the comparison. grid: steps per quarter note."""
 
     tunes: Sequence[Tune]
     grid: int
 
     @cached_property
     def corpus(self) -> melody_copying.Corpus:
-        """Their melodies."""
+        """The melodies of the tunes."""
         return melody_copying.corpus([melody_of(tune, self.grid) for tune in self.tunes])
 
 
 def melody_of(tune: Tune, grid: int) -> melody_copying.Melody:
-    """Its melody, drums left out, in steps of the grid."""
+    """Return the melody of a tune without drums, in steps of the grid."""
     notes = quantised(tune, grid)[0].notes
     return melody_copying.melody(
         [(note.start, note.end, note.pitch) for note in notes if note.voice != DRUMS]
@@ -34,7 +34,7 @@ def melody_of(tune: Tune, grid: int) -> melody_copying.Melody:
 
 
 class TuneReport(TypedDict):
-    """What `report` tells of a tune; the last four of one that is compared with known tunes."""
+    """The result of `report`. The last four fields exist only after a comparison with known tunes."""
 
     notes: int
     bars: float
@@ -48,9 +48,20 @@ class TuneReport(TypedDict):
 
 
 def report(tune: Tune, grid: int, known: Known | None = None, prompt: Tune | None = None) -> TuneReport:
-    """notes, bars, seconds; loop_notes, loop_times; with `known` longest_copy (notes), copy_bars, copied_share, and
-    shared_bars: the longest passage that two of them have, so that it belongs to neither. Of a tune that goes on from
-    a prompt, what the prompt has is not counted as copied."""
+    """Report on a tune.
+
+    - notes, bars, seconds: its size.
+    - loop_notes, loop_times: the passage that is repeated most often: its number of notes, and how often it
+      occurs in a row.
+
+    With `known`, also:
+    - longest_copy, copy_bars: the longest passage that occurs in a known tune, in notes and in bars.
+    - shared_bars: the longest passage that occurs in two known tunes, in bars. It is common to several tunes,
+      so it is not a copy of one.
+    - copied_share: the fraction of passages of eight notes that are copied.
+
+    The notes of the prompt do not count as copied.
+    """
     performance, melody = Performance(grid), melody_of(tune, grid)
     for event in events_of(quantised(tune, grid)[0]):
         performance.play(event)

@@ -113,7 +113,7 @@ def test_missing_numbers_and_time_stamps_are_told(tmp_path: Path):
     regular = report("numbers:number", file, horizon=1, history=4, resample="1h")
     assert regular["parts"]["train"]["steps"] == 20 and "gaps in time" not in regular["odd"]
     none = put(tmp_path / "b.csv", "x,z\n1,2\n3,4\n5,6\n")
-    assert "have no time stamps" in report("numbers:number", none, horizon=1, resample="1h")["fatal"]
+    assert "needs time stamps" in report("numbers:number", none, horizon=1, resample="1h")["fatal"]
 
 
 def test_files_of_a_folder_that_are_no_text_are_told(tmp_path: Path):
@@ -123,4 +123,4 @@ def test_files_of_a_folder_that_are_no_text_are_told(tmp_path: Path):
     put(tmp_path / "picture.svg", "<svg/>\n")
     done = run("check", "language", tmp_path)
     assert "21 documents" in done.out
-    assert f"1 file is passed over in folders (1 .svg), such as {tmp_path / 'picture.svg'}" in done.out
+    assert f"1 file is ignored in folders (1 .svg), such as {tmp_path / 'picture.svg'}" in done.out

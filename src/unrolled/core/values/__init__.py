@@ -1,1 +1,1 @@
-"""Use a value of any type as the type that it must have: values of JSON, and the x and y of examples."""
+"""Check the type of values of unknown type: values from JSON, and x and y of examples."""

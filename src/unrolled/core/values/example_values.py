@@ -1,6 +1,6 @@
-"""Use the x and the y of an example, which may be of any type, as the type that a kind needs.
+"""Check the type of x and y of an example, which may have any type.
 
-Another type raises TypeError: the code would be wrong, not the data of a user.
+A wrong type raises TypeError: it is an error in the code, not in the user's data.
 """
 
 from __future__ import annotations
@@ -17,47 +17,47 @@ T = TypeVar("T")
 
 
 def length(x: object) -> int:
-    """The number of steps, tokens, characters or notes of a sequence."""
+    """Return the number of steps, tokens, characters or notes of a sequence."""
     return len(_as(Sized, x))
 
 
 def elements(y: object) -> Iterable[object]:
-    """The steps, tokens or tags of a sequence, one after the other; none of None."""
+    """Return the steps, tokens or tags of a sequence; an empty sequence for None."""
     return () if y is None else _as(Iterable, y)
 
 
 def shape(x: object) -> tuple[int, ...]:
-    """The shape of an array of numbers, or of lists of them."""
+    """Return the shape of an array of numbers, or of nested lists of numbers."""
     return np.asarray(x).shape
 
 
 def as_tune(x: object) -> Tune:
-    """A tune, as it is."""
+    """Return a tune unchanged."""
     return _as(Tune, x)
 
 
 def as_path(x: object) -> Path:
-    """The name of a file, as it is."""
+    """Return a path unchanged."""
     return _as(Path, x)
 
 
 def as_text(x: object) -> str | tuple[str, ...]:
-    """A text, or the tokens of a sentence, as they are."""
+    """Return a text, or the tokens of a sentence, unchanged."""
     return x if isinstance(x, str) else _as(tuple, x)
 
 
 def as_words(x: object) -> list[str]:
-    """The tokens of a sentence."""
+    """Return the tokens of a sentence as a list."""
     return list(_as(Iterable, x))
 
 
 def as_tags(y: object) -> Sequence[str | None]:
-    """A tag a step, as they are; None where it is not given."""
+    """Return the tags, one per step, unchanged. A tag is None if it is unknown."""
     return _as(Sequence, y)
 
 
 def as_sequence(y: object) -> Sequence[object]:
-    """Tokens, tags or numbers that can be counted."""
+    """Return tokens, tags or numbers as a sequence with a length."""
     return y if isinstance(y, Sequence) else tuple(elements(y))
 
 
