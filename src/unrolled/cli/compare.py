@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (_, text) in LISTS.items():
         parser.add_argument(f"--{name}", metavar="A,B", help=text)
     parser.add_argument(
-        "--parameters", type=int, metavar="N", help="number of parameters of each network (about)"
+        "--parameters", type=int, metavar="N", help="approximate number of parameters of each network"
     )
     parser.add_argument("--no-baselines", action="store_true", help="do not run the baselines")
     parser.add_argument(
@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and score what is compared, and print the table and the verdict."""
+    """Train the networks, score them and the baselines, and print the table and the verdict."""
     from unrolled.tasks.fill import resolve_data
 
     layers = tuple(settings(args))

@@ -12,7 +12,7 @@ from unrolled.cli.task_options import add_engine, add_files
 from unrolled.core.errors import ItemsFailed
 
 DYNAMIC_LR = 0.002
-# A test compares these names with the `figures` of every output kind.
+# A test checks that every metric that an output kind returns from `figures` is named here.
 FIGURES = """\
 metrics of each task:
   language       loss (nats per token, including <EOS>), perplexity, accuracy, nats_per_character,

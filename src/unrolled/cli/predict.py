@@ -55,14 +55,14 @@ example:
 FORMATS = """\
 output formats (--format):
   text       one answer per line
-  jsonl      one JSON object per answer, with probabilities; input lines may be {"text": "..."}
+  jsonl      one JSON object per answer, with all details; input lines may be {"text": "..."}
   csv        a table: the columns of the input, then the columns of the answer
   conll      a word and its tag per line (only tags of words)
-  srt, vtt, textgrid   words or tags with times: one file per recording, in the folder --output
-  ctm, intervals       words or tags with times: all recordings in one output
+  srt, vtt, textgrid   words or tags with times; several recordings: files in the folder --output
+  ctm, intervals       words or tags with times; several recordings: one output
 
-A row or file that cannot be read gets a blank answer; a row of a series is left out. If there are
-more than --skip-bad of them, the exit code is 5."""
+A row or media file that cannot be read is reported and gets a blank answer. The exit code is 5 if
+there are more than --skip-bad of them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="accept up to N bad rows; each is reported (default 0)",
+        help="accept up to N bad rows; a bad row of a series is left out (default 0)",
     )
     add_wish_arguments(parser)
     parser.add_argument(
@@ -182,7 +182,7 @@ def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Itera
         return
     if path is not None:
         refuse_foreign(path)
-    # A JSONL file of texts is read as lines, so that a blank line gets an answer. With --columns it is a table.
+    # A JSONL file of texts is read as lines, so that blank lines get answers. With --columns it is a table.
     ending = "" if path is None else extension(path)
     as_lines = ending in (".jsonl", ".ndjson") and args.format == "jsonl" and config.data.columns is None
     whole = options.format is not None or ending in example_extensions()
@@ -246,7 +246,7 @@ def from_file(
 def _answer(model: Predictor, example: Example, top: int, failed: Failed) -> Answer:
     """Return the answer to one sequence.
 
-    If the sequence cannot be read, report it to `failed` and return a blank answer whose record has the error.
+    If it cannot be read, report it to `failed` and return a blank answer. Its record has the error.
     """
     from unrolled.inference.predictor import answer
 

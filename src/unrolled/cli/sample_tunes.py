@@ -24,7 +24,7 @@ SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
 
 def run(args: argparse.Namespace, model: Predictor) -> int:
-    """Compose tunes, write a MIDI file and an SVG picture of each, and print one line or JSON object for each.
+    """Compose tunes. For each, write a MIDI file and an SVG picture, and print one line or JSON object.
 
     Raises UsageError if --output is missing, or if a file exists and there is no --force.
     """

@@ -21,7 +21,10 @@ def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of generated answers. An absent option is None."""
     group = parser.add_argument_group("models of translate and numbers:sequence")
     group.add_argument(
-        "--nbest", type=int, metavar="K", help="print the K best answers, then an empty line (default 1)"
+        "--nbest",
+        type=int,
+        metavar="K",
+        help="print the K best answers, then an empty line (default 1: no empty line)",
     )
     group.add_argument(
         "--scores", action="store_true", default=None, help="print the score and a tab before each answer"

@@ -121,7 +121,7 @@ def _default_text(name: str, filled: Iterable[Config]) -> str | None:
 
 
 def _example(preset: Preset) -> str:
-    """Return the arguments of the example, with --out. The model is named after the data."""
+    """Return the arguments of the example, with --out. The model file is named after the data."""
     data = preset.example.split()[0]
     return f"{preset.example} --out {data.rstrip('/').partition('.')[0]}.model"
 

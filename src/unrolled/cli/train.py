@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     space = address_space_left()
     if space < TORCH_SPACE:
         raise UsageError(
-            f"torch needs {TORCH_SPACE / 2**20:,.0f} MB of address space, only {space / 2**20:,.0f} MB are free",
+            f"torch needs {TORCH_SPACE / 2**20:,.0f} MB of address space; {space / 2**20:,.0f} MB are free",
             hint="a larger limit (ulimit -v)",
         )
     with need("train", "torch"):

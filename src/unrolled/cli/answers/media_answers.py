@@ -62,8 +62,8 @@ def answers(
 ) -> Iterator[tuple[Line, Answer]]:
     """Yield the answer to each media file.
 
-    FILE is a media file, a folder, a table, or lines with one path each. The record of each answer has the name of
-    its `file`. A file that cannot be read gets a blank answer and is reported to `failed`.
+    FILE is a media file, a folder, a table, or lines with one path each. The record of each answer has the
+    name of its `file`. A file that cannot be read gets a blank answer and is reported to `failed`.
 
     examples: reads a folder, a table or a media file. top: number of candidates in a record.
     """
@@ -82,8 +82,9 @@ def answers(
 def write_times(answers: Iterator[tuple[Line, Answer]], args: argparse.Namespace) -> None:
     """Write answers with times in the format `--format`.
 
-    The formats `ctm` and `intervals` take all answers. They, and the answer to a single media file, go to stdout
-    or to the file `--output`. Otherwise each answer becomes a file in the folder `--output`.
+    - `ctm` and `intervals`: all answers go to stdout, or to the file `--output`.
+    - Other formats, if FILE is a single media file: the answer goes to stdout, or to the file `--output`.
+    - Other formats, if not: each answer becomes a file in the folder `--output`.
 
     Raises UsageError if this folder is not named, or if a file exists and there is no --force.
     """

@@ -15,8 +15,8 @@ from unrolled.core.errors import DataError
 class Hypothesis:
     """One hypothesis of a list.
 
-    list: the name of the list. text: the hypothesis. true: whether it is marked as the true hypothesis (None: it
-    has no mark). id: the id of a JSON line.
+    list: the name of the list. text: the hypothesis. true: whether it is marked as the true hypothesis (None:
+    no mark). id: the id of a JSON line.
     """
 
     list: str
