@@ -59,7 +59,7 @@ def groups(lines: Iterable[Line]) -> Iterator[list[Hypothesis]]:
 
     A list is all lines with the same first column, anywhere in the file, or a block between blank lines.
     A block is yielded at its end; lists with names are yielded after the last line.
-    Raises DataError if a line without a list follows lines with one.
+    Raises DataError if a line without the name of a list follows lines with names.
     """
     named: dict[str, list[Hypothesis]] = {}
     block: list[Hypothesis] = []
