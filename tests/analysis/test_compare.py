@@ -260,7 +260,7 @@ def test_tags_and_forecasts_are_compared_too(task, write, name, more, metric, ba
     command = ("compare", task, write(tmp_path / name), "--cells", "gru-simple", "--seed", "7", *more, *TINY)
     code, said = run(tmp_path / "log", *command, "--json", out)
     assert code == 0, said
-    assert "nothing is kept; with --out FOLDER" in said
+    assert "without --out FOLDER, no run is kept" in said
     found = load(out)
     assert found["metric"] == metric and {one["name"] for one in found["entries"]} >= baselines
     assert [each["seed"] for each in found["entries"][0]["runs"]] == [7]
@@ -293,14 +293,14 @@ def test_a_training_that_diverges_is_told_and_stops_nothing(tmp_path: Path):
     ("arguments", "told"),
     [
         (("--cells", "lstm,grue"), "unknown cell 'grue'; expected rnn, gru-simple, gru, lstm; try 'gru'"),
-        (("--cells", "lstm,lstm"), "--cells lstm,lstm; expected each once"),
-        (("--cells", "lstm", "--cell", "gru"), "--cells lstm and the option cell; expected one of them"),
+        (("--cells", "lstm,lstm"), "--cells lstm,lstm; expected each value only once"),
+        (("--cells", "lstm", "--cell", "gru"), "--cells lstm and --cell; expected only one of them"),
         (("--units", "word,letter"), "--units word,letter; expected word, white, char"),
         (("--depths", "0,1"), "--depths 0,1; expected whole numbers from 1 to 32"),
         (("--directions", "both,none"), "--directions both,none; expected one, both"),
         (("--seeds", "1,x"), "--seeds 1,x; expected whole numbers from 0"),
         (("--parameters", "0"), "--parameters 0; expected 1 or more"),
-        (("--parameters", "99", "--hidden", "3"), "--parameters and --hidden; expected one of them"),
+        (("--parameters", "99", "--hidden", "3"), "--parameters and --hidden; expected only one of them"),
         (("--json", "nowhere/all.json"), "nowhere: there is no such folder; try mkdir -p nowhere"),
         (("--csv", "reviews.csv"), "reviews.csv: exists already; try another name, or --force"),
         (("--out", "reviews.csv"), "reviews.csv: is not a folder; try another --out"),

@@ -158,7 +158,7 @@ def test_a_learning_rate_beyond_reason_is_stopped_with_file_and_line(tmp_path: P
         (("--minutes", "0"), "0 minutes are too short"),
         (("--minutes", "-3"), "minutes = -3; expected a number of at least 0"),
         (("--hidden", "65536", "--layers", "32"), "training would take about"),
-        (("--set", "model.unit=char"), "'unit' is not in 'model'; expected data.unit"),
+        (("--set", "model.unit=char"), "'model' has no option 'unit'; expected data.unit"),
         (("--config", "none.toml"), "none.toml: there is no such file"),
     ],
 )

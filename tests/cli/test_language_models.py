@@ -56,7 +56,7 @@ def test_one_answer_a_line_in_order(unit: str):
     assert [bool(answer) for answer in answers] == [bool(line.strip()) for line in lines]
     assert [answer.split("\t")[4] for answer in answers if answer] == [line for line in lines if line.strip()]
     assert answers[0] == answers[5]
-    assert "each line from zeros, closed by" in done.err and f"by {unit}\n" in done.err
+    assert "each line is scored from the zero state" in done.err and f"--unit {unit}\n" in done.err
     found = records("score", model, stdin=stdin)
     assert [record["text"] for record in found] == lines
     assert [record["log_probability"] is None for record in found] == [not line.strip() for line in lines]
@@ -172,7 +172,7 @@ def test_nbest_lists_are_reordered_and_the_truth_counted():
         ["b", "a dog ran ."],
         ["b", "ran dog . a"],
     ]
-    assert done.err.endswith("2 lists reordered, the true one first in 1 of 2 (50.00%)\n")
+    assert done.err.endswith("2 lists reordered; the true hypothesis is first in 1 of 2 (50.00%)\n")
     values = [float(line.split("\t")[0]) for line in done.lines]
     alone = float(run("score", small().word, stdin=b"the cat sat .").out.split("\t")[0])
     assert values[0] == alone and values[0] > values[1] and values[2] > values[3]

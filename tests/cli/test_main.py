@@ -149,7 +149,7 @@ def test_a_closed_pipe_is_silent():
         process.stdout.close()
         told = process.stderr.read().decode().splitlines()
     assert process.returncode == 128 + signal.SIGPIPE
-    assert len(told) == 1 and told[0].startswith("each line from zeros")
+    assert len(told) == 1 and told[0].startswith("each line is scored from the zero state")
     with start("--help") as process:
         assert process.stdout and process.stderr
         process.stdout.close()

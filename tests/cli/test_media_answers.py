@@ -49,7 +49,7 @@ def test_wrong_files_of_a_list_have_blank_answers_and_the_others_theirs(tmp_path
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     for error, (_, told) in zip(errors, WRONG.values(), strict=False):
         assert told in error, error
-    assert f"no answer to {len(WRONG)} of them" in errors[-1]
+    assert f"no answer to {len(WRONG)} items" in errors[-1]
 
 
 def test_wrong_files_of_a_table_have_blank_answers_too(tmp_path: Path):
@@ -67,8 +67,8 @@ def test_wrong_files_of_a_table_have_blank_answers_too(tmp_path: Path):
     ("name", "content", "told"),
     [
         ("a.m4a", b"\0\0\0\x20ftypM4A ", ".m4a is not read"),
-        ("a.xyz", b"\0\1\2\xff", "a file of the unknown kind '.xyz', and no text"),
-        ("a", b"\xff\xfe\xfd", "a file without an extension that tells its kind"),
+        ("a.xyz", b"\0\1\2\xff", "unknown file extension '.xyz', and the file is not a text"),
+        ("a", b"\xff\xfe\xfd", "no file extension, and the file is not a text"),
         ("none.wav", None, "no such file"),
         ("none.xyz", None, "no such file"),
     ],
@@ -164,7 +164,7 @@ def test_times_are_written_as_subtitles_annotations_and_tables(tmp_path: Path):
     table = run("predict", model, several, "--format", "csv").lines
     assert table == ["id,file,prediction", f"a.wav,{one},cab", f"b.wav,{several / 'b.wav'},cab"]
     told = refused(run("predict", small().folder / "label", one, "--format", "srt"))
-    assert "--format srt is for words and tags with times" in told
+    assert "--format srt needs answers with times" in told
 
 
 def test_evaluate_names_the_files_of_a_folder_that_it_does_not_use(tmp_path: Path):

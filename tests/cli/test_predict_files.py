@@ -144,7 +144,7 @@ def test_lines_of_one_list_need_not_stand_together(tmp_path: Path):
     assert found == [[("1", "good"), ("1", "bad")], [("2", "so"), ("2", "no")]]
     assert "2 lists reordered" in run("score", small().word, file, "--nbest").err
     file = put(tmp_path / "n.tsv", "1\t1\tgood\nso\n")
-    assert "n.tsv:2: a line without a list" in refused(run("score", small().word, file, "--nbest"))
+    assert "n.tsv:2: no name of a list" in refused(run("score", small().word, file, "--nbest"))
 
 
 # --- tables

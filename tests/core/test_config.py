@@ -99,7 +99,7 @@ def test_json_and_text_forms_come_back_the_same(data: st.DataObject):
     [
         (
             "hiden = 3",
-            "unknown option 'hiden'; expected one that `unrolled train --help` lists; try 'hidden'",
+            "unknown option 'hiden'; expected an option that `unrolled train TASK --help` lists; try 'hidden'",
         ),
         ("[modle]\nhidden = 3", "unknown table [modle]; expected data, model, training; try 'model'"),
         ("[data]\nhidden = 3", "[data] has no option 'hidden'; expected it in [model]"),
@@ -135,8 +135,11 @@ def test_toml_that_is_none_is_told_with_its_line(tmp_path: Path):
     ("pair", "told"),
     [
         ("hidden", "--set hidden; expected key=value; try --set hidden=200"),
-        ("hiddn=3", "unknown option 'hiddn'; expected one that `unrolled train --help` lists; try 'hidden'"),
-        ("data.hidden=3", "'hidden' is not in 'data'; expected model.hidden"),
+        (
+            "hiddn=3",
+            "unknown option 'hiddn'; expected an option that `unrolled train TASK --help` lists; try 'hidden'",
+        ),
+        ("data.hidden=3", "'data' has no option 'hidden'; expected model.hidden"),
     ],
 )
 def test_set_errors(pair: str, told: str):

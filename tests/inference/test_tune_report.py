@@ -150,9 +150,9 @@ def test_prompts_keys_and_ranges_by_the_command_line(tmp_path: Path):
 @pytest.mark.parametrize(
     "options, reason",
     [
-        ((), "where should the tunes go?"),
+        ((), "no folder for the tunes"),
         (("--output", "new", "--genre", "polka"), "unknown genre 'polka'; expected march, waltz"),
-        (("--output", "new", "--length", "long"), "expected bars, or seconds"),
+        (("--output", "new", "--length", "long"), "expected bars such as 16, or seconds"),
         (("--output", "new", "--length", "0"), "at least 0.25"),
         (("--output", "new", "--key", "H moll"), "expected a key"),
         (("--output", "new", "--range", "C4"), "expected LOW-HIGH"),

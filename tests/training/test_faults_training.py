@@ -423,7 +423,7 @@ def test_too_little_memory_for_torch_itself_is_refused(text, tmp_path):
     )
     told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert told.returncode == 2, told.stderr
-    assert told.stderr.startswith("error: torch alone takes 750 MB of address space, and ")
+    assert told.stderr.startswith("error: torch needs 750 MB of address space; ")
     assert not (tmp_path / "m.run").exists()
 
 

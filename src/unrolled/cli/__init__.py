@@ -35,6 +35,7 @@ VERBS = {
 }
 
 LONG = ("train", "compare", "demo")  # training checks its numbers itself, so a warning must not stop it
+WIDTH = 100  # maximum number of columns of a help text
 OVERFLOW = r"(overflow|invalid value|divide by zero) encountered"
 
 
@@ -42,11 +43,14 @@ class Parser(argparse.ArgumentParser):
     """argparse with one-line errors that suggest the nearest option."""
 
     def format_help(self) -> str:
-        """Return the help without the terminal colours of newer argparse versions; stdout escapes them as text."""
+        """Return the help without terminal colours, which newer argparse versions add.
+
+        stdout would escape them and show them as text.
+        """
         return re.sub("\x1b\\[[0-9;]*m", "", super().format_help())
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError instead of printing the usage and leaving."""
+        """Raise UsageError. argparse would print the usage and exit."""
         hint = f"`{self.prog} --help`"
         if message.startswith("unrecognized arguments: "):
             given = message.removeprefix("unrecognized arguments: ").split()[0].split("=")[0]
@@ -58,13 +62,28 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=hint)
 
 
+def help_width() -> int:
+    """Return the number of columns of a help text: WIDTH, or fewer on a narrower terminal."""
+    import shutil  # imported here because only a help text needs it
+
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
+
+
+def wide_help(prog: str) -> argparse.HelpFormatter:
+    """Return the formatter of all help texts."""
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=help_width())
+
+
 def parser_of(verb: str) -> Parser:
-    """Return the parser of one command. Abbreviated options are errors: a new option could change their meaning."""
+    """Return the parser of one command.
+
+    An abbreviated option is an error, because a new option could change its meaning.
+    """
     parser = Parser(
         prog=f"unrolled {verb}",
         description=VERBS[verb][0].upper() + VERBS[verb][1:] + ".",
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=wide_help,
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     import_module(f".{verb}", __name__).add_arguments(parser)
@@ -83,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _answered(arguments: list[str]) -> int:
-    """Run one command and report an error in one line."""
+    """Run one command and return its exit code. An error is reported in one line."""
     debug = "--debug" in arguments
     try:
         return _run(arguments)
@@ -104,7 +123,7 @@ def _answered(arguments: list[str]) -> int:
         _leave(NonFiniteError(what), debug, error)
         return NonFiniteError.exit_code
     except BrokenPipeError:
-        # The reader of the pipe ended (`| head`): print no message.
+        # The program that reads the pipe has ended (`| head`). This is no error, so no message is printed.
         _drop_output()
         return 128 + signal.SIGPIPE
     except MemoryError as error:
@@ -136,9 +155,9 @@ def _run(arguments: Sequence[str]) -> int:
         print(import_module(".task_help", __name__).train_help(rest), end="")
         return 0
     try:
-        # Intermixed: a file may follow the options, which argparse does not allow otherwise.
+        # "Intermixed" allows a file after the options.
         parsed = parser_of(verb).parse_intermixed_args(rest)
-    except SystemExit:  # --help has been printed; errors are UsageErrors
+    except SystemExit:  # argparse has printed the help; its errors are UsageErrors
         sys.stdout.flush()
         return 0
     _check_inputs(parsed)
@@ -151,8 +170,8 @@ def _run(arguments: Sequence[str]) -> int:
 def _check_inputs(parsed: argparse.Namespace) -> None:
     """Raise UsageError if an input is a pipe, a device, a socket or a circular link.
 
-    This runs before anything large is imported and before any file is read. The readers check folders and missing
-    files.
+    This check runs before large modules are imported and before any file is read. The readers check folders
+    and missing files.
     """
     from unrolled.core.regular_files import require_regular
 
@@ -180,7 +199,7 @@ def _overview() -> str:
 
 
 def _open_streams() -> None:
-    """Write UTF-8 in every locale and escape what is not valid Unicode. Output to a closed stream is dropped."""
+    """Write UTF-8 in every locale and escape invalid Unicode. Output to a closed stream is dropped."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
     if sys.stderr is None:
@@ -190,7 +209,7 @@ def _open_streams() -> None:
 
 
 def _drop_output() -> None:
-    """Drop the output that stdout did not accept. Otherwise Python reports the error again when it exits."""
+    """Drop the output that could not be written. Otherwise Python reports the error again when it exits."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""`unrolled compare TASK DATA...`."""
+"""`unrolled compare TASK DATA...`: train several networks and baselines, and print a table and a verdict."""
 
 from __future__ import annotations
 
@@ -28,54 +28,70 @@ if TYPE_CHECKING:
 T = TypeVar("T", int, str)
 Listed = tuple[int | str | None, ...]
 SEEDS = (0, 1, 2)
-# Each list, the option of `train` whose values it holds, and what it reads.
+# Each list option, the option of `train` that it varies, and its help.
 LISTS = {
-    "cells": ("cell", "recurrent cells (default all: lstm,gru,gru-simple,rnn)"),
-    "units": ("unit", "what one token is: word,char (default: as in train)"),
-    "depths": ("layers", "stacked recurrent layers: 1,2 (default: as in train)"),
-    "directions": ("bidirectional", "reading in one direction or both: one,both (default: as in train)"),
-    "seeds": ("seed", "seeds of all chance (default 0,1,2)"),
+    "cells": ("cell", "cells to compare (default lstm,gru,gru-simple,rnn)"),
+    "units": ("unit", "token units to compare: word,white,char,subword (default: as in `train`)"),
+    "depths": ("layers", "numbers of layers to compare, such as 1,2 (default: as in `train`)"),
+    "directions": ("bidirectional", "directions to compare: one,both (default: as in `train`)"),
+    "seeds": ("seed", "random seeds; each network is trained once per seed (default 0,1,2)"),
 }
+ABOUT = """\
+Trains several networks on your files, fits simple baselines, and scores them on the same data.
+Prints a table of scores and one sentence: is a recurrent network better than the best baseline?
+
+example:
+  unrolled compare classify reviews.csv --cells lstm,gru --minutes 2 --out comparison"""
+METHOD = """\
+how networks and baselines are compared:
+  - All networks have about the same number of parameters (default: as in `unrolled train`).
+  - All trainings have the same budget: --epochs, or --minutes for each training.
+  - The scores are measured on --test, else on --valid, else on a fifth of DATA that is held out
+    (the end of a text or a series, else random sequences).
+  - The table shows the mean over the seeds, and the range of the main score.
+  - The sentence compares the median run of the best network with the best baseline. It gives the
+    95% confidence interval of the difference (paired bootstrap over the scored items).
+
+TASK may be language, or a task that predicts a class, tags or numbers (except numbers:next).
+The options of `unrolled train TASK` work here too."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The contract of the verb."""
+    """Add the arguments and the help of the command."""
     parser.usage = f"{parser.prog} TASK DATA... [--minutes M | --epochs N] [options]"
-    parser.epilog = (
-        "All networks have as many parameters as `unrolled train` would give the one most like its defaults, and\n"
-        "each training has the same budget: --epochs, or --minutes by a frozen plan of its own. What is scored:\n"
-        "--test, else --valid, else a fifth of the data, held out (of a text its end). The table has the mean over\n"
-        "the seeds and their range. The sentence under it holds the best recurrent model, by the middle one of its\n"
-        "seeds, against the best baseline, with the interval of a paired bootstrap over what is scored.\n"
-        "The other options of `unrolled train` are taken too."
-    )
+    parser.description = f"{parser.description}\n\n{ABOUT}"
+    parser.epilog = METHOD
     add_data(
         parser,
-        task="as in `unrolled train`",
-        data="files or folders to learn from",
-        test="files to be scored on",
+        task="a task; `unrolled train --help` lists them",
+        data="files or folders to train on",
+        test="files to score",
     )
     for name, (_, text) in LISTS.items():
         parser.add_argument(f"--{name}", metavar="A,B", help=text)
-    parser.add_argument("--parameters", type=int, metavar="N", help="how many parameters every network has")
-    parser.add_argument("--no-baselines", action="store_true", help="recurrent models alone")
+    parser.add_argument(
+        "--parameters", type=int, metavar="N", help="approximate number of parameters of each network"
+    )
+    parser.add_argument("--no-baselines", action="store_true", help="do not run the baselines")
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="keeps all runs; the same command goes on where it was stopped",
+        help="keep all runs here; if interrupted, the same command resumes",
     )
-    parser.add_argument("--json", type=Path, metavar="F", help="write all that was found as JSON")
-    parser.add_argument("--csv", type=Path, metavar="F", help="write a row for each training and baseline")
+    parser.add_argument("--json", type=Path, metavar="F", help="write all results to a JSON file")
     parser.add_argument(
-        "--force", action="store_true", help="replace these files, and runs of other settings in FOLDER"
+        "--csv", type=Path, metavar="F", help="write a table: one row per training and baseline"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace these files, and runs in FOLDER with other settings"
     )
     add_layers(parser)
     add_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, and print the table and the verdict."""
+    """Train the networks, score them and the baselines, and print the table and the verdict."""
     from unrolled.tasks.fill import resolve_data
 
     layers = tuple(settings(args))
@@ -119,15 +135,17 @@ def _note(text: str) -> None:
 def _compared(
     wish: ComparisonOptions, out: Path | None, compare: Callable[[ComparisonOptions, Path], Report]
 ) -> Report:
-    """Compare in the folder asked for, or in one that goes again."""
+    """Compare in the folder `out`, or in a temporary folder. Raises Interrupted if a signal stops it."""
     if out is not None:
         return compare(wish, out)
-    _note("nothing is kept; with --out FOLDER a comparison that is stopped goes on")
+    _note("without --out FOLDER, no run is kept and an interrupted comparison cannot be resumed")
     with temporary_folder() as folder:
         try:
             return compare(wish, folder)
         except Interrupted as stop:
-            stopped = Interrupted("stopped; nothing was kept", hint="--out FOLDER, where it can go on")
+            stopped = Interrupted(
+                "interrupted; no run is kept", hint="--out FOLDER, so that it can be resumed"
+            )
             stopped.exit_code = stop.exit_code
             raise stopped from stop
 
@@ -136,7 +154,7 @@ def _refuse_senseless(args: argparse.Namespace, named: Collection[str]) -> None:
     if args.parameters is not None and args.parameters < 1:
         raise UsageError(f"--parameters {args.parameters}", expected="1 or more")
     if args.parameters is not None and "hidden" in named:
-        raise UsageError("--parameters and --hidden", expected="one of them")
+        raise UsageError("--parameters and --hidden", expected="only one of them")
     for path in (args.json, args.csv):
         if path is not None:
             refuse_to_overwrite(path, force=args.force)
@@ -145,7 +163,11 @@ def _refuse_senseless(args: argparse.Namespace, named: Collection[str]) -> None:
 
 
 def _listed(name: str, text: str | None, base: Config, named: Collection[str]) -> Listed:
-    """The values of a list, or of the option of train that it varies. named: options given. Raises UsageError."""
+    """Return the values of a list option, or its default.
+
+    name: the list option. text: its value on the command line, None if absent. base: the configuration of the
+    command. named: the options that the user set. Raises UsageError for a value that is not allowed.
+    """
     option, _ = LISTS[name]
     spec = options()[option]
     choices = ("one", "both") if name == "directions" else spec.choices
@@ -154,7 +176,7 @@ def _listed(name: str, text: str | None, base: Config, named: Collection[str]) -
         alone: dict[str, Listed] = {"cells": (base.model.cell,), "seeds": (base.training.seed,)}
         return (alone if option in named else every).get(name, (None,))
     if option in named:
-        raise UsageError(f"--{name} {text} and the option {option}", expected="one of them")
+        raise UsageError(f"--{name} {text} and --{option}", expected="only one of them")
     low, high = spec.low or 0, math.inf if spec.high is None else spec.high
     words = [word.strip() for word in text.split(",")]
     for word in words:
@@ -165,23 +187,23 @@ def _listed(name: str, text: str | None, base: Config, named: Collection[str]) -
             limits = f"whole numbers from {spec.low} to {spec.high}, separated by commas"
             raise UsageError(f"--{name} {text}", expected=limits)
     if len(set(words)) < len(words):
-        raise UsageError(f"--{name} {text}", expected="each once")
+        raise UsageError(f"--{name} {text}", expected="each value only once")
     return tuple(words) if choices else tuple(map(int, words))
 
 
 def _each(kind: type[T], values: Listed) -> tuple[T | None, ...]:
-    """The values as this type; None stays."""
+    """Convert the values to a type. None stays None."""
     return tuple(None if value is None else kind(value) for value in values)
 
 
 def _metrics(report: Report) -> list[str]:
-    """The names of all metrics, the one that decides first."""
+    """Return the names of all metrics, the main metric first."""
     found = dict.fromkeys(name for entry in report.entries for one in entry.tries for name in one.scores)
     return [report.scoring.main, *(name for name in found if name != report.scoring.main)]
 
 
 def _table(report: Report) -> list[list[str]]:
-    """The heading and a row for each that ran, the best first."""
+    """Return the header, then one row per network and baseline that ran, the best first."""
     from unrolled.analysis.compare.verdict import ranked
 
     metrics = _metrics(report)
@@ -196,7 +218,7 @@ def _table(report: Report) -> list[list[str]]:
 
 
 def _shown(entry: Entry, metric: str, report: Report) -> str:
-    """The mean of a metric over the seeds; of the one that decides the range as well."""
+    """Return the mean of a metric over the seeds as text. The main metric also has its range."""
     values = [one.scores[metric] for one in entry.tries if metric in one.scores]
     if not values:
         return ""
@@ -207,7 +229,7 @@ def _shown(entry: Entry, metric: str, report: Report) -> str:
 
 
 def _costs(entry: Entry) -> list[str]:
-    """Milliseconds to answer one item, and megabytes of the model file."""
+    """Return the milliseconds per answer and the megabytes of the model file, as text."""
     times = [one.milliseconds for one in entry.tries if one.milliseconds is not None]
     sizes = [one.size for one in entry.tries if one.size is not None]
     return [f"{min(times):.2f}" if times else "", f"{max(sizes) / 1e6:.2f}" if sizes else ""]
@@ -226,7 +248,7 @@ def _print(report: Report) -> None:
             table.add_column(title, justify="right" if number else "left")
         for row in rows[1:]:
             table.add_row(*map(Text, row))
-        Console(highlight=False, color_system=None).print(table)  # stdout shows terminal codes, also rich's
+        Console(highlight=False, color_system=None).print(table)  # no colours: stdout escapes terminal codes
     else:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
@@ -281,7 +303,7 @@ def _run_record(one: Trial) -> dict[str, object]:
 
 
 def _as_csv(report: Report) -> str:
-    """A row for each training and each baseline; one that did not run has its note alone."""
+    """Return a CSV table: one row per training and baseline. The row of one that failed has only its note."""
     settings = ["cell", "unit", "layers", "bidirectional", "hidden", "parameters"]
     runs = ["seed", *_metrics(report), "seconds", "milliseconds", "bytes"]
     text = io.StringIO()

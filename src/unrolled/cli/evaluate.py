@@ -1,4 +1,4 @@
-"""`unrolled evaluate MODEL DATA...`."""
+"""`unrolled evaluate MODEL DATA...`: measure a model on labelled files or texts."""
 
 from __future__ import annotations
 
@@ -12,62 +12,80 @@ from unrolled.cli.task_options import add_engine, add_files
 from unrolled.core.errors import ItemsFailed
 
 DYNAMIC_LR = 0.002
-# A test compares these names with the `figures` of every output kind.
+# A test checks that every metric that an output kind returns from `figures` is named here.
 FIGURES = """\
-the figures of each task:
-  language       loss (nats per token, each end counted), perplexity, accuracy, nats_per_character,
+metrics of each task:
+  language       loss (nats per token, including <EOS>), perplexity, accuracy, nats_per_character,
                  bits_per_character, unknown (fraction of <UNK>), tokens, characters
-  label          loss (nats), accuracy, macro_f1, calibration_error; of ordered classes also mae, kappa
-  tags           loss (nats per step), accuracy; of spans also span_precision, span_recall, span_f1,
-                 span_f1_by_type; unseen (fraction of steps with tags that training did not have)
-  number         loss, mae, rmse, r2, coverage (of the 90% interval)
-  numbers:next   loss, mae, rmse, r2, mae_last (of repeating the last value), surprise (nats per step),
-                 anomalies
-  sequence       loss (nats per token), perplexity, exact, token_error_rate, cer; with sacrebleu also
-                 bleu, chrf, bleu_signature, chrf_signature
-  transcripts    loss (nats per character), wer, substitutions, deletions, insertions, words, cer, exact,
-                 greedy_wer (without a search)
-  notes:next     loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, notes
-  rolls:next     loss (nats per step), by_piece, without_first, by_piece_without_first, frame_accuracy
-  all but language: also sequences, steps, skipped (bad rows), missing (numbers of x); of texts also
-                 unknown (fraction of <UNK>)
-A figure that could not be measured is shown as "not measured", in JSON as null.
+  classify       loss (nats), accuracy, macro_f1, calibration_error; ordered classes: mae, kappa
+  tag            loss (nats per step), accuracy; spans: span_precision, span_recall, span_f1,
+                 span_f1_by_type; unseen (fraction of steps whose tag is not in the training data)
+  translate      loss (nats per token), perplexity, exact (fraction of correct texts),
+                 token_error_rate, cer (character error rate); with sacrebleu: bleu, chrf,
+                 bleu_signature, chrf_signature
+  transcribe     loss (nats per character), wer (word error rate), substitutions, deletions,
+                 insertions, words, cer, exact, greedy_wer (without beam search)
+  compose        loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, notes
+  rolls:next     loss (nats per step), by_piece, without_first, by_piece_without_first,
+                 frame_accuracy
+  ...:number     loss, mae, rmse, r2, coverage (fraction of values inside the 90% interval)
+  numbers:next   loss, mae, rmse, r2, mae_last (baseline: repeat the last value), surprise (nats per
+                 step), anomalies
+  other tasks    recognize and ...:label as classify; ...:tags as tag; numbers:sequence as
+                 translate; images:sequence as transcribe
+All tasks except language also have sequences, steps, skipped (bad rows), missing (numbers of x),
+and for texts unknown (fraction of <UNK>). A metric without a value is "not measured" (JSON: null).
 
 """
 NOTES = """\
-The state is carried through each document as in training. --lanes N reads a long document in N parts
-side by side, each after 256 tokens of context: faster, and nearly the same result. --dynamic goes on
-training on each part of a text after it was scored (Krause et al. 2017, arXiv 1709.07432v2); it needs
-torch."""
+options of language models:
+  --engine    default: torch if it is installed, else numpy
+  --lanes N   read each long document in N parts at once, each after 256 tokens of context: faster,
+              with nearly the same result
+  --dynamic   continue training on each part of a text after it was scored; needs torch (Krause et
+              al. 2017, arXiv 1709.07432v2)"""
+ABOUT = """\
+Prints a table of metrics, such as the loss and the accuracy.
+
+example:
+  unrolled evaluate reviews.model held_out.csv"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The contract of the verb."""
+    """Add the arguments and the help of the command."""
     parser.usage = f"{parser.prog} MODEL DATA... [options]"
+    parser.description = f"{parser.description}\n\n{ABOUT}"
     parser.epilog = FIGURES + NOTES
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
-    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files or folders")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model file")
     parser.add_argument(
-        "--columns", metavar="NAMES", help="which columns of a table are what (default: as in training)"
+        "data", nargs="+", type=Path, metavar="DATA", help="labelled files or folders; for language: texts"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument(
-        "--lanes", type=int, default=1, metavar="N", help="lanes for a long document (default 1: exact)"
+        "--columns",
+        metavar="NAMES",
+        help="columns of a table, such as x=text,y=label (default: as in training)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument(
+        "--lanes", type=int, default=1, metavar="N", help="parts of a long document (default 1: exact)"
     )
     add_engine(parser, None)
-    parser.add_argument("--dynamic", action="store_true", help="dynamic evaluation")
+    parser.add_argument("--dynamic", action="store_true", help="dynamic evaluation, see below")
     parser.add_argument(
-        "--dynamic-lr", type=float, metavar="X", help="its learning rate (default 0.002); asks for --dynamic"
+        "--dynamic-lr",
+        type=float,
+        metavar="X",
+        help="learning rate of --dynamic, which it implies (default 0.002)",
     )
     add_search_arguments(parser)
     add_files(parser)
     parser.add_argument(
-        "--encoding", metavar="NAME", help="the encoding of files without a byte order mark (default UTF-8)"
+        "--encoding", metavar="NAME", help="encoding of files without a byte order mark (default UTF-8)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the metrics."""
+    """Print the metrics. Raises ItemsFailed if media files could not be read."""
     from unrolled.analysis.evaluate import Measurement, in_words, measure
     from unrolled.data.read_request import FileOptions
 
@@ -93,5 +111,5 @@ def run(args: argparse.Namespace) -> int:
     for line in failed:
         print(f"error: {line}", file=sys.stderr)
     if failed:
-        raise ItemsFailed(f"{len(failed):,} of them are not measured, the first being {failed[0]}")
+        raise ItemsFailed(f"{len(failed):,} items were not measured; the first is {failed[0]}")
     return 0

@@ -1,4 +1,4 @@
-"""`unrolled predict MODEL [FILE]`."""
+"""`unrolled predict MODEL [FILE]`: print the answer of a model to each line, sequence or media file."""
 
 from __future__ import annotations
 
@@ -35,18 +35,41 @@ if TYPE_CHECKING:
     from unrolled.models.model_file import ModelFile
 
 
+ABOUT = """\
+Prints one answer per line, in the order of the input. A blank line gets a blank answer.
+  language                 the most probable next token
+  classify, recognize      the class
+  tag                      a tag for each word (words are separated by spaces)
+  translate, transcribe    the text
+  numbers:...              the class, the numbers, or a tag for each step
+  numbers:next             the highest surprise (nats), its step, the surprise of each step
+
+FILE may be
+  - lines: one text per line
+  - a table or another file of labelled data, as for `unrolled train`; y is not needed
+  - for audio, clips, pictures and tunes: a file, a folder of files, a table, or lines with one path
+    each; a tab and the name of the file follow each answer
+
+example:
+  echo 'Cold and dirty!' | unrolled predict reviews.model"""
+FORMATS = """\
+output formats (--format):
+  text       one answer per line
+  jsonl      one JSON object per answer, with all details; input lines may be {"text": "..."}
+  csv        a table: the columns of the input, then the columns of the answer
+  conll      a word and its tag per line (only tags of words)
+  srt, vtt, textgrid   words or tags with times; several recordings: files in the folder --output
+  ctm, intervals       words or tags with times; several recordings: one output
+
+A row or media file that cannot be read is reported and gets a blank answer. The exit code is 5 if
+there are more than --skip-bad of them."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The contract of the verb."""
+    """Add the arguments and the help of the command."""
     parser.usage = f"{parser.prog} MODEL [FILE] [options]"
-    parser.epilog = (
-        "One answer a line, in the same order; a blank line gets a blank answer. A classifier answers with the class,\n"
-        "a tagger with a tag for each word between spaces, a translator with a text, a language model with the token\n"
-        "it holds most probable next; jsonl tells probabilities. FILE may also be a table, CoNLL, .ts or .npz as in\n"
-        "training (.csv .tsv .jsonl .parquet .conll .conllu ...): one answer a sequence. Only the columns of x are\n"
-        "needed. A row that cannot be read has a blank answer, and the exit code is 5 at the end. A model of\n"
-        "recordings, clips or pictures takes one of them, a folder of them, a table, or lines that are paths; behind\n"
-        "each answer stand a tab and the file. One that is broken or missing has a blank answer."
-    )
+    parser.description = f"{parser.description}\n\n{ABOUT}"
+    parser.epilog = FORMATS
     add_line_arguments(parser, ("text", "jsonl", "csv", "conll", *TIMED))
     add_files(parser, "--input-format")
     parser.add_argument(
@@ -54,18 +77,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="as many rows may be bad: told, with a blank answer, or left out of their series (default 0)",
+        help="accept up to N bad rows; a bad row of a series is left out (default 0)",
     )
     add_wish_arguments(parser)
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="answers in jsonl (default 5)")
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="K", help="number of candidates in jsonl (default 5)"
+    )
     add_search_arguments(parser)
     parser.add_argument(
-        "--columns", metavar="NAMES", help="which columns of a table are what (default: as in training)"
+        "--columns", metavar="NAMES", help="columns of a table, such as x=text (default: as in training)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer each line or sequence."""
+    """Print the answer to each line, sequence or media file."""
     from unrolled.models import model_file
     from unrolled.models.spec_json import from_json
     from unrolled.tasks.outputs import output_of
@@ -79,9 +104,9 @@ def run(args: argparse.Namespace) -> int:
     preset = find(file.task)
     wish(args, writes=output_of(file.task).decoder, attends=from_json(file.spec, args.model).attends)
     if args.format == "conll" and preset.kinds != "tokens:tags":
-        raise UsageError("--format conll is for tags of words", expected="text or jsonl")
+        raise UsageError("--format conll needs a model of tag", expected="text or jsonl")
     if args.format in TIMED and preset.kinds not in WITH_TIMES:
-        what = f"--format {args.format} is for words and tags with times"
+        what = f"--format {args.format} needs answers with times"
         raise UsageError(what, expected="a model of transcribe, audio:tags or frames:tags")
     failed = Failed(args.skip_bad)
     answers = _next_tokens(args, file, failed) if preset.stream else _answers(args, file, failed)
@@ -106,7 +131,7 @@ def _write(answers: Iterator[tuple[Line, Answer]], args: argparse.Namespace) -> 
 
 
 def _next_tokens(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Iterator[tuple[Line, Answer]]:
-    """A language model's answers."""
+    """Yield the answers of a language model to lines."""
     from unrolled.inference.open_model import language_model_from_file
     from unrolled.inference.scoring import predict
 
@@ -117,8 +142,10 @@ def _next_tokens(args: argparse.Namespace, file: ModelFile, failed: Failed) -> I
 
 
 def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Iterator[tuple[Line, Answer]]:
-    """The answers of a model of labelled sequences: to lines, or to the sequences of a file of another format. failed:
-    told what cannot be read; its answer is blank."""
+    """Yield the answers of any other model: to lines, to the sequences of a data file, or to media files.
+
+    failed: gets the error of each item that cannot be read; the answer to this item is blank.
+    """
     from unrolled.data.read_request import FileOptions, extension
     from unrolled.data.readers import example_extensions, format_of, refuse_foreign
     from unrolled.datasets.example_source import as_written, wanted_of
@@ -155,7 +182,7 @@ def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Itera
         return
     if path is not None:
         refuse_foreign(path)
-    # JSON lines of texts are lines, blank ones among them; where columns have other names they are a table.
+    # A JSONL file of texts is read as lines, so that blank lines get answers. With --columns it is a table.
     ending = "" if path is None else extension(path)
     as_lines = ending in (".jsonl", ".ndjson") and args.format == "jsonl" and config.data.columns is None
     whole = options.format is not None or ending in example_extensions()
@@ -163,29 +190,31 @@ def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Itera
         whole = format_of(path, wanted_of(config, asked=False)) is not None
         if whole:
             print(
-                f"note: {path} is read as CoNLL, as its content shows; --input-format says otherwise",
+                f"note: {path} is read as CoNLL because of its content; --input-format sets another format",
                 file=sys.stderr,
             )
     if path is not None and whole and not (as_lines and model.input.ids):
         yield from told(from_file(path, model, config, failed, rows=args.format == "csv"), ROWS)
         return
     if reads != "text":
-        raise UsageError("this model reads numbers", expected="a FILE: " + ", ".join(example_extensions()))
+        raise UsageError("this model reads numbers", expected="FILE: " + ", ".join(example_extensions()))
 
     def read() -> Iterator[tuple[Line, Example]]:
         for line in read_lines(path, args.format, args.encoding, failed.line):
             words = tuple(split_words(line.text)) if model.output.targets == "each" else line.text
             yield line, Example(words, None, Place(Path(str(line.file)), line.number), None)
 
-    # What comes through a pipe is answered line by line, as somebody may wait for each.
+    # Lines from a pipe are answered one by one, because a program may wait for each answer.
     yield from told(read(), ROWS if at_once(path) else 1)
 
 
 def from_file(
     path: Path, model: Predictor, config: Config, failed: Failed, *, rows: bool
 ) -> Iterator[tuple[Line, Example]]:
-    """The sequences of a file of labelled data, whose y are not asked for. What was decided on the way is told at the
-    end. rows: the lines have all fields of their rows."""
+    """Yield the sequences of a file or folder of labelled data. y is not required.
+
+    rows: also keep all fields of each row. At the end, notes about the file are printed on stderr.
+    """
     from unrolled.data.read_request import ReadRequest
     from unrolled.data.time_stamps import next_times, time_texts
     from unrolled.datasets.example_source import from_files, wanted_of
@@ -210,12 +239,15 @@ def from_file(
     for note in notes.lines():
         print(f"note: {note}", file=sys.stderr)
     if notes.missing:
-        what = "they take the number before them, else the mean"
-        print(f"note: {notes.missing:,} of {notes.numbers:,} numbers are missing: {what}", file=sys.stderr)
+        what = "each is replaced by the previous number, or by the mean if there is none"
+        print(f"note: {notes.missing:,} of {notes.numbers:,} numbers are missing; {what}", file=sys.stderr)
 
 
 def _answer(model: Predictor, example: Example, top: int, failed: Failed) -> Answer:
-    """The answer to one sequence; if it cannot be read a blank one that says why, and `failed` is told."""
+    """Return the answer to one sequence.
+
+    If it cannot be read, report it to `failed` and return a blank answer. Its record has the error.
+    """
     from unrolled.inference.predictor import answer
 
     if example.fault is not None:

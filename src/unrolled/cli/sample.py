@@ -1,4 +1,4 @@
-"""`unrolled sample MODEL`."""
+"""`unrolled sample MODEL`: write new texts or tunes."""
 
 from __future__ import annotations
 
@@ -15,51 +15,78 @@ if TYPE_CHECKING:
     from unrolled.models.model_file import ModelFile
 
 
+ABOUT = """\
+Language models: prints texts. Each token is drawn from the softmax and is the next input, until
+<EOS> or --length. The first input is the zero vector, or --prompt.
+
+Models of tunes (compose): writes a MIDI file and a picture of each tune to the folder --output, and
+prints one line per tune: its length, its repetitions and, with --against, how much is copied.
+
+The same --seed gives the same output.
+
+examples:
+  unrolled sample book.model --prompt 'Once upon' --temperature 0.7 --seed 1
+  unrolled sample tunes.model --count 10 --length 16 --output new/ --against tunes/"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The contract of the verb."""
+    """Add the arguments and the help of the command."""
     parser.usage = f"{parser.prog} MODEL [options]"
-    parser.epilog = (
-        "The first input is the vector of zeros, then each output is drawn from the softmax and fed back, until\n"
-        "<EOS> or --length. --temperature 0 always takes the most probable token. The same seed gives the same text.\n"
-        "Tunes become MIDI files in the folder --output, with a picture of each beside it; a line tells of each:\n"
-        "with --against what of its melody stands in other tunes, in whatever key."
+    parser.description = f"{parser.description}\n\n{ABOUT}"
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model file")
+    parser.add_argument(
+        "--prompt", default="", metavar="S", help="text to continue; for tunes: a MIDI file to continue"
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
-    parser.add_argument("--prompt", default="", metavar="S", help="text to go on from; of tunes a MIDI file")
     parser.add_argument(
         "--length",
         metavar="N",
-        help="at most N tokens (default 500 characters, 60 words); of tunes N bars, or seconds as 30s (default 64)",
+        help="maximum number of tokens (default: 500 characters, 60 words); for tunes: N bars, or "
+        "seconds as 30s (default 64 bars)",
     )
     parser.add_argument(
-        "--temperature", type=float, default=1.0, metavar="X", help="below 1 safer, above 1 wilder"
+        "--temperature",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="below 1: more probable tokens; 0: always the most probable; above 1: more varied (default 1)",
     )
-    parser.add_argument("--top-k", type=int, metavar="K", help="draw among the K most probable tokens")
-    parser.add_argument("--top-p", type=float, metavar="P", help="draw among the most probable that sum to P")
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="how many samples (default 1)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all chance (default 0)")
-    parser.add_argument("--unknown", action="store_true", help="allow <UNK> to be written")
+    parser.add_argument("--top-k", type=int, metavar="K", help="draw only from the K most probable tokens")
     parser.add_argument(
-        "--format", choices=("text", "jsonl"), default="text", help="text, or a JSON line a sample"
+        "--top-p", type=float, metavar="P", help="draw only from the most probable tokens that sum to P"
     )
-    parser.add_argument("--genre", metavar="G", help="of tunes: a genre of the training (default: none)")
-    parser.add_argument("--key", metavar="K", help="of tunes: only notes of a key, such as 'G major'")
-    parser.add_argument("--range", metavar="LOW-HIGH", help="of tunes: only notes from C3-A5, say, or 48-81")
-    parser.add_argument("--tempo", type=float, metavar="X", help="of tunes: quarter notes a minute")
-    parser.add_argument("--meter", metavar="N/M", help="of tunes: a meter of the training, such as 3/4")
-    parser.add_argument("--instrument", metavar="I", help="of tunes: violin, say, or a program from 0 to 127")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="number of samples (default 1)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default 0)")
+    parser.add_argument("--unknown", action="store_true", help="allow <UNK> in the text")
     parser.add_argument(
-        "--against", nargs="+", type=Path, metavar="F", help="of tunes: what may have been copied from"
+        "--format",
+        choices=("text", "jsonl"),
+        metavar="NAME",
+        default="text",
+        help="text, or jsonl: one JSON object per sample (default text)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="F", help="write here instead of stdout; of tunes a folder"
+        "--output", type=Path, metavar="F", help="write to F instead of stdout; for tunes: a folder"
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing output file")
+    parser.add_argument("--force", action="store_true", help="replace existing output files")
     add_engine(parser)
+    tunes = parser.add_argument_group("models of tunes (compose)")
+    tunes.add_argument("--genre", metavar="G", help="a genre of the training data (default: none)")
+    tunes.add_argument("--key", metavar="K", help="only notes of this key, such as 'G major'")
+    tunes.add_argument(
+        "--range", metavar="LOW-HIGH", help="only notes in this range, such as C3-A5 or 48-81 (MIDI numbers)"
+    )
+    tunes.add_argument("--tempo", type=float, metavar="X", help="quarter notes per minute")
+    tunes.add_argument("--meter", metavar="N/M", help="a meter of the training data, such as 3/4")
+    tunes.add_argument(
+        "--instrument", metavar="I", help="General MIDI name such as violin, or program from 0 to 127"
+    )
+    tunes.add_argument(
+        "--against", nargs="+", type=Path, metavar="F", help="report which parts are copied from these tunes"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write samples."""
+    """Write the samples of a language model or of a model of tunes."""
     from unrolled.cli import sample_tunes
     from unrolled.models import model_file
     from unrolled.tasks.inputs import input_of
@@ -71,12 +98,12 @@ def run(args: argparse.Namespace) -> int:
         return sample_tunes.run(args, trained_from_file(file, args.model, args.engine))
     for name in ("genre", "key", "range", "tempo", "meter", "instrument", "against"):
         if getattr(args, name) is not None:
-            raise UsageError(f"--{name} is for tunes", expected="a model of the task compose")
+            raise UsageError(f"--{name} is for tunes", expected="a model of compose")
     return _texts(args, file)
 
 
 def _texts(args: argparse.Namespace, file: ModelFile) -> int:
-    """Samples of a language model."""
+    """Write the samples of a language model."""
     from unrolled.inference.open_model import language_model_from_file
     from unrolled.inference.scoring import SampleOptions, samples
 

@@ -1,4 +1,4 @@
-"""`unrolled sample` for tunes: MIDI files, a picture of each, and a report of how new each is."""
+"""`unrolled sample` for tunes: write MIDI files and pictures, and report how much of each tune is copied."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
 
 def run(args: argparse.Namespace, model: Predictor) -> int:
-    """Compose, write a folder of files, and say what was written."""
+    """Compose tunes. For each, write a MIDI file and an SVG picture, and print one line or JSON object.
+
+    Raises UsageError if --output is missing, or if a file exists and there is no --force.
+    """
     from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
     from unrolled.data.media.midi import midi_bytes, read_midi
     from unrolled.inference.composition import compose, notes_of
@@ -32,7 +35,7 @@ def run(args: argparse.Namespace, model: Predictor) -> int:
     from unrolled.inference.tune_report import Known, report
 
     if args.output is None:
-        raise UsageError("where should the tunes go?", expected="--output FOLDER", hint="--output new/")
+        raise UsageError("no folder for the tunes", expected="--output FOLDER", hint="--output new/")
     wish = _wish(args, read_midi(Path(args.prompt)) if args.prompt else None)
     grid = notes_of(model).grid
     names = [args.output / f"{number + 1:0{len(str(wish.count))}}" for number in range(wish.count)]
@@ -54,16 +57,16 @@ def run(args: argparse.Namespace, model: Predictor) -> int:
 
 
 def in_words(file: str, record: TuneReport) -> str:
-    """A line for people."""
+    """Return the report on a tune as one line for people. file: the MIDI file."""
     line = f"{file}: {record['notes']} notes, {record['bars']:g} bars, {record['seconds']:.0f} s"
     if record["loop_times"] > 3:
-        line += f"; {record['loop_notes']} notes {record['loop_times']} times in a row"
+        line += f"; {record['loop_notes']} notes repeat {record['loop_times']} times in a row"
     if "longest_copy" not in record or "copy_bars" not in record or "copied_share" not in record:
         return line
-    many = "nowhere" if not record["longest_copy"] else f"{record['copy_bars']:.1f} bars"
+    many = "none" if not record["longest_copy"] else f"{record['copy_bars']:.1f} bars"
     return (
-        f"{line}; copied: at most {record['longest_copy']} notes ({many}), "
-        f"{record['copied_share']:.0%} of its 8-note passages"
+        f"{line}; longest copy: {record['longest_copy']} notes ({many}), "
+        f"copied: {record['copied_share']:.0%} of the 8-note passages"
     )
 
 
@@ -92,17 +95,17 @@ def _wish(args: argparse.Namespace, prompt: Tune | None) -> CompositionOptions:
 
 
 def _length(text: str | None) -> tuple[float | None, float | None]:
-    """Bars, or seconds: `16`, `30s`."""
+    """Return the bars and the seconds of `--length`, one of them None: `16` are bars, `30s` are seconds."""
     if text is None:
         return None, None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(s?)", text.strip())
     if found is None:
-        raise UsageError(f"--length {text}", expected="bars, or seconds with an s: 16, 30s")
+        raise UsageError(f"--length {text}", expected="bars such as 16, or seconds such as 30s")
     return (None, float(found[1])) if found[2] else (float(found[1]), None)
 
 
 def _meter(text: str | None) -> tuple[int, int] | None:
-    """`3/4`."""
+    """Return the two numbers of a meter such as `3/4`."""
     if text is None:
         return None
     found = re.fullmatch(r"\s*(\d{1,2})\s*/\s*(\d{1,2})\s*", text)
@@ -112,7 +115,7 @@ def _meter(text: str | None) -> tuple[int, int] | None:
 
 
 def _range(text: str | None) -> tuple[int, int]:
-    """`C3-A5`, or two MIDI numbers."""
+    """Return the lowest and the highest MIDI pitch of `C3-A5` or `48-81`. None: 0 to 127."""
     if text is None:
         return 0, 127
     parts = re.fullmatch(r"\s*([^-\s]+-?\d*)\s*-\s*(\S+)\s*", text)
@@ -126,12 +129,12 @@ def _pitch(text: str) -> int:
         return int(text)
     found = re.fullmatch(r"([A-Ga-g])([#b]?)(-?\d)", text)
     if found is None:
-        raise UsageError(f"pitch {text!r}", expected="a name such as C4 or Bb3, or a MIDI number")
+        raise UsageError(f"--range: pitch {text!r}", expected="a name such as C4 or Bb3, or a MIDI number")
     return TONICS[found[1].upper()] + {"#": 1, "b": -1, "": 0}[found[2]] + 12 * (int(found[3]) + 1)
 
 
 def _scale(text: str | None) -> frozenset[int] | None:
-    """`G`, `G major`, `F# minor`."""
+    """Return the pitch classes (0 to 11) of a key such as `G`, `G major` or `F# minor`. None: no key."""
     if text is None:
         return None
     found = re.fullmatch(r"([A-Ga-g])([#b]?)\s*(\w*)", text.strip())
@@ -144,7 +147,7 @@ def _scale(text: str | None) -> frozenset[int] | None:
 
 
 def _against(paths: list[Path]) -> tuple[Tune, ...]:
-    """The tunes of files and folders; a note on stderr for each that cannot be read."""
+    """Return the tunes of files and folders. A tune that cannot be read is reported on stderr."""
     from unrolled.core.config import build
     from unrolled.datasets.example_source import from_files
 

@@ -1,4 +1,4 @@
-"""`unrolled score MODEL [FILE]`."""
+"""`unrolled score MODEL [FILE]`: print the log-probability of lines or tunes, or reorder n-best lists."""
 
 from __future__ import annotations
 
@@ -18,28 +18,39 @@ if TYPE_CHECKING:
     from unrolled.models.model_file import ModelFile
 
 
+ABOUT = """\
+Each line is scored on its own, from the zero state, including its end. Output, separated by tabs:
+  log-probability (nats), perplexity per token, bits per character, number of <UNK>, the line
+A blank line gets a blank answer.
+
+examples:
+  echo 'How likely is this line?' | unrolled score book.model
+  unrolled score book.model candidates.txt --nbest"""
+LISTS = """\
+--nbest reads lists of hypotheses and prints each list again: the most probable hypothesis first,
+with its log-probability in the first column. Lines that begin with # are comments. A line is
+  LIST<tab>HYPOTHESIS             LIST names the list; its lines may be anywhere in the file
+  LIST<tab>0 or 1<tab>HYPOTHESIS  1 marks the true hypothesis; the accuracy is printed on stderr
+  HYPOTHESIS                      a blank line ends a list
+
+models of tunes: FILE is a MIDI file, a folder or a table. Output, separated by tabs:
+  compose      log-probability (nats), perplexity per event, nats per note, the most surprising
+               note, the file; with --tokens the nats of each note
+  rolls:next   log-probability (nats), nats per step, the most surprising step, its nats, the file"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The contract of the verb."""
+    """Add the arguments and the help of the command."""
     parser.usage = f"{parser.prog} MODEL [FILE] [options]"
-    parser.epilog = (
-        "Each line is scored on its own, from zeros, its end counted. Text answers are tab-separated:\n"
-        "log-probability (nats), perplexity a token, bits a character, unknown tokens, the line. A blank line gets a\n"
-        "blank answer.\n\n"
-        "--nbest reads lists of hypotheses: tab-separated lines whose first column names the list and whose last\n"
-        "is the hypothesis (lines of a list need not stand together), or lists with a blank line between; `#` begins\n"
-        "a comment. It writes each list again, the\n"
-        "most probable first, with the log-probability in front. A column of 0 and 1 that marks the true hypothesis,\n"
-        "where there is one between the two, gives the accuracy on stderr.\n\n"
-        "Of tunes, FILE is a MIDI file, a folder or a table, and a line has the log-probability (nats), perplexity an\n"
-        "event, nats a note, the most surprising note, the file; --tokens: the surprise of each note."
-    )
+    parser.description = f"{parser.description}\n\n{ABOUT}"
+    parser.epilog = LISTS
     add_line_arguments(parser, ("text", "jsonl"))
-    parser.add_argument("--tokens", action="store_true", help="a score for each token, and which were <UNK>")
-    parser.add_argument("--nbest", action="store_true", help="reorder lists of hypotheses")
+    parser.add_argument("--tokens", action="store_true", help="also print the log-probability of each token")
+    parser.add_argument("--nbest", action="store_true", help="reorder lists of hypotheses, see below")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score lines, or reorder lists; or tunes."""
+    """Score lines or tunes, or reorder n-best lists."""
     from unrolled.models import model_file
     from unrolled.tasks.inputs import input_of
 
@@ -55,12 +66,12 @@ def run(args: argparse.Namespace) -> int:
     model = open_language_model(args.model, args.engine)
     _, end = closing(model.reading)
     print(
-        f"each line from zeros, closed by {end}; the model reads a {model.reading.documents} as one document, "
-        f"by {as_option(model.reading.unit)}",
+        f"each line is scored from the zero state, including {end}; the model was trained with "
+        f"--documents {model.reading.documents} --unit {as_option(model.reading.unit)}",
         file=sys.stderr,
     )
 
-    @lru_cache(maxsize=1024)  # lists repeat their lines
+    @lru_cache(maxsize=1024)  # n-best lists repeat lines
     def scored(text: str) -> Scored:
         return score(model.engine, model.reading, text)
 
@@ -89,7 +100,9 @@ def _tunes(args: argparse.Namespace, file: ModelFile) -> int:
     from unrolled.inference.open_model import trained_from_file
 
     if args.file is None or args.nbest:
-        raise UsageError("this model scores tunes", expected="MODEL FILE, a MIDI file, a folder or a table")
+        raise UsageError(
+            "this model scores tunes", expected="FILE: a MIDI file, a folder or a table; no --nbest"
+        )
     model, failed = trained_from_file(file, args.model, args.engine), Failed()
     config = as_written(model.config, FileOptions(encoding=args.encoding), skip_bad=0)
 

@@ -1,4 +1,4 @@
-"""Options of the search for answers (beam, samples, length): for models that write sequences."""
+"""Options of generated answers (n-best, sampling, length penalty), for models that write sequences."""
 
 from __future__ import annotations
 
@@ -18,41 +18,54 @@ if TYPE_CHECKING:
 
 
 def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags; those that were not given are None."""
-    group = parser.add_argument_group("models that write sequences (translate)")
-    group.add_argument("--nbest", type=int, metavar="K", help="the K best answers, an empty line behind them")
+    """Add the options of generated answers. An absent option is None."""
+    group = parser.add_argument_group("models of translate and numbers:sequence")
     group.add_argument(
-        "--scores", action="store_true", default=None, help="their scores too, in front of a tab"
+        "--nbest",
+        type=int,
+        metavar="K",
+        help="print the K best answers, then an empty line (default 1: no empty line)",
+    )
+    group.add_argument(
+        "--scores", action="store_true", default=None, help="print the score and a tab before each answer"
     )
     group.add_argument(
         "--alignment",
         action="store_true",
         default=None,
-        help="behind a tab x-y for each token of the answer: what it attended to most, both counted from 0",
+        help="print a tab and source-target pairs after each answer: for each target token the source "
+        "token with the most attention, both counted from 0",
     )
     group.add_argument(
-        "--length-penalty", type=float, metavar="X", help="scores are log-probability / length^X (default 1)"
+        "--length-penalty", type=float, metavar="X", help="score = log-probability / length^X (default 1)"
     )
     group.add_argument(
         "--copy-unknown",
         action="store_true",
         default=None,
-        help="where <UNK> is the best answer, the token of x it attends to stands in its place",
+        help="replace <UNK> in an answer by the source token with the most attention",
     )
     group.add_argument(
         "--dictionary",
         type=Path,
         metavar="F",
-        help="lines of WORD, a tab, TRANSLATION, for what --copy-unknown copies",
+        help="file with lines WORD<tab>TRANSLATION, for the copied tokens",
     )
     group.add_argument(
-        "--temperature", type=float, metavar="X", help="draw answers instead of searching; 1 as they are"
+        "--temperature",
+        type=float,
+        metavar="X",
+        help="sample answers (no search); 1: from the probabilities of the model",
     )
-    group.add_argument("--seed", type=int, metavar="N", help="of the chance (default 0)")
+    group.add_argument("--seed", type=int, metavar="N", help="random seed for --temperature (default 0)")
 
 
 def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> GenerationOptions:
-    """The wish of a command line. Raises UsageError where the model has no use for one, or attends to nothing."""
+    """Return the options of a command line.
+
+    writes: whether the model writes sequences. attends: whether it has attention.
+    Raises UsageError for an option that does not apply to the model.
+    """
     from unrolled.core.errors import UsageError
     from unrolled.data.records import bare_lines
     from unrolled.tasks.outputs.sequence import GenerationOptions, read_dictionary
@@ -63,10 +76,10 @@ def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> Generation
         raise UsageError(f"{flag} is for models that write sequences", expected="a model of translate")
     if not attends and (args.alignment or args.copy_unknown):
         raise UsageError(
-            "this model has no attention to tell of", hint="a model trained with --attention additive"
+            "--alignment and --copy-unknown need a model with attention", hint="train --attention additive"
         )
     if args.dictionary is not None and not args.copy_unknown:
-        raise UsageError("--dictionary is for what --copy-unknown copies", hint="both")
+        raise UsageError("--dictionary needs --copy-unknown", hint="--copy-unknown --dictionary FILE")
     dictionary = read_dictionary(bare_lines(args.dictionary), args.dictionary) if args.dictionary else {}
     return GenerationOptions(
         search=_search(args),

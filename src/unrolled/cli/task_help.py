@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from unrolled.cli import help_width, wide_help
 from unrolled.cli.train import add_run_options
 from unrolled.core.config import SECTIONS, Config, add_flags, build, get, options
 from unrolled.tasks.presets import COMBINATIONS, TASKS, Preset, find
 
-# NumPy is imported only for the options of a task, so that the list of tasks is quick.
+# NumPy is imported only for the options of a task, so that the list of tasks appears at once.
 
 # The options that most users need, in order. The help shows the first ten that apply to the task.
 COMMON = (
@@ -19,17 +19,17 @@ COMMON = (
     *("dropout", "hold_out", "skip_bad", "seed"),
 )
 SHOWN_FIRST = 10
-WIDTH = 100  # columns, unless the terminal is narrower
 SECTION_TITLES = {"data": "data", "model": "network", "training": "training"}
-# Small, middle and large data: sequences, steps and ids of labelled data; tokens and distinct tokens of a text.
+# A small, a medium and a large data set, for the ranges of defaults.
+# Labelled data: number of sequences, steps and token ids. Texts: number of tokens and distinct tokens.
 EXAMPLES = ((250, 2_500, 100), (3_000, 60_000, 5_000), (100_000, 3_000_000, 10_000))
 TEXTS = ((20_000, 60), (1_000_000, 100), (50_000_000, 200))
 
 
 def train_help(arguments: Sequence[str]) -> str:
-    """Return the help of `unrolled train` for its arguments: that of the task among them, else the list of tasks.
+    """Return the help of `unrolled train`: the options of the task in `arguments`, or the list of tasks.
 
-    Raises UsageError, with the nearest task, if the first argument is no task.
+    Raises UsageError, with the nearest task, if the first argument is neither a task nor an option.
     """
     known = {**TASKS, **COMBINATIONS}
     task = next((one for one in arguments if one in known), None)
@@ -39,7 +39,7 @@ def train_help(arguments: Sequence[str]) -> str:
 
 
 def task_list() -> str:
-    """The tasks, each with its summary and one example."""
+    """Return the list of tasks, each with its summary and one example."""
     width = 1 + max(map(len, (*TASKS, *COMBINATIONS)))
 
     def entry(name: str, preset: Preset) -> str:
@@ -56,11 +56,11 @@ def task_list() -> str:
 
 
 def task_options(task: str) -> str:
-    """The options of one task with their defaults. Raises UsageError for an unknown task."""
+    """Return the options of one task with their defaults. Raises UsageError for an unknown task."""
     from unrolled.tasks.fill import options_of
 
     preset, own = find(task), options_of(task)
-    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
+    width = help_width()
     parser = argparse.ArgumentParser(
         prog=f"unrolled train {task}",
         usage=f"unrolled train {task} DATA... --out MODEL [options]",
@@ -69,9 +69,7 @@ def task_options(task: str) -> str:
         + _filled(f"DATA: {preset.data}.", width)
         + f"\n\nexample:\n  unrolled train {task} {_example(preset)}",
         add_help=False,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=26, width=width
-        ),
+        formatter_class=wide_help,
     )
     told = default_texts(task)
     common = [name for name in COMMON if name in own][:SHOWN_FIRST]
@@ -89,7 +87,10 @@ def task_options(task: str) -> str:
 
 
 def default_texts(task: str) -> dict[str, str]:
-    """The default of each option of a task, in words. One that depends on the data is a range."""
+    """Return the default of each option of a task as text. A default that depends on the data is a range.
+
+    An option without a default is left out.
+    """
     from unrolled.tasks.fill import resolve_data
     from unrolled.tasks.sizes import resolve, resolve_examples
 
@@ -103,7 +104,10 @@ def default_texts(task: str) -> dict[str, str]:
 
 
 def _default_text(name: str, filled: Iterable[Config]) -> str | None:
-    """The default of an option over some filled configurations. None if it has none."""
+    """Return the default of an option as text: one value, or the range over `filled`. None: no default.
+
+    filled: configurations of one task for data sets of several sizes.
+    """
     values = [get(config, name) for config in filled]
     numbers = [value for value in values if isinstance(value, int | float)]
     if None in values:
@@ -117,7 +121,7 @@ def _default_text(name: str, filled: Iterable[Config]) -> str | None:
 
 
 def _example(preset: Preset) -> str:
-    """The arguments of the example, with the name of a model file made from that of the data."""
+    """Return the arguments of the example, with --out. The model file is named after the data."""
     data = preset.example.split()[0]
     return f"{preset.example} --out {data.rstrip('/').partition('.')[0]}.model"
 

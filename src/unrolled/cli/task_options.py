@@ -13,7 +13,7 @@ from unrolled.tasks.presets import find
 
 
 def add_data(parser: argparse.ArgumentParser, *, task: str, data: str, test: str) -> None:
-    """Add TASK, DATA, --valid and --test. task, data, test: the help texts that differ between commands."""
+    """Add TASK, DATA, --valid and --test. task, data, test: help texts, which differ between commands."""
     parser.add_argument("task", metavar="TASK", help=task)
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help=data)
     add_parts(parser, test=test)
@@ -26,50 +26,55 @@ def add_parts(parser: argparse.ArgumentParser, *, test: str) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser, default: str | None = "numpy") -> None:
-    """Add --engine. default: None: torch if it is installed, else numpy."""
+    """Add --engine.
+
+    default: its default. None: for a language model torch if it is installed, else numpy.
+    """
     parser.add_argument(
         "--engine",
         choices=("numpy", "int8", "torch"),
+        metavar="NAME",
         default=default,
-        help="engine that runs the model. int8: weights of 8 bits, faster and less exact "
-        + (f"(default {default})" if default else "(default torch if it is installed)"),
+        help="numpy, torch, or int8: 8-bit weights, faster, less exact "
+        + (f"(default {default})" if default else "(default: see below)"),
     )
 
 
 def add_files(parser: argparse.ArgumentParser, flag: str = "--format") -> None:
-    """Add the options that describe the files of a command. flag: the name of the option for their format."""
+    """Add the options for the file format and the quotes. flag: the name of the option for the format."""
     parser.add_argument(
         flag,
         dest="file_format",
-        metavar="|".join(FORMATS),  # other packages may have more; the readers reject an unknown one
-        help="file format (default: from the file extension, else from the content)",
+        metavar="NAME",  # no choices: other packages may add formats, and the readers reject unknown ones
+        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: by name or content)",
     )
     parser.add_argument(
         "--quoting",
         choices=QUOTING,
+        metavar="NAME",
         default="auto",
-        help="quotes in tables; csv: they enclose fields, none: they are ordinary characters (default auto)",
+        help="auto, csv: quotes enclose fields, none: ordinary characters (default auto)",
     )
 
 
 def add_layers(parser: argparse.ArgumentParser) -> None:
-    """Add --config and --set, which a flag of the same option overrides."""
+    """Add --config and --set. A flag of the same option overrides them."""
     parser.add_argument("--config", type=Path, metavar="F.toml", help="read options from a TOML file")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="set any option by its name"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="set an option, such as hidden=200"
     )
 
 
 def settings(args: argparse.Namespace) -> list[Mapping[str, object]]:
-    """Return the options of a command line as layers: TOML file, --set, flags. Later layers override earlier ones."""
+    """Return the options of a command line in layers: TOML file, --set, flags. A later layer overrides."""
     flags = {name: value for name, value in vars(args).items() if name in options()}
     return [read_toml(args.config) if args.config else {}, dict(read_settings(args.set)), flags]
 
 
 def check_data(args: argparse.Namespace, config: Config) -> None:
-    """Reject data, validation and test files that cannot be read, from their paths alone.
+    """Check the paths of the data, validation and test files before any file is read.
 
-    Raises UsageError or DataError.
+    Raises UsageError or DataError if a path cannot be an input of the task.
     """
     parts = (args.data, args.valid, args.test)
     stream = find(config.task).stream

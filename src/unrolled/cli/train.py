@@ -14,13 +14,12 @@ from unrolled.core.system import address_space_left
 from unrolled.core.values.json_values import as_number
 from unrolled.tasks.presets import find
 
-TORCH_SPACE = (
-    750 << 20
-)  # bytes of address space that importing torch needs; with less it fails without a clear message
+# Bytes of address space that the import of torch needs. With less, the import fails without a clear message.
+TORCH_SPACE = 750 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command. Its help is that of `task_help`."""
+    """Add the arguments of the command. `task_help` writes its help."""
     parser.add_argument("task", metavar="TASK")
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA")
     add_run_options(parser)
@@ -28,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every task has: files, the model file and the run."""
+    """Add the options that all tasks have: data files, model file and run."""
     add_parts(parser, test="test files, measured once after the training")
     parser.add_argument(
-        "--out", type=Path, metavar="MODEL", help="model file to write; the run is in MODEL.run/"
+        "--out", type=Path, metavar="MODEL", help="model file to write; checkpoints go to MODEL.run/"
     )
     parser.add_argument(
         "--resume", action="store_true", help="continue an interrupted run; start a new one if there is none"
@@ -44,7 +43,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train a model and write it. With --test, measure it once."""
+    """Train a model and write it. With --test, measure it after the training."""
     from unrolled.models.cells import find as find_cell
     from unrolled.tasks.fill import resolve_data, undecided
 
@@ -61,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     space = address_space_left()
     if space < TORCH_SPACE:
         raise UsageError(
-            f"torch needs {TORCH_SPACE / 2**20:,.0f} MB of address space, but only {space / 2**20:,.0f} MB are free",
+            f"torch needs {TORCH_SPACE / 2**20:,.0f} MB of address space; {space / 2**20:,.0f} MB are free",
             hint="a larger limit (ulimit -v)",
         )
     with need("train", "torch"):

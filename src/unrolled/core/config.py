@@ -1,6 +1,6 @@
-"""The configuration: the options of options.py read from TOML, `--set key=value` and flags, and written back.
+"""The configuration: read options from TOML, `--set key=value` and flags, check them, convert them to JSON.
 
-Nothing here imports NumPy or torch: `unrolled --help` must be quick.
+options.py defines the options. Nothing here imports NumPy or torch, so that `unrolled --help` is quick.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
     "to_json",
 ]
 
-TOML_LIMIT = 1 << 14  # bytes of a configuration: there are about fifty options
+TOML_LIMIT = 1 << 14  # bytes of a TOML file; there are fewer than a hundred options
 
 
 Plain = type[int] | type[float] | type[str] | type[bool]
@@ -49,7 +49,11 @@ Value = int | float | str | bool
 
 @dataclass(frozen=True)
 class Option:
-    """An option: its section, its name, its type without None, and what `options.option` was told about it."""
+    """An option.
+
+    section: `data`, `model` or `training`. plain: its type without None. The other fields are the arguments
+    of `options.option`.
+    """
 
     section: str
     name: str
@@ -62,21 +66,24 @@ class Option:
     group: str | None
 
     def is_choice(self, value: object) -> bool:
-        """Whether a value is one of the choices. The registry of a kind that other packages may bring checks the name
-        later, when it is looked up there."""
+        """Whether a value is allowed by `choices`.
+
+        If the option has a `group`, other packages may add names. Then any value is allowed here, and the
+        registry of the names checks it later.
+        """
         return self.group is not None or self.choices is None or value in self.choices
 
 
 @cache
 def options() -> dict[str, Option]:
-    """Each option by its name."""
+    """Return all options by name."""
     found: dict[str, Option] = {}
     for section, kind in SECTIONS.items():
         hints = get_type_hints(kind)
         for spec in fields(kind):
             plain = next((t for t in get_args(hints[spec.name]) if t is not type(None)), hints[spec.name])
             about, usual = spec.metadata, spec.default
-            assert usual is not MISSING  # `options.option` gives each a default
+            assert usual is not MISSING  # `options.option` always sets a default
             found[spec.name] = Option(
                 section,
                 spec.name,
@@ -97,10 +104,11 @@ def add_flags(
     names: Iterable[str] | None = None,
     defaults: Mapping[str, str] | None = None,
 ) -> None:
-    """Add one flag per option, in a group. An absent flag leaves nothing in the parsed arguments.
+    """Add one flag per option to an argument group. The parsed arguments do not contain absent flags.
 
-    title: of the group in the help; None: the help does not show these flags. names: the options, None: all.
-    defaults: the default of each option in words, where it has one.
+    title: title of the group in the help. None: the help does not show these flags.
+    names: names of the options. None: all options.
+    defaults: default of each option as text. An option without a default is not in it.
     """
     group, known = parser.add_argument_group(title), options()
     for name in known if names is None else names:
@@ -117,15 +125,16 @@ def add_flags(
 
 
 def _flag_help(option: Option, default: str | None) -> str:
-    """The help of a flag, with its default unless the help itself describes the default."""
+    """Return the help of a flag with its default, unless the help already describes the default."""
     told = default is None or "Default:" in option.help
     return (option.help if told else f"{option.help} (default {default})").replace("%", "%%")
 
 
 def build(task: str, *layers: Mapping[str, object]) -> Config:
-    """A configuration from flat option -> value mappings, later ones winning; values may be text.
+    """Return the configuration of a task from mappings {option: value}.
 
-    Raises UsageError for an unknown option (with the nearest known one) or a value out of its range.
+    A later mapping overrides an earlier one. A value may be text, as from a flag.
+    Raises UsageError for an unknown option (with the nearest known one) and for a value that is not allowed.
     """
     sections: dict[str, dict[str, Value | None]] = {name: {} for name in SECTIONS}
     for layer in layers:
@@ -141,7 +150,10 @@ def build(task: str, *layers: Mapping[str, object]) -> Config:
 
 
 def read_toml(path: Path) -> dict[str, Value | None]:
-    """A TOML file as flat option -> value; options stand in their section's table or at the top."""
+    """Read a TOML file as {option: value}. An option is in the table of its section or at the top level.
+
+    Raises UsageError for a file that is not TOML, an unknown table or option, or a value that is not allowed.
+    """
     try:
         with open_regular(path) as file:
             raw = file.read(TOML_LIMIT + 1)
@@ -156,7 +168,7 @@ def read_toml(path: Path) -> dict[str, Value | None]:
         raise UsageError(
             "not TOML: nested too deeply", file=path, expected="lines like hidden = 200"
         ) from error
-    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, a number of too many digits
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, or a number with too many digits
         line = re.search(r"at line (\d+)", str(error))
         raise UsageError(
             f"not TOML: {error}",
@@ -187,7 +199,10 @@ def read_toml(path: Path) -> dict[str, Value | None]:
 
 
 def read_settings(pairs: list[str]) -> dict[str, str]:
-    """`--set key=value` pairs as a mapping; the key may carry its section, `model.hidden=200`."""
+    """Return the pairs of `--set key=value` as {option: text}. A key may have a section: `model.hidden=200`.
+
+    Raises UsageError for a pair without `=`, an unknown option, and an option with the wrong section.
+    """
     settings: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -197,25 +212,25 @@ def read_settings(pairs: list[str]) -> dict[str, str]:
         name = name.replace("-", "_")
         home = _find(name).section
         if dot and section != home:
-            raise UsageError(f"'{name}' is not in '{section}'", expected=f"{home}.{name}")
+            raise UsageError(f"'{section}' has no option '{name}'", expected=f"{home}.{name}")
         settings[name] = value.strip()
     return settings
 
 
 def to_json(config: Config) -> dict[str, object]:
-    """A configuration as plain JSON values, the inverse of `from_json`."""
+    """Return a configuration as JSON values. `from_json` is the inverse."""
     return asdict(config)
 
 
 def from_json(content: Mapping[str, object]) -> Config:
-    """The configuration that `to_json` wrote."""
+    """Return the configuration from the JSON values of `to_json`."""
     return build(str(content["task"]), flat_options(content))
 
 
 def flat_options(content: Mapping[str, object]) -> dict[str, object]:
-    """Option -> value, blanks left out, of what `to_json` wrote; empty where sections are missing.
+    """Return {option: value} from the JSON values of `to_json`, without the options that are None.
 
-    Raises UsageError where a section is none.
+    A missing section has no options. Raises UsageError if a section is not a mapping.
     """
     flat: dict[str, object] = {}
     for section in SECTIONS:
@@ -227,12 +242,12 @@ def flat_options(content: Mapping[str, object]) -> dict[str, object]:
 
 
 def get(config: Config, name: str) -> Value | None:
-    """The value of an option by its bare name."""
+    """Return the value of an option."""
     return getattr(getattr(config, _find(name).section), name)
 
 
 def fill(config: Config, values: Mapping[str, object]) -> Config:
-    """The configuration with those of its blanks (None) filled that `values` names."""
+    """Return the configuration with `values` for its options that are None. Other options stay the same."""
     for name, value in values.items():
         section = _find(name).section
         part = getattr(config, section)
@@ -248,14 +263,17 @@ def _find(name: str, path: Path | None = None) -> Option:
         raise UsageError(
             f"unknown option '{name[:80]}'",
             file=path,
-            expected="one that `unrolled train --help` lists",
+            expected="an option that `unrolled train TASK --help` lists",
             hint=suggest(key, known),
         )
     return known[key]
 
 
 def _parse(option: Option, value: object, path: Path | None = None) -> Value | None:
-    """The value of an option, from a flag's text or from TOML or JSON; UsageError if it is out of range."""
+    """Return the value of an option, from the text of a flag or from a TOML or JSON value.
+
+    path: TOML file, for messages. Raises UsageError if the value is not allowed.
+    """
     if value is None and option.default is None:
         return None
     name, low, high = option.name, option.low, option.high
@@ -280,7 +298,7 @@ def _parse(option: Option, value: object, path: Path | None = None) -> Value | N
 
 
 def _plain(value: object, plain: Plain) -> Value:
-    """`value` (text from a flag, or TOML's own type) as a `plain`; ValueError where it is none."""
+    """Convert `value` (text of a flag, or a TOML or JSON value) to the type `plain`. Raises ValueError."""
     text = str(value).strip()
     if plain is str:
         return text

@@ -80,6 +80,6 @@ def test_clean_copies_are_corrected_on_request(tmp_path: Path, ending: str):
 
 def test_what_cannot_be_corrected(tmp_path: Path):
     told = refused(run("check", "classify", tmp_path / "t.csv", "--correct", "all"))
-    assert told == "--correct is for the clean copies that --fix writes; try --fix FOLDER too"
+    assert told == "--correct needs --fix: it changes the clean copies; try --fix FOLDER --correct ..."
     told = refused(run("check", "classify", tmp_path / "t.csv", "--fix", tmp_path, "--correct", "entity"))
     assert told == "--correct entity; expected case, entities, controls, scripts, all; try 'entities'"

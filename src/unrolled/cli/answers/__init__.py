@@ -1,1 +1,1 @@
-"""Answers of `predict` and `score`: read lines, tables and media files, write each answer in the format asked for."""
+"""Answers of `predict` and `score`: read lines, tables and media files, and write answers in each format."""

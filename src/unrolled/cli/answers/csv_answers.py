@@ -1,4 +1,4 @@
-"""Answers as a table, `--format csv`: the columns that were read, then those of the answer."""
+"""Write answers as a table (`--format csv`): the columns of the input, then the columns of the answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from unrolled.core.values.json_values import as_list
 
 
 def table_writer(write: Callable[[str], None]) -> Callable[[Mapping[str, object]], None]:
-    """A function that writes one row of a CSV file, the header first: the names of the first row. Later rows have the
-    fields of these columns."""
+    """Return a function that writes one row of a CSV file with `write`.
+
+    The keys of the first row become the header. Later rows have the same columns; other keys are left out.
+    """
     names: list[str] = []
 
     def put(row: Mapping[str, object]) -> None:
@@ -27,7 +29,10 @@ def table_writer(write: Callable[[str], None]) -> Callable[[Mapping[str, object]
 
 
 def answer_row(answer: Answer, line: Line) -> dict[str, object]:
-    """What was read, and the answer to it. If both have a column of one name, that of the answer gets a number."""
+    """Return the columns of the input and of the answer.
+
+    If both have a column with the same name, the name of the answer's column gets a number (`label_2`).
+    """
     known: dict[str, object] = dict(line.row) if line.row is not None else {"text": line.text}
     if line.id is not None and "id" not in known and line.id not in known.values():
         known = {"id": line.id, **known}
@@ -35,8 +40,14 @@ def answer_row(answer: Answer, line: Line) -> dict[str, object]:
 
 
 def forecast_rows(answer: Answer, line: Line) -> Iterator[dict[str, object]]:
-    """A row for each step ahead: its number, its time if the times of the series are known, and of each column the
-    forecast and the ends of its interval. line.forecast: the columns that are forecast, and the times."""
+    """Yield one row per forecast step, with these columns:
+
+    - the columns of the input
+    - `step`, from 1, and `time` if the series has times
+    - for each forecast column its value, and the limits of its interval as NAME_low and NAME_high
+
+    line.forecast: the names of the forecast columns, and the time of each step.
+    """
     names, times = line.forecast or ((), ())
     known: dict[str, object] = dict(line.row) if line.row is not None else {}
     if line.id is not None and line.id not in known.values():
@@ -61,7 +72,7 @@ def forecast_rows(answer: Answer, line: Line) -> Iterator[dict[str, object]]:
 
 
 def _listed(value: object, *, pairs: bool = False) -> list[object]:
-    """Several values; a single one is a list of one."""
+    """Return the values as a list. A single value becomes a list of one. pairs: each value is a pair."""
     if value is None:
         return []
     if not isinstance(value, list) or (pairs and not isinstance(value[0], list)):

@@ -1,4 +1,4 @@
-"""Lines in, lines out: reading and printing lines for `predict` and `score`."""
+"""Read lines and write answers, for `predict` and `score`."""
 
 from __future__ import annotations
 
@@ -28,17 +28,20 @@ from unrolled.core.values.json_values import as_list
 from unrolled.data.records import FOREIGN, json_object
 from unrolled.data.text.encoding import MARKS, check_encoding, find_encoding, opened
 
-LINE_LIMIT = 1 << 24  # bytes; a longer line is rejected before it fills the memory
-BLOCK = 1 << 16  # bytes read at once
+LINE_LIMIT = 1 << 24  # bytes; a longer line is an error before it fills the memory
+BLOCK = 1 << 16  # bytes per read
 
 _END = re.compile(rb"\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line to answer: where it stands (file, 1-based number), its text, the id that a JSON line carried, and all
-    fields of it if it is a row of a table or a JSON line. forecast: of a series whose next steps are asked for, the
-    columns that are forecast and the times of these steps, if they are known."""
+    """A line or a row to answer.
+
+    file, number: where it is; number is 1-based. text: its text. id: the id of a JSON line or of a row.
+    row: all fields of a JSON line or of a row of a table; None for a plain line.
+    forecast: for a forecast the names of the forecast columns and the times of the steps (empty if unknown).
+    """
 
     file: object
     number: int
@@ -49,7 +52,7 @@ class Line:
 
     @property
     def blank(self) -> bool:
-        """A blank line gets a blank answer."""
+        """Whether the line has no text. A blank line gets a blank answer."""
         return not self.text.strip()
 
 
@@ -57,44 +60,45 @@ FORMATS = ("text", "jsonl", "csv")
 
 
 def add_line_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...] = FORMATS) -> None:
-    """MODEL, FILE, --output and --format."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    """Add MODEL, FILE, --output, --force, --format, --encoding and --engine."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model file")
     parser.add_argument(
-        "file", type=Path, nargs="?", metavar="FILE", help="lines to answer; none or -: stdin"
+        "file", type=Path, nargs="?", metavar="FILE", help="input file; without it, or -: stdin"
     )
-    parser.add_argument("--output", type=Path, metavar="F", help="write here instead of stdout")
+    parser.add_argument("--output", type=Path, metavar="F", help="write the answers to F instead of stdout")
     parser.add_argument("--force", action="store_true", help="replace an existing output file")
     parser.add_argument(
         "--format",
         choices=formats,
+        metavar="NAME",
         default="text",
-        help='text: one line an answer; jsonl: full precision, and lines {"id": ..., "text": ...} are read as such; '
-        "csv: a table of all columns that were read and the answer"
-        + ("; conll: a word and its tag a line" if "conll" in formats else "")
-        + (
-            "; of recordings and videos srt, vtt, textgrid: a file for each, in the folder --output if there are "
-            "several; ctm, intervals: all together"
-            if "srt" in formats
-            else ""
-        ),
+        help="output format (default text); see below"
+        if "csv" in formats
+        else "text, or jsonl: one JSON object per line, with full precision (default text)",
     )
     parser.add_argument(
-        "--encoding", metavar="NAME", help="the encoding of FILE without a byte order mark (default UTF-8)"
+        "--encoding", metavar="NAME", help="encoding of FILE without a byte order mark (default UTF-8)"
     )
     add_engine(parser)
 
 
 def add_search_arguments(parser: argparse.ArgumentParser) -> None:
-    """How a text is searched for: what is said in a sound, or what is to be written."""
+    """Add the options of the beam search, for models of transcribe and translate."""
     parser.add_argument(
         "--beam",
         type=int,
         metavar="N",
-        help="how many beginnings of a text are followed (default 16 of speech, 4 of translate, where 1 is greedy)",
+        help="width of the beam search (default: transcribe 16, translate 4); 1: greedy",
     )
-    group = parser.add_argument_group("speech")
-    group.add_argument("--lm", type=Path, metavar="MODEL", help="a language model that has a say")
-    group.add_argument("--lm-weight", type=float, default=0.5, metavar="X", help="of its nats (default 0.5)")
+    group = parser.add_argument_group("models of transcribe")
+    group.add_argument("--lm", type=Path, metavar="MODEL", help="language model used in the beam search")
+    group.add_argument(
+        "--lm-weight",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="weight of its log-probabilities (default 0.5)",
+    )
 
 
 def _raise(error: DataError) -> None:
@@ -107,10 +111,12 @@ def read_lines(
     encoding: str | None = None,
     bad: Callable[[DataError], None] = _raise,
 ) -> Iterator[Line]:
-    """The lines of a file or of stdin, as they come; they end in LF, CR LF or CR, as the readers of training have it.
+    """Yield the lines of a file or of stdin as they arrive. As in training, a line ends in LF, CR LF or CR.
 
-    encoding: if there is no byte order mark; None: UTF-8.  bad: gets the DataError of a line that cannot be read, which
-    names it; if it does not raise, the line counts as blank. Raises UsageError for an unknown encoding.
+    path: None or `-`: stdin. form: the output format; with `jsonl`, lines that begin with { are JSON.
+    encoding: used if there is no byte order mark. None: UTF-8.
+    bad: gets the DataError of a line that cannot be read. If it returns, the line counts as blank.
+    Raises UsageError for an unknown encoding.
     """
     if encoding is not None:
         check_encoding(encoding)
@@ -128,7 +134,7 @@ def read_lines(
 
 
 def at_once(path: Path | None) -> bool:
-    """Whether all lines are there already: a file, be it stdin."""
+    """Whether all lines are available now: a file, also as stdin, but not a pipe or a terminal."""
     if path is not None and str(path) != "-":
         return True
     try:
@@ -157,13 +163,13 @@ def _line(raw: bytes, name: Path, number: int, form: str, encoding: str) -> Line
         raise DataError(what, file=name, line=number, hint="--encoding cp1252") from error
     if "\0" in text:
         raise DataError("NUL character", file=name, line=number, expected="text", hint="--encoding utf-16-le")
-    bare = text.strip()  # JSON may have white space around its braces
+    bare = text.strip()  # JSON allows white space around the braces
     record = form == "jsonl" and bare.startswith("{")
     return _from_json(bare, name, number) if record else Line(name, number, text)
 
 
 def _blocks(stream: BufferedIOBase, name: Path) -> Iterator[bytes]:
-    """What there is to read, as soon as it is there; a byte order mark in one piece."""
+    """Yield blocks of bytes as soon as they arrive. A byte order mark is never split between blocks."""
     block = b""
     try:
         while more := stream.read1(BLOCK):
@@ -174,13 +180,16 @@ def _blocks(stream: BufferedIOBase, name: Path) -> Iterator[bytes]:
         if block:
             yield block
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", file=name, expected="a whole .gz file") from error
+        raise DataError(f"damaged gzip file: {error}", file=name, expected="a complete .gz file") from error
     except OSError as error:
         raise storage_error(error, name) from error
 
 
 def _encoded(blocks: Iterator[bytes], name: Path, given: str | None) -> tuple[str, Iterator[bytes]]:
-    """An encoding in which bytes can be split at line ends, and the blocks in it, without a byte order mark."""
+    """Return an encoding, and the blocks in this encoding without the byte order mark.
+
+    Lines can be split at the bytes LF and CR: an encoding in which this is impossible is converted to UTF-8.
+    """
     first = next(blocks, b"")
     for magic, kind, hint in FOREIGN:
         if first.startswith(magic):
@@ -202,8 +211,11 @@ def _to_utf8(blocks: Iterator[bytes], name: Path, encoding: str) -> Iterator[byt
 
 
 def _split(blocks: Iterator[bytes], name: Path) -> Iterator[bytes]:
-    """The lines without their ends: LF, CR LF or CR. One that ends in CR comes at once, and a LF behind it is its end
-    too."""
+    """Yield the lines without their line ends (LF, CR LF or CR).
+
+    A line that ends in CR is yielded at once. If the next block begins with LF, this LF belongs to the same
+    line end.
+    """
     rest, number, returned = b"", 0, False
     for block in filter(None, blocks):
         ended = block.endswith(b"\r")
@@ -235,9 +247,9 @@ def _from_json(text: str, name: Path, number: int) -> Line:
 
 
 def answer_text(answer: Answer, line: Line, form: str) -> str:
-    """An answer in the requested format, with the id of the line.
+    """Return an answer in the format `form`, with the id of the line.
 
-    Raises NonFiniteError, which names the line, if a number is not finite.
+    Raises NonFiniteError, with file and line, if a number of the answer is not finite.
     """
     if not _is_finite(answer.record):
         what = "the answer is not finite: the numbers of the model are too large"
@@ -254,7 +266,7 @@ def answer_text(answer: Answer, line: Line, form: str) -> str:
 
 
 def with_name(text: str, answer: Answer) -> str:
-    """The text of an answer, then a tab and the file that it is about, if it is about a file."""
+    """Return the text of an answer. If the answer is about a file, a tab and the name of the file follow."""
     return f"{text}\t{answer.record['file']}" if "file" in answer.record else text
 
 
@@ -272,11 +284,15 @@ def _is_finite(value: object) -> bool:
 
 @contextmanager
 def output(path: Path | None, *, force: bool) -> Iterator[Callable[[str], None]]:
-    """A function that writes one line: to stdout at once, or to a file that appears whole or not at all."""
+    """Provide a function that writes one line, to stdout or to the file `path`.
+
+    Each line appears on stdout at once. A file appears only when all lines are written.
+    Raises UsageError if the file exists and `force` is False.
+    """
     if path is None:
         yield lambda text: print(text, flush=True)
         return
     refuse_to_overwrite(path, force=force)
     with atomic_writer(path) as write:
-        # What is no Unicode (half of a surrogate pair, from JSON) is escaped, as on stdout.
+        # Invalid Unicode (half of a surrogate pair, from JSON) is escaped, as on stdout.
         yield lambda text: write((text + "\n").encode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""`unrolled predict` and `unrolled score` of recordings, clips, pictures and tunes: every file has its answer."""
+"""`unrolled predict` and `unrolled score` for audio files, clips, pictures and tunes: one answer per file."""
 
 from __future__ import annotations
 
@@ -21,49 +21,51 @@ if TYPE_CHECKING:
     from unrolled.inference.open_model import Predictor
 
 
-READS = ("audio", "frames", "images", "tune")  # what x is of models that are asked about files
-TIMED = ("srt", "vtt", "ctm", "textgrid", "intervals")  # formats of answers with times
-WITH_TIMES = ("audio:sequence", "audio:tags", "frames:tags")  # tasks with such answers
-_LOOKED_AT = 4096  # bytes of a file that tell whether it is a text
+READS = ("audio", "frames", "images", "tune")  # source kinds of models that read media files
+TIMED = ("srt", "vtt", "ctm", "textgrid", "intervals")  # output formats with times
+WITH_TIMES = ("audio:sequence", "audio:tags", "frames:tags")  # tasks whose answers have times
+_LOOKED_AT = 4096  # bytes of a file that are read to decide whether it is a text
 
 Examples = Callable[[Path], Iterator[tuple[Line, Example]]]
 
 
 @dataclass
 class Failed:
-    """The names of items without an answer. Up to `allowed` of them are accepted."""
+    """The names of the items without an answer. Up to `allowed` of them are accepted."""
 
     allowed: int = 0
     names: list[str] = field(default_factory=list[str])
 
     def told(self, error: DataError | UsageError | StorageError, name: str | None = None) -> None:
-        """One more, told at once."""
+        """Add an item, and print its error on stderr. name: None: the file and line of the error."""
         print(f"error: {error}", file=sys.stderr)
         self.names.append(name or f"{error.file}:{error.line}")
 
     def skipped(self, place: Place, reason: str) -> None:
-        """A row that is left out of its series, as is allowed."""
+        """Print a row that is left out of its series. It does not count as failed."""
         print(f"skipped {place}: {reason}", file=sys.stderr)
 
     def line(self, error: DataError) -> None:
-        """A line that cannot be read: it stops everything, unless some may be bad."""
+        """Add a line that cannot be read. Raises its error if no more failures are allowed."""
         if len(self.names) >= self.allowed:
             raise error
         self.told(error)
 
     def conclude(self) -> None:
-        """Raise ItemsFailed if more have no answer than are allowed."""
+        """Raise ItemsFailed if more items have no answer than are allowed."""
         if len(self.names) > self.allowed:
-            raise ItemsFailed(f"no answer to {len(self.names):,} of them, the first being {self.names[0]}")
+            raise ItemsFailed(f"no answer to {len(self.names):,} items; the first is {self.names[0]}")
 
 
 def answers(
     model: Predictor, args: argparse.Namespace, examples: Examples, failed: Failed, top: int
 ) -> Iterator[tuple[Line, Answer]]:
-    """The answer to each file: of one, of a folder, of a table, or of lines that are paths. A file that cannot be read
-    has a blank answer and is reported to `failed`.
+    """Yield the answer to each media file.
 
-    examples: reads a folder, a table or a file. The record of each answer has the name of its `file`.
+    FILE is a media file, a folder, a table, or lines with one path each. The record of each answer has the
+    name of its `file`. A file that cannot be read gets a blank answer and is reported to `failed`.
+
+    examples: reads a folder, a table or a media file. top: number of candidates in a record.
     """
     path: Path | None = None if args.file is None or str(args.file) == "-" else args.file
     listed = path is None or (vars(args).get("file_format") is None and not _holds_examples(path))
@@ -78,8 +80,14 @@ def answers(
 
 
 def write_times(answers: Iterator[tuple[Line, Answer]], args: argparse.Namespace) -> None:
-    """Write answers with times in the format of the command line: to stdout or one file; of formats that hold a single
-    recording, if several may come, a file for each into the folder `--output`."""
+    """Write answers with times in the format `--format`.
+
+    - `ctm` and `intervals`: all answers go to stdout, or to the file `--output`.
+    - Other formats, if FILE is a single media file: the answer goes to stdout, or to the file `--output`.
+    - Other formats, if not: each answer becomes a file in the folder `--output`.
+
+    Raises UsageError if this folder is not named, or if a file exists and there is no --force.
+    """
     from unrolled.inference.time_formats import ENDINGS, FORMATS, JOINED
 
     made = FORMATS[args.format]
@@ -93,7 +101,7 @@ def write_times(answers: Iterator[tuple[Line, Answer]], args: argparse.Namespace
                     write(with_name(text, answer) if args.format == "intervals" else text)
         return
     if args.output is None:
-        what = f"--format {args.format} makes a file for each recording"
+        what = f"--format {args.format} writes one file per recording"
         raise UsageError(what, expected="--output FOLDER", hint="--output subtitles/")
     args.output.mkdir(parents=True, exist_ok=True)
     taken: set[Path] = set()
@@ -120,8 +128,10 @@ def _is_media(path: Path) -> bool:
 
 
 def _holds_examples(path: Path) -> bool:
-    """Whether a path is a folder, or a file that a reader knows. Raises UsageError for a file that is neither that nor
-    a list of paths."""
+    """Whether a path is a folder or a file that a reader can read. False: it is a text, a list of paths.
+
+    Raises UsageError for any other file.
+    """
     from unrolled.data.read_request import extension
     from unrolled.data.readers import UNREAD, example_extensions, refuse_foreign
 
@@ -136,8 +146,8 @@ def _holds_examples(path: Path) -> bool:
     with open_regular(path) as stream:
         head = stream.read(_LOOKED_AT)
     if b"\0" in head or not _is_text(head):
-        kind = f"of the unknown kind {ending!r}" if ending else "without an extension that tells its kind"
-        raise UsageError(f"a file {kind}, and no text", file=path, expected=expected)
+        kind = f"unknown file extension {ending!r}" if ending else "no file extension"
+        raise UsageError(f"{kind}, and the file is not a text", file=path, expected=expected)
     return False
 
 
@@ -145,14 +155,14 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
-        return len(head) == _LOOKED_AT and error.start > _LOOKED_AT - 4  # a character that the end cuts
+        return len(head) == _LOOKED_AT and error.start > _LOOKED_AT - 4  # the last character is cut off
     return True
 
 
 def _lines(
     path: Path | None, model: Predictor, args: argparse.Namespace, failed: Failed
 ) -> Iterator[tuple[Line, Example | None]]:
-    """The files that lines name, as examples; None for a blank line."""
+    """Yield the file that each line names, as an example. None for a blank line."""
     for line in read_lines(path, args.format, args.encoding, failed.told):
         place = Place(Path(str(line.file)), line.number)
         x = find_file(Path(line.text.strip()))
@@ -161,7 +171,7 @@ def _lines(
 
 
 def _opened(example: Example, model: Predictor) -> Example:
-    """The example; of a tune with what its file holds, which no model opens by itself."""
+    """Return the example. The MIDI file of a tune is read here, because models do not open MIDI files."""
     from unrolled.data.media.midi import read_midi
     from unrolled.tasks.inputs import input_of
 
@@ -180,7 +190,10 @@ def _name(example: Example) -> Path:
 
 
 def _answer(model: Predictor, example: Example, top: int, failed: Failed, name: str) -> Answer:
-    """The answer to one file, with its name; if it cannot be read a blank one that says why."""
+    """Return the answer to one file, with the name of the file.
+
+    If the file cannot be read, report it to `failed` and return a blank answer whose record has the error.
+    """
     from unrolled.inference.predictor import answer
 
     error: DataError | UsageError | StorageError | None = example.fault

@@ -13,7 +13,11 @@ from unrolled.core.errors import DataError
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One of a list: the list's name, the text, whether it is marked as the true one (None: not marked), its id."""
+    """One hypothesis of a list.
+
+    list: the name of the list. text: the hypothesis. true: whether it is marked as the true hypothesis (None:
+    no mark). id: the id of a JSON line.
+    """
 
     list: str
     text: str
@@ -24,7 +28,11 @@ class Hypothesis:
 def reorder(
     lines: Iterable[Line], score: Callable[[str], float], write: Callable[[str], None], form: str
 ) -> None:
-    """Write each list again, most probable first (ties in the order given); accuracy to stderr where it is marked."""
+    """Write each list again, the most probable hypothesis first. Ties keep their order.
+
+    score: returns the log-probability of a text. form: `text` or `jsonl`. At the end, the number of lists is
+    printed on stderr, and the accuracy if true hypotheses are marked.
+    """
     lists = marked = right = 0
     for group in groups(lines):
         scored = sorted(((score(one.text), one) for one in group), key=lambda pair: -pair[0])
@@ -40,13 +48,19 @@ def reorder(
                 if form == "jsonl"
                 else f"{value:.4f}\t{one.list}\t{one.text}"
             )
-    accuracy = f", the true one first in {right:,} of {marked:,} ({right / marked:.2%})" if marked else ""
+    accuracy = (
+        f"; the true hypothesis is first in {right:,} of {marked:,} ({right / marked:.2%})" if marked else ""
+    )
     print(f"{lists:,} lists reordered{accuracy}", file=sys.stderr)
 
 
 def groups(lines: Iterable[Line]) -> Iterator[list[Hypothesis]]:
-    """The lists, in the order in which they begin: all lines of the same first column, wherever they stand, or of one
-    block between blank lines. Blocks come one by one; lists with names when all lines have been read."""
+    """Yield the lists in the order of their first lines.
+
+    A list is all lines with the same first column, anywhere in the file, or a block between blank lines.
+    A block is yielded at its end; lists with names are yielded after the last line.
+    Raises DataError if a line without the name of a list follows lines with names.
+    """
     named: dict[str, list[Hypothesis]] = {}
     block: list[Hypothesis] = []
     number = 0
@@ -60,8 +74,8 @@ def groups(lines: Iterable[Line]) -> Iterator[list[Hypothesis]]:
             continue
         one = _hypothesis(line, number)
         if named and "\t" not in line.text:
-            expected = "a list, a tab and a hypothesis, as in the lines before"
-            raise DataError("a line without a list", file=line.file, line=line.number, expected=expected)
+            expected = "LIST, a tab and HYPOTHESIS, as in the lines before"
+            raise DataError("no name of a list", file=line.file, line=line.number, expected=expected)
         if "\t" in line.text:
             named.setdefault(one.list, []).append(one)
         else:
@@ -81,6 +95,6 @@ def _hypothesis(line: Line, block: int) -> Hypothesis:
             f"the second column is '{mark}'",
             file=line.file,
             line=line.number,
-            expected="0 or 1, or two columns: list, hypothesis",
+            expected="0 or 1, or only two columns: LIST and HYPOTHESIS",
         )
     return Hypothesis(columns[0].strip(), columns[-1], None if mark is None else mark == "1", line.id)
