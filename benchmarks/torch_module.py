@@ -1,6 +1,6 @@
 """What torch's own tests ask of a module, asked of torch.nn.LSTM and of the layers of unrolled.nn.
 
-    python benchmarks/torch_module.py      prints the table of docs/torch.md
+    python benchmarks/torch_module.py      prints the table of docs/reference/torch.md
 
 Each check is a function of a layer that raises where the layer fails. tests/benchmarks/test_torch_module.py runs them.
 """

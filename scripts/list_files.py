@@ -1,4 +1,4 @@
-"""Writes docs/files.md: every file of the package with the first sentence of its docstring.
+"""Writes docs/reference/files.md: every file of the package with the first sentence of its docstring.
 
 python scripts/list_files.py [--check]      --check: fail if the page is not up to date
 """
@@ -15,10 +15,10 @@ from draw_architecture import packages
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "unrolled"
-PAGE = ROOT / "docs" / "files.md"
+PAGE = ROOT / "docs" / "reference" / "files.md"
 HEAD = """# The files
 
-Every file of `src/unrolled`, package by package, in the order of [the architecture](architecture.md). A script writes
+Every file of `src/unrolled`, package by package, in the order of [the architecture](../architecture.md). A script writes
 this page from the docstrings: `python scripts/list_files.py`. The native kernels are C++ and stand in `csrc/`.
 """
 
