@@ -174,7 +174,17 @@ def stream(folder: Path) -> list[str]:
     )
     sizes_of_batches = ("--batch-size", str(LANES), "--window", str(WINDOW))
     learn.run(
-        "train", "language", text, "--unit", "char", "--out", folder / "model", *sizes_of_batches, *SMALL, "--cold", "0"
+        "train",
+        "language",
+        text,
+        "--unit",
+        "char",
+        "--out",
+        folder / "model",
+        *sizes_of_batches,
+        *SMALL,
+        "--cold",
+        "0",
     )
     return learn.path
 

@@ -11,6 +11,7 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
+from docstring_markdown import cell
 from draw_architecture import packages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,15 +19,15 @@ PACKAGE = ROOT / "src" / "unrolled"
 PAGE = ROOT / "docs" / "reference" / "files.md"
 HEAD = """# The files
 
-Every file of `src/unrolled`, package by package, in the order of [the architecture](../architecture.md). A script writes
-this page from the docstrings: `python scripts/list_files.py`. The native kernels are C++ and stand in `csrc/`.
+Every file of `src/unrolled`, package by package, in the order of [the architecture](../architecture.md). A script
+writes this page from the docstrings: `python scripts/list_files.py`. The native kernels are C++ and stand in `csrc/`.
 """
 
 
 def summary(path: Path) -> str:
     """The first paragraph of a module's docstring on one line, fit for a table."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return " ".join(docstring.split("\n\n")[0].split()).replace("|", "\\|").removesuffix(".")
+    return cell(docstring.split("\n\n")[0]).removesuffix(".")
 
 
 def page() -> str:

@@ -69,6 +69,21 @@ def test_every_page_is_reached_from_the_readme():
     assert {page for page in PAGES if page not in reached} == set()
 
 
+def test_the_navigation_of_the_site_has_every_page_once():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    docs = ROOT / "docs"
+    assert sorted(re.findall(r"[\w/-]+\.md", navigation)) == sorted(
+        page.relative_to(docs).as_posix() for page in docs.rglob("*.md")
+    )
+
+
+@pages
+def test_angle_brackets_stand_in_code(page: Path):
+    """Elsewhere Markdown takes `<t>` for an HTML tag and does not show it."""
+    text = re.sub(r"`+[^`]*`+|<!--.*?-->|^    [^\n]*$", "", prose(page), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"<[a-zA-Z/][^>]*>?", text) == []
+
+
 def test_every_option_of_the_command_line_that_a_page_types_exists():
     from unrolled.cli import VERBS, parser_of
 
