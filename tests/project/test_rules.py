@@ -131,7 +131,7 @@ def test_every_import_inside_a_function_is_listed_with_its_reason():
     assert [p for p in patterns if not any(fnmatch(one, p) for one in found)] == [], "nothing needs these"
 
 
-@pytest.mark.parametrize("script", ["draw_architecture.py", "list_files.py"])
+@pytest.mark.parametrize("script", ["draw_architecture.py", "list_files.py", "reference.py"])
 def test_pages_that_scripts_write_are_up_to_date(script: str):
     done = run(sys.executable, f"scripts/{script}", "--check")
     assert done.returncode == 0, done.stderr
