@@ -16,6 +16,7 @@ from unrolled.tasks.presets import COMBINATIONS, TASKS
 
 METAVARS = {int: "N", float: "X", str: "NAME"}
 EVERYWHERE = ("help", "debug")  # options of every command
+RANGE = ", depending on the data"  # the page says this once
 UNTITLED = (None, "options", "positional arguments")
 COMMANDS_HEAD = """# Commands
 
@@ -125,7 +126,7 @@ def _default(told: dict[str, str]) -> str:
     """The default of most tasks, then the others with their tasks."""
     by_text: defaultdict[str, list[str]] = defaultdict(list)
     for task, text in told.items():
-        by_text[text].append(task)
+        by_text[text.removesuffix(RANGE)].append(task)
     first, *others = sorted(by_text, key=lambda text: -len(by_text[text]))
     return "; ".join([cell(first), *(f"{cell(text)} ({_names(by_text[text])})" for text in others)])
 
