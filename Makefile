@@ -7,12 +7,13 @@ PYTHON      ?= $(shell for p in python3.13 python3.12 python3.11 python3 python;
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test check clean
+.PHONY: help demo test check docs clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo     train, sample and look inside a small model (the first run installs)"
 	@echo "make test     run the tests                make check    lint, types, imports, sizes"
+	@echo "make docs     build the documentation site into build/site"
 	@echo "make clean    remove $(VENV) and caches     VENV=DIR PYTHON=EXE   use others"
 	@echo "TORCH_INDEX=URL   also look here for torch: PyTorch's CPU index spares the CUDA packages on Linux"
 
@@ -24,6 +25,9 @@ test: $(VENV)/test.stamp
 
 check: $(VENV)/dev.stamp
 	@VENV=$(VENV) scripts/check
+
+docs: $(VENV)/docs.stamp
+	@VENV=$(VENV) scripts/site
 
 clean:
 	rm -rf $(VENV) build src/unrolled/models/native/*.so .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -1,6 +1,6 @@
 """Check torch.nn.LSTM and the layers of unrolled.nn against the requirements of torch's own tests of modules.
 
-    python benchmarks/torch_module.py      prints the table of docs/torch.md
+    python benchmarks/torch_module.py      prints the table of docs/reference/torch.md
 
 Each check is a function that raises an error if a layer fails. tests/benchmarks/test_torch_module.py runs the
 checks.

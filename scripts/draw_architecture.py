@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 import tomllib
 from html import escape
@@ -33,9 +34,10 @@ def packages() -> list[str]:
 
 
 def sentence(package: str) -> str:
-    """Return the first line of the docstring of a package."""
+    """Return the first sentence of the docstring of a package, up to a semicolon: it must fit into a box."""
     source = (ROOT / "src" / "unrolled" / package / "__init__.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0].replace("`", "")
+    line = (ast.get_docstring(ast.parse(source)) or "").splitlines()[0].replace("`", "")
+    return re.split(r"[.;](?: |$)", line)[0]
 
 
 def imports(names: list[str]) -> list[tuple[int, int]]:

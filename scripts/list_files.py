@@ -1,4 +1,4 @@
-"""Write docs/files.md: all files of the package, with the first paragraph of their docstrings.
+"""Write docs/reference/files.md: all files of the package, with the first paragraph of their docstrings.
 
 python scripts/list_files.py [--check]      --check: fail if the page is not up to date
 """
@@ -11,14 +11,15 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
+from docstring_markdown import cell
 from draw_architecture import packages
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "unrolled"
-PAGE = ROOT / "docs" / "files.md"
+PAGE = ROOT / "docs" / "reference" / "files.md"
 HEAD = """# The files
 
-All files of `src/unrolled` by package, in the order of [the architecture](architecture.md). A script writes this page
+All files of `src/unrolled` by package, in the order of [the architecture](../architecture.md). A script writes this page
 from the docstrings: `python scripts/list_files.py`. The native kernels are C++ files in `csrc/`.
 """
 
@@ -26,7 +27,7 @@ from the docstrings: `python scripts/list_files.py`. The native kernels are C++ 
 def summary(path: Path) -> str:
     """Return the first paragraph of a module's docstring on one line, escaped for a table."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return " ".join(docstring.split("\n\n")[0].split()).replace("|", "\\|").removesuffix(".")
+    return cell(docstring.split("\n\n")[0]).removesuffix(".")
 
 
 def page() -> str:

@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {"hidden": 8, "epochs": 2, "threads": 1}
 TEXTS = ["good and warm", "so good", "cold and bad", "a bad one", "it was good", "bad it was"] * 6
 LABELS = ["yes", "yes", "no", "no", "yes", "no"] * 6
 
-# The checks that do not apply to sequences, with the reason; docs/estimators.md has the same table.
+# The checks that do not apply to sequences, with the reason; docs/reference/estimators.md has the same table.
 NOT_FOR_SEQUENCES = {
     "check_n_features_in": "rows are series of any length: there is no fixed number of features",
     "check_n_features_in_after_fitting": "rows are series of any length: there is no fixed number of features",
@@ -68,7 +68,7 @@ def test_the_checks_without_data_pass_for_every_estimator(name: str, outcomes: l
 
 
 def test_the_table_in_the_docs_has_the_same_checks():
-    page = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "estimators.md").read_text(encoding="utf-8")
     for check in NOT_FOR_SEQUENCES:
         assert f"`{check}`" in page
 

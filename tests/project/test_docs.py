@@ -11,11 +11,16 @@ import pytest
 
 from support.paths import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1", re.MULTILINE | re.DOTALL)
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+pages = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
 def prose(page: Path) -> str:
@@ -30,7 +35,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if "```" in page.read_text(encoding="utf-8")], ids=lambda path: path.name
+    "page", [page for page in PAGES if "```" in page.read_text(encoding="utf-8")], ids=name
 )
 def test_code_blocks_run(page: Path):
     # In a process of its own: the pages register a cell, and no test may see it.
@@ -64,12 +69,27 @@ def test_every_page_is_reached_from_the_readme():
     assert {page for page in PAGES if page not in reached} == set()
 
 
+def test_the_navigation_of_the_site_has_every_page_once():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    docs = ROOT / "docs"
+    assert sorted(re.findall(r"[\w/-]+\.md", navigation)) == sorted(
+        page.relative_to(docs).as_posix() for page in docs.rglob("*.md")
+    )
+
+
+@pages
+def test_angle_brackets_stand_in_code(page: Path):
+    """Elsewhere Markdown takes `<t>` for an HTML tag and does not show it."""
+    text = re.sub(r"`+[^`]*`+|<!--.*?-->|^    [^\n]*$", "", prose(page), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"<[a-zA-Z/][^>]*>?", text) == []
+
+
 def test_every_option_of_the_command_line_that_a_page_types_exists():
     from unrolled.cli import VERBS, parser_of
 
     for page in PAGES:
         for verb, rest in re.findall(r"^\$.*?\bunrolled (\w+)(.*)$", page.read_text("utf-8"), re.MULTILINE):
-            assert verb in VERBS, f"{page.name}: unrolled {verb}"
+            assert verb in VERBS, f"{name(page)}: unrolled {verb}"
             known = set(parser_of(verb)._option_string_actions)
             for option in re.findall(r"(?<=\s)--[\w-]+", rest.partition("|")[0].partition("#")[0]):
-                assert option in known, f"{page.name}: unrolled {verb} {option}"
+                assert option in known, f"{name(page)}: unrolled {verb} {option}"
