@@ -19,8 +19,8 @@ PACKAGE = ROOT / "src" / "unrolled"
 PAGE = ROOT / "docs" / "reference" / "files.md"
 HEAD = """# The files
 
-All files of `src/unrolled` by package, in the order of [the architecture](../architecture.md). A script writes this page
-from the docstrings: `python scripts/list_files.py`. The native kernels are C++ files in `csrc/`.
+All files of `src/unrolled` by package, in the order of [the architecture](../architecture.md). A script writes this
+page from the docstrings: `python scripts/list_files.py`. The native kernels are C++ files in `csrc/`.
 """
 
 
