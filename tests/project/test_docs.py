@@ -28,10 +28,14 @@ def prose(page: Path) -> str:
     return FENCED.sub("", page.read_text(encoding="utf-8"))
 
 
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return {slug(heading) for heading in headings}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +71,12 @@ def test_every_page_is_reached_from_the_readme():
             links = (link.partition("#")[0] for link in LINK.findall(prose(page)))
             waiting += [page.parent / link for link in links if link and ":" not in link]
     assert {page for page in PAGES if page not in reached} == set()
+
+
+def test_the_log_lists_its_sections_at_the_top():
+    top, *sections = re.split(r"^## ", prose(ROOT / "docs" / "log.md"), flags=re.MULTILINE)
+    listed = [link.removeprefix("#") for link in LINK.findall(top) if link.startswith("#")]
+    assert listed == [slug(section.partition("\n")[0]) for section in sections]
 
 
 def test_the_navigation_of_the_site_has_every_page_once():

@@ -2,7 +2,7 @@
 
 * "A score is the log-probability of the line, its perplexity, bits a character and how many of its characters were
   unknown"
-* "language model, x^<1> = 0, x^<t> = y^<t-1>"
+* "language model, `x^<1>` = 0, `x^<t>` = `y^<t-1>`"
 * "one sentence against another, "pear" and "pair""
 * "`--nbest` reorders lists of guesses"
 """
