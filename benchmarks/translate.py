@@ -276,7 +276,7 @@ def simple(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], te
 
 def plain(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
     """plain_translate.py."""
-    return rival(o, folder, files, texts, "plain torch.nn", "plain_translate.py")
+    return baseline(o, folder, files, texts, "plain torch.nn", "plain_translate.py")
 
 
 def joey(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts) -> list[Row]:
@@ -284,10 +284,10 @@ def joey(o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], text
     if importlib.util.find_spec("joeynmt") is None:
         print("no row for Joey NMT: joeynmt is not installed", file=sys.stderr)
         return []
-    return rival(o, folder, files, texts, "Joey NMT", "joey_translate.py")
+    return baseline(o, folder, files, texts, "Joey NMT", "joey_translate.py")
 
 
-def rival(
+def baseline(
     o: argparse.Namespace, folder: Path, files: dict[str, list[Path]], texts: Texts, name: str, script: str
 ) -> list[Row]:
     """Run a script with three learning rates, each for `--choosing` minutes (default: all minutes).

@@ -363,20 +363,20 @@ def hits(count: int, of: int = 200) -> list[int]:
 
 
 def test_the_three_outcomes():
-    rival = entry("NB-SVM", hits(140), recurrent=False, seconds=0.5)
-    worth = verdict.verdict([rival, entry("lstm", hits(180), seconds=63)], items(200))
+    baseline = entry("NB-SVM", hits(140), recurrent=False, seconds=0.5)
+    worth = verdict.verdict([baseline, entry("lstm", hits(180), seconds=63)], items(200))
     assert worth.outcome == "worth it" and worth.low is not None and worth.low > 0
     assert worth.sentence.startswith(
         "A recurrent model is worth it here: lstm has accuracy 0.900 against 0.700 of NB-SVM (difference +0.200, "
         "95% interval +0.1"
     )
     assert worth.sentence.endswith("with 1m03s of training against 0.5s.")
-    lost = verdict.verdict([entry("lstm", hits(100)), rival], items(200))
+    lost = verdict.verdict([entry("lstm", hits(100)), baseline], items(200))
     assert lost.outcome == "not worth it" and lost.sentence.startswith(
         "A recurrent model is not worth it here: lstm"
     )
     assert lost.difference == pytest.approx(-0.2)
-    tied = verdict.verdict([entry("lstm", hits(141)), rival], items(200))
+    tied = verdict.verdict([entry("lstm", hits(141)), baseline], items(200))
     assert tied.outcome == "undecided" and tied.sentence.startswith(
         "A recurrent model is not significantly better or worse than NB-SVM here, so it is not worth it: lstm has"
     )
@@ -387,21 +387,21 @@ def test_the_three_outcomes():
 
 def test_the_interval_is_paired():
     # Right on the very same items but for ten: that few differences are certain, though both are unsure alone.
-    rival, model = hits(100), hits(110)
-    found = verdict.verdict([entry("lstm", model), entry("r", rival, recurrent=False)], items(200))
-    apart = verdict.verdict([entry("lstm", model[::-1]), entry("r", rival, recurrent=False)], items(200))
+    baseline, model = hits(100), hits(110)
+    found = verdict.verdict([entry("lstm", model), entry("r", baseline, recurrent=False)], items(200))
+    apart = verdict.verdict([entry("lstm", model[::-1]), entry("r", baseline, recurrent=False)], items(200))
     assert (found.outcome, apart.outcome) == ("worth it", "undecided")
 
 
 def test_the_middle_seed_of_the_best_mean_speaks():
     lucky = entry("gru", hits(190), hits(100), hits(100))
     steady = entry("lstm", hits(150), hits(170), hits(160))
-    rival = entry("majority", hits(80), recurrent=False)
-    found = verdict.verdict([lucky, steady, rival], items(200))
+    baseline = entry("majority", hits(80), recurrent=False)
+    found = verdict.verdict([lucky, steady, baseline], items(200))
     assert found.recurrent == "lstm" and "accuracy 0.800 (median of 3 seeds)" in found.sentence
     even = entry("lstm", hits(150), hits(170))
     assert verdict.middle(even, items(200)).scores["accuracy"] == 0.75
-    assert [one.name for one in verdict.ranked([rival, lucky, steady], items(200))] == [
+    assert [one.name for one in verdict.ranked([baseline, lucky, steady], items(200))] == [
         "lstm",
         "gru",
         "majority",

@@ -32,10 +32,10 @@ def end(made: Tune) -> int:
 @pytest.mark.parametrize("temperature", [0.7, 3.0])
 def test_tunes_keep_to_their_bars(bars: float, temperature: float):
     for genre, beats in (("march", 4), ("waltz", 3)):
-        wish = CompositionOptions(
+        options = CompositionOptions(
             count=6, genre=genre, bars=bars, meter=(beats, 4), temperature=temperature, seed=3
         )
-        for made in compose(model(), wish):
+        for made in compose(model(), options):
             assert made.notes and end(made) / made.beat <= bars * beats + 1e-6
     plain = list(
         compose(model(), CompositionOptions(count=6, genre="march", bars=bars, meter=(4, 4), seed=1))

@@ -289,6 +289,6 @@ def test_the_description_of_a_network_keeps_it():
             from_json(content)
 
 
-def test_torchs_own_layers_are_no_rivals():
+def test_torchs_own_layers_support_no_zoneout():
     lstm = find("lstm", zoneout=0.1)
     assert alternatives(lstm) == () and find("lstm") == dataclasses.replace(lstm, zoneout=0.0)

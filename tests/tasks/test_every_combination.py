@@ -203,9 +203,11 @@ def stream_sounds(model: Predictor, example: Example) -> None:
     chunks = [samples[begin : begin + 500] for begin in range(0, len(samples), 500)]
     whole = predictor.answer(model, example, 5)
     if "tags" in whole.record:
-        ear, parts = streaming_audio.begin(model, rate), list[Array]()
+        stream_state, parts = streaming_audio.begin(model, rate), list[Array]()
         for number, chunk in enumerate(chunks, 1):
-            answers, ear = streaming_audio.process_chunk(model, ear, chunk, last=number == len(chunks))
+            answers, stream_state = streaming_audio.process_chunk(
+                model, stream_state, chunk, last=number == len(chunks)
+            )
             parts.append(answers)
         load = input_of(model.file.task).load_file
         assert load is not None

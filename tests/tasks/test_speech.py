@@ -98,11 +98,11 @@ def test_chunks_are_the_whole(tmp_path: Path, rate: int, size: int):
     samples = sound("abcab", 4, rate)
     path = write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
     whole = predictor.forward(model, path)
-    ear, parts = streaming_audio.begin(model, rate), []
+    stream_state, parts = streaming_audio.begin(model, rate), []
     for begin in range(0, len(samples), size):
-        made, ear = streaming_audio.process_chunk(model, ear, samples[begin : begin + size])
+        made, stream_state = streaming_audio.process_chunk(model, stream_state, samples[begin : begin + size])
         parts.append(made)
-    parts.append(streaming_audio.process_chunk(model, ear, samples[:0], last=True)[0])
+    parts.append(streaming_audio.process_chunk(model, stream_state, samples[:0], last=True)[0])
     np.testing.assert_allclose(np.exp(np.concatenate(parts)), np.exp(whole), atol=5 * CLOSE)
     *partial, final = streaming_audio.transcribe(model, np.array_split(samples, 5), rate)
     said = predictor.answer(model, Example(path, None, Place(path, 1)), 1)
@@ -113,9 +113,9 @@ def test_chunks_are_the_whole(tmp_path: Path, rate: int, size: int):
 def test_a_sound_shorter_than_a_window_has_an_answer_in_chunks_too():
     model = open_trained(small().causal)
     tiny = sound("a")[:90]
-    ear = streaming_audio.begin(model)
-    some, ear = streaming_audio.process_chunk(model, ear, tiny[:40])
-    rest, _ = streaming_audio.process_chunk(model, ear, tiny[40:], last=True)
+    stream_state = streaming_audio.begin(model)
+    some, stream_state = streaming_audio.process_chunk(model, stream_state, tiny[:40])
+    rest, _ = streaming_audio.process_chunk(model, stream_state, tiny[40:], last=True)
     np.testing.assert_allclose(np.concatenate([some, rest]), predictor.forward(model, tiny), atol=5 * CLOSE)
 
 

@@ -1,4 +1,4 @@
-"""The keeper of a run: what it shows, when it saves and stops; which weights of a checkpoint are those of the model."""
+"""Tests of the checkpoint callback: what it shows, when it saves and stops, and which weights become the model."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def saved(run: Run) -> int | None:
 
 def test_the_loss_that_is_shown_is_smoothed_and_the_speed_is_of_this_process(run: Run, clock: Clock):
     told = Told()
-    keeper = CheckpointCallback(run, told, None, 50.0, first_step=20)
+    callback = CheckpointCallback(run, told, None, 50.0, first_step=20)
     clock.now += 2.0
-    keeper.step(trained(21), 3.0, 0.25)
+    callback.step(trained(21), 3.0, 0.25)
     clock.now += 2.0
-    keeper.step(trained(24), 1.0, 0.5)
+    callback.step(trained(24), 1.0, 0.5)
     assert told.moments[0] == Moment(0.25, 21, 3.0, 25.0)
     second = told.moments[1]
     assert (second.share, second.step, second.speed) == (0.5, 24, 50.0)
@@ -100,52 +100,52 @@ def test_the_loss_that_is_shown_is_smoothed_and_the_speed_is_of_this_process(run
 
 
 def test_a_checkpoint_is_saved_every_ten_seconds_and_at_the_end(run: Run, clock: Clock):
-    keeper = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
+    callback = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
     clock.now += 9.9
-    keeper.step(trained(1), 1.0, 0.1)
+    callback.step(trained(1), 1.0, 0.1)
     assert saved(run) is None
     clock.now += 0.2
-    keeper.step(trained(2), 1.0, 0.1)
+    callback.step(trained(2), 1.0, 0.1)
     assert saved(run) == 2
     clock.now += 9.9
-    keeper.step(trained(3), 1.0, 0.1)
+    callback.step(trained(3), 1.0, 0.1)
     assert saved(run) == 2
     last = trained(4)
     last.at.done = True
-    keeper.step(last, 1.0, 1.0)
+    callback.step(last, 1.0, 1.0)
     assert saved(run) == 4
 
 
 def test_what_takes_long_to_save_is_saved_seldom(run: Run, clock: Clock):
     """A checkpoint that took a second comes again after fifty: 2% of the time."""
-    keeper = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
+    callback = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
     clock.look = 1.0
-    keeper.save(trained(1))
+    callback.save(trained(1))
     clock.look = 0.0
     clock.now += 49.5
-    keeper.step(trained(2), 1.0, 0.1)
+    callback.step(trained(2), 1.0, 0.1)
     assert saved(run) == 1
     clock.now += 1.0
-    keeper.step(trained(3), 1.0, 0.1)
+    callback.step(trained(3), 1.0, 0.1)
     assert saved(run) == 3
 
 
 def test_a_signal_saves_and_stops_but_not_after_the_last_step(run: Run):
-    keeper = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
-    keeper.signal = signal.SIGTERM
+    callback = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
+    callback.signal = signal.SIGTERM
     with pytest.raises(Interrupted, match="stopped; try --resume"):
-        keeper.step(trained(1), 1.0, 0.1)
-    assert saved(run) == 1 and keeper.saving, "the model is written next"
+        callback.step(trained(1), 1.0, 0.1)
+    assert saved(run) == 1 and callback.saving, "the model is written next"
     last = trained(2)
     last.at.done = True
-    keeper.step(last, 1.0, 1.0)
+    callback.step(last, 1.0, 1.0)
     assert saved(run) == 2
 
 
 def test_a_save_that_nobody_interrupts_is_over_when_it_returns(run: Run):
-    keeper = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
-    keeper.save(trained(1))
-    assert not keeper.saving
+    callback = CheckpointCallback(run, Told(), None, 50.0, first_step=0)
+    callback.save(trained(1))
+    assert not callback.saving
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
@@ -161,10 +161,10 @@ def test_a_validation_is_logged_and_shown_with_a_sample_by_the_weights_that_are_
     told, progress = Told(), trained(3, average)
     for value in progress.average.values():
         value += 1.0
-    keeper = CheckpointCallback(run, told, sample, 50.0, first_step=0)
+    callback = CheckpointCallback(run, told, sample, 50.0, first_step=0)
     clock.now += 5.0
     progress.at.epoch = 2
-    keeper.validated(progress, {"loss": 0.5}, 0.75)
+    callback.validated(progress, {"loss": 0.5}, 0.75)
     assert read_metrics(run.folder) == [{"step": 3, "epoch": 2, "loss": 0.5, "seconds": 5.0}]
     assert told.validations == [(Moment(0.75, 3, 0.0, 30.0), {"loss": 0.5}, "a line")]
     expected = kept(progress)
@@ -175,9 +175,9 @@ def test_a_validation_is_logged_and_shown_with_a_sample_by_the_weights_that_are_
 
 
 def test_a_terminal_that_is_gone_ends_no_training(run: Run):
-    keeper = CheckpointCallback(run, Gone(), None, 50.0, first_step=0)
-    keeper.step(trained(1), 1.0, 0.1)
-    keeper.validated(trained(1), {"loss": 0.5}, 0.1)
+    callback = CheckpointCallback(run, Gone(), None, 50.0, first_step=0)
+    callback.step(trained(1), 1.0, 0.1)
+    callback.validated(trained(1), {"loss": 0.5}, 0.1)
     assert len(read_metrics(run.folder)) == 1
 
 

@@ -135,15 +135,15 @@ def test_signals_that_wait_together_are_told_apart_by_when_they_came():
 
 def test_signals_that_insist_do_not_break_off_a_save(tmp_path):
     with begin(tmp_path / "r") as run:
-        keeper = checkpointing.CheckpointCallback(run, Silent(), None, 1.0, 0)
-    with checkpointing.handle_signals(keeper):
+        callback = checkpointing.CheckpointCallback(run, Silent(), None, 1.0, 0)
+    with checkpointing.handle_signals(callback):
         os.kill(os.getpid(), signal.SIGTERM)
-        assert keeper.signal == signal.SIGTERM
-        os.kill(os.getpid(), signal.SIGHUP)  # soon after: the same wish
+        assert callback.signal == signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGHUP)  # soon after: the same request
         signals._first.at -= 2 * signals.QUICKLY
-        keeper.saving = True
+        callback.saving = True
         os.kill(os.getpid(), signal.SIGINT)
-        keeper.saving = False
+        callback.saving = False
         with pytest.raises(signals.Terminated) as caught:
             os.kill(os.getpid(), signal.SIGINT)
         assert caught.value.number == signal.SIGTERM

@@ -39,7 +39,7 @@ PLAN = Plan(
 
 
 class Watch:
-    """A keeper that remembers."""
+    """A callback that remembers."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -387,7 +387,7 @@ def test_a_training_ends_when_no_batch_of_an_epoch_has_anything_left_to_teach(co
 
 
 class Breaks(Watch):
-    """A keeper that breaks the weights after a step."""
+    """A callback that breaks the weights after a step."""
 
     def __init__(self, last: int) -> None:
         super().__init__()

@@ -191,7 +191,7 @@ CONFIG = TrainConfig(lr=0.02, average=0.9, dropout=0.2)
 
 
 class Slow:
-    """The keeper of a training on a machine: each step moves its clock on; after one step it may be killed."""
+    """The callback of a training on a machine: each step moves its clock on; after one step it may be killed."""
 
     def __init__(self, machine: Machine, last: int | None = None) -> None:
         self.machine, self.last = machine, last

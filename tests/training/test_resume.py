@@ -113,7 +113,7 @@ def test_killed_and_left_alone_end_in_the_same_bits(task, budget, options, tmp_p
 
 
 class StopAt:
-    """A keeper that stops after a step."""
+    """A callback that stops after a step."""
 
     def __init__(self, step: int) -> None:
         self.last = step

@@ -96,7 +96,10 @@ def measure(
     model = open_trained(what.model, what.engine or "numpy")
     width = what.beam
     if model.decoder is not None and width is not None:
-        model, width = replace(model, wish=replace(model.wish, search=BeamOptions(beam=width))), None
+        model, width = (
+            replace(model, decode_options=replace(model.decode_options, search=BeamOptions(beam=width))),
+            None,
+        )
     model = with_search(model, width, what.lm, what.lm_weight)
     content = input_of(model.file.task).content
     reads_files = content.named or content.parsed

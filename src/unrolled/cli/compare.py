@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         from unrolled.analysis.compare.variants import ComparisonOptions
     from unrolled.core.progress import console_reporter
 
-    wish = ComparisonOptions(
+    comparison_options = ComparisonOptions(
         task=args.task,
         settings=layers,
         files=Files(tuple(args.data), tuple(args.valid), tuple(args.test)),
@@ -120,7 +120,11 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
     )
     voice = Console(_note, console_reporter)
-    report = _compared(wish, args.out, lambda wish, folder: compare(wish, folder, voice))
+    report = _compared(
+        comparison_options,
+        args.out,
+        lambda comparison_options, folder: compare(comparison_options, folder, voice),
+    )
     for path, content in ((args.json, _as_json), (args.csv, _as_csv)):
         if path is not None:
             write_atomically(path, content(report).encode())
@@ -133,15 +137,17 @@ def _note(text: str) -> None:
 
 
 def _compared(
-    wish: ComparisonOptions, out: Path | None, compare: Callable[[ComparisonOptions, Path], Report]
+    comparison_options: ComparisonOptions,
+    out: Path | None,
+    compare: Callable[[ComparisonOptions, Path], Report],
 ) -> Report:
     """Compare in the folder `out`, or in a temporary folder. Raises Interrupted if a signal stops it."""
     if out is not None:
-        return compare(wish, out)
+        return compare(comparison_options, out)
     _note("without --out FOLDER, no run is kept and an interrupted comparison cannot be resumed")
     with temporary_folder() as folder:
         try:
-            return compare(wish, folder)
+            return compare(comparison_options, folder)
         except Interrupted as stop:
             stopped = Interrupted(
                 "interrupted; no run is kept", hint="--out FOLDER, so that it can be resumed"

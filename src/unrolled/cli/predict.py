@@ -23,7 +23,7 @@ from unrolled.cli.answers.line_io import (
 )
 from unrolled.cli.answers.media_answers import READS, TIMED, WITH_TIMES, Failed, write_times
 from unrolled.cli.answers.media_answers import answers as media_answers
-from unrolled.cli.search_options import add_wish_arguments, wish
+from unrolled.cli.search_options import add_wish_arguments, decode_options
 from unrolled.cli.task_options import add_files
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Answer, Example, Place
@@ -102,7 +102,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--skip-bad {args.skip_bad}", expected="0 or more")
     file = model_file.load(args.model)
     preset = find(file.task)
-    wish(args, writes=output_of(file.task).decoder, attends=from_json(file.spec, args.model).attends)
+    decode_options(
+        args, writes=output_of(file.task).decoder, attends=from_json(file.spec, args.model).attends
+    )
     if args.format == "conll" and preset.kinds != "tokens:tags":
         raise UsageError("--format conll needs a model of tag", expected="text or jsonl")
     if args.format in TIMED and preset.kinds not in WITH_TIMES:
@@ -158,7 +160,7 @@ def _answers(args: argparse.Namespace, file: ModelFile, failed: Failed) -> Itera
     model = trained_from_file(file, args.model, args.engine)
     writes = model.decoder is not None
     model = with_search(model, None if writes else args.beam, args.lm, args.lm_weight)
-    model = replace(model, wish=wish(args, writes=writes, attends=model.spec.attends))
+    model = replace(model, decode_options=decode_options(args, writes=writes, attends=model.spec.attends))
 
     def told(pairs: Iterator[tuple[Line, Example]], together: int) -> Iterator[tuple[Line, Answer]]:
         if model.decoder is None:

@@ -110,7 +110,7 @@ def _texts(args: argparse.Namespace, file: ModelFile) -> int:
     model = language_model_from_file(file, args.model, args.engine)
     if args.length is not None and not args.length.lstrip("-").isdigit():
         raise UsageError(f"--length {args.length}", expected="a whole number of tokens")
-    wish = SampleOptions(
+    sample_options = SampleOptions(
         args.prompt,
         None if args.length is None else int(args.length),
         args.temperature,
@@ -121,9 +121,13 @@ def _texts(args: argparse.Namespace, file: ModelFile) -> int:
         args.unknown,
     )
     with output(args.output, force=args.force) as write:
-        for number, text in enumerate(samples(model.engine, model.reading, wish)):
+        for number, text in enumerate(samples(model.engine, model.reading, sample_options)):
             if args.format == "jsonl":
-                write(json.dumps({"sample": number, "prompt": wish.prompt, "text": text}, ensure_ascii=False))
+                write(
+                    json.dumps(
+                        {"sample": number, "prompt": sample_options.prompt, "text": text}, ensure_ascii=False
+                    )
+                )
             else:
                 write(text)
     return 0

@@ -36,22 +36,25 @@ def run(args: argparse.Namespace, model: Predictor) -> int:
 
     if args.output is None:
         raise UsageError("no folder for the tunes", expected="--output FOLDER", hint="--output new/")
-    wish = _wish(args, read_midi(Path(args.prompt)) if args.prompt else None)
+    sample_options = _wish(args, read_midi(Path(args.prompt)) if args.prompt else None)
     grid = notes_of(model).grid
-    names = [args.output / f"{number + 1:0{len(str(wish.count))}}" for number in range(wish.count)]
+    names = [
+        args.output / f"{number + 1:0{len(str(sample_options.count))}}"
+        for number in range(sample_options.count)
+    ]
     for name in names:
         for ending in (".mid", ".svg"):
             refuse_to_overwrite(name.with_suffix(ending), force=args.force)
     known = Known(_against(args.against), grid) if args.against else None
-    tunes = compose(model, wish)
+    tunes = compose(model, sample_options)
     args.output.mkdir(parents=True, exist_ok=True)
     for name, tune in zip(names, tunes, strict=True):
-        found = report(tune, grid, known, wish.prompt)
+        found = report(tune, grid, known, sample_options.prompt)
         write_atomically(name.with_suffix(".mid"), midi_bytes(tune))
-        title = " ".join(filter(None, (name.name, wish.genre, f"seed {wish.seed}")))
+        title = " ".join(filter(None, (name.name, sample_options.genre, f"seed {sample_options.seed}")))
         write_atomically(name.with_suffix(".svg"), svg(tune, title).encode())
         file = str(name.with_suffix(".mid"))
-        record = {"file": file, "genre": wish.genre, **found}
+        record = {"file": file, "genre": sample_options.genre, **found}
         print(json.dumps(record) if args.format == "jsonl" else in_words(file, found), flush=True)
     return 0
 

@@ -60,7 +60,7 @@ def add_wish_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="random seed for --temperature (default 0)")
 
 
-def wish(args: argparse.Namespace, *, writes: bool, attends: bool) -> GenerationOptions:
+def decode_options(args: argparse.Namespace, *, writes: bool, attends: bool) -> GenerationOptions:
     """Return the options of a command line.
 
     writes: whether the model writes sequences. attends: whether it has attention.

@@ -78,12 +78,12 @@ class Composer(Supervised):
         return super().fit(own, own, sample_weight, validation_data)
 
     @arguments_named()
-    def sample(self, wish: CompositionOptions | None = None) -> list[Tune]:
+    def sample(self, sample_options: CompositionOptions | None = None) -> list[Tune]:
         """Return new tunes; `data.media.midi.midi_bytes` converts a tune to a MIDI file.
 
         Raises UsageError for an unknown genre.
         """
-        return list(compose(self._model, wish or CompositionOptions()))
+        return list(compose(self._model, sample_options or CompositionOptions()))
 
     @arguments_named()
     def score_samples(self, X: object) -> list[dict[str, Any]]:

@@ -93,9 +93,9 @@ class LanguageModel(Estimator, TextOptions):
         """Return `count` texts sampled from the model. Each text begins with the prompt."""
         return list(self.stream(SampleOptions(prompt, length, temperature, top_k, top_p, count, seed)))
 
-    def stream(self, wish: SampleOptions) -> Iterator[str]:
+    def stream(self, sample_options: SampleOptions) -> Iterator[str]:
         """Yield sampled texts one by one. The options are as in `sample`."""
-        return samples(self._model.engine, self._model.reading, wish)
+        return samples(self._model.engine, self._model.reading, sample_options)
 
     def __sklearn_tags__(self) -> Tags:
         """Return the tags that scikit-learn requires."""

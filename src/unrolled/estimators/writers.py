@@ -73,8 +73,8 @@ class Translator(Supervised, TextOptions):
         beam: hypotheses kept at each step (default: 4, or `n` if it is greater).
         """
         search = BeamOptions(beam=max(4, n) if beam is None else beam, nbest=n)
-        wish = replace(self._model.wish, search=search)
-        answers = self._answers(replace(self._model, wish=wish), X)
+        decode_options = replace(self._model.decode_options, search=search)
+        answers = self._answers(replace(self._model, decode_options=decode_options), X)
         return [
             list(map(as_object, as_list(record.get("nbest", [record] if record["text"] else []))))
             for record in answers

@@ -95,7 +95,7 @@ Played = tuple[State, Performance]  # the state of the network, and the performa
 
 @dataclass(frozen=True)
 class Player:
-    """An engine for sampling tunes with the options `wish`.
+    """An engine for sampling tunes with the options `sample_options`.
 
     It has the methods `start`, `run` and `step` of an engine.
     prompted: number of notes of the prompt.
@@ -103,7 +103,7 @@ class Player:
 
     engine: Engine
     notes: NoteInput
-    wish: CompositionOptions
+    sample_options: CompositionOptions
     prompted: int = 0
 
     def start(self, rows: int) -> Played:
@@ -117,7 +117,7 @@ class Player:
         for number in x[0].tolist():
             if number >= 0:
                 performance.play(self.notes.event(number))
-        answers, network = self.engine.run(self.notes.dressed(x, self.wish.genre), lengths, network)
+        answers, network = self.engine.run(self.notes.dressed(x, self.sample_options.genre), lengths, network)
         answers = np.array(answers)
         answers[0, -1] = self._sensible(answers[0, -1], performance)
         return answers, (network, performance)
@@ -127,7 +127,9 @@ class Player:
         network, before = state
         performance = before.fork()
         performance.play(self.notes.event(int(x[0])))
-        answers, ids, network = self.engine.step(network, self.notes.dressed(x, self.wish.genre), None)
+        answers, ids, network = self.engine.step(
+            network, self.notes.dressed(x, self.sample_options.genre), None
+        )
         return self._sensible(answers[0], performance)[None], ids, (network, performance)
 
     def _sensible(self, log_probs: Array, now: Performance) -> Array:
@@ -185,10 +187,13 @@ class Player:
     @property
     def _pitches(self) -> NDArray[np.bool_]:
         """[128] True for the pitches that the training part has and the options allow."""
-        low, high = max(self.wish.low, self.notes.low), min(self.wish.high, self.notes.high)
+        low, high = (
+            max(self.sample_options.low, self.notes.low),
+            min(self.sample_options.high, self.notes.high),
+        )
         pitches = np.arange(MIDI_PITCHES)
         allowed = (pitches >= low) & (pitches <= high)
-        scale = self.wish.scale
+        scale = self.sample_options.scale
         return allowed if scale is None else allowed & np.isin(pitches % 12, list(scale))
 
     def _changes(self, kind: str, value: int, now: Performance) -> bool:
@@ -197,7 +202,7 @@ class Player:
             case "voice":
                 return value != now.voice or not now.loud
             case "program":
-                wished = self.wish.program
+                wished = self.sample_options.program
                 asked = wished in (None, value) or ("program", wished) not in self.notes.settings
                 return asked and now.voice != DRUMS and now.programs.get(now.voice) != value
             case "velocity":
@@ -205,18 +210,24 @@ class Player:
             case "hit":
                 return now.voice == DRUMS
             case "meter":
-                return self.wish.meter is None and (not now.meters or now.meter != divmod(value, 256))
+                return self.sample_options.meter is None and (
+                    not now.meters or now.meter != divmod(value, 256)
+                )
             case "tempo":
-                return self.wish.tempo is None
+                return self.sample_options.tempo is None
             case _:
                 return True
 
     def _room(self, now: Performance) -> int:
         """Return how many more steps the tune may last."""
-        if self.wish.seconds is not None:
-            left = (self.wish.seconds - self.seconds(now)) * (self.wish.tempo or now.tempo) / 60
+        if self.sample_options.seconds is not None:
+            left = (
+                (self.sample_options.seconds - self.seconds(now))
+                * (self.sample_options.tempo or now.tempo)
+                / 60
+            )
         else:
-            left = (BARS if self.wish.bars is None else self.wish.bars) - now.bars
+            left = (BARS if self.sample_options.bars is None else self.sample_options.bars) - now.bars
             left *= 4 * now.meter[0] / now.meter[1]
         return max(0, int(left * self.notes.grid + 1e-6))
 
@@ -225,15 +236,19 @@ class Player:
 
         It is computed from the requested tempo if there is one, because the model may not have this tempo.
         """
-        return now.seconds if self.wish.tempo is None else now.step / self.notes.grid * 60 / self.wish.tempo
+        return (
+            now.seconds
+            if self.sample_options.tempo is None
+            else now.step / self.notes.grid * 60 / self.sample_options.tempo
+        )
 
     def _may_end(self, now: Performance) -> bool:
         """Whether the tune has a note of its own, and nearly the requested length."""
         if len(now.notes) <= self.prompted:
             return False
-        if self.wish.seconds is not None:
-            return self.seconds(now) >= 0.9 * self.wish.seconds
-        return self.wish.bars is None or now.bars >= self.wish.bars - 1
+        if self.sample_options.seconds is not None:
+            return self.seconds(now) >= 0.9 * self.sample_options.seconds
+        return self.sample_options.bars is None or now.bars >= self.sample_options.bars - 1
 
 
 def notes_of(model: Predictor) -> NoteInput:
@@ -247,19 +262,19 @@ def notes_of(model: Predictor) -> NoteInput:
             )
 
 
-def compose(model: Predictor, wish: CompositionOptions) -> Iterator[Tune]:
+def compose(model: Predictor, sample_options: CompositionOptions) -> Iterator[Tune]:
     """Compose tunes; each has at least one note that is not from the prompt.
 
     Raises UsageError for an unknown genre or meter, a model of another task, a prompt as long as the
     requested length, or pitches that the model does not have.
     """
     notes = notes_of(model)
-    if wish.genre is not None and wish.genre not in notes.genres:
+    if sample_options.genre is not None and sample_options.genre not in notes.genres:
         known = ", ".join(notes.genres) or "none: the model was trained without genres"
-        raise UsageError(f"unknown genre '{wish.genre}'", expected=known)
-    prompt = _prompt(notes, wish)
+        raise UsageError(f"unknown genre '{sample_options.genre}'", expected=known)
+    prompt = _prompt(notes, sample_options)
     begun = _played(notes, prompt)
-    player = Player(model.engine, notes, wish, len(begun.notes))
+    player = Player(model.engine, notes, sample_options, len(begun.notes))
     if player.nothing_to_play:
         raise UsageError(
             "no pitch of the model is in this key and range", expected="a wider --range, or another --key"
@@ -269,29 +284,37 @@ def compose(model: Predictor, wish: CompositionOptions) -> Iterator[Tune]:
             f"the prompt lasts {begun.bars:.2f} bars, {player.seconds(begun):.1f} seconds",
             expected="a longer --length",
         )
-    return _drawn(player, prompt, SamplingOptions(wish.temperature, wish.top_k, wish.top_p, (), 0))
+    return _drawn(
+        player,
+        prompt,
+        SamplingOptions(sample_options.temperature, sample_options.top_k, sample_options.top_p, (), 0),
+    )
 
 
-def _prompt(notes: NoteInput, wish: CompositionOptions) -> list[int]:
+def _prompt(notes: NoteInput, sample_options: CompositionOptions) -> list[int]:
     """Return the ids of the first events of a tune: the requested tempo and meter, and the prompt."""
-    if wish.meter is not None and ("meter", wish.meter[0] * 256 + wish.meter[1]) not in notes.settings:
+    if (
+        sample_options.meter is not None
+        and ("meter", sample_options.meter[0] * 256 + sample_options.meter[1]) not in notes.settings
+    ):
         known = [divmod(value, 256) for kind, value in notes.settings if kind == "meter"]
         shown = ", ".join(f"{over}/{under}" for over, under in known) or "none"
         raise UsageError(
-            f"meter {wish.meter[0]}/{wish.meter[1]}", expected=f"a meter of the training part: {shown}"
+            f"meter {sample_options.meter[0]}/{sample_options.meter[1]}",
+            expected=f"a meter of the training part: {shown}",
         )
-    given = wish.prompt or Tune((), notes.grid)
-    if wish.tempo is not None:
-        given = replace(given, tempos=((0, wish.tempo),))
-    if wish.meter is not None:
-        given = replace(given, meters=((0, *wish.meter),))
-    if wish.prompt is not None:
+    given = sample_options.prompt or Tune((), notes.grid)
+    if sample_options.tempo is not None:
+        given = replace(given, tempos=((0, sample_options.tempo),))
+    if sample_options.meter is not None:
+        given = replace(given, meters=((0, *sample_options.meter),))
+    if sample_options.prompt is not None:
         return notes.numbers(given).tolist()[:-1]
     asked: list[Event] = []
-    if wish.tempo is not None:
-        asked.append(("tempo", nearest_tempo(wish.tempo)))
-    if wish.meter is not None:
-        asked.append(("meter", wish.meter[0] * 256 + wish.meter[1]))
+    if sample_options.tempo is not None:
+        asked.append(("tempo", nearest_tempo(sample_options.tempo)))
+    if sample_options.meter is not None:
+        asked.append(("meter", sample_options.meter[0] * 256 + sample_options.meter[1]))
     return [number for number in map(notes.number, asked) if number is not None]
 
 
@@ -303,27 +326,29 @@ def _played(notes: NoteInput, numbers: Iterable[int]) -> Performance:
 
 
 def _drawn(player: Player, prompt: list[int], settings: SamplingOptions) -> Iterator[Tune]:
-    notes, wish = player.notes, player.wish
-    chance = np.random.default_rng(wish.seed)
-    for number, drawn in enumerate(stream_all(player, chance, prompt, MOST_EVENTS, settings, wish.count)):
-        found = _played(notes, (*prompt, *drawn)).tune(wish.genre)
+    notes, sample_options = player.notes, player.sample_options
+    chance = np.random.default_rng(sample_options.seed)
+    for number, drawn in enumerate(
+        stream_all(player, chance, prompt, MOST_EVENTS, settings, sample_options.count)
+    ):
+        found = _played(notes, (*prompt, *drawn)).tune(sample_options.genre)
         for attempt in range(1, ATTEMPTS):
             if len(found.notes) > player.prompted:
                 break
-            again = np.random.default_rng((wish.seed, number, attempt))
+            again = np.random.default_rng((sample_options.seed, number, attempt))
             drawn = stream(player, again, prompt, MOST_EVENTS, settings)
-            found = _played(notes, (*prompt, *drawn)).tune(wish.genre)
+            found = _played(notes, (*prompt, *drawn)).tune(sample_options.genre)
         else:
             raise UsageError("no note was sampled within this length", expected="a longer --length")
-        yield _dressed(found, wish)
+        yield _dressed(found, sample_options)
 
 
-def _dressed(tune: Tune, wish: CompositionOptions) -> Tune:
+def _dressed(tune: Tune, sample_options: CompositionOptions) -> Tune:
     """Return the tune with exactly the requested tempo, meter and instrument."""
-    if wish.tempo is not None:
-        tune = replace(tune, tempos=((0, wish.tempo),))
-    if wish.meter is not None:
-        tune = replace(tune, meters=((0, *wish.meter),))
-    if wish.program is not None:
-        tune = replace(tune, programs=(wish.program,) * len(tune.programs))
+    if sample_options.tempo is not None:
+        tune = replace(tune, tempos=((0, sample_options.tempo),))
+    if sample_options.meter is not None:
+        tune = replace(tune, meters=((0, *sample_options.meter),))
+    if sample_options.program is not None:
+        tune = replace(tune, programs=(sample_options.program,) * len(tune.programs))
     return tune

@@ -125,7 +125,7 @@ class Predictor:
     stepwise: an engine with the same weights that answers after every step. It exists only if the model is
         unidirectional and answers from the last step; else None.
     decoder: the engine of an encoder-decoder; `engine` is then the engine of its encoder. Else None.
-    wish: how an encoder-decoder searches and prints its answers.
+    decode_options: how an encoder-decoder searches and prints its answers.
     """
 
     file: ModelFile
@@ -135,7 +135,7 @@ class Predictor:
     engine: Engine
     stepwise: Engine | None = None
     decoder: Decoder | None = None
-    wish: GenerationOptions = PLAIN
+    decode_options: GenerationOptions = PLAIN
 
     @property
     def config(self) -> Config:

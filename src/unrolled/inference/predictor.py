@@ -56,9 +56,9 @@ def _generate(model: Predictor, examples: Sequence[Example], several: Sequence[o
     lengths = np.array([len(one) for one in encoded])
     padded = pad(encoded, ZERO_INPUT_ID if model.input.ids else 0)
     sizes, lines = [size(example.x) for example in examples], [example.place.line for example in examples]
-    found = _sequences(model).find(model.decoder, padded, lengths, sizes, model.wish, lines)
+    found = _sequences(model).find(model.decoder, padded, lengths, sizes, model.decode_options, lines)
     told = [
-        _sequences(model).told(one, model.input.steps(x), model.wish)
+        _sequences(model).told(one, model.input.steps(x), model.decode_options)
         for one, x in zip(found, several, strict=True)
     ]
     return [
@@ -207,7 +207,7 @@ def _searched(model: Predictor, part: Examples, data: ExampleSource) -> list[Fou
     for batch, order in batches_by_length(part, ROWS):
         numbers = order.tolist()
         found = output.find(
-            model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.wish, numbers
+            model.decoder, batch.x, batch.lengths, [sizes[n] for n in numbers], model.decode_options, numbers
         )
         costs = output.cost(model.decoder, batch.x, batch.lengths, [part.target(n) for n in numbers])
         for number, one, (nats, tokens) in zip(numbers, found, costs, strict=True):

@@ -103,20 +103,26 @@ class SampleOptions:
                 raise UsageError(f"{name} {value}", expected=f"at least {low}")
 
 
-def samples(engine: Engine, reading: Reading, wish: SampleOptions) -> Iterator[str]:
+def samples(engine: Engine, reading: Reading, sample_options: SampleOptions) -> Iterator[str]:
     """Yield the sampled texts. Each begins with the unchanged prompt.
 
     `<UNK>` or `<EOS>` in a prompt is read as an ordinary token.
     Raises UsageError if no token of the prompt is known.
     """
-    prompt = reading.encode(wish.prompt)
+    prompt = reading.encode(sample_options.prompt)
     if len(prompt) and (prompt == UNK).all():
         raise UsageError("the model knows no token of the prompt", hint="words of the training text")
-    banned = () if wish.unknown else (UNK,)
-    settings = SamplingOptions(wish.temperature, wish.top_k, wish.top_p, banned, EOS)
-    length = wish.length or find_unit(reading.unit).sample
-    for ids in stream_all(engine, np.random.default_rng(wish.seed), prompt, length, settings, wish.count):
-        yield wish.prompt + _continuation(reading, wish.prompt, map(reading.vocabulary.name, ids))
+    banned = () if sample_options.unknown else (UNK,)
+    settings = SamplingOptions(
+        sample_options.temperature, sample_options.top_k, sample_options.top_p, banned, EOS
+    )
+    length = sample_options.length or find_unit(reading.unit).sample
+    for ids in stream_all(
+        engine, np.random.default_rng(sample_options.seed), prompt, length, settings, sample_options.count
+    ):
+        yield sample_options.prompt + _continuation(
+            reading, sample_options.prompt, map(reading.vocabulary.name, ids)
+        )
 
 
 def _continuation(reading: Reading, prompt: str, tokens: Iterable[str]) -> str:

@@ -67,7 +67,7 @@ def begin(model: Predictor, rate: int | None = None) -> StreamState:
 
 
 def process_chunk(
-    model: Predictor, ear: StreamState, samples: Array, *, last: bool = False
+    model: Predictor, stream_state: StreamState, samples: Array, *, last: bool = False
 ) -> tuple[Array, StreamState]:
     """Return the network's answers to the steps that these samples complete, [T, n_y], and the new state.
 
@@ -77,19 +77,23 @@ def process_chunk(
     """
     given = model.input
     assert isinstance(given, AudioInput)
-    sound = ear.resample(given.samples(samples), last)
-    frames, rest = log_mel.frames(given.mel, ear.rest, sound, ear.heard)
-    if last and len(rest) and not ear.heard + len(frames):  # the whole recording is shorter than a window
+    sound = stream_state.resample(given.samples(samples), last)
+    frames, rest = log_mel.frames(given.mel, stream_state.rest, sound, stream_state.heard)
+    if (
+        last and len(rest) and not stream_state.heard + len(frames)
+    ):  # the whole recording is shorter than a window
         frames, rest = log_mel.log_mel(given.mel, rest), rest[:0]
-    x, usual = normalization.normalize_running(ear.usual, frames)
-    x = np.concatenate([ear.frames, x])
+    x, usual = normalization.normalize_running(stream_state.usual, frames)
+    x = np.concatenate([stream_state.frames, x])
     ready = len(x) if last else len(x) - len(x) % _stride(model)
-    answers, state = np.zeros((0, ear.engine.n_y), np.float32), ear.state
+    answers, state = np.zeros((0, stream_state.engine.n_y), np.float32), stream_state.state
     if ready:
-        found, state = ear.engine.run(x[None, :ready], None, ear.state)
+        found, state = stream_state.engine.run(x[None, :ready], None, stream_state.state)
         answers = found[0]
-    heard, loud = ear.heard + len(frames), (*ear.loudness, loudness.of_frames(frames))
-    return answers, StreamState(ear.resample, rest, usual, x[ready:], ear.engine, state, heard, loud)
+    heard, loud = stream_state.heard + len(frames), (*stream_state.loudness, loudness.of_frames(frames))
+    return answers, StreamState(
+        stream_state.resample, rest, usual, x[ready:], stream_state.engine, state, heard, loud
+    )
 
 
 def transcribe(
@@ -103,14 +107,14 @@ def transcribe(
     asked = model.output
     if not isinstance(asked, Transcript):
         raise UsageError("this model does not transcribe", expected="a model of transcribe")
-    ear, parts = begin(model, rate), list[Array]()
+    stream_state, parts = begin(model, rate), list[Array]()
     for chunk in chunks:
-        answers, ear = process_chunk(model, ear, chunk)
+        answers, stream_state = process_chunk(model, stream_state, chunk)
         parts.append(answers)
         text = asked.text(best_path(np.concatenate(parts)))
         yield Answer(text, {"text": text, "final": False})
-    answers, ear = process_chunk(model, ear, np.zeros(0, np.float32), last=True)
-    when = Timeline(log_mel.HOP, ear.heard * log_mel.HOP, np.concatenate(ear.loudness))
+    answers, stream_state = process_chunk(model, stream_state, np.zeros(0, np.float32), last=True)
+    when = Timeline(log_mel.HOP, stream_state.heard * log_mel.HOP, np.concatenate(stream_state.loudness))
     found = asked.to_answer(np.concatenate([*parts, answers]), when, top, model.file.tensors)
     yield Answer(found.text, {**found.record, "final": True})
 
@@ -125,24 +129,24 @@ def classify(
     """
     if not isinstance(model.output, Label):
         raise UsageError("this model does not classify", expected="a model of audio:label")
-    ear, pool = begin(model, rate), _Pool(model)
+    stream_state, pool = begin(model, rate), _Pool(model)
     for chunk in chunks:
-        features, ear = process_chunk(model, ear, chunk)
+        features, stream_state = process_chunk(model, stream_state, chunk)
         pool.add(features)
-        yield _class(model, ear, pool, top, final=False)
-    features, ear = process_chunk(model, ear, np.zeros(0, np.float32), last=True)
+        yield _class(model, stream_state, pool, top, final=False)
+    features, stream_state = process_chunk(model, stream_state, np.zeros(0, np.float32), last=True)
     pool.add(features)
-    yield _class(model, ear, pool, top, final=True)
+    yield _class(model, stream_state, pool, top, final=True)
 
 
-def _class(model: Predictor, ear: StreamState, pool: _Pool, top: int, *, final: bool) -> Answer:
+def _class(model: Predictor, stream_state: StreamState, pool: _Pool, top: int, *, final: bool) -> Answer:
     tensors = model.file.tensors
     if pool.value is None:
         found = model.output.blank()
     else:
         log_probs = outputs(NUMPY_LAYERS, model.spec, tensors, pool.value)  # [1, n_y]
         found = model.output.to_answer(log_probs, (), top, tensors)
-    return Answer(found.text, {**found.record, "seconds": ear.heard * log_mel.HOP, "final": final})
+    return Answer(found.text, {**found.record, "seconds": stream_state.heard * log_mel.HOP, "final": final})
 
 
 class _Pool:

@@ -89,8 +89,8 @@ def _paired_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 
 def network_parts(spec: NetworkSpec) -> dict[str, NetworkSpec]:
     """Return the networks of an encoder-decoder by the prefix of their tensors."""
-    attender = {} if decoder_spec(spec).attention is None else {"attention": attention_part(spec)}
-    return {"encoder": encoder_part(spec), "decoder": decoder_part(spec), **attender}
+    attention = {} if decoder_spec(spec).attention is None else {"attention": attention_part(spec)}
+    return {"encoder": encoder_part(spec), "decoder": decoder_part(spec), **attention}
 
 
 def _borrowed(spec: NetworkSpec) -> tuple[str, ...]:

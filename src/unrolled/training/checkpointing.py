@@ -95,8 +95,8 @@ class CheckpointCallback:
 
 
 @contextmanager
-def handle_signals(keeper: CheckpointCallback) -> Iterator[None]:
-    """Inside this context, Ctrl-C, SIGTERM and SIGHUP make the callback `keeper` stop after the current step.
+def handle_signals(callback: CheckpointCallback) -> Iterator[None]:
+    """Inside this context, Ctrl-C, SIGTERM and SIGHUP make the callback `callback` stop after the current step.
 
     Further signals within a short time have no additional effect. A later signal stops at once, except during
     a save. Python handles signals only in the main thread. In another thread, this context does nothing.
@@ -104,10 +104,10 @@ def handle_signals(keeper: CheckpointCallback) -> Iterator[None]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         insists = signals.note(number)
-        if keeper.signal is None:
-            keeper.signal = signals.first(number)
-        elif insists and not keeper.saving:
-            raise signals.Terminated(keeper.signal)
+        if callback.signal is None:
+            callback.signal = signals.first(number)
+        elif insists and not callback.saving:
+            raise signals.Terminated(callback.signal)
 
     signals.forget()
     with signals.handled(ask, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

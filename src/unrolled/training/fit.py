@@ -151,23 +151,23 @@ def _run(
     if run.checkpoint is not None:
         restore(run.checkpoint, progress)
         reporter.note(f"resumed at step {progress.at.step:,}")
-    keeper = CheckpointCallback(run, reporter, job.problem.sample, job.step_size, progress.at.step)
+    callback = CheckpointCallback(run, reporter, job.problem.sample, job.step_size, progress.at.step)
     write = _writer(request.out, job, progress, run.digest)
     revise = watching(plan, progress.at, job, request, run, clock)
-    with handle_signals(keeper), native.using(plan.kernel):
+    with handle_signals(callback), native.using(plan.kernel):
         try:
-            plan = train(job.problem, progress, plan, job.config.training, keeper, revise)
+            plan = train(job.problem, progress, plan, job.config.training, callback, revise)
         except Interrupted as stop:
             write(kept(progress))
-            raise _stopped(keeper, request.out) from stop
+            raise _stopped(callback, request.out) from stop
         except NonFiniteError as error:
             raise _diverged(error, progress, write, request.out) from error
-        keeper.saving = True
+        callback.saving = True
         settle(plan, run)
         _tell_end(progress.at, job, reporter)
         model = write(kept(progress))
-    if keeper.signal is not None:  # the signal came during the last step
-        raise _stopped(keeper, request.out, finished=True)
+    if callback.signal is not None:  # the signal came during the last step
+        raise _stopped(callback, request.out, finished=True)
     best = model.notes["validation_loss"]
     reporter.note(
         f"wrote {request.out}" + (f" (validation loss {best:.4f} {job.unit})" if best is not None else "")
@@ -284,12 +284,12 @@ def _writer(
     return write
 
 
-def _stopped(keeper: CheckpointCallback, out: Path, *, finished: bool = False) -> Interrupted:
+def _stopped(callback: CheckpointCallback, out: Path, *, finished: bool = False) -> Interrupted:
     hint = None if finished else "the same command with --resume to continue"
     stopped = Interrupted(
         f"stopped; {'the finished model' if finished else 'the best so far'} is in {out}", hint=hint
     )
-    stopped.exit_code = 128 + (keeper.signal or signal.SIGINT)
+    stopped.exit_code = 128 + (callback.signal or signal.SIGINT)
     return stopped
 
 

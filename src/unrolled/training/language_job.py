@@ -94,8 +94,8 @@ def assemble(config: Config, prepared: Prepared) -> TrainingJob:
         return evaluation_batches(held.slice(0, min(limit, len(held))), VALIDATION_LANES, window, WARM)
 
     def sample(weights: Mapping[str, Array]) -> str:
-        wish = SampleOptions(length=find_unit(reading.unit).preview, temperature=0.8)
-        return next(iter(samples(NumpyEngine(spec, weights), reading, wish)))
+        sample_options = SampleOptions(length=find_unit(reading.unit).preview, temperature=0.8)
+        return next(iter(samples(NumpyEngine(spec, weights), reading, sample_options)))
 
     criterion = Criterion(training.label_smoothing or 0.0, first=training.first or 1.0)
     problem = TrainingData(

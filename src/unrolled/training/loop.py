@@ -209,7 +209,7 @@ def train(
     progress: TrainerState,
     plan: Plan,
     config: TrainConfig,
-    keeper: Callback,
+    callback: Callback,
     revise: Revise = unchanged,
 ) -> Plan:
     """Train until the plan is done or nothing is left to learn. Return the plan with its changes.
@@ -221,7 +221,7 @@ def train(
 
     Raises NonFiniteError if training diverged, for example if the loss or gradient of a step is not finite.
     The step is then not applied, and the message contains the files and lines of its examples. Exceptions of
-    `keeper` are passed on; `progress` is then consistent, between two steps.
+    `callback` are passed on; `progress` is then consistent, between two steps.
     """
     at, network = progress.at, progress.network
     dropouts = dropouts_of(config)
@@ -240,9 +240,9 @@ def train(
             if at.done or int(after * plan.validations) > int(before * plan.validations):
                 metrics = validate(problem, progress, plan.validation_tokens)
                 _track_best(progress, metrics, config)
-                keeper.validated(progress, metrics, after)
+                callback.validated(progress, metrics, after)
                 at.train_nats, at.train_count = 0.0, 0
-            keeper.step(progress, loss, after)
+            callback.step(progress, loss, after)
             if at.done:
                 break
         else:

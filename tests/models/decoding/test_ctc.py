@@ -204,11 +204,11 @@ def test_fusion_adds_the_language_model_and_the_bonus():
             table[ids] = np.log(rng.dirichlet(np.ones(3)))
         return table[ids]
 
-    def rater(prefixes):
+    def scorer(prefixes):
         rows = np.array([follows(ids) for ids in prefixes])
         return rows, rows[:, 0]
 
-    search = CtcBeamOptions(1 << 20, rater, 0.7, 0.3)
+    search = CtcBeamOptions(1 << 20, scorer, 0.7, 0.3)
     found = beam_search(log_probs, search, 1000)
     for one in found:
         nats = sum(follows(one.ids[:i])[c] for i, c in enumerate(one.ids)) + follows(one.ids)[0]

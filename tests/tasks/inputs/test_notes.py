@@ -212,8 +212,8 @@ def test_both_engines_say_and_compose_the_same():
     slow, quick = open_trained(band().model), open_trained(band().model, "torch")
     made = tune("waltz", 200)
     assert np.abs(forward(slow, made) - forward(quick, made)).max() <= 10 * FLOAT32["forward"]
-    wish = CompositionOptions(count=2, genre="waltz", bars=4, seed=5)
-    assert list(compose(slow, wish)) == list(compose(quick, wish))
+    options = CompositionOptions(count=2, genre="waltz", bars=4, seed=5)
+    assert list(compose(slow, options)) == list(compose(quick, options))
 
 
 def test_tunes_are_composed_in_their_genre_and_end():
@@ -261,10 +261,10 @@ def test_notes_begin_where_notes_of_the_training_part_do():
 def test_wishes_are_kept(tmp_path: Path):
     model = open_trained(band().model)
     prompt = tune("march", 300, bars=2)
-    wish = CompositionOptions(
+    options = CompositionOptions(
         prompt=prompt, genre="march", bars=6, low=62, high=69, scale=frozenset((2, 4, 5, 7, 9)), seed=2
     )
-    (found,) = compose(model, wish)
+    (found,) = compose(model, options)
     grown = quantised(found, 24)[0].notes
     own = quantised(prompt, 24)[0].notes
     assert set(own) <= set(grown) and len(grown) > len(own)

@@ -140,43 +140,43 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> DataScan:
         filled = fill(config, {"unit": FOLLOWS_DATA})
         config, told = decided(config, filled, readable(parts["train"], wanted, filled, encodings))
     learnt, errors = learn(config, lambda: readable(parts["train"], wanted, config, encodings))
-    examination = DataScan(config, wanted, learnt, encodings, told=told)
+    data_scan = DataScan(config, wanted, learnt, encodings, told=told)
     some = islice(readable(parts["train"], wanted, config, encodings), SAMPLE)
-    look_for_spaces(config, wanted.asks.written, some, examination.findings)
+    look_for_spaces(config, wanted.asks.written, some, data_scan.findings)
     for path in dict.fromkeys(every):
         if path in encodings:
-            _tell_encoding(examination, path)
+            _tell_encoding(data_scan, path)
     for name, paths in parts.items():
-        _look_at_part(examination, name, paths)
-    train = examination.parts["train"]
+        _look_at_part(data_scan, name, paths)
+    train = data_scan.parts["train"]
     try:
         train.y.conclude()
     except DataError as error:
         errors.append(str(error))
-    if train.sequences or not examination.fatal:  # if nothing was read, the reason is already reported
+    if train.sequences or not data_scan.fatal:  # if nothing was read, the reason is already reported
         for error in errors:
-            examination.fail(error)
-    return examination
+            data_scan.fail(error)
+    return data_scan
 
 
-def _tell_encoding(examination: DataScan, path: Path) -> None:
+def _tell_encoding(data_scan: DataScan, path: Path) -> None:
     """Report a file that is not UTF-8. Training would stop; `check` reads it in the guessed encoding."""
     try:
         deque(lines(path), maxlen=0)
     except DataError as error:
-        examination.fail(str(error))
-        guess = f"read here as {examination.encodings[path]} (a guess)"
+        data_scan.fail(str(error))
+        guess = f"read here as {data_scan.encodings[path]} (a guess)"
         place = Place(path, error.line or 1)
-        examination.findings.odd("not UTF-8 (use --encoding NAME, or --fix for a UTF-8 copy)", place, guess)
+        data_scan.findings.odd("not UTF-8 (use --encoding NAME, or --fix for a UTF-8 copy)", place, guess)
 
 
-def _surveys(examination: DataScan) -> tuple[InputStats, TargetStats]:
+def _surveys(data_scan: DataScan) -> tuple[InputStats, TargetStats]:
     """Return the statistics of x and of y for one part, still empty."""
-    config, learnt, findings = examination.config, examination.learnt, examination.findings
+    config, learnt, findings = data_scan.config, data_scan.learnt, data_scan.findings
     preset = find(config.task)
     x: dict[str, Callable[[], InputStats]] = {
         "tokens": lambda: TokenSurvey(learnt.tokens, config.data, findings),
-        "numbers": lambda: ColumnSurvey(learnt.numbers, examination.wanted.x, findings),
+        "numbers": lambda: ColumnSurvey(learnt.numbers, data_scan.wanted.x, findings),
         "audio": lambda: SoundSurvey(learnt.audio, findings),
         "frames": lambda: FrameSurvey(learnt.frames, findings),
         "images": lambda: FrameSurvey(learnt.images, findings),
@@ -190,7 +190,7 @@ def _surveys(examination: DataScan) -> tuple[InputStats, TargetStats]:
         "ctc": lambda: TranscriptSurvey(learnt.ctc, findings, config.data.lower),
         "sequence": lambda: TextSurvey(findings),
     }
-    if examination.wanted.content.parsed:
+    if data_scan.wanted.content.parsed:
         return x[preset.input](), GenreSurvey()
     if is_ahead(config):
         return x.get(preset.input, lambda: PlainSurvey(learnt.input))(), ForecastSurvey(
@@ -200,55 +200,55 @@ def _surveys(examination: DataScan) -> tuple[InputStats, TargetStats]:
     return survey(), y.get(preset.output, lambda: PlainTargetSurvey(learnt.output))()
 
 
-def _look_at_part(examination: DataScan, name: str, paths: Sequence[Path]) -> None:
-    part = Part(name, *_surveys(examination), TimeSurvey(examination.findings))
-    for group in groups(paths, examination.wanted):
-        _look_at_file(examination, part, group)
-    examination.parts[name] = part
-    if part.bad.count > examination.config.data.skip_bad:
+def _look_at_part(data_scan: DataScan, name: str, paths: Sequence[Path]) -> None:
+    part = Part(name, *_surveys(data_scan), TimeSurvey(data_scan.findings))
+    for group in groups(paths, data_scan.wanted):
+        _look_at_file(data_scan, part, group)
+    data_scan.parts[name] = part
+    if part.bad.count > data_scan.config.data.skip_bad:
         many = part.bad.count
         which = "a bad row" if many == 1 else f"the first of {many:,} bad rows"
         hint = f"; try --skip-bad {many}" if many <= MOST * (many + part.sequences) else ""
-        examination.fail(f"{part.bad.examples[0]} ({which} in {name}){hint}")
+        data_scan.fail(f"{part.bad.examples[0]} ({which} in {name}){hint}")
 
 
-def _look_at_file(examination: DataScan, part: Part, group: tuple[Path, ...]) -> None:
+def _look_at_file(data_scan: DataScan, part: Part, group: tuple[Path, ...]) -> None:
     path = group[0]
-    plan, before, bad_before = examination.plan, part.sequences, part.bad.count
+    plan, before, bad_before = data_scan.plan, part.sequences, part.bad.count
 
     def skipped(place: Place, reason: str) -> None:
         part.bad.add(place, reason)
         plan.bad.setdefault(place.file, set()).add(place.line)
 
     def noted(place: Place, what: str) -> None:
-        examination.findings.odd(what, place)
+        data_scan.findings.odd(what, place)
 
-    own = in_encoding(examination.wanted, examination.encodings.get(path))
+    own = in_encoding(data_scan.wanted, data_scan.encodings.get(path))
     wanted = replace(own, skipped=skipped, noted=noted)
     try:
-        for example, lines in located(group, wanted, examination.config):
+        for example, lines in located(group, wanted, data_scan.config):
             try:
-                example = _opened(examination, example)
+                example = _opened(data_scan, example)
             except DataError as error:
                 skipped(example.place, error.what)
                 continue
-            _look(examination, part, example, lines, skipped)
+            _look(data_scan, part, example, lines, skipped)
         if (wanted.asks.one_class or wanted.asks.each) and is_written_in_rows(path, own):
             for place, label in spaced(path, own, plan.bad.get(path, set())):
                 kind = "white space around a label (removed when it is read)"
-                examination.findings.odd(kind, place, repr(label[:60]))
+                data_scan.findings.odd(kind, place, repr(label[:60]))
     except DataError as error:
         # "Every row is bad" (an error without a line) is no reason to stop if other files have good rows. If
         # none has, the bad rows themselves are reported.
         if error.line is not None or part.sequences > before or part.bad.count == bad_before:
-            examination.fail(str(error))
+            data_scan.fail(str(error))
             if not isinstance(error, OpenQuote):  # a clean copy can keep the rows before the open quote
-                examination.damaged[path] = str(error)
+                data_scan.damaged[path] = str(error)
     marks = [None if one.suffix.lower() in MEDIA else encoding(one) for one in group]
     for one, mark in zip(group, marks, strict=True):
-        if mark is not None and path not in examination.damaged:
-            examination.findings.odd("encoding other than plain UTF-8 (read correctly)", Place(one, 1), mark)
-    rules: TableRules = table_rules(path, own, examination.findings) if not are_pairs(group, own) else {}
+        if mark is not None and path not in data_scan.damaged:
+            data_scan.findings.odd("encoding other than plain UTF-8 (read correctly)", Place(one, 1), mark)
+    rules: TableRules = table_rules(path, own, data_scan.findings) if not are_pairs(group, own) else {}
     part.files.append(
         {
             "file": " ".join(map(str, group)),
@@ -260,62 +260,60 @@ def _look_at_file(examination: DataScan, part: Part, group: tuple[Path, ...]) ->
     )
 
 
-def _opened(examination: DataScan, example: Example) -> Example:
+def _opened(data_scan: DataScan, example: Example) -> Example:
     """Return the example with the content of its file. Raises DataError if the file is broken."""
-    given = examination.learnt.frames or examination.learnt.images
+    given = data_scan.learnt.frames or data_scan.learnt.images
     return example if given is None else given.load_file(example)
 
 
 def _look(
-    examination: DataScan,
+    data_scan: DataScan,
     part: Part,
     example: Example,
     lines: tuple[int, ...],
     skipped: Callable[[Place, str], None],
 ) -> None:
-    findings, place = examination.findings, example.place
+    findings, place = data_scan.findings, example.place
     try:
         steps = part.x.add(example)
         part.times.add(example)
         y = part.y.add(example, lines)
     except DataError as error:
         part.sequences += 1
-        examination.fail(str(error))
+        data_scan.fail(str(error))
         return
-    error = too_long(steps, longest_of(input_of(examination.config.task)), place)
+    error = too_long(steps, longest_of(input_of(data_scan.config.task)), place)
     if error is not None:
         skipped(place, f"{error.what}; expected {error.expected}")
         return
     part.sequences += 1
     part.lengths.append(steps)
     if y != example.y:
-        examination.plan.retag(place, lines, example.y, y)
+        data_scan.plan.retag(place, lines, example.y, y)
     if not steps:
         findings.odd("empty sequence", place)
         return
     if steps > LONG:
         findings.odd(f"sequence of more than {LONG:,} steps", place, f"{steps:,}")
-    _compare(examination, part, example, y)
+    _compare(data_scan, part, example, y)
 
 
-def _compare(examination: DataScan, part: Part, example: Example, y: object) -> None:
+def _compare(data_scan: DataScan, part: Part, example: Example, y: object) -> None:
     """Search for the same sequence: in an earlier part it is a leak, in the training part a duplicate."""
-    example = (
-        replace(example, x=content(as_tune(example.x))) if examination.wanted.content.parsed else example
-    )
+    example = replace(example, x=content(as_tune(example.x))) if data_scan.wanted.content.parsed else example
     x, place = comparable(example.x), example.place
-    for name, other in examination.parts.items():
+    for name, other in data_scan.parts.items():
         first = other.memory.find(x)
         if first is not None:
-            leak = examination.leaks.setdefault((part.name, name), Occurrences(LISTED))
+            leak = data_scan.leaks.setdefault((part.name, name), Occurrences(LISTED))
             leak.add(place, f"same as {nearby(first, place)}: {beginning(example.x)}")
     first, same = part.memory.add(x, y, place)
     if first is None or part.name != "train":
         return
     if same:
-        examination.copies.add(place, f"same as {nearby(first, place)}: {beginning(example.x)}")
-        if not examination.wanted.asks.ahead:  # in a forecast all rows of a table may be one series
-            examination.plan.copies.setdefault(place.file, set()).add(place.line)
+        data_scan.copies.add(place, f"same as {nearby(first, place)}: {beginning(example.x)}")
+        if not data_scan.wanted.asks.ahead:  # in a forecast all rows of a table may be one series
+            data_scan.plan.copies.setdefault(place.file, set()).add(place.line)
     else:
         detail = f"{shown(y)}, but {nearby(first, place)} has another y: {beginning(example.x)}"
-        examination.conflicts.add(place, detail)
+        data_scan.conflicts.add(place, detail)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.analysis.compare import count_models, run_baselines, verdict
-from unrolled.analysis.compare.run_baselines import BaselineResult, Rivals
+from unrolled.analysis.compare.run_baselines import BaselineResult, Baselines
 from unrolled.analysis.compare.verdict import Answers, Scoring
 from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.config import Config, DataConfig
@@ -67,7 +67,7 @@ class Benchmark:
     job: returns the training job of a configuration; its data section must have no blanks.
     answers: returns the answers of a model file to all scored items, and the milliseconds per single item
     (None if the items are lines of one text).
-    rivals: returns the baselines.
+    baselines: returns the baselines.
     """
 
     about: str
@@ -76,10 +76,10 @@ class Benchmark:
     job: Callable[[Config], TrainingJob]
     scoring: Scoring
     answers: Callable[[Path], tuple[Answers, float | None]]
-    rivals: Callable[[], Rivals]
+    baselines: Callable[[], Baselines]
 
 
-def contest(config: Config, units: Sequence[str], files: Files, folder: Path) -> Benchmark:
+def make_benchmark(config: Config, units: Sequence[str], files: Files, folder: Path) -> Benchmark:
     """Return the data and the scoring of a comparison.
 
     config: its data section must have no blanks.  units: the units that are compared.
@@ -129,7 +129,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
         job=job,
         scoring=scoring,
         answers=partial(_answers, gold, tell),
-        rivals=lambda: run_baselines.of_examples(preset.kinds, horizon, train.examples, gold),
+        baselines=lambda: run_baselines.of_examples(preset.kinds, horizon, train.examples, gold),
     )
 
 
@@ -289,25 +289,25 @@ def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -
         job=lambda config: language_job.assemble(config, ready(config.data)),
         scoring=verdict.of_lines(characters),
         answers=answers,
-        rivals=lambda: _text_rivals(text(), scored, units),
+        baselines=lambda: _text_baselines(text(), scored, units),
     )
 
 
-def _text_rivals(train: count_models.Text, scored: count_models.Text, units: Sequence[str]) -> Rivals:
-    def rival(name: str, costs: Callable[[], count_models.Costs]) -> BaselineResult:
+def _text_baselines(train: count_models.Text, scored: count_models.Text, units: Sequence[str]) -> Baselines:
+    def baseline(name: str, costs: Callable[[], count_models.Costs]) -> BaselineResult:
         began = time.perf_counter()
         found = costs()
         return BaselineResult(name, found, time.perf_counter() - began)
 
     found: dict[str, Callable[[], BaselineResult]] = {
         "letters_alike": partial(
-            rival, "all letters equally likely", partial(count_models.uniform_costs, train, scored)
+            baseline, "all letters equally likely", partial(count_models.uniform_costs, train, scored)
         ),
         "letter_counts": partial(
-            rival, "counts of letters", partial(count_models.letter_costs, train, scored, 0)
+            baseline, "counts of letters", partial(count_models.letter_costs, train, scored, 0)
         ),
         "letter_contexts": partial(
-            rival,
+            baseline,
             f"counts of letters after {CONTEXT} letters",
             partial(count_models.letter_costs, train, scored, CONTEXT),
         ),
@@ -316,7 +316,7 @@ def _text_rivals(train: count_models.Text, scored: count_models.Text, units: Seq
         if not of_characters(unit):
             name = "counts of words" if unit == "word" else "counts of words (split at white space)"
             found[f"{unit}_counts"] = partial(
-                rival, name, partial(count_models.word_costs, train, scored, unit)
+                baseline, name, partial(count_models.word_costs, train, scored, unit)
             )
     return found
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from unrolled.analysis.compare.benchmarks import Benchmark, contest
+from unrolled.analysis.compare.benchmarks import Benchmark, make_benchmark
 from unrolled.analysis.compare.equal_size import nearest
 from unrolled.analysis.compare.run_baselines import BaselineResult, run_baselines
 from unrolled.analysis.compare.unit_of_data import with_unit
@@ -90,35 +90,43 @@ class Muted:
         self.inner.close()
 
 
-def compare(wish: ComparisonOptions, folder: Path, voice: Console) -> Report:
+def compare(options: ComparisonOptions, folder: Path, voice: Console) -> Report:
     """Train all variants in `folder`, score them and the baselines, and return the result with the verdict.
 
     Variants that are already trained there are not trained again, so the same call resumes a comparison.
     Raises the errors of reading data and of training. If a training diverges or a baseline fails, the
     error is only reported.
     """
-    if wish.units == (None,):
-        wish = replace(wish, settings=with_unit(wish.task, wish.settings, wish.files.data, voice.note))
-    wanted = variants(wish)
-    base = resolve_data(build(wish.task, *wish.settings))
+    if options.units == (None,):
+        options = replace(
+            options,
+            settings=with_unit(
+                options.task,
+                options.settings,
+                options.files.data,
+                voice.note,
+            ),
+        )
+    wanted = variants(options)
+    base = resolve_data(build(options.task, *options.settings))
     usual = _nearest(base, wanted)
-    with _claimed(folder, wish.task):
+    with _claimed(folder, options.task):
         units = [unit for unit in dict.fromkeys(one.config.data.unit for one in wanted) if unit]
-        arena = contest(replace(base, data=usual.config.data), units, wish.files, folder)
-        target = wish.target or parameters(arena.job(usual.config).spec)
-        sized = [_sized(one, arena, target) for one in wanted]
-    voice.note(arena.about)
-    count = len(sized) * len(wish.seeds)
+        benchmark = make_benchmark(replace(base, data=usual.config.data), units, options.files, folder)
+        target = options.target or parameters(benchmark.job(usual.config).spec)
+        sized = [_sized(one, benchmark, target) for one in wanted]
+    voice.note(benchmark.about)
+    count = len(sized) * len(options.seeds)
     voice.note(
-        f"{count} trainings of about {target:,} parameters, {_budget(arena.job(sized[0].config).config)}"
+        f"{count} trainings of about {target:,} parameters, {_budget(benchmark.job(sized[0].config).config)}"
     )
     entries: list[Entry] = []
-    for rival in _rivals(wish, base, arena, folder):
-        entries.append(_entry_of(rival, arena.scoring))
-        voice.note(_told(entries[-1], arena.scoring))
-    entries = [*_trained(sized, wish, arena, folder, voice), *entries]
-    judged = verdict(entries, arena.scoring)
-    return Report(wish.task, arena.about, target, arena.scoring, tuple(entries), judged)
+    for baseline in _baselines(options, base, benchmark, folder):
+        entries.append(_entry_of(baseline, benchmark.scoring))
+        voice.note(_told(entries[-1], benchmark.scoring))
+    entries = [*_trained(sized, options, benchmark, folder, voice), *entries]
+    judged = verdict(entries, benchmark.scoring)
+    return Report(options.task, benchmark.about, target, benchmark.scoring, tuple(entries), judged)
 
 
 def _nearest(base: Config, wanted: Sequence[Variant]) -> Variant:
@@ -174,14 +182,14 @@ def _make(folder: Path) -> None:
         raise storage_error(error, folder, 0) from error
 
 
-def _sized(variant: Variant, arena: Benchmark, target: int) -> Variant:
+def _sized(variant: Variant, benchmark: Benchmark, target: int) -> Variant:
     """Return the variant with the number of units whose parameter count is closest to the target."""
 
     def config(hidden: int) -> Config:
         return replace(variant.config, model=replace(variant.config.model, hidden=hidden))
 
     def size(hidden: int) -> int:
-        return parameters(arena.job(config(hidden)).spec)
+        return parameters(benchmark.job(config(hidden)).spec)
 
     hidden = nearest(size, target)
     found = size(hidden)
@@ -205,29 +213,29 @@ def _budget(config: Config) -> str:
     return f"{by_time}, at most {by_epochs}" if by_time and by_epochs else by_time or by_epochs
 
 
-def _rivals(
-    wish: ComparisonOptions, base: Config, arena: Benchmark, folder: Path
+def _baselines(
+    options: ComparisonOptions, base: Config, benchmark: Benchmark, folder: Path
 ) -> Iterator[BaselineResult]:
-    if not wish.baselines:
+    if not options.baselines:
         return
     read = asdict(base.data)
     key = {
-        "data": dict(arena.data),
-        "scored": arena.scored,
+        "data": dict(benchmark.data),
+        "scored": benchmark.scored,
         "reading": {name: read[name] for name in READING},
         "version": __version__,
     }
-    yield from run_baselines(arena.rivals(), folder / "baselines.json", key)
+    yield from run_baselines(benchmark.baselines(), folder / "baselines.json", key)
 
 
-def _entry_of(rival: BaselineResult, scoring: Scoring) -> Entry:
-    if rival.answers is None:
-        return Entry(rival.name, False, (), note=rival.note)
+def _entry_of(baseline: BaselineResult, scoring: Scoring) -> Entry:
+    if baseline.answers is None:
+        return Entry(baseline.name, False, (), note=baseline.note)
     try:
-        one = Trial(None, scoring.scores(rival.answers), scoring.parts(rival.answers), rival.seconds)
+        one = Trial(None, scoring.scores(baseline.answers), scoring.parts(baseline.answers), baseline.seconds)
     except UnrolledError as error:  # the answers are not finite numbers
-        return Entry(rival.name, False, (), note=str(error))
-    return Entry(rival.name, False, (one,), note=rival.note)
+        return Entry(baseline.name, False, (), note=str(error))
+    return Entry(baseline.name, False, (one,), note=baseline.note)
 
 
 def _told(entry: Entry, scoring: Scoring) -> str:
@@ -238,7 +246,11 @@ def _told(entry: Entry, scoring: Scoring) -> str:
 
 
 def _trained(
-    sized: Sequence[Variant], wish: ComparisonOptions, arena: Benchmark, folder: Path, voice: Console
+    sized: Sequence[Variant],
+    options: ComparisonOptions,
+    benchmark: Benchmark,
+    folder: Path,
+    voice: Console,
 ) -> list[Entry]:
     """Train each variant with each seed.
 
@@ -246,19 +258,19 @@ def _trained(
     """
     tries: dict[str, list[Trial]] = {one.folder: [] for one in sized}
     notes: dict[str, list[str]] = {one.folder: [] for one in sized}
-    runs = [(seed, one) for seed in wish.seeds for one in sized]
+    runs = [(seed, one) for seed in options.seeds for one in sized]
     for number, (seed, one) in enumerate(runs, 1):
         units = f"{one.settings['hidden']} units, {one.settings['parameters']:,} parameters"
         voice.note(f"{number} of {len(runs)}: {one.name}, seed {seed} ({units})")
         try:
-            found = _run(one, seed, wish, arena, folder, voice)
+            found = _run(one, seed, options, benchmark, folder, voice)
         except NonFiniteError as error:
             notes[one.folder].append(f"seed {seed}: {error}")
             voice.note(f"  {error}")
             continue
         tries[one.folder].append(found)
-        value = arena.scoring.shown(found.scores[arena.scoring.main])
-        voice.note(f"  {arena.scoring.title} {value}, {spoken(found.seconds)}")
+        value = benchmark.scoring.shown(found.scores[benchmark.scoring.main])
+        voice.note(f"  {benchmark.scoring.title} {value}, {spoken(found.seconds)}")
     return [
         Entry(
             one.name,
@@ -273,7 +285,12 @@ def _trained(
 
 
 def _run(
-    variant: Variant, seed: int, wish: ComparisonOptions, arena: Benchmark, folder: Path, voice: Console
+    variant: Variant,
+    seed: int,
+    options: ComparisonOptions,
+    benchmark: Benchmark,
+    folder: Path,
+    voice: Console,
 ) -> Trial:
     """Train one variant with one seed unless it is already trained, and score it."""
     out = folder / variant.folder / f"seed-{seed}"
@@ -281,10 +298,10 @@ def _run(
     config = replace(variant.config, training=replace(variant.config.training, seed=seed))
 
     def job(config: Config, folder: Path) -> TrainingJob:
-        return arena.job(config)  # the data are already prepared, for all trainings together
+        return benchmark.job(config)  # the data are already prepared, for all trainings together
 
     began = time.monotonic()
-    request = TrainingRequest(config, arena.data, job, out, resume=True, force=wish.force, began=began)
+    request = TrainingRequest(config, benchmark.data, job, out, resume=True, force=options.force, began=began)
     try:
         fit(request, Muted(voice.reporter()))
     except Interrupted as stop:
@@ -293,13 +310,13 @@ def _run(
         )
         stopped.exit_code = stop.exit_code
         raise stopped from stop
-    answers, milliseconds = _answered(arena, out)
-    scores, parts = arena.scoring.scores(answers), arena.scoring.parts(answers)
+    answers, milliseconds = _answered(benchmark, out)
+    scores, parts = benchmark.scoring.scores(answers), benchmark.scoring.parts(answers)
     seconds = _seconds(out.with_name(out.name + ".run"))
     return Trial(seed, scores, parts, seconds, milliseconds, out.stat().st_size)
 
 
-def _answered(arena: Benchmark, model: Path) -> tuple[Answers, float | None]:
+def _answered(benchmark: Benchmark, model: Path) -> tuple[Answers, float | None]:
     """Return the answers of a model to the scored items, and the milliseconds per item (None: not measured).
 
     Answers are read from a file if the model and the items have not changed.
@@ -307,7 +324,7 @@ def _answered(arena: Benchmark, model: Path) -> tuple[Answers, float | None]:
     file = model.with_name(model.name + ".answers.json")
     key = {
         "model": hashlib.sha256(model.read_bytes()).hexdigest(),
-        "scored": arena.scored,
+        "scored": benchmark.scored,
         "version": __version__,
     }
     try:
@@ -316,7 +333,7 @@ def _answered(arena: Benchmark, model: Path) -> tuple[Answers, float | None]:
             return kept["answers"], kept["milliseconds"]
     except (OSError, ValueError, KeyError, TypeError):
         pass  # missing or damaged: compute the answers again
-    answers, milliseconds = arena.answers(model)
+    answers, milliseconds = benchmark.answers(model)
     content = {"key": key, "answers": list(answers), "milliseconds": milliseconds}
     write_atomically(file, json.dumps(content).encode())
     return answers, milliseconds

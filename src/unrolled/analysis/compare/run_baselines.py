@@ -34,12 +34,12 @@ class BaselineResult:
     note: str = ""
 
 
-Rivals = Mapping[str, Callable[[], BaselineResult]]  # the key is a short, stable name of the baseline
+Baselines = Mapping[str, Callable[[], BaselineResult]]  # the key is a short, stable name of the baseline
 
 
 def of_examples(
     kinds: str, horizon: int | None, train: Callable[[], Iterator[Example]], scored: Sequence[Example]
-) -> Rivals:
+) -> Baselines:
     """Return the baselines of a task.
 
     kinds: INPUT:OUTPUT.  horizon: for a forecast, the number of steps in y; None: no seasonal baseline.
@@ -70,18 +70,18 @@ def _plain(answer: object) -> object:
             return answer
 
 
-def run_baselines(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iterator[BaselineResult]:
+def run_baselines(baselines: Baselines, file: Path, key: Mapping[str, object]) -> Iterator[BaselineResult]:
     """Run each baseline. Use the answers in `file` instead if it has them under the same key.
 
     If a baseline fails, its result has the reason, and it runs again next time. The others still run.
     """
     kept = _read(file, key)
-    for name, run in rivals.items():
+    for name, run in baselines.items():
         if name in kept:
             yield _restored(as_object(kept[name]))
             continue
         try:
-            rival = run()
+            baseline = run()
         except MissingExtra as error:
             yield BaselineResult(_titled(name), None, 0.0, f"not installed: {error.hint}")
             continue
@@ -92,9 +92,9 @@ def run_baselines(rivals: Rivals, file: Path, key: Mapping[str, object]) -> Iter
             reason = " ".join(str(error).split())
             yield BaselineResult(_titled(name), None, 0.0, f"{type(error).__name__}: {reason[:200]}")
             continue
-        kept[name] = asdict(rival)
-        write_atomically(file, json.dumps({"key": dict(key), "rivals": kept}).encode())
-        yield rival
+        kept[name] = asdict(baseline)
+        write_atomically(file, json.dumps({"key": dict(key), "baselines": kept}).encode())
+        yield baseline
 
 
 def _restored(value: Mapping[str, object]) -> BaselineResult:
@@ -111,6 +111,6 @@ def _read(file: Path, key: Mapping[str, object]) -> dict[str, object]:
     """Return the results in the file; none if the file is missing, is damaged, or has another key."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return content["rivals"] if content["key"] == json.loads(json.dumps(dict(key))) else {}
+        return content["baselines"] if content["key"] == json.loads(json.dumps(dict(key))) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

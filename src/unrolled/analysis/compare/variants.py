@@ -51,46 +51,54 @@ class Variant:
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
-def variants(wish: ComparisonOptions) -> list[Variant]:
+def variants(options: ComparisonOptions) -> list[Variant]:
     """Return every combination of the values. Raises UsageError if a value is impossible for the task."""
-    preset = find(wish.task)
+    preset = find(options.task)
     if preset.kinds == "numbers:next":
         raise UsageError(
             "compare does not support numbers:next",
             hint="numbers:number with --horizon 1, which is the same task",
         )
-    if output_of(wish.task).decoder:
+    if output_of(options.task).decoder:
         raise UsageError(
-            f"compare does not support {wish.task}", hint="unrolled train, then unrolled evaluate"
+            f"compare does not support {options.task}",
+            hint="unrolled train, then unrolled evaluate",
         )
-    if wish.units != (None,) and not (
-        input_of(wish.task).content.words and not output_of(wish.task).asks.each
+    if options.units != (None,) and not (
+        input_of(options.task).content.words and not output_of(options.task).asks.each
     ):
         raise UsageError("--units are for texts", hint="without --units: these inputs have fixed steps")
-    if output_of(wish.task).ahead and "both" in wish.directions:
+    if output_of(options.task).ahead and "both" in options.directions:
         what = "a model that reads in both directions would see the next step, which it is to predict"
         raise UsageError(what, hint="--directions one")
     found: list[Variant] = []
-    for unit in wish.units:
-        for depth in wish.depths:
-            for direction in wish.directions:
-                for cell in wish.cells:
-                    found.append(_variant(wish, cell, unit, depth, direction))
+    for unit in options.units:
+        for depth in options.depths:
+            for direction in options.directions:
+                for cell in options.cells:
+                    found.append(_variant(options, cell, unit, depth, direction))
     return found
 
 
 def _variant(
-    wish: ComparisonOptions, cell: str, unit: str | None, depth: int | None, direction: str | None
+    options: ComparisonOptions,
+    cell: str,
+    unit: str | None,
+    depth: int | None,
+    direction: str | None,
 ) -> Variant:
     both = None if direction is None else direction == "both"
     varied = {"cell": cell, "unit": unit, "layers": depth, "bidirectional": both}
     given = {name: value for name, value in varied.items() if value is not None}
-    config = resolve_data(build(wish.task, *wish.settings, given))
+    config = resolve_data(build(options.task, *options.settings, given))
     layers, reads_both = config.model.layers or 1, bool(config.model.bidirectional)
     ways = "both directions" if reads_both else "one direction"
     depths = f"{layers} layer" + ("s" if layers > 1 else "")
-    told = [cell, f"by {config.data.unit}" if len(wish.units) > 1 else ""]
-    told += [depths if len(wish.depths) > 1 else "", ways if len(wish.directions) > 1 else ""]
+    told = [cell, f"by {config.data.unit}" if len(options.units) > 1 else ""]
+    told += [
+        depths if len(options.depths) > 1 else "",
+        ways if len(options.directions) > 1 else "",
+    ]
     settings = {"cell": cell, "unit": config.data.unit, "layers": layers, "bidirectional": reads_both}
     folder = "-".join([cell, config.data.unit or "numbers", str(layers), "both" if reads_both else "one"])
     return Variant(", ".join(filter(None, told)), folder, config, settings)

@@ -270,36 +270,36 @@ def verdict(entries: Sequence[Entry], scoring: Scoring) -> Verdict:
     """Compare the best recurrent model (the result of its median seed) with the best baseline."""
     order = ranked(entries, scoring)
     model = next((entry for entry in order if entry.recurrent), None)
-    rival = next((entry for entry in order if not entry.recurrent), None)
+    baseline = next((entry for entry in order if not entry.recurrent), None)
     if model is None:
         return Verdict("no contest", "No recurrent model could be trained here, so none is worth it.")
     ours = middle(model, scoring)
     about = f"{model.name} has {scoring.title} {scoring.shown(ours.scores[scoring.main])}"
     if len(model.tries) > 1:
         about += f" (median of {len(model.tries)} seeds)"
-    if rival is None:
+    if baseline is None:
         cost = f"after {spoken(ours.seconds)} of training"
         sentence = (
             f"It is unknown whether a recurrent model is worth it, since no baseline ran: {about} {cost}."
         )
         return Verdict("no contest", sentence, model.name)
-    theirs = rival.tries[0]
+    theirs = baseline.tries[0]
     difference = ours.scores[scoring.main] - theirs.scores[scoring.main]
     low, high = interval(ours.parts, theirs.parts, scoring.value)
     outcome = _outcome(low, high, scoring)
     opening = {
         "worth it": "A recurrent model is worth it here",
         "not worth it": "A recurrent model is not worth it here",
-        "undecided": f"A recurrent model is not significantly better or worse than {rival.name} here, "
+        "undecided": f"A recurrent model is not significantly better or worse than {baseline.name} here, "
         "so it is not worth it",
     }[outcome]
     sentence = (
-        f"{opening}: {about} against {scoring.shown(theirs.scores[scoring.main])} of {rival.name} "
+        f"{opening}: {about} against {scoring.shown(theirs.scores[scoring.main])} of {baseline.name} "
         f"(difference {_signed(difference, scoring)}, {SHARE:.0%} interval {_signed(low, scoring)} to "
         f"{_signed(high, scoring)}{'' if scoring.higher else '; lower is better'}), "
         f"with {spoken(ours.seconds)} of training against {spoken(theirs.seconds)}."
     )
-    return Verdict(outcome, sentence, model.name, rival.name, difference, low, high)
+    return Verdict(outcome, sentence, model.name, baseline.name, difference, low, high)
 
 
 def spoken(seconds: float) -> str:

@@ -34,13 +34,13 @@ class CtcBeamOptions:
     """Options of the prefix beam search.
 
     width: number of prefixes kept after each step.
-    rater: a language model, or None.
+    scorer: a language model, or None.
     weight: factor of the nats of the language model.
     bonus: nats added for each class of a text, because a language model prefers short texts.
     """
 
     width: int = 16
-    rater: LmScorer | None = None
+    scorer: LmScorer | None = None
     weight: float = 0.0
     bonus: float = 0.0
 
@@ -110,12 +110,12 @@ class _Beam:
 
     def rate(self) -> None:
         """Apply the language model to the new prefixes."""
-        if self.search.rater is None or not self.search.weight:
+        if self.search.scorer is None or not self.search.weight:
             return
         kept = {ids: self.rated[ids] for ids in self.prefixes if ids in self.rated}
         new = [ids for ids in self.prefixes if ids not in kept]
         if new:
-            follow, ends = self.search.rater(new)
+            follow, ends = self.search.scorer(new)
             kept |= {ids: (follow[i], float(ends[i])) for i, ids in enumerate(new)}
         self.rated = kept
 

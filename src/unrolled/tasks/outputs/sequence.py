@@ -173,7 +173,7 @@ class Sequences:
         x: Array,
         lengths: Integers,
         sizes: Sequence[int],
-        wish: GenerationOptions,
+        decode_options: GenerationOptions,
         lines: Sequence[int],
     ) -> list[Found]:
         """Generate answers to a batch of sequences.
@@ -182,13 +182,15 @@ class Sequences:
         """
         state = decoder.begin(x, lengths)
         limits = np.array([self.limit(size) for size in sizes])
-        if wish.temperature is None:
-            banned = () if wish.copy_unknown else (UNK,)
-            found = search(decoder, state, limits, replace(wish.search, stop=EOS, banned=banned))
+        if decode_options.temperature is None:
+            banned = () if decode_options.copy_unknown else (UNK,)
+            found = search(decoder, state, limits, replace(decode_options.search, stop=EOS, banned=banned))
         else:
-            found = _drawn(decoder, state, limits, wish, lines)
+            found = _drawn(decoder, state, limits, decode_options, lines)
         flat = [(row, one) for row, several in enumerate(found) for one in several]
-        aligned = wish.alignment or (wish.copy_unknown and any(UNK in one.ids for _, one in flat))
+        aligned = decode_options.alignment or (
+            decode_options.copy_unknown and any(UNK in one.ids for _, one in flat)
+        )
         attended: list[tuple[int, ...]] = [()] * len(flat)
         if aligned:
             rows = np.array([row for row, _ in flat], np.int64)
@@ -206,33 +208,39 @@ class Sequences:
         paths = forced_decode(decoder, decoder.begin(x, lengths), [own.tolist() for own in y])
         return [(-float(path.log_probs.sum()), len(path.log_probs)) for path in paths]
 
-    def tokens(self, candidate: Candidate, steps: Sequence[str], wish: GenerationOptions) -> list[str]:
-        """Return the tokens of a candidate. `<UNK>` is replaced if `wish.copy_unknown` is set."""
+    def tokens(
+        self, candidate: Candidate, steps: Sequence[str], decode_options: GenerationOptions
+    ) -> list[str]:
+        """Return the tokens of a candidate. `<UNK>` is replaced if `decode_options.copy_unknown` is set."""
         names = [self.reading.vocabulary.name(number) for number in candidate.hypothesis.ids]
-        if not wish.copy_unknown or not candidate.attended:
+        if not decode_options.copy_unknown or not candidate.attended:
             return names
         for place, number in enumerate(candidate.hypothesis.ids):
             if number == UNK and candidate.attended[place] < len(steps):
                 copied = steps[candidate.attended[place]]
-                names[place] = wish.dictionary.get(copied, copied)
+                names[place] = decode_options.dictionary.get(copied, copied)
         return names
 
-    def told(self, found: Found, steps: object, wish: GenerationOptions) -> Answer:
+    def told(self, found: Found, steps: object, decode_options: GenerationOptions) -> Answer:
         """Convert candidates to an answer: a text with one line per candidate, and a record.
 
         If several candidates are requested, the text ends with an empty line.
         """
         words = [step for step in elements(steps) if isinstance(step, str)]  # empty if x is numbers
-        records = [self._record(one, words, wish) for one in found.candidates]
+        records = [self._record(one, words, decode_options) for one in found.candidates]
         # Samples are independent, so equal texts are kept. In the list of a search each text occurs once.
-        records = _joined(records) if wish.temperature is None else records
-        lines = [_line(record, wish) for record in records]
-        text = lines[0] if wish.search.nbest == 1 and lines else "".join(line + "\n" for line in lines)
-        several = {"nbest": records} if wish.search.nbest > 1 else {}
+        records = _joined(records) if decode_options.temperature is None else records
+        lines = [_line(record, decode_options) for record in records]
+        text = (
+            lines[0] if decode_options.search.nbest == 1 and lines else "".join(line + "\n" for line in lines)
+        )
+        several = {"nbest": records} if decode_options.search.nbest > 1 else {}
         return Answer(text, {**(records[0] if records else {"text": ""}), **several})
 
-    def _record(self, candidate: Candidate, words: Sequence[str], wish: GenerationOptions) -> Written:
-        one, tokens = candidate.hypothesis, self.tokens(candidate, words, wish)
+    def _record(
+        self, candidate: Candidate, words: Sequence[str], decode_options: GenerationOptions
+    ) -> Written:
+        one, tokens = candidate.hypothesis, self.tokens(candidate, words, decode_options)
         record: Written = {
             "text": self.reading.join(tokens),
             "log_probability": one.log_probability,
@@ -241,7 +249,7 @@ class Sequences:
         }
         if not one.closed:
             record["cut"] = True  # reached the length limit
-        if wish.alignment:
+        if decode_options.alignment:
             record["alignment"] = [[x, y] for y, x in enumerate(candidate.attended)]
         return record
 
@@ -316,16 +324,20 @@ def size(x: object) -> int:
 
 
 def _drawn(
-    decoder: Decoder, state: object, limits: Integers, wish: GenerationOptions, lines: Sequence[int]
+    decoder: Decoder, state: object, limits: Integers, decode_options: GenerationOptions, lines: Sequence[int]
 ) -> list[list[Hypothesis]]:
     """Draw `nbest` samples for each sequence.
 
     Each depends only on the seed, the line and the index of the sample.
     """
-    count = wish.search.nbest
+    count = decode_options.search.nbest
     rows = np.repeat(np.arange(len(limits)), count)
-    rngs = [np.random.default_rng((wish.seed, line, draw)) for line in lines for draw in range(count)]
-    settings = SamplingOptions(wish.temperature or 0.0, banned=() if wish.copy_unknown else (UNK,), stop=EOS)
+    rngs = [
+        np.random.default_rng((decode_options.seed, line, draw)) for line in lines for draw in range(count)
+    ]
+    settings = SamplingOptions(
+        decode_options.temperature or 0.0, banned=() if decode_options.copy_unknown else (UNK,), stop=EOS
+    )
     drawn = sample_rows(decoder, decoder.take(state, rows), rngs, limits[rows], settings)
     made = [Hypothesis(one.ids, one.log_probability, one.log_probability, one.closed) for one in drawn]
     return [made[start : start + count] for start in range(0, len(made), count)]
@@ -349,9 +361,9 @@ def _joined(records: Sequence[Written]) -> list[Written]:
     return list(found.values())
 
 
-def _line(record: Written, wish: GenerationOptions) -> str:
+def _line(record: Written, decode_options: GenerationOptions) -> str:
     """Format a candidate as one line, with the score and the alignment (`x-y`, 0-based) if requested."""
-    parts = [f"{record['score']:.4f}"] if wish.scores else []
+    parts = [f"{record['score']:.4f}"] if decode_options.scores else []
     parts.append(" ".join(record["text"].splitlines()))
     parts += [" ".join(f"{x}-{y}" for x, y in record["alignment"])] if "alignment" in record else []
     return "\t".join(parts)
