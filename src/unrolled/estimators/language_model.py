@@ -42,7 +42,7 @@ class LanguageModel(Estimator, TextOptions):
     def fit(self, X: object, y: None = None, validation_data: object = None) -> LanguageModel:
         """Train on texts.
 
-        validation_data: texts that select the best weights, instead of a part held out from X.
+        validation_data: texts that select the best weights, instead of a fraction of X.
         Raises UsageError or DataError (both are ValueErrors) if the texts are unusable, MissingExtra without
         torch.
         """

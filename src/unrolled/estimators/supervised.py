@@ -62,7 +62,7 @@ class Supervised(Estimator):
         """Train on sequences X with targets y.
 
         sample_weight: [N] the weight of each sequence; sequences with weight 0 are left out.
-        validation_data: (X, y) that selects the best weights, instead of a part held out from X.
+        validation_data: (X, y) that selects the best weights, instead of a fraction of X.
         Raises UsageError or DataError (both are ValueErrors) if the data is unusable, MissingExtra without
         torch.
         """

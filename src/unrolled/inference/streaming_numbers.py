@@ -26,13 +26,13 @@ class Stream:
 
     steps: number of steps so far.
     last: [1, n_x] the last step, with missing numbers filled; [0, n_x] before the first step.
-    foretold: [1, n_y] the network's answer to the last step; [0, n_y] before the first step.
+    predicted: [1, n_y] the network's answer to the last step; [0, n_y] before the first step.
     """
 
     state: State
     steps: int
     last: Array
-    foretold: Array
+    predicted: Array
 
 
 def begin(model: Predictor) -> Stream:
@@ -102,8 +102,8 @@ def _engine(model: Predictor) -> Engine:
 def _surprises(asked: NextNumbers, stream: Stream, rows: Array, answers: Array) -> list[Answer]:
     """Return for each step of a chunk its surprise, whether it is an anomaly, and the predicted next step."""
     before = len(stream.last)  # 0 or 1
-    seen, foretold = np.concatenate([stream.last, rows]), np.concatenate([stream.foretold, answers])
-    surprise = asked.surprise(foretold, seen)[before:]
+    seen, predicted = np.concatenate([stream.last, rows]), np.concatenate([stream.predicted, answers])
+    surprise = asked.surprise(predicted, seen)[before:]
     told: list[Answer] = []
     for nats, values in zip(surprise.tolist(), asked.values(answers).tolist(), strict=True):
         known = None if np.isnan(nats) else nats

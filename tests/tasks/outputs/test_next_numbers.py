@@ -58,7 +58,7 @@ def test_nothing_follows_a_single_step():
 
 def test_surprise_is_half_the_squared_distance_in_usual_errors():
     x = np.array([[1.0, -2.0], [1.4, -2.0], [1.0, -1.7]])
-    answer = np.zeros((3, 2), np.float32)  # the means, foretold at every step
+    answer = np.zeros((3, 2), np.float32)  # the means, predicted at every step
     found = OUTPUT.surprise(answer, x)
     assert math.isnan(found[0])
     assert np.allclose(found[1:], [0.5 * (0.4 / 0.2) ** 2, 0.5 * (0.3 / 0.1) ** 2])

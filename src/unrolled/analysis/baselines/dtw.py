@@ -74,7 +74,7 @@ def _picked(
     scales: dict[str, Scale],
     bands: Sequence[float | None],
 ) -> tuple[str, float | None]:
-    """Return the scale and the band with the most correct leave-one-out answers; of equals the first ones."""
+    """Return the scale and the band with the most correct leave-one-out answers; ties keep the first ones."""
     names = np.array(classes)
     best, most = (next(iter(scales)), bands[0]), -1
     for way, band in product(scales, bands):

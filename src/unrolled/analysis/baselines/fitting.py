@@ -46,7 +46,7 @@ def module(name: str, package: str) -> ModuleType:
 
 
 def most_frequent(found: Iterable[str]) -> str:
-    """Return the most frequent string; of equals the first by alphabet. Raises ValueError without strings."""
+    """Return the most frequent string; ties keep the first by alphabet. Raises ValueError without strings."""
     counts = Counter(found)
     return min(counts, key=lambda name: (-counts[name], name))
 
@@ -64,7 +64,7 @@ def folds(count: int, seed: int, many: int = 2_000) -> list[Fold]:
 
 
 def pick(options: Sequence[Choice], splits: Sequence[Fold], score: Callable[[Choice, Fold], float]) -> Choice:
-    """Return the option with the highest mean score over the splits; of equals the first one.
+    """Return the option with the highest mean score over the splits; a tie keeps the first one.
 
     Without splits return the option in the middle.
     """

@@ -130,7 +130,7 @@ def compare(options: ComparisonOptions, folder: Path, voice: Console) -> Report:
 
 
 def _nearest(base: Config, wanted: Sequence[Variant]) -> Variant:
-    """Return the variant that shares the most settings with the defaults of training; of equals the first."""
+    """Return the variant that shares the most settings with the defaults of training; a tie keeps the first."""
     usual = {
         "cell": base.model.cell,
         "unit": base.data.unit,

@@ -223,7 +223,7 @@ class Entry:
 class Verdict:
     """Verdict of a comparison.
 
-    outcome: `worth it`, `not worth it`, `undecided`, or `no contest` if there is no model or no baseline.
+    outcome: `worth it`, `not worth it`, `undecided`, or `no comparison` if there is no model or no baseline.
     recurrent, baseline: names of the best model and of the best baseline.
     difference: main metric of the model minus that of the baseline.  low, high: its confidence interval.
     """
@@ -238,7 +238,7 @@ class Verdict:
 
 
 def ranked(entries: Sequence[Entry], scoring: Scoring) -> list[Entry]:
-    """Return the entries that ran, the best mean of the main metric first; of equals the faster one first."""
+    """Return the entries that ran, the best mean of the main metric first; in a tie the faster one first."""
     sign = -1 if scoring.higher else 1
     return sorted(
         (entry for entry in entries if entry.tries),
@@ -272,7 +272,7 @@ def verdict(entries: Sequence[Entry], scoring: Scoring) -> Verdict:
     model = next((entry for entry in order if entry.recurrent), None)
     baseline = next((entry for entry in order if not entry.recurrent), None)
     if model is None:
-        return Verdict("no contest", "No recurrent model could be trained here, so none is worth it.")
+        return Verdict("no comparison", "No recurrent model could be trained here, so none is worth it.")
     ours = middle(model, scoring)
     about = f"{model.name} has {scoring.title} {scoring.shown(ours.scores[scoring.main])}"
     if len(model.tries) > 1:
@@ -282,7 +282,7 @@ def verdict(entries: Sequence[Entry], scoring: Scoring) -> Verdict:
         sentence = (
             f"It is unknown whether a recurrent model is worth it, since no baseline ran: {about} {cost}."
         )
-        return Verdict("no contest", sentence, model.name)
+        return Verdict("no comparison", sentence, model.name)
     theirs = baseline.tries[0]
     difference = ours.scores[scoring.main] - theirs.scores[scoring.main]
     low, high = interval(ours.parts, theirs.parts, scoring.value)
