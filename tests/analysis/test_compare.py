@@ -410,7 +410,9 @@ def test_the_middle_seed_of_the_best_mean_speaks():
 
 def test_a_side_that_is_missing_is_no_contest():
     alone = verdict.verdict([entry("lstm", hits(150))], items(200))
-    assert alone.outcome == "no comparison" and "no baseline ran" in alone.sentence and "0.750" in alone.sentence
+    assert (
+        alone.outcome == "no comparison" and "no baseline ran" in alone.sentence and "0.750" in alone.sentence
+    )
     nobody = verdict.verdict([Entry("lstm", True, (), note="diverged")], items(200))
     assert (nobody.outcome, nobody.recurrent) == ("no comparison", None)
 

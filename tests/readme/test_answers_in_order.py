@@ -1,7 +1,7 @@
 """As many answers as lines, in the same order, and nothing else on stdout. README.md says:
 
-* "an answer for each line, sequence, recording or clip: a class, tags, numbers, a translation, what was said"
-* "Results go to stdout, progress and notes to stderr, so commands chain."
+* "prints one answer for each line, sequence, audio file or clip, in the same order"
+* "Results go to stdout. Progress and notes go to stderr."
 
 tests/tasks/test_every_combination.py checks the order for the files of every task.
 """

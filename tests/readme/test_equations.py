@@ -1,9 +1,7 @@
 """The cells compute the equations of the lecture. README.md says:
 
-* "Every equation is the lecture's, written once in the lecture's letters, and checked against an independent
-  transcription in float64."
-* "This GRU is the lecture's, the relevance gate before the product."
-* "every cell on every engine against its equation in float64, gradients too, with timings"
+* "Every equation is that of [the lecture](docs/lecture/index.md) and is checked against a second version in float64."
+* "`unrolled doctor` checks every cell on every engine against its equation in float64."
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An error is one line, and the exit code tells its kind. README.md says:
 
-* "An error is one line that says where, what was expected and what to try, and the exit code says which kind: 2 bad
+* "An error is one line that says where it is, what was expected and what to try. The exit code tells its kind: 2 wrong
   input or usage, 3 disk, 4 training diverged, 130 or 143 interrupted."
 * "error: notes.txt:1: byte 0xe9 at offset 3 is not UTF-8; expected text in UTF-8; try --encoding cp1252"
 """

@@ -1,6 +1,6 @@
-"""A model of clips answers after every picture. README.md says:
+"""A model of clips answers after every frame. README.md says:
 
-* "what is done in a clip, or in each picture of it; an answer after every picture"
+* "a class after every frame, a tag per frame, the text of the line"
 
 tests/tasks/test_every_combination.py checks the chunks and steps of every other network that reads forward.
 """

@@ -1,7 +1,7 @@
 """The first steps with a text of one's own. README.md says:
 
-* "With any text of yours: a book, a log, a folder of files, plain or gzipped."
-* "what training would see, and what is odd in the files, with file and line"
+* "The file is any text"
+* "finds faults in your files before you train, with file and line"
 * "`--dry-run` for plan, memory and time"
 """
 

@@ -1,9 +1,8 @@
 """A model is one file, and the file is checked. README.md says:
 
 * "The model is one checked file."
-* "A safetensors file, nothing in it is ever executed. Every flipped bit is found, and the error names the tensor.
-  Files of release 0.1 will open in every later release."
-* "The model is the file `book`; `book.run/` beside it is what `--resume` needs, and may go when you are content."
+* "It is a safetensors file, and no code in it is ever executed. Every flipped bit is found. Files of release 0.1 will
+  open in every later release."
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A sequence has the same answer alone and in any batch. README.md says:
 
 * "Padding never changes an answer."
-* "A sequence alone and in any batch agree to 1e-6, forward and backward in time, at any depth. The NumPy engine
-  gives the very same bits in any company."
+* "A sequence alone and in any batch agree to 1e-6, in both directions and at any depth. With the NumPy engine the
+  answers are bit-identical."
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def test_the_tables_name_every_command_and_every_task():
     assert [verb for verb in VERBS if f"`unrolled {verb}" not in README] == []
     named = re.findall(r"`([\w:]+)`", README)
     assert [task for task in (*TASKS, *COMBINATIONS) if task not in named] == []
-    tasks = README.partition("| task | data | what comes out |")[2].partition("## ")[0]
-    rows = [row.split(" | ")[0] for row in tasks.split(" | | ")]
+    tasks = README.partition("| you have | you want | [task](docs/tasks/index.md) |")[2].partition("## ")[0]
+    rows = [row.split(" | ")[-1] for row in tasks.split(" | | ")]
     listed = {name for row in rows for name in re.findall(r"`([\w:]+)`", row)}
     assert {name for name in listed if ":" in name} <= COMBINATIONS.keys()

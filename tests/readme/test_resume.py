@@ -1,9 +1,8 @@
 """A training that is killed and resumed is the training that was never interrupted. README.md says:
 
 * "A run resumes to the bit."
-* "Kill it at any moment; the same command with `--resume` ends in the same bits as a run that was never
-  interrupted. Where data, settings, versions, threads or instruction set differ, it refuses and names the
-  difference."
+* "Stop it at any moment. The same command with `--resume` ends in the same bits as a run that was never interrupted.
+  If data, settings, versions, threads or instruction set differ, it reports the difference and stops."
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Samples are drawn from the softmax, and never have `<UNK>` unless `--unknown` is given. README.md says:
 
-* "drawn as `np.random.choice(p=...)` draws"
 * "writes texts or tunes: `--prompt`, `--temperature`, `--top-k`, `--top-p`, `--seed`"
 """
 

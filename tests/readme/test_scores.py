@@ -1,10 +1,7 @@
 """The score of a line is its log-probability; each input is the token before. README.md says:
 
-* "A score is the log-probability of the line, its perplexity, bits a character and how many of its characters were
-  unknown"
-* "language model, `x^<1>` = 0, `x^<t>` = `y^<t-1>`"
-* "one sentence against another, "pear" and "pair""
-* "`--nbest` reorders lists of guesses"
+* "prints the log-probability of each line, its perplexity, bits per character and number of unknown tokens"
+* "`--nbest` reorders n-best lists"
 """
 
 from __future__ import annotations

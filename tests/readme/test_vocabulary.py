@@ -1,7 +1,6 @@
 """The vocabulary: the most frequent words, `<UNK>` for all others, `<EOS>` for the end. README.md says:
 
-* "vocabulary, `<UNK>`, one-hot vector"
-* "`--vocab-size 10000` is the default, `--embedding 0` feeds the bare one-hot vectors"
+* "number of unknown tokens"
 """
 
 from __future__ import annotations

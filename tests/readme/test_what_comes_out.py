@@ -1,12 +1,11 @@
 """An answer has what the table of tasks names. README.md says:
 
-* "a class, or with `--ordinal` a rating"
-* "a tag a word: names, parts of speech; spans where tags mark them"
-* "a class, numbers with an interval, a class a step; forecasts with `--horizon`"
-* "how surprising each step was, anomalies, the step to come"
-* "the text, with times and confidence; optionally with a language model"
-* "a class for each; a tag for every 10 ms"
-* "new tunes, and how surprising each note of a tune is"
+* "a class, a rating (`--ordinal`) or numbers per text"
+* "a tag per word, spans such as names"
+* "a class, numbers with an interval, a forecast (`--horizon`), a tag per step, a text"
+* "the next step, and how unusual each step was"
+* "the text with times and confidence, a class, a tag per 10 ms"
+* "new tunes, and how unusual each note of a tune is"
 """
 
 from __future__ import annotations

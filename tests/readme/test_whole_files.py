@@ -1,7 +1,7 @@
 """A full disk leaves the files that were there. README.md says:
 
-* "Files are written whole or not at all"
-* "What was there before survives a full disk and a power cut."
+* "Files are written whole or not at all."
+* "A full disk or a power cut never damages an existing file."
 
 tests/core/test_atomic_files.py checks what a power cut leaves: the order of writing, syncing and renaming.
 """

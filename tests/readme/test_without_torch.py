@@ -1,9 +1,9 @@
 """A model needs NumPy alone: no torch, no compiler. README.md says:
 
-* "one small model file out, which opens and runs wherever NumPy does"
-* "# without torch: opens, samples, scores and evaluates models"
-* "without one all works the same on torch and NumPy, slower"
-* "`UNROLLED_KERNEL=reference`, `torch`, `baseline`, `avx2`, `avx512` or `avx512vnni` forces one."
+* "one model file, which opens and runs wherever NumPy does"
+* "# without PyTorch: opens, evaluates and runs models"
+* "Without one, everything works on PyTorch and NumPy, but more slowly."
+* "`UNROLLED_KERNEL=reference`, `torch`, `baseline`, `avx2`, `avx512` or `avx512vnni` forces one kernel."
 """
 
 from __future__ import annotations
