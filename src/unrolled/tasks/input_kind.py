@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.types import Array, Example, Place, Timeline, Vary
 from unrolled.data.kinds import CONTENTS, Content, ContentName
+from unrolled.tasks.size_rules import keep_sizes
 
 
 @runtime_checkable
@@ -80,6 +81,7 @@ class InputKind:
     steps_are: name of a step, for messages.  composes: whether `sample` writes tunes.
     options: the options that this kind supports, of those that not all input kinds support.
     fill: fills the defaults of these options.
+    sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
     """
 
     source_kind: ContentName
@@ -94,6 +96,7 @@ class InputKind:
     composes: bool = False
     options: frozenset[str] = frozenset()
     fill: Callable[[Config], Config] = lambda config: config
+    sizes: Callable[[Config, int, int], Config] = keep_sizes
 
     @property
     def content(self) -> Content:

@@ -13,6 +13,7 @@ from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
 from unrolled.data.kinds import TARGETS, Target, TargetName
 from unrolled.models.network_spec import HeadSpec
+from unrolled.tasks.size_rules import keep_sizes
 
 Weights = Mapping[str, Array]
 
@@ -94,6 +95,7 @@ class OutputKind:
     decoder: whether an encoder-decoder writes y.
     scored: the metric by which `compare` ranks models, a mean over sequences, and whether higher is better.
     options: the options that this kind supports, of those that not all output kinds support.
+    sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
     units: the units of text that it allows (None: all).  why_units: the reason, for messages.
     """
 
@@ -108,6 +110,7 @@ class OutputKind:
     decoder: bool = False
     scored: tuple[str, bool] | None = None
     options: frozenset[str] = frozenset()
+    sizes: Callable[[Config, int, int], Config] = keep_sizes
     units: tuple[str, ...] | None = None
     why_units: str = ""
 

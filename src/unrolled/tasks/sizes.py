@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from unrolled.core.config import Config, fill
 from unrolled.data.text.tokenize import of_characters
 from unrolled.tasks.inputs import input_of
-from unrolled.tasks.presets import find
+from unrolled.tasks.outputs import output_of
+from unrolled.tasks.size_rules import epochs_for
 
 # Loss weight of the first token of a document. If documents are lines, only one token per line teaches the
 # model what follows x^<1> = 0, so it gets more weight.
@@ -66,12 +65,9 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     sequences: number of sequences.  steps: their total number of steps.
     width: number of ids, or numbers per step.
     """
-    preset = find(config.task)
-    for name in (preset.input, preset.output):
-        if name in DEFAULTS:
-            config = DEFAULTS[name](config, sequences, steps)
-    model, training = config.model, config.training
     kind = input_of(config.task)
+    config = output_of(config.task).sizes(kind.sizes(config, sequences, steps), sequences, steps)
+    model, training = config.model, config.training
     tokens = kind.embeds
     words = tokens and not of_characters(config.data.unit)
     batch_size = training.batch_size or int(min(32, max(4, sequences // 25)))
@@ -126,77 +122,3 @@ def _epochs(config: Config, tokens: int, types: int, hidden: int, embedding: int
     )
     by_time = minutes * 60 * FLOPS / a_token / tokens
     return min(by_time, epochs or by_time)
-
-
-def epochs_for(config: Config, steps: int, sequences: int, batch_size: int) -> int:
-    """Return how many epochs give about `steps` training steps, from 8 to 100.
-
-    With a budget of minutes return four times as many, because the minutes also limit the training.
-    """
-    epochs = max(8, min(100, round(steps / max(1, sequences // batch_size))))
-    return epochs if config.training.minutes is None else 4 * epochs
-
-
-def _fill_pairs(config: Config, sequences: int, steps: int) -> Config:
-    """Fill the defaults for the output `sequence`.
-
-    It needs more training steps. Small data sets overfit without label smoothing and weight decay.
-    """
-    model, words = config.model, not of_characters(config.data.source_unit or config.data.unit)
-    batch_size = config.training.batch_size or int(min(64, max(4, sequences // 25)))
-    hidden = model.hidden or (256 if steps > 100_000 else 128)
-    blanks = {
-        "batch_size": batch_size,
-        "epochs": epochs_for(config, 6_000, sequences, batch_size),
-        "hidden": hidden,
-        "tie": bool(config.data.shared) and model.softmax == "exact" and model.embedding in (None, hidden),
-        "weight_decay": 0.1,
-        "label_smoothing": 0.1 if model.softmax == "exact" else 0.0,
-        "dropout": 0.3 if words else 0.1,
-        "input_dropout": 0.2 if words else 0.0,
-    }
-    config = fill(config, blanks)
-    return fill(config, {"embedding": hidden}) if config.data.shared and config.model.tie else config
-
-
-def _fill_tunes(config: Config, sequences: int, steps: int) -> Config:
-    """Fill the defaults for tunes. Their sequences are long, so a batch contains few of them."""
-    hidden = config.model.hidden or (256 if steps > 200_000 else 128)
-    epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
-    blanks = {
-        "batch_size": _long_sequence_batch(sequences),
-        "hidden": hidden,
-        "embedding": min(128, hidden),
-        "dropout": 0.2,
-    }
-    return fill(config, blanks | ({"epochs": epochs} if config.training.minutes is None else {}))
-
-
-def _fill_rolls(config: Config, sequences: int, steps: int) -> Config:
-    """Fill the defaults for piano rolls.
-
-    With up to 100 epochs the model overfits unless dropout is high. The epochs are limited for any budget of
-    minutes.
-    """
-    epochs = max(4, min(100, round(10_000_000 / max(1, steps))))
-    dropout = 0.6 if steps < 50_000 else 0.3
-    blanks = {
-        "batch_size": _long_sequence_batch(sequences),
-        "hidden": 384,
-        "neighbours": 32,
-        "dropout": dropout,
-    }
-    return fill(config, blanks | {"epochs": epochs})
-
-
-def _long_sequence_batch(sequences: int) -> int:
-    """Return the batch size for long sequences."""
-    return int(min(8, max(2, sequences // 25)))
-
-
-# Input or output kind -> function that fills its defaults.
-DEFAULTS: dict[str, Callable[[Config, int, int], Config]] = {
-    "notes": _fill_tunes,
-    "rolls": _fill_rolls,
-    "sequence": _fill_pairs,
-}

@@ -20,6 +20,7 @@ _OWN: dict[str, InputKind] = {
         rolls.roll_input,
         rolls.roll_augmenter,
         windowed=True,
+        sizes=rolls.roll_sizes,
         options=frozenset(("grid", "transpose", "repeats", "neighbours", "window")),
     ),
     "tokens": InputKind(
@@ -36,6 +37,7 @@ _OWN: dict[str, InputKind] = {
         notes.note_augmenter,
         windowed=True,
         composes=True,
+        sizes=notes.tune_sizes,
         options=frozenset(("grid", "transpose", "window", "embedding")),
     ),
     "numbers": InputKind(

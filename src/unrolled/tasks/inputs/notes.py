@@ -20,7 +20,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig
+from unrolled.core.config import Config, DataConfig, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import ZERO_INPUT_ID, Array, Example, Pair, Place, Tune, Vary, delayed
 from unrolled.core.values.example_values import as_tune
@@ -34,6 +34,7 @@ from unrolled.data.features.note_events import (
     name_of,
     quantised,
 )
+from unrolled.tasks.size_rules import long_sequence_batch
 
 GRID = 24  # steps per quarter note: sixteenth notes and triplets fall on this grid
 PITCHES = 128
@@ -296,3 +297,16 @@ def transposed(given: NoteInput, x: Array, y: Array, chance: np.random.Generator
         ids[(ids >= ON) & (ids < SETTINGS)] += shift
     x[:, -1] += shift
     return x, y
+
+
+def tune_sizes(config: Config, sequences: int, steps: int) -> Config:
+    """Fill the defaults for tunes. Their sequences are long, so a batch contains few of them."""
+    hidden = config.model.hidden or (256 if steps > 200_000 else 128)
+    epochs = max(4, min(60, round(8_000_000 / max(1, steps))))
+    blanks = {
+        "batch_size": long_sequence_batch(sequences),
+        "hidden": hidden,
+        "embedding": min(128, hidden),
+        "dropout": 0.2,
+    }
+    return fill(config, blanks | ({"epochs": epochs} if config.training.minutes is None else {}))

@@ -19,10 +19,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig
+from unrolled.core.config import Config, DataConfig, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import DRUMS, Array, Example, Pair, Place, Tune, Vary
 from unrolled.data.features.note_events import quantised
+from unrolled.tasks.size_rules import long_sequence_batch
 
 KEYS = 88
 LOWEST = 21  # the pitch of the first key, A0
@@ -187,3 +188,20 @@ def transposed(given: RollInput, x: Array, y: Array, chance: np.random.Generator
     moved[:, : given.n_keys] = np.roll(keys, shift, axis=2).reshape(len(x), -1)
     moved[:, given.n_keys + given.transpose + shift] = 1
     return moved, np.roll(y, shift, axis=1)
+
+
+def roll_sizes(config: Config, sequences: int, steps: int) -> Config:
+    """Fill the defaults for piano rolls.
+
+    With up to 100 epochs the model overfits unless dropout is high. The epochs are limited for any budget of
+    minutes.
+    """
+    epochs = max(4, min(100, round(10_000_000 / max(1, steps))))
+    dropout = 0.6 if steps < 50_000 else 0.3
+    blanks = {
+        "batch_size": long_sequence_batch(sequences),
+        "hidden": 384,
+        "neighbours": 32,
+        "dropout": dropout,
+    }
+    return fill(config, blanks | {"epochs": epochs})

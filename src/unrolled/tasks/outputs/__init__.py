@@ -67,6 +67,7 @@ _OWN: dict[str, OutputKind] = {
         unseen_in=sequence.unseen_in,
         can_measure=sequence.can_measure,
         decoder=True,
+        sizes=sequence.pair_sizes,
         options=frozenset(
             (
                 *("unit", "source_unit", "target_unit", "shared", "lower", "vocab_size"),

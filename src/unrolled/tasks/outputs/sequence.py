@@ -14,13 +14,13 @@ from typing import ClassVar, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import Config, DataConfig, ModelConfig
+from unrolled.core.config import Config, DataConfig, ModelConfig, fill
 from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Answer, Array, Example, Integers, Place, Targets
 from unrolled.core.values.example_values import as_text, elements, length
 from unrolled.core.values.json_values import as_object
 from unrolled.data.text.token_counter import Coverage
-from unrolled.data.text.tokenize import written
+from unrolled.data.text.tokenize import of_characters, written
 from unrolled.data.text.vocabulary import EOS, UNK
 from unrolled.models.decoding.beam_search import BeamOptions, Hypothesis, search
 from unrolled.models.decoding.forced_decoding import forced_decode
@@ -31,6 +31,7 @@ from unrolled.tasks.inputs.tokens import Reading, both_ends, describe, learn_rea
 from unrolled.tasks.metrics.bleu import score
 from unrolled.tasks.metrics.edit_distance import character_errors, total
 from unrolled.tasks.metrics.language import perplexity
+from unrolled.tasks.size_rules import epochs_for
 
 SHORTEST = 8  # a shorter x counts as this length in length ratios
 ROOM = 1.5  # maximum length of an answer, relative to the longest y of the training set for that length of x
@@ -425,3 +426,25 @@ def read_dictionary(lines: Iterable[tuple[int, str]], file: object) -> dict[str,
     if not found:
         raise UsageError("the file has no words", file=file, expected="WORD, a tab, and a translation")
     return found
+
+
+def pair_sizes(config: Config, sequences: int, steps: int) -> Config:
+    """Fill the defaults for the output `sequence`.
+
+    It needs more training steps. Small data sets overfit without label smoothing and weight decay.
+    """
+    model, words = config.model, not of_characters(config.data.source_unit or config.data.unit)
+    batch_size = config.training.batch_size or int(min(64, max(4, sequences // 25)))
+    hidden = model.hidden or (256 if steps > 100_000 else 128)
+    blanks = {
+        "batch_size": batch_size,
+        "epochs": epochs_for(config, 6_000, sequences, batch_size),
+        "hidden": hidden,
+        "tie": bool(config.data.shared) and model.softmax == "exact" and model.embedding in (None, hidden),
+        "weight_decay": 0.1,
+        "label_smoothing": 0.1 if model.softmax == "exact" else 0.0,
+        "dropout": 0.3 if words else 0.1,
+        "input_dropout": 0.2 if words else 0.0,
+    }
+    config = fill(config, blanks)
+    return fill(config, {"embedding": hidden}) if config.data.shared and config.model.tie else config
