@@ -191,8 +191,8 @@ def test_the_best_of_many_is_the_answer_and_equal_lines_draw_samples_of_their_ow
 
 def test_wishes_that_make_no_sense(tmp_path: Path) -> None:
     made = reversal()
-    assert "beam of 0" in refused(run("predict", made.attends, "--beam", 0, stdin=b"a\n"))
-    assert "the 0 best" in refused(run("predict", made.attends, "--nbest", 0, stdin=b"a\n"))
+    assert "beam is 0" in refused(run("predict", made.attends, "--beam", 0, stdin=b"a\n"))
+    assert "nbest is 0" in refused(run("predict", made.attends, "--nbest", 0, stdin=b"a\n"))
     assert "no attention" in refused(run("predict", made.plain, "--alignment", stdin=b"a\n"))
     (tmp_path / "words").write_text("one two\n")
     dictionary = ("--dictionary", tmp_path / "words")
