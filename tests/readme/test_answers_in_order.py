@@ -1,6 +1,6 @@
 """As many answers as lines, in the same order, and nothing else on stdout. README.md says:
 
-* "prints one answer for each line, sequence, audio file or clip, in the same order"
+* "prints one prediction for each line, sequence, audio file or clip, in the same order"
 * "Results go to stdout. Progress and notes go to stderr."
 
 tests/tasks/test_every_combination.py checks the order for the files of every task.

@@ -1,7 +1,8 @@
 """The cells compute the equations of the lecture. README.md says:
 
-* "Every equation is that of [the lecture](docs/lecture/index.md) and is checked against a second version in float64."
-* "`unrolled doctor` checks every cell on every engine against its equation in float64."
+* "The equations are those of a [lecture on sequence models](docs/lecture/index.md). Tests compare each implementation
+  with a second, independent implementation in float64."
+* "`unrolled doctor` compares every cell and every engine (NumPy, native kernels, PyTorch) with its equation."
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A training needs a memory that does not grow with its text. README.md says:
 
 * "Texts may be larger than memory."
-* "Files are read as a stream, and training maps its data from disk."
+* "Files are read as a stream, and training memory-maps its encoded data."
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A sequence has the same answer alone and in any batch. README.md says:
 
-* "Padding never changes an answer."
-* "A sequence alone and in any batch agree to 1e-6, in both directions and at any depth. With the NumPy engine the
-  answers are bit-identical."
+* "Padding never changes a prediction."
+* "The outputs for a sequence differ by at most 1e-6 between a run alone and a run in any padded batch, also in
+  bidirectional and deep models. With the NumPy engine they are bit-identical."
 """
 
 from __future__ import annotations

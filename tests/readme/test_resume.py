@@ -1,8 +1,8 @@
 """A training that is killed and resumed is the training that was never interrupted. README.md says:
 
-* "A run resumes to the bit."
-* "Stop it at any moment. The same command with `--resume` ends in the same bits as a run that was never interrupted.
-  If data, settings, versions, threads or instruction set differ, it reports the difference and stops."
+* "A resumed run gives a bit-identical model."
+* "Stop a run at any moment. The same command with `--resume` gives exactly the same model as an uninterrupted run. If
+  data, settings, versions, threads or instruction set differ, it reports the difference and stops."
 """
 
 from __future__ import annotations

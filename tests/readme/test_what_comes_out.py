@@ -2,10 +2,10 @@
 
 * "a class, a rating (`--ordinal`) or numbers per text"
 * "a tag per word, spans such as names"
-* "a class, numbers with an interval, a forecast (`--horizon`), a tag per step, a text"
-* "the next step, and how unusual each step was"
+* "a class, numbers with prediction intervals, a forecast (`--horizon`), a tag per step, a text"
+* "the next step, and an anomaly score for each step"
 * "the text with times and confidence, a class, a tag per 10 ms"
-* "new tunes, and how unusual each note of a tune is"
+* "new tunes, and the surprise of each note of a tune"
 """
 
 from __future__ import annotations

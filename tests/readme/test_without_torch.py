@@ -1,6 +1,6 @@
 """A model needs NumPy alone: no torch, no compiler. README.md says:
 
-* "one model file, which opens and runs wherever NumPy does"
+* "The result is one model file that runs on any computer with NumPy."
 * "# without PyTorch: opens, evaluates and runs models"
 * "Without one, everything works on PyTorch and NumPy, but more slowly."
 * "`UNROLLED_KERNEL=reference`, `torch`, `baseline`, `avx2`, `avx512` or `avx512vnni` forces one kernel."

@@ -193,7 +193,7 @@ def test_wishes_that_make_no_sense(tmp_path: Path) -> None:
     made = reversal()
     assert "beam is 0" in refused(run("predict", made.attends, "--beam", 0, stdin=b"a\n"))
     assert "nbest is 0" in refused(run("predict", made.attends, "--nbest", 0, stdin=b"a\n"))
-    assert "no attention" in refused(run("predict", made.plain, "--alignment", stdin=b"a\n"))
+    assert "need a model with attention" in refused(run("predict", made.plain, "--alignment", stdin=b"a\n"))
     (tmp_path / "words").write_text("one two\n")
     dictionary = ("--dictionary", tmp_path / "words")
     assert "--copy-unknown" in refused(run("predict", made.attends, *dictionary, stdin=b"a\n"))
