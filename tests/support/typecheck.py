@@ -1,4 +1,4 @@
-"""Check the annotations of the package at run time, in tests only, with beartype. An int is accepted as a float (PEP 484)."""
+"""Check the annotations of the package at run time, in tests only, with beartype. An int is accepted as a float."""
 
 from __future__ import annotations
 
