@@ -1,9 +1,10 @@
 """Music: what the event format loses, what a model composes, and published results on piano rolls.
 
-    python benchmarks/music.py trip [FOLDER]          convert every file to events and back python
-    benchmarks/music.py tunes [FOLDER] --minutes 15 python benchmarks/music.py rolls [FOLDER] --minutes 10
-    88 independent keys per step, as published python benchmarks/music.py chords [FOLDER] --minutes 10    the
-    same steps, with the notes of a step in sequence python benchmarks/music.py genres [FOLDER] --minutes 10
+    python benchmarks/music.py trip [FOLDER]                  convert every file to events and back
+    python benchmarks/music.py tunes [FOLDER] --minutes 15
+    python benchmarks/music.py rolls [FOLDER] --minutes 10    88 independent keys per step, as published
+    python benchmarks/music.py chords [FOLDER] --minutes 10   the same steps, note by note
+    python benchmarks/music.py genres [FOLDER] --minutes 10
 
 For `trip` and `tunes`, the folder has the Nottingham tunes as MIDI files. For the others, it has
 JSB_Chorales.mat and Nottingham.mat. `tunes` holds out every tenth tune. It compares intervals, durations and

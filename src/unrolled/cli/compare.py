@@ -48,9 +48,10 @@ how networks and baselines are compared:
   - All trainings have the same budget: --epochs, or --minutes for each training.
   - The scores are measured on --test, else on --valid, else on a fifth of DATA that is held out
     (the end of a text or a series, else random sequences).
-  - The table shows the mean over the seeds, and the range of the main score.
-  - The sentence compares the median run of the best network with the best baseline. It gives the
-    95% confidence interval of the difference (paired bootstrap over the scored items).
+  - The table shows the mean of each score over the seeds, and the range of the metric that ranks
+    the models.
+  - The last sentence compares the median run of the best network with the best baseline. It states
+    the 95% confidence interval of the difference (paired bootstrap over the scored items).
 
 TASK may be language, or a task that predicts a class, tags or numbers (except numbers:next).
 The options of `unrolled train TASK` work here too."""
@@ -77,14 +78,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="keep all runs here; if interrupted, the same command resumes",
+        help="keep all runs here; the same command resumes an interrupted comparison",
     )
     parser.add_argument("--json", type=Path, metavar="F", help="write all results to a JSON file")
     parser.add_argument(
-        "--csv", type=Path, metavar="F", help="write a table: one row per training and baseline"
+        "--csv", type=Path, metavar="F", help="write a CSV table: one row per training and baseline"
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace these files, and runs in FOLDER with other settings"
+        "--force",
+        action="store_true",
+        help="overwrite the files of --json and --csv, and runs in FOLDER that have other settings",
     )
     add_layers(parser)
     add_flags(parser)

@@ -26,10 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=Path,
         metavar="FILE",
-        help="any text (default: the source of Python's library)",
+        help="a text file (default: the source code of Python's standard library)",
     )
     parser.add_argument(
-        "--files", type=Path, metavar="D", help="write four example files into the folder D, train nothing"
+        "--files",
+        type=Path,
+        metavar="D",
+        help="only write four example files into the folder D; do not train",
     )
     parser.add_argument("--force", action="store_true", help="replace existing example files")
     parser.add_argument(

@@ -26,24 +26,26 @@ metrics of each task:
   transcribe     loss (nats per character), wer (word error rate), substitutions, deletions,
                  insertions, words, cer, exact, greedy_wer (without beam search)
   compose        loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, notes
-  rolls:next     loss (nats per step), by_piece, without_first, by_piece_without_first,
-                 frame_accuracy
+  rolls:next     loss (nats per step), frame_accuracy; by_piece (loss as the mean over pieces),
+                 without_first (loss without the first step of each piece),
+                 by_piece_without_first (both)
   ...:number     loss, mae, rmse, r2, coverage (fraction of values inside the 90% interval)
   numbers:next   loss, mae, rmse, r2, mae_last (baseline: repeat the last value), surprise (nats per
                  step), anomalies
   other tasks    recognize and ...:label as classify; ...:tags as tag; numbers:sequence as
                  translate; images:sequence as transcribe
-All tasks except language also have sequences, steps, skipped (bad rows), missing (numbers of x),
-and for texts unknown (fraction of <UNK>). A metric without a value is "not measured" (JSON: null).
+All tasks except language also report: sequences, steps, skipped (number of bad rows), missing
+(missing values in x), and for texts unknown (fraction of <UNK>). A metric that cannot be computed
+is shown as "not measured" (JSON: null).
 
 """
 NOTES = """\
 options of language models:
   --engine    default: torch if it is installed, else numpy
-  --lanes N   read each long document in N parts at once, each after 256 tokens of context: faster,
-              with nearly the same result
-  --dynamic   continue training on each part of a text after it was scored; needs torch (Krause et
-              al. 2017, arXiv 1709.07432v2)"""
+  --lanes N   read each long document in N parts in parallel, each after 256 tokens of context. This
+              is faster, and the result is nearly the same.
+  --dynamic   dynamic evaluation: after each part of a text is scored, continue training on it;
+              needs torch (Krause et al. 2017, arXiv 1709.07432v2)"""
 ABOUT = """\
 Prints a table of metrics, such as the loss and the accuracy.
 
@@ -67,7 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument(
-        "--lanes", type=int, default=1, metavar="N", help="parts of a long document (default 1: exact)"
+        "--lanes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="read each long document in N parts in parallel (default 1: exact result)",
     )
     add_engine(parser, None)
     parser.add_argument("--dynamic", action="store_true", help="dynamic evaluation, see below")
@@ -75,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dynamic-lr",
         type=float,
         metavar="X",
-        help="learning rate of --dynamic, which it implies (default 0.002)",
+        help="learning rate of --dynamic (default 0.002); this option turns --dynamic on",
     )
     add_search_arguments(parser)
     add_files(parser)

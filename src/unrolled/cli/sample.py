@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 ABOUT = """\
-Language models: prints texts. Each token is drawn from the softmax and is the next input, until
-<EOS> or --length. The first input is the zero vector, or --prompt.
+Language models: prints texts. Each token is drawn from the softmax and becomes the next input. A
+text ends at <EOS> or at --length. The first input is the zero vector, or --prompt.
 
 Models of tunes (compose): writes a MIDI file and a picture of each tune to the folder --output, and
-prints one line per tune: its length, its repetitions and, with --against, how much is copied.
+prints one line per tune: its length, its repetitions and, with --against, how much it copies.
 
 The same --seed gives the same output.
 
@@ -40,19 +40,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--length",
         metavar="N",
-        help="maximum number of tokens (default: 500 characters, 60 words); for tunes: N bars, or "
-        "seconds as 30s (default 64 bars)",
+        help="maximum number of tokens (default: 500 characters, 60 words); for tunes: number of bars, or "
+        "of seconds with an s, such as 30s (default 64 bars)",
     )
     parser.add_argument(
         "--temperature",
         type=float,
         default=1.0,
         metavar="X",
-        help="below 1: more probable tokens; 0: always the most probable; above 1: more varied (default 1)",
+        help="below 1: prefer probable tokens; 0: always the most probable token; above 1: more varied (default 1)",
     )
     parser.add_argument("--top-k", type=int, metavar="K", help="draw only from the K most probable tokens")
     parser.add_argument(
-        "--top-p", type=float, metavar="P", help="draw only from the most probable tokens that sum to P"
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="draw only from the smallest set of tokens whose total probability is P or more",
     )
     parser.add_argument("--count", type=int, default=1, metavar="N", help="number of samples (default 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default 0)")

@@ -37,7 +37,7 @@ ID = ("id",)
 class ColumnIndices:
     """The columns of one table, as indices from 0.
 
-    If a column does not exist, y is empty; id, by or time is None.
+    If the table has no column y, y is (). If it has no column id, by or time, that field is None.
     """
 
     x: tuple[int, ...]
@@ -62,12 +62,13 @@ def find_columns(
     Defaults for columns that are not requested:
     - x, if it is not numbers: the first usual name of its kind (kinds.py) in the table; case is ignored.
     - x, if it is numbers: all columns of numbers except y, id, by and the default column of y.
-    - y: the first usual name of its kind in the table. `next` takes y from x, unless y is requested.
+    - y: the first usual name of its kind in the table. For `next`, y is the
+      next step of x, unless y is requested.
     - id: the column `id`.
     - time, for numbers only: the first unused column of time stamps.
 
-    Prediction (`wanted.asked` is False, or there is no target) needs only x; other columns are optional. If
-    the requested column `by` is missing there, all rows are one sequence.
+    In prediction (`wanted.asked` is False, or there is no target), only x is required. If the requested
+    column `by` is missing there, each row is one sequence; for numbers, all rows are one sequence.
 
     Raises DataError with the table's column names if a required column is missing or ambiguous. Raises
     UsageError if one column has two roles.
@@ -185,7 +186,8 @@ def _pair(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Find the columns of a text pair by their usual names, else by words in their names.
 
-    If only two columns are not `taken`, they fill the missing ones: in table order if neither is found.
+    If exactly two columns are not `taken`, the columns that are not found are chosen from these two. If
+    neither is found, the first is x and the second is y.
     """
     left = [i for i in range(len(names_of.names)) if i not in taken]
 

@@ -129,15 +129,17 @@ def _is_header(line: str, rows: Sequence[str], separator: str) -> bool:
 def _is_quoted(path: Path, options: FileOptions, dialect: Dialect) -> bool:
     """Whether a tab-separated file is consistently quoted.
 
-    Case 1: split at tabs only, every line has the same number of fields as the header, and the header is not
-    quoted. Then quotes are not needed to read the file. Quotes surround fields only if both conditions hold:
+    Case 1: The header is not quoted. When lines are split at tabs only, every line has the number of fields
+    of the header. Such a file can be read without quotes. Quotes surround fields only if both conditions
+    hold:
     - Each field that contains a quote is quoted correctly.
     - Each such field has a doubled quote inside, or is in a column in which all fields are quoted.
 
     Case 2: all other files. Quotes surround fields if both conditions hold:
     - Read with quotes, every row has the same number of fields as the header.
-    - The header is quoted, or the rows that span several lines contain at most as many complete lines as the
-      file has broken lines. A complete line has the width of the header when it is split at tabs only.
+    - The header is quoted, or the number of complete lines inside multi-line rows is at most the number of
+      broken lines in the file. When lines are split at tabs only, a complete line has the number of fields of
+      the header, and a broken line has another number.
     """
     tab = dialect.separator
     width, broken, found = 0, set[int](), False
@@ -206,8 +208,8 @@ def _swallowed(
 ) -> int | None:
     """Count the complete lines inside rows that span several lines, if the file is read with quotes.
 
-    broken: line numbers of the incomplete lines.
-    Return None if, read with quotes, not every row has the width of the header.
+    broken: line numbers of the broken lines (see `_is_quoted`).
+    Return None if a row is bad or does not have the number of fields of the header.
     """
     swallowed = 0
     filled: list[int] = []  # numbers of the non-blank lines of the current row

@@ -212,12 +212,14 @@ def as_intervals(text: str, place: Place) -> list[tuple[float, float, str]]:
 def as_text(cell: object, column: str, place: Place) -> str:
     """Convert a field to text. An empty field becomes "", a boolean `true` or `false`.
 
-    Raises DataError for other types and for half of a surrogate pair.
+    Raises DataError for other types and for an unpaired surrogate.
     """
     match cell:
         case str():
             if not cell.isascii() and _SURROGATES.search(cell):
-                raise _wrong(column, f"has {_show(cell)}, half of a character", "valid Unicode text", place)
+                raise _wrong(
+                    column, f"has {_show(cell)} with an unpaired surrogate", "valid Unicode text", place
+                )
             return cell
         case _ if is_empty(cell):
             return ""

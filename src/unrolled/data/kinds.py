@@ -26,7 +26,7 @@ class Content:
 
     noun: plural noun for messages.
     columns: usual names of its column. If empty, x is all columns of numbers.
-    targets: usual names of a column y that prediction passes on.
+    targets: usual names of the column y in prediction, where y is optional and is returned unchanged.
     words: x is a text or its tokens.
     numeric: x is numbers [T_x, n_x].
     named: x is the name of a file that is opened later.

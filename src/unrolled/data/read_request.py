@@ -28,7 +28,7 @@ def extension(path: Path) -> str:
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How files are written.
+    """The format, encoding and quoting of the input files.
 
     format: name of the file format; None: detect it for each file.
     encoding: encoding of text without a byte order mark; None: UTF-8.
@@ -59,7 +59,7 @@ class ReadRequest:
     by: in a table with one row per step, the column whose value is the same in all rows of a sequence.
     time: column of time stamps.
     kind, target: kinds of x and y (kinds.py). With target None (prediction), y is optional and passed on.
-    files: how the files are written.
+    files: format, encoding and quoting of the input files.
     asked: whether y is required; False in prediction.
     skip_bad: maximum number of bad rows to skip, over all files.
     skipped: callback for each skipped row, with its place and the reason.
@@ -92,7 +92,9 @@ class ReadRequest:
         if self.skip_bad < 0:
             raise UsageError(f"skip_bad is {self.skip_bad}", expected="0 or more")
         inputs = set(self.x)
-        targets = () if self.asks.ahead else self.y  # past values of what is forecast may be inputs
+        targets = (
+            () if self.asks.ahead else self.y
+        )  # a forecast column may also be in x: its past values are inputs
         for name in (*targets, *(other for other in (self.by, self.time) if other)):
             if name in inputs:
                 raise UsageError(

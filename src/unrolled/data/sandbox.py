@@ -63,8 +63,8 @@ class Limits:
 def run_in_subprocess(function: str, arguments: Mapping[str, object], limits: Limits | None = None) -> Answer:
     """Call `module:function(**arguments)` in a subprocess. Return its answer: an array of bytes, and a dict.
 
-    Raises the DataError or MissingExtra of the function, without a file (the caller adds it). Raises
-    DataError if the function exceeds the limits or crashes.
+    Raises DataError if the function exceeds the limits or crashes. If the function raises DataError or
+    MissingExtra, raises the same error without the file name, which the caller adds.
     """
     limits = limits or Limits()
     worker = _worker()
@@ -252,7 +252,7 @@ def _watched(seconds: float) -> Iterator[None]:
     try:
         if select.select([0], [], [], 0)[
             0
-        ]:  # no request arrives before the answer, so stdin is readable only at its end
+        ]:  # the next request comes after the answer, so readable now means that the parent closed stdin
             os._exit(1)
         yield
     finally:

@@ -85,7 +85,7 @@ def time_text(time: np.datetime64) -> str:
 
 
 def time_texts(times: Times) -> tuple[str, ...]:
-    """Return times as ISO text, all in the same form: as dates only if each time is midnight."""
+    """Return times as ISO text, all in the same form. Omit the time of day if every time is midnight."""
     texts = [str(time.astype("datetime64[us]")) for time in times]
     for end in (".000000", "T00:00:00"):
         if all(text.endswith(end) for text in texts):
@@ -138,7 +138,7 @@ class Oddities:
         """Return the indices by the name of the irregularity, for messages."""
         return {
             "gaps in time": self.gaps,
-            "time stamps twice": self.repeated,
+            "repeated time stamps": self.repeated,
             "time stamps earlier than the one before": self.backward,
             "unequal steps of time": self.unequal,
         }

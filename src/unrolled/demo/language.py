@@ -32,7 +32,7 @@ def demo(file: Path | None, minutes: float, folder: Path, reporter: Reporter) ->
     """Train the taggers and then a language model in `folder`, and print what they learnt.
 
     Models that are trained already are only opened.
-    file: the text of the language model; None: the source of Python's standard library.
+    file: the text of the language model; None: the source code of Python's standard library.
     Raises UsageError if there is no `file` and the source of the standard library is missing.
     """
     from unrolled.training.fit import fit

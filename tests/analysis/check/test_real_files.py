@@ -106,7 +106,7 @@ def test_missing_numbers_and_time_stamps_are_told(tmp_path: Path):
         "time stamps from 2024-05-01 to 2024-05-01T19:00:00, the usual step is 1 h"
     )
     assert found["odd"]["gaps in time"]["count"] == 2
-    assert found["odd"]["time stamps twice"]["examples"] == [
+    assert found["odd"]["repeated time stamps"]["examples"] == [
         f"{file}:2: step 10: 2024-05-01T08:00:00, then 2024-05-01T08:00:00 (0 s, the usual step is 1 h)"
     ]
     assert "1 missing" in in_words(found)

@@ -607,7 +607,7 @@ JSON_FAULTS = {
     "object": ('{"text": {"a": 1}, "label": 1}', "column 'text' has an object; expected a text"),
     "list of objects": ('{"text": [{}], "label": 1}', "column 'text' has an object"),
     "empty token": ('{"text": ["a", ""], "label": 1}', "column 'text' has an empty entry at position 2"),
-    "surrogate": ('{"text": "a\\ud800", "label": 1}', "half of a character"),
+    "surrogate": ('{"text": "a\\ud800", "label": 1}', "an unpaired surrogate"),
     "control": ('{"text": "a\tb", "label": 1}', "not JSON: Invalid control character"),
     "empty label": ('{"text": "a", "label": null}', "column 'label' is empty"),
     "list label": ('{"text": "a", "label": [1]}', "column 'label' has a list of 1; expected a text"),

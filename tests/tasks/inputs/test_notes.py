@@ -305,7 +305,7 @@ def test_bad_files_stop_training_unless_they_may_be_skipped(tmp_path: Path):
     done = run(*command, "--skip-bad", 1)
     assert done.code == 0 and "skipped" in done.err and "bad.mid:1" in done.err
     assert "grid" in refused(run("train", "classify", folder, "--out", tmp_path / "n", "--grid", 12))
-    assert "MIDI files hold tunes" in refused(
+    assert "MIDI files contain tunes" in refused(
         run("train", "classify", folder / "good.mid", "--out", tmp_path / "n")
     )
 

@@ -136,8 +136,11 @@ def refuse_foreign(path: Path) -> None:
 def format_of(path: Path, wanted: ReadRequest) -> Format | None:
     """Return the format of a file with labelled sequences, or None if it cannot be determined.
 
-    The format is the requested one, else the one of the extension. The content is inspected instead if x is
-    text, y is tags or not requested, and the extension is unknown, .csv or .tsv.
+    The format is the requested one, else the one of the extension. If no format is requested, the content of
+    the file decides if these three conditions hold:
+    - x is text.
+    - y is tags or is not requested.
+    - The extension is unknown, .csv or .tsv.
 
     Raises UsageError for an unknown requested format.
     """

@@ -30,7 +30,7 @@ def folders(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """Yield the recordings of folders, in the order of their paths.
 
     The id of a recording is its path in the folder (LibriSpeech layout: the id of its line). Requested
-    columns are ignored, because a model may have them from the table that it was trained on.
+    columns are ignored: they may come from a model that was trained on a table.
 
     Up to `skip_bad` recordings without a transcript or class folder, and transcripts without a recording, are
     skipped. Other files are reported to `wanted.noted`.
@@ -111,7 +111,7 @@ def _one(sound: Path, folder: Path, wanted: ReadRequest) -> Example | DataError:
 
 
 def _listed(lists: Sequence[Path]) -> Iterator[Example | DataError]:
-    """Yield the recordings that the lists of LibriSpeech name; a DataError for a missing recording."""
+    """Yield the recording of each line of LibriSpeech lists, or a DataError if it is missing."""
     for path in lists:
         for number, line in bare_lines(path):
             key, _, text = line.strip().partition(" ")

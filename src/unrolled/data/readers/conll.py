@@ -14,9 +14,10 @@ Lines that begin with `#`:
 - Inside a sentence, such a line is a token, for example `#hashtag` (in CoNLL-U it is a comment).
 - Before the first token of a sentence, it is a comment in CoNLL-U, and in any file if its number of columns
   differs.
-- Otherwise it is a token, with one exception, for lines such as `# id 17 domain=en`. Such a line is a comment
-  if its first column is a bare `#` (with tabs: if it begins with a key and a value) and its last column is
-  not a tag that occurs in the file.
+- Otherwise it is a token, except lines such as `# id 17 domain=en`. Such a line is a comment if both
+  conditions hold:
+    - Its first column is only `#`. In a file with tabs: the line begins with a key and a value.
+    - Its last column is not a tag of the file, and does not look like a tag (`O`, `B-PER`).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Dialect:
 
     columns: number of columns.  tabs: whether tabs separate them; otherwise spaces do.
     x, y: indices of the columns of tokens and tags; y is None without tags.
-    tags: the values of the last column in the sampled lines, which are not comments.
+    tags: the values of the last column in the sampled lines with tokens.
     """
 
     columns: int

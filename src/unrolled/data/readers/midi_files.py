@@ -30,7 +30,7 @@ def read(paths: Sequence[Path], wanted: ReadRequest) -> Iterator[Example]:
     """
     if not wanted.content.parsed:
         raise UsageError(
-            "MIDI files hold tunes", file=paths[0], expected="compose, or another input kind of notes"
+            "MIDI files contain tunes", file=paths[0], expected="a task that reads tunes, such as compose"
         )
     bad = bad_row_handler(wanted)
     found = False

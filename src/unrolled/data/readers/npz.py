@@ -39,7 +39,7 @@ _DEFLATE = 1032  # maximum bytes that one compressed byte can become (technical 
 _LARGE, _DENSE = (
     1 << 30,
     100,
-)  # above _LARGE bytes, the compression ratio is limited to _DENSE, which real numbers do not exceed
+)  # maximum compression ratio of arrays over _LARGE bytes is _DENSE; measured numbers compress less
 _HEADER = re.compile(
     r"\{'descr': *'([<>|=][a-zA-Z]\d*)', *'fortran_order': *(True|False), *'shape': *\(([\d, ]*)\),? *\}\s*"
 )
@@ -277,7 +277,9 @@ def _offsets(path: Path, lengths: Array | None, offsets: Array | None, total: in
     ends = np.concatenate([[0], np.cumsum(array.astype(np.int64))]) if name == "lengths" else array
     ends = ends.astype(np.int64)
     if ends[0] != 0 or ends[-1] != total:
-        raise _error(path, f"{name} go from {ends[0]:,} to {ends[-1]:,}", f"0 to {total:,}, the steps in x")
+        raise _error(
+            path, f"{name} select steps {ends[0]:,} to {ends[-1]:,} of x", f"0 to {total:,}, all steps"
+        )
     return ends
 
 

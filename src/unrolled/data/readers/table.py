@@ -217,8 +217,12 @@ def _disagreement(wanted: ReadRequest, first: Example, step: Example) -> str | N
 def _sequence(rows: Rows, steps: list[Example]) -> Example:
     """Join steps into one sequence: their x concatenated, and y.
 
-    y is one tag per step for tags. Otherwise it is the common y of all steps; if they differ, one text per
-    step, or None if not all are texts.
+    y of the sequence:
+    - For tags: one tag per step.
+    - For a forecast of numbers: the numbers to forecast at all steps.
+    - Otherwise, if all steps have the same y: this y.
+    - Otherwise, if all y are texts: a tuple with one text per step.
+    - Otherwise: None.
     """
     faulty = next((step for step in steps if step.fault is not None), None)
     if faulty is not None:

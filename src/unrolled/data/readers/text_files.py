@@ -145,8 +145,8 @@ def _whole_file(path: Path, blocks: Iterator[str]) -> Iterator[Document]:
 def _cut(text: str) -> int:
     """Return where to end a piece of at most PIECE characters.
 
-    It ends after a line end, else after white space (both in its second half), else after exactly PIECE
-    characters.
+    It ends after the last line end in its second half. Without a line end there, it ends after the last white
+    space in its second half, else after exactly PIECE characters.
     """
     for separators in ("\n", " \t\u3000"):
         cut = max(text.rfind(separator, PIECE // 2, PIECE) for separator in separators) + 1

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 SUBWORD = "subword"  # the name of the unit
 BYTES = 256  # each byte is a piece
-WORDS_A_PIECE = 20  # minimum words of text per learned piece; in small texts longer pieces would be too rare
+WORDS_A_PIECE = 20  # words of text per learned piece, at least; with more pieces, each would be too rare
 
 
 @dataclass(frozen=True)
 class Subwords:
-    """A learned subword tokenizer. json: the description by the library, stored in the model file."""
+    """A learned subword tokenizer.
+
+    json: the tokenizer in the JSON format of the library; it is stored in the model file.
+    """
 
     json: str
 
@@ -47,7 +50,7 @@ class Subwords:
     def split(self, text: str) -> list[str]:
         """Split a text into pieces.
 
-        A space becomes the letter Ġ, other bytes the characters of the library.
+        Each byte is written as one character of the library's byte alphabet; a space is written as Ġ.
         """
         # A shell can pass half of a surrogate pair, which the library does not accept.
         return self._cutter.encode(text.encode("utf-8", "replace").decode()).tokens
