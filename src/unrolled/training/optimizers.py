@@ -108,20 +108,8 @@ def make(named: Iterable[tuple[str, Tensor]], config: TrainConfig) -> tuple[Opti
 
     named: pairs of name and weight; the weights `core.<layer>.<direction>.W_*` are recurrent.
     """
-    _spare_dynamo()
     weights = dict(named)
     return OPTIMIZERS[config.optimizer](weights, config)
-
-
-def _spare_dynamo() -> None:
-    """Create optimizers without an import of torch._dynamo, which takes about a second at the start of a training.
-
-    torch wraps `add_param_group`: the wrapper imports torch._dynamo to exclude the function from compilation, and
-    stores the excluded function in this attribute. Nothing here compiles optimizers, so the function itself will do.
-    """
-    wrapped = getattr(Optimizer.add_param_group, "__wrapped__", None)
-    if wrapped is not None:
-        vars(wrapped).setdefault("__dynamo_disable", wrapped)
 
 
 def _adamw(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, ...]:
