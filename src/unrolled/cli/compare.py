@@ -84,7 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--csv", type=Path, metavar="F", help="write a table: one row per training and baseline"
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace these files, and runs in FOLDER with other settings"
+        "--force",
+        action="store_true",
+        help="replace existing files of --json and --csv, and runs in the folder --out that have other settings",
     )
     add_layers(parser)
     add_flags(parser)

@@ -19,29 +19,30 @@ metrics of each task:
                  bits_per_character, unknown (fraction of <UNK>), tokens, characters
   classify       loss (nats), accuracy, macro_f1, calibration_error; ordered classes: mae, kappa
   tag            loss (nats per step), accuracy; spans: span_precision, span_recall, span_f1,
-                 span_f1_by_type; unseen (fraction of steps whose tag is not in the training data)
+                 span_f1_by_type; unseen (fraction of steps whose tag is not in the training set)
   translate      loss (nats per token), perplexity, exact (fraction of correct texts),
                  token_error_rate, cer (character error rate); with sacrebleu: bleu, chrf,
                  bleu_signature, chrf_signature
   transcribe     loss (nats per character), wer (word error rate), substitutions, deletions,
                  insertions, words, cer, exact, greedy_wer (without beam search)
   compose        loss (nats per event), perplexity, accuracy, nats_per_note, nats_per_step, notes
-  rolls:next     loss (nats per step), by_piece, without_first, by_piece_without_first,
-                 frame_accuracy
+  rolls:next     loss (nats per step), by_piece (mean over pieces), without_first (without the first
+                 step of each piece), by_piece_without_first (both), frame_accuracy
   ...:number     loss, mae, rmse, r2, coverage (fraction of values inside the 90% interval)
   numbers:next   loss, mae, rmse, r2, mae_last (baseline: repeat the last value), surprise (nats per
                  step), anomalies
   other tasks    recognize and ...:label as classify; ...:tags as tag; numbers:sequence as
                  translate; images:sequence as transcribe
-All tasks except language also have sequences, steps, skipped (bad rows), missing (numbers of x),
-and for texts unknown (fraction of <UNK>). A metric without a value is "not measured" (JSON: null).
+All tasks except language also print the number of sequences, steps, skipped bad rows and missing
+numbers in x. If x is a text, they print unknown, the fraction of <UNK>. A metric without a value is
+"not measured" (JSON: null).
 
 """
 NOTES = """\
 options of language models:
   --engine    default: torch if it is installed, else numpy
-  --lanes N   read each long document in N parts at once, each after 256 tokens of context: faster,
-              with nearly the same result
+  --lanes N   split each long document into N parts and read them in parallel, each after 256 tokens
+              of context: faster, slightly inexact
   --dynamic   continue training on each part of a text after it was scored; needs torch (Krause et
               al. 2017, arXiv 1709.07432v2)"""
 ABOUT = """\
@@ -67,7 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument(
-        "--lanes", type=int, default=1, metavar="N", help="parts of a long document (default 1: exact)"
+        "--lanes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="split each long document into N parts and read them in parallel: faster, slightly inexact "
+        "(default 1: exact)",
     )
     add_engine(parser, None)
     parser.add_argument("--dynamic", action="store_true", help="dynamic evaluation, see below")
@@ -75,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dynamic-lr",
         type=float,
         metavar="X",
-        help="learning rate of --dynamic, which it implies (default 0.002)",
+        help="learning rate of the dynamic evaluation (default 0.002); this option also turns on --dynamic",
     )
     add_search_arguments(parser)
     add_files(parser)

@@ -19,7 +19,7 @@ ABOUT = """\
 Language models: prints texts. Each token is drawn from the softmax and is the next input, until
 <EOS> or --length. The first input is the zero vector, or --prompt.
 
-Models of tunes (compose): writes a MIDI file and a picture of each tune to the folder --output, and
+Models of tunes (compose): writes a MIDI file and an image of each tune to the folder --output, and
 prints one line per tune: its length, its repetitions and, with --against, how much is copied.
 
 The same --seed gives the same output.
@@ -52,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top-k", type=int, metavar="K", help="draw only from the K most probable tokens")
     parser.add_argument(
-        "--top-p", type=float, metavar="P", help="draw only from the most probable tokens that sum to P"
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="draw only from the most probable tokens whose probabilities together reach P",
     )
     parser.add_argument("--count", type=int, default=1, metavar="N", help="number of samples (default 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default 0)")
@@ -70,13 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace existing output files")
     add_engine(parser)
     tunes = parser.add_argument_group("models of tunes (compose)")
-    tunes.add_argument("--genre", metavar="G", help="a genre of the training data (default: none)")
+    tunes.add_argument("--genre", metavar="G", help="a genre of the training set (default: none)")
     tunes.add_argument("--key", metavar="K", help="only notes of this key, such as 'G major'")
     tunes.add_argument(
         "--range", metavar="LOW-HIGH", help="only notes in this range, such as C3-A5 or 48-81 (MIDI numbers)"
     )
     tunes.add_argument("--tempo", type=float, metavar="X", help="quarter notes per minute")
-    tunes.add_argument("--meter", metavar="N/M", help="a meter of the training data, such as 3/4")
+    tunes.add_argument("--meter", metavar="N/M", help="a meter of the training set, such as 3/4")
     tunes.add_argument(
         "--instrument", metavar="I", help="General MIDI name such as violin, or program from 0 to 127"
     )

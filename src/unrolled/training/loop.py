@@ -27,7 +27,7 @@ from unrolled.nn.losses import PLAIN, Criterion
 from unrolled.training.optimizers import Optimizer, make
 
 Weights = dict[str, Tensor]
-SMALLER = "a smaller --lr, or --clip 0.25 (with --force, because this is another training)"
+SMALLER = "a smaller --lr, or --clip 0.25; add --force, because changed options start a new run"
 # Training has diverged if the loss is this many times the first loss. It does not recover from there, and
 # this check often comes before the first NaN.
 DIVERGED = 1000.0
@@ -76,7 +76,7 @@ class Plan:
 
     changes: pairs (step, total number of steps from this step on), in order.
     frozen: from now on, the number changes only if the speed of the machine changes.
-    final: the plan never changes again, because a training has ended with it.
+    final: True after a training with this plan is complete; then the plan never changes.
     validating: duration of one validation, in training steps.
     ending: duration of the work after the last step, in training steps.
     """
@@ -221,7 +221,7 @@ def train(
 
     Raises NonFiniteError if training diverged, for example if the loss or gradient of a step is not finite.
     The step is then not applied, and the message contains the files and lines of its examples. Exceptions of
-    `callback` are passed on; `progress` is then consistent, between two steps.
+    `callback` are passed on; `progress` then has the state after the last complete step.
     """
     at, network = progress.at, progress.network
     dropouts = dropouts_of(config)
