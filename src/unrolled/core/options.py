@@ -45,12 +45,8 @@ class DataConfig:
         "pieces of words",
         choices=UNITS,
     )
-    source_unit: str | None = option(
-        None, "token unit of the source text. Default: --unit", choices=UNITS
-    )
-    target_unit: str | None = option(
-        None, "token unit of the target text. Default: --unit", choices=UNITS
-    )
+    source_unit: str | None = option(None, "token unit of the source text. Default: --unit", choices=UNITS)
+    target_unit: str | None = option(None, "token unit of the target text. Default: --unit", choices=UNITS)
     shared: bool | None = option(None, "use one vocabulary and one embedding for source and target")
     documents: str | None = option(
         None,
@@ -91,7 +87,9 @@ class DataConfig:
         "resample series with time stamps to a regular step, such as 10s, 15min, 1h or 1d. Each step gets the mean "
         "of its rows",
     )
-    affixes: bool | None = option(None, "also use prefixes, suffixes and word shapes (capitals, digits) as input features")
+    affixes: bool | None = option(
+        None, "also use prefixes, suffixes and word shapes (capitals, digits) as input features"
+    )
     classes: str | None = option(None, "the classes in order, separated by commas. Default: sorted by name")
     skip_bad: int = option(0, "skip up to N bad rows (each is reported)", low=0)
     bands: int = option(40, "number of mel bands", low=4, high=256)
@@ -112,11 +110,15 @@ class DataConfig:
     colour: bool | None = option(None, "read video frames in colour instead of grey")
     differences: bool | None = option(None, "also use the difference from the previous frame as input")
     longest: int | None = option(None, "maximum number of frames per clip; a longer clip is an error", low=1)
-    cache: int = option(4096, "maximum size in MB of the decoded files kept on disk; other files are decoded again", low=0)
+    cache: int = option(
+        4096, "maximum size in MB of the decoded files kept on disk; other files are decoded again", low=0
+    )
     horizon: int | None = option(None, "forecast N steps of a series of numbers", low=1, high=4096)
     grid: int | None = option(None, "time steps per quarter note", low=1, high=480)
     transpose: int | None = option(None, "augmentation: maximum transposition in semitones", low=0, high=12)
-    repeats: bool | None = option(None, "also read which keys followed when the recent steps occurred earlier in the piece")
+    repeats: bool | None = option(
+        None, "also read which keys followed when the recent steps occurred earlier in the piece"
+    )
     history: int = option(64, "number of past steps that a forecast reads", low=1, high=65_536)
 
 
@@ -162,7 +164,10 @@ class ModelConfig:
     )
     feeding: bool = option(False, "the decoder also reads the context vector of the previous step (slower)")
     decoder_layers: int | None = option(None, "layers of the decoder. Default: --layers", low=1, high=32)
-    ordinal: bool = option(False, "the classes are ordered: confusing neighbouring classes costs less than confusing distant ones")
+    ordinal: bool = option(
+        False,
+        "the classes are ordered: confusing neighbouring classes costs less than confusing distant ones",
+    )
 
 
 @dataclass(frozen=True)

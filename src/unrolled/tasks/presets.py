@@ -260,5 +260,11 @@ def _of_other_packages(task: str, known: Iterable[Preset]) -> Preset | None:
     if given not in inputs or asked not in outputs:
         return None
     return Preset(
-        given, asked, "as its input and output kinds define", f"predict {asked} from {given}", f"{given} and {asked}", "FILE", {}
+        given,
+        asked,
+        "as its input and output kinds define",
+        f"predict {asked} from {given}",
+        f"{given} and {asked}",
+        "FILE",
+        {},
     )

@@ -23,7 +23,7 @@ class TrainingJob:
     config: the configuration, with all options set.
     spec: the network.
     problem: the data for the training loop.
-    valid_size: number of tokens (or time steps) of the validation part.
+    valid_size: number of tokens (or time steps) of the validation set.
     step_size: number of tokens (or time steps) per training step, padding included.
     about: lines that are shown to the user.
     step: text that describes the size of a batch, such as `32 windows of 64 tokens`.

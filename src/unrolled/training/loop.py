@@ -42,7 +42,7 @@ class TrainingData:
     """The data that the training loop uses.
 
     epoch: number of an epoch -> its batches.
-    validation: maximum number of tokens -> validation batches; None without a validation part.
+    validation: maximum number of tokens -> validation batches; None without a validation set.
     place: number of an example -> its file and line.
     criterion: the loss for training; validation always uses PLAIN.
     sample: weights -> a sample text; None if the task has no samples.
@@ -301,7 +301,7 @@ def validate(problem: TrainingData, progress: TrainerState, limit: int) -> dict[
 
     train_loss: training loss since the last validation.
     loss: validation loss of the averaged weights; without an average, of the current weights. `loss` is
-    missing if there is no validation part, or if no target in it is known.
+    missing if there is no validation set, or if no target in it is known.
 
     Raises NonFiniteError if the validation loss is not finite.
     """

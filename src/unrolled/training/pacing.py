@@ -113,7 +113,7 @@ def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[
     half = begun + max(0.0, end - begun) / 2
     following = [half if plan.frozen else min(half, begun + SECOND * budget)]
     middle = [math.inf]  # the step when half of the steps that were left at the last check are done
-    # The speed for the second plan is measured only after this time, because the first steps may be slower.
+    # The speed for the second plan is measured only after this time, because the first steps may differ in speed.
     settling_in = (begun + following[0]) / 2
 
     def revise(plan: Plan, at: TrainerPosition, batches: int) -> Plan:

@@ -113,6 +113,8 @@ def _lock(descriptor: int, folder: Path) -> None:
 def _holder(descriptor: int) -> dict[str, object] | None:
     try:
         holder = tensor_file.parse(os.pread(descriptor, 4096, 0))
-    except ValueError:  # empty: the lock was released normally, or another process is just writing its owner record
+    except (
+        ValueError
+    ):  # empty: the lock was released normally, or another process is just writing its owner record
         return None
     return holder if type(holder) is dict else None

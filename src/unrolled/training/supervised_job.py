@@ -10,6 +10,7 @@ import numpy as np
 
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
+from unrolled.core.progress import counted
 from unrolled.core.system import memory_left
 from unrolled.core.types import Array, Batch, Floats, Place, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
@@ -152,7 +153,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
             ready.about,
             asked.describe(),
         ),
-        step=f"{batch_size} sequences",
+        step=counted(batch_size, "sequence"),
         unit=spec.head.loss_unit,
         learnt=learnt,
         notes={"train_sequences": count, "train_steps": steps},
@@ -174,7 +175,9 @@ def _measurable(
     kept = [i for i in range(len(part)) if can_measure(ready.output, part.target(i))]
     lost = len(part) - len(kept)
     unseen = ", ".join(f"{one!r:.40}" for one in ready.unseen) if part is ready.valid else ""
-    why = f"not in the training set: {unseen}" if unseen else "every step of a sequence needs a target"
+    why = (
+        f"the training set does not contain {unseen}" if unseen else "every step of a sequence needs a target"
+    )
     if not kept:
         place = part.place(0)
         raise DataError(
@@ -182,7 +185,9 @@ def _measurable(
             file=place.file,
             line=place.line,
             expected="targets that occur in the training set",
-            hint="other files" if unseen else "--no-crf, which also learns from sequences in which some steps have no target",
+            hint="other files"
+            if unseen
+            else "--no-crf, which also learns from sequences in which some steps have no target",
         )
     if not lost and not unseen:
         return part, ()

@@ -1,7 +1,7 @@
 """Features of words that also exist for unknown words: prefixes, suffixes, upper and lower case, shape.
 
 A word has several features. Each is a row of the embedding, and the rows are summed (Bojanowski et al., arXiv
-1607.04606v2, do this with all character n-grams). The known features come from the training part only; an
+1607.04606v2, do this with all character n-grams). The known features come from the training set only; an
 unknown feature adds nothing.
 """
 

@@ -140,10 +140,9 @@ def learn_numbers(examples: Iterable[Example], config: DataConfig) -> tuple[Numb
     words = f"{len(mean)} numbers per step, {steps:,} steps in {sequences:,} sequences"
     missing = int((steps - count).sum())
     if missing:
-        words += (
-            f"; {missing:,} of {steps * len(mean):,} missing (replaced by the number before, else the mean)"
-        )
-    words += f"; {int(constant.sum())} of them never change" if constant.any() else ""
+        words += f"; {missing:,} of {steps * len(mean):,} missing (replaced by the previous number, else by the mean)"
+    if constant.any():
+        words += f"; {int(constant.sum())} of the {len(mean)} numbers per step never change"
     return NumberInput(tuple(mean.tolist()), tuple(deviation.tolist())), words
 
 
