@@ -57,8 +57,8 @@ class DataConfig:
     vocab_size: int = option(10_000, "maximum vocabulary size; rarer tokens become <UNK>", low=1)
     hold_out: float = option(
         0.1,
-        "fraction of the data held out for validation, unless --valid is given. From one text or series the end is "
-        "held out, from other data random sequences",
+        "fraction held out for validation, unless --valid is given. One text or series: its end; other data: random "
+        "sequences",
         low=0,
         high=0.9,
     )
@@ -150,7 +150,7 @@ class ModelConfig:
         "steps; frames: convolution over each frame",
         choices=("none", "time", "frames"),
     )
-    front_size: int | None = option(None, "output features of the front layer", low=1, high=65_536)
+    front_size: int | None = option(None, "outputs of the front layer", low=1, high=65_536)
     neighbours: int | None = option(
         None,
         "hidden units of the output layer that combines neighbouring piano keys; 0: no such layer",
@@ -232,7 +232,7 @@ class TrainConfig:
     cold: float = option(
         0.1, "fraction of the windows of long documents that start from the zero state", low=0, high=1
     )
-    patience: int = option(0, "stop after N validations without a better loss; 0: never stop early", low=0)
+    patience: int = option(0, "stop after N validations without a better loss; 0: never", low=0)
     seed: int = option(0, "random seed", low=0, high=2**31 - 1)
     threads: int | None = option(
         None, "number of threads. Default: the fastest number on this machine", low=1, high=4096

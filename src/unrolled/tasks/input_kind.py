@@ -39,9 +39,9 @@ class Input(Protocol):
 
     @property
     def unk_candidates(self) -> NDArray[np.bool_]:
-        """Mask over the ids 0, 1, 2 and so on. Ids after its end are False.
+        """Mask over the ids of the vocabulary, without the ids of word features.
 
-        In training, each id that is True is replaced by `<UNK>` with probability 0.5.
+        In training, each id that is True in the mask is replaced by `<UNK>` with probability 0.5.
         """
         ...
 

@@ -123,7 +123,9 @@ def assemble(config: Config, prepared: Prepared) -> TrainingJob:
 def _about(prepared: Prepared) -> str:
     reading, coverage = prepared.reading, prepared.coverage
     held = f", {len(prepared.valid):,} held out for validation" if prepared.valid else ", nothing held out"
+    documents = counted(prepared.train.documents, "document")
     return (
-        f"{len(prepared.train):,} tokens ({as_option(reading.unit)}) in {prepared.train.documents:,} documents"
-        f" (a {reading.documents} each){held}; {coverage.types:,} distinct, {coverage.unknown:.2%} of the text is <UNK>"
+        f"{len(prepared.train):,} tokens ({as_option(reading.unit)}) in {documents}"
+        f" (--documents {reading.documents}){held}; {coverage.types:,} distinct tokens,"
+        f" {coverage.unknown:.2%} of the text is <UNK>"
     )
