@@ -287,7 +287,7 @@ def _writer(
 def _stopped(callback: CheckpointCallback, out: Path, *, finished: bool = False) -> Interrupted:
     hint = None if finished else "the same command with --resume to continue"
     stopped = Interrupted(
-        f"stopped; {'the finished model' if finished else 'the best so far'} is in {out}", hint=hint
+        f"stopped; {'the finished model' if finished else 'the best model so far'} is in {out}", hint=hint
     )
     stopped.exit_code = 128 + (callback.signal or signal.SIGINT)
     return stopped

@@ -6,7 +6,7 @@ It contains everything that is needed for a bit-identical resume, even if the pr
     config.json    the run's identity: data fingerprints, configuration, versions, kernel, instruction set
     plan.json      the plan: steps, threads, kernel; replaced when the plan changes
     metrics.jsonl  one record per line, in the order of training
-    checkpoint     weights, optimizer, averages, best so far, carried state; counters as JSON
+    checkpoint     weights, optimizer, averages, best weights so far, carried state; counters as JSON
                    (core/tensor_file.py)
     data/          the encoded data (datasets/prepared_folder.py)
 
