@@ -245,7 +245,7 @@ class ForecastSurvey:
             what = f"no examples: no series is longer than the horizon of {self.horizon:,} steps"
             raise DataError(what, file=self.file, expected="longer series, or a smaller --horizon")
         if not (self.low < self.high).any():
-            raise DataError("the number to be learnt is always the same", expected="one that varies")
+            raise DataError("y is always the same number", expected="different numbers")
 
     def report(self) -> WindowsReport:
         """Return the number of windows and of steps."""
