@@ -20,23 +20,23 @@ RANGE = ", depending on the data"  # the page says this once
 UNTITLED = (None, "options", "positional arguments")
 COMMANDS_HEAD = """# Commands
 
-Every command with all its arguments. A script writes this page from the command line itself:
-`python scripts/reference.py`. The options that describe a training are on a page of their own:
-[options of `unrolled train`](options.md).
+Every command with all its arguments. The script `python scripts/reference.py` writes this page from the command line
+itself. The options of a training are on a separate page: [options of `unrolled train`](options.md).
 
 Every command also has `--help` (or `-h`), which shows its help, and `--debug`, which shows the traceback of an error.
 `unrolled --version` shows the version. Exit codes are on [the page of exit codes](exit-codes.md).
 """
 OPTIONS_HEAD = """# Options of `unrolled train`
 
-All options of all tasks. `unrolled train TASK --help` shows those of one task. A script writes this page from the
-options and their defaults: `python scripts/reference.py`.
+All options of all tasks. `unrolled train TASK --help` shows the options of one task. The script
+`python scripts/reference.py` writes this page from the options and their defaults.
 
-An option can be given in three ways: in a TOML file (`--config F.toml`), with `--set KEY=VALUE`, and as a flag. A later
-one of these overrides an earlier one. In Python, the estimators have arguments of the same names.
+An option can be set in three ways: in a TOML file (`--config F.toml`), with `--set KEY=VALUE`, and as a flag. A flag
+overrides `--set`, and `--set` overrides the TOML file. In Python, the estimators have arguments with the same names.
 
-If a default differs between tasks, the default of most tasks comes first, then the others with their tasks. A range
-depends on the size of the data. A dash means that there is no default, or that the meaning describes it.
+If the default differs between tasks, the column shows the default of most tasks first, then each other default with its
+tasks. A range such as 64 to 128 means that the default depends on the size of the data. A dash means that there is no
+default, or that the column "meaning" describes it.
 """
 
 
@@ -69,7 +69,7 @@ def _arguments(parser: argparse.ArgumentParser, actions: Iterable[argparse.Actio
     rows = [
         _row(parser, one) for one in actions if one.help != argparse.SUPPRESS and one.dest not in EVERYWHERE
     ]
-    return table(("argument", "meaning"), rows)
+    return table(("argument", "meaning"), rows) if rows else "This command has no arguments.\n"
 
 
 def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str]:
@@ -105,7 +105,7 @@ def options_page() -> str:
                 told = {task: defaults[task].get(name, "-") for task in using}
                 rows.append((_flag(option), meaning(option), _default(told), _tasks(using, tasks)))
         title = SECTION_TITLES[section].capitalize()
-        parts += [f"## {title}\n", f"In a TOML file these are in the table `[{section}]`.\n"]
+        parts += [f"## {title}\n", f"In a TOML file, these options are in the table `[{section}]`.\n"]
         parts.append(table(("option", "meaning", "default", "tasks"), rows))
     return "\n".join(parts)
 
@@ -136,7 +136,7 @@ def _tasks(using: list[str], tasks: list[str]) -> str:
     others = [task for task in tasks if task not in using]
     if not others:
         return "all"
-    return f"all but {_names(others)}" if len(others) < len(using) else _names(using)
+    return f"all except {_names(others)}" if len(others) < len(using) else _names(using)
 
 
 def _names(tasks: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from unrolled.nn.layers import _Recurrent
 
 HEAD = """# Python interface
 
-Signatures and docstrings of everything public. A script writes this page: `python scripts/reference.py`.
+Signatures and docstrings of all public classes and functions. `python scripts/reference.py` writes this page.
 For introductions see [estimators](estimators.md) and [layers in PyTorch](torch.md).
 """
 ESTIMATORS = (

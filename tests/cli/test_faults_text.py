@@ -119,7 +119,7 @@ def test_more_words_than_the_vocabulary_holds_are_told(tmp_path: Path):
     done = train(path, "--unit", "word", "--vocab-size", 5)
     assert done.code == 0
     share = 1 - 270 / 540 - 4 / 540
-    assert f"271 distinct, {share:.2%} of the text is <UNK>" in done.err
+    assert f"271 distinct tokens, {share:.2%} of the text is <UNK>" in done.err
 
 
 def test_text_of_nothing_but_unknown_words_is_measured(tmp_path: Path):

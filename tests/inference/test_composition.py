@@ -96,7 +96,7 @@ def test_a_prompt_takes_the_tempo_and_meter_that_are_asked_for():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--meter", "7/8"), "meter 7/8; expected a meter of the training part: 3/4, 4/4"),
+        (("--meter", "7/8"), "meter 7/8; expected a meter of the training set: 3/4, 4/4"),
         (("--meter", "seven"), "expected a meter such as 3/4"),
         (("--tempo", "1"), "expected 15 to 480 quarter notes per minute"),
         (("--instrument", "kazoo"), "unknown instrument 'kazoo'"),

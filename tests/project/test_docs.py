@@ -44,7 +44,10 @@ def anchors(page: Path) -> set[str]:
 def test_code_blocks_run(page: Path):
     # In a process of its own: the pages register a cell, and no test may see it.
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "run_docs.py", page], capture_output=True, text=True, timeout=3_000
+        [sys.executable, ROOT / "scripts" / "run_docs.py", page],
+        capture_output=True,
+        text=True,
+        timeout=3_000,
     )
     assert done.returncode == 0, done.stderr
 

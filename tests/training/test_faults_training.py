@@ -55,7 +55,8 @@ def test_a_signal_writes_the_best_so_far_and_says_how_to_go_on(number, code, tex
     assert command.wait() == code
     last = command.said.splitlines()[-1]
     assert (
-        last == f"error: stopped; the best so far is in {out}; try the same command with --resume to continue"
+        last
+        == f"error: stopped; the best model so far is in {out}; try the same command with --resume to continue"
     )
     steps = read_checkpoint(tmp_path / "m.run").counters["step"]
     assert model_file.load(out).notes["steps"] == steps > 0
@@ -78,7 +79,7 @@ def test_two_signals_in_quick_succession_mean_what_the_first_means(pair, text, t
             command.signal(number)
         time.sleep(0.01)  # two that come in the same moment have no order
     assert command.wait() == 128 + pair[0], command.said
-    assert "error: stopped; the best so far is in" in command.said.splitlines()[-1]
+    assert "error: stopped; the best model so far is in" in command.said.splitlines()[-1]
     steps = read_checkpoint(tmp_path / "m.run").counters["step"]
     assert model_file.load(out).notes["steps"] == steps > 0
 

@@ -37,7 +37,9 @@ class Told(Silent):
 def job(spec: NetworkSpec) -> TrainingJob:
     config = resolve_data(configure("language", {"dropout": 0.25}))
     problem = TrainingData(lambda epoch: [], None, place)
-    return TrainingJob(config, spec, problem, 10, 32.0, ("7 words",), "4 x 8", "nats", lambda weights: {}, {})
+    return TrainingJob(
+        config, spec, problem, 10, 32.0, ("7 words",), "4 windows of 8 tokens", "nats", lambda weights: {}, {}
+    )
 
 
 def told(spec: NetworkSpec, plan: Plan = PLAN) -> list[str]:
@@ -50,7 +52,7 @@ def test_the_data_the_network_and_the_plan_are_described():
     assert told(WORDS) == [
         "7 words",
         f"1 x 8 lstm, embedding 5, dropout 0.25: {parameters(WORDS)} parameters",
-        "1,200 steps of 4 x 8 on 2 threads, about 1m30s",
+        "1,200 steps, batches of 4 windows of 8 tokens, 2 threads, about 1m30s",
     ]
 
 
@@ -76,4 +78,4 @@ def test_every_part_of_a_network_is_named(spec: NetworkSpec, words: str):
 
 def test_epochs_of_an_unknown_time_are_described():
     plan = replace(PLAN, steps=None, epochs=1, threads=1, seconds=0.0)
-    assert told(WORDS, plan)[2] == "1 epoch of 4 x 8 on 1 thread"
+    assert told(WORDS, plan)[2] == "1 epoch, batches of 4 windows of 8 tokens, 1 thread"

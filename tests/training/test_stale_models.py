@@ -104,9 +104,7 @@ def test_damaged_data_of_a_run_are_encoded_anew(
     (tmp_path / "m.run" / "plan.json").unlink()
     assert train(two[0], out, "--resume") == 0
     said = capsys.readouterr().err
-    assert (
-        "encoded data in the run folder were damaged" in said and "plan.json was damaged or missing" in said
-    )
+    assert "encoded data in the run folder was damaged" in said and "plan.json was damaged or missing" in said
     assert out.read_bytes() == straight.read_bytes()
 
 

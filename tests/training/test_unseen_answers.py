@@ -1,4 +1,4 @@
-"""A validation part whose answers training does not know is refused or told; its loss of nothing is never the best."""
+"""Validation sets with targets that are not in the training set are refused or reported."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_validation_in_which_no_tag_is_known(tmp_path: Path, crf: str):
     other.write_text("a\tB-NEW\n\nb\tB-OTHER\n\n" * 5)
     told = refused(run("train", "tag", data, "--valid", other, "--out", tmp_path / "m", crf, *FIXED))
     assert told == (
-        f"{other}:1: none of the 10 validation sequences can be used: training does not know 'B-NEW', "
-        "'B-OTHER'; expected targets that occur in the training part; try other files"
+        f"{other}:1: none of the 10 validation sequences can be used: the training set does not contain 'B-NEW', "
+        "'B-OTHER'; expected targets that occur in the training set; try other files"
     )
     assert not (tmp_path / "m").exists()
 
@@ -42,7 +42,7 @@ def test_validation_that_is_known_in_part_is_told(tmp_path: Path):
     data = write(tmp_path / "train.conll", ["B-LOC", "O"] * 20)
     other = write(tmp_path / "valid.conll", ["B-NEW"] * 4 + ["B-LOC"] * 2)
     done = run("train", "tag", data, "--valid", other, "--out", tmp_path / "m", *FIXED)
-    told = "training does not know 'B-NEW' of the validation part: 4 of 6 sequences are not used"
+    told = "the validation set has targets that are not in the training set ('B-NEW'): 4 of 6 sequences are not used"
     assert done.code == 0 and told in done.err.splitlines()
     metrics = run("evaluate", tmp_path / "m", other).lines
     assert any(line.split() == ["unseen", "0.2222"] for line in metrics)  # 4 of 18 steps
@@ -56,10 +56,13 @@ def test_translations_of_which_no_token_is_known(tmp_path: Path):
     asked = ("train", "translate", tmp_path / "train.csv", "--unit", "word", *FIXED, "--valid")
     told = refused(run(*asked, tmp_path / "valid.csv", "--out", tmp_path / "m"))
     assert told.startswith(f"{tmp_path / 'valid.csv'}:2: none of the 15 validation sequences can be used")
-    assert "training does not know 'EINS', 'ZWEI'" in told
+    assert "the training set does not contain 'EINS', 'ZWEI'" in told
     (tmp_path / "half.csv").write_text(table + "a b,EINS ZWEI\n" + "b b,zwei DREI\n")
     done = run(*asked, tmp_path / "half.csv", "--out", tmp_path / "m")
-    told = "training does not know 'EINS', 'ZWEI' of the validation part: 1 of 17 sequences are not used"
+    told = (
+        "the validation set has targets that are not in the training set ('EINS', 'ZWEI'): "
+        "1 of 17 sequences are not used"
+    )
     assert done.code == 0 and told in done.err.splitlines()
 
 
@@ -115,7 +118,7 @@ def test_validation_of_unknown_tokens_is_reported(tmp_path: Path):
         "--out",
         tmp_path / "m",
     )
-    line = "100% of the tokens of the validation part are not in the vocabulary: its loss means little"
+    line = "100% of the tokens of the validation set are not in the vocabulary, so the validation loss means little"
     done = run(*asked, "--valid", tmp_path / "valid.txt")
     assert done.code == 0 and line in done.err.splitlines()
     assert "not in the vocabulary" not in run(*asked, "--valid", tmp_path / "train.txt").err
@@ -127,6 +130,6 @@ def test_validation_texts_of_unknown_words_are_reported(tmp_path: Path, affixes:
     (tmp_path / "valid.csv").write_text("text,label\n" + "SEHR GUT,yes\nso bad,no\nSEHR SCHLECHT,no\n" * 2)
     asked = ("train", "classify", tmp_path / "train.csv", affixes, *FIXED, "--force", "--out", tmp_path / "m")
     done = run(*asked, "--valid", tmp_path / "valid.csv")
-    line = "67% of the tokens of the validation part are not in the vocabulary: its loss means little"
+    line = "67% of the tokens of the validation set are not in the vocabulary, so the validation loss means little"
     assert done.code == 0 and line in done.err.splitlines()
     assert "not in the vocabulary" not in run(*asked, "--valid", tmp_path / "train.csv").err

@@ -28,9 +28,9 @@ VERBS = {
     "predict": "print the answer of a model to each line or file",
     "sample": "write new texts or tunes with a model",
     "score": "print the log-probability of each line, or reorder n-best lists",
-    "compare": "compare cells and token units with simple baselines",
+    "compare": "train models with different cells and units, and compare them with simple baselines",
     "check": "find faults in your data before you train",
-    "doctor": "check and time the equations and engines on this machine",
+    "doctor": "compare every cell and engine with its equation and measure its speed",
     "demo": "train small models on text for a minute and show what they learned",
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ABOUT = """\
 Trains two taggers that find names in sentences, then a character model on FILE. Prints
-  - the tags of some sentences, and the accuracy on names that are not in the training data
+  - the tags of some sentences, and the accuracy on names that are not in the training set
   - the loss of the character model, a text that it writes, and the longest passage copied from FILE
   - the commands to train a model on your own text
 

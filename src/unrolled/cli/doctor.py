@@ -1,10 +1,12 @@
-"""`unrolled doctor`: check and time the cells on every engine."""
+"""`unrolled doctor`: compare every cell on every engine with its equation, and measure its speed."""
 
 from __future__ import annotations
 
 import argparse
 
 ABOUT = """\
+Compare every cell on every engine with its equation, and measure its speed on this machine.
+
 Prints one line per cell and engine:
   - the largest difference between its output and the equation in float64
   - the largest difference between its gradients and those of the equation
@@ -17,7 +19,7 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the help of the command."""
-    parser.description = f"{parser.description}\n\n{ABOUT}"
+    parser.description = ABOUT
 
 
 def run(args: argparse.Namespace) -> int:

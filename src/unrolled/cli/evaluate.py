@@ -19,7 +19,7 @@ metrics of each task:
                  bits_per_character, unknown (fraction of <UNK>), tokens, characters
   classify       loss (nats), accuracy, macro_f1, calibration_error; ordered classes: mae, kappa
   tag            loss (nats per step), accuracy; spans: span_precision, span_recall, span_f1,
-                 span_f1_by_type; unseen (fraction of steps whose tag is not in the training data)
+                 span_f1_by_type; unseen (fraction of steps whose tag is not in the training set)
   translate      loss (nats per token), perplexity, exact (fraction of correct texts),
                  token_error_rate, cer (character error rate); with sacrebleu: bleu, chrf,
                  bleu_signature, chrf_signature

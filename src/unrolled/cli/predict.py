@@ -37,17 +37,19 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 Prints one answer per line, in the order of the input. A blank line gets a blank answer.
-  language                 the most probable next token
-  classify, recognize      the class
-  tag                      a tag for each word (words are separated by spaces)
-  translate, transcribe    the text
-  numbers:...              the class, the numbers, or a tag for each step
-  numbers:next             the highest surprise (nats), its step, the surprise of each step
+  language                  the most probable next token
+  classify, recognize       the class; also for ...:label
+  tag                       a tag for each word (words are separated by spaces)
+  translate, transcribe     the text; also for numbers:sequence and images:sequence
+  ...:number                the numbers
+  numbers:tags, audio:tags, frames:tags   a tag for each step
+  numbers:next              highest surprise (nats), its step, the surprise of each step
+  compose, rolls:next       the score of the tune, as `unrolled score` prints it
 
 FILE may be
   - lines: one text per line
   - a table or another file of labelled data, as for `unrolled train`; y is not needed
-  - for audio, clips, pictures and tunes: a file, a folder of files, a table, or lines with one path
+  - for audio, clips, images and tunes: a file, a folder of files, a table, or lines with one path
     each; a tab and the name of the file follow each answer
 
 example:
@@ -57,9 +59,10 @@ output formats (--format):
   text       one answer per line
   jsonl      one JSON object per answer, with all details; input lines may be {"text": "..."}
   csv        a table: the columns of the input, then the columns of the answer
-  conll      a word and its tag per line (only tags of words)
-  srt, vtt, textgrid   words or tags with times; several recordings: files in the folder --output
-  ctm, intervals       words or tags with times; several recordings: one output
+  conll      a word and its tag per line (only for models of the task tag)
+  srt, vtt, textgrid   words or tags with times. For several recordings: one file each, in the
+                       folder --output
+  ctm, intervals       words or tags with times. For several recordings: one output for all
 
 A row or media file that cannot be read is reported and gets a blank answer. The exit code is 5 if
 there are more than --skip-bad of them."""
@@ -77,7 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="accept up to N bad rows; a bad row of a series is left out (default 0)",
+        help="do not fail for up to N bad rows: a bad row gets a blank answer; in a series it is skipped "
+        "(default 0)",
     )
     add_wish_arguments(parser)
     parser.add_argument(

@@ -73,13 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace existing output files")
     add_engine(parser)
     tunes = parser.add_argument_group("models of tunes (compose)")
-    tunes.add_argument("--genre", metavar="G", help="a genre of the training data (default: none)")
+    tunes.add_argument("--genre", metavar="G", help="a genre of the training set (default: none)")
     tunes.add_argument("--key", metavar="K", help="only notes of this key, such as 'G major'")
     tunes.add_argument(
         "--range", metavar="LOW-HIGH", help="only notes in this range, such as C3-A5 or 48-81 (MIDI numbers)"
     )
     tunes.add_argument("--tempo", type=float, metavar="X", help="quarter notes per minute")
-    tunes.add_argument("--meter", metavar="N/M", help="a meter of the training data, such as 3/4")
+    tunes.add_argument("--meter", metavar="N/M", help="a meter of the training set, such as 3/4")
     tunes.add_argument(
         "--instrument", metavar="I", help="General MIDI name such as violin, or program from 0 to 127"
     )

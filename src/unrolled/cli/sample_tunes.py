@@ -1,4 +1,4 @@
-"""`unrolled sample` for tunes: write MIDI files and pictures, and report how much of each tune is copied."""
+"""`unrolled sample` for tunes: write MIDI files and images, and report how much of each tune is copied."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
 
 def run(args: argparse.Namespace, model: Predictor) -> int:
-    """Compose tunes. For each, write a MIDI file and an SVG picture, and print one line or JSON object.
+    """Compose tunes. For each, write a MIDI file and an SVG image, and print one line or JSON object.
 
     Raises UsageError if --output is missing, or if a file exists and there is no --force.
     """

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 ABOUT = """\
-Each line is scored on its own, from the zero state, including its end. Output, separated by tabs:
+Each line is scored on its own, from the zero state. The score includes the token that ends the
+line. Output, separated by tabs:
   log-probability (nats), perplexity per token, bits per character, number of <UNK>, the line
 A blank line gets a blank answer.
 
@@ -29,14 +30,15 @@ examples:
 LISTS = """\
 --nbest reads lists of hypotheses and prints each list again: the most probable hypothesis first,
 with its log-probability in the first column. Lines that begin with # are comments. A line is
-  LIST<tab>HYPOTHESIS             LIST names the list; its lines may be anywhere in the file
+  LIST<tab>HYPOTHESIS             LIST names the list; lines of a list need not be adjacent
   LIST<tab>0 or 1<tab>HYPOTHESIS  1 marks the true hypothesis; the accuracy is printed on stderr
   HYPOTHESIS                      a blank line ends a list
 
 models of tunes: FILE is a MIDI file, a folder or a table. Output, separated by tabs:
-  compose      log-probability (nats), perplexity per event, nats per note, the most surprising
-               note, the file; with --tokens the nats of each note
-  rolls:next   log-probability (nats), nats per step, the most surprising step, its nats, the file"""
+  compose      log-probability (nats), perplexity per event, mean surprise per note (nats), the most
+               surprising note, the file; with --tokens the surprise of each note (nats)
+  rolls:next   log-probability (nats), mean surprise per step (nats), the most surprising step, its
+               surprise (nats), the file"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ def add_files(parser: argparse.ArgumentParser, flag: str = "--format") -> None:
         choices=QUOTING,
         metavar="NAME",
         default="auto",
-        help="auto, csv: quotes enclose fields, none: ordinary characters (default auto)",
+        help="auto; csv (quotes enclose fields); none (quotes are ordinary characters) (default auto)",
     )
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that all tasks have: data files, model file and run."""
-    add_parts(parser, test="test files, measured once after the training")
+    add_parts(parser, test="test files; the model is evaluated on them once, after the training")
     parser.add_argument(
         "--out", type=Path, metavar="MODEL", help="model file to write; checkpoints go to MODEL.run/"
     )

@@ -45,31 +45,27 @@ class DataConfig:
         "pieces of words",
         choices=UNITS,
     )
-    source_unit: str | None = option(
-        None, "token unit of the source text, if it is not --unit", choices=UNITS
-    )
-    target_unit: str | None = option(
-        None, "token unit of the target text, if it is not --unit", choices=UNITS
-    )
+    source_unit: str | None = option(None, "token unit of the source text. Default: --unit", choices=UNITS)
+    target_unit: str | None = option(None, "token unit of the target text. Default: --unit", choices=UNITS)
     shared: bool | None = option(None, "use one vocabulary and one embedding for source and target")
     documents: str | None = option(
         None,
-        "what one document is. file: each file; line: each line; blank: each block between blank lines",
+        "what counts as one document. file: each file; line: each line; blank: each block between blank lines",
         choices=("file", "line", "blank"),
     )
     lower: bool = option(False, "convert the text to lower case")
     vocab_size: int = option(10_000, "maximum vocabulary size; rarer tokens become <UNK>", low=1)
     hold_out: float = option(
         0.1,
-        "fraction held out for validation if there is no --valid: the end of a text or a series, else random "
+        "fraction held out for validation, unless --valid is given. One text or series: its end; other data: random "
         "sequences",
         low=0,
         high=0.9,
     )
     columns: str | None = option(
         None,
-        "columns of a table: x=text,y=label,id=key,by=series,time=date; join several with +. Default: find them by "
-        "their names",
+        "which column has which role, as ROLE=COLUMN. Roles: x (input), y (target), id, by (names the series), time. "
+        "Example: x=text,y=label. Join several columns with +. Default: columns with the usual names",
     )
     format: str | None = option(
         None,
@@ -87,9 +83,13 @@ class DataConfig:
         choices=QUOTING,
     )
     resample: str | None = option(
-        None, "resample series with time stamps to a regular step, by the mean: 10s, 15min, 1h, 1d"
+        None,
+        "resample series with time stamps to a regular step, such as 10s, 15min, 1h or 1d. Each step gets the mean "
+        "of its rows",
     )
-    affixes: bool | None = option(None, "also read prefixes, suffixes and letter shapes of words")
+    affixes: bool | None = option(
+        None, "also use prefixes, suffixes and word shapes (capitals, digits) as input features"
+    )
     classes: str | None = option(None, "the classes in order, separated by commas. Default: sorted by name")
     skip_bad: int = option(0, "skip up to N bad rows (each is reported)", low=0)
     bands: int = option(40, "number of mel bands", low=4, high=256)
@@ -108,13 +108,17 @@ class DataConfig:
     frame_size: int | None = option(None, "width and height of a video frame in pixels", low=8, high=256)
     frame_rate: float | None = option(None, "frames per second; 0: all frames of the file", low=0, high=1000)
     colour: bool | None = option(None, "read video frames in colour instead of grey")
-    differences: bool | None = option(None, "also read the difference to the frame before")
+    differences: bool | None = option(None, "also use the difference from the previous frame as input")
     longest: int | None = option(None, "maximum number of frames per clip; a longer clip is an error", low=1)
-    cache: int = option(4096, "MB of decoded files to keep on disk; other files are decoded again", low=0)
+    cache: int = option(
+        4096, "maximum size in MB of the decoded files kept on disk; other files are decoded again", low=0
+    )
     horizon: int | None = option(None, "forecast N steps of a series of numbers", low=1, high=4096)
     grid: int | None = option(None, "time steps per quarter note", low=1, high=480)
     transpose: int | None = option(None, "augmentation: maximum transposition in semitones", low=0, high=12)
-    repeats: bool | None = option(None, "also read what followed the last occurrence of the recent steps")
+    repeats: bool | None = option(
+        None, "also read which keys followed when the recent steps occurred earlier in the piece"
+    )
     history: int = option(64, "number of past steps that a forecast reads", low=1, high=65_536)
 
 
@@ -142,14 +146,14 @@ class ModelConfig:
     crf: bool | None = option(None, "choose all tags of a sentence together, with a conditional random field")
     front: str | None = option(
         None,
-        "convolutional layer before the recurrent ones. time: over time, it halves the number of steps; frames: over "
-        "each picture",
+        "convolutional layer before the recurrent layers. time: convolution over time, which halves the number of "
+        "steps; frames: convolution over each frame",
         choices=("none", "time", "frames"),
     )
-    front_size: int | None = option(None, "output features of the front layer", low=1, high=65_536)
+    front_size: int | None = option(None, "outputs of the front layer", low=1, high=65_536)
     neighbours: int | None = option(
         None,
-        "hidden units of the layer that reads the neighbouring keys; 0: no such layer",
+        "hidden units of the output layer that combines neighbouring piano keys; 0: no such layer",
         low=0,
         high=65_536,
     )
@@ -158,9 +162,12 @@ class ModelConfig:
         "how the decoder attends to the encoder; none: it reads only the last state",
         choices=("none", "additive", "multiplicative"),
     )
-    feeding: bool = option(False, "the decoder also reads the context vector of the step before (slower)")
+    feeding: bool = option(False, "the decoder also reads the context vector of the previous step (slower)")
     decoder_layers: int | None = option(None, "layers of the decoder. Default: --layers", low=1, high=32)
-    ordinal: bool = option(False, "the classes are ordered: a near miss is a smaller error than a far one")
+    ordinal: bool = option(
+        False,
+        "the classes are ordered: confusing neighbouring classes costs less than confusing distant ones",
+    )
 
 
 @dataclass(frozen=True)
@@ -225,14 +232,14 @@ class TrainConfig:
     cold: float = option(
         0.1, "fraction of the windows of long documents that start from the zero state", low=0, high=1
     )
-    patience: int = option(0, "stop after N validations without a better loss; 0: never stop early", low=0)
+    patience: int = option(0, "stop after N validations without a better loss; 0: never", low=0)
     seed: int = option(0, "random seed", low=0, high=2**31 - 1)
     threads: int | None = option(
         None, "number of threads. Default: the fastest number on this machine", low=1, high=4096
     )
     deterministic: bool = option(
         False,
-        "make runs repeatable: no decision depends on time, and operations without a fixed order are an error",
+        "make runs reproducible: no decision depends on measured time, and a non-deterministic operation is an error",
     )
     device: str = option("cpu", "device to compute on", choices=("cpu",))
 

@@ -166,7 +166,7 @@ class Batch:
     lengths: [batch] true lengths.
     carry: [batch] True: the row continues from its previous state; False: its state starts from zeros.
     places: [batch] index of the row's first token or of its sequence in the data set, for messages.
-    weights: [batch] the factor of each row's loss; its mean over the training part is 1. None: all are 1.
+    weights: [batch] the factor of each row's loss; its mean over the training set is 1. None: all are 1.
     """
 
     x: Array

@@ -93,7 +93,7 @@ CONTENTS: dict[str, Content] = {
         stretches="always",
     ),
     "frames": Content("clips", _CLIP, named=True, parts=True, folders=True, stretches="either"),
-    "images": Content("pictures", _IMAGE, named=True),
+    "images": Content("images", _IMAGE, named=True),
     "tune": Content("MIDI files", _MIDI, parsed=True),
 }
 TARGETS: dict[str, Target] = {

@@ -1,4 +1,4 @@
-"""Prepare labelled sequences for training: fit the input and the output, encode, hold out a validation part.
+"""Prepare labelled sequences for training: fit the input and the output, encode, hold out a validation set.
 
 An input kind and an output kind know how to fit and encode their data. This file combines one of each.
 """
@@ -33,7 +33,7 @@ from unrolled.tasks.inputs import INPUTS, Input, InputKind
 from unrolled.tasks.outputs import Output, OutputKind, find_output
 from unrolled.tasks.presets import find
 
-SMALLEST = 200  # minimum number of sequences; with fewer, no validation part is held out
+SMALLEST = 200  # minimum number of sequences; with fewer, no validation set is held out
 NAMED = 8  # maximum number of unseen names that are reported
 LONGEST = 200_000  # maximum number of steps of a sequence that is not cut into windows
 _SPLIT = 7  # hash key of the validation split; the same for every seed, so that models can be compared
@@ -44,7 +44,7 @@ class PreparedData:
     """Everything that training reads: the fitted input and output, and the encoded parts on disk.
 
     about: description of the input.
-    valid: the validation part; None: there is none.
+    valid: the validation set; None: there is none.
     skipped: one line for each bad row that was skipped.
     notes: one line for each decision made while reading.
     damaged: True if encoded data existed but had changed since it was written, so it was encoded again.
@@ -63,7 +63,7 @@ class PreparedData:
 
 
 def prepare(data: ExampleSource, valid: ExampleSource | None, config: Config, folder: Path) -> PreparedData:
-    """Fit input and output on the training part and encode all parts into `folder`.
+    """Fit input and output on the training set and encode all sets into `folder`.
 
     Encoded data in `folder` is reused if it belongs to the same source and configuration.
 
@@ -110,7 +110,7 @@ def _write(
 
     input_kind, output_kind = INPUTS[preset.input], find_output(preset.key)
     given, about = input_kind.learn(learnt_from(), config.data)
-    # Classes are also learnt from the validation part: a class that is only there must not stop the training.
+    # Classes are also learnt from the validation set: a class that is only there must not stop the training.
     known = data.examples() if output_kind.include_validation else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
     again, room = file_loader(given, input_kind), config.data.cache * 2**20

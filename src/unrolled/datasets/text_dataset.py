@@ -1,4 +1,4 @@
-"""Prepare texts for language models: learn the vocabulary from the training part, and encode all parts."""
+"""Prepare texts for language models: learn the vocabulary from the training set, and encode all sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.token_store import Store, open_store, write_store
 from unrolled.tasks.inputs.tokens import Reading, encode, learn
 
-SMALLEST = 2_000  # minimum number of characters; of a shorter text, no validation part is held out
+SMALLEST = 2_000  # minimum number of characters; of a shorter text, no validation set is held out
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class DocumentSource:
 class Prepared:
     """Everything that training reads: how to read text, what the vocabulary covers, and the parts on disk.
 
-    valid: the validation part; None: there is none.
+    valid: the validation set; None: there is none.
     damaged: True if encoded data existed but had changed since it was written, so it was encoded again.
     """
 
@@ -109,11 +109,11 @@ def from_texts(texts: Sequence[str], name: str = "texts") -> DocumentSource:
 def prepare(
     source: DocumentSource, valid: DocumentSource | None, config: DataConfig, folder: Path
 ) -> Prepared:
-    """Learn the vocabulary from the training part and encode all parts into `folder`.
+    """Learn the vocabulary from the training set and encode all sets into `folder`.
 
     Encoded data in `folder` is reused if it belongs to the same source and configuration.
 
-    If `valid` is None, the last fraction `hold_out` of the text is the validation part:
+    If `valid` is None, the last fraction `hold_out` of the text is the validation set:
     - It begins at the start of a line, or at any character for a model of characters.
     - Nothing is held out of a text with fewer than 2,000 characters.
     Raises DataError if the text is unusable, StorageError if the folder cannot be read or written.
@@ -180,7 +180,7 @@ def take_characters(documents: Iterator[Document], characters: int, lower: bool)
 
 
 def _cut(source: DocumentSource, unit: str, documents: str, config: DataConfig) -> int | None:
-    """Return the number of the character at which the validation part begins; None if there is none.
+    """Return the number of the character at which the validation set begins; None if there is none.
 
     The end of a document counts as one character if the documents are lines or blocks: there it replaces the
     line break. The end of a file does not count.
@@ -213,9 +213,9 @@ def _line_start(documents: Iterator[Document], character: int, lower: bool) -> i
 
 
 def _position(whole: Store, cut: int | None, unit: str) -> int:
-    """Return the position of the token at which the validation part begins.
+    """Return the position of the token at which the validation set begins.
 
-    cut: number of a character (for words, the first of a line); None: there is no validation part.
+    cut: number of a character (for words, the first of a line); None: there is no validation set.
     """
     if cut is None or of_characters(unit):
         return len(whole) if cut is None else cut

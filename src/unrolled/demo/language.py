@@ -84,7 +84,7 @@ def _losses(model: Model, train: Store) -> None:
     p = counts[counts > 0] / counts.sum()
     loss = model.file.notes["validation_loss"]
     if loss is None:
-        print("\nThe text is too short for a validation part, so the loss on new text was not measured.")
+        print("\nThe text is too short for a validation set, so the loss on new text was not measured.")
         return
     loss = as_number(loss)
     print("\nHow well does it predict the next character of new text? (loss in nats, lower is better)")

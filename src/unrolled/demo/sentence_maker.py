@@ -77,7 +77,7 @@ def make(seed: int, count: int, part: str) -> list[Example]:
 
     x: the words; the full stop is attached to the last one.
     y: one tag per word, "1" (part of a person's name) or "0". A title is not part of a name.
-    No first name or surname occurs in both parts. In the test part half of the sentences without an
+    No first name or surname occurs in both sets. In the test set, half of the sentences without an
     ambiguous word have patterns that do not occur in training. A smaller count returns the beginning of a
     larger one.
     Raises UsageError if the part is unknown or the count is negative.
@@ -100,7 +100,7 @@ def lecture() -> list[Example]:
 
 
 def compose(rng: random.Random, part: str) -> Sentence:
-    """Return the next sentence of a part."""
+    """Return the next sentence of a set."""
     ambiguous = _ambiguous(part)
     favourite = FAVOURITE in ambiguous and rng.random() < 0.2
     word = FAVOURITE if favourite else rng.choice(list(ambiguous))

@@ -20,7 +20,7 @@ def phrases(text: str) -> list[str]:
     return [phrase.strip() for phrase in text.strip().replace("\n", "|").split("|")]
 
 
-# Names of the test part never occur in the training part.
+# Names of the test set never occur in the training set.
 FIRST = {
     "train": words("""
 Aaron Abigail Adele Adrian Agnes Ahmed Aisha Akira Alan Albert Alejandro Alessandra Alexei Alfred Alice Amara Amelia
@@ -247,7 +247,7 @@ Young people left {place} in {year}
 Old {last} {made} {things} for {org}
 There is a {adj} {thing} in {place}
 """)
-# Patterns that occur only in the test part.
+# Patterns that occur only in the test set.
 UNSEEN_PATTERNS = phrases("""
 {full} taught {full} how to play chess|{any} won against {any} in {place}|{full} quit as {job} of {org} on {day}
 {full} studied with {full} at {org}|{titled} spoke to {nation} reporters in {city}

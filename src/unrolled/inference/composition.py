@@ -186,7 +186,7 @@ class Player:
 
     @property
     def _pitches(self) -> NDArray[np.bool_]:
-        """[128] True for the pitches that the training part has and the options allow."""
+        """[128] True for the pitches that the training set has and the options allow."""
         low, high = (
             max(self.sample_options.low, self.notes.low),
             min(self.sample_options.high, self.notes.high),
@@ -301,7 +301,7 @@ def _prompt(notes: NoteInput, sample_options: CompositionOptions) -> list[int]:
         shown = ", ".join(f"{over}/{under}" for over, under in known) or "none"
         raise UsageError(
             f"meter {sample_options.meter[0]}/{sample_options.meter[1]}",
-            expected=f"a meter of the training part: {shown}",
+            expected=f"a meter of the training set: {shown}",
         )
     given = sample_options.prompt or Tune((), notes.grid)
     if sample_options.tempo is not None:

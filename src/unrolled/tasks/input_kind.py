@@ -20,11 +20,11 @@ from unrolled.tasks.size_rules import keep_sizes
 
 @runtime_checkable
 class Input(Protocol):
-    """A fitted input encoder: it holds what was learned from the data and encodes x."""
+    """A fitted input encoder. It contains the values learned from the data, and encodes x."""
 
     @property
     def n_x(self) -> int:
-        """Number of ids, or numbers per step."""
+        """Number of different ids, or number of values per step."""
         ...
 
     @property
@@ -39,9 +39,9 @@ class Input(Protocol):
 
     @property
     def unk_candidates(self) -> NDArray[np.bool_]:
-        """Mask over the first ids.
+        """Mask over the ids of the vocabulary, without the ids of word features.
 
-        Ids marked True are replaced by `<UNK>` with probability 0.5 in training.
+        In training, each id that is True in the mask is replaced by `<UNK>` with probability 0.5.
         """
         ...
 
@@ -71,15 +71,15 @@ class InputKind:
     source_kind: the type of x: `text`, `numbers`, a `tune` or a file.
     learn: fits an `Input` to examples, and returns it with a one-line description.
     restore: creates an `Input` from its JSON object.
-    augmenter: returns the function that changes encoded x and y at random in training. Its arguments: the
-    input, whether images may be mirrored, and whether every step has a y. Raises UsageError if they exclude
-    each other.
+    augmenter: returns the function that changes encoded x and y at random in training. Its arguments are the
+    input, whether images may be mirrored, and whether every step has a y. Raises UsageError if the arguments
+    exclude each other.
     load_file: returns the example with the content of its file, if x is a file. Raises DataError.
     timeline: returns the times of the steps of a loaded example.
     windowed: whether long sequences are trained in windows of `--window` steps.
     embeds: whether x is encoded as ids, which get an embedding.
     steps_are: name of a step, for messages.  composes: whether `sample` writes tunes.
-    options: the options that this kind supports, of those that not all input kinds support.
+    options: the options that this kind supports and some other input kinds do not.
     fill: fills the defaults of these options.
     sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
     """

@@ -85,16 +85,18 @@ class Output(Protocol):
 class OutputKind:
     """An output kind: the type of y that readers must provide, and the functions of the kind.
 
-    target: the type of y.
+    target: what a reader must provide as y.
     learn: fits an `Output` to examples.  restore: creates an `Output` from its JSON object.
-    include_validation: whether `learn` also reads the validation set, as for the names of classes.
-    summarize: reduces the answer to a sequence to the part that `calibrate` and `figures` need, given y.
+    include_validation: whether `learn` also reads the validation set. Classes need this, for their names.
+    summarize: returns the part of an answer that `calibrate` and `figures` need. Arguments: y and the answer.
     unseen_in: returns the names in y that do not occur in the training set.
-    meeting: returns an output that distinguishes the unseen names of many y; used for evaluation.
+    meeting: returns an output that gives an index of its own to each unseen name in many y. It is used for
+    evaluation.
     can_measure: returns whether an encoded y has a loss (None: always).
     decoder: whether an encoder-decoder writes y.
-    scored: the metric by which `compare` ranks models, a mean over sequences, and whether higher is better.
-    options: the options that this kind supports, of those that not all output kinds support.
+    scored: the metric by which `compare` ranks models, and whether higher is better. The metric is a mean over
+    sequences.
+    options: the options that this kind supports and some other output kinds do not.
     sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
     units: the units of text that it allows (None: all).  why_units: the reason, for messages.
     """

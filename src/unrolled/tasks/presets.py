@@ -97,7 +97,7 @@ TASKS: dict[str, Preset] = {
         input="tokens",
         output="sequence",
         architecture="many-to-many, T_x != T_y",
-        summary="write another text for a text: translation, dates, pronunciation",
+        summary="convert a text to another text: translation, standard dates, pronunciation",
         data="a table with the columns source and target, or two files with one text per line",
         example="pairs.tsv",
         defaults={"bidirectional": True, "unit": SUBWORD, "affixes": False, "attention": "multiplicative"},
@@ -105,7 +105,7 @@ TASKS: dict[str, Preset] = {
     "compose": Preset(
         input="notes",
         output="next",
-        architecture="one-to-many when it samples: from nothing or from a genre",
+        architecture="one-to-many when it samples, without input or from a genre",
         summary="learn tunes from MIDI files and write new ones",
         data="MIDI files, or folders of them (one subfolder per genre)",
         example="tunes/",
@@ -121,7 +121,7 @@ COMBINATIONS: dict[str, Preset] = {
             output="sequence",
             architecture="many-to-many, T_x != T_y",
             summary="write a text for a series of numbers",
-            data="a table with the numbers as columns, a series per value of by= and the column target",
+            data="a table of numbers, one row per step, with the column target; the column by= names the series",
             example="series.jsonl",
             defaults={
                 "bidirectional": True,
@@ -172,7 +172,7 @@ COMBINATIONS: dict[str, Preset] = {
             output="tags",
             architecture="many-to-many, T_x = T_y",
             summary="predict a tag for every step of a series of numbers",
-            data="a table of numbers with the column tag, one row per step, and by= for the series",
+            data="a table of numbers, one row per step, with the column tag; the column by= names the series",
             example="machine.csv --columns y=state,by=day",
             defaults={"bidirectional": True},
         ),
@@ -180,7 +180,7 @@ COMBINATIONS: dict[str, Preset] = {
             input="images",
             output="ctc",
             architecture="many-to-many, T_x != T_y",
-            summary="read the text in the picture of a line of text",
+            summary="recognise the text in the image of a text line (OCR)",
             data="a table with the columns file and text",
             example="lines.csv",
             defaults={
@@ -213,7 +213,7 @@ COMBINATIONS: dict[str, Preset] = {
             input="audio",
             output="tags",
             architecture="many-to-many, T_x = T_y",
-            summary="predict a tag for every 10 ms of an audio file, such as speech",
+            summary="predict a tag, such as speech, for every 10 ms of an audio file",
             data="a table with the columns file and tags: 0.10-0.52 speech; 1-1.3 cough",
             example="recordings.csv",
             defaults={"bidirectional": True},
@@ -260,5 +260,11 @@ def _of_other_packages(task: str, known: Iterable[Preset]) -> Preset | None:
     if given not in inputs or asked not in outputs:
         return None
     return Preset(
-        given, asked, "of its kinds", f"predict {asked} from {given}", f"{given} and {asked}", "FILE", {}
+        given,
+        asked,
+        "as its input and output kinds define",
+        f"predict {asked} from {given}",
+        f"{given} and {asked}",
+        "FILE",
+        {},
     )

@@ -63,7 +63,7 @@ def resolve_examples(config: Config, sequences: int, steps: int, width: int) -> 
     """Fill every blank option for labelled sequences. Returns the new configuration.
 
     sequences: number of sequences.  steps: their total number of steps.
-    width: number of ids, or numbers per step.
+    width: number of different ids, or number of values per step.
     """
     kind = input_of(config.task)
     config = output_of(config.task).sizes(kind.sizes(config, sequences, steps), sequences, steps)

@@ -29,14 +29,14 @@ from unrolled.nn.kernels.dispatch import alternatives
 from unrolled.training.loop import Plan, TrainingData, begin, dropouts_of, set_rate, step
 
 MEASURING = 0.04  # maximum fraction of the budget for measuring the speed
-WASTE = 0.03  # fraction of the budget reserved for checkpoints and changes of speed
+WASTE = 0.03  # fraction of the budget that is reserved for checkpoints and for changes of the speed
 VALIDATING = 0.05  # fraction of the budget for validation
 ENDING = 1.0  # seconds to write the model and end the process
 STRATA = 8  # number of batches that are timed, one per size class
 FEWEST = 3  # minimum number of steps per measurement
-CLEARLY = 0.95  # another kernel must need less than this fraction of the best time; less gain is noise
+CLEARLY = 0.95  # another kernel is chosen only if it takes less than this fraction of the best time
 FORWARD = 0.4  # time of a forward pass, as a fraction of the time of forward and backward together
-BASE_BYTES = 300 << 20  # memory of torch in training, of a checkpoint that is written, and of the data
+BASE_BYTES = 300 << 20  # memory that torch, the data and the writing of a checkpoint need
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def make_plan(
     Without a budget of minutes, the plan has only epochs and does not depend on measured speed. Then the
     speed is measured only if `timed`, to estimate the duration.
 
-    valid_tokens: number of tokens of the validation part.
+    valid_tokens: number of tokens of the validation set.
     settling: number of tokens that are read again after the last step.
     note: called with a one-line warning if the budget is too short for a single step; then the plan has one
         step.

@@ -96,7 +96,7 @@ class CheckpointCallback:
 
 @contextmanager
 def handle_signals(callback: CheckpointCallback) -> Iterator[None]:
-    """Inside this context, Ctrl-C, SIGTERM and SIGHUP make the callback `callback` stop after the current step.
+    """Inside this context, Ctrl-C, SIGTERM and SIGHUP make `callback` stop the training after the current step.
 
     Further signals within a short time have no additional effect. A later signal stops at once, except during
     a save. Python handles signals only in the main thread. In another thread, this context does nothing.
@@ -199,7 +199,7 @@ def flatten(state: object, path: str = "state") -> dict[str, torch.Tensor]:
 def unflatten(tensors: Mapping[str, torch.Tensor], path: str = "state") -> Any:
     """Rebuild the nested tuples from the result of `flatten`. Return None if there are no tensors.
 
-    `Any`: the state of any network.
+    The return type is `Any`, because the nesting of the state depends on the network.
     """
     if path in tensors:
         return tensors[path]

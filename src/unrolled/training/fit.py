@@ -200,7 +200,7 @@ def _in_words(spec: NetworkSpec) -> str:
             found += [f"convolution with {front.size} outputs"] if front else []
     match spec.head:
         case Bits(neighbours=neighbours) if neighbours:
-            found.append(f"{neighbours} units for neighbouring keys")
+            found.append(f"{neighbours} hidden units for neighbouring piano keys")
         case Classes(layer="tied") | DecoderSpec(layer="tied"):
             found.append("tied weights")
         case _:
@@ -216,7 +216,7 @@ def describe(job: TrainingJob, plan: Plan, reporter: Reporter) -> None:
     reporter.note(f"{_in_words(spec)}, dropout {training.dropout:g}: {parameters(spec):,} parameters")
     size = counted(plan.steps, "step") if plan.steps else counted(plan.epochs or 0, "epoch")
     time = f", about {duration(plan.seconds)}" if plan.seconds else ""
-    reporter.note(f"{size} of {job.step} on {counted(plan.threads, 'thread')}{time}")
+    reporter.note(f"{size}, batches of {job.step}, {counted(plan.threads, 'thread')}{time}")
 
 
 def _tell_end(at: TrainerPosition, job: TrainingJob, reporter: Reporter) -> None:
@@ -225,7 +225,7 @@ def _tell_end(at: TrainerPosition, job: TrainingJob, reporter: Reporter) -> None
         reporter.note(f"ended early at step {at.step:,}: {at.ended}")
     if at.provisional and job.problem.validation is not None:
         reporter.note(
-            "warning: training knows no target of the validation part; no validation loss was measured"
+            "warning: no target of the validation set occurs in the training set, so no validation loss was measured"
         )
 
 
@@ -287,7 +287,7 @@ def _writer(
 def _stopped(callback: CheckpointCallback, out: Path, *, finished: bool = False) -> Interrupted:
     hint = None if finished else "the same command with --resume to continue"
     stopped = Interrupted(
-        f"stopped; {'the finished model' if finished else 'the best so far'} is in {out}", hint=hint
+        f"stopped; {'the finished model' if finished else 'the best model so far'} is in {out}", hint=hint
     )
     stopped.exit_code = 128 + (callback.signal or signal.SIGINT)
     return stopped

@@ -13,7 +13,7 @@ from unrolled.core.types import Array
 from unrolled.models.network_spec import NetworkSpec
 from unrolled.training.loop import TrainingData
 
-ENCODED_ANEW = "the encoded data in the run folder were damaged: encoded again"
+ENCODED_ANEW = "the encoded data in the run folder was damaged; the data is encoded again"
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class TrainingJob:
     config: the configuration, with all options set.
     spec: the network.
     problem: the data for the training loop.
-    valid_size: number of tokens (or time steps) of the validation part.
+    valid_size: number of tokens (or time steps) of the validation set.
     step_size: number of tokens (or time steps) per training step, padding included.
     about: lines that are shown to the user.
-    step: text that describes the size of a training step, such as `32 x 64`.
+    step: text that describes the size of a batch, such as `32 windows of 64 tokens`.
     unit: unit of the loss in messages.
     learnt: returns the parts of the model file that are not weights, from the final weights.
     notes: facts that are stored in the model file.
-    settling: number of tokens (or time steps) that `learnt` reads.
+    settling: number of tokens (or time steps) that `learnt` reads to calibrate the output.
     """
 
     config: Config
@@ -54,8 +54,8 @@ class TrainingRequest:
     data: fingerprints of the training and validation files, which must be the same in a resumed run.
     prepare: reads the data, writes the encoded data into a folder, and returns the job.
     out: path of the model.
-    began: time.monotonic() when the budget of minutes began; None: when the process started, as for a
-        command.
+    began: time.monotonic() when the budget of minutes began. None: the budget began when the process started;
+        a command uses this.
     reading: time.monotonic() when the program began to read the data; None: the same as `began`.
     """
 

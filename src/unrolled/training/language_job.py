@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unrolled.core.config import Config
+from unrolled.core.progress import counted
 from unrolled.core.types import Array, Batch
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.tokenize import as_option, find_unit
@@ -112,7 +113,7 @@ def assemble(config: Config, prepared: Prepared) -> TrainingJob:
             _about(prepared),
             *(unknown_in_text(held.ids) if held is not None else ()),
         ),
-        step=f"{batch_size} x {window}",
+        step=f"{counted(batch_size, 'window')} of {counted(window, 'token')}",
         unit="nats per token",
         learnt=lambda weights: reading.to_json(),
         notes={"train_tokens": len(store), "unknown": prepared.coverage.unknown},
@@ -122,7 +123,9 @@ def assemble(config: Config, prepared: Prepared) -> TrainingJob:
 def _about(prepared: Prepared) -> str:
     reading, coverage = prepared.reading, prepared.coverage
     held = f", {len(prepared.valid):,} held out for validation" if prepared.valid else ", nothing held out"
+    documents = counted(prepared.train.documents, "document")
     return (
-        f"{len(prepared.train):,} tokens ({as_option(reading.unit)}) in {prepared.train.documents:,} documents"
-        f" (a {reading.documents} each){held}; {coverage.types:,} distinct, {coverage.unknown:.2%} of the text is <UNK>"
+        f"{len(prepared.train):,} tokens ({as_option(reading.unit)}) in {documents}"
+        f" (--documents {reading.documents}){held}; {coverage.types:,} distinct tokens,"
+        f" {coverage.unknown:.2%} of the text is <UNK>"
     )

@@ -27,7 +27,7 @@ from unrolled.nn.losses import PLAIN, Criterion
 from unrolled.training.optimizers import Optimizer, make
 
 Weights = dict[str, Tensor]
-SMALLER = "a smaller --lr, or --clip 0.25 (with --force, because this is another training)"
+SMALLER = "a smaller --lr, or --clip 0.25; add --force, because changed options start a new run"
 # Training has diverged if the loss is this many times the first loss. It does not recover from there, and
 # this check often comes before the first NaN.
 DIVERGED = 1000.0
@@ -42,7 +42,7 @@ class TrainingData:
     """The data that the training loop uses.
 
     epoch: number of an epoch -> its batches.
-    validation: maximum number of tokens -> validation batches; None without a validation part.
+    validation: maximum number of tokens -> validation batches; None without a validation set.
     place: number of an example -> its file and line.
     criterion: the loss for training; validation always uses PLAIN.
     sample: weights -> a sample text; None if the task has no samples.
@@ -76,7 +76,7 @@ class Plan:
 
     changes: pairs (step, total number of steps from this step on), in order.
     frozen: from now on, the number changes only if the speed of the machine changes.
-    final: the plan never changes again, because a training has ended with it.
+    final: True after a training with this plan is complete; then the plan never changes.
     validating: duration of one validation, in training steps.
     ending: duration of the work after the last step, in training steps.
     """
@@ -221,7 +221,7 @@ def train(
 
     Raises NonFiniteError if training diverged, for example if the loss or gradient of a step is not finite.
     The step is then not applied, and the message contains the files and lines of its examples. Exceptions of
-    `callback` are passed on; `progress` is then consistent, between two steps.
+    `callback` are passed on; `progress` then has the state after the last complete step.
     """
     at, network = progress.at, progress.network
     dropouts = dropouts_of(config)
@@ -301,7 +301,7 @@ def validate(problem: TrainingData, progress: TrainerState, limit: int) -> dict[
 
     train_loss: training loss since the last validation.
     loss: validation loss of the averaged weights; without an average, of the current weights. `loss` is
-    missing if there is no validation part, or if no target in it is known.
+    missing if there is no validation set, or if no target in it is known.
 
     Raises NonFiniteError if the validation loss is not finite.
     """

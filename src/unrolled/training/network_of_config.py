@@ -54,7 +54,7 @@ def _input(config: Config, given: Input) -> InputSpec:
         if model.embedding:
             return Embedding(given.n_x, model.embedding, given.multi_hot)
         if given.multi_hot:
-            what = "a step with several ids needs an embedding"
+            what = "--affixes needs an embedding, because each word then has several ids"
             raise UsageError(what, expected="an embedding above 0", hint="--no-affixes")
         return OneHot(given.n_x)
     kind = model.front or "none"

@@ -136,7 +136,7 @@ def _muon(weights: dict[str, Tensor], config: TrainConfig) -> tuple[Optimizer, .
 
 
 def _in_a_cell(name: str) -> bool:
-    """Return whether a weight belongs to a cell, of a network or of a part of an encoder-decoder."""
+    """Return whether a weight belongs to a recurrent cell. The cell may be in an encoder or a decoder."""
     return "core" in name.split(".")[:2]
 
 

@@ -27,10 +27,10 @@ from unrolled.training.run_folder import Run, save_plan
 Clock = Callable[[], float]
 
 SECOND = 0.1  # fraction of the budget after which the plan is made again
-NOISE = 0.02  # a smaller error of the expected end, as a fraction of the budget, does not change the plan
-# A frozen plan gets more steps only if the additional steps are more than both of these:
+NOISE = 0.02  # the plan is not changed if the expected end is wrong by less than this fraction of the budget
+# A frozen plan gets more steps only if the number of additional steps exceeds both of these limits:
 GROWS = 0.25  # this fraction of the remaining steps
-MUCH = 0.05  # the steps that fit into this fraction of the budget
+MUCH = 0.05  # the number of steps that fit into this fraction of the budget
 LATEST = 0.04  # a training may end late by at most this fraction of the budget
 
 
@@ -59,9 +59,9 @@ def spending(request: TrainingRequest, clock: Clock) -> Spent:
 
 
 def from_json(plan: Mapping[str, Any]) -> Plan:
-    """Return a plan from its JSON in a run folder.
+    """Return a plan from its JSON object in a run folder.
 
-    `Any`: a digest has verified that the values are unchanged.
+    The values have the type `Any`. They need no check, because a digest has verified that they are unchanged.
     """
     changes = tuple((int(step), int(steps)) for step, steps in plan.get("changes", ()))
     values: dict[str, Any] = {**plan, "changes": changes}  # the plan has tuples, but JSON has lists
@@ -73,8 +73,8 @@ def watching(
 ) -> Revise:
     """Return the function that keeps a training to its budget of minutes.
 
-    Without a budget of minutes, the function does not change the plan. A resumed training gets only a
-    fraction of the budget: the fraction of its plan that is left.
+    Without a budget of minutes, the function does not change the plan. If half of the plan is left when a
+    training is resumed, the training gets half of the budget.
 
     at: the position where this process begins to train.
     """
@@ -93,9 +93,9 @@ def watching(
 
 
 def settle(plan: Plan, run: Run) -> None:
-    """Save the plan as final, because a training ended with it.
+    """Save the plan as final after the training is complete.
 
-    Another run with this plan computes the same bits.
+    A repeated run with this plan then computes the same bits.
     """
     if not plan.final:
         save_plan(run, asdict(replace(plan, frozen=True, final=True)))
@@ -113,7 +113,7 @@ def pacing(plan: Plan, budget: float, end: float, clock: Clock, write: Callable[
     half = begun + max(0.0, end - begun) / 2
     following = [half if plan.frozen else min(half, begun + SECOND * budget)]
     middle = [math.inf]  # the step when half of the steps that were left at the last check are done
-    # The speed for the second plan is measured only after this time: the first steps may have another speed.
+    # The speed for the second plan is measured only after this time, because the first steps may differ in speed.
     settling_in = (begun + following[0]) / 2
 
     def revise(plan: Plan, at: TrainerPosition, batches: int) -> Plan:
@@ -156,9 +156,9 @@ def _middle(plan: Plan, at: TrainerPosition, batches: int) -> float:
 
 
 def _validations(plan: Plan, at: TrainerPosition, batches: int, step: int) -> int:
-    """Return the number of validations that were done when the clock was read after `step`.
+    """Return the number of validations before the clock was read after `step`.
 
-    The validation that may follow this step comes later.
+    A validation that follows this step is not counted, because it starts after the clock was read.
     """
     return int(share_done(plan, at, batches) / at.step * (step - 1) * plan.validations + 1e-9)
 
@@ -182,7 +182,7 @@ def _decide(
 
 
 def _changed(plan: Plan, at: TrainerPosition, steps: int, write: Callable[[Plan], None]) -> Plan:
-    """Return the plan with another number of steps from this position on. It is on disk when this returns."""
+    """Return the plan with another number of steps from this position on. The changed plan is saved first."""
     plan = replace(plan, frozen=True, changes=(*plan.changes, (at.step, max(at.step, steps))))
     write(plan)
     return plan

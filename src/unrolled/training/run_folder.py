@@ -1,10 +1,12 @@
-"""The run folder `MODEL.run/`: what is needed to resume a training exactly after a kill at any moment.
+"""The run folder `MODEL.run/`.
+
+It contains everything that is needed for a bit-identical resume, even if the process was killed at any moment:
 
     lock           locked while a process trains; names the process, host and start time (run_lock.py)
     config.json    the run's identity: data fingerprints, configuration, versions, kernel, instruction set
     plan.json      the plan: steps, threads, kernel; replaced when the plan changes
     metrics.jsonl  one record per line, in the order of training
-    checkpoint     weights, optimizer, averages, best so far, carried state; counters as JSON
+    checkpoint     weights, optimizer, averages, best weights so far, carried state; counters as JSON
                    (core/tensor_file.py)
     data/          the encoded data (datasets/prepared_folder.py)
 
@@ -253,8 +255,8 @@ def _prepare(folder: Path, identity: dict[str, object], *, resume: bool, force: 
 def _compare(folder: Path, identity: dict[str, object], told: list[str]) -> list[str]:
     """Return the differences from the saved identity.
 
-    A damaged config.json is written again if the checkpoint shows that its content was the same. It is also
-    written again if there is no checkpoint, because then nothing can be lost.
+    A damaged config.json is written again if the checkpoint shows that the damaged file contained the same
+    identity as this run. It is also written again if there is no checkpoint, because then nothing can be lost.
     """
     path = folder / CONFIG
     try:

@@ -31,7 +31,7 @@ def locked(folder: Path, marks: Sequence[str]) -> Generator[dict[str, object] | 
     The folder is created if it does not exist. Yields the previous owner of the lock if it was killed, else
     None.
 
-    marks: names of files of which a run folder contains at least one. A folder with only other files is
+    marks: file names. A run folder contains at least one of these files. A folder with only other files is
     refused.
 
     Raises UsageError (another training is running here, or this is not a run folder), StorageError
@@ -113,6 +113,8 @@ def _lock(descriptor: int, folder: Path) -> None:
 def _holder(descriptor: int) -> dict[str, object] | None:
     try:
         holder = tensor_file.parse(os.pread(descriptor, 4096, 0))
-    except ValueError:  # empty: the lock was released normally, or the owner is being written
+    except (
+        ValueError
+    ):  # empty: the lock was released normally, or another process is just writing its owner record
         return None
     return holder if type(holder) is dict else None

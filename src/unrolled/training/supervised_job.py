@@ -10,6 +10,7 @@ import numpy as np
 
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
+from unrolled.core.progress import counted
 from unrolled.core.system import memory_left
 from unrolled.core.types import Array, Batch, Floats, Place, Targets, Vary
 from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
@@ -103,7 +104,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
 
     def validation(limit: int) -> Iterable[Batch]:
         assert held is not None
-        # Read about `limit` steps, from sequences that are evenly spread over the whole part.
+        # Read about `limit` steps, from sequences that are evenly spread over the whole validation set.
         count = max(1, min(len(held), round(limit * len(held) / max(1, held_steps))))
         some = held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
         return (batch for batch, _ in batches_by_length(some, EVALUATED))
@@ -152,7 +153,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
             ready.about,
             asked.describe(),
         ),
-        step=f"{batch_size} sequences",
+        step=counted(batch_size, "sequence"),
         unit=spec.head.loss_unit,
         learnt=learnt,
         notes={"train_sequences": count, "train_steps": steps},
@@ -163,9 +164,10 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
 def _measurable(
     config: Config, part: Examples, name: str, ready: PreparedData
 ) -> tuple[Examples, tuple[str, ...]]:
-    """Return the sequences of a part that have a meaningful loss, and a message about the others.
+    """Return the sequences of a set that have a meaningful loss, and a message about the others.
 
-    Raises DataError if there are no such sequences: their loss would be 0, and no weights could improve it.
+    name: the name of the set, "training" or "validation".
+    Raises DataError if there are none: the loss would always be 0, so nothing could be learned.
     """
     can_measure = find_output(find(config.task).key).can_measure
     if can_measure is None or not len(part):
@@ -173,19 +175,23 @@ def _measurable(
     kept = [i for i in range(len(part)) if can_measure(ready.output, part.target(i))]
     lost = len(part) - len(kept)
     unseen = ", ".join(f"{one!r:.40}" for one in ready.unseen) if part is ready.valid else ""
-    why = f"training does not know {unseen}" if unseen else "a sequence needs a target at every step"
+    why = (
+        f"the training set does not contain {unseen}" if unseen else "every step of a sequence needs a target"
+    )
     if not kept:
         place = part.place(0)
         raise DataError(
             f"none of the {len(part):,} {name} sequences can be used: {why}",
             file=place.file,
             line=place.line,
-            expected="targets that occur in the training part",
-            hint="other files" if unseen else "--no-crf, which learns from the other steps",
+            expected="targets that occur in the training set",
+            hint="other files"
+            if unseen
+            else "--no-crf, which also learns from sequences in which some steps have no target",
         )
     if not lost and not unseen:
         return part, ()
-    told = f"training does not know {unseen} of the {name} part" if unseen else why
+    told = f"the {name} set has targets that are not in the training set ({unseen})" if unseen else why
     unused = f": {lost:,} of {len(part):,} sequences are not used" if lost else ""
     return part.select(np.array(kept, np.int64)), (told + unused,)
 

@@ -1,6 +1,6 @@
-"""Report a validation part if most of its tokens are unknown.
+"""Report a validation set in which most tokens are unknown.
 
-It may be in another language, case or encoding.
+Such a set may have another language, case or encoding than the training set.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def unknown_in_text(ids: NDArray[np.integer]) -> tuple[str, ...]:
     if share <= MOST:
         return ()
     return (
-        f"{share:.0%} of the tokens of the validation part are not in the vocabulary: its loss means little",
+        f"{share:.0%} of the tokens of the validation set are not in the vocabulary, so the validation loss "
+        "means little",
     )
 
 

@@ -500,7 +500,7 @@ def test_sentences_that_disagree_and_tags_from_nowhere(tmp_path: Path):
     assert found["leaks"]["valid in train"]["examples"] == [f"{valid}:1: same as {path}:4: Peter Blackburn"]
     assert odd(found) == {
         "white space around a tag (training treats it as another tag)": [f"{path}:10: token 1 'x': 'B-ORG '"],
-        "tag that is not in the training part": [f"{valid}:4: 'B-LOC'"],
+        "tag that is not in the training set": [f"{valid}:4: 'B-LOC'"],
         "tags that differ in case or white space only": [f"{path}:10: 'B-ORG' 1 times, 'B-ORG ' 1 times"],
     }
     assert (found["parts"]["train"]["y"]["scheme"], found["fatal"]) == ("bio", None)

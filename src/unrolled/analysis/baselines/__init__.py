@@ -1,7 +1,7 @@
 """Baselines that a recurrent model must beat: one family per file. None of them needs torch.
 
 Each baseline is a function run(train, test, seed) -> Baseline. It chooses its options, such as the strength
-of a regularisation, on the training part only. Baselines that use scikit-learn or CRFsuite import it when
+of a regularisation, on the training set only. Baselines that use scikit-learn or CRFsuite import it when
 they run, and raise MissingExtra if it is not installed.
 """
 

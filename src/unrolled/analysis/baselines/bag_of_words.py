@@ -1,7 +1,7 @@
 """Bag-of-words baselines for texts: naive Bayes, NB-SVM, logistic and ridge regression on n-grams.
 
 The n-grams are of words or of characters. The vocabulary of n-grams comes from all training texts, also for
-the inner splits that choose an option. It never comes from the test part.
+the inner splits that choose an option. It never comes from the test set.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def nearest(
 
 
 def _scales(known: Sequence[Floats]) -> dict[str, Scale]:
-    """Return the scalings of a series [T, n]: none, by the training part, by its own mean and deviation."""
+    """Return the scalings of a series [T, n]: none, by the training set, by its own mean and deviation."""
     mean, deviation = scaling(np.concatenate(known))
 
     def own(x: Floats) -> Floats:

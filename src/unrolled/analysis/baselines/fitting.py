@@ -24,7 +24,7 @@ Choice = TypeVar("Choice")
 
 @dataclass(frozen=True)
 class Baseline:
-    """Answers of a baseline for the test part.
+    """Answers of a baseline for the test set.
 
     name: display name.
     predictions: one answer per example, in order and in the form of the target: a class, the tags of the

@@ -92,7 +92,7 @@ def _regress(x: Floats, y: Floats, asked: Floats, alpha: float, seed: int) -> Fl
 
 
 def _rows(train: Sequence[Example], test: Sequence[Example]) -> tuple[Floats, Floats, int]:
-    """Return both parts as rows, [examples, steps * n_x], and the number of steps.
+    """Return both sets as rows, [examples, steps * n_x], and the number of steps.
 
     The number of steps is the 95th percentile of the training lengths. The channels are standardised. Longer
     series are cut, and shorter ones are padded with zeros, which is the mean of the channels.

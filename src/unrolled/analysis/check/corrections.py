@@ -104,7 +104,7 @@ def usual_names(counts: Counter[str]) -> Mapping[str, str]:
 
 
 def plan_corrections(plan: Plan, labels: TargetStats, names: Sequence[str]) -> None:
-    """Put the corrections into the plan of the clean copies. labels: statistics of y in the training part."""
+    """Put the corrections into the plan of the clean copies. labels: statistics of y in the training set."""
     plan.correct = correct = correction(names)
     if CASE in names and isinstance(labels, LabelSurvey):
         counts = Counter[str]()

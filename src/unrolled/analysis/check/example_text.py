@@ -242,7 +242,7 @@ def _training_in_words(report: Report) -> list[str]:
         length = f"{plan['epochs']} epochs" if plan["minutes"] is None else f"{plan['minutes']:g} minutes"
         lines.append(
             f"  with {plan['layers']} x {plan['hidden']} {plan['cell']}{both}{embedding}, "
-            f"{plan['batch_size']} sequences per step, {length}"
+            f"{plan['batch_size']} sequences per batch, {length}"
         )
     if baseline is not None:
         answer = f" {baseline['answer'][:40]!r}" if isinstance(baseline["answer"], str) else ""

@@ -1,4 +1,4 @@
-"""Fit the encoders of x and y on the training part for `check`, before it examines every sequence."""
+"""Fit the encoders of x and y on the training set for `check`, before it examines every sequence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Read = Callable[[], Iterator[Example]]
 
 @dataclass(frozen=True)
 class LearnedEncoders:
-    """The encoders that were fitted on the training part, one field for each kind.
+    """The encoders that were fitted on the training set, one field for each kind.
 
     None: the task does not use this kind, or fitting failed.
     """

@@ -1,4 +1,4 @@
-"""Scan labelled data for `check`: fit the encoders on the training part, then examine every sequence.
+"""Scan labelled data for `check`: fit the encoders on the training set, then examine every sequence.
 
 One scan reports all problems: it skips every bad row. If it cannot read a file to its end, it continues with
 the next file.
@@ -91,7 +91,7 @@ class DataScan:
     encodings: guessed encodings of the files that are not UTF-8.  plan: what the clean copies change.
     fatal: errors with which training would stop.  damaged: files that cannot be read to their end, with the
     error.
-    copies: sequences of the training part that repeat with the same y.  conflicts: those that repeat with
+    copies: sequences of the training set that repeat with the same y.  conflicts: those that repeat with
     another y.
     leaks: sequences that are also in an earlier part, by (part, earlier part).
     told: messages of training about the unit that it chose.
@@ -299,7 +299,7 @@ def _look(
 
 
 def _compare(data_scan: DataScan, part: Part, example: Example, y: object) -> None:
-    """Search for the same sequence: in an earlier part it is a leak, in the training part a duplicate."""
+    """Search for the same sequence: in an earlier set it is a leak, in the training set a duplicate."""
     example = replace(example, x=content(as_tune(example.x))) if data_scan.wanted.content.parsed else example
     x, place = comparable(example.x), example.place
     for name, other in data_scan.parts.items():

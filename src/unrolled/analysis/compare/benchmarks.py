@@ -62,8 +62,8 @@ class Files:
 class Benchmark:
     """The data and the scoring of a comparison.
 
-    about: description of the scored part.  data: fingerprints of the training and the validation part.
-    scored: fingerprint of the scored part.
+    about: description of the scored set.  data: fingerprints of the training and the validation set.
+    scored: fingerprint of the scored set.
     job: returns the training job of a configuration; its data section must have no blanks.
     answers: returns the answers of a model file to all scored items, and the milliseconds per single item
     (None if the items are lines of one text).
@@ -134,9 +134,9 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
 
 
 def _parts(config: Config, files: Files) -> tuple[ExampleSource, ExampleSource | None, ExampleSource, str]:
-    """Return the training part, the validation part, the scored part, and a description of the scored part.
+    """Return the training set, the validation set, the scored set, and a description of the scored set.
 
-    The validation part is None if it is held out of the training part.
+    The validation set is None if it is held out of the training set.
     """
     whole = example_source.from_files(files.data, config)
     others = files.test or files.valid
@@ -326,7 +326,7 @@ def text_parts(
 ) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...], str]:
     """Return the parts and the description as `_parts` does, as files and folders of text.
 
-    If there are no validation files, the validation part is held out of the training part.
+    If there are no validation files, the validation set is held out of the training set.
     """
     if files.test:
         return files.data, files.valid, files.test, _named(files.test)

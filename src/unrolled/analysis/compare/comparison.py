@@ -51,7 +51,7 @@ APART = 0.1  # tolerated excess of parameters, as a fraction, if even a variant 
 
 @dataclass(frozen=True)
 class Report:
-    """Result of a comparison. about: description of the scored part.  target: parameters per variant."""
+    """Result of a comparison. about: description of the scored set.  target: parameters per variant."""
 
     task: str
     about: str

@@ -23,7 +23,7 @@ from unrolled.core.values.json_values import as_list, as_number, as_object
 
 @dataclass(frozen=True)
 class BaselineResult:
-    """Answers of a baseline on the scored part, in order.
+    """Answers of a baseline on the scored set, in order.
 
     answers: None if it could not run; the note then has the reason.  seconds: time for training and answers.
     """
@@ -43,7 +43,7 @@ def of_examples(
     """Return the baselines of a task.
 
     kinds: INPUT:OUTPUT.  horizon: for a forecast, the number of steps in y; None: no seasonal baseline.
-    train: the training part; it is read when the first baseline runs, and then kept in memory.
+    train: the training set; it is read when the first baseline runs, and then kept in memory.
     """
     runs: dict[str, Run] = {run.__name__: run for run in BASELINES.get(kinds, ())}
     if horizon:

@@ -24,7 +24,7 @@ SHARE = 0.95  # confidence level of the interval
 
 @dataclass(frozen=True)
 class Scoring:
-    """How answers on the scored part are measured.
+    """How answers on the scored set are measured.
 
     main: name of the main metric, which decides the verdict.  title: its display name.
     form: its number format.  higher: whether higher is better.  items: display name of the scored items.

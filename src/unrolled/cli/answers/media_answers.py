@@ -1,4 +1,4 @@
-"""`unrolled predict` and `unrolled score` for audio files, clips, pictures and tunes: one answer per file."""
+"""`unrolled predict` and `unrolled score` for audio files, clips, images and tunes: one answer per file."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _is_media(path: Path) -> bool:
 
 
 def _holds_examples(path: Path) -> bool:
-    """Whether a path is a folder or a file that a reader can read. False: it is a text, a list of paths.
+    """Whether a path is a folder or a file that a reader can read. False: it is a text with a list of paths.
 
     Raises UsageError for any other file.
     """

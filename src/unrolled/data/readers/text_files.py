@@ -35,8 +35,8 @@ _FOREIGN: Foreign = (  # other file types that users pass by mistake: first byte
     *PACKED,
     (b"\xd0\xcf\x11\xe0", "an old Office document", "saving it as plain text"),
     (b"{\\rtf", "an RTF document", "saving it as plain text"),
-    (b"\x89PNG", "a PNG picture", None),
-    (b"\xff\xd8\xff", "a JPEG picture", None),
+    (b"\x89PNG", "a PNG image", None),
+    (b"\xff\xd8\xff", "a JPEG image", None),
     (b"\x7fELF", "a program", None),
     (b"RIFF", "a RIFF (WAV, AVI) file", None),
 )

@@ -71,7 +71,7 @@ class _Found:
 
     closed: answers that ended with EOS.
     cut: answers that the length limit cut.
-    ceiling: the score of the best answer, from the moment at which a search with nbest = 1 would end.
+    ceiling: infinite at first. When a search with nbest = 1 would end, it becomes the score of the best answer.
     """
 
     closed: list[Hypothesis] = field(default_factory=list)

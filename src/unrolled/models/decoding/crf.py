@@ -28,7 +28,7 @@ from unrolled.data.text.span_tags import OUTSIDE, SCHEMES, may_end, may_follow
 F64 = NDArray[np.float64]
 Tags = NDArray[np.int64]
 
-_SMALL = 1e-200  # underflow, which begins at 1e-308, does not affect a sum of products above this
+_SMALL = 1e-200  # a sum of products above this is accurate: terms that underflow (below 1e-308) do not matter
 _LOWEST = -1e300  # lower than any score; the sum of a million such numbers is still finite
 
 

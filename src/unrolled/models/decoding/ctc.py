@@ -23,9 +23,10 @@ BLANK = 0
 NEVER = -np.inf
 PRUNED = 12.0  # nats; a class that is further below the best class of its step does not extend a prefix
 
-# A language model. It takes prefixes and returns, in nats, the log-probability of each next class after each
-# prefix, [prefixes, classes], and of the end of the text after each prefix, [prefixes]. All prefixes of a
-# call are from one beam. Each one is (), or a prefix of the previous beam plus one class.
+# A language model. It takes prefixes and returns two arrays of log-probabilities in nats:
+# - [prefixes, classes] of each next class after each prefix
+# - [prefixes] of the end of the text after each prefix
+# All prefixes of a call are from one beam. Each one is (), or a prefix of the previous beam plus one class.
 LmScorer = Callable[[Sequence[Ids]], tuple[Array, Array]]
 
 
@@ -35,7 +36,7 @@ class CtcBeamOptions:
 
     width: number of prefixes kept after each step.
     scorer: a language model, or None.
-    weight: factor of the nats of the language model.
+    weight: factor of the log-probabilities of the language model.
     bonus: nats added for each class of a text, because a language model prefers short texts.
     """
 
@@ -82,7 +83,7 @@ class _Prefix:
 
     blank: log-probability of its paths that end in a blank.
     last: log-probability of its paths that end in its last class.
-    lm: nats of the language model so far.
+    lm: log-probability by the language model so far, in nats.
     """
 
     blank: float = NEVER
@@ -98,7 +99,7 @@ class _Prefix:
 class _Beam:
     """The prefixes of one step.
 
-    rated: for each prefix, the nats of the language model for each next class, and for the end of the text.
+    rated: for each prefix, the language model's log-probability of each next class and of the end of the text.
     """
 
     search: CtcBeamOptions
@@ -129,8 +130,9 @@ class _Beam:
 def beam_search(log_probs: Array, search: CtcBeamOptions, count: int = 1) -> list[CtcHypothesis]:
     """Return up to `count` best sequences, best first (Hannun et al., arXiv 1408.2873v2).
 
-    log_probs: [T, classes]. Ties are in order of the ids. Below a width of 2^20, improbable classes are
-    pruned. With a larger width, and no more prefixes than that, the log_prob of each sequence is exact.
+    log_probs: [T, classes]. Ties are in order of the ids.
+    If the width of the beam is less than 2^20, improbable classes are pruned. Otherwise no class is pruned. The
+    log-probability of each sequence is then exact, unless there are more prefixes than the width.
     """
     beam = _Beam(search, {(): _Prefix(blank=0.0)})
     beam.rate()

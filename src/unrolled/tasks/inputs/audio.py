@@ -35,8 +35,8 @@ class AudioInput:
     """The encoder of recordings.
 
     rate: sample rate in Hz; files with another rate are resampled.
-    bands: mel bands, which are the numbers per frame.
-    normalise: "utterance" uses the mean and deviation of the whole recording; "running" uses running
+    bands: number of mel bands. Each frame has one value per band.
+    normalise: "utterance" uses the mean and deviation of the whole recording. "running" uses running
     statistics, so it also works for streams. Both start from `mean` and `deviation`.
     mean, deviation: [bands] statistics of the training set.
     """

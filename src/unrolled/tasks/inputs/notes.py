@@ -53,12 +53,13 @@ class NoteInput:
     """The encoder of tunes.
 
     grid: steps per quarter note.
-    settings, genres: those that occur in the training set.
+    settings, genres: the settings and genres that occur in the training set.
     transpose: the maximum number of semitones by which training transposes a tune up or down. Each
-    transposition, and none, has an id. The model reads this id, so it can learn the original keys of tunes.
+    transposition has an id, and "not transposed" has one too. The model reads this id, so it can learn the
+    original keys of tunes.
     low, high: the lowest and highest pitch of the training set.
-    onsets: the steps of a quarter note (0 is the beat) at which at least the fraction COMMON of its notes
-    begin.
+    onsets: steps of a quarter note (0 is the beat). A step is an onset if at least the fraction COMMON of all
+    notes in the training set begin at it.
     """
 
     grid: int

@@ -134,16 +134,15 @@ def learn_numbers(examples: Iterable[Example], config: DataConfig) -> tuple[Numb
     if not count.any():
         raise DataError("no examples: not one step with numbers")
     deviation = np.sqrt(square / np.maximum(count, 1))
-    # A number that never changes tells nothing. It is encoded as 0, independent of rounding in its deviation.
+    # A number that never changes contains no information. It is encoded as 0, independent of rounding in its deviation.
     constant = deviation <= 1e-12 * np.abs(mean)
     deviation = np.where(constant, 1.0, deviation)
     words = f"{len(mean)} numbers per step, {steps:,} steps in {sequences:,} sequences"
     missing = int((steps - count).sum())
     if missing:
-        words += (
-            f"; {missing:,} of {steps * len(mean):,} missing (replaced by the number before, else the mean)"
-        )
-    words += f"; {int(constant.sum())} of them never change" if constant.any() else ""
+        words += f"; {missing:,} of {steps * len(mean):,} missing (replaced by the previous number, else by the mean)"
+    if constant.any():
+        words += f"; {int(constant.sum())} of the {len(mean)} numbers per step never change"
     return NumberInput(tuple(mean.tolist()), tuple(deviation.tolist())), words
 
 

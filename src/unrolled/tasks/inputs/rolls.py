@@ -2,9 +2,10 @@
 
 If training transposes, every step also contains the transposition.
 
-With `repeats` x^<t> also contains what followed earlier occurrences of the last steps in this piece. Music
-repeats whole passages, but a state of a few hundred numbers cannot store a passage note by note. This is like
-the cache of language models (Grave et al., arXiv 1612.04426v1); the network learns how much to rely on it.
+With `repeats`, x^<t> also contains the mean of the steps that followed earlier occurrences of the last steps in
+this piece. Music repeats whole passages, but a state of a few hundred numbers cannot store a passage note by
+note. This input is like the cache of language models (Grave et al., arXiv 1612.04426v1). The network learns how
+much to rely on it.
 
 The rolls have no note onsets, loudness or voices, as in the published comparisons (Boulanger-Lewandowski et
 al., arXiv 1206.6392v1).
@@ -38,7 +39,8 @@ class RollInput:
 
     grid: steps per quarter note.
     transpose: the maximum number of semitones by which training transposes a roll.
-    repeats: whether x^<t> contains what followed earlier occurrences of the last steps (`heard_before`).
+    repeats: whether x^<t> also contains the keys that followed earlier occurrences of the last steps
+    (`heard_before`).
     """
 
     grid: int
@@ -169,7 +171,7 @@ def learn_rolls(examples: Iterable[Example], config: DataConfig) -> tuple[RollIn
         roll = checked(learnt.steps(example.x), example.place)
         tunes, steps, keys = tunes + 1, steps + len(roll), keys + int(roll.sum())
     if not steps:
-        raise DataError("no examples: not one step of a tune")
+        raise DataError("no examples: the tunes have no steps")
     return learnt, f"{tunes:,} tunes, {steps:,} steps with {keys / steps:.2f} keys each"
 
 

@@ -1,7 +1,7 @@
 """Tokens: x^<t> is the id of a word, a character or a subword. Learned: the vocabulary.
 
-Documents are processed in batches of about half a million characters. So many short lines are as fast as one
-long file, and memory use is constant.
+Documents are processed in batches of about half a million characters. Therefore a file with many short lines
+is read as fast as one long document, and memory use is constant.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class Reading:
         return of_characters(self.unit)
 
     def split(self, text: str) -> list[str]:
-        """Return the tokens of a text. Only subwords are lower-cased if `lower` is set."""
+        """Return the tokens of a text.
+
+        If `lower` is set, the text is lower-cased before it is split into subwords. Other tokens keep their case.
+        """
         if self.subwords is not None:
             return self.subwords.split(text.lower() if self.lower else text)
         return split(text, self.unit)
@@ -216,7 +219,8 @@ def _encoded(
     raw: the ids of the batch, including line ends.  text: its characters, with the same line ends.
     """
     codes = _code_points(text)
-    # [lines - 1] where new lines begin; after an END at the end of the text there is one more, past the end.
+    # [lines - 1] The positions where lines begin, except the first line. If the text ends with END, the last
+    # position is past the end of the text.
     breaks = np.flatnonzero((codes == 10) | (codes == 0)) + 1
     # [lines] The first index of each line in the characters of the text, and in the raw ids.
     in_text = np.concatenate([[0], breaks])
@@ -224,7 +228,9 @@ def _encoded(
     # [lines] Whether a line is the first of its document, and the index of the first line of its document.
     opens = np.concatenate([[True], codes[breaks - 1] == 0])
     opening = np.flatnonzero(opens)[np.cumsum(opens) - 1]
-    first_line = np.array([document.place.line for document in batch] + [0])  # +[0]: after the last END
+    first_line = np.array(
+        [document.place.line for document in batch] + [0]
+    )  # [0]: for the position past the last END
     numbers = first_line[np.cumsum(opens) - 1] + np.arange(len(opens)) - opening
     kept = raw != _LINE_END
     index = np.concatenate([[0], np.cumsum(kept)])  # index in raw -> index in the kept ids

@@ -125,9 +125,8 @@ def calibration_error(log_probs: Floats, gold: Integers, bins: int = 15) -> floa
     z, y = _checked(log_probs, gold)
     p, right = np.exp(z.max(1)), z.argmax(1) == y
     place = np.clip(np.ceil(p * bins).astype(np.int64) - 1, 0, bins - 1)  # [N]
-    gaps = np.bincount(place, p, bins) - np.bincount(
-        place, right, bins
-    )  # sums over items include the weights
+    # [bins] These are sums, not means, so each bin is weighted by its number of items.
+    gaps = np.bincount(place, p, bins) - np.bincount(place, right, bins)
     return float(np.abs(gaps).sum() / len(y))
 
 
@@ -212,9 +211,10 @@ def _checked(rows: Floats, gold: Integers) -> tuple[F64, Counts]:
 
 
 def _slope(z: F64, true: F64, b: float) -> tuple[float, float]:
-    """Return the first and second derivative by b of the loss, the mean of log sum_k exp(b z_k) - b z_true.
+    """Return the first and second derivative of the loss with respect to b.
 
-    They are a mean and a variance of z.
+    The loss is the mean of log sum_k exp(b z_k) - b z_true over items. With the probabilities softmax(b z), the
+    first derivative is the mean of E[z] - z_true, and the second is the mean of the variance of z.
     """
     p = np.exp(b * z)
     p /= p.sum(1, keepdims=True)

@@ -64,7 +64,7 @@ def edits(truth: Sequence[Hashable], said: Sequence[Hashable]) -> Edits:
         through = row[:-1] + np.where(s == token, 0, _EDIT)  # a match or a substitution
         row = row + _EDIT  # a deletion
         np.minimum(row[1:], through, out=row[1:])
-        # Insertions move along the row: take the minimum of all earlier entries plus the insertions between.
+        # An entry may also be an earlier entry plus insertions. So take the minimum over all earlier entries.
         row = np.minimum.accumulate(row - inserted) + inserted
     errors, insertions = divmod(int(row[-1]), _EDIT)
     deletions = insertions + len(t) - len(s)

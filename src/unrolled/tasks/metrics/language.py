@@ -54,8 +54,8 @@ def longest_copied(sample: Array, text: Array) -> Passage:
     Both are ids or code points.
     The function uses binary search over the length. For each length it looks up the hashes of the passages of
     the text among the hashes of the sample, and compares matches token by token. It processes the text in
-    blocks, so that a text that is mapped from disk is never in memory as a whole. If a block has no match of
-    some length, it has no longer match either, and is skipped for greater lengths.
+    blocks, so that a text that is mapped from disk is never in memory as a whole. If a block has
+    no match of length k, it has no match of a greater length. It is then skipped for lengths above k.
     """
     sample = np.asarray(sample).astype(np.int64)
     best, impossible = Passage(0, 0, 0), min(len(sample), len(text)) + 1

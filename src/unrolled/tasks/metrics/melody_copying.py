@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PASSAGE = 8  # notes per passage in the fraction that `share` returns
+PASSAGE = 8  # number of notes in a passage; `share` returns the fraction of passages that are copied
 PERIODS = 32  # maximum number of notes in a loop
 
 I64 = NDArray[np.int64]

@@ -10,8 +10,8 @@
 
 One rule finds the spans in all schemes, also in malformed tags. It is the rule of conlleval (Tjong Kim Sang
 and Buchholz, CoNLL-2000): I- or E- continues a span if the previous tag is a B- or I- of the same type. Any
-other tag with one of these letters begins a span, so an I- without B- also begins a span. All other tags are
-outside of spans.
+other tag with the letter B, I, E or S begins a span. So an I- without B- also begins a span. All other tags
+are outside of spans.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Label:
         return Classes(self.n_y, output_layer(config.model.softmax), config.model.pooling or "last")
 
     def encode(self, y: object, steps: int, place: Place | None = None) -> NDArray[np.int64]:
-        """Encode y as [] the index of its class.
+        """Encode y as the index of its class, an array with no dimensions.
 
         Raises DataError for a class that is not in the training set.
         """

@@ -61,8 +61,8 @@ class NextNotes:
         The surprise of a note includes the events before it, such as waits. So the surprises of all notes and
         of the end add up to the negative log-probability of the tune.
         steps: the names of the events.
-        The text is tab-separated: log-probability, perplexity per event, nats per note, the most surprising
-        note.
+        The text is tab-separated: log-probability, perplexity per event, mean surprise per note, the most
+        surprising note with its surprise.
         """
         numbers = [self._by_name[str(name)] for name in elements(steps)]
         asked = np.array(numbers, dtype=np.int64)[:, None]
@@ -84,7 +84,10 @@ class NextNotes:
         return Answer(f"{means}\t{shown}", record)
 
     def _surprises(self, numbers: Sequence[int], nats: Sequence[float]) -> tuple[list[Surprise], float]:
-        """Return each note with the nats since the previous note, and the nats after the last note."""
+        """Return each note with its surprise, and the surprise of the events after the last note.
+
+        nats: the surprise of each event. The surprise of a note includes the events since the previous note.
+        """
         performance, notes, since = self.notes.performance(), list[Surprise](), 0.0
         for number, own in zip(numbers, nats, strict=True):
             kind, pitch = self.notes.event(number)
@@ -141,7 +144,7 @@ class NextNotes:
 
 
 def summarize(y: Array, answer: Floats) -> Floats:
-    """Reduce the answer to one tune [T, n_y] to [T, 2] for `figures`; full answers need too much memory.
+    """Return the part of an answer [T, n_y] that `figures` needs, as [T, 2]. Full answers need too much memory.
 
     The columns are the log-probability of the true event, and whether it was the most probable event.
     """

@@ -101,9 +101,9 @@ class NextNumbers:
     def surprise(self, answer: Floats, x: object) -> F64:
         """Return [T] the surprise of each step in nats.
 
-        It is half the squared distance from the prediction, in units of `error`. So it tells by how many nats
-        the observed step is less probable than the predicted step, for a normal distribution around the
-        prediction. It is NaN for the first step and for steps with missing numbers.
+        It is half the squared distance from the prediction, in units of `error`. For a normal distribution
+        around the prediction, it is the log-probability of the predicted value minus that of the observed value.
+        It is NaN for the first step and for steps with missing numbers.
         """
         seen = np.asarray(x, dtype=np.float64)  # NaN: a missing number
         off = (seen[1:] - self.values(answer)[:-1]) / (np.array(self.deviation) * np.array(self.error))

@@ -44,8 +44,8 @@ class NextRolls:
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """Return the surprise of each step in nats.
 
-        The text is tab-separated: log-probability, nats per step, the most surprising step (1-based), its
-        nats.
+        The text is tab-separated: log-probability, mean surprise per step in nats, the most surprising step
+        (1-based), its surprise in nats.
         """
         nats = surprise(np.asarray(steps), answer)
         total, at = float(nats.sum()), int(nats.argmax())

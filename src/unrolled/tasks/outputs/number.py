@@ -84,8 +84,8 @@ class Number:
     def to_answer(self, answer: Floats, steps: object, top: int, weights: Mapping[str, Array]) -> Answer:
         """Return the numbers, separated by spaces. The record also has the interval.
 
-        The digits go down to a hundredth of the half width of the interval, or of the deviation without an
-        interval.
+        Each number is rounded to about a hundredth of the half width of its interval. If there is no interval,
+        the standard deviation is used instead.
         """
         values = self.values(answer).tolist()
         record: dict[str, object] = {"value": values if len(values) > 1 else values[0]}

@@ -33,8 +33,8 @@ from unrolled.tasks.metrics.edit_distance import character_errors, total
 from unrolled.tasks.metrics.language import perplexity
 from unrolled.tasks.size_rules import epochs_for
 
-SHORTEST = 8  # a shorter x counts as this length in length ratios
-ROOM = 1.5  # maximum length of an answer, relative to the longest y of the training set for that length of x
+SHORTEST = 8  # an x with fewer steps is treated as having this length when length ratios are computed
+ROOM = 1.5  # an answer is at most this many times as long as the greatest length ratio in the training set allows
 
 
 USUAL = BeamOptions()
@@ -205,7 +205,7 @@ class Sequences:
     def cost(
         self, decoder: Decoder, x: Array, lengths: Integers, y: Sequence[Array]
     ) -> list[tuple[float, int]]:
-        """Return the nats of each true y and its number of tokens, both including `<EOS>`."""
+        """Return the loss of each true y in nats and its number of tokens, both including `<EOS>`."""
         paths = forced_decode(decoder, decoder.begin(x, lengths), [own.tolist() for own in y])
         return [(-float(path.log_probs.sum()), len(path.log_probs)) for path in paths]
 

@@ -245,7 +245,7 @@ class Tags:
         return self.classes[number] if number >= 0 else self.unseen[-2 - number]
 
     def _outside(self, tags: Sequence[str]) -> Sequence[str]:
-        """Convert tags of the classes to the scheme of the data."""
+        """Convert tags from the internal scheme of the classes to the scheme of the input files."""
         return spans.convert_known(tags, "iob1", style_of(self.classes)) if self.iob1 else tags
 
     def _loss(

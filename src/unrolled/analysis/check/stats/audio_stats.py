@@ -104,7 +104,7 @@ class TranscriptSurvey:
         unknown = sorted(set(self.learnt.split(said)) - self.learnt.index.keys()) if self.learnt else []
         if unknown:
             self.findings.odd(
-                "characters that are not in the training part", place, " ".join(map(repr, unknown[:10]))
+                "characters that are not in the training set", place, " ".join(map(repr, unknown[:10]))
             )
         return text
 

@@ -1,6 +1,6 @@
 """Statistics of x for `check`: one class for each input kind.
 
-The encoders are already fitted on the training part. Each class examines every sequence with them, as
+The encoders are already fitted on the training set. Each class examines every sequence with them, as
 training would, and raises the DataError with which training would stop.
 """
 
@@ -50,7 +50,7 @@ class InputStats(Protocol):
 
 @dataclass(frozen=True)
 class Words:
-    """The most frequent tokens of the training part, enough for the largest of `sizes`.
+    """The most frequent tokens of the training set, enough for the largest of `sizes`.
 
     coverage: counts of all tokens.  sizes: vocabulary sizes for which the fraction of <UNK> is reported.
     """
@@ -85,7 +85,7 @@ def tokens_of(x: object, data: DataConfig) -> list[str]:
 
 
 def learn_words(examples: Iterable[Example], data: DataConfig) -> Words:
-    """Count the tokens of the training part. Raises DataError if there are none."""
+    """Count the tokens of the training set. Raises DataError if there are none."""
     sizes = tuple(sorted({*SIZES, data.vocab_size}))
     with TokenCounter() as counter:
         for example in examples:
@@ -244,7 +244,7 @@ class ColumnSurvey:
             )
 
     def report(self) -> XReport:
-        """Return the statistics of each column. The standard deviation is that of the training part."""
+        """Return the statistics of each column. The standard deviation is that of the training set."""
         return {"columns": [self._column(i) for i in range(len(self.low) if self.steps else 0)]}
 
     def _column(self, i: int) -> ColumnReport:

@@ -25,7 +25,7 @@ class ColumnReport(TypedDict):
     """Statistics of a column of numbers.
 
     min, mean, max: None if all numbers are missing; the mean also if the sum overflows.
-    deviation: standard deviation in the training part; None if nothing was learnt.
+    deviation: standard deviation in the training set; None if nothing was learnt.
     constant: the number never changes.  far: numbers far from the mean.  long_runs: long runs of one value.
     clock: the numbers only rise, as in a column of times.
     """
@@ -62,7 +62,7 @@ class TimesReport(TypedDict, total=False):
 
 
 class WordsReport(TypedDict):
-    """Statistics of the tokens in the training part. seen_once: None if not all tokens are counted."""
+    """Statistics of the tokens in the training set. seen_once: None if not all tokens are counted."""
 
     distinct: int
     seen_once: int | None

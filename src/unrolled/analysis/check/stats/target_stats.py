@@ -1,6 +1,6 @@
 """Statistics of y for `check`: one class for each output kind.
 
-The encoders are already fitted on the training part. Each class examines every sequence with them, as
+The encoders are already fitted on the training set. Each class examines every sequence with them, as
 training would, and raises the DataError with which training would stop.
 """
 
@@ -64,7 +64,7 @@ class TargetStats(Protocol):
         ...
 
     def conclude(self) -> None:
-        """Add the findings that need the whole training part. Raises DataError if training would."""
+        """Add the findings that need the whole training set. Raises DataError if training would."""
         ...
 
     def baseline(self) -> BaselineReport | None:
@@ -183,7 +183,7 @@ class NumberSurvey:
         """Add nothing."""
 
     def report(self) -> NumbersReport:
-        """Return the statistics of each number. The standard deviation is that of the training part."""
+        """Return the statistics of each number. The standard deviation is that of the training set."""
         deviation = self.learnt.deviation if self.learnt is not None else (None,) * len(self.low)
         each = zip(self.low.tolist(), self.mean.tolist(), self.high.tolist(), deviation, strict=False)
         rows = (NumberReport(min=low, mean=mean, max=high, deviation=own) for low, mean, high, own in each)
@@ -203,7 +203,7 @@ class ForecastSurvey:
 
     horizon: number of steps to forecast. 0: predict each next step, in pieces of `history` steps (see
     `next_step_windows`).
-    numbers: the encoder of the columns, fitted on the training part.
+    numbers: the encoder of the columns, fitted on the training set.
     """
 
     horizon: int
@@ -245,7 +245,7 @@ class ForecastSurvey:
             what = f"no examples: no series is longer than the horizon of {self.horizon:,} steps"
             raise DataError(what, file=self.file, expected="longer series, or a smaller --horizon")
         if not (self.low < self.high).any():
-            raise DataError("the number to be learnt is always the same", expected="one that varies")
+            raise DataError("y is always the same number", expected="different numbers")
 
     def report(self) -> WindowsReport:
         """Return the number of windows and of steps."""
@@ -272,7 +272,7 @@ class TagSurvey:
 
     @property
     def scheme(self) -> str:
-        """Scheme by which the tags of the training part mark spans; `none`: they mark no spans."""
+        """Scheme by which the tags of the training set mark spans; `none`: they mark no spans."""
         return self.learnt.written if self.learnt is not None else "none"
 
     def add(self, example: Example, lines: Sequence[int] = ()) -> tuple[str, ...]:
@@ -298,7 +298,7 @@ class TagSurvey:
                 kind = "white space around a tag (training treats it as another tag)"
                 self.findings.odd(kind, place(i), f"{named(i)}: {tag!r}")
             if tags[i] in unseen:
-                self.findings.odd("tag that is not in the training part", place(i), repr(tag[:60]))
+                self.findings.odd("tag that is not in the training set", place(i), repr(tag[:60]))
             pair = (words[i], tag)
             if words[i] and (pair in self.pairs or len(self.pairs) < CLASSES):
                 self.pairs[pair] += 1
@@ -346,6 +346,6 @@ def repaired(tags: Sequence[str], scheme: str, learnt: Tags | None = None) -> tu
     """Return the tags as conlleval reads them: an I- tag without its B- tag begins a span.
 
     Tags that mark no span stay unchanged.
-    learnt: the tags of the training part; the result uses their letters and their separator.
+    learnt: the tags of the training set; the result uses their letters and their separator.
     """
     return spans.convert_known(tags, scheme, None if learnt is None else style_of(learnt.classes))
