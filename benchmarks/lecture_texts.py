@@ -1,0 +1,106 @@
+"""Trainings of texts for benchmarks/lecture.py: made sentences, and the source of Python's standard library."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from results import toolkit
+from unrolled import LanguageModel
+from unrolled.core.types import Array
+from unrolled.data.text.tokenize import split
+from unrolled.demo.language import library_source
+from unrolled.demo.sentence_maker import make
+from unrolled.inference.open_model import open_language_model
+
+ZEROS = -1  # the id that stands for the vector of zeros
+
+
+def sentences(count: int, part: str = "train") -> list[str]:
+    """Return made sentences; those of "test" have other names."""
+    return [" ".join(str(word) for word in one.x) for one in make(0, count, part)]
+
+
+def library(folder: Path, size: int) -> list[Path]:
+    """Write `size` bytes of the source of the standard library as train.txt, and the next eighth as valid.txt."""
+    text, used = b"", folder
+    for path in library_source():
+        text += path.read_bytes()
+        if len(text) > size * 9 // 8:
+            break
+    used.mkdir(parents=True, exist_ok=True)
+    files = [used / "train.txt", used / "valid.txt"]
+    for path, part in zip(files, (text[:size], text[size : size * 9 // 8]), strict=True):
+        path.write_text(part.decode("utf-8", "ignore"), encoding="utf-8")
+    return files
+
+
+def first_words(texts: Sequence[str]) -> Counter[str]:
+    """Return how often each token is the first one of a text."""
+    return Counter(split(text, "word", False)[0] for text in texts)
+
+
+def first_distribution(model: LanguageModel) -> dict[str, float]:
+    """Return the probability of each token after the vector of zeros and a state of zeros."""
+    engine, words = model.model_.engine, model.model_.reading.vocabulary
+    log_probs, _, _ = engine.step(engine.start(1), np.array([ZEROS]))
+    return {words.name(i): float(p) for i, p in enumerate(np.exp(log_probs[0].astype(np.float64)))}
+
+
+def distance(p: dict[str, float], q: dict[str, float]) -> float:
+    """Return the total variation distance of two distributions: 0 for equal ones, 1 for disjoint ones."""
+    return sum(abs(p.get(word, 0.0) - q.get(word, 0.0)) for word in {*p, *q}) / 2
+
+
+def bits(model: LanguageModel, texts: Sequence[str], train: Sequence[str]) -> tuple[float, float, float]:
+    """Return (bits per character, the same with unknown words spelled, fraction of unknown tokens).
+
+    Unknown words are spelled with the frequencies of the letters in `train`. A word model that predicts
+    <UNK> does not say which word it is; the second number pays for this.
+    """
+    letters = Counter("".join(train))
+    total, spelling = sum(letters.values()), 0.0
+    scores = model.score_samples(texts)
+    for text, scored in zip(texts, scores, strict=True):
+        for token, unknown in zip([*split(text, str(model.unit), False), ""], scored.unknown, strict=True):
+            if unknown:
+                spelling -= sum(math.log2(max(letters[letter], 1) / total) for letter in f"{token} ")
+    characters = sum(one.characters for one in scores)
+    plain = -sum(one.log_probability for one in scores) / math.log(2)
+    unknown = sum(int(one.unknown.sum()) for one in scores) / sum(len(one.tokens) for one in scores)
+    return plain / characters, (plain + spelling) / characters, unknown
+
+
+def train_library(files: Sequence[Path], out: Path, *options: object) -> dict[str, float]:
+    """Train a character model with `unrolled train language`. Return its size, speed and loss on the second file."""
+    words = ["train", "language", files[0], "--valid", files[1], "--out", out, "--force", "--threads", 1]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    spent = toolkit(*map(str, (*words, *options))).seconds
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    told = json.loads(toolkit("evaluate", out, files[1], "--json").out)
+    model = open_language_model(out)
+    return {
+        "parameters": sum(int(np.size(value)) for value in model.file.tensors.values()),
+        "loss": float(told["loss"]),
+        "seconds": spent,
+        "CPU seconds": cpu,
+        "µs per streamed step": step_time(model.engine, 2000),
+    }
+
+
+def step_time(engine: Array, steps: int) -> float:
+    """Return the microseconds of one streaming step: the fastest of five runs."""
+    state, times = engine.start(1), list[float]()
+    for _ in range(5):
+        began = time.perf_counter()
+        for step in range(steps // 5):
+            _, _, state = engine.step(state, np.array([step % 20 + 2]), 1)
+        times.append((time.perf_counter() - began) / (steps // 5) * 1e6)
+    return min(times)
