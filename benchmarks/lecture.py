@@ -63,7 +63,7 @@ def padding(tiny: bool) -> tuple[list[Row], Figures]:
             row |= {"length 20, steps 1 to 10": sum(by_position[:longest]) / longest}
             row |= {"length 20, steps 11 to 20": sum(by_position[longest:]) / longest}
             rows.append(row)
-            if name in ("fully connected", "LSTM"):
+            if name == "fully connected" or (name == "LSTM" and number == count):
                 series[f"{name}, {number:,}"] = [(t + 1.0, share) for t, share in enumerate(by_position)]
     x = Axis("step t of a sequence of 20 steps", (1, 5, 10, 15, 20))
     marks = {"longest training sequence": float(longest)}
@@ -100,7 +100,7 @@ def _joined(rows: list[Row]) -> list[Row]:
 
 
 def gradients(tiny: bool) -> tuple[list[Row], Figures]:
-    """The size of d a^<t> / d a^<t-k> before and after training, and the values of the update gate."""
+    """The size of d a^<t> / d a^<t-k> (and c for an LSTM) before and after training, and the update gate."""
     steps, rows_of_x, lag = (4, 2, 6) if tiny else (600, 16, 60)
     x, _, _ = verbs(rows_of_x, (lag - 3, lag - 3), torch.Generator().manual_seed(7))
     rows, found, gates = list[Row](), dict[str, dict[str, list[float]]](), dict[str, torch.Tensor]()
@@ -108,7 +108,7 @@ def gradients(tiny: bool) -> tuple[list[Row], Figures]:
         for cell in LAYERS:
             network = train_verbs(cell, (1, 4 if tiny else 30), Plan(number))
             for state, sizes in reach(network, x).items():
-                name = NAMES[cell] + (f", d {state}" if cell == "lstm" else "")
+                name = NAMES[cell] + (f", {state}" if cell == "lstm" else "")
                 found.setdefault(when, {})[name] = sizes
                 shown = {f"k = {k}": sizes[k] for k in (1, 5, 10, 20, 40, 60) if k <= x.shape[1]}
                 rows.append({"network": name, "weights": when, **shown})
@@ -117,10 +117,12 @@ def gradients(tiny: bool) -> tuple[list[Row], Figures]:
     for name, values in gates.items():
         low, high = float((values < 0.1).float().mean()), float((values > 0.9).float().mean())
         rows.append({"network": name, "Γ_u below 0.1": low, "Γ_u above 0.9": high})
-    k, size = Axis("lag k", (0, 10, 20, 30, 40, 50, 60)), Axis("size of the gradient", TENS, log=True)
+    lag_k, size = Axis("lag k", (0, 10, 20, 30, 40, 50, 60)), Axis("size of the gradient", TENS, log=True)
     figures = {
         f"gradients-{when.split()[-1]}": lines(
-            {name: list(enumerate(sizes)) for name, sizes in series.items()}, k, size
+            {name: [(k, v) for k, v in enumerate(sizes) if v >= TENS[0]] for name, sizes in series.items()},
+            lag_k,
+            size,
         )
         for when, series in found.items()
     }
@@ -135,7 +137,12 @@ def _histogram(gates: Mapping[str, torch.Tensor]) -> str:
     shown = {name: values for name, values in gates.items() if name.startswith("GRU")}
     shares = {name: (values.histc(10, 0, 1) / len(values)).tolist() for name, values in shown.items()}
     groups = [f"{low / 10:.1f}" for low in range(10)]
-    return bars(groups, shares, Axis("share of all values", SHARES, percent=True), "Γ_u, from (bins of 0.1)")
+    return bars(
+        groups,
+        shares,
+        Axis("share of all values", (0, 0.1, 0.2, 0.3), percent=True),
+        "lower end of the bin of Γ_u",
+    )
 
 
 def first(tiny: bool) -> tuple[list[Row], Figures]:
@@ -159,7 +166,7 @@ def first(tiny: bool) -> tuple[list[Row], Figures]:
     top = sorted(counted, key=lambda word: -counted[word])[:8]
     rows += [{"first word": word, **{k: v.get(word, 0.0) for k, v in shown.items()}} for word in top]
     series = {name: [values.get(word, 0.0) for word in top] for name, values in shown.items()}
-    y = Axis("share of all sentences", (0, 0.05, 0.1, 0.15, 0.2), percent=True)
+    y = Axis("share of all sentences", (0, 0.04, 0.08, 0.12), percent=True)
     return rows, {"first": bars(top, series, y, "first word")}
 
 
@@ -190,8 +197,8 @@ def teddy(tiny: bool) -> tuple[list[Row], Figures]:
         row |= {f"right, {len(heads)} ambiguous first words": sum(heads) / len(heads)}
         rows.append(row | {"right, all words": sum(every) / len(every)})
     series = {row["tagger"]: list(row.values())[1:] for row in rows}
-    groups = ["p(Teddy R. ...)", "p(Teddy bears ...)", "ambiguous words", "all words"]
-    return rows, {"teddy": bars(groups, series, Axis("probability, accuracy", SHARES, percent=True))}
+    groups = ["Teddy Roosevelt", "Teddy bears", "double words", "all words"]
+    return rows, {"teddy": bars(groups, series, Axis("p(name); accuracy", SHARES, percent=True))}
 
 
 def units(tiny: bool) -> tuple[list[Row], Figures]:

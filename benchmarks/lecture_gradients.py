@@ -34,7 +34,7 @@ def walk(network: Recurrent, x: Tensor) -> list[States]:
 
 
 def reach(network: Recurrent, x: Tensor) -> dict[str, list[float]]:
-    """Return the size of d a^<T> / d a^<T-k> for k = 0, 1 ... T_x, and of d a^<T> / d c^<T-k> for an LSTM.
+    """Return the size of d a^<T> / d a^<T-k> for k = 0, 1 ... T_x, and of d c^<T> / d c^<T-k> for an LSTM.
 
     The size is the Frobenius norm over the square root of n_a, so that the identity has the size 1. It is the
     mean over the rows of x [batch, T_x].
@@ -49,10 +49,11 @@ def reach(network: Recurrent, x: Tensor) -> dict[str, list[float]]:
         return torch.cat(cell.step(TORCH, w, parts, x_t[None]), dim=-1)[0]
 
     found: dict[str, list[float]] = {name: [] for name in names}
-    chain = torch.eye(len(names) * n_a).expand(len(x), -1, -1)[:, :n_a]  # d a^<T> / d state^<T-k>
+    chain = torch.eye(len(names) * n_a).expand(len(x), -1, -1)  # d state^<T> / d state^<T-k>
     for t in range(x.shape[1], -1, -1):
-        for name, part in zip(names, chain.split(n_a, dim=2), strict=True):
-            found[name].append(float(torch.linalg.matrix_norm(part).mean() / n_a**0.5))
+        for number, name in enumerate(names):
+            own = slice(number * n_a, (number + 1) * n_a)
+            found[name].append(float(torch.linalg.matrix_norm(chain[:, own, own]).mean() / n_a**0.5))
         if t:
             chain = chain @ vmap(jacrev(after))(torch.cat(states[t - 1], dim=-1), vectors[:, t - 1])
     return found

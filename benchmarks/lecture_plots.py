@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 720, 340
+WIDTH, HEIGHT = 780, 340
 LEFT, RIGHT, TOP, LOW = 70, 540, 24, 280  # the edges of the plot; the legend is on the right of it
 COLOURS = ("#c33333", "#0a7a55", "#2456b8", "#b06a00", "#7a3fa0", "#444444")
 Points = Sequence[tuple[float, float]]
@@ -31,7 +31,7 @@ class Axis:
     def text(self, value: float) -> str:
         """Return the label of a tick."""
         if self.percent:
-            return f"{value:.0%}"
+            return f"{value * 100:g}%"
         if self.log and value < 0.01:
             return f"1e{math.log10(value):.0f}"
         return f"{value:g}"
