@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,7 +33,7 @@ from lecture_networks import (
     verbs_right,
 )
 from lecture_plots import Axis, bars, lines
-from lecture_texts import bits, distance, first_distribution, first_words, library, sentences, train_library
+from lecture_texts import bits, distance, first_distribution, first_words, sentences, train_library
 from results import finish, parser, record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -226,36 +225,30 @@ def units(tiny: bool) -> tuple[list[Row], Figures]:
     }
 
 
+BUDGET = 12.0  # CPU seconds of a training of `cells` and `depth`
+NATS = Axis("loss on new text", (0, 0.5, 1, 1.5, 2, 2.5, 3))
+
+
 def cells(tiny: bool) -> tuple[list[Row], Figures]:
-    """The four cells with equally many units and equal training time: size, time of a step, loss."""
-    limit = ("--epochs", 1, "--hidden", 8) if tiny else ("--minutes", 0.45, "--hidden", 128)
-    rows = _library_rows(tiny, "cell", list(LAYERS), limit)
-    series = {"nats per character": [row["loss"] for row in rows]}
-    y = Axis("loss on new text", (0, 0.5, 1, 1.5, 2, 2.5))
-    return rows, {"cells": bars([NAMES[row["cell"]] for row in rows], series, y)}
+    """The four cells with equally many units: size, time, and the loss after one pass and after equal time."""
+    rows = [{"cell": NAMES[cell], **_library(tiny, cell=cell)} for cell in LAYERS]
+    return rows, {"cells": bars([row["cell"] for row in rows], _losses(rows), NATS)}
 
 
 def depth(tiny: bool) -> tuple[list[Row], Figures]:
     """LSTMs of one to six layers: the loss after one pass over the text, and after equal time."""
     numbers = [1, 2] if tiny else [1, 2, 3, 4, 6]
-    size = ("--hidden", 8 if tiny else 128)
-    once = _library_rows(tiny, "layers", numbers, (*size, "--epochs", 1))
-    timed = [] if tiny else _library_rows(tiny, "layers", numbers, (*size, "--minutes", 0.3))
-    series = {"one pass": [row["loss"] for row in once]}
-    series |= {"equal time": [row["loss"] for row in timed]} if timed else {}
-    y = Axis("loss on new text", (0, 0.5, 1, 1.5, 2, 2.5, 3))
-    rows = [{"budget": "one pass", **row} for row in once] + [
-        {"budget": "equal time", **row} for row in timed
-    ]
-    return rows, {"depth": bars([str(number) for number in numbers], series, y, "layers")}
+    rows = [{"layers": number, **_library(tiny, layers=number)} for number in numbers]
+    return rows, {"depth": bars([str(number) for number in numbers], _losses(rows), NATS, "layers")}
 
 
-def _library_rows(tiny: bool, option: str, values: list[Any], more: tuple[object, ...]) -> list[Row]:
-    """Train a character model on Python's standard library for each value of an option."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = library(Path(folder), 4_000 if tiny else 200_000)
-        out = Path(folder) / "model"
-        return [{option: v, **train_library(files, out, f"--{option}", v, *more)} for v in values]
+def _library(tiny: bool, **options: object) -> Row:
+    size, budget, units = (3_000, 0.1, 8) if tiny else (200_000, BUDGET, 128)
+    return train_library(size, budget, hidden=units, **options)
+
+
+def _losses(rows: list[Row]) -> dict[str, list[float]]:
+    return {name: [row[f"loss, {name}"] for row in rows] for name in ("one pass", "equal time")}
 
 
 FIGURES: dict[str, Callable[[bool], tuple[list[Row], Figures]]] = {

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
-import resource
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from results import toolkit
 from unrolled import LanguageModel
 from unrolled.core.types import Array
 from unrolled.data.text.tokenize import split
 from unrolled.demo.language import library_source
 from unrolled.demo.sentence_maker import make
-from unrolled.inference.open_model import open_language_model
 
 ZEROS = -1  # the id that stands for the vector of zeros
 
@@ -28,18 +23,14 @@ def sentences(count: int, part: str = "train") -> list[str]:
     return [" ".join(str(word) for word in one.x) for one in make(0, count, part)]
 
 
-def library(folder: Path, size: int) -> list[Path]:
-    """Write `size` bytes of the source of the standard library as train.txt, and the next eighth as valid.txt."""
-    text, used = b"", folder
+def library(size: int) -> tuple[str, str]:
+    """Return the first `size` characters of the source of the standard library, and the next eighth of it."""
+    text = ""
     for path in library_source():
-        text += path.read_bytes()
+        text += path.read_text(encoding="utf-8", errors="ignore")
         if len(text) > size * 9 // 8:
             break
-    used.mkdir(parents=True, exist_ok=True)
-    files = [used / "train.txt", used / "valid.txt"]
-    for path, part in zip(files, (text[:size], text[size : size * 9 // 8]), strict=True):
-        path.write_text(part.decode("utf-8", "ignore"), encoding="utf-8")
-    return files
+    return text[:size], text[size : size * 9 // 8]
 
 
 def first_words(texts: Sequence[str]) -> Counter[str]:
@@ -78,29 +69,36 @@ def bits(model: LanguageModel, texts: Sequence[str], train: Sequence[str]) -> tu
     return plain / characters, (plain + spelling) / characters, unknown
 
 
-def train_library(files: Sequence[Path], out: Path, *options: object) -> dict[str, float]:
-    """Train a character model with `unrolled train language`. Return its size, speed and loss on the second file."""
-    words = ["train", "language", files[0], "--valid", files[1], "--out", out, "--force", "--threads", 1]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    spent = toolkit(*map(str, (*words, *options))).seconds
-    cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-    told = json.loads(toolkit("evaluate", out, files[1], "--json").out)
-    model = open_language_model(out)
-    return {
-        "parameters": sum(int(np.size(value)) for value in model.file.tensors.values()),
-        "loss": float(told["loss"]),
-        "seconds": spent,
-        "CPU seconds": cpu,
-        "µs per streamed step": step_time(model.engine, 2000),
-    }
+def train_library(size: int, budget: float, **options: object) -> dict[str, float]:
+    """Train a character model for one pass, and then a new one for the passes that `budget` CPU seconds allow.
+
+    CPU seconds, because other programs on the machine change the wall time.
+    Return the size, the speed, and both losses on the held-out text.
+    """
+    train, valid = library(size)
+    passes, found = 1, dict[str, float]()
+    for name in ("one pass", "equal time"):
+        began = time.process_time()
+        model = LanguageModel(unit="char", epochs=passes, threads=1, **options)
+        model.fit([train], validation_data=[valid])
+        spent = time.process_time() - began
+        loss = min(one["validation_loss"] for one in model.history_)
+        if name == "one pass":
+            weights = sum(int(np.size(value)) for value in model.model_.file.tensors.values())
+            found |= {"parameters": weights, "CPU s per pass": spent}
+            passes = max(1, round(budget / spent))
+        else:
+            found |= {"passes": passes, "CPU s": spent}
+        found[f"loss, {name}"] = loss
+    return found | {"µs per streamed step": step_time(model.model_.engine, 5000)}
 
 
 def step_time(engine: Array, steps: int) -> float:
-    """Return the microseconds of one streaming step: the fastest of five runs."""
+    """Return the microseconds of one streaming step: the fastest of 50 runs."""
     state, times = engine.start(1), list[float]()
-    for _ in range(5):
+    for _ in range(50):
         began = time.perf_counter()
-        for step in range(steps // 5):
+        for step in range(steps // 50):
             _, _, state = engine.step(state, np.array([step % 20 + 2]), 1)
-        times.append((time.perf_counter() - began) / (steps // 5) * 1e6)
+        times.append((time.perf_counter() - began) / (steps // 50) * 1e6)
     return min(times)

@@ -15,13 +15,8 @@ from lecture_networks import WORDS, Recurrent, neighbours, verbs
 from lecture_plots import Axis, lines
 from lecture_texts import distance
 
-# These start `unrolled train` several times.
-SLOW = ("cells", "depth")
 
-
-@pytest.mark.parametrize(
-    "figure", [pytest.param(one, marks=pytest.mark.slow if one in SLOW else ()) for one in lecture.FIGURES]
-)
+@pytest.mark.parametrize("figure", lecture.FIGURES)
 def test_a_figure_at_a_tiny_size(figure: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     threads = torch.get_num_threads()
     try:
