@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from lecture_gradients import gate, reach
+from lecture_gradients import gate, reach, saturated
 from lecture_networks import (
     LAYERS,
     Connected,
@@ -111,6 +111,7 @@ def gradients(tiny: bool) -> tuple[list[Row], Figures]:
                 found.setdefault(when, {})[name] = sizes
                 shown = {f"k = {k}": sizes[k] for k in (1, 5, 10, 20, 40, 60) if k <= x.shape[1]}
                 rows.append({"network": name, "weights": when, **shown})
+            rows[-1]["|a| above 0.9"] = saturated(network, x)
             if cell != "rnn":
                 gates[f"{NAMES[cell]}, {when}"] = gate(network, x, "u")
     for name, values in gates.items():
@@ -232,8 +233,8 @@ def cells(tiny: bool) -> tuple[list[Row], Figures]:
 
 
 def depth(tiny: bool) -> tuple[list[Row], Figures]:
-    """LSTMs of one to six layers: the loss after one pass over the text, and after equal time."""
-    numbers = [1, 2] if tiny else [1, 2, 3, 4, 6]
+    """LSTMs of one, two, four and six layers: the loss after one pass over the text, and after equal time."""
+    numbers = [1, 2] if tiny else [1, 2, 4, 6]
     rows = [{"layers": number, **_library(tiny, layers=number)} for number in numbers]
     return rows, {"depth": bars([str(number) for number in numbers], _losses(rows), NATS, "layers")}
 

@@ -65,3 +65,10 @@ def gate(network: Recurrent, x: Tensor, name: str) -> Tensor:
     pairs = zip(walk(network, x)[:-1], network.embedding(x).detach().unbind(1), strict=True)
     values = [torch.sigmoid(TORCH.affine(w, name, state[0], x_t)) for state, x_t in pairs]
     return torch.stack(values).flatten()
+
+
+def saturated(network: Recurrent, x: Tensor) -> float:
+    """Return the share of all values of `a` over x [batch, T_x] that are above 0.9 or below -0.9."""
+    cell, _ = cell_of(network)
+    values = torch.stack([cell.output(state) for state in walk(network, x)[1:]])
+    return float((values.abs() > 0.9).float().mean())
