@@ -5,6 +5,7 @@ Nothing here imports torch, so a test that needs none starts at once.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fixed")
 
+MANY_FILES = 200  # many systems allow 1,024
 DATA = Path(os.environ.get("UNROLLED_DATA") or ROOT.parent / "shared" / "data")
 
 
@@ -37,6 +39,14 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip("no data folder; set UNROLLED_DATA to run this test")
     return DATA
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_open_files() -> Iterator[None]:
+    """Close the mapped files of arrays that are garbage, before the process reaches its limit of open files."""
+    yield
+    if len(os.listdir("/dev/fd")) > MANY_FILES:
+        gc.collect()
 
 
 @pytest.fixture

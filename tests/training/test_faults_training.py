@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import select
 import signal
 import subprocess
 import sys
@@ -105,7 +104,7 @@ def test_a_terminal_that_is_closed_saves_the_best_so_far(text, tmp_path):
         until = time.monotonic() + 120
         metrics = tmp_path / "m.run" / "metrics.jsonl"
         while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < until:
-            select.select([ours], [], [], 0.05)
+            time.sleep(0.05)
             with contextlib.suppress(OSError):
                 os.set_blocking(ours, False)
                 os.read(ours, 1 << 16)
