@@ -21,7 +21,7 @@ def train(task: str, path: Path, *options: object) -> Done:
 
 TABLES: list[tuple[str, bytes, tuple[str, ...], str]] = [
     ("classify", b"", (), "{}: empty file"),
-    ("classify", b"text,label\n", (), "{}:1: 0 rows; expected rows under the header"),
+    ("classify", b"text,label\n", (), "{}:1: 0 rows; expected rows after the header"),
     ("classify", b"text,mood\na,b\n", (), "{}:1: "),
     ("classify", b"text,label\nfine,like\nfine\n", (), "{}:3: "),
     ("classify", b"text,label\nfine,like\nfine,like,more\n", (), "{}:3: "),

@@ -47,8 +47,9 @@ def on_a_terminal(*arguments: str, columns: int = 100) -> str:
         time.sleep(0.2)  # until the size is set
         os.execv(sys.executable, [sys.executable, "-c", SCRIPT, *arguments])
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    said = b""
-    while select.select([master], [], [], 60)[0]:
+    said, ready = b"", select.poll()
+    ready.register(master, select.POLLIN)
+    while ready.poll(60_000):
         try:
             piece = os.read(master, 1 << 16)
         except OSError:  # Linux's way to say that the other end has gone

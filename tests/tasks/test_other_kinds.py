@@ -69,7 +69,7 @@ def test_without_the_package_the_error_names_it(data: Path, model: Path, tmp_pat
     done = unrolled(None, "train", "lengths:loud", data, "--out", tmp_path / "m")
     assert done.returncode == 2 and "unknown task 'lengths:loud'" in done.stderr
     done = unrolled(None, "train", "classify", data, "--out", tmp_path / "m")
-    assert done.returncode == 2 and "cannot tell the format" in done.stderr
+    assert done.returncode == 2 and "cannot determine the format" in done.stderr
 
 
 def test_a_bad_line_is_named(installed: Path, tmp_path: Path):

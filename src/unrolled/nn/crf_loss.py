@@ -7,7 +7,8 @@ models/decoding/crf.py.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ from unrolled.core.types import Array
 from unrolled.models.decoding import crf
 
 
-class _Gold(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Gold:
     """The positions of the true tags.
 
     rows, steps, tags: [N] row, step and tag at each position.

@@ -86,7 +86,7 @@ def test_targets_without_spaces_are_told(tmp_path: Path):
     assert "odd: no spaces between the words of y: 1" in lines
     subwords = run("check", "translate", path).lines
     assert not any("no spaces" in line or "<UNK>" in line for line in subwords)
-    assert "  they are cut into subwords, so nothing is unknown" in subwords
+    assert "  training splits them into subwords, so no token is unknown" in subwords
 
 
 @pytest.mark.parametrize("unit", ["word", "char", "subword"])
@@ -114,7 +114,7 @@ def test_labels_are_looked_at_as_texts_are(tmp_path: Path):
     out = run("check", "classify", path).out
     for kind, line in (
         ("word of two scripts", 4),
-        ("HTML entity (read as it stands)", 5),
+        ("HTML entity (not decoded)", 5),
         ("control character", 6),
     ):
         assert f"odd: {kind}: 1\n  {path}:{line}: " in out

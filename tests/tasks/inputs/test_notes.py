@@ -328,7 +328,7 @@ def test_the_doctor_tells_every_file_that_is_dropped_or_changed_with_its_reason(
     (folder / "off.mid").write_bytes(midi_bytes(Tune((Note(1, 300, 60, 64, 0),), 480)))
     done = run("check", "compose", folder)
     assert done.code == 2 and "bad.mid:1: damaged MIDI file" in done.out
-    assert "same.mid:1: as " in done.out and "off.mid:1: 1 of 1" in done.out
+    assert "same.mid:1: same as " in done.out and "off.mid:1: 1 of 1" in done.out
     report = json.loads(run("check", "compose", folder, "--skip-bad", 1, "--json").out)
     assert report["fatal"] is None and report["parts"]["train"]["moved"] == 1
     assert run("check", "rolls:next", folder, "--skip-bad", 1).code == 0
@@ -351,4 +351,4 @@ def test_scores_by_the_command_line():
     file = band().test / "waltz" / "00.mid"
     told = run("score", band().model, file, "--tokens").out.rstrip("\n").split("\t")
     assert told[4] == str(file) and len(told[5].split()) == len(read_midi(file))
-    assert "expected MODEL FILE" in refused(run("score", band().model))
+    assert "expected FILE: a MIDI file" in refused(run("score", band().model))

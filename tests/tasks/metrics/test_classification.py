@@ -182,7 +182,7 @@ def test_bootstrap():
     assert ratio[0] < np.median(values) < ratio[1]
     with pytest.raises(DataError, match="nothing to score"):
         interval_of_mean(np.zeros(0), seed=0)
-    with pytest.raises(UsageError, match="share 1"):
+    with pytest.raises(UsageError, match="share=1"):
         interval_of_mean(values, seed=0, share=1.0)
 
 
