@@ -83,3 +83,20 @@ def test_what_cannot_be_corrected(tmp_path: Path):
     assert told == "--correct needs --fix: it changes the clean copies; try --fix FOLDER --correct ..."
     told = refused(run("check", "classify", tmp_path / "t.csv", "--fix", tmp_path, "--correct", "entity"))
     assert told == "--correct entity; expected case, entities, controls, scripts, all; try 'entities'"
+
+
+def test_rows_that_are_equal_after_the_correction_are_dropped(tmp_path: Path):
+    labels = ("Good", "bad", "GOOD", "Good ")
+    rows = [f"text {i},{label}" for i in range(30) for label in (labels[i % 2], labels[i % 2])]
+    rows += ["text 0,GOOD", "text 2,Good "]
+    for name in ("train.csv", "test.csv"):
+        (tmp_path / name).write_text(
+            "text,label\n" + "\n".join([*rows[::2], *rows[-2:]]) + "\n", encoding="utf-8"
+        )
+    parts = (tmp_path / "train.csv", "--test", tmp_path / "test.csv")
+    done = run("check", "classify", *parts, "--fix", tmp_path / "clean", "--correct", "case")
+    assert done.code == 0
+    clean = (tmp_path / "clean" / "train.csv").read_text(encoding="utf-8").splitlines()
+    assert len(clean) == len(set(clean)) == 31  # the header and 30 texts
+    test = (tmp_path / "clean" / "test.csv").read_text(encoding="utf-8").splitlines()
+    assert len(test) > len(set(test))  # a test set keeps its repeated rows

@@ -119,3 +119,10 @@ def test_labels_are_looked_at_as_texts_are(tmp_path: Path):
     ):
         assert f"odd: {kind}: 1\n  {path}:{line}: " in out
     assert "odd: classes that differ in case or white space only: 1" in out
+
+
+def test_a_forecast_of_one_column_from_another_is_checked(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(200)), encoding="utf-8")
+    done = run("check", "numbers:number", path, "--columns", "x=a,y=b", "--horizon", "3", "--history", "12")
+    assert done.code == 0 and "186 windows" in done.out and done.lines[-1] == "training would start"

@@ -42,6 +42,17 @@ class Plan:
     labels: Mapping[str, str] = field(
         default_factory=dict[str, str]
     )  # label after `correct` -> the spelling to write
+    train: frozenset[Path] = frozenset()  # the files of the training set
+    written: set[int] = field(default_factory=set[int])  # hashes of the corrected rows of the training set
+
+    def repeats(self, path: Path, row: Sequence[object]) -> bool:
+        """Return whether a corrected row of the training set repeats an earlier one. row: its x and y."""
+        if self.correct is str or path not in self.train:
+            return False
+        key = hash(tuple(str(cell).strip() for cell in row))
+        again = key in self.written
+        self.written.add(key)
+        return again
 
     def retag(self, place: Place, steps: Sequence[int], old: object, new: object) -> None:
         """Plan new tags for a sequence.
@@ -249,13 +260,17 @@ def _rewrite_table(path: Path, wanted: ReadRequest, plan: Plan, put: Callable[[s
         ):
             new = new.strip()
             done["labels"] += 1
-        done["rows"] += 1
         changes = _corrections(cells, found, wanted, plan)
-        done["corrected"] += len(changes)
+        corrected = len(changes)
         if found.y and y in changes:
             new = changes.pop(y)
         if found.y and new != cells[y]:
             changes[y] = new
+        if key is None and plan.repeats(path, [changes.get(i, cells[i]) for i in (*found.x, *found.y)]):
+            done["copies"] += 1
+            continue
+        done["rows"] += 1
+        done["corrected"] += corrected
         put(_changed(source, record, changes))
     return _counted(done)
 

@@ -81,6 +81,7 @@ def check_and_clean(
     resolved = resolve_data(config)
     copies = targets(every, folder, wanted_of(resolved), force=force)
     found = examine(undecided(config, resolved), parts.named)
+    found.plan.train = frozenset(parts.train)
     plan_corrections(found.plan, found.parts["train"].y, correct)
     cleaned = clean(every, copies, found.wanted, found.plan, found.damaged, found.encodings)
     made = {one.file: one.copy for one in cleaned if one.copy is not None}

@@ -288,7 +288,7 @@ def _look(
         return
     part.sequences += 1
     part.lengths.append(steps)
-    if y != example.y:
+    if data_scan.wanted.asks.each and y != example.y:  # only tags are corrected
         data_scan.plan.retag(place, lines, example.y, y)
     if not steps:
         findings.odd("empty sequence", place)
