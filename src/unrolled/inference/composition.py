@@ -111,7 +111,7 @@ class Player:
         return self.engine.start(rows), self.notes.performance()
 
     def run(self, x: Array, lengths: Array, state: Played | None = None) -> tuple[Array, Played]:
-        """Run the events of a prompt, [1, T]. The first of them is x^<1>, the vector of zeros."""
+        """Run the events of a prompt, [1, T]. The first input, x^<1>, is a vector of zeros. The events of the prompt follow."""
         network, before = self.start(1) if state is None else state
         performance = before.fork()
         for number in x[0].tolist():
@@ -243,7 +243,7 @@ class Player:
         )
 
     def _may_end(self, now: Performance) -> bool:
-        """Whether the tune has a note of its own, and nearly the requested length."""
+        """Whether the tune has a note that is not from the prompt, and is long enough to end."""
         if len(now.notes) <= self.prompted:
             return False
         if self.sample_options.seconds is not None:

@@ -123,7 +123,7 @@ class Predictor:
     """An opened model of labelled sequences.
 
     stepwise: an engine with the same weights that answers after every step. It exists only if the model is
-        unidirectional and answers from the last step; else None.
+        unidirectional and its pooling is `last`; else None.
     decoder: the engine of an encoder-decoder; `engine` is then the engine of its encoder. Else None.
     decode_options: how an encoder-decoder searches and prints its answers.
     """

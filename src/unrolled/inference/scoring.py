@@ -135,7 +135,7 @@ def _continuation(reading: Reading, prompt: str, tokens: Iterable[str]) -> str:
 def tally(engine: Engine, batches: Iterable[Batch]) -> Tally:
     """Run the engine over evaluation batches and return the totals.
 
-    `batch.carry` says which states are carried.
+    `batch.carry` says which rows keep their state from the previous batch.
     """
     nats, tokens, right, unknown = 0.0, 0, 0, 0
     state = None

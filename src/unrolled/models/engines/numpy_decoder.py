@@ -34,7 +34,7 @@ ROW_BY_ROW = replace(NUMPY_LAYERS, linear=_linear_by_rows)
 class _Memory:
     """The encoder's result for one sequence.
 
-    values: [T_x, features], averaged by attention. keys: [T_x, n_a], compared with a of the decoder.
+    values: [T_x, features], averaged by attention. keys: [T_x, n_a], compared with `a` of the decoder.
     """
 
     values: Array

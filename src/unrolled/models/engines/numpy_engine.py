@@ -209,7 +209,7 @@ class NumpyEngine:
 
     @property
     def _streams(self) -> bool:
-        """Whether the native single steps can run this network."""
+        """Whether the native kernels can run this network step by step."""
         return self.spec.reads_forward and self.spec.front is None
 
     def _by_steps(self, x: Array, lengths: Array | None, state: State) -> tuple[Array, State]:
