@@ -1,4 +1,4 @@
-"""Find kinds of other installed packages: cells, inputs, outputs and readers.
+"""Find the kinds (cells, inputs, outputs and readers) that other installed packages provide.
 
 A package registers a kind with an entry point in its pyproject.toml:
 

@@ -14,7 +14,7 @@ UInt64 = NDArray[np.uint64]
 
 
 def splitmix64(values: UInt64) -> UInt64:
-    """Return the output function of SplitMix64 (Steele, Lea and Flood 2014) of each value, in any shape.
+    """Apply the output function of SplitMix64 (Steele, Lea and Flood 2014) to each value of an array of any shape.
 
     It maps each 64-bit number to another one (a bijection).
     """

@@ -68,7 +68,7 @@ class Silent:
 
 
 def sparkline(values: list[float], width: int = 24) -> str:
-    """Return the last `width` values as a curve of bar characters, from the smallest to the largest value."""
+    """Return the last `width` values as a row of bar characters. The lowest bar is the smallest value, the highest bar the largest."""
     shown = values[-width:]
     low, high = min(shown, default=0.0), max(shown, default=0.0)
     scale = (len(BARS) - 1) / (high - low) if high > low else 0.0

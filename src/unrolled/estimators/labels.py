@@ -1,4 +1,4 @@
-"""Convert between classes or tags as Python values and their names in a model.
+"""Convert classes and tags from Python values to the names in a model, and back.
 
 A model file stores the name of each class as a text. An estimator returns classes with the type that y had in
 `fit`: texts, whole numbers, reals or bools. The notes of the model file store the name of this type, a key of

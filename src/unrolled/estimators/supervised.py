@@ -154,7 +154,7 @@ class Supervised(Estimator):
         return self.model_
 
     def _records(self, X: object) -> list[dict[str, object]]:
-        """Return the answer to each sequence as a dict, the same as a line of `predict --format jsonl`.
+        """Return the answer for each sequence as a dict with the fields of a line of `predict --format jsonl`.
 
         A blank sequence gets a blank answer.
         """

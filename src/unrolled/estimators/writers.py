@@ -85,7 +85,7 @@ class Translator(Supervised, TextOptions):
         """Return 1 minus the character error rate.
 
         The score is 1 without errors and below 0 if there are more errors than characters.
-        Before the comparison y is brought to the form that the model writes: single spaces, and lower case if
+        Before the comparison, y gets the form that the model writes: single spaces, and lower case if
         `lower` is set.
         """
         return 1 - character_errors(_pairs(self._model.output, y, self.predict(X))).rate
@@ -135,7 +135,7 @@ class Transcriber(Supervised, SoundOptions):
     def score(self, X: object, y: object) -> float:
         """Return 1 minus the word error rate.
 
-        Before the comparison y is brought to the form that the model writes: single spaces, and lower case if
+        Before the comparison, y gets the form that the model writes: single spaces, and lower case if
         `lower` is set.
         """
         return 1.0 - word_errors(_pairs(self._model.output, y, self.predict(X))).rate
