@@ -2,7 +2,8 @@
 
 * "The equations are those of a [lecture on sequence models](docs/lecture/index.md). Tests compare each implementation
   with a second, independent implementation in float64."
-* "`unrolled doctor` compares every cell and every engine (NumPy, native kernels, PyTorch) with its equation."
+* "`unrolled doctor` runs every cell on every engine (NumPy, native kernels, PyTorch) and compares the results with the
+  equations."
 """
 
 from __future__ import annotations

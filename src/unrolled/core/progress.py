@@ -68,7 +68,10 @@ class Silent:
 
 
 def sparkline(values: list[float], width: int = 24) -> str:
-    """Return the last `width` values as a row of bar characters. The lowest bar is the smallest value, the highest bar the largest."""
+    """Return the last `width` values as a row of bar characters.
+
+    The lowest bar is the smallest value, and the highest bar is the largest value.
+    """
     shown = values[-width:]
     low, high = min(shown, default=0.0), max(shown, default=0.0)
     scale = (len(BARS) - 1) / (high - low) if high > low else 0.0

@@ -2,7 +2,7 @@
 
 The order is a pure function of (seed, epoch):
 1. The sequences are shuffled.
-2. Blocks of 100 batches are sorted by length and cut into batches.
+2. Blocks of 100 x batch_size sequences are sorted by length and cut into batches.
 3. The batches are shuffled.
 """
 

@@ -22,7 +22,7 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Parts:
-    """Numbers of examples, sorted.
+    """Sorted indices of examples.
 
     held: the examples for validation.
     unused: the examples in neither part, because their targets reach into the held-out end.

@@ -111,7 +111,7 @@ class Player:
         return self.engine.start(rows), self.notes.performance()
 
     def run(self, x: Array, lengths: Array, state: Played | None = None) -> tuple[Array, Played]:
-        """Run the events of a prompt, [1, T]. The first input, x^<1>, is a vector of zeros. The events of the prompt follow."""
+        """Run the events of a prompt, [1, T]. The first input, x^<1>, is a vector of zeros."""
         network, before = self.start(1) if state is None else state
         performance = before.fork()
         for number in x[0].tolist():
