@@ -12,6 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from jaxtyping import install_import_hook
 
 from support import typecheck
 from support.paths import ROOT
@@ -21,7 +22,9 @@ both = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2  # where two processes ru
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = str(min(both, int(os.environ.get(name) or both)))
 
-typecheck.check_annotations()  # before the first import of the package
+# Annotations of the package (array shapes too) are checked at every call, in tests only: it costs 0.1 ms per call.
+# A name that is imported only for type checkers cannot be resolved at run time and is not checked.
+install_import_hook("unrolled", f"{typecheck.__name__}.check")
 
 # The default draws the same examples in every run, so that the tests pass or fail for everybody alike. `search` draws
 # new ones (scripts/search). A slow example is not a failure: a shared machine is slow now and then.
