@@ -42,7 +42,7 @@ SOURCE = ROOT / "src" / "unrolled"
 DEPTH = 3  # maximum nesting of tuples, lists, dicts and records that are searched
 LOOKED_AT = 400  # maximum number of items that are searched in each of them
 
-# Sizes that nothing else has: neither the vocabulary, the classes, the units, nor their sums.
+# Sizes that identify arrays of the data: no vocabulary, class count, layer or sum of these has the same size.
 ROWS, TOKENS, CLASSES = 29, 19, 5
 SHORTER = 7  # number of tokens of the other rows
 LANES, WINDOW, CHARACTERS = 17, 11, 1_012

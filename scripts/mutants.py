@@ -329,7 +329,7 @@ def mutate(
     root: Path = ROOT,
     patience: float = 30.0,
 ) -> Iterator[Outcome]:
-    """Yield the outcome of every mutant, first of the equivalent ones, whose keys are in `reasons`.
+    """Yield the outcome of every mutant. The equivalent mutants come first; `reasons` contains their keys.
 
     root: the checkout. patience: seconds, see `limits`. Raises SystemExit if the tests fail without a change.
     """

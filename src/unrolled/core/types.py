@@ -121,7 +121,7 @@ class Example:
     times: [T_x] datetime64[us] the time stamps of the steps; None: unknown.
     row: column name -> value of the example's row in the table, if it was requested.
     fault: the error if x cannot be read; then x is None.
-    series: the number of the series of which this is a window; None: the example is not a window.
+    series: if the example is a window of a series, the index of that series; else None.
     """
 
     x: object

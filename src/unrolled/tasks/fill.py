@@ -9,7 +9,7 @@ from unrolled.core.errors import UsageError
 from unrolled.data.text.subword import SUBWORD
 from unrolled.models.cells import variants
 from unrolled.models.frontends import FRONTS
-from unrolled.tasks.inputs import INPUTS, input_of
+from unrolled.tasks.inputs import INPUTS, InputKind, input_of
 from unrolled.tasks.outputs import OUTPUTS, OutputKind, output_of
 from unrolled.tasks.presets import Preset, find
 
@@ -57,19 +57,21 @@ def resolve_data(config: Config) -> Config:
 def options_of(task: str) -> frozenset[str]:
     """Return the names of the options that a task supports. Raises UsageError for an unknown task."""
     preset, reads, answers = find(task), input_of(task), output_of(task)
-    augment = frozenset(() if reads.augmenter is None else ("augment",))
-    own = reads.options | answers.options | augment | LABELLED
+    own = _input_options(reads) | answers.options | LABELLED
     claimed = {name for names in _users().values() for name in names}
     unused = NOT_STREAMED if preset.stream else frozenset[str]()
     forward = frozenset(("bidirectional",) if answers.ahead else ())
     return (frozenset(options()) - claimed | own) - unused - forward
 
 
+def _input_options(kind: InputKind) -> frozenset[str]:
+    """Return the options that only some inputs support, and this one does."""
+    return kind.options if kind.augmenter is None else kind.options | {"augment"}
+
+
 def _users() -> dict[str, frozenset[str]]:
     """Return the options that only some tasks support, by the name of the input or output kind."""
-    inputs = {
-        name: kind.options | ({"augment"} if kind.augmenter else set()) for name, kind in INPUTS.items()
-    }
+    inputs = {name: _input_options(kind) for name, kind in INPUTS.items()}
     outputs = {name: kind.options for name, kind in OUTPUTS.items()}
     return {"labelled data": LABELLED, **inputs, **outputs}
 
