@@ -337,8 +337,8 @@ FORGED: dict[str, tuple[bytes, str]] = {
     "checksum too many": (whole({}, b"", ONE_HASH), "exactly one checksum per tensor"),
     "checksum no string": (whole({"a": F32}, TWO, {"a": 1}), "tensor 'a' does not match"),
     "newer": (
-        whole({}, b"", format=3),
-        "format 3; this release reads up to format 2; try pip install --upgrade",
+        whole({}, b"", format=4),
+        "format 4; this release reads up to format 3; try pip install --upgrade",
     ),
     "format true": (whole({}, b"", format=True), "instead of a format version"),
     "format 0": (whole({}, b"", format=0), "instead of a format version"),
@@ -490,13 +490,13 @@ def single() -> ModelFile:
 
 def test_tensors_that_do_not_fit_the_specification_are_named():
     shapes: dict[str, tuple[int, ...]] = {"head.b_y": (3,), "core.0.forward.W_c": (2, 2)}
-    model_file.expect_tensors(single(), shapes, Path("m"))
+    model_file.expect_tensors(single().tensors, shapes, Path("m"))
     with pytest.raises(DataError, match=r"tensor 'head.b_y' is \[3\]; expected \[4\]"):
-        model_file.expect_tensors(single(), shapes | {"head.b_y": (4,)}, Path("m"))
+        model_file.expect_tensors(single().tensors, shapes | {"head.b_y": (4,)}, Path("m"))
     with pytest.raises(DataError, match=r"lacks embedding.E"):
-        model_file.expect_tensors(single(), shapes | {"embedding.E": (4, 2)}, Path("m"))
+        model_file.expect_tensors(single().tensors, shapes | {"embedding.E": (4, 2)}, Path("m"))
     with pytest.raises(DataError, match=r"has unknown core.0.forward.W_c"):
-        model_file.expect_tensors(single(), {"head.b_y": (3,)}, Path("m"))
+        model_file.expect_tensors(single().tensors, {"head.b_y": (3,)}, Path("m"))
 
 
 @pytest.mark.parametrize("dtype", sorted(set(map(str, DTYPES.values())) - {"float32"}))
@@ -504,7 +504,7 @@ def test_weights_of_another_type_are_named(dtype: str):
     shapes: dict[str, tuple[int, ...]] = {"head.b_y": (3,)}
     wrong = model(tensors={"head.b_y": np.ones(3, dtype)})
     with pytest.raises(DataError, match=rf"tensor 'head\.b_y' is {dtype}; expected float32"):
-        model_file.expect_tensors(wrong, shapes, Path("m"))
+        model_file.expect_tensors(wrong.tensors, shapes, Path("m"))
 
 
 def test_a_failing_disk_keeps_the_old_model(tmp_path: Path):
@@ -573,7 +573,7 @@ def test_the_golden_file_of_format_1_answers_as_it_did():
     path = GOLDEN / "format1.model"
     golden = load(path)
     spec = spec_json.from_json(golden.spec, path)
-    model_file.expect_tensors(golden, tensor_shapes.shapes(spec), path)
+    model_file.expect_tensors(golden.tensors, tensor_shapes.shapes(spec), path)
     found, _ = NumpyEngine(spec, golden.tensors).run(np.array([golden.notes["x"]]))  # [1, T, n_y]
     np.testing.assert_allclose(found[0], golden.notes["log_probs"], rtol=0, atol=1e-5)
     assert len(Reading.from_json(golden.learnt).vocabulary) == spec.n_y

@@ -143,6 +143,10 @@ class ModelConfig:
     pooling: str | None = option(
         None, "how the steps are pooled into one vector", choices=("last", "mean", "max", "attention")
     )
+    wide: bool | None = option(
+        None,
+        "also fit a linear model of n-grams (words and characters) and add its scores to those of the network",
+    )
     crf: bool | None = option(None, "choose all tags of a sentence together, with a conditional random field")
     front: str | None = option(
         None,

@@ -29,7 +29,8 @@ from unrolled.datasets.hold_out import NOTHING, Parts, drawn, ends, windows_of_s
 from unrolled.datasets.prefetch import AT_ONCE, LoadFile
 from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.windows import split_windows
-from unrolled.tasks.inputs import INPUTS, Input, InputKind
+from unrolled.tasks.input_kind import WideFeatures
+from unrolled.tasks.inputs import INPUTS, Input, InputKind, wide_features
 from unrolled.tasks.outputs import Output, OutputKind, find_output
 from unrolled.tasks.presets import find
 
@@ -49,6 +50,7 @@ class PreparedData:
     notes: one line for each decision made while reading.
     damaged: True if encoded data existed but had changed since it was written, so it was encoded again.
     unseen: names in the validation files that the training files do not have.
+    drawn: whether the validation set was held out from the training files.
     """
 
     input: Input
@@ -60,6 +62,7 @@ class PreparedData:
     notes: tuple[str, ...] = ()
     damaged: bool = False
     unseen: tuple[str, ...] = ()
+    drawn: bool = False
 
 
 def prepare(data: ExampleSource, valid: ExampleSource | None, config: Config, folder: Path) -> PreparedData:
@@ -95,7 +98,7 @@ def prepare(data: ExampleSource, valid: ExampleSource | None, config: Config, fo
     if not len(held):
         return PreparedData(*both, whole, None, skipped, notes, damaged)
     kept = Parts(held, np.array(as_list_of(int, content.get("unused", [])), dtype=np.int64)).train(len(whole))
-    return PreparedData(*both, whole.select(kept), whole.select(held), skipped, notes, damaged)
+    return PreparedData(*both, whole.select(kept), whole.select(held), skipped, notes, damaged, drawn=True)
 
 
 def _write(
@@ -118,11 +121,12 @@ def _write(
     window = config.training.window if input_kind.windowed else None
     counts: list[int] = []  # number of windows of each example
     read = load_files(data, given, input_kind, lost)
-    read = short_enough(encode_examples(read, given, asked), longest_of(input_kind), data.bad, long)
+    wide = wide_features(config)
+    read = short_enough(encode_examples(read, given, asked, wide), longest_of(input_kind), data.bad, long)
     read = split_windows(read, window, counts) if window else read
     write_examples(folder / "train", read, targets=asked.targets, room=room, opening=again)
     if valid is not None:
-        read = encode_examples(load_files(valid, given, input_kind), given, asked)
+        read = encode_examples(load_files(valid, given, input_kind), given, asked, wide)
         read = short_enough(read, longest_of(input_kind), valid.bad, [])
         read = split_windows(read, window, []) if window else read
         write_examples(folder / "valid", read, targets=asked.targets, room=room, opening=again)
@@ -210,16 +214,19 @@ def short_enough(
             lost.append(number)
 
 
-def encode_examples(examples: Iterable[Example], given: Input, asked: Output) -> Iterator[EncodedExample]:
-    """Yield the examples with x and y encoded for the network."""
+def encode_examples(
+    examples: Iterable[Example], given: Input, asked: Output, wide: WideFeatures | None = None
+) -> Iterator[EncodedExample]:
+    """Yield the examples with x and y encoded for the network. wide: computes the features of the wide part."""
     for example in examples:
         x, y = given.encode(example.x, example.place), example.y
+        own = None if wide is None else wide(given, example.x)
         if example.source and asked.targets == "each" and y:
             tags = as_sequence(y)
             # After resampling, the number of frames may differ by one from the number of tags.
             y = tuple(tags[min(t, len(tags) - 1)] for t in range(len(x)))
         yield EncodedExample(
-            x, asked.encode(y, len(x), example.place), example.place, example.source, example.weight
+            x, asked.encode(y, len(x), example.place), example.place, example.source, example.weight, own
         )
 
 
@@ -293,7 +300,7 @@ def restore(task: str, learnt: Mapping[str, object], file: Path) -> tuple[Input,
             raise DataError(
                 f"is a language model (its task is '{task}')", expected="a model of labelled data"
             )
-        if set(learnt) != {"input", "output"}:
+        if set(learnt) - {"wide"} != {"input", "output"}:
             raise DataError("the input and output in the model are damaged", expected="input, output")
         given = INPUTS[preset.input].restore(as_object(learnt["input"]))
         return given, find_output(preset.key).restore(as_object(learnt["output"]))

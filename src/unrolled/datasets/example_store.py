@@ -9,6 +9,8 @@ starts       int64 [sequences]: position of its first step in x; -1: not cached,
 y_offsets    int64 [sequences + 1]: the same as offsets, for y with a length of its own
 lines        int32 [sequences]: the line in its file where the sequence begins
 weights      float64 [sequences]: its weight in training; not read if all are 1
+features     the features of the wide part of all sequences, one after the other; only if the model has a wide part
+features_offsets  int64 [sequences + 1]: the same as offsets, for features
 index.json   shapes, types, files with their first sequences, files of the sequences not cached; written last
 ```
 """
@@ -34,7 +36,7 @@ from unrolled.core.types import Array, Place, Targets
 from unrolled.datasets.fingerprint import fingerprint
 from unrolled.datasets.prefetch import FilePrefetcher, LoadFile
 
-_FORMAT = 5
+_FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class EncodedExample:
 
     source: the file from which x can be read again.
     weight: the weight of the sequence in training.
+    features: [F] the features of the wide part; None if the model has none.
     """
 
     x: Array
@@ -50,6 +53,7 @@ class EncodedExample:
     place: Place
     source: Path | None = None
     weight: float = 1.0
+    features: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Examples:
 
     rows: [sequences] the numbers of the view's sequences in the whole data set.
     all_weights: [sequences of the whole data set] the weight of each in training; None: all are 1.
+    flat_features, features_offsets: the features of the wide part; None if the model has none.
     """
 
     x: Array
@@ -70,6 +75,8 @@ class Examples:
     rows: NDArray[np.int64]
     recall: FilePrefetcher | None = None  # None if x of all sequences is on disk
     all_weights: NDArray[np.float64] | None = None
+    flat_features: Array | None = None
+    features_offsets: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -117,6 +124,16 @@ class Examples:
         x = self.x[start:stop] if self.recall is None else self._recalled(self.recall, at, stop - start)
         return x, self.target(number)
 
+    def features(self, number: int) -> Array:
+        """Return the features of the wide part of one sequence."""
+        assert self.flat_features is not None and self.features_offsets is not None
+        at = int(self.rows[number])
+        return self.flat_features[self.features_offsets[at] : self.features_offsets[at + 1]]
+
+    def all_features(self) -> list[Array]:
+        """Return the features of the wide part of all sequences of this view."""
+        return [self.features(number) for number in range(len(self))]
+
     def target(self, number: int) -> Array:
         """Return y of one sequence. This opens no file."""
         at = int(self.rows[number])
@@ -156,7 +173,7 @@ def write_examples(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.json").unlink(missing_ok=True)
         with ExitStack() as stack:
-            names = ("x", "y", "offsets", "starts", "lines", "weights")
+            names = ("x", "y", "offsets", "starts", "lines", "weights", "features", "features_offsets")
             names += ("y_offsets",) if targets == "own" else ()
             out = {name: stack.enter_context((folder / name).open("wb")) for name in names}
             index = _write(out, rows, targets, room)
@@ -172,7 +189,7 @@ def _write(
     files: list[tuple[str, int]] = []
     shapes: dict[str, object] = {}
     sources: dict[int, tuple[str, str]] = {}
-    count = steps = asked = kept = taken = 0
+    count = steps = asked = kept = taken = featured = 0
     weighted = False
     starts = [name for name in out if name.endswith("offsets")]
     for name in starts:
@@ -183,6 +200,7 @@ def _write(
                 "x": [row.x.dtype.str, list(row.x.shape[1:])],
                 "y": [row.y.dtype.str, list(row.y.shape if targets == "one" else row.y.shape[1:])],
             }
+            shapes |= {} if row.features is None else {"features": row.features.dtype.str}
         if not files or files[-1][0] != str(row.place.file):
             files.append((str(row.place.file), count))
         if row.source is not None and taken + row.x.nbytes > room:
@@ -198,14 +216,19 @@ def _write(
         weighted = weighted or row.weight != 1.0
         count, steps = count + 1, steps + len(row.x)
         asked += len(row.y) if targets == "own" else 0
-        for name, total in zip(starts, (steps, asked), strict=False):
-            out[name].write(np.array([total], np.int64).data)
+        if row.features is not None:
+            out["features"].write(row.features.tobytes())
+            featured += len(row.features)
+        totals = {"offsets": steps, "y_offsets": asked, "features_offsets": featured}
+        for name in starts:
+            out[name].write(np.array([totals[name]], np.int64).data)
     if not count:
         raise DataError("no examples", expected="at least one sequence")
     for file in out.values():
         file.flush()
         os.fsync(file.fileno())
     sizes = {"sequences": count, "steps": steps, "kept": kept, "asked": asked, "weighted": weighted}
+    sizes["featured"] = featured
     return {"format": _FORMAT, **sizes, "files": files, "sources": sources, **shapes}
 
 
@@ -224,7 +247,8 @@ def open_examples(folder: Path, opening: LoadFile | None = None) -> Examples:
         if index["format"] != _FORMAT:
             raise ValueError(f"format {index['format']}")
         (x_type, x_shape), (y_type, y_shape) = index["x"], index["y"]
-        own = targets == "own"
+        own, kind = targets == "own", index.get("features")
+        featured = index["featured"]
         return Examples(
             x=_map(folder / "x", x_type, (index["kept"], *x_shape)),
             y=_map(folder / "y", y_type, (sizes[targets], *y_shape)),
@@ -236,6 +260,8 @@ def open_examples(folder: Path, opening: LoadFile | None = None) -> Examples:
             rows=np.arange(count),
             recall=_recall(folder, count, index["sources"], opening),
             all_weights=_map(folder / "weights", "<f8", (count,)) if index.get("weighted") else None,
+            flat_features=None if kind is None else _map(folder / "features", kind, (featured,)),
+            features_offsets=_offsets(folder / "features_offsets", count, featured),
         )
     except OSError as error:
         raise storage_error(error, path) from error

@@ -40,7 +40,7 @@ def load(path: str | Path, engine: str = "numpy") -> LanguageModel | Supervised:
     """
     path = Path(path)
     file = model_file.load(path)
-    if set(file.learnt) != {"input", "output"}:
+    if "input" not in file.learnt:
         model = language_model_from_file(file, path, engine)
         estimator = replace(LanguageModel(), **arguments_of(LanguageModel, file.config))
         estimator.model_ = model

@@ -19,7 +19,9 @@ from unrolled.models.model_file import ModelFile
 from unrolled.models.network_spec import DecoderSpec, NetworkSpec, at_every_step
 from unrolled.models.spec_json import from_json as spec_from_json
 from unrolled.models.tensor_shapes import shapes
-from unrolled.tasks.inputs import Input
+from unrolled.models.wide.wide_part import WidePart, from_file, network_tensors
+from unrolled.tasks.input_kind import WideFeatures
+from unrolled.tasks.inputs import Input, wide_features
 from unrolled.tasks.inputs.tokens import Reading
 from unrolled.tasks.outputs import Output
 from unrolled.tasks.outputs.sequence import PLAIN, GenerationOptions
@@ -49,8 +51,8 @@ def open_language_model(path: Path, engine: str = "numpy") -> Model:
 def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
     """Do the same as `open_language_model` for a file that is already read. path: for messages."""
     spec = spec_from_json(file.spec, path)
-    model_file.expect_tensors(file, shapes(spec), path)
-    labelled = set(file.learnt) == {"input", "output"}
+    model_file.expect_tensors(file.tensors, shapes(spec), path)
+    labelled = "input" in file.learnt
     if labelled or not spec.reads_forward or not spec.input.ids:
         raise DataError(f"is no language model (its task is '{file.task[:80]}')", file=path)
     try:
@@ -119,6 +121,14 @@ DECODERS: dict[str, Callable[[NetworkSpec, Mapping[str, Array]], Decoder]] = {
 
 
 @dataclass(frozen=True)
+class Wide:
+    """The wide part of an opened model. features: (input, x) -> its features."""
+
+    part: WidePart
+    features: WideFeatures
+
+
+@dataclass(frozen=True)
 class Predictor:
     """An opened model of labelled sequences.
 
@@ -126,6 +136,7 @@ class Predictor:
         unidirectional and its pooling is `last`; else None.
     decoder: the engine of an encoder-decoder; `engine` is then the engine of its encoder. Else None.
     decode_options: how an encoder-decoder searches and prints its answers.
+    wide: the wide part; None if the model has none.
     """
 
     file: ModelFile
@@ -136,6 +147,7 @@ class Predictor:
     stepwise: Engine | None = None
     decoder: Decoder | None = None
     decode_options: GenerationOptions = PLAIN
+    wide: Wide | None = None
 
     @property
     def config(self) -> Config:
@@ -154,7 +166,8 @@ def open_trained(path: Path, engine: str = "numpy") -> Predictor:
 def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Predictor:
     """Do the same as `open_trained` for a file that is already read. path: for messages."""
     spec = spec_from_json(file.spec, path)
-    model_file.expect_tensors(file, shapes(spec), path)
+    tensors = network_tensors(file)
+    model_file.expect_tensors(tensors, shapes(spec), path)
     given, asked = restore(file.task, file.learnt, path)
     try:
         config = config_from_json({**file.config, "task": file.task})
@@ -171,10 +184,27 @@ def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Pre
             hint="another copy of the file",
         )
     if isinstance(spec.head, DecoderSpec):
-        decoder = find_decoder(engine)(spec, file.tensors)
+        decoder = find_decoder(engine)(spec, tensors)
         return Predictor(file, spec, given, asked, decoder.encoder, decoder=decoder)
     build = find_engine(engine)
     stepwise = None
     if spec.head.pooling == "last" and not spec.core.bidirectional:
-        stepwise = build(at_every_step(spec), file.tensors)
-    return Predictor(file, spec, given, asked, build(spec, file.tensors), stepwise)
+        stepwise = build(at_every_step(spec), tensors)
+    wide = wide_part(file, spec, config, path)
+    return Predictor(file, spec, given, asked, build(spec, tensors), stepwise, wide=wide)
+
+
+def wide_part(file: ModelFile, spec: NetworkSpec, config: Config, path: Path) -> Wide | None:
+    """Return the wide part of a model; None if it has none. Raises DataError if it is damaged."""
+    features = wide_features(config)
+    if "wide" not in file.learnt:
+        return None
+    try:
+        part = from_file(file.learnt["wide"], file.tensors, spec.n_y, spec.normalised)
+    except DataError as error:
+        raise DataError(
+            error.what, file=path, expected=error.expected, hint="another copy of the file"
+        ) from error
+    if features is None:
+        raise DataError(f"has a wide part, but its task '{file.task[:80]}' has no features for it", file=path)
+    return Wide(part, features)

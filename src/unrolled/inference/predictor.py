@@ -10,8 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.atomic_files import temporary_folder
-from unrolled.core.types import ZERO_INPUT_ID, Answer, Array, Example, Floats, Place, Timeline
-from unrolled.core.values.example_values import elements, length
+from unrolled.core.types import (
+    ZERO_INPUT_ID,
+    Answer,
+    Array,
+    Batch,
+    Example,
+    Floats,
+    Integers,
+    Place,
+    Timeline,
+)
+from unrolled.core.values.example_values import as_sequence, elements, length
 from unrolled.datasets.example_batches import batches_by_length, pad
 from unrolled.datasets.example_dataset import encode_examples, load_files
 from unrolled.datasets.example_source import ExampleSource
@@ -44,6 +54,17 @@ def _run(model: Predictor, encoded: Array) -> Floats:
         return model.stepwise.run(padded)[0][0]
     answers, _ = model.engine.run(padded, np.array([len(encoded)]))
     return answers[0, : output_length(model, len(encoded))]
+
+
+def _with_wide(model: Predictor, whole: object, x: object, answers: Floats) -> Floats:
+    """Return the answers of the whole model: those of the network, with the wide part added.
+
+    whole: x as it was given.  x: the same after `_split`.  answers: [1, n_y], or one row per step with `stepwise`.
+    """
+    if model.wide is None or not len(answers):
+        return answers
+    begun = [as_sequence(x)[:t] for t in range(1, len(answers))]  # x up to each step but the last
+    return model.wide.part.add(answers, [model.wide.features(model.input, one) for one in (*begun, whole)])
 
 
 def _generate(model: Predictor, examples: Sequence[Example], several: Sequence[object]) -> list[Answer]:
@@ -134,7 +155,7 @@ def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
     steps = model.input.steps(x) if kind.timeline is None else kind.timeline(model.input, example)
     encoded, weights = model.input.encode(x, example.place), model.file.tensors
     unknown = _unknown(model, x, encoded)
-    answers = _run(model, encoded)
+    answers = _with_wide(model, example.x, x, _run(model, encoded))
     last = answers[-1:] if model.stepwise is not None else answers
     found = model.output.to_answer(last, steps, top, weights)
     record = {**found.record}
@@ -166,8 +187,9 @@ def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
     )
     with temporary_folder() as folder:
         read = load_files(data, model.input, INPUTS[find(model.file.task).input])
-        part = write_examples(folder, encode_examples(read, model.input, asked), targets=asked.targets)
-        found = _answers(model, part) if model.decoder is None else _searched(model, part, data)
+        wide = None if model.wide is None else model.wide.features
+        part = write_examples(folder, encode_examples(read, model.input, asked, wide), targets=asked.targets)
+        found = part_answers(model, part) if model.decoder is None else _searched(model, part, data)
         y = (
             [part.target(number) for number in range(len(part))]
             if model.decoder is None
@@ -185,12 +207,24 @@ def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
         return {**metrics, **unknown, "sequences": len(part), "steps": steps, **missing, **skipped}
 
 
-def _answers(model: Predictor, part: Examples) -> list[Floats]:
-    """Return the output of the network for each sequence of a part, after `summarize` of the output kind."""
+def run_batch(model: Predictor, part: Examples, batch: Batch, numbers: Integers) -> Floats:
+    """Return the outputs of the model for a batch of a part, [batch, T or 1, n_y].
+
+    numbers: [batch] the numbers of the sequences in the part.
+    """
+    found, _ = model.engine.run(batch.x, batch.lengths)
+    if model.wide is None:
+        return found
+    features = [part.features(number) for number in numbers.tolist()]
+    return model.wide.part.add(found[:, 0], features)[:, None]
+
+
+def part_answers(model: Predictor, part: Examples) -> list[Floats]:
+    """Return the answer of the model to each sequence of a part, after `summarize` of the output kind."""
     answers: list[Floats] = [np.zeros(0)] * len(part)
     brief = find_output(find(model.file.task).key).summarize
     for batch, numbers in batches_by_length(part, ROWS):
-        found, _ = model.engine.run(batch.x, batch.lengths)
+        found = run_batch(model, part, batch, numbers)
         for row, number, steps in zip(found, numbers.tolist(), batch.lengths.tolist(), strict=True):
             answers[number] = brief(part.target(number), row[: output_length(model, steps)].copy())
     return answers

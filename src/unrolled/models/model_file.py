@@ -25,7 +25,7 @@ from unrolled.models.format_1 import network_of_format_1
 from unrolled.models.spec_json import to_json
 
 KIND = "model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3  # 3: a model may have a wide part
 DTYPE = np.dtype(np.float32)  # the type of every weight
 
 
@@ -129,14 +129,14 @@ def require_packages(needed: object, file: Path) -> None:
         extensions.require(group, name, package)
 
 
-def expect_tensors(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
+def expect_tensors(tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
     """Raise DataError, which names the exact difference, if the tensors do not match `shapes`.
 
-    shapes: the name and shape of every parameter of the network that `model.spec` describes. All are float32.
+    shapes: the name and shape of every parameter of the network that the file describes. All are float32.
     """
     missing, extra = (
-        sorted(shapes.keys() - model.tensors.keys()),
-        sorted(model.tensors.keys() - shapes.keys()),
+        sorted(shapes.keys() - tensors.keys()),
+        sorted(tensors.keys() - shapes.keys()),
     )
     if missing or extra:
         parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(extra)}"] * bool(
@@ -144,7 +144,7 @@ def expect_tensors(model: ModelFile, shapes: Mapping[str, tuple[int, ...]], file
         )
         raise DataError(f"does not match its own description: it {' and '.join(parts)}", file=file)
     for name, shape in shapes.items():
-        found, dtype = model.tensors[name].shape, model.tensors[name].dtype
+        found, dtype = tensors[name].shape, tensors[name].dtype
         if dtype != DTYPE:
             raise DataError(f"tensor '{name}' is {dtype}", file=file, expected=f"{DTYPE}")
         if found != tuple(shape):

@@ -13,6 +13,7 @@ from unrolled.tasks.inputs import INPUTS, InputKind, input_of
 from unrolled.tasks.outputs import OUTPUTS, OutputKind, output_of
 from unrolled.tasks.presets import Preset, find
 
+WIDE = frozenset(("wide",))  # needs features of the input and one y per sequence
 FOLLOWS_DATA = "word"  # the default unit that may be replaced when the data is read
 LABELLED = frozenset(("format", "quoting", "columns", "skip_bad"))  # options of all tasks with labelled data
 NOT_STREAMED = LABELLED | {"affixes"}  # options that a language model does not support
@@ -50,6 +51,7 @@ def resolve_data(config: Config) -> Config:
         config, {"bidirectional": False, "affixes": False, "crf": False, "front": "none", "augment": False}
     )
     config = reads.fill(config)
+    config = fill(config, {"wide": "wide" in options_of(config.task)})
     config = fill(config, {"pooling": "max"}) if "pooling" in answers.options else config
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
 
@@ -58,6 +60,7 @@ def options_of(task: str) -> frozenset[str]:
     """Return the names of the options that a task supports. Raises UsageError for an unknown task."""
     preset, reads, answers = find(task), input_of(task), output_of(task)
     own = _input_options(reads) | answers.options | LABELLED
+    own -= frozenset() if reads.wide else WIDE
     claimed = {name for names in _users().values() for name in names}
     unused = NOT_STREAMED if preset.stream else frozenset[str]()
     forward = frozenset(("bidirectional",) if answers.ahead else ())

@@ -17,6 +17,9 @@ from unrolled.core.types import Array, Example, Place, Timeline, Vary
 from unrolled.data.kinds import CONTENTS, Content, ContentName
 from unrolled.tasks.size_rules import keep_sizes
 
+# (fitted input, x) -> the features of the wide part: the hashes of n-grams in increasing order, or numbers [F].
+WideFeatures = Callable[[Any, object], Array]
+
 
 @runtime_checkable
 class Input(Protocol):
@@ -82,6 +85,7 @@ class InputKind:
     options: the options that this kind supports and some other input kinds do not.
     fill: fills the defaults of these options.
     sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
+    wide: computes the features of the wide part (models/wide); None: there are none.
     """
 
     source_kind: ContentName
@@ -97,6 +101,7 @@ class InputKind:
     options: frozenset[str] = frozenset()
     fill: Callable[[Config], Config] = lambda config: config
     sizes: Callable[[Config, int, int], Config] = keep_sizes
+    wide: WideFeatures | None = None
 
     @property
     def content(self) -> Content:

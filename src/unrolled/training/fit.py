@@ -36,6 +36,7 @@ from unrolled.models.network_spec import (
 )
 from unrolled.models.spec_json import to_json as spec_to_json
 from unrolled.models.tensor_shapes import parameters
+from unrolled.models.wide.wide_part import network_tensors
 from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.presets import find
@@ -95,8 +96,9 @@ def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
     same = (
         model.notes.get("run") == run.digest and model.notes.get("steps") == run.checkpoint.counters["step"]
     )
-    same = same and model.tensors.keys() == best.keys()
-    return model if same and all(np.array_equal(model.tensors[name], best[name]) for name in best) else None
+    network = network_tensors(model)
+    same = same and network.keys() == best.keys()
+    return model if same and all(np.array_equal(network[name], best[name]) for name in best) else None
 
 
 @contextmanager
@@ -152,7 +154,7 @@ def _run(
         restore(run.checkpoint, progress)
         reporter.note(f"resumed at step {progress.at.step:,}")
     callback = CheckpointCallback(run, reporter, job.problem.sample, job.step_size, progress.at.step)
-    write = _writer(request.out, job, progress, run.digest)
+    write = _writer(request.out, job, progress, run.digest, reporter)
     revise = watching(plan, progress.at, job, request, run, clock)
     with handle_signals(callback), native.using(plan.kernel):
         try:
@@ -252,7 +254,7 @@ def _kinds_of(job: TrainingJob) -> tuple[tuple[str, str], ...]:
 
 
 def _writer(
-    out: Path, job: TrainingJob, progress: TrainerState, run: str
+    out: Path, job: TrainingJob, progress: TrainerState, run: str, reporter: Reporter
 ) -> Callable[[Mapping[str, torch.Tensor]], model_file.ModelFile]:
     """Return a function that writes the model with the weights passed to it, and returns the model.
 
@@ -276,9 +278,16 @@ def _writer(
         }
         learnt = job.learnt(weights)
         model = model_file.ModelFile(
-            job.config.task, spec_to_json(job.spec), learnt, to_json(job.config), notes, weights
+            job.config.task,
+            spec_to_json(job.spec),
+            learnt.fields,
+            to_json(job.config),
+            notes,
+            {**weights, **learnt.tensors},
         )
         model_file.save(out, model, force=True)
+        for line in learnt.about:
+            reporter.note(line)
         return model
 
     return write

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unrolled.core.config import Config
@@ -14,6 +14,18 @@ from unrolled.models.network_spec import NetworkSpec
 from unrolled.training.loop import TrainingData
 
 ENCODED_ANEW = "the encoded data in the run folder was damaged; the data is encoded again"
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The parts of a model file beside the weights of the network.
+
+    fields: JSON, such as the vocabulary.  tensors: those of the wide part.  about: lines that are shown to the user.
+    """
+
+    fields: Mapping[str, object]
+    tensors: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,7 @@ class TrainingJob:
     about: lines that are shown to the user.
     step: text that describes the size of a batch, such as `32 windows of 64 tokens`.
     unit: unit of the loss in messages.
-    learnt: returns the parts of the model file that are not weights, from the final weights.
+    learnt: returns the other parts of the model file, from the final weights of the network.
     notes: facts that are stored in the model file.
     settling: number of tokens (or time steps) that `learnt` reads to calibrate the output.
     """
@@ -41,7 +53,7 @@ class TrainingJob:
     about: tuple[str, ...]
     step: str
     unit: str
-    learnt: Callable[[Mapping[str, Array]], Mapping[str, object]]
+    learnt: Callable[[Mapping[str, Array]], Learnt]
     notes: Mapping[str, object]
     settling: int = 0
 

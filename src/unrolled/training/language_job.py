@@ -22,7 +22,7 @@ from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.nn.losses import Criterion
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.sizes import resolve
-from unrolled.training.job import ENCODED_ANEW, TrainingJob, TrainingRequest
+from unrolled.training.job import ENCODED_ANEW, Learnt, TrainingJob, TrainingRequest
 from unrolled.training.loop import TrainingData
 from unrolled.training.network_of_config import language_network
 from unrolled.training.unknown_tokens import unknown_in_text
@@ -115,7 +115,7 @@ def assemble(config: Config, prepared: Prepared) -> TrainingJob:
         ),
         step=f"{counted(batch_size, 'window')} of {counted(window, 'token')}",
         unit="nats per token",
-        learnt=lambda weights: reading.to_json(),
+        learnt=lambda weights: Learnt(reading.to_json()),
         notes={"train_tokens": len(store), "unknown": prepared.coverage.unknown},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from unrolled.datasets.example_dataset import PreparedData, prepare
 from unrolled.datasets.example_source import ExampleSource, from_files, with_columns
 from unrolled.datasets.example_store import Examples
 from unrolled.models.network_spec import DecoderSpec, NetworkSpec
+from unrolled.models.wide.wide_part import to_file
 from unrolled.nn.losses import Criterion
 from unrolled.nn.torch_engine import TorchEngine
 from unrolled.tasks.inputs import INPUTS, Input, input_of
@@ -26,10 +27,11 @@ from unrolled.tasks.presets import find
 from unrolled.tasks.sizes import resolve_examples
 from unrolled.tasks.text_unit import decided
 from unrolled.training.budget import estimate_bytes
-from unrolled.training.job import ENCODED_ANEW, TrainingJob, TrainingRequest
+from unrolled.training.job import ENCODED_ANEW, Learnt, TrainingJob, TrainingRequest
 from unrolled.training.loop import TrainingData
 from unrolled.training.network_of_config import labelled_network
 from unrolled.training.unknown_tokens import unknown_in_examples
+from unrolled.training.wide.build import complete, fit_wide
 
 EVALUATED = 32  # sequences per validation batch
 SHOWN = 200  # maximum characters of the column names in a message
@@ -98,6 +100,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
     vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).summarize
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
+    fitted = fit_wide(part, held, asked.n_y, refit=ready.drawn) if model.wide else None
 
     def epoch(number: int) -> Sequence[Batch]:
         return ExampleEpoch(part, batch_size, training.seed, number, given.unk_candidates, vary)
@@ -109,20 +112,17 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
         some = held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
         return (batch for batch, _ in batches_by_length(some, EVALUATED))
 
-    def learnt(weights: Mapping[str, Array]) -> Mapping[str, object]:
-        settled = asked
+    def learnt(weights: Mapping[str, Array]) -> Learnt:
+        settled, fields, tensors = asked, dict[str, object](), dict[str, Array]()
+        y, answers, about = list[Array](), list[Floats](), ()
         if held is not None and not isinstance(spec.head, DecoderSpec):
-            engine = TorchEngine(spec, weights)
-            y: list[Array] = []
-            answers: list[Floats] = []
-            for batch, numbers in batches_by_length(held, EVALUATED):
-                found, _ = engine.run(batch.x, batch.lengths)
-                own = [held.target(number) for number in numbers.tolist()]
-                ends = [1] * len(numbers) if asked.targets == "one" else spec.steps(batch.lengths).tolist()
-                y.extend(own)
-                answers.extend(brief(one, row[:end]) for one, row, end in zip(own, found, ends, strict=True))
+            y, answers = held_answers(spec, weights, held, brief)
+        if fitted is not None:
+            wide, answers, about = complete(fitted, held, y, answers)
+            fields["wide"], tensors = to_file(wide)
+        if answers:
             settled = asked.calibrate(y, answers, weights)
-        return {"input": given.to_json(), "output": settled.to_json()}
+        return Learnt({"input": given.to_json(), "output": settled.to_json(), **fields}, tensors, about)
 
     criterion = Criterion(training.label_smoothing or 0.0, _weights(config, part, asked.n_y), model.ordinal)
     problem = TrainingData(
@@ -152,6 +152,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
             f"{count:,} sequences of {steps:,} steps, {held_words}",
             ready.about,
             asked.describe(),
+            *(() if fitted is None else fitted.about),
         ),
         step=counted(batch_size, "sequence"),
         unit=spec.head.loss_unit,
@@ -159,6 +160,21 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
         notes={"train_sequences": count, "train_steps": steps},
         settling=0 if isinstance(spec.head, DecoderSpec) else held_steps,
     )
+
+
+def held_answers(
+    spec: NetworkSpec, weights: Mapping[str, Array], held: Examples, brief: Callable[[Array, Floats], Floats]
+) -> tuple[list[Array], list[Floats]]:
+    """Return y and the answer of the network for each validation sequence, after `brief` of the output kind."""
+    engine = TorchEngine(spec, weights)
+    y = [held.target(number) for number in range(len(held))]
+    answers: list[Floats] = [np.zeros(0)] * len(held)
+    for batch, numbers in batches_by_length(held, EVALUATED):
+        found, _ = engine.run(batch.x, batch.lengths)
+        ends = [1] * len(numbers) if held.targets == "one" else spec.steps(batch.lengths).tolist()
+        for number, row, end in zip(numbers.tolist(), found, ends, strict=True):
+            answers[number] = brief(y[number], row[:end])
+    return y, answers
 
 
 def _measurable(

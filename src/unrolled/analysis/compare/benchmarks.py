@@ -236,10 +236,19 @@ def _answers(gold: Sequence[Example], tell: Tell, path: Path) -> tuple[Answers, 
     found: list[object] = [None] * len(gold)
     nothing = np.zeros((), np.int64)
     with temporary_folder() as folder:
-        encoded = (EncodedExample(model.input.encode(one.x, one.place), nothing, one.place) for one in gold)
+        wide = None if model.wide is None else model.wide.features
+        encoded = (
+            EncodedExample(
+                model.input.encode(one.x, one.place),
+                nothing,
+                one.place,
+                features=None if wide is None else wide(model.input, one.x),
+            )
+            for one in gold
+        )
         part = write_examples(folder, encoded, targets="one")
         for batch, numbers in batches_by_length(part, predictor.ROWS):
-            outcomes, _ = model.engine.run(batch.x, batch.lengths)
+            outcomes = predictor.run_batch(model, part, batch, numbers)
             for row, number, length in zip(outcomes, numbers.tolist(), batch.lengths.tolist(), strict=True):
                 own = row[: length if model.output.targets == "each" else 1]
                 found[number] = tell(model, gold[number], own)

@@ -27,6 +27,7 @@ from unrolled.data.text.tokenize import END, find_unit, join, of_characters, spl
 from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 from unrolled.data.text.word_features import Affixes
 from unrolled.data.text.word_features import learn as learn_affixes
+from unrolled.models.wide.ngrams import ngrams
 
 BATCH = 1 << 19  # characters per batch
 _LINE_END = -1  # marks a line end among the ids if line ends are not tokens; it is removed later
@@ -423,3 +424,8 @@ def _tokens(x: object) -> list[str]:
 def both_ends(example: Example) -> tuple[str | tuple[str, ...], ...]:
     """Return x and y of an example, from which a shared vocabulary is learned."""
     return as_text(example.x), as_text(example.y)
+
+
+def text_ngrams(given: TokenInput, x: object) -> NDArray[np.uint32]:
+    """Return the hashes of the n-grams of x, a text or a list of tokens. They are the features of the wide part."""
+    return ngrams(x if isinstance(x, str) else given.reading.join(_tokens(x)))

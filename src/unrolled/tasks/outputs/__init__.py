@@ -46,7 +46,7 @@ _OWN: dict[str, OutputKind] = {
         label.learn_label,
         label.label,
         include_validation=True,
-        options=frozenset(("classes", "ordinal", "class_weights", "pooling")),
+        options=frozenset(("classes", "ordinal", "class_weights", "pooling", "wide")),
     ),
     "next": NEXT,
     "tokens:next": replace(NEXT, options=frozenset(("tie", "first", "documents", "window", "cold"))),
@@ -58,7 +58,7 @@ _OWN: dict[str, OutputKind] = {
         options=frozenset(("tie",)),
     ),
     "number": OutputKind(
-        "number", number.learn_number, number.number, options=frozenset(("horizon", "pooling"))
+        "number", number.learn_number, number.number, options=frozenset(("horizon", "pooling", "wide"))
     ),
     "sequence": OutputKind(
         "text",

@@ -1,0 +1,1 @@
+"""The wide part: a linear model beside the recurrent network. It needs only NumPy."""

@@ -1,0 +1,1 @@
+"""Fit the wide part of a model with scikit-learn, and choose its weight."""

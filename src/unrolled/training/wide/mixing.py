@@ -1,0 +1,43 @@
+"""Choose the weights of the network and of the wide part on the validation set."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.core.types import Array, Floats
+from unrolled.models.wide.wide_part import normalised
+from unrolled.training.wide.matrices import library
+
+BEFORE = (0.5, 0.7)  # the weights without a validation set: measured on texts, docs/log.md
+STRENGTH = 10.0  # the weights stay near BEFORE as if that many sequences asked for it
+
+
+def mixing_weights(network: Floats, wide: Floats, y: Array) -> tuple[float, float]:
+    """Return the two weights, at least 0, with the smallest loss on the validation set.
+
+    network, wide: [N, n_y] answers of the two parts.  y: [N] classes (the answers are log-probabilities), or [N, n_y]
+    numbers.  Few validation sequences move the weights little from BEFORE.
+    """
+    parts = np.stack([network, wide]).astype(np.float64)  # [2, N, n_y]
+    classes = y.ndim == 1
+    truth = np.eye(network.shape[1])[y] if classes else y.astype(np.float64)  # [N, n_y]
+    before = np.array(BEFORE if classes else (0.5, 0.5))
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return the loss and its gradient."""
+        total = np.tensordot(weights, parts, 1)  # [N, n_y]
+        if classes:
+            log_probs = normalised(total)
+            error, nats = np.exp(log_probs) - truth, -float((truth * log_probs).sum())
+        else:
+            error = total - truth
+            nats = 0.5 * float(np.square(error).sum())
+        away = weights - before
+        slope = np.tensordot(parts, error, 2)  # [2]
+        return nats + 0.5 * STRENGTH * float(away @ away), slope + STRENGTH * away
+
+    found = library("scipy.optimize").minimize(
+        loss, before, jac=True, method="L-BFGS-B", bounds=[(0, None), (0, None)]
+    )
+    return float(found.x[0]), float(found.x[1])
