@@ -145,7 +145,8 @@ class ModelConfig:
     )
     wide: bool | None = option(
         None,
-        "also fit a linear model of n-grams (words and characters) and add its scores to those of the network",
+        "also fit a linear model and add its scores to those of the network; it reads n-grams of a text (words and "
+        "characters), or summary statistics of a series",
     )
     crf: bool | None = option(None, "choose all tags of a sentence together, with a conditional random field")
     front: str | None = option(

@@ -220,7 +220,7 @@ def encode_examples(
     """Yield the examples with x and y encoded for the network. wide: computes the features of the wide part."""
     for example in examples:
         x, y = given.encode(example.x, example.place), example.y
-        own = None if wide is None else wide(given, example.x)
+        own = None if wide is None else wide(given, example.x, x)
         if example.source and asked.targets == "each" and y:
             tags = as_sequence(y)
             # After resampling, the number of frames may differ by one from the number of tags.

@@ -122,7 +122,7 @@ DECODERS: dict[str, Callable[[NetworkSpec, Mapping[str, Array]], Decoder]] = {
 
 @dataclass(frozen=True)
 class Wide:
-    """The wide part of an opened model. features: (input, x) -> its features."""
+    """The wide part of an opened model. features: (input, x, encoded x) -> its features."""
 
     part: WidePart
     features: WideFeatures

@@ -56,15 +56,16 @@ def _run(model: Predictor, encoded: Array) -> Floats:
     return answers[0, : output_length(model, len(encoded))]
 
 
-def _with_wide(model: Predictor, whole: object, x: object, answers: Floats) -> Floats:
+def _with_wide(model: Predictor, whole: object, x: object, encoded: Array, answers: Floats) -> Floats:
     """Return the answers of the whole model: those of the network, with the wide part added.
 
     whole: x as it was given.  x: the same after `_split`.  answers: [1, n_y], or one row per step with `stepwise`.
     """
     if model.wide is None or not len(answers):
         return answers
-    begun = [as_sequence(x)[:t] for t in range(1, len(answers))]  # x up to each step but the last
-    return model.wide.part.add(answers, [model.wide.features(model.input, one) for one in (*begun, whole)])
+    # x up to each step but the last, and the whole x
+    pairs = [(as_sequence(x)[:t], encoded[:t]) for t in range(1, len(answers))] + [(whole, encoded)]
+    return model.wide.part.add(answers, [model.wide.features(model.input, *pair) for pair in pairs])
 
 
 def _generate(model: Predictor, examples: Sequence[Example], several: Sequence[object]) -> list[Answer]:
@@ -155,7 +156,7 @@ def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
     steps = model.input.steps(x) if kind.timeline is None else kind.timeline(model.input, example)
     encoded, weights = model.input.encode(x, example.place), model.file.tensors
     unknown = _unknown(model, x, encoded)
-    answers = _with_wide(model, example.x, x, _run(model, encoded))
+    answers = _with_wide(model, example.x, x, encoded, _run(model, encoded))
     last = answers[-1:] if model.stepwise is not None else answers
     found = model.output.to_answer(last, steps, top, weights)
     record = {**found.record}

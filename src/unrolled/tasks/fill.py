@@ -51,9 +51,22 @@ def resolve_data(config: Config) -> Config:
         config, {"bidirectional": False, "affixes": False, "crf": False, "front": "none", "augment": False}
     )
     config = reads.fill(config)
-    config = fill(config, {"wide": "wide" in options_of(config.task)})
     config = fill(config, {"pooling": "max"}) if "pooling" in answers.options else config
+    config = _wide(config, reads)
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
+
+
+def _wide(config: Config, reads: InputKind) -> Config:
+    """Return the configuration with `wide` filled.
+
+    A model of numbers that answers after each step has no wide part, because its features need the whole series.
+    Raises UsageError if it is requested.
+    """
+    answers_each_step = config.model.pooling == "last" and not config.model.bidirectional and not reads.embeds
+    if config.model.wide and answers_each_step:
+        what = "the wide part of a series reads the whole series, but this model answers after each step"
+        raise UsageError(what, expected="--no-wide, or --pooling max")
+    return fill(config, {"wide": "wide" in options_of(config.task) and not answers_each_step})
 
 
 def options_of(task: str) -> frozenset[str]:

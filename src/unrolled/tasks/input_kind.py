@@ -17,8 +17,8 @@ from unrolled.core.types import Array, Example, Place, Timeline, Vary
 from unrolled.data.kinds import CONTENTS, Content, ContentName
 from unrolled.tasks.size_rules import keep_sizes
 
-# (fitted input, x) -> the features of the wide part: the hashes of n-grams in increasing order, or numbers [F].
-WideFeatures = Callable[[Any, object], Array]
+# (fitted input, x, encoded x) -> the features of the wide part: hashes of n-grams in increasing order, or numbers [F].
+WideFeatures = Callable[[Any, object, Array], Array]
 
 
 @runtime_checkable

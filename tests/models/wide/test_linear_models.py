@@ -11,7 +11,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Array
 from unrolled.models.model_file import ModelFile
 from unrolled.models.wide import dense_linear, sparse_linear
-from unrolled.models.wide.dense_linear import DenseLinear
+from unrolled.models.wide.dense_linear import COSINES, DenseLinear
 from unrolled.models.wide.ngrams import OF_WORDS, ngrams
 from unrolled.models.wide.sparse_linear import SparseLinear
 from unrolled.models.wide.wide_part import WidePart, from_file, network_tensors, to_file
@@ -100,14 +100,24 @@ def test_missing_and_unknown_arrays_are_refused():
 def dense() -> DenseLinear:
     """A model of four features with random weights."""
     rng = np.random.default_rng(1)
-    parts = (rng.normal(size=4), rng.uniform(1, 2, 4), rng.normal(size=(N_Y, 4)), rng.normal(size=N_Y))
+    weights = rng.normal(size=(N_Y, 4 + COSINES))
+    parts = (rng.normal(size=4), rng.uniform(1, 2, 4), weights, rng.normal(size=N_Y))
     return DenseLinear(*(part.astype(np.float32) for part in parts))
 
 
 def test_dense_scores_equal_the_product():
     linear, x = dense(), np.random.default_rng(2).normal(size=(5, 4)).astype(np.float32)
-    expected = (x - linear.mean) / linear.deviation @ linear.weights.T + linear.intercept
+    read = dense_linear.columns(list(x), linear.mean, linear.deviation)
+    np.testing.assert_allclose(read[:, :4], (x - linear.mean) / linear.deviation / 2, rtol=0, atol=1e-6)
+    expected = read @ linear.weights.T + linear.intercept
     np.testing.assert_allclose(linear.scores(list(x)), expected, rtol=0, atol=1e-5)
+
+
+def test_products_of_cosines_approximate_the_gaussian_kernel():
+    rows = np.random.default_rng(2).normal(size=(20, 9)).astype(np.float32)
+    read = dense_linear.columns(list(rows), np.zeros(9), np.ones(9))[:, 9:]
+    distances = np.square(rows[:, None] - rows[None]).sum(2) / 9
+    assert np.abs(read @ read.T - np.exp(-distances)).max() < 0.2  # the error is about 1 / sqrt(COSINES)
 
 
 def test_damaged_dense_arrays_are_refused():

@@ -204,3 +204,28 @@ def test_few_validation_sequences_change_the_weights_little():
     y = np.array([0, 1])
     good = np.log(np.where(np.eye(3)[y] > 0, 0.8, 0.1))
     np.testing.assert_allclose(mixing_weights(-good, good, y), BEFORE, atol=0.35)
+
+
+def test_series_are_classified_by_their_statistics(tmp_path: Path):
+    """The class is the frequency of a noisy sine with a random phase: two epochs of the network do not learn it."""
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 90), ("test", 60)):
+        y = rng.integers(0, 3, count)
+        x = np.sin(np.arange(60) * (0.3 + 0.3 * y[:, None]) + rng.uniform(0, 6, (count, 1)))
+        x = (x + rng.normal(0, 0.5, x.shape))[..., None].astype(np.float32)
+        np.savez(tmp_path / f"{name}.npz", x=x, y=np.array(["slow", "middle", "fast"])[y])
+    data, test = tmp_path / "train.npz", tmp_path / "test.npz"
+    for name, flag in (("wide", "--wide"), ("alone", "--no-wide")):
+        assert run("train", "numbers:label", data, "--out", tmp_path / name, flag, *SHAPE).code == 0
+    assert accuracy(tmp_path / "wide", test) > 0.9 > 0.7 > accuracy(tmp_path / "alone", test)
+    assert accuracy(tmp_path / "wide", test, "--engine", "torch") == accuracy(tmp_path / "wide", test)
+
+
+def test_a_model_that_answers_after_each_step_has_no_wide_part(tmp_path: Path):
+    np.savez(tmp_path / "t.npz", x=np.random.default_rng(0).normal(size=(20, 9, 1)), y=np.arange(20) % 2)
+    options = ("--no-bidirectional", "--pooling", "last", *SHAPE)
+    assert run("train", "numbers:label", tmp_path / "t.npz", "--out", tmp_path / "m", *options).code == 0
+    assert "wide" not in open_trained(tmp_path / "m").file.learnt
+    done = run("train", "numbers:label", tmp_path / "t.npz", "--out", tmp_path / "n", "--wide", *options)
+    assert done.code == 2
+    assert "the wide part of a series reads the whole series" in done.err

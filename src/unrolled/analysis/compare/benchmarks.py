@@ -19,7 +19,7 @@ from unrolled.analysis.compare.verdict import Answers, Scoring
 from unrolled.core.atomic_files import storage_error, temporary_folder
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.errors import DataError, UsageError
-from unrolled.core.types import Example, Floats
+from unrolled.core.types import Array, Example, Floats
 from unrolled.core.values.example_values import elements
 from unrolled.core.values.json_values import as_list_of, as_number
 from unrolled.data.readers import read_documents
@@ -236,16 +236,7 @@ def _answers(gold: Sequence[Example], tell: Tell, path: Path) -> tuple[Answers, 
     found: list[object] = [None] * len(gold)
     nothing = np.zeros((), np.int64)
     with temporary_folder() as folder:
-        wide = None if model.wide is None else model.wide.features
-        encoded = (
-            EncodedExample(
-                model.input.encode(one.x, one.place),
-                nothing,
-                one.place,
-                features=None if wide is None else wide(model.input, one.x),
-            )
-            for one in gold
-        )
+        encoded = (_encoded(model, one, nothing) for one in gold)
         part = write_examples(folder, encoded, targets="one")
         for batch, numbers in batches_by_length(part, predictor.ROWS):
             outcomes = predictor.run_batch(model, part, batch, numbers)
@@ -257,6 +248,13 @@ def _answers(gold: Sequence[Example], tell: Tell, path: Path) -> tuple[Answers, 
     for example in few:
         predictor.answer(alone, example, 1)
     return found, 1e3 * (time.perf_counter() - began) / len(few)
+
+
+def _encoded(model: Predictor, example: Example, y: Array) -> EncodedExample:
+    """Return an example with encoded x and the features of the wide part."""
+    x = model.input.encode(example.x, example.place)
+    features = None if model.wide is None else model.wide.features(model.input, example.x, x)
+    return EncodedExample(x, y, example.place, features=features)
 
 
 def _of_text(config: Config, units: Sequence[str], files: Files, folder: Path) -> Benchmark:

@@ -1,25 +1,34 @@
-"""A linear model of a fixed number of features, for sequences of numbers."""
+"""A linear model of a fixed number of features, for sequences of numbers.
+
+It also reads random cosines of the features, so that it can bend: a linear model of them approximates a kernel machine
+with a Gaussian kernel (Rahimi and Recht 2007, "Random Features for Large-Scale Kernel Machines", NIPS).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.errors import DataError
-from unrolled.core.types import Array
+from unrolled.core.hashing import hashed
+from unrolled.core.types import Array, Floats
 
+COSINES = 500
+FARTHEST = 10.0  # standardised features are limited to this
+_COSINES, _PHASES = 41, 42  # hash keys; the random numbers are the same in every release
 NAMES = ("mean", "deviation", "weights", "intercept")
 
 
 @dataclass(frozen=True, eq=False)
 class DenseLinear:
-    """The weights of a linear model of F features.
+    """The weights of a linear model of F features and COSINES random cosines of them.
 
-    mean, deviation: [F] of the features in the training set.  weights: [n_y, F].  intercept: [n_y].
+    mean, deviation: [F] of the features in the training set.  weights: [n_y, F + COSINES].  intercept: [n_y].
     """
 
     mean: NDArray[np.float32]
@@ -38,8 +47,31 @@ class DenseLinear:
 
     def scores(self, rows: Sequence[Array]) -> NDArray[np.float64]:
         """Return the scores [rows, n_y]. rows: the features [F] of each sequence."""
-        standard = (np.stack(rows) - self.mean) / self.deviation  # [rows, F]
-        return standard.astype(np.float64) @ self.weights.T.astype(np.float64) + self.intercept
+        return columns(rows, self.mean, self.deviation) @ self.weights.T.astype(np.float64) + self.intercept
+
+
+def columns(rows: Sequence[Array], mean: Array, deviation: Array) -> NDArray[np.float64]:
+    """Return the inputs [rows, F + COSINES] of the linear model: standardised features, and cosines of them.
+
+    rows: the features [F] of each sequence.  mean, deviation: [F].
+
+    Both groups have a Euclidean norm of about 1.
+    """
+    count = len(mean)
+    standard = (np.stack(rows).astype(np.float64) - mean) / deviation  # [rows, F]
+    standard = np.clip(standard, -FARTHEST, FARTHEST) / np.sqrt(count)
+    directions, phases = _directions(count)
+    cosines = np.cos(np.sqrt(2) * standard @ directions + phases) * np.sqrt(2 / COSINES)
+    return np.concatenate([standard, cosines], axis=1)
+
+
+@cache
+def _directions(count: int) -> tuple[Floats, Floats]:
+    """Return random directions [count, COSINES], each number normally distributed, and phases [COSINES]."""
+    drawn = hashed((_COSINES,), np.arange(count * COSINES * 2)) / 2.0**64  # between 0 and 1
+    first, second = drawn.reshape(2, count, COSINES)
+    directions = np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)  # Box and Muller 1958
+    return directions, 2 * np.pi * hashed((_PHASES,), np.arange(COSINES)) / 2.0**64
 
 
 def from_tensors(tensors: Mapping[str, Array], n_y: int) -> DenseLinear:
@@ -48,7 +80,7 @@ def from_tensors(tensors: Mapping[str, Array], n_y: int) -> DenseLinear:
         raise DataError("the arrays of the wide part are damaged", expected=", ".join(NAMES))
     linear = DenseLinear(**tensors)
     count = linear.mean.size
-    shapes = {"mean": (count,), "deviation": (count,), "weights": (n_y, count), "intercept": (n_y,)}
+    shapes = {"mean": (count,), "deviation": (count,), "weights": (n_y, count + COSINES), "intercept": (n_y,)}
     for name, shape in shapes.items():
         if tensors[name].shape != shape:
             raise DataError(

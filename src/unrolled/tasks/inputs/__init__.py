@@ -46,6 +46,7 @@ _OWN: dict[str, InputKind] = {
         "numbers",
         numbers.learn_numbers,
         numbers.number_input,
+        wide=numbers.series_summary,
         options=frozenset(("resample", "front", "front_size", "history")),
     ),
     "audio": InputKind(
@@ -58,6 +59,7 @@ _OWN: dict[str, InputKind] = {
         steps_are="frames of 10 ms",
         options=FILES | {"bands", "rate", "normalise"},
         fill=audio.fill_audio,
+        wide=audio.sound_summary,
     ),
     "images": InputKind(
         "images",

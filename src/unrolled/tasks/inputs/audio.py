@@ -20,6 +20,7 @@ from unrolled.core.types import Array, Example, Place, Timeline
 from unrolled.core.values.json_values import as_list, as_number
 from unrolled.data.features import log_mel, loudness, normalization
 from unrolled.data.media import audio
+from unrolled.models.wide.series_features import cepstrum, summary
 
 NORMALISATIONS: Mapping[str, Callable[[normalization.RunningStats, Array], NDArray[np.float32]]] = {
     "utterance": normalization.normalize_utterance,
@@ -206,3 +207,8 @@ def _damaged() -> DataError:
         "the audio settings in the model file are damaged",
         expected="rate, bands, normalise, mean, deviation",
     )
+
+
+def sound_summary(given: AudioInput, x: object, encoded: Array) -> NDArray[np.float32]:
+    """Return the summary statistics of the cepstrum of a recording; see `WideFeatures`."""
+    return summary(cepstrum(encoded))

@@ -15,6 +15,7 @@ from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Array, Example, Place
 from unrolled.core.values.json_values import as_list, as_number
+from unrolled.models.wide.series_features import summary
 
 
 @dataclass(frozen=True)
@@ -157,3 +158,8 @@ def _error(what: str, expected: str, place: Place | None) -> DataError:
     return DataError(
         what, file=place.file if place else None, line=place.line if place else None, expected=expected
     )
+
+
+def series_summary(given: NumberInput, x: object, encoded: Array) -> NDArray[np.float32]:
+    """Return the summary statistics of a series; see `WideFeatures`."""
+    return summary(encoded)

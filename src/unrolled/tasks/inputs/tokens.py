@@ -426,6 +426,6 @@ def both_ends(example: Example) -> tuple[str | tuple[str, ...], ...]:
     return as_text(example.x), as_text(example.y)
 
 
-def text_ngrams(given: TokenInput, x: object) -> NDArray[np.uint32]:
-    """Return the hashes of the n-grams of x, a text or a list of tokens. They are the features of the wide part."""
+def text_ngrams(given: TokenInput, x: object, encoded: Array) -> NDArray[np.uint32]:
+    """Return the hashes of the n-grams of x, a text or a list of tokens; see `WideFeatures`."""
     return ngrams(x if isinstance(x, str) else given.reading.join(_tokens(x)))

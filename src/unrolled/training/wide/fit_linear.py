@@ -18,7 +18,7 @@ from unrolled.models.wide.wide_part import Linear, normalised
 from unrolled.training.wide.matrices import Matrix, design_of, library
 
 FOLDS = 3
-STRENGTHS = (0.1, 0.3, 1.0, 3.0)  # C of the SVM, and 1 / alpha of the ridge regression
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # C of the SVM, and 1 / alpha of the ridge regression
 MOST_TRIED = 4e7  # stored numbers times outputs in the cross-validation, which takes seconds
 MOST_FITTED = 1e9  # the same in the final fit
 _FOLDS = 31  # hash key of the folds
@@ -88,10 +88,10 @@ def fit_linear(features: Sequence[Array], targets: Targets, chosen: Strength) ->
 
 
 def learnable(targets: Targets) -> bool:
-    """Return whether there is something to fit: at least FOLDS rows and, for classes, two rows of two classes."""
+    """Return whether there is something to fit: at least 2 FOLDS rows and, for classes, FOLDS rows of two classes."""
     if len(targets.y) < 2 * FOLDS:
         return False
-    return not targets.classes or int((np.bincount(targets.y) >= 2 * FOLDS).sum()) >= 2
+    return not targets.classes or int((np.bincount(targets.y) >= FOLDS).sum()) >= 2
 
 
 def _limited(features: Sequence[Array], targets: Targets, most: float) -> tuple[Sequence[Array], Targets]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unrolled.core.errors import need
 from unrolled.core.types import Array, Floats
-from unrolled.models.wide.dense_linear import DenseLinear
+from unrolled.models.wide.dense_linear import DenseLinear, columns
 from unrolled.models.wide.sparse_linear import Ngrams, SparseLinear, entries
 
 Matrix = Any  # [rows, F], an array or a sparse matrix of SciPy, which has no types
@@ -66,8 +66,8 @@ class NumberDesign:
     deviation: NDArray[np.float32]
 
     def matrix(self, features: Sequence[Array]) -> Matrix:
-        """Return the standardised features."""
-        return ((np.stack(features) - self.mean) / self.deviation).astype(np.float64)
+        """Return the standardised features and their cosines."""
+        return columns(features, self.mean, self.deviation)
 
     def linear(self, coefficients: Floats, intercept: Floats) -> DenseLinear:
         """Return the model with all coefficients."""
