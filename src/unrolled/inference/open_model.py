@@ -51,7 +51,7 @@ def open_language_model(path: Path, engine: str = "numpy") -> Model:
 def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Model:
     """Do the same as `open_language_model` for a file that is already read. path: for messages."""
     spec = spec_from_json(file.spec, path)
-    model_file.expect_tensors(file.tensors, shapes(spec), path)
+    model_file.expect_tensors(network_tensors(file), shapes(spec), path)
     labelled = "input" in file.learnt
     if labelled or not spec.reads_forward or not spec.input.ids:
         raise DataError(f"is no language model (its task is '{file.task[:80]}')", file=path)

@@ -18,7 +18,7 @@ from unrolled.inference.open_model import open_trained
 from unrolled.models.wide.ngrams import ngrams
 from unrolled.training.wide import matrices
 from unrolled.training.wide.build import fit_wide
-from unrolled.training.wide.fit_linear import Strength, Targets, choose_strength, fit_linear, learnable
+from unrolled.training.wide.fit_linear import Choice, Targets, choose, fit_linear, learnable
 from unrolled.training.wide.mixing import BEFORE, mixing_weights
 
 TOPICS = {
@@ -172,7 +172,7 @@ def test_pruning_keeps_the_largest_weights(monkeypatch: pytest.MonkeyPatch):
 def test_weights_in_eight_bits_lose_no_accuracy(tmp_path: Path):
     part = examples(tmp_path / "e", rows(400, 1))
     features, y = part.all_features(), np.asarray(part.y)
-    chosen = choose_strength(features, Targets(y, 3))
+    chosen = choose(features, Targets(y, 3))
     linear = fit_linear(features, Targets(y, 3), chosen)
     assert (linear.scores(features).argmax(1) == y).mean() > 0.99
     assert linear.tensors()["values"].dtype == np.int8
@@ -184,10 +184,12 @@ def test_large_sets_are_fitted_to_evenly_spread_rows(tmp_path: Path, monkeypatch
     part = examples(tmp_path / "e", rows(400, 1))
     features = part.all_features()
     monkeypatch.setattr(module, "MOST_FITTED", sum(map(len, features)) * 3 / 4)
-    few = fit_linear(features, Targets(np.asarray(part.y), 3), Strength(1.0, 1.0))
+    few = fit_linear(features, Targets(np.asarray(part.y), 3), Choice("linear SVM", 1.0, 1.0))
     monkeypatch.undo()
     some = np.linspace(0, 399, 100).astype(np.int64)
-    same = fit_linear([features[i] for i in some], Targets(np.asarray(part.y)[some], 3), Strength(1.0, 1.0))
+    same = fit_linear(
+        [features[i] for i in some], Targets(np.asarray(part.y)[some], 3), Choice("linear SVM", 1.0, 1.0)
+    )
     np.testing.assert_array_equal(few.scores(features), same.scores(features))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from unrolled.core.types import Array, Floats
 from unrolled.datasets.example_store import Examples
 from unrolled.models.wide.wide_part import Linear, WidePart
-from unrolled.training.wide.fit_linear import Strength, Targets, choose_strength, fit_linear, learnable
+from unrolled.training.wide.fit_linear import Choice, Targets, choose, fit_linear, learnable
 from unrolled.training.wide.mixing import BEFORE, mixing_weights
 from unrolled.training.wide.report import baseline_line, comparison_line
 
@@ -28,7 +28,7 @@ class FittedWide:
 
     judged: Linear
     final: Linear
-    strength: Strength
+    choice: Choice
     log_probs: bool
     about: tuple[str, ...]
 
@@ -39,11 +39,13 @@ def fit_wide(part: Examples, held: Examples | None, n_y: int, *, refit: bool) ->
     refit: whether the final model may also use the validation set.
     """
     targets = _targets(part, n_y)
-    if not learnable(targets):
-        return None
     features = part.all_features()
-    chosen = choose_strength(features, targets)
+    if not learnable(targets) or not any(len(one) for one in features):
+        return None
+    chosen = choose(features, targets)
     judged = final = fit_linear(features, targets, chosen)
+    if judged is None:
+        return None
     if held is not None and refit:
         both = Targets(
             np.concatenate([targets.y, _targets(held, n_y).y]),
@@ -51,10 +53,10 @@ def fit_wide(part: Examples, held: Examples | None, n_y: int, *, refit: bool) ->
             None if targets.weights is None else np.concatenate([targets.weights, np.ones(len(held))]),
         )
         final = fit_linear([*features, *held.all_features()], both, chosen)
-    about = [f"wide part: {judged.describe()}, strength {chosen.strength:g}"]
+    about = [f"wide part: {judged.describe()}, {chosen.method}, strength {chosen.strength:g}"]
     if held is not None:
         about.append(baseline_line(judged.scores(held.all_features()), _targets(held, n_y).y))
-    return FittedWide(judged, final, chosen, targets.classes, tuple(about))
+    return FittedWide(judged, final or judged, chosen, targets.classes, tuple(about))
 
 
 def complete(

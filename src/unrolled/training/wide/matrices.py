@@ -39,8 +39,10 @@ class NgramDesign:
         shape = (len(features), len(self.known.keys))
         return sparse.csr_array((values, columns.astype(np.int32), begins), shape=shape)
 
-    def linear(self, coefficients: Floats, intercept: Floats) -> SparseLinear:
-        """Return the model of the largest coefficients, in 8 bits."""
+    def linear(self, coefficients: Floats, intercept: Floats) -> SparseLinear | None:
+        """Return the model of the largest coefficients, in 8 bits; None if all are 0."""
+        if not coefficients.any():
+            return None
         pruned = prune(coefficients)
         scales = np.maximum(np.abs(pruned).max(1), np.finfo(np.float32).tiny) / 127  # [n_y]
         table = np.round(pruned / scales[:, None]).astype(np.int8).T  # [F, n_y]
@@ -101,7 +103,7 @@ def _limit(sizes: Floats, most: int) -> float:
 
 def _columns(features: Sequence[Array]) -> NgramDesign:
     keys, counts = np.unique(np.concatenate(features), return_counts=True)
-    kept = counts >= min(RARE, len(features))
+    kept = counts >= min(RARE, int(counts.max()))
     kept &= counts >= _limit(counts[kept].astype(np.float64), MOST_NGRAMS)
     keys, counts = keys[kept], counts[kept]
     idf = np.log((1 + len(features)) / (1 + counts)) + 1
