@@ -131,7 +131,9 @@ def test_columns_of_numbers_go_by_name_whatever_their_order(tmp_path: Path):
     turned.write_text("\n".join(["more,flow,heat", *encode_examples]) + "\n")
     assert header == "heat,flow"
     assert run("predict", kind.model, turned).out == run("predict", kind.model, kind.test).out
-    assert run("evaluate", kind.model, turned).out == run("evaluate", kind.model, kind.test).out
+    # The places of the worst errors name the file, so only the metrics are equal.
+    metrics = [run("evaluate", kind.model, path).out.split("\n\n")[0] for path in (turned, kind.test)]
+    assert metrics[0] == metrics[1] and "r2" in metrics[0]
 
 
 def test_tags_of_sentences_and_of_conll_in_three_forms(tmp_path: Path):
