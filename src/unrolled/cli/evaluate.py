@@ -47,6 +47,18 @@ All tasks except language also report: sequences, steps, skipped (number of bad 
 is shown as "not measured" (JSON: null).
 
 """
+DETAILS = """\
+details, after the metrics (the keys of --json are in brackets):
+  classes        precision, recall, F1 and support of each class (classes), confusion matrix
+                 (confusion), most confused pairs (confused), calibration (reliability)
+  tags           spans: scores of each type (types) and by length (lengths), kinds of errors
+                 (span_errors), confused types; other tags: as classes (tags)
+  numbers        errors of each number or each step ahead (outputs)
+  all of these   the worst errors with file and line (worst), and 95% intervals of some metrics
+                 (intervals): bootstrap with 1,000 samples and a fixed seed
+A terminal shows the first rows. --json has all classes, 50 pairs and the 50 worst errors.
+
+"""
 NOTES = """\
 options of language models:
   --engine    default: torch if it is installed, else numpy
@@ -55,17 +67,19 @@ options of language models:
   --dynamic   dynamic evaluation: after each part of a text is scored, continue training on it;
               needs torch (Krause et al. 2017, arXiv 1709.07432v2)"""
 ABOUT = """\
-Prints a table of metrics, such as the loss and the accuracy.
+Prints metrics, such as the loss and the accuracy. For classes, tags and numbers it also prints results
+by class, type or output, and the worst errors with their lines. --report writes them as figures.
 
-example:
-  unrolled evaluate reviews.model held_out.csv"""
+examples:
+  unrolled evaluate reviews.model held_out.csv
+  unrolled evaluate reviews.model held_out.csv --report held_out.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the help of the command."""
     parser.usage = f"{parser.prog} MODEL DATA... [options]"
     parser.description = f"{parser.description}\n\n{ABOUT}"
-    parser.epilog = FIGURES + NOTES
+    parser.epilog = FIGURES + DETAILS + NOTES
     parser.add_argument("model", type=Path, metavar="MODEL", help="model file")
     parser.add_argument(
         "data", nargs="+", type=Path, metavar="DATA", help="labelled files or folders; for language: texts"

@@ -86,7 +86,7 @@ def _metrics(metrics: Sequence[tuple[str, str, str]]) -> str:
 
 
 def _sections(parts: Iterable[Part]) -> Iterable[str]:
-    """Yield the parts in order. Small figures that follow each other are side by side."""
+    """Yield the parts in order. Small figures that follow each other share a row."""
     small: list[str] = []
     for part in parts:
         if isinstance(part, Calibration | Histogram | Scatter | Lines):
@@ -150,6 +150,9 @@ def _table(table: Table) -> str:
 def _rows(table: Table, rows: Sequence[Sequence[Cell]]) -> str:
     # Long texts come after the first column: they take the room that the short columns leave.
     order = sorted(range(len(table.columns)), key=lambda i: (i > 0, table.columns[i] not in table.long, i))
+    order = [
+        i for i in order if any(row[i] != "" for row in table.rows) or table.columns[i] not in table.long
+    ]
     table = replace(table, columns=tuple(table.columns[i] for i in order))
     rows = [[row[i] for i in order] for row in rows]
     kinds = [

@@ -21,7 +21,7 @@ def safe(text: str) -> str:
 
 def breakable(text: str) -> str:
     """Return a text for HTML, as `safe`, that a line can break after / and _ and before a line number."""
-    return re.sub(r"(?<=[/_])|(?=:[0-9]+$)", "<wbr>", safe(text))
+    return re.sub(r"(?<=[/_])|(?=:[0-9]+(?: |$))", "<wbr>", safe(text))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from unrolled.core.progress import counted
 from unrolled.core.types import Example
-from unrolled.core.values.example_values import beginning
+from unrolled.tasks.details.examples import place_of, place_text, text_of
 from unrolled.tasks.details.parts import (
-    CHARACTERS,
     SHOWN,
     Bars,
     Calibration,
@@ -204,13 +203,12 @@ def error_table(
     wrong: example, true class, predicted class, probability of the predicted class and of the true class.
     """
     rows = tuple(
-        (str(one.place), true, said, p, p_true, beginning(one.x, CHARACTERS))
-        for one, true, said, p, p_true in wrong
+        (place_text(one), true, said, p, p_true, text_of(one)) for one, true, said, p, p_true in wrong
     )
     plain = [
         {
             **place_of(one),
-            "text": beginning(one.x, CHARACTERS),
+            "text": text_of(one),
             "true": true,
             "predicted": said,
             "probability": p,
@@ -222,12 +220,6 @@ def error_table(
     note = "The first row has the lowest probability of the true class, p(true)."
     parts: list[Part] = [Table("worst errors", columns, rows, long=("text",), note=note)] if rows else []
     return parts, {"worst": plain}
-
-
-def place_of(one: Example) -> dict[str, object]:
-    """Return the place of an example as JSON: file, line, and id if it has one."""
-    found: dict[str, object] = {"file": str(one.place.file), "line": one.place.line}
-    return found if one.id is None else {**found, "id": one.id}
 
 
 def _plain(counts: Counts) -> tuple[tuple[int, ...], ...]:

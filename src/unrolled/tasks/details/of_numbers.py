@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.types import Example
-from unrolled.core.values.example_values import beginning
 from unrolled.tasks.details import intervals
-from unrolled.tasks.details.of_classes import place_of
-from unrolled.tasks.details.parts import CHARACTERS, Histogram, Lines, Part, Scatter, Table
+from unrolled.tasks.details.examples import place_of, place_text, text_of
+from unrolled.tasks.details.parts import Histogram, Lines, Part, Scatter, Table
 from unrolled.tasks.metrics import regression
 
 F64 = NDArray[np.float64]
@@ -70,8 +69,8 @@ def worst_errors(wrong: Sequence[tuple[Example, F64, F64]]) -> tuple[list[Part],
     """Return the worst errors as a table and as JSON. wrong: example, true and predicted numbers [n_y]."""
     rows = tuple(
         (
-            str(one.place),
-            beginning(one.x, CHARACTERS),
+            place_text(one),
+            text_of(one),
             _numbers(truth),
             _numbers(told),
             float(np.abs(told - truth).mean()),
@@ -81,16 +80,15 @@ def worst_errors(wrong: Sequence[tuple[Example, F64, F64]]) -> tuple[list[Part],
     plain = [
         {
             **place_of(one),
-            "text": beginning(one.x, CHARACTERS),
+            "text": text_of(one),
             "true": truth.tolist(),
             "predicted": told.tolist(),
             "error": float(np.abs(told - truth).mean()),
         }
         for one, truth, told in wrong
     ]
-    columns = ("place", "input", "true", "predicted", "absolute error")
-    texts = any(not isinstance(one.x, np.ndarray) for one, _, _ in wrong)
-    return [Table("worst errors", columns, rows, long=("input",) if texts else ())], {"worst": plain}
+    columns = ("place", "text", "true", "predicted", "absolute error")
+    return [Table("worst errors", columns, rows, long=("text",))], {"worst": plain}
 
 
 def worst_steps(
@@ -101,7 +99,7 @@ def worst_steps(
     wrong: example, its step from 1, true and predicted numbers [n_y], and the surprise in nats.
     """
     rows = tuple(
-        (str(one.place), step, _numbers(truth), _numbers(told), nats)
+        (place_text(one), step, _numbers(truth), _numbers(told), nats)
         for one, step, truth, told, nats in wrong
     )
     plain = [

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
 from unrolled.core.types import Example
 from unrolled.core.values.example_values import beginning
-from unrolled.tasks.details.of_classes import class_scores, confusions, place_of
-from unrolled.tasks.details.parts import CHARACTERS, WORST, Part, Table
+from unrolled.tasks.details.examples import CHARACTERS, place_of, place_text, text_of
+from unrolled.tasks.details.of_classes import class_scores, confusions
+from unrolled.tasks.details.parts import WORST, Part, Table
 from unrolled.tasks.metrics.spans import Counts, Span
 
 NO_SPAN = "(no span)"
@@ -97,9 +99,9 @@ def worst_sentences(
     plain: list[Mapping[str, object]] = []
     for one, (gold, said) in wrong:
         missed, extra = sorted(set(gold) - set(said), key=_start), sorted(set(said) - set(gold), key=_start)
-        text = beginning(one.x, CHARACTERS)
+        text = text_of(one)
         count = len(missed) + len(extra)
-        rows.append((str(one.place), count, text, _shown(missed, one), _shown(extra, one)))
+        rows.append((place_text(one), count, text, _shown(missed, one), _shown(extra, one)))
         spans = {
             name: [
                 {"type": span.type, "start": span.start, "end": span.end, "text": _words(span, one)}
@@ -124,22 +126,44 @@ def worst_steps(
     rows: list[tuple[str, int, str, str]] = []
     plain: list[Mapping[str, object]] = []
     for one, errors in wrong:
-        named = [
-            (step, _words(Span("", step, step + 1), one), true, said) for step, true, said in errors[:WORST]
-        ]
-        text = beginning(one.x, CHARACTERS)
+        text = text_of(one)
         told = "; ".join(
-            f"{word or f'step {step + 1}'}: {said}, not {true}" for step, word, true, said in named
+            f"{_steps_text(first, last, one)}: {said}, not {true}"
+            for first, last, true, said in _runs(errors, apart=bool(text))
         )
-        rows.append((str(one.place), len(errors), text, beginning(told, CHARACTERS)))
+        rows.append((place_text(one), len(errors), text, beginning(told, CHARACTERS)))
         steps = [
-            {"step": step, "text": word, "true": true, "predicted": said} for step, word, true, said in named
+            {
+                "step": step,
+                "text": _words(Span("", step, step + 1), one),
+                "true": true,
+                "predicted": said,
+            }
+            for step, true, said in errors[:WORST]
         ]
         plain.append({**place_of(one), "text": text, "wrong": len(errors), "errors": steps})
     long = ("text", "wrong tags")
     table = Table("worst sequences", ("place", "wrong steps", *long), tuple(rows), 5, long)
     parts: list[Part] = [table] if rows else []
     return parts, {"worst": plain}
+
+
+def _runs(errors: Sequence[tuple[int, str, str]], *, apart: bool) -> Iterator[tuple[int, int, str, str]]:
+    """Yield the first and the last step of neighbours with the same error, and their true and predicted tag.
+
+    apart: whether each step is a run of its own.
+    """
+    for _, group in groupby(
+        enumerate(errors), lambda pair: (pair[1][0] - pair[0] * (not apart), *pair[1][1:])
+    ):
+        run = [error for _, error in group]
+        yield run[0][0], run[-1][0], run[0][1], run[0][2]
+
+
+def _steps_text(first: int, last: int, one: Example) -> str:
+    """Return the words from the first to the last step; the numbers of the steps, from 1, if there are no words."""
+    steps = f"step {first + 1}" if first == last else f"steps {first + 1} to {last + 1}"
+    return _words(Span("", first, last + 1), one) or steps
 
 
 def _length(span: Span) -> int:

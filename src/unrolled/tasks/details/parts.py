@@ -13,7 +13,6 @@ Cell = str | int | float | None  # a cell of a table; None: there is no value
 
 WORST = 50  # maximum number of worst errors that are kept
 SHOWN = 10  # maximum number of rows of a table that a terminal shows
-CHARACTERS = 200  # maximum number of characters of a text that is kept
 
 
 @dataclass(frozen=True)
