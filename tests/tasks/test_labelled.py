@@ -131,7 +131,9 @@ def test_columns_of_numbers_go_by_name_whatever_their_order(tmp_path: Path):
     turned.write_text("\n".join(["more,flow,heat", *encode_examples]) + "\n")
     assert header == "heat,flow"
     assert run("predict", kind.model, turned).out == run("predict", kind.model, kind.test).out
-    assert run("evaluate", kind.model, turned).out == run("evaluate", kind.model, kind.test).out
+    # The places of the worst errors name the file, so only the metrics are equal.
+    metrics = [run("evaluate", kind.model, path).out.split("\n\n")[0] for path in (turned, kind.test)]
+    assert metrics[0] == metrics[1] and "r2" in metrics[0]
 
 
 def test_tags_of_sentences_and_of_conll_in_three_forms(tmp_path: Path):
@@ -189,8 +191,10 @@ def test_the_order_of_examples_changes_no_metric(tmp_path: Path):
     turned.write_text("\n".join([header, *reversed(lines)]) + "\n")
     found = [json.loads(run("evaluate", kind.model, path, "--json").out) for path in (kind.test, turned)]
     assert found[0].keys() == found[1].keys()
+    assert found[0]["confusion"] == found[1]["confusion"] and found[0]["classes"] == found[1]["classes"]
     for name, value in found[0].items():
-        assert value == pytest.approx(found[1][name], abs=1e-9)
+        if isinstance(value, float):
+            assert value == pytest.approx(found[1][name], abs=1e-9)
 
 
 def test_a_class_that_training_never_saw_is_told_with_its_line(tmp_path: Path):

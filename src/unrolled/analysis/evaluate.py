@@ -50,6 +50,8 @@ class Measurement:
     beam: beam width for transcripts and translations.
     lm, lm_weight: language model for transcripts, and its weight.
     files: format and encoding of the files.
+    skip_bad: maximum number of bad rows or files to skip; None: as many bad rows as in training, and any number
+    of files that cannot be read.
     Raises UsageError if lanes or dynamic_lr is out of range.
     """
 
@@ -63,12 +65,15 @@ class Measurement:
     lm: Path | None = None
     lm_weight: float = 0.5
     files: FileOptions = field(default_factory=FileOptions)
+    skip_bad: int | None = None
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
             raise UsageError(f"--lanes {self.lanes}", expected="at least 1")
         if self.dynamic_lr is not None and not 0 < self.dynamic_lr < math.inf:
             raise UsageError(f"--dynamic-lr {self.dynamic_lr}", expected="a finite number above 0")
+        if self.skip_bad is not None and self.skip_bad < 0:
+            raise UsageError(f"--skip-bad {self.skip_bad}", expected="0 or more")
 
 
 def measure(
@@ -76,11 +81,25 @@ def measure(
     failed: Callable[[str], None] | None = None,
     noted: Callable[[str], None] = lambda line: None,
 ) -> dict[str, object]:
-    """Return the metrics of the model's task. Raises the errors of reading the model and the data.
+    """Return the metrics of the model's task. Arguments and errors as in `measure_in_detail`."""
+    return dict(measure_in_detail(what, failed, noted, detailed=False).metrics)
+
+
+def measure_in_detail(
+    what: Measurement,
+    failed: Callable[[str], None] | None = None,
+    noted: Callable[[str], None] = lambda line: None,
+    *,
+    detailed: bool = True,
+) -> predictor.Evaluation:
+    """Return the metrics of the model's task, and details such as the worst errors.
+
+    Raises the errors of reading the model and the data.
 
     failed: receives a line for each recording, clip, image or tune that cannot be read. None: the first error
     is raised.
     noted: receives a line for each decision of the reader, such as which files of a folder are not used.
+    detailed: whether to compute the details.
     """
     if find(model_file.load(what.model).task).stream:
         if what.lm is not None or what.beam is not None:
@@ -88,11 +107,20 @@ def measure(
                 "a language model does not use a beam or another language model",
                 expected="a model of transcribe",
             )
+        if what.skip_bad is not None:
+            raise UsageError("--skip-bad is for rows; a text of a language model has none")
         for line in left_out(what.data):
             noted(line)
-        return dict(evaluate(what))
+        return predictor.Evaluation(evaluate(what))
     if what.lanes != 1 or what.dynamic_lr is not None:  # options of language models only
         raise UsageError("lanes and dynamic evaluation are for language models")
+    return _measure_examples(what, failed, noted, detailed=detailed)
+
+
+def _measure_examples(
+    what: Measurement, failed: Callable[[str], None] | None, noted: Callable[[str], None], *, detailed: bool
+) -> predictor.Evaluation:
+    """Do the same as `measure_in_detail` for a model of labelled sequences."""
     model = open_trained(what.model, what.engine or "numpy")
     width = what.beam
     if model.decoder is not None and width is not None:
@@ -102,16 +130,18 @@ def measure(
         )
     model = with_search(model, width, what.lm, what.lm_weight)
     content = input_of(model.file.task).content
-    reads_files = content.named or content.parsed
-    skips = ENDLESS if failed is not None and reads_files else None
+    lists_files = failed is not None and what.skip_bad is None and (content.named or content.parsed)
+    skips = ENDLESS if lists_files else what.skip_bad
     source = from_files(what.data, as_written(model.config, what.files, what.columns, skips))
-    metrics = predictor.evaluate(model, source)
+    found = predictor.evaluate_in_detail(model, source, detailed=detailed)
     for line in source.notes.lines():
         noted(line)
-    if failed is not None and reads_files:
-        for line in source.skipped:
+    for line in source.skipped:
+        if failed is not None and lists_files:
             failed(line)
-    return metrics
+        elif what.skip_bad is not None:
+            noted(f"skipped {line}")
+    return found
 
 
 def evaluate(what: Measurement) -> dict[str, float]:
@@ -152,14 +182,36 @@ def _batches(store: Store, lanes: int, documents: str) -> Iterator[Batch]:
     return evaluation_batches(store, 1 if documents == "file" else ROWS, WINDOW, longest)
 
 
-def in_words(metrics: Mapping[str, object]) -> str:
-    """Return the metrics as a text table. Metrics by type come after the others."""
+def in_words(
+    metrics: Mapping[str, object], intervals: Mapping[str, tuple[float, float]] | None = None
+) -> str:
+    """Return the metrics as a text table. Metrics by type come after the others.
+
+    intervals: the 95% confidence interval of some metrics; it is printed after the metric.
+    """
+    rows = metric_rows(metrics, intervals or {})
+    width = max(19, *(len(name) for name, _, _ in rows)) + 1
+    return escaped(
+        "\n".join(
+            f"{name:{width}}{text}{f'   95% interval {interval}' if interval else ''}"
+            for name, text, interval in rows
+        )
+    )
+
+
+def metric_rows(
+    metrics: Mapping[str, object], intervals: Mapping[str, tuple[float, float]]
+) -> list[tuple[str, str, str]]:
+    """Return name, value and confidence interval of each metric as text. Metrics by type come after the others."""
     flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
-    rows = [(name, _shown(name, value)) for name, value in flat.items()]
+    rows = [(name, _shown(name, value), _range(name, intervals.get(name))) for name, value in flat.items()]
     for name in (name for name in metrics if name not in flat):  # keeps the order of the metrics
-        rows += [(f"{name} {kind}", f"{value:.4f}") for kind, value in as_object(metrics[name]).items()]
-    width = max(19, *(len(name) for name, _ in rows)) + 1
-    return escaped("\n".join(f"{name:{width}}{shown}" for name, shown in rows))
+        rows += [(f"{name} {kind}", f"{value:.4f}", "") for kind, value in as_object(metrics[name]).items()]
+    return rows
+
+
+def _range(name: str, ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f"{_shown(name, ends[0])} to {_shown(name, ends[1])}"
 
 
 def _shown(name: str, value: object) -> str:

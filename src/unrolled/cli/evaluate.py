@@ -5,11 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unrolled.cli.answers.line_io import add_search_arguments
 from unrolled.cli.task_options import add_engine, add_files
+from unrolled.core.early_checks import check_new_file
 from unrolled.core.errors import ItemsFailed
+
+if TYPE_CHECKING:
+    from unrolled.analysis.evaluate import Measurement
+    from unrolled.inference.predictor import Evaluation
+    from unrolled.tasks.details.parts import Details
 
 DYNAMIC_LR = 0.002
 # A test checks that every metric that an output kind returns from `figures` is named here.
@@ -39,6 +47,18 @@ All tasks except language also report: sequences, steps, skipped (number of bad 
 is shown as "not measured" (JSON: null).
 
 """
+DETAILS = """\
+details, after the metrics (the keys of --json are in brackets):
+  classes        precision, recall, F1 and support of each class (classes), confusion matrix
+                 (confusion), most confused pairs (confused), calibration (reliability)
+  tags           spans: scores of each type (types) and by length (lengths), kinds of errors
+                 (span_errors), confused types; other tags: as classes (tags)
+  numbers        errors of each number or each step ahead (outputs)
+  all of these   the worst errors with file and line (worst), and 95% intervals of some metrics
+                 (intervals): bootstrap with 1,000 samples and a fixed seed
+A terminal shows the first rows. --json has all classes, 50 pairs and the 50 worst errors.
+
+"""
 NOTES = """\
 options of language models:
   --engine    default: torch if it is installed, else numpy
@@ -47,17 +67,19 @@ options of language models:
   --dynamic   dynamic evaluation: after each part of a text is scored, continue training on it;
               needs torch (Krause et al. 2017, arXiv 1709.07432v2)"""
 ABOUT = """\
-Prints a table of metrics, such as the loss and the accuracy.
+Prints metrics, such as the loss and the accuracy. For classes, tags and numbers it also prints results
+by class, type or output, and the worst errors with their lines. --report writes them as figures.
 
-example:
-  unrolled evaluate reviews.model held_out.csv"""
+examples:
+  unrolled evaluate reviews.model held_out.csv
+  unrolled evaluate reviews.model held_out.csv --report held_out.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the help of the command."""
     parser.usage = f"{parser.prog} MODEL DATA... [options]"
     parser.description = f"{parser.description}\n\n{ABOUT}"
-    parser.epilog = FIGURES + NOTES
+    parser.epilog = FIGURES + DETAILS + NOTES
     parser.add_argument("model", type=Path, metavar="MODEL", help="model file")
     parser.add_argument(
         "data", nargs="+", type=Path, metavar="DATA", help="labelled files or folders; for language: texts"
@@ -67,7 +89,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="columns of a table, such as x=text,y=label (default: as in training)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object with all details instead of tables"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="R.html",
+        help="also write a page with figures: one file that needs no network and no JavaScript",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing report")
+    parser.add_argument(
+        "--skip-bad",
+        type=int,
+        metavar="N",
+        help="skip up to N bad rows (each is reported; default: as in training)",
+    )
     parser.add_argument(
         "--lanes",
         type=int,
@@ -91,31 +128,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the metrics. Raises ItemsFailed if media files could not be read."""
-    from unrolled.analysis.evaluate import Measurement, in_words, measure
+    """Print the metrics and the details. Raises ItemsFailed if media files could not be read."""
+    from unrolled.analysis.evaluate import Measurement, in_words, measure_in_detail
     from unrolled.data.read_request import FileOptions
 
+    if args.report is not None:
+        check_new_file(args.report, force=args.force)
     dynamic_lr = DYNAMIC_LR if args.dynamic and args.dynamic_lr is None else args.dynamic_lr
     failed: list[str] = []
-    metrics = measure(
-        Measurement(
-            args.model,
-            tuple(args.data),
-            args.lanes,
-            args.engine,
-            dynamic_lr,
-            args.columns,
-            args.beam,
-            args.lm,
-            args.lm_weight,
-            FileOptions(args.file_format, args.encoding, args.quoting),
-        ),
-        failed.append,
-        lambda line: print(f"note: {line}", file=sys.stderr),
+    what = Measurement(
+        args.model,
+        tuple(args.data),
+        args.lanes,
+        args.engine,
+        dynamic_lr,
+        args.columns,
+        args.beam,
+        args.lm,
+        args.lm_weight,
+        FileOptions(args.file_format, args.encoding, args.quoting),
+        args.skip_bad,
     )
-    print(json.dumps(metrics) if args.json else in_words(metrics))
+    found = measure_in_detail(what, failed.append, _note)
+    if args.report is not None:  # before printing, because a closed pipe ends the command
+        _write_report(args.report, what, found)
+    if args.json:
+        print(json.dumps(_plain(found)))
+    else:
+        print(in_words(found.metrics, found.details.intervals if found.details else None))
+        _print_details(found.details, args.report is not None)
     for line in failed:
         print(f"error: {line}", file=sys.stderr)
     if failed:
         raise ItemsFailed(f"{len(failed):,} items were not measured; the first is {failed[0]}")
     return 0
+
+
+def _note(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
+
+
+def _plain(found: Evaluation) -> dict[str, object]:
+    """Return the metrics, the intervals and the details as one JSON object. No detail replaces a metric."""
+    if found.details is None:
+        return dict(found.metrics)
+    intervals = {name: list(ends) for name, ends in found.details.intervals.items()}
+    return {**found.details.json, "intervals": intervals, **found.metrics}
+
+
+def _print_details(details: Details | None, reported: bool) -> None:
+    """Print the tables of the details. reported: whether a report is written, so that none is recommended."""
+    from unrolled.analysis.report.terminal import in_words
+
+    text = in_words(details) if details is not None else ""
+    if text:
+        print(f"\n{text}")
+        if not reported:
+            print("\nall details: --json; figures: --report R.html")
+
+
+def _write_report(path: Path, what: Measurement, found: Evaluation) -> None:
+    """Write the page of --report."""
+    from unrolled.analysis.evaluate import metric_rows
+    from unrolled.analysis.report.page import page
+    from unrolled.core.atomic_files import write_atomically
+
+    rows = metric_rows(found.metrics, found.details.intervals if found.details else {})
+    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
+    write_atomically(path, page(what.model, what.data, rows, found.details, date).encode("utf-8", "replace"))
+    print(f"wrote {path}", file=sys.stderr)

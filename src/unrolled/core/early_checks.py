@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from unrolled.core.atomic_files import opening_error
+from unrolled.core.atomic_files import opening_error, refuse_to_overwrite
 from unrolled.core.errors import DataError, UsageError, suggest
 
 
@@ -61,3 +61,15 @@ def check_output(model: Path, *, resume: bool, force: bool) -> None:
         raise UsageError("exists already", file=model, hint=hint)
     if folder.exists() and not folder.is_dir():
         raise UsageError("is not a run folder", file=folder, hint="another --out")
+
+
+def check_new_file(path: Path, *, force: bool) -> None:
+    """Check that a file can be written to this path. Raises UsageError if not.
+
+    force: whether an existing file may be replaced.
+    """
+    if path.is_dir():
+        raise UsageError("is a folder", file=path, expected="the name of a file")
+    if not path.parent.is_dir():
+        raise UsageError("there is no such folder", file=path.parent, hint=f"mkdir -p {path.parent}")
+    refuse_to_overwrite(path, force=force)

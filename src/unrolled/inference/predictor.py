@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from unrolled.datasets.example_dataset import encode_examples, load_files
 from unrolled.datasets.example_source import ExampleSource
 from unrolled.datasets.example_store import Examples, write_examples
 from unrolled.inference.open_model import Predictor
+from unrolled.tasks.details.parts import Details, Evaluated
 from unrolled.tasks.inputs import INPUTS, input_of
 from unrolled.tasks.inputs.tokens import TokenInput
 from unrolled.tasks.outputs import find_output
@@ -180,14 +181,37 @@ def step_probabilities(model: Predictor, example: Example) -> NDArray[np.float64
     return model.output.probabilities(forward(model, x, example.place), model.file.tensors)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """The results of a model on a data set.
+
+    metrics: the metrics of the output kind, and the size of the data.
+    details: the details of the output kind; None: it has none, or they were not requested.
+    """
+
+    metrics: Mapping[str, object]
+    details: Details | None = None
+
+
 def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
     """Return the metrics of the output over all examples. Each example must have its y."""
-    meeting = find_output(find(model.file.task).key).meeting
+    return dict(evaluate_in_detail(model, data, detailed=False).metrics)
+
+
+def evaluate_in_detail(model: Predictor, data: ExampleSource, *, detailed: bool = True) -> Evaluation:
+    """Return the metrics and the details of the output over all examples. Each example must have its y.
+
+    detailed: whether to compute the details.
+    """
+    kind = find_output(find(model.file.task).key)
     asked = (
-        model.output if meeting is None else meeting(model.output, (one.y or () for one in data.examples()))
+        model.output
+        if kind.meeting is None
+        else kind.meeting(model.output, (one.y or () for one in data.examples()))
     )
+    lost: list[int] = []
     with temporary_folder() as folder:
-        read = load_files(data, model.input, INPUTS[find(model.file.task).input])
+        read = load_files(data, model.input, INPUTS[find(model.file.task).input], lost)
         wide = None if model.wide is None else model.wide.features
         part = write_examples(folder, encode_examples(read, model.input, asked, wide), targets=asked.targets)
         found = part_answers(model, part) if model.decoder is None else _searched(model, part, data)
@@ -205,7 +229,20 @@ def evaluate(model: Predictor, data: ExampleSource) -> dict[str, object]:
         )
         skipped = {"skipped": len(data.skipped)} if data.skipped else {}
         missing = {"missing": data.notes.missing} if data.notes.missing else {}  # missing numbers of x
-        return {**metrics, **unknown, "sequences": len(part), "steps": steps, **missing, **skipped}
+        metrics = {**metrics, **unknown, "sequences": len(part), "steps": steps, **missing, **skipped}
+        if not detailed or kind.details is None:
+            return Evaluation(metrics)
+        all_of_it = Evaluated(
+            y, found, model.file.tensors, model.config, lambda numbers: _chosen(data, lost, numbers)
+        )
+        return Evaluation(metrics, kind.details(asked, all_of_it))
+
+
+def _chosen(data: ExampleSource, lost: Collection[int], numbers: Collection[int]) -> dict[int, Example]:
+    """Return the examples with these numbers. lost: the examples that were dropped, which have no number."""
+    dropped, wanted = set(lost), set(numbers)
+    kept = (one for at, one in enumerate(data.examples()) if at not in dropped)
+    return {number: one for number, one in enumerate(kept) if number in wanted}
 
 
 def run_batch(model: Predictor, part: Examples, batch: Batch, numbers: Integers) -> Floats:

@@ -13,6 +13,7 @@ from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
 from unrolled.data.kinds import TARGETS, Target, TargetName
 from unrolled.models.network_spec import HeadSpec
+from unrolled.tasks.details.parts import Details, Evaluated
 from unrolled.tasks.size_rules import keep_sizes
 
 Weights = Mapping[str, Array]
@@ -94,6 +95,8 @@ class OutputKind:
     evaluation.
     can_measure: returns whether an encoded y has a loss (None: always).
     decoder: whether an encoder-decoder writes y.
+    details: returns the details of an evaluation, such as results by class and the worst errors. Arguments: the
+    fitted output, and what was evaluated. None: there are none.
     scored: the metric by which `compare` ranks models, and whether higher is better. The metric is a mean over
     sequences.
     options: the options that this kind supports and some other output kinds do not.
@@ -110,6 +113,7 @@ class OutputKind:
     meeting: Callable[[Any, Iterable[Any]], Output] | None = None
     can_measure: Callable[[Any, Array], bool] | None = None
     decoder: bool = False
+    details: Callable[[Any, Evaluated], Details] | None = None
     scored: tuple[str, bool] | None = None
     options: frozenset[str] = frozenset()
     sizes: Callable[[Config, int, int], Config] = keep_sizes

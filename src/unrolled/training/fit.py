@@ -25,15 +25,7 @@ from unrolled.core.progress import Reporter, counted, duration
 from unrolled.core.system import peak_bytes, tune
 from unrolled.core.version import __version__
 from unrolled.models import model_file, native
-from unrolled.models.network_spec import (
-    Bits,
-    Classes,
-    DecoderSpec,
-    Embedding,
-    NetworkSpec,
-    OneHot,
-    Vectors,
-)
+from unrolled.models.spec_in_words import in_words
 from unrolled.models.spec_json import to_json as spec_to_json
 from unrolled.models.tensor_shapes import parameters
 from unrolled.models.wide.wide_part import network_tensors
@@ -188,34 +180,12 @@ def _identity(config: Config, data: Mapping[str, str | None]) -> dict[str, objec
     }
 
 
-def _in_words(spec: NetworkSpec) -> str:
-    """Describe a network in words, such as `1 x 128 lstm, both directions, embedding 64`."""
-    core = spec.core
-    found = [f"{core.layers} x {core.n_a} {core.cell}", *(["both directions"] if core.bidirectional else [])]
-    match spec.input:
-        case OneHot():
-            found.append("one-hot input")
-        case Embedding(size=size):
-            found.append(f"embedding {size}")
-        case Vectors(n_x=n_x, front=front):
-            found.append(f"{n_x} inputs")
-            found += [f"convolution with {front.size} outputs"] if front else []
-    match spec.head:
-        case Bits(neighbours=neighbours) if neighbours:
-            found.append(f"{neighbours} hidden units for neighbouring piano keys")
-        case Classes(layer="tied") | DecoderSpec(layer="tied"):
-            found.append("tied weights")
-        case _:
-            pass
-    return ", ".join(found)
-
-
 def describe(job: TrainingJob, plan: Plan, reporter: Reporter) -> None:
     """Report the data, the network and the plan before training begins."""
     spec, training = job.spec, job.config.training
     for line in job.about:
         reporter.note(line)
-    reporter.note(f"{_in_words(spec)}, dropout {training.dropout:g}: {parameters(spec):,} parameters")
+    reporter.note(f"{in_words(spec)}, dropout {training.dropout:g}: {parameters(spec):,} parameters")
     size = counted(plan.steps, "step") if plan.steps else counted(plan.epochs or 0, "epoch")
     time = f", about {duration(plan.seconds)}" if plan.seconds else ""
     reporter.note(f"{size}, batches of {job.step}, {counted(plan.threads, 'thread')}{time}")

@@ -6,11 +6,9 @@ import hashlib
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from unrolled.core.regular_files import open_regular
 from unrolled.core.types import Place
-from unrolled.core.values.example_values import as_words, elements
+from unrolled.core.values.example_values import elements
 
 
 def comparable(x: object) -> object:
@@ -27,15 +25,6 @@ def comparable(x: object) -> object:
 def nearby(first: Place, place: Place) -> str:
     """Return the first place as text: only its line if both places are in the same file."""
     return f"line {first.line}" if first.file == place.file else str(first)
-
-
-def beginning(x: object) -> str:
-    """Return the beginning of a sequence as one line of text."""
-    if isinstance(x, np.ndarray):
-        return f"{len(x):,} steps"
-    if isinstance(x, Path):
-        return str(x)
-    return " ".join((x if isinstance(x, str) else " ".join(as_words(x)[:30])).split())[:60]
 
 
 def shown(y: object) -> str:

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from unrolled.analysis.check.cleaning import Plan, encoding, in_encoding, is_written_in_rows, spaced
-from unrolled.analysis.check.duplicates import beginning, comparable, nearby, shown
+from unrolled.analysis.check.duplicates import comparable, nearby, shown
 from unrolled.analysis.check.findings import Findings, Memory, Occurrences
 from unrolled.analysis.check.learnt import LearnedEncoders, learn
 from unrolled.analysis.check.reading import (
@@ -50,7 +50,7 @@ from unrolled.analysis.check.stats.tune_stats import GenreSurvey, NoteSurvey, co
 from unrolled.core.config import Config, fill
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
-from unrolled.core.values.example_values import as_tune
+from unrolled.core.values.example_values import as_tune, beginning
 from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import MEDIA
 from unrolled.data.records import OpenQuote, lines
@@ -306,14 +306,14 @@ def _compare(data_scan: DataScan, part: Part, example: Example, y: object) -> No
         first = other.memory.find(x)
         if first is not None:
             leak = data_scan.leaks.setdefault((part.name, name), Occurrences(LISTED))
-            leak.add(place, f"same as {nearby(first, place)}: {beginning(example.x)}")
+            leak.add(place, f"same as {nearby(first, place)}: {beginning(example.x, 60)}")
     first, same = part.memory.add(x, y, place)
     if first is None or part.name != "train":
         return
     if same:
-        data_scan.copies.add(place, f"same as {nearby(first, place)}: {beginning(example.x)}")
+        data_scan.copies.add(place, f"same as {nearby(first, place)}: {beginning(example.x, 60)}")
         if not data_scan.wanted.asks.ahead:  # in a forecast all rows of a table may be one series
             data_scan.plan.copies.setdefault(place.file, set()).add(place.line)
     else:
-        detail = f"{shown(y)}, but {nearby(first, place)} has another y: {beginning(example.x)}"
+        detail = f"{shown(y)}, but {nearby(first, place)} has another y: {beginning(example.x, 60)}"
         data_scan.conflicts.add(place, detail)

@@ -6,6 +6,7 @@ A wrong type raises TypeError: it is an error in the code, not in the user's dat
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Sized
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,20 @@ def elements(y: object) -> Iterable[object]:
 def shape(x: object) -> tuple[int, ...]:
     """Return the shape of an array of numbers, or of nested lists of numbers."""
     return np.asarray(x).shape
+
+
+def beginning(x: object, characters: int) -> str:
+    """Return the beginning of a sequence as one line of text: a text, tokens, a path, or the number of steps."""
+    if isinstance(x, Tune):
+        return f"{len(x):,} notes"
+    if isinstance(x, np.ndarray):
+        return f"{len(x):,} steps"
+    if isinstance(x, Path):
+        return str(x)
+    # A token has one character or more, so later tokens cannot be part of the beginning.
+    text = x if isinstance(x, str) else " ".join(map(str, islice(elements(x), characters + 1)))
+    line = " ".join(text.split())
+    return line if len(line) <= characters else line[: characters - 3] + "..."
 
 
 def as_tune(x: object) -> Tune:

@@ -82,8 +82,10 @@ def by_class(table: Counts) -> list[ClassScore]:
 
 def macro_f1(table: Counts) -> float:
     """Return the mean F1 of the classes that occur in a confusion matrix [n, n], true or predicted."""
-    seen = [one.f1 for one in by_class(table) if one.support or one.predicted]
-    return sum(seen) / len(seen)
+    correct, total = table.diagonal(), table.sum(0) + table.sum(1)
+    seen = total > 0
+    scores: list[float] = (2 * correct[seen] / total[seen]).tolist()
+    return sum(scores) / len(scores)
 
 
 def mean_absolute_error(table: Counts) -> float:
@@ -123,11 +125,21 @@ def calibration_error(log_probs: Floats, gold: Integers, bins: int = 15) -> floa
     log_probs: [N, n].  gold: [N].
     """
     z, y = _checked(log_probs, gold)
-    p, right = np.exp(z.max(1)), z.argmax(1) == y
+    _, p, right = reliability(np.exp(z.max(1)), z.argmax(1) == y, bins)
+    # These are sums, not means, so each bin is weighted by its number of items.
+    return float(np.abs(p - right).sum() / len(y))
+
+
+def reliability(p: F64, right: NDArray[np.bool_], bins: int = 15) -> tuple[Counts, F64, F64]:
+    """Return what a reliability diagram shows, each [bins]: for each bin of probabilities, the number of items,
+    the sum of their probabilities, and the number of correct items.
+
+    The bins have equal width, from (0, 1 / bins] to (1 - 1 / bins, 1].
+    p: [N] probabilities of the predicted classes.  right: [N] whether they are correct.
+    """
     place = np.clip(np.ceil(p * bins).astype(np.int64) - 1, 0, bins - 1)  # [N]
-    # [bins] These are sums, not means, so each bin is weighted by its number of items.
-    gaps = np.bincount(place, p, bins) - np.bincount(place, right, bins)
-    return float(np.abs(gaps).sum() / len(y))
+    total, correct = (np.asarray(np.bincount(place, values, bins), np.float64) for values in (p, right))
+    return np.bincount(place, minlength=bins), total, correct
 
 
 def fit_temperature(logits: Floats, gold: Integers) -> float:

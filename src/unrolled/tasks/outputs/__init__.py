@@ -46,9 +46,10 @@ _OWN: dict[str, OutputKind] = {
         label.learn_label,
         label.label,
         include_validation=True,
+        details=label.details,
         options=frozenset(("classes", "ordinal", "class_weights", "pooling", "wide")),
     ),
-    "next": NEXT,
+    "next": replace(NEXT, details=next_numbers.details),
     "tokens:next": replace(NEXT, options=frozenset(("tie", "first", "documents", "window", "cold"))),
     "notes:next": replace(
         NEXT,
@@ -58,7 +59,11 @@ _OWN: dict[str, OutputKind] = {
         options=frozenset(("tie",)),
     ),
     "number": OutputKind(
-        "number", number.learn_number, number.number, options=frozenset(("horizon", "pooling", "wide"))
+        "number",
+        number.learn_number,
+        number.number,
+        details=number.details,
+        options=frozenset(("horizon", "pooling", "wide")),
     ),
     "sequence": OutputKind(
         "text",
@@ -84,6 +89,7 @@ _OWN: dict[str, OutputKind] = {
         unseen_in=tags.Tags.unseen_in,
         meeting=tags.Tags.meeting,
         can_measure=tags.can_measure,
+        details=tags.details,
         options=frozenset(("crf",)),
         units=("white",),
         why_units="each token of the data has its own tag",

@@ -16,6 +16,8 @@ from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
 from unrolled.data.fields import parse_number, whole_number
 from unrolled.models.network_spec import Classes, output_layer
+from unrolled.tasks.details import intervals, of_classes
+from unrolled.tasks.details.parts import WORST, Details, Evaluated, combined
 from unrolled.tasks.metrics import classification
 
 
@@ -137,6 +139,42 @@ class Label:
     def to_json(self) -> dict[str, object]:
         """Return the JSON object that `label` reads."""
         return {"classes": list(self.classes), "ordinal": self.ordinal, "temperature": self.temperature}
+
+
+def details(output: Label, data: Evaluated) -> Details:
+    """Return the confusion matrix, the scores of each class, the worst errors, the calibration and intervals."""
+    truth = np.array(data.y, dtype=np.int64)
+    log_probs = np.stack([output.log_probs(answer) for answer in data.answers])  # [N, n_y]
+    chosen = np.array([min(output.choose(row), output.n_y - 1) for row in log_probs])
+    table = classification.confusion(truth, chosen, output.n_y)
+    every = np.arange(len(truth))
+    p, p_true = np.exp(log_probs[every, chosen]), np.exp(log_probs[every, truth])
+    wrong = np.flatnonzero(chosen != truth)
+    wrong = wrong[np.argsort(log_probs[wrong, truth[wrong]], kind="stable")][:WORST].tolist()
+    examples = data.examples(wrong)
+    pieces = (
+        of_classes.class_scores(output.classes, table),
+        of_classes.confusions(output.classes, table),
+        of_classes.error_table(
+            [
+                (
+                    examples[i],
+                    output.classes[truth[i]],
+                    output.classes[chosen[i]],
+                    float(p[i]),
+                    float(p_true[i]),
+                )
+                for i in wrong
+            ]
+        ),
+        of_classes.calibration(p, chosen == truth),
+    )
+    measured = {"accuracy": classification.accuracy, "macro_f1": classification.macro_f1}
+    if output.ordinal:
+        measured |= {"mae": classification.mean_absolute_error, "kappa": classification.quadratic_kappa}
+    return combined(
+        *pieces, intervals={name: intervals.of_table(table, one) for name, one in measured.items()}
+    )
 
 
 def label(value: Mapping[str, object]) -> Label:

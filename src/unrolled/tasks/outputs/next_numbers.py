@@ -14,6 +14,8 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
 from unrolled.core.values.json_values import as_list, as_number
 from unrolled.models.network_spec import Reals, refuse_adaptive
+from unrolled.tasks.details import of_numbers
+from unrolled.tasks.details.parts import WORST, Details, Evaluated, combined
 from unrolled.tasks.digits import shown
 from unrolled.tasks.inputs.numbers import learn_numbers
 from unrolled.tasks.metrics import regression
@@ -21,6 +23,7 @@ from unrolled.tasks.metrics import regression
 F64 = NDArray[np.float64]
 USUAL = 0.999  # fraction of the steps of the validation set that are not above the threshold
 NATS = 1.0  # precision of a surprise for output: smaller differences are not meaningful
+BLOCK = 50  # steps that the bootstrap draws together, because the errors of neighbours are similar
 SMALLEST = 1e-6  # minimum error in standard deviations: even perfect predictions are rounded
 
 
@@ -184,6 +187,28 @@ class NextNumbers:
         """Return the JSON object that `next_numbers` reads."""
         lists = {"mean": list(self.mean), "deviation": list(self.deviation), "error": list(self.error)}
         return {**lists, "threshold": self.threshold}
+
+
+def details(output: NextNumbers, data: Evaluated) -> Details:
+    """Return the errors of each number, the most surprising steps, predicted against true values, intervals."""
+    rows = [_pairs(y, answer) for y, answer in zip(data.y, data.answers, strict=True)]
+    deviation, mean = np.array(output.deviation), np.array(output.mean)
+    truth = np.concatenate([one[0] for one in rows]) * deviation + mean  # [steps, n_y]
+    told = np.concatenate([one[1] for one in rows]) * deviation + mean
+    surprise = 0.5 * (((truth - told) / (deviation * np.array(output.error))) ** 2).sum(axis=1)
+    sequence = np.repeat(np.arange(len(rows)), [len(one[0]) for one in rows])
+    # Row t of y is step t + 2 of the sequence, counted from 1.
+    step = np.concatenate([np.flatnonzero(~np.isnan(y).any(axis=1)) + 2 for y in data.y])
+    worst = np.argsort(-surprise, kind="stable")[:WORST].tolist()
+    examples = data.examples({int(sequence[i]) for i in worst})
+    return combined(
+        of_numbers.by_output(truth, told, None, None),
+        of_numbers.worst_steps(
+            [(examples[int(sequence[i])], int(step[i]), truth[i], told[i], float(surprise[i])) for i in worst]
+        ),
+        of_numbers.figures(truth, told, None),
+        intervals=of_numbers.errors_with_intervals(truth, told, BLOCK),
+    )
 
 
 def _pairs(y: Array, answer: Floats) -> tuple[F64, F64, F64]:

@@ -15,6 +15,8 @@ from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
 from unrolled.core.values.example_values import as_sequence
 from unrolled.core.values.json_values import as_list, as_number
 from unrolled.models.network_spec import Reals, refuse_adaptive
+from unrolled.tasks.details import of_numbers
+from unrolled.tasks.details.parts import WORST, Details, Evaluated, combined
 from unrolled.tasks.digits import shown
 from unrolled.tasks.metrics import regression
 
@@ -142,6 +144,23 @@ class Number:
             "deviation": list(self.deviation),
             "half_width": list(self.half_width),
         }
+
+
+def details(output: Number, data: Evaluated) -> Details:
+    """Return the errors of each number, the worst errors, predicted against true values, and intervals."""
+    truth = np.stack(data.y) * np.array(output.deviation) + np.array(output.mean)  # [N, n_y]
+    told = np.stack([output.values(answer) for answer in data.answers])
+    worst = np.argsort(-np.abs((told - truth) / np.array(output.deviation)).mean(axis=1), kind="stable")
+    worst = worst[:WORST].tolist()
+    examples = data.examples(worst)
+    half = np.array(output.half_width) if output.half_width else None
+    return combined(
+        of_numbers.by_output(truth, told, half, data.config.data.horizon),
+        of_numbers.worst_errors([(examples[i], truth[i], told[i]) for i in worst]),
+        of_numbers.figures(truth, told, data.config.data.horizon),
+        # Windows of one series overlap, so the errors of two horizons are drawn together.
+        intervals=of_numbers.errors_with_intervals(truth, told, 2 * (data.config.data.horizon or 0) or 1),
+    )
 
 
 def number(value: Mapping[str, object]) -> Number:

@@ -20,6 +20,8 @@ from unrolled.data.fields import NO_TAG
 from unrolled.data.text.span_tags import style_of
 from unrolled.models.decoding import crf as paths
 from unrolled.models.network_spec import Classes, Crf, output_layer, refuse_adaptive
+from unrolled.tasks.details import of_tags
+from unrolled.tasks.details.parts import Details, Evaluated
 from unrolled.tasks.metrics import spans
 
 
@@ -209,7 +211,7 @@ class Tags:
         Unseen tags count as wrong, and their spans as missed. Steps without a tag in y are ignored.
         """
         pairs = [
-            (self._names(t.tolist(), t), self._names(self.path(a, weights), t))
+            (self.names(t.tolist(), t), self.names(self.path(a, weights), t))
             for t, a in zip(y, answers, strict=True)
         ]
         steps = sum(int((t != IGNORE_INDEX).sum()) for t in y)
@@ -236,7 +238,7 @@ class Tags:
             }
         return found
 
-    def _names(self, numbers: Iterable[int], given: NDArray[np.int64]) -> Sequence[str]:
+    def names(self, numbers: Iterable[int], given: NDArray[np.int64]) -> Sequence[str]:
         """Convert indices to tags in the scheme of the data; `O` for steps without a tag in y."""
         rows = zip(numbers, given.tolist(), strict=True)
         return self._outside(["O" if asked == IGNORE_INDEX else self._name(int(n)) for n, asked in rows])
@@ -301,6 +303,18 @@ def tags(value: Mapping[str, object]) -> Tags:
     ):
         raise DataError("the model's tags are damaged", expected="classes, scheme, crf")
     return Tags(tuple(classes), scheme, crf, iob1)
+
+
+def details(output: Tags, data: Evaluated) -> Details:
+    """Return the results by type and length of the spans, or by tag, the worst sequences, and intervals."""
+    pairs = [
+        (output.names(t.tolist(), t), output.names(output.path(a, data.weights), t))
+        for t, a in zip(data.y, data.answers, strict=True)
+    ]
+    known = [t != IGNORE_INDEX for t in data.y]
+    if output.scheme == "none":
+        return of_tags.details_of_tags((*output.classes, *output.unseen), pairs, known, data.examples)
+    return of_tags.details_of_spans(pairs, known, data.examples)
 
 
 def can_measure(output: Tags, y: Array) -> bool:

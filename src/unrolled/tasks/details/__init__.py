@@ -1,0 +1,1 @@
+"""Details of an evaluation: results by class, type, length or output, and the worst errors."""
