@@ -229,7 +229,7 @@ def test_weighted_scores_are_scikit_learns():
 
 def test_weights_move_the_answer_and_their_scale_does_not():
     same, y = ["a text"] * 60, ["no", "yes"] * 30
-    slow = {**SMALL, "epochs": 20, "dropout": 0.0}
+    slow = {**SMALL, "epochs": 20, "dropout": 0.0, "wide": False}
 
     def share(**given: Any) -> float:
         learner = unrolled.Classifier(**slow, class_weight=given.pop("class_weight", None))

@@ -23,6 +23,8 @@ def mixing_weights(network: Floats, wide: Floats, y: Array) -> tuple[float, floa
     classes = y.ndim == 1
     truth = np.eye(network.shape[1])[y] if classes else y.astype(np.float64)  # [N, n_y]
     before = np.array(BEFORE if classes else (0.5, 0.5))
+    # The squared errors of numbers have the unit of their variance.
+    strength = STRENGTH * (1.0 if classes else float(np.square(parts - truth).mean((1, 2)).min()))
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the loss and its gradient."""
@@ -35,7 +37,7 @@ def mixing_weights(network: Floats, wide: Floats, y: Array) -> tuple[float, floa
             nats = 0.5 * float(np.square(error).sum())
         away = weights - before
         slope = np.tensordot(parts, error, 2)  # [2]
-        return nats + 0.5 * STRENGTH * float(away @ away), slope + STRENGTH * away
+        return nats + 0.5 * strength * float(away @ away), slope + strength * away
 
     found = library("scipy.optimize").minimize(
         loss, before, jac=True, method="L-BFGS-B", bounds=[(0, None), (0, None)]
