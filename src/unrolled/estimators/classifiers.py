@@ -162,6 +162,7 @@ class Classifier(Labels, TextOptions, SoundOptions):
     """
 
     affixes: bool | None = default("affixes")
+    wide: bool | None = default("wide")
 
     kinds: ClassVar[Mapping[str, str]] = {TOKENS: "classify", FILES: "audio:label", NUMBERS: "numbers:label"}
 

@@ -31,6 +31,7 @@ class Regressor(Supervised, TextOptions):
     bidirectional: bool | None = default("bidirectional")
     pooling: str | None = default("pooling")
     affixes: bool | None = default("affixes")
+    wide: bool | None = default("wide")
     front: str | None = default("front")
     front_size: int | None = default("front_size")
 
