@@ -23,14 +23,17 @@ import kneser_ney
 from results import data_folder, finish, parser, record, toolkit
 
 VERSES = 3_000  # in the test part and in the validation part
-CACHE = ("--cache", "2000")
-SETTINGS: dict[str, tuple[str, ...]] = {
-    "static": (),
-    "dynamic": ("--dynamic",),
-    "cache": CACHE,
-    "both": ("--dynamic", *CACHE),
-}
-TUNED = {"cache, tuned": CACHE, "both, tuned": ("--dynamic", *CACHE)}
+SETTINGS = ("static", "dynamic", "cache", "both")
+
+
+def flags(cache: str, tune: Path | None) -> dict[str, tuple[str, ...]]:
+    """Return the options of each setting. tune: the text of the tuned settings; None: there are none."""
+    alone, both = ("--cache", cache), ("--dynamic", "--cache", cache)
+    found = dict(zip(SETTINGS, ((), ("--dynamic",), alone, both), strict=True))
+    if tune is None:
+        return found
+    more = ("--tune", str(tune))
+    return found | {"cache, tuned": (*alone, *more), "both, tuned": (*both, *more)}
 
 
 def books(folder: Path, work: Path) -> dict[str, dict[str, Path]]:
@@ -78,11 +81,11 @@ def rows(
             *shlex.split(options.extra),
         )  # fmt: skip
     text = beginning(parts["test"], unit, options.tokens)
-    tuning = {label: (*flags, "--tune", str(parts["valid"])) for label, flags in TUNED.items()}
     asked = options.settings.split(",")
-    chosen = {label: SETTINGS[label] for label in asked} | (tuning if options.tune else {})
-    for label, flags in chosen.items():
-        done = toolkit("evaluate", model, text, "--json", *flags)
+    for label, given in flags(options.cache, parts["valid"] if options.tune else None).items():
+        if label in SETTINGS and label not in asked:
+            continue
+        done = toolkit("evaluate", model, text, "--json", *given)
         found = json.loads(done.out)
         row = {
             "text": name,
@@ -111,7 +114,12 @@ def main() -> int:
         for row in rows(name, found[name], unit, options)
     ]
     data = [path for parts in found.values() for path in parts.values()]
-    settings = {"minutes": options.minutes, "tokens": options.tokens, "extra": options.extra}
+    settings = {
+        "minutes": options.minutes,
+        "tokens": options.tokens,
+        "cache": options.cache,
+        "extra": options.extra,
+    }
     finish(record("adaptation", data, settings=settings, rows=table), table, options.json)
     return 1 if misses(table) else 0
 
@@ -126,7 +134,7 @@ def misses(table: list[dict[str, Any]]) -> list[str]:
     for row in table:
         losses.setdefault((row["text"], row["unit"]), {})[row["setting"]] = row["loss"]
     for (text, unit), loss in losses.items():
-        if not SETTINGS.keys() <= loss.keys():
+        if not set(SETTINGS) <= loss.keys():
             continue
         single = loss["dynamic"], loss["cache"]
         if not max(single) < loss["static"] or not loss["both"] < min(single):
@@ -143,6 +151,7 @@ def _options() -> argparse.Namespace:
     p.add_argument("--units", default="word,char", help="one or both")
     p.add_argument("--settings", default=",".join(SETTINGS), metavar="NAME,NAME...", help="rows to measure")
     p.add_argument("--tokens", type=int, default=40_000, metavar="N", help="of each test text")
+    p.add_argument("--cache", default="2000", metavar="N", help="tokens of the cache")
     p.add_argument("--tune", action="store_true", help="also measure settings chosen on the validation text")
     p.add_argument("--extra", default="", metavar="'OPTIONS'", help="more options for `unrolled train`")
     return p.parse_args()

@@ -67,7 +67,8 @@ options of language models:
               weights also move back towards the trained weights (Krause et al. 2017,
               arXiv 1709.07432v2). Needs torch. The model file is not changed.
   --cache N   continuous cache: the last N tokens of the same document become more probable where
-              the network is in a similar state (Grave et al. 2016, arXiv 1612.04426v1)
+              the network is in a similar state (Grave et al. 2016, arXiv 1612.04426v1). Start with
+              2000 for words, 10000 for characters.
   --tune F    choose the rate and the decay of --dynamic, then theta and weight of --cache, on the
               first 20,000 tokens of F, for example of the validation text. Never use the text that
               is evaluated. Values that you name are not changed.
