@@ -19,17 +19,12 @@ from hypothesis import strategies as st
 from support.small_models import FIRST, TRAIN, refused, run, small
 from unrolled.analysis import evaluate
 from unrolled.core.types import ZERO_INPUT_ID
-from unrolled.data.readers import read_documents
 from unrolled.data.text.vocabulary import EOS, UNK
-from unrolled.datasets.token_store import write_store
 from unrolled.inference.open_model import Model, open_language_model
 from unrolled.inference.scoring import predict, score, walk
 from unrolled.models import native
-from unrolled.nn.architectures import Network, build
-from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.metrics.language import total_variation
 from unrolled.tasks.outputs.next_token import closing, visible
-from unrolled.training import dynamic_evaluation
 
 RELATIVE = 1e-5  # sums of float32 log-probabilities, taken in another order
 UNITS = ("word", "white", "char")
@@ -310,44 +305,6 @@ def test_lanes_are_nearly_the_same(tmp_path: Path):
     )
     assert lanes["tokens"] == exact["tokens"] == 12_001
     assert lanes["loss"] == pytest.approx(exact["loss"], rel=0.01)
-
-
-def test_dynamic_evaluation_learns_and_never_looks_ahead(
-    tmp_path: Path, models: dict[str, Model], monkeypatch: pytest.MonkeyPatch
-):
-    losses: list[float] = []
-
-    def recording(*arguments: Any) -> Network:
-        network = build(*arguments)
-        loss = network.loss
-
-        def recorded(*given: Any) -> Any:
-            nats, count, state = loss(*given)
-            losses.append(float(nats.detach()))
-            return nats, count, state
-
-        network.loss = recorded  # type: ignore[method-assign] (to look at every stretch)
-        return network
-
-    monkeypatch.setattr(dynamic_evaluation, "build", recording)
-    model, found = models["char"], []
-    for number, last in enumerate("qz"):
-        text = tmp_path / f"{number}.txt"
-        text.write_text("the zebra quit the maze . " * 40 + last)
-        reading = model.reading
-        documents = read_documents((text,), "file")
-        encoded = encode(documents, reading.vocabulary, reading.unit, reading.lower)
-        store = write_store(tmp_path / f"store{number}", encoded, len(reading.vocabulary))
-        tally = dynamic_evaluation.tally_dynamically(model.spec, model.file.tensors, store, 0.05)
-        assert tally.nats == pytest.approx(sum(losses)) and tally.tokens == 1042
-        found.append(losses.copy())
-        losses.clear()
-        static = evaluate.evaluate(evaluate.Measurement(small().char, (text,), 1, "torch"))
-        assert tally.nats < 0.9 * static["loss"] * static["tokens"]
-    assert len(found[0]) > 20
-    assert found[0][:-1] == found[1][:-1] and found[0][0] == found[1][0]
-    done = run("evaluate", small().char, tmp_path / "0.txt", "--dynamic-lr", 0.05, "--json")
-    assert "accuracy" not in json.loads(done.out)
 
 
 VARIANTS: list[tuple[object, ...]] = [

@@ -212,7 +212,7 @@ def test_what_does_not_fit_a_model_is_one_line(tmp_path: Path):
     told = refused(run("evaluate", waves, wide))
     assert told.startswith(f"{wide}:2: ") and "expected" in told
     told = refused(run("evaluate", kinds()["label"].model, kinds()["label"].test, "--dynamic"))
-    assert told == "lanes and dynamic evaluation are for language models"
+    assert told == "lanes, dynamic evaluation and a cache are for language models"
     assert "needs a model of tag" in refused(run("predict", kinds()["label"].model, "--format", "conll"))
     for verb in ("sample", "score"):
         assert "is no language model" in refused(run(verb, kinds()["label"].model))

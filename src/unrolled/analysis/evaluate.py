@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -10,26 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
+from unrolled.analysis.adapted import Adaptation, tally_dynamically
 from unrolled.core.atomic_files import temporary_folder
-from unrolled.core.errors import UsageError, need
+from unrolled.core.errors import UsageError
 from unrolled.core.system import one_thread
 from unrolled.core.terminal import escaped
 from unrolled.core.types import Batch
 from unrolled.core.values.json_values import as_number, as_object
 from unrolled.data.read_request import FileOptions
-from unrolled.data.readers import read_documents
 from unrolled.datasets.example_source import as_written, from_files
 from unrolled.datasets.text_dataset import left_out
 from unrolled.datasets.token_batches import evaluation_batches
-from unrolled.datasets.token_store import Store, write_store
+from unrolled.datasets.token_store import Store
 from unrolled.inference import predictor
+from unrolled.inference.adaptation import encoded, with_adapted_cache
 from unrolled.inference.lm_fusion import with_search
 from unrolled.inference.open_model import open_language_model, open_trained
 from unrolled.inference.scoring import tally
 from unrolled.models import model_file
 from unrolled.models.decoding.beam_search import BeamOptions
 from unrolled.tasks.inputs import input_of
-from unrolled.tasks.inputs.tokens import encode
 from unrolled.tasks.presets import find
 
 ROWS = 16  # batch size for short documents
@@ -45,21 +44,21 @@ class Measurement:
     model, data: the model file, and the files to evaluate on.
     lanes: number of lanes (rows of the batch) into which a long document is split; language models only.
     engine: None: torch for a language model if it is installed, else NumPy.
-    dynamic_lr: learning rate of dynamic evaluation; None: no dynamic evaluation; language models only.
+    adaptation: dynamic evaluation, a cache, or neither; language models only.
     columns: columns of a table; None: the columns of the training.
     beam: beam width for transcripts and translations.
     lm, lm_weight: language model for transcripts, and its weight.
     files: format and encoding of the files.
     skip_bad: maximum number of bad rows or files to skip; None: as many bad rows as in training, and any number
     of files that cannot be read.
-    Raises UsageError if lanes or dynamic_lr is out of range.
+    Raises UsageError if lanes or skip_bad is out of range.
     """
 
     model: Path
     data: tuple[Path, ...]
     lanes: int = 1
     engine: str | None = None
-    dynamic_lr: float | None = None
+    adaptation: Adaptation = field(default_factory=Adaptation)
     columns: str | None = None
     beam: int | None = None
     lm: Path | None = None
@@ -70,8 +69,6 @@ class Measurement:
     def __post_init__(self) -> None:
         if self.lanes < 1:
             raise UsageError(f"--lanes {self.lanes}", expected="at least 1")
-        if self.dynamic_lr is not None and not 0 < self.dynamic_lr < math.inf:
-            raise UsageError(f"--dynamic-lr {self.dynamic_lr}", expected="a finite number above 0")
         if self.skip_bad is not None and self.skip_bad < 0:
             raise UsageError(f"--skip-bad {self.skip_bad}", expected="0 or more")
 
@@ -111,9 +108,9 @@ def measure_in_detail(
             raise UsageError("--skip-bad is for rows; a text of a language model has none")
         for line in left_out(what.data):
             noted(line)
-        return predictor.Evaluation(evaluate(what))
-    if what.lanes != 1 or what.dynamic_lr is not None:  # options of language models only
-        raise UsageError("lanes and dynamic evaluation are for language models")
+        return predictor.Evaluation(dict(evaluate(what, noted)))
+    if what.lanes != 1 or what.adaptation.adapts:  # options of language models only
+        raise UsageError("lanes, dynamic evaluation and a cache are for language models")
     return _measure_examples(what, failed, noted, detailed=detailed)
 
 
@@ -144,7 +141,7 @@ def _measure_examples(
     return found
 
 
-def evaluate(what: Measurement) -> dict[str, float]:
+def evaluate(what: Measurement, noted: Callable[[str], None] = lambda line: None) -> dict[str, float]:
     """Return the metrics of a language model (`next_token.Tally`). They are exact with one lane.
 
     Raises the errors of reading the model and the text.
@@ -153,20 +150,15 @@ def evaluate(what: Measurement) -> dict[str, float]:
     model = open_language_model(what.model, what.engine or ("torch" if torch_is_there else "numpy"))
     if torch_is_there and what.lanes == 1 and model.reading.documents == "file":
         one_thread()
-    reading = model.reading
+    asked, encoding = what.adaptation, what.files.encoding
     with temporary_folder() as folder:
-        documents = read_documents(what.data, reading.documents, what.files.encoding)
-        store = write_store(
-            folder,
-            encode(documents, reading.vocabulary, reading.unit, reading.lower),
-            len(reading.vocabulary),
-        )
-        if what.dynamic_lr is None:
-            found = tally(model.engine, _batches(store, what.lanes, reading.documents))
+        store = encoded(model, folder, what.data, encoding)
+        if asked.trains:
+            found = tally_dynamically(model, store, asked, encoding, noted)
         else:
-            with need("train", "torch"):
-                from unrolled.training.dynamic_evaluation import tally_dynamically
-            found = tally_dynamically(model.spec, model.file.tensors, store, what.dynamic_lr)
+            if asked.request is not None:
+                model = with_adapted_cache(model, asked.request, asked.tune, encoding, noted=noted)
+            found = tally(model.engine, _batches(store, what.lanes, model.reading.documents))
         return found.figures(store.characters)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unrolled.cli.answers.line_io import add_search_arguments
-from unrolled.cli.task_options import add_engine, add_files
+from unrolled.cli.task_options import add_cache, add_engine, add_files
 from unrolled.core.early_checks import check_new_file
 from unrolled.core.errors import ItemsFailed
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from unrolled.inference.predictor import Evaluation
     from unrolled.tasks.details.parts import Details
 
-DYNAMIC_LR = 0.002
 # A test checks that every metric that an output kind returns from `figures` is named here.
 FIGURES = """\
 metrics of each task:
@@ -64,8 +63,16 @@ options of language models:
   --engine    default: torch if it is installed, else numpy
   --lanes N   read each long document in N parts in parallel, each after 256 tokens of context. This
               is faster, and the result is nearly the same.
-  --dynamic   dynamic evaluation: after each part of a text is scored, continue training on it;
-              needs torch (Krause et al. 2017, arXiv 1709.07432v2)"""
+  --dynamic   dynamic evaluation: after each 16 tokens are scored, the model trains on them; the
+              weights also move back towards the trained weights (Krause et al. 2017,
+              arXiv 1709.07432v2). Needs torch. The model file is not changed.
+  --cache N   continuous cache: the last N tokens of the same document become more probable where
+              the network is in a similar state (Grave et al. 2016, arXiv 1612.04426v1). Start with
+              2000 for words, 10000 for characters.
+  --tune F    choose the rate and the decay of --dynamic, then theta and weight of --cache, on the
+              first 20,000 tokens of F, for example of the validation text. Never use the text that
+              is evaluated. Values that you name are not changed.
+Each token is scored before the model or the cache learns it."""
 ABOUT = """\
 Prints metrics, such as the loss and the accuracy. For classes, tags and numbers it also prints results
 by class, type or output, and the worst errors with their lines. --report writes them as figures.
@@ -113,13 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read each long document in N parts in parallel (default 1: exact result)",
     )
     add_engine(parser, None)
-    parser.add_argument("--dynamic", action="store_true", help="dynamic evaluation, see below")
-    parser.add_argument(
-        "--dynamic-lr",
-        type=float,
-        metavar="X",
-        help="learning rate of --dynamic (default 0.002); this option turns --dynamic on",
-    )
+    add_adaptation(parser)
     add_search_arguments(parser)
     add_files(parser)
     parser.add_argument(
@@ -127,21 +128,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_adaptation(parser: argparse.ArgumentParser) -> None:
+    """Add the options with which a language model adapts to the text."""
+    parser.add_argument("--dynamic", action="store_true", help="dynamic evaluation, see below")
+    parser.add_argument(
+        "--dynamic-lr",
+        type=float,
+        metavar="X",
+        help="learning rate of --dynamic (default 0.0005); this option turns --dynamic on",
+    )
+    parser.add_argument(
+        "--dynamic-decay",
+        type=float,
+        metavar="X",
+        help="decay towards the trained weights (default 0.0001); turns --dynamic on",
+    )
+    add_cache(parser)
+    parser.add_argument(
+        "--tune", nargs="+", type=Path, default=[], metavar="F", help="text to choose these settings on"
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the metrics and the details. Raises ItemsFailed if media files could not be read."""
+    from unrolled.analysis.adapted import Adaptation
     from unrolled.analysis.evaluate import Measurement, in_words, measure_in_detail
     from unrolled.data.read_request import FileOptions
 
     if args.report is not None:
         check_new_file(args.report, force=args.force)
-    dynamic_lr = DYNAMIC_LR if args.dynamic and args.dynamic_lr is None else args.dynamic_lr
+    adaptation = Adaptation(
+        args.dynamic,
+        args.dynamic_lr,
+        args.dynamic_decay,
+        args.cache,
+        args.cache_theta,
+        args.cache_weight,
+        tuple(args.tune),
+    )
     failed: list[str] = []
     what = Measurement(
         args.model,
         tuple(args.data),
         args.lanes,
         args.engine,
-        dynamic_lr,
+        adaptation,
         args.columns,
         args.beam,
         args.lm,

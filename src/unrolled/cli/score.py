@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unrolled.cli.answers.line_io import add_line_arguments, answer_text, output, read_lines, with_name
+from unrolled.cli.task_options import add_cache
 from unrolled.core.values.json_values import as_list, as_number, as_object
 
 if TYPE_CHECKING:
     from unrolled.cli.answers.line_io import Line
     from unrolled.core.types import Example
+    from unrolled.inference.adaptation import CacheRequest
+    from unrolled.inference.open_model import Model
     from unrolled.models.model_file import ModelFile
 
 
@@ -34,6 +37,12 @@ with its log-probability in the first column. Lines that begin with # are commen
   LIST<tab>0 or 1<tab>HYPOTHESIS  1 marks the true hypothesis; the accuracy is printed on stderr
   HYPOTHESIS                      a blank line ends a list
 
+--cache N adds a continuous cache: the last N tokens become more probable where the network is in a
+similar state (Grave et al. 2016, arXiv 1612.04426v1). Each line begins with the last N tokens of
+--context F, or with an empty cache, and so has the same score in every order. F is for example the
+text before the lines, or earlier transcripts of the same speaker. --tune F chooses theta and weight
+on the lines of F (at most 20,000 tokens); values that you name are not changed.
+
 models of tunes: FILE is a MIDI file, a folder or a table. Output, separated by tabs:
   compose      log-probability (nats), perplexity per event, mean surprise per note (nats), the most
                surprising note, the file; with --tokens the surprise of each note (nats)
@@ -49,6 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_line_arguments(parser, ("text", "jsonl"))
     parser.add_argument("--tokens", action="store_true", help="also print the log-probability of each token")
     parser.add_argument("--nbest", action="store_true", help="reorder lists of hypotheses, see below")
+    add_cache(parser)
+    parser.add_argument(
+        "--context", type=Path, metavar="F", help="text that the cache knows before each line"
+    )
+    parser.add_argument(
+        "--tune",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="F",
+        help="text to choose the settings of the cache on",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,12 +81,19 @@ def run(args: argparse.Namespace) -> int:
     if input_of(file.task).content.parsed:
         return _tunes(args, file)
     from unrolled.cli.answers.nbest import reorder
+    from unrolled.core.errors import UsageError
     from unrolled.data.text.tokenize import as_option
+    from unrolled.inference.adaptation import cache_request
     from unrolled.inference.open_model import open_language_model
     from unrolled.inference.scoring import score
     from unrolled.tasks.outputs.next_token import Scored, blank_answer, closing, score_answer
 
+    request = cache_request(args.cache, args.cache_theta, args.cache_weight)
     model = open_language_model(args.model, args.engine)
+    if request is not None:
+        model = _cached(args, model, request)
+    elif args.context or args.tune:
+        raise UsageError("--context and --tune are for a cache", hint="--cache 2000")
     _, end = closing(model.reading)
     print(
         f"each line is scored from the zero state, including {end}; the model was trained with "
@@ -92,6 +120,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _cached(args: argparse.Namespace, model: Model, request: CacheRequest) -> Model:
+    """Return the model with the cache of the options. Its settings are printed if they were chosen."""
+    from unrolled.data.readers import read_documents
+    from unrolled.inference.adaptation import with_adapted_cache
+
+    files = () if args.context is None else (args.context,)
+    context = "".join(document.text for document in read_documents(files, "file", args.encoding))
+    return with_adapted_cache(
+        model,
+        request,
+        tuple(args.tune),
+        args.encoding,
+        "line",
+        context,
+        lambda line: print(f"note: {line}", file=sys.stderr),
+    )
+
+
 def _tunes(args: argparse.Namespace, file: ModelFile) -> int:
     """Score each tune of MIDI files, folders or a table."""
     from unrolled.cli.answers.media_answers import Failed, answers
@@ -101,9 +147,10 @@ def _tunes(args: argparse.Namespace, file: ModelFile) -> int:
     from unrolled.datasets.example_source import as_written
     from unrolled.inference.open_model import trained_from_file
 
-    if args.file is None or args.nbest:
+    if args.file is None or args.nbest or args.cache is not None:
         raise UsageError(
-            "this model scores tunes", expected="FILE: a MIDI file, a folder or a table; no --nbest"
+            "this model scores tunes",
+            expected="FILE: a MIDI file, a folder or a table; no --nbest, no --cache",
         )
     model, failed = trained_from_file(file, args.model, args.engine), Failed()
     config = as_written(model.config, FileOptions(encoding=args.encoding), skip_bad=0)

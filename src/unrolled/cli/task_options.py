@@ -40,6 +40,23 @@ def add_engine(parser: argparse.ArgumentParser, default: str | None = "numpy") -
     )
 
 
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Add --cache, --cache-theta and --cache-weight, for language models."""
+    parser.add_argument("--cache", type=int, metavar="N", help="continuous cache of N tokens, see below")
+    parser.add_argument(
+        "--cache-theta",
+        type=float,
+        metavar="X",
+        help="how much a similar state of the network counts in the cache (default 20)",
+    )
+    parser.add_argument(
+        "--cache-weight",
+        type=float,
+        metavar="X",
+        help="fraction of the probability that comes from the cache (default 0.1; with --dynamic 0.03)",
+    )
+
+
 def add_files(parser: argparse.ArgumentParser, flag: str = "--format") -> None:
     """Add the options for the file format and the quotes. flag: the name of the option for the format."""
     parser.add_argument(

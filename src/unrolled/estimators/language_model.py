@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from unrolled.estimators.base import Estimator, sklearn_tags
 from unrolled.estimators.errors import arguments_named
 from unrolled.estimators.options import TextOptions, default
 from unrolled.estimators.sequences import texts
+from unrolled.inference.adaptation import CacheRequest, with_adapted_cache
 from unrolled.inference.open_model import Model, language_model_from_file
 from unrolled.inference.scoring import SampleOptions, predict, samples, score
 from unrolled.models.model_file import ModelFile
@@ -96,6 +98,32 @@ class LanguageModel(Estimator, TextOptions):
     def stream(self, sample_options: SampleOptions) -> Iterator[str]:
         """Yield sampled texts one by one. The options are as in `sample`."""
         return samples(self._model.engine, self._model.reading, sample_options)
+
+    @arguments_named()
+    def with_cache(
+        self,
+        cache: int,
+        *,
+        cache_theta: float | None = None,
+        cache_weight: float | None = None,
+        context: str = "",
+        tune: Sequence[str | Path] = (),
+    ) -> LanguageModel:
+        """Return the fitted model with a continuous cache. It scores, predicts and samples with it.
+
+        cache: the number of recent tokens of a text that become more probable where the network is in a
+            similar state (Grave et al. 2016, arXiv 1612.04426v1).
+        cache_theta: how much a similar state counts. cache_weight: the fraction of the probability that comes
+            from the cache. None: chosen on the files `tune`, or 20 and 0.1.
+        context: a text that the cache knows at the beginning of each text.
+        tune: text files. Each line counts as a text.
+        """
+        model = self._model
+        request = CacheRequest(cache, cache_theta, cache_weight)
+        files = tuple(Path(file) for file in tune)
+        adapted = copy(self)
+        adapted.model_ = with_adapted_cache(model, request, files, None, "line", context)
+        return adapted
 
     def __sklearn_tags__(self) -> Tags:
         """Return the tags that scikit-learn requires."""

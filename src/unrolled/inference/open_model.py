@@ -29,12 +29,16 @@ from unrolled.tasks.outputs.sequence import PLAIN, GenerationOptions
 
 @dataclass(frozen=True)
 class Model:
-    """An opened language model: the content of its file, its network, its vocabulary, and its engine."""
+    """An opened language model: the content of its file, its network, its vocabulary, and its engine.
+
+    engine_name: the name of the engine in `ENGINES`.
+    """
 
     file: ModelFile
     spec: NetworkSpec
     reading: Reading
     engine: Engine
+    engine_name: str
 
 
 def open_language_model(path: Path, engine: str = "numpy") -> Model:
@@ -66,7 +70,7 @@ def language_model_from_file(file: ModelFile, path: Path, engine: str = "numpy")
             file=path,
             hint="another copy of the file",
         )
-    return Model(file, spec, reading, find_engine(engine)(spec, file.tensors))
+    return Model(file, spec, reading, find_engine(engine)(spec, file.tensors), engine)
 
 
 def find_engine(name: str) -> Callable[[NetworkSpec, Mapping[str, Array]], Engine]:
