@@ -30,9 +30,10 @@ from unrolled.datasets.prefetch import AT_ONCE, LoadFile
 from unrolled.datasets.prepared_folder import key_of, reuse_or_make
 from unrolled.datasets.windows import split_windows
 from unrolled.tasks.input_kind import WideFeatures
-from unrolled.tasks.inputs import INPUTS, Input, InputKind, wide_features
+from unrolled.tasks.inputs import INPUTS, Input, InputKind
 from unrolled.tasks.outputs import Output, OutputKind, find_output
 from unrolled.tasks.presets import find
+from unrolled.tasks.wide_features import wide_features
 
 SMALLEST = 200  # minimum number of sequences; with fewer, no validation set is held out
 NAMED = 8  # maximum number of unseen names that are reported

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from unrolled.core.config import Config
@@ -19,12 +20,13 @@ from unrolled.models.model_file import ModelFile
 from unrolled.models.network_spec import DecoderSpec, NetworkSpec, at_every_step
 from unrolled.models.spec_json import from_json as spec_from_json
 from unrolled.models.tensor_shapes import shapes
-from unrolled.models.wide.wide_part import WidePart, from_file, network_tensors
+from unrolled.models.wide.wide_part import WidePart, from_file, network_tensors, weights_with
 from unrolled.tasks.input_kind import WideFeatures
-from unrolled.tasks.inputs import Input, wide_features
+from unrolled.tasks.inputs import Input
 from unrolled.tasks.inputs.tokens import Reading
 from unrolled.tasks.outputs import Output
 from unrolled.tasks.outputs.sequence import PLAIN, GenerationOptions
+from unrolled.tasks.wide_features import wide_features
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,11 @@ class Predictor:
     decoder: Decoder | None = None
     decode_options: GenerationOptions = PLAIN
     wide: Wide | None = None
+
+    @cached_property
+    def weights(self) -> Mapping[str, Array]:
+        """The tensors of the network; the transitions of a CRF include those of the wide part."""
+        return weights_with(self.wide and self.wide.part, self.file.tensors)
 
     @property
     def config(self) -> Config:

@@ -64,8 +64,9 @@ def _with_wide(model: Predictor, whole: object, x: object, encoded: Array, answe
     """
     if model.wide is None or not len(answers):
         return answers
-    # x up to each step but the last, and the whole x
-    pairs = [(as_sequence(x)[:t], encoded[:t]) for t in range(1, len(answers))] + [(whole, encoded)]
+    pairs = [(whole, encoded)]
+    if not model.wide.part.linear.each_step:  # also x up to each step but the last
+        pairs = [(as_sequence(x)[:t], encoded[:t]) for t in range(1, len(answers))] + pairs
     return model.wide.part.add(answers, [model.wide.features(model.input, *pair) for pair in pairs])
 
 
@@ -155,7 +156,7 @@ def _answer(model: Predictor, example: Example, x: object, top: int) -> Answer:
         example = kind.load_file(model.input, example)
         x = example.x
     steps = model.input.steps(x) if kind.timeline is None else kind.timeline(model.input, example)
-    encoded, weights = model.input.encode(x, example.place), model.file.tensors
+    encoded, weights = model.input.encode(x, example.place), model.weights
     unknown = _unknown(model, x, encoded)
     answers = _with_wide(model, example.x, x, encoded, _run(model, encoded))
     last = answers[-1:] if model.stepwise is not None else answers
@@ -178,7 +179,7 @@ def step_probabilities(model: Predictor, example: Example) -> NDArray[np.float64
     x = _split(model, example.x)
     if not isinstance(x, Path) and _is_blank(model, x):
         return np.zeros((0, model.output.n_y))
-    return model.output.probabilities(forward(model, x, example.place), model.file.tensors)
+    return model.output.probabilities(forward(model, x, example.place), model.weights)
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def evaluate_in_detail(model: Predictor, data: ExampleSource, *, detailed: bool 
             else [one.y for one in data.examples()]
         )
         steps = int(part.lengths.sum())
-        metrics = asked.figures(y, found, model.file.tensors)
+        metrics = asked.figures(y, found, model.weights)
         unknown = (
             _unknown_share(part.x, steps)
             if model.input.ids and input_of(model.file.task).content.words
@@ -233,7 +234,7 @@ def evaluate_in_detail(model: Predictor, data: ExampleSource, *, detailed: bool 
         if not detailed or kind.details is None:
             return Evaluation(metrics)
         all_of_it = Evaluated(
-            y, found, model.file.tensors, model.config, lambda numbers: _chosen(data, lost, numbers)
+            y, found, model.weights, model.config, lambda numbers: _chosen(data, lost, numbers)
         )
         return Evaluation(metrics, kind.details(asked, all_of_it))
 
@@ -253,8 +254,12 @@ def run_batch(model: Predictor, part: Examples, batch: Batch, numbers: Integers)
     found, _ = model.engine.run(batch.x, batch.lengths)
     if model.wide is None:
         return found
-    features = [part.features(number) for number in numbers.tolist()]
-    return model.wide.part.add(found[:, 0], features)[:, None]
+    wide, features = model.wide.part, [part.features(number) for number in numbers.tolist()]
+    if not wide.linear.each_step:
+        return wide.add(found[:, 0], features)[:, None]
+    for row, own, steps in zip(found, features, batch.lengths.tolist(), strict=True):
+        row[:steps] = wide.add(row[:steps], [own])
+    return found
 
 
 def part_answers(model: Predictor, part: Examples) -> list[Floats]:

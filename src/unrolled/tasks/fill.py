@@ -12,8 +12,9 @@ from unrolled.models.frontends import FRONTS
 from unrolled.tasks.inputs import INPUTS, InputKind, input_of
 from unrolled.tasks.outputs import OUTPUTS, OutputKind, output_of
 from unrolled.tasks.presets import Preset, find
+from unrolled.tasks.wide_features import features_of
 
-WIDE = frozenset(("wide",))  # needs features of the input and one y per sequence
+WIDE = frozenset(("wide",))  # needs features of the input
 FOLLOWS_DATA = "word"  # the default unit that may be replaced when the data is read
 LABELLED = frozenset(("format", "quoting", "columns", "skip_bad"))  # options of all tasks with labelled data
 NOT_STREAMED = LABELLED | {"affixes"}  # options that a language model does not support
@@ -52,28 +53,33 @@ def resolve_data(config: Config) -> Config:
     )
     config = reads.fill(config)
     config = fill(config, {"pooling": "max"}) if "pooling" in answers.options else config
-    config = _wide(config, reads)
+    config = _wide(config, reads, answers)
     return fill(config, {"documents": DOCUMENTS[config.data.unit or "char"]}) if preset.stream else config
 
 
-def _wide(config: Config, reads: InputKind) -> Config:
+def _wide(config: Config, reads: InputKind, answers: OutputKind) -> Config:
     """Return the configuration with `wide` filled.
 
-    A model of numbers that answers after each step has no wide part, because its features need the whole series.
+    Two kinds of models have no wide part. A model of numbers that answers after each step cannot have one, because its
+    features need the whole series. A tagger without a CRF cannot have one, because the wide part has transitions.
     Raises UsageError if it is requested.
     """
-    answers_each_step = config.model.pooling == "last" and not config.model.bidirectional and not reads.embeds
-    if config.model.wide and answers_each_step:
+    model, each = config.model, answers.asks.each
+    answers_each_step = model.pooling == "last" and not model.bidirectional and not reads.embeds
+    if model.wide and answers_each_step:
         what = "the wide part of a series reads the whole series, but this model answers after each step"
         raise UsageError(what, expected="--no-wide, or --pooling max")
-    return fill(config, {"wide": "wide" in options_of(config.task) and not answers_each_step})
+    if model.wide and each and not model.crf:
+        raise UsageError("the wide part of a tagger needs the CRF", expected="--crf, or --no-wide")
+    possible = not answers_each_step and (bool(model.crf) or not each)
+    return fill(config, {"wide": features_of(config.task) is not None and possible})
 
 
 def options_of(task: str) -> frozenset[str]:
     """Return the names of the options that a task supports. Raises UsageError for an unknown task."""
     preset, reads, answers = find(task), input_of(task), output_of(task)
     own = _input_options(reads) | answers.options | LABELLED
-    own -= frozenset() if reads.wide else WIDE
+    own -= frozenset() if features_of(task) else WIDE
     claimed = {name for names in _users().values() for name in names}
     unused = NOT_STREAMED if preset.stream else frozenset[str]()
     forward = frozenset(("bidirectional",) if answers.ahead else ())

@@ -85,7 +85,8 @@ class InputKind:
     options: the options that this kind supports and some other input kinds do not.
     fill: fills the defaults of these options.
     sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
-    wide: computes the features of the wide part (models/wide); None: there are none.
+    wide: computes the features of the wide part (models/wide) for one y per sequence; None: there are none.
+    wide_steps: computes those for one y per step.
     """
 
     source_kind: ContentName
@@ -102,6 +103,7 @@ class InputKind:
     fill: Callable[[Config], Config] = lambda config: config
     sizes: Callable[[Config, int, int], Config] = keep_sizes
     wide: WideFeatures | None = None
+    wide_steps: WideFeatures | None = None
 
     @property
     def content(self) -> Content:

@@ -31,7 +31,7 @@ from unrolled.training.job import ENCODED_ANEW, Learnt, TrainingJob, TrainingReq
 from unrolled.training.loop import TrainingData
 from unrolled.training.network_of_config import labelled_network
 from unrolled.training.unknown_tokens import unknown_in_examples
-from unrolled.training.wide.build import complete, fit_wide
+from unrolled.training.wide.build import Problem, fit_wide
 
 EVALUATED = 32  # sequences per validation batch
 SHOWN = 200  # maximum characters of the column names in a message
@@ -100,7 +100,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
     vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).summarize
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
-    fitted = fit_wide(part, held, asked.n_y, refit=ready.drawn) if model.wide else None
+    fitted = fit_wide(Problem(part, held, asked, config, ready.drawn)) if model.wide else None
 
     def epoch(number: int) -> Sequence[Batch]:
         return ExampleEpoch(part, batch_size, training.seed, number, given.unk_candidates, vary)
@@ -118,8 +118,9 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
         if held is not None and not isinstance(spec.head, DecoderSpec):
             y, answers = held_answers(spec, weights, held, brief)
         if fitted is not None:
-            wide, answers, about = complete(fitted, held, y, answers)
-            fields["wide"], tensors = to_file(wide)
+            done = fitted.complete(y, answers, weights)
+            answers, about = done.answers, done.about
+            fields["wide"], tensors = to_file(done.part)
         if answers:
             settled = asked.calibrate(y, answers, weights)
         return Learnt({"input": given.to_json(), "output": settled.to_json(), **fields}, tensors, about)

@@ -12,12 +12,14 @@ import pytest
 
 import unrolled
 from support.small_models import run
+from unrolled.core.config import Config
 from unrolled.core.types import Place
 from unrolled.datasets.example_store import EncodedExample, Examples, write_examples
 from unrolled.inference.open_model import open_trained
 from unrolled.models.wide.ngrams import ngrams
+from unrolled.tasks.outputs.label import Label
 from unrolled.training.wide import matrices
-from unrolled.training.wide.build import fit_wide
+from unrolled.training.wide.build import Problem, fit_wide
 from unrolled.training.wide.fit_linear import Choice, Targets, choose, fit_linear, learnable
 from unrolled.training.wide.mixing import BEFORE, mixing_weights
 
@@ -136,21 +138,25 @@ def test_numbers_of_a_text_also_have_a_wide_part(tmp_path: Path):
 
 
 def test_a_task_without_features_has_no_wide_part(tmp_path: Path):
-    done = run("train", "tag", table(tmp_path / "t.csv", 5, 1), "--out", tmp_path / "m", "--wide")
+    np.savez(tmp_path / "t.npz", x=np.zeros((9, 5, 1)), y=np.zeros((9, 5)))
+    done = run("train", "numbers:tags", tmp_path / "t.npz", "--out", tmp_path / "m", "--wide")
     assert done.code == 2
-    assert "tag does not support 'wide'" in done.err
+    assert "numbers:tags does not support 'wide'" in done.err
 
 
 def test_a_class_without_training_rows_is_never_preferred(tmp_path: Path):
     part = examples(tmp_path / "e", [row for row in rows(200, 1) if row[1] != "loan"])
-    fitted = fit_wide(part, None, 3, refit=False)
-    assert fitted is not None
-    assert (fitted.final.scores(part.all_features()).argmax(1) != sorted(TOPICS).index("loan")).all()
+    y, features = np.asarray(part.y), part.all_features()
+    for method in ("linear SVM", "logistic regression"):
+        linear = fit_linear(features, Targets(y, 3), Choice(method, 1.0, 1.0))
+        assert linear is not None
+        assert (linear.scores(features).argmax(1) != sorted(TOPICS).index("loan")).all()
 
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_too_few_sequences_have_no_wide_part(count: int, tmp_path: Path):
-    assert fit_wide(examples(tmp_path / "e", rows(count, 1)), None, 3, refit=False) is None
+    part, asked = examples(tmp_path / "e", rows(count, 1)), Label(tuple(sorted(TOPICS)))
+    assert fit_wide(Problem(part, None, asked, Config("classify"), refit=False)) is None
 
 
 def test_one_class_cannot_be_fitted():

@@ -212,7 +212,7 @@ def _field(key: str) -> Tell:
     """Return a function that scores one field of the record of the answer."""
 
     def tell(model: Predictor, example: Example, answer: Floats) -> object:
-        return model.output.to_answer(answer, (), 1, model.file.tensors).record[key]
+        return model.output.to_answer(answer, (), 1, model.weights).record[key]
 
     return tell
 
@@ -222,7 +222,7 @@ def _figure(name: str) -> Tell:
 
     def tell(model: Predictor, example: Example, answer: Floats) -> float:
         y = model.output.encode(example.y, len(answer), example.place)
-        return as_number(model.output.figures([y], [answer], model.file.tensors).get(name))
+        return as_number(model.output.figures([y], [answer], model.weights).get(name))
 
     return tell
 

@@ -36,6 +36,7 @@ class DenseLinear:
     weights: NDArray[np.float32]
     intercept: NDArray[np.float32]
     kind: ClassVar[str] = "dense"
+    each_step: ClassVar[bool] = False
 
     def describe(self) -> str:
         """Return a description for messages."""

@@ -57,6 +57,7 @@ class SparseLinear:
     scales: NDArray[np.float32]
     intercept: NDArray[np.float32]
     kind: ClassVar[str] = "sparse"
+    each_step: ClassVar[bool] = False
 
     @property
     def n_y(self) -> int:

@@ -18,15 +18,17 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Array, Floats
 from unrolled.core.values.json_values import as_number, as_object
 from unrolled.models.model_file import ModelFile
-from unrolled.models.wide import dense_linear, sparse_linear
+from unrolled.models.wide import dense_linear, sparse_linear, token_linear
 from unrolled.models.wide.dense_linear import DenseLinear
 from unrolled.models.wide.sparse_linear import SparseLinear
+from unrolled.models.wide.token_linear import TokenLinear
 
 PREFIX = "wide."  # of the names of its tensors in a model file
-Linear = SparseLinear | DenseLinear
+Linear = SparseLinear | DenseLinear | TokenLinear
 READERS: Mapping[str, Callable[[Mapping[str, Array], int], Linear]] = {
     "sparse": sparse_linear.from_tensors,
     "dense": dense_linear.from_tensors,
+    "token": token_linear.from_tensors,
 }
 
 
@@ -46,10 +48,20 @@ class WidePart:
     def add(self, answers: Floats, features: Sequence[Array]) -> NDArray[np.float32]:
         """Return the answers of the whole model, [rows, n_y].
 
-        answers: the answers of the network, [rows, n_y].  features: the features of each row.
+        answers: the answers of the network, [rows, n_y]; of a tagger, one row per token of one sentence.
+        features: the features of each sequence.
         """
         total = self.network * answers.astype(np.float64) + self.wide * self.linear.scores(features)
         return (normalised(total) if self.log_probs else total).astype(np.float32)
+
+
+def weights_with(part: WidePart | None, tensors: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Return the tensors of a network; those of a CRF include the transitions of the wide part."""
+    if part is None or not isinstance(part.linear, TokenLinear):
+        return tensors
+    summed = {f"crf.{name}": part.network * tensors[f"crf.{name}"] for name in ("T", "begin", "end")}
+    summed["crf.T"] = summed["crf.T"] + part.wide * part.linear.transitions
+    return {**tensors, **summed}
 
 
 def normalised(scores: NDArray[np.float64]) -> NDArray[np.float64]:

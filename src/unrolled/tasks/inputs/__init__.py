@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from unrolled.core.config import Config
 from unrolled.core.extensions import Registry
 from unrolled.data.features.audio_augment import sound_augmenter
 from unrolled.data.features.video_augment import clip_augmenter, line_augmenter
-from unrolled.tasks.input_kind import Input, InputKind, WideFeatures
+from unrolled.tasks.input_kind import Input, InputKind
 from unrolled.tasks.inputs import audio, frames, images, notes, numbers, rolls, tokens
 from unrolled.tasks.presets import find
 
-__all__ = ["INPUTS", "Input", "InputKind", "input_of", "wide_features"]
+__all__ = ["INPUTS", "Input", "InputKind", "input_of"]
 
 FILES = frozenset(("front", "front_size", "cache"))  # options of inputs whose x is a file that is decoded
 PICTURES = FILES | {"frame_size", "frame_rate", "colour", "differences", "longest"}
@@ -30,6 +29,7 @@ _OWN: dict[str, InputKind] = {
         tokens.token_input,
         embeds=True,
         wide=tokens.text_ngrams,
+        wide_steps=tokens.word_features,
         options=frozenset(("unit", "lower", "vocab_size", "affixes", "embedding")),
     ),
     "notes": InputKind(
@@ -87,8 +87,3 @@ INPUTS: Registry[InputKind] = Registry("unrolled.inputs", InputKind, _OWN)
 def input_of(task: str) -> InputKind:
     """Return the input kind of a task. Raises UsageError for an unknown task."""
     return INPUTS[find(task).input]
-
-
-def wide_features(config: Config) -> WideFeatures | None:
-    """Return the function that computes the features of the wide part; None if the model has no wide part."""
-    return input_of(config.task).wide if config.model.wide else None

@@ -28,6 +28,7 @@ from unrolled.data.text.vocabulary import EOS, UNK, Vocabulary
 from unrolled.data.text.word_features import Affixes
 from unrolled.data.text.word_features import learn as learn_affixes
 from unrolled.models.wide.ngrams import ngrams
+from unrolled.models.wide.token_features import token_features
 
 BATCH = 1 << 19  # characters per batch
 _LINE_END = -1  # marks a line end among the ids if line ends are not tokens; it is removed later
@@ -429,3 +430,8 @@ def both_ends(example: Example) -> tuple[str | tuple[str, ...], ...]:
 def text_ngrams(given: TokenInput, x: object, encoded: Array) -> NDArray[np.uint32]:
     """Return the hashes of the n-grams of x, a text or a list of tokens; see `WideFeatures`."""
     return ngrams(x if isinstance(x, str) else given.reading.join(_tokens(x)))
+
+
+def word_features(given: TokenInput, x: object, encoded: Array) -> NDArray[np.uint32]:
+    """Return the features of each token of x; see `WideFeatures`."""
+    return token_features(_split(x, given.reading.unit))

@@ -90,7 +90,7 @@ _OWN: dict[str, OutputKind] = {
         meeting=tags.Tags.meeting,
         can_measure=tags.can_measure,
         details=tags.details,
-        options=frozenset(("crf",)),
+        options=frozenset(("crf", "wide")),
         units=("white",),
         why_units="each token of the data has its own tag",
     ),

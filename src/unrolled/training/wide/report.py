@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.types import Array, Floats
+from unrolled.core.values.json_values import as_number
 from unrolled.tasks.metrics.classification import bootstrap
 
 SHARE = 0.95  # confidence level of the interval
@@ -53,3 +56,11 @@ def _each(answers: Floats, y: Array) -> NDArray[np.float64]:
     if y.ndim == 1:
         return (answers.argmax(1) == y).astype(np.float64)
     return np.abs(answers - y).mean(1)
+
+
+def tags_line(wide: Mapping[str, object], network: Mapping[str, object], both: Mapping[str, object]) -> str:
+    """Return a sentence that compares the figures of the wide part, of the network, and of the whole model."""
+    name = "span_f1" if "span_f1" in both else "accuracy"
+    alone, added, total = (as_number(figures[name]) for figures in (wide, network, both))
+    shown = f"{name.replace('_', ' ').replace('f1', 'F1')} on the validation set: model {total:.3f}"
+    return f"{shown}, baseline {alone:.3f} (the wide part alone), network alone {added:.3f}; gain {total - alone:+.3f}"
