@@ -48,7 +48,7 @@ class Watch:
 
     def step(self, progress: TrainerState, loss: float, share: float) -> None:
         self.losses.append(loss)
-        self.rates.append(progress.optimizers[0].param_groups[0]["lr"])
+        self.rates.append(progress.optimizers[0].groups[0].lr)
 
     def validated(self, progress: TrainerState, metrics: object, share: float) -> None:
         assert isinstance(metrics, dict)

@@ -351,8 +351,8 @@ def set_rate(progress: TrainerState, config: TrainConfig, share: float) -> None:
     """Set the learning rate for the step at fraction `share` of the training."""
     rate = (config.lr or 0.0) * SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale
     for optimizer in progress.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        for group in optimizer.groups:
+            group.lr = rate
 
 
 def carry(state: TensorState | None, keep: NDArray[np.bool_]) -> TensorState | None:
