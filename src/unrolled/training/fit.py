@@ -34,6 +34,7 @@ from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.presets import find
 from unrolled.training.budget import make_plan, refuse_too_large
 from unrolled.training.checkpointing import CheckpointCallback, arrays, best_tensors, handle_signals, restore
+from unrolled.training.divergence import end_at_best
 from unrolled.training.job import TrainingJob, TrainingRequest
 from unrolled.training.loop import Plan, TrainerPosition, TrainerState, Weights, begin, kept, train
 from unrolled.training.pacing import planned, settle, spending, watching
@@ -45,7 +46,9 @@ def fit(
 ) -> model_file.ModelFile:
     """Train, write the model and return it.
 
-    If training is interrupted or diverges, the model file gets the best weights so far.
+    If training is interrupted or diverges, the model file gets the best weights so far. A training that
+    diverges then ends with a warning, and the model's notes contain the reason as `diverged`. If nothing was
+    learnt before, it ends with NonFiniteError.
     With `resume`, a finished run is not changed. clock: returns the time in seconds, for a budget of minutes.
 
     Raises UsageError (a file exists already, or the run cannot be resumed), DataError, StorageError,
@@ -150,14 +153,14 @@ def _run(
     revise = watching(plan, progress.at, job, request, run, clock)
     with handle_signals(callback), native.using(plan.kernel):
         try:
-            plan = train(job.problem, progress, plan, job.config.training, callback, revise)
+            settle(train(job.problem, progress, plan, job.config.training, callback, revise), run)
         except Interrupted as stop:
             write(kept(progress))
             raise _stopped(callback, request.out) from stop
         except NonFiniteError as error:
-            raise _diverged(error, progress, write, request.out) from error
+            reporter.note(end_at_best(error, progress, write, request.out))
+            callback.save(progress)
         callback.saving = True
-        settle(plan, run)
         _tell_end(progress.at, job, reporter)
         model = write(kept(progress))
     if callback.signal is not None:  # the signal came during the last step
@@ -201,18 +204,6 @@ def _tell_end(at: TrainerPosition, job: TrainingJob, reporter: Reporter) -> None
         )
 
 
-def _diverged(
-    error: NonFiniteError, progress: TrainerState, write: Callable[[Weights], object], out: Path
-) -> NonFiniteError:
-    """Write the best weights so far, if there are any. Return the error with a note about the model."""
-    if progress.best:
-        write(progress.best)
-        what = f"warning: the best weights so far, of step {progress.at.best_step:,}, are in {out}"
-    else:
-        what = "nothing was learnt before, so no model was written"
-    return NonFiniteError(f"{error.what}; {what}", file=error.file, line=error.line, hint=error.hint)
-
-
 def _kinds_of(job: TrainingJob) -> tuple[tuple[str, str], ...]:
     """Return the plugins that a model may need, as pairs (entry point group, name)."""
     preset = find(job.config.task)
@@ -240,6 +231,7 @@ def _writer(
             "validation_loss": None if at.provisional else at.best_loss,
             **job.notes,
             **({"packages": packages} if packages else {}),
+            **({"diverged": at.diverged} if at.diverged else {}),
             "versions": {
                 "unrolled": __version__,
                 "torch": torch.__version__,

@@ -101,6 +101,7 @@ class TrainerPosition:
 
     provisional: no validation loss was measured yet, so the best weights were chosen by training loss.
     ended: the reason if the training ended before its plan was done; else empty.
+    diverged: the reason if the training diverged and ended with its best weights; else empty.
     """
 
     step: int = 0
@@ -117,6 +118,7 @@ class TrainerPosition:
     lr_scale: float = 1.0  # halved by the plateau schedule
     done: bool = False
     ended: str = ""
+    diverged: str = ""
 
 
 @dataclass
