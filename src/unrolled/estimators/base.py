@@ -40,7 +40,7 @@ class Estimator(TrainingOptions, ABC):
     After `fit`:
     model_: the opened model.
     history_: a list of dicts, one for each validation, with the keys step, epoch, train_loss, and, if there
-    is a validation set, validation_loss.
+    is a validation set, validation_loss and the metrics of the output, such as validation_accuracy.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, object]:
@@ -152,7 +152,14 @@ class Estimator(TrainingOptions, ABC):
     ) -> None:
         """Keep the model, and the history of its losses."""
         self._keep(replace(file, notes={**file.notes, **notes}), out)
-        self.history_ = [{HISTORY[k]: v for k, v in one.items() if k in HISTORY} for one in metrics]
+        self.history_ = [
+            {
+                HISTORY.get(name, f"validation_{name}"): value
+                for name, value in one.items()
+                if name != "seconds"
+            }
+            for one in metrics
+        ]
 
 
 def _same(value: object, other: object) -> bool:

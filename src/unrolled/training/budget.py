@@ -39,6 +39,7 @@ FORWARD = 0.4  # time of a forward pass, as a fraction of the time of forward an
 # Minimum number of multiplications in the forward pass of a step to use several threads: about 4 ms of work
 # per step for one thread.
 WORTH_THREADS = 1 << 25
+PROBED = 10  # a tenth of the validation tokens is used to measure the time of the metrics
 BASE_BYTES = 300 << 20  # memory that torch, the data and the writing of a checkpoint need
 
 
@@ -100,6 +101,7 @@ def make_plan(
     times = max(2, min(20, int(VALIDATING * budget / max(1e-9, reading * valid_tokens))))
     limit = max(1, min(valid_tokens, int(VALIDATING * budget / times / reading)))
     validating = limit * reading + _sampling_seconds(problem, network, clock)
+    validating += _measuring_seconds(problem, network, limit, clock)
     ending = ENDING + settling * reading
     left = deadline(config.minutes, spent.began) - clock() - ending - times * validating
     steps = int(left / measure.seconds)
@@ -164,6 +166,19 @@ def _sampling_seconds(problem: TrainingData, network: Network, clock: Callable[[
     if problem.sample is not None:
         problem.sample({name: weight.detach().numpy() for name, weight in network.weights().items()})
     return clock() - begun
+
+
+def _measuring_seconds(
+    problem: TrainingData, network: Network, limit: int, clock: Callable[[], float]
+) -> float:
+    """Return how many seconds it takes to compute the metrics of `limit` tokens of the validation set."""
+    if problem.measure is None:
+        return 0.0
+    weights = {name: weight.detach().numpy() for name, weight in network.weights().items()}
+    some = max(1, limit // PROBED)
+    begun = clock()
+    problem.measure(weights, some)
+    return (clock() - begun) * limit / some
 
 
 def measure_speed(

@@ -1,4 +1,4 @@
-"""Optimizers: AdamW, SGD, and Muon for the recurrent matrices.
+"""Optimizers (AdamW, SGD, and Muon for the recurrent matrices) and schedules of the learning rate.
 
 AdamW and SGD compute the same bits as `torch.optim`. The classes of `torch.optim` are not used, because they
 import `torch._dynamo`, which takes one to two seconds at each start.
@@ -223,4 +223,39 @@ OPTIMIZERS: dict[str, Callable[[dict[str, Tensor], TrainConfig], tuple[Optimizer
     "muon": _muon,
     "adamw": _adamw,
     "sgd": _sgd,
+}
+
+
+def _cosine(share: float, warmup: float) -> float:
+    """Return the factor of the learning rate: linear warm-up, then cosine decay to zero."""
+    return (
+        _rise(share, warmup)
+        * 0.5
+        * (1 + math.cos(math.pi * max(0.0, share - warmup) / max(1e-9, 1 - warmup)))
+    )
+
+
+def _one_cycle(share: float, warmup: float) -> float:
+    """Return the factor of the learning rate of a one-cycle schedule (Smith and Topin, arXiv 1708.07120v3).
+
+    It rises along a cosine for 30% of the training (or for a longer warm-up), then falls along a cosine.
+    """
+    top = max(warmup, 0.3)
+    way = share / top if share < top else 1 - (share - top) / (1 - top)
+    return (
+        0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * way))
+        if share < top
+        else 0.5 * (1 - math.cos(math.pi * way))
+    )
+
+
+def _rise(share: float, warmup: float) -> float:
+    return min(1.0, 0.05 + share / warmup) if warmup > 0 else 1.0
+
+
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "cosine": _cosine,
+    "onecycle": _one_cycle,
+    "plateau": _rise,
+    "constant": _rise,
 }
