@@ -239,17 +239,16 @@ class Tags:
             }
         return found
 
-    def names(self, numbers: Iterable[int], given: NDArray[np.int64]) -> Sequence[str]:
     def named(
         self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
     ) -> list[tuple[Sequence[str], Sequence[str]]]:
         """Return the true and the predicted tags of each sequence, in the scheme of the data."""
         return [
-            (self._names(t.tolist(), t), self._names(self.path(a, weights), t))
+            (self.names(t.tolist(), t), self.names(self.path(a, weights), t))
             for t, a in zip(y, answers, strict=True)
         ]
 
-    def _names(self, numbers: Iterable[int], given: NDArray[np.int64]) -> Sequence[str]:
+    def names(self, numbers: Iterable[int], given: NDArray[np.int64]) -> Sequence[str]:
         """Convert indices to tags in the scheme of the data; `O` for steps without a tag in y."""
         rows = zip(numbers, given.tolist(), strict=True)
         return self._outside(["O" if asked == IGNORE_INDEX else self._name(int(n)) for n, asked in rows])
