@@ -225,8 +225,9 @@ def test_validation_data_choose_the_weights(tmp_path: Path):
     learner = unrolled.Classifier(**SMALL | {"epochs": 4}).fit(
         TEXTS, LABELS, validation_data=(TEXTS[:4], LABELS[:4])
     )
-    losses = [one["validation_loss"] for one in learner.history_]
-    assert min(losses) == learner.model_.file.notes["validation_loss"]
+    best = max(learner.history_, key=lambda one: (one["validation_accuracy"], -one["validation_loss"]))
+    assert best["validation_loss"] == learner.model_.file.notes["validation_loss"]
+    assert learner.score(TEXTS[:4], LABELS[:4]) == best["validation_accuracy"]
     assert [one["step"] for one in learner.history_] == sorted(one["step"] for one in learner.history_)
     plain = unrolled.Classifier(**SMALL).fit(TEXTS, LABELS)
     assert all("validation_loss" not in one and one["train_loss"] > 0 for one in plain.history_)

@@ -38,7 +38,7 @@ torch.set_num_threads(
 
 # Real processes, forked from one that has imported torch already: each starts at once.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["unrolled.training.fit", "unrolled.cli.train", "torch._dynamo"])
+PROCESSES.set_forkserver_preload(["unrolled.training.fit", "unrolled.cli.train"])
 
 
 def write_text(path: Path, lines: int = 200, seed: int = 0) -> Path:

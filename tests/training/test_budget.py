@@ -99,6 +99,19 @@ def test_a_plan_by_epochs_measures_nothing(ready: Ready, monkeypatch: pytest.Mon
     assert plan == make_plan(problem, network, training, 500, Spent(1.0, 2.0))
 
 
+@pytest.mark.parametrize(
+    ("hidden", "threads", "expected"), [(8, None, 1), (1400, None, 4), (8, 3, 3), (1400, 1, 1)]
+)
+def test_steps_with_little_work_take_one_thread_if_no_number_is_given(
+    ready: Ready, monkeypatch: pytest.MonkeyPatch, hidden: int, threads: int | None, expected: int
+):
+    config, network, problem, _ = ready
+    monkeypatch.setattr(budget, "cores", lambda: 4)
+    network = build(replace(network.spec, core=replace(network.spec.core, n_a=hidden)), seed=0)
+    training = replace(config.training, minutes=None, epochs=7, threads=threads)
+    assert make_plan(problem, network, training, 500, Spent(0.0, 0.0)).threads == expected
+
+
 def test_measuring_changes_nothing_and_keeps_to_its_time(ready: Ready, monkeypatch: pytest.MonkeyPatch):
     config, network, problem, _ = ready
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
@@ -269,7 +282,12 @@ def test_cores_are_what_the_process_may_use(monkeypatch: pytest.MonkeyPatch):
     siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
     topology = {siblings.format(cpu): ("0,2" if cpu % 2 == 0 else "1,3") for cpu in range(4)}
     fake(monkeypatch, {})
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert system.cores() == 4
+    for wanted, expected in (("1", 1), ("3", 3), ("3,2", 3), ("64", 4), ("0", 4), ("-1", 4), ("all", 4)):
+        monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+        assert system.cores() == expected
+    monkeypatch.delenv("OMP_NUM_THREADS")
     fake(monkeypatch, topology)
     assert system.cores() == 2
     for quota, expected in (

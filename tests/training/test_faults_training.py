@@ -353,25 +353,47 @@ def test_weights_on_disk_are_finite_after_a_divergence(text, tmp_path):
             assert np.isfinite(tensor).all(), name
 
 
-@pytest.mark.parametrize("hold_out", ["0.1", "0"])
-def test_a_divergence_leaves_the_best_weights_so_far_as_the_model(
-    hold_out, text, tmp_path, capsys, monkeypatch
+@pytest.mark.parametrize(("optimizer", "hold_out"), [("adamw", "0.1"), ("adamw", "0"), ("muon", "0.1")])
+def test_a_divergence_ends_with_the_best_weights_as_the_model(
+    optimizer, hold_out, text, tmp_path, capsys, monkeypatch
 ):
     """A rate that is sound at first and grows: the first steps learn, then the loss is no longer finite."""
-    monkeypatch.setitem(loop.SCHEDULES, "constant", lambda share, warmup: 1e-3 if share < 0.5 else 1e12)
+    sound = 0.01 / {"adamw": 10, "muon": 1}[optimizer]
+    monkeypatch.setitem(loop.SCHEDULES, "constant", lambda share, warmup: sound if share < 0.5 else 1e12)
     out = tmp_path / "m"
-    words = ["train", "language", str(text), *SMALL, "--schedule", "constant", "--lr", "10", "--epochs", "4"]
-    words += ["--optimizer", "adamw", "--hold-out", hold_out, "--out", str(out)]
-    assert main(words) == 4
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith(f"error: {text}:") and "training diverged at step " in said
+    words = ["train", "language", str(text), *SMALL, "--schedule", "constant", "--lr", "1", "--epochs", "4"]
+    words += ["--optimizer", optimizer, "--average", "0.9", "--hold-out", hold_out, "--out", str(out)]
+    assert main(words) == 0
+    said = capsys.readouterr().err.splitlines()
+    (told,) = [line for line in said if line.startswith("warning: ")]
+    assert "training diverged " in told and "; try a smaller --lr" in told
     model = model_file.load(out)
-    step = int(said.partition("best weights so far, of step ")[2].partition(",")[0])
-    assert f"warning: the best weights so far, of step {step:,}, are in {out}; try a smaller --lr" in said
+    step = int(told.partition("has the best weights so far, of step ")[2].partition(" ")[0])
+    kind = "training" if hold_out == "0" else "validation"
+    assert f"of step {step:,} ({kind} loss " in told
     assert model.notes["steps"] > step > 0
+    assert "training diverged " in model.notes["diverged"]
     assert (model.notes["validation_loss"] is None) == (hold_out == "0")
     assert all(np.isfinite(tensor).all() for tensor in model.tensors.values())
     assert main(["score", str(out), str(text)]) == 0
+    capsys.readouterr()
+
+    content = out.read_bytes()
+    assert main([*words, "--resume"]) == 0
+    assert f"{out} is finished already; not changed" in capsys.readouterr().err
+    out.unlink()  # as after a kill between the checkpoint and the model
+    assert main([*words, "--resume"]) == 0
+    assert out.read_bytes() == content
+
+
+def test_a_divergence_before_anything_was_learnt_is_an_error_of_code_4(text, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(loop.SCHEDULES, "constant", lambda share, warmup: 1e-4 if share < 0.05 else 1e12)
+    out = tmp_path / "m"
+    words = ["train", "language", str(text), *SMALL, "--schedule", "constant", "--lr", "1", "--epochs", "4"]
+    assert main([*words, "--optimizer", "sgd", "--out", str(out)]) == 4
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ") and "training diverged " in said
+    assert ("no better loss was measured" in said) == out.exists()
 
 
 def test_a_training_with_nothing_left_to_learn_ends_early_and_says_so(tmp_path, capsys):

@@ -45,14 +45,18 @@ class Watch:
         self.losses: list[float] = []
         self.valid: list[float] = []
         self.rates: list[float] = []
+        self.steps: list[int] = []
+        self.metrics: list[dict[str, float]] = []
 
     def step(self, progress: TrainerState, loss: float, share: float) -> None:
         self.losses.append(loss)
-        self.rates.append(progress.optimizers[0].param_groups[0]["lr"])
+        self.rates.append(progress.optimizers[0].groups[0].lr)
 
     def validated(self, progress: TrainerState, metrics: object, share: float) -> None:
         assert isinstance(metrics, dict)
         self.valid.append(metrics.get("loss", metrics["train_loss"]))
+        self.steps.append(progress.at.step)
+        self.metrics.append(metrics)
 
 
 def batches(seed: int = 0, count: int = 6) -> list[Batch]:
@@ -265,6 +269,51 @@ def test_validation_and_best_use_the_average_and_give_the_weights_back():
     progress.average = {}
     assert loop.validate(problem(lambda limit: batches(99, 2)), progress, 1)["loss"] == progress.at.best_loss
     assert any(not torch.equal(own[name], progress.best[name]) for name in own)
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.5])  # the loss falls, or it does not
+@pytest.mark.parametrize("scores", [(5, 6, 6, 4), (6, 5, 5, 4), (5, 5, 5, 5), (1, 2, 3, 4), (4, 3, 2, 4)])
+def test_the_score_chooses_the_weights_and_the_loss_decides_between_equal_scores(lr, scores):
+    turns = iter(scores)
+    what = replace(problem(lambda limit: batches(99, 2)), measure=lambda weights, limit: (next(turns), {}))
+    progress, watch = trained(replace(CONFIG, lr=lr), PLAN, what)
+    assert len(watch.valid) == len(scores)
+    best = max(range(4), key=lambda number: (scores[number], -watch.valid[number]))
+    assert progress.at.best_score == scores[best] and progress.at.best_loss == watch.valid[best]
+    assert progress.at.best_step == watch.steps[best]
+
+
+def test_patience_counts_validations_without_a_better_score():
+    turns = iter((1, 2, 2, 2, 2, 9))
+    what = replace(problem(lambda limit: batches(99, 1)), measure=lambda weights, limit: (next(turns), {}))
+    config, plan = replace(CONFIG, patience=3, lr=0.0), replace(PLAN, steps=600, validations=200)
+    progress, watch = trained(config, plan, what)
+    assert progress.at.ended == "3 validations in a row without a better result"
+    assert len(watch.valid) == 5 and progress.at.best_step == watch.steps[1]
+
+
+def test_a_validation_measures_the_averaged_weights_and_its_metrics_are_shown():
+    seen: list[tuple[dict[str, np.ndarray], int]] = []
+
+    def measure(weights, limit):
+        seen.append(({name: value.copy() for name, value in weights.items()}, limit))
+        return -float(len(seen)), {"mae": float(len(seen))}  # the first validation is the best
+
+    config = replace(CONFIG, average=0.9)
+    what = replace(problem(lambda limit: batches(99, 2)), measure=measure)
+    progress, watch = trained(config, PLAN, what)
+    assert [limit for _, limit in seen] == [PLAN.validation_tokens] * len(watch.valid)
+    assert progress.at.best_step == watch.steps[0] < progress.at.step
+    assert (progress.at.score, progress.at.best_score) == (-float(len(seen)), -1.0)
+    assert [metrics["mae"] for metrics in watch.metrics] == list(range(1, len(seen) + 1))
+    for name, value in progress.average.items():
+        np.testing.assert_array_equal(seen[-1][0][name], value.numpy())
+        np.testing.assert_array_equal(seen[0][0][name], progress.best[name].numpy())
+    silent = replace(
+        what, validation=lambda limit: [replace(b, y=np.full_like(b.y, -1)) for b in batches(9, 1)]
+    )
+    progress, watch = trained(config, PLAN, silent)
+    assert all("mae" not in metrics for metrics in watch.metrics), "nothing is asked"
 
 
 def test_patience_stops_early():

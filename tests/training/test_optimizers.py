@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unrolled.core.config import TrainConfig
-from unrolled.training.optimizers import ITERATIONS, QUINTIC, ROWS, Muon, make, orthogonal
+from unrolled.training.optimizers import (
+    ITERATIONS,
+    QUINTIC,
+    ROWS,
+    Group,
+    Optimizer,
+    adamw,
+    make,
+    muon,
+    orthogonal,
+)
 
 NAMES = ("embedding.E", "core.0.forward.W_c", "core.0.forward.W_u", "core.0.forward.b_c", "head.W_ya")
 CONFIG = TrainConfig(lr=0.01)
@@ -73,11 +84,11 @@ def test_muon_does_not_move_far_while_gradients_vanish():
     rng = np.random.default_rng(6)
     gates = [torch.tensor(rng.standard_normal((8, 12)), dtype=torch.float32) for _ in range(4)]
     before = [gate.clone() for gate in gates]
-    muon = Muon([gates], lr=0.01)
+    optimizer = Optimizer((Group(gates, 0.0, lr=0.01),), muon)
     for number in range(400):
         for gate in gates:
             gate.grad = torch.tensor(rng.standard_normal(gate.shape) * 10.0 ** -(number / 9 + 6)).float()
-        muon.step()
+        optimizer.step()
     for gate, old in zip(gates, before, strict=True):
         assert torch.isfinite(gate).all()
         assert float((gate - old).abs().max()) < 400 * 0.2 * 0.01 * 12**0.5
@@ -90,7 +101,7 @@ def test_muon_is_nesterov_then_orthogonal_in_the_size_of_an_adam_step(decay):
     gates = [torch.tensor(rng.standard_normal(shape)) for _ in range(3)]
     expected = [gate.numpy().copy() for gate in gates]
     average = [np.zeros(shape) for _ in gates]
-    muon = Muon([gates], lr, momentum, decay)
+    optimizer = Optimizer((Group(gates, decay, lr),), partial(muon, momentum=momentum))
     for _ in range(4):
         for index, gate in enumerate(gates):
             gradient = rng.standard_normal(shape)
@@ -99,7 +110,7 @@ def test_muon_is_nesterov_then_orthogonal_in_the_size_of_an_adam_step(decay):
             nesterov = momentum * average[index] + (1 - momentum) * gradient
             expected[index] *= 1 - lr * decay
             expected[index] -= lr * 0.2 * math.sqrt(max(shape)) * by_svd(nesterov)
-        muon.step()
+        optimizer.step()
     for gate, wanted in zip(gates, expected, strict=True):
         np.testing.assert_allclose(gate.numpy(), wanted, atol=1e-10)
 
@@ -110,7 +121,7 @@ def test_tall_gates_are_orthogonal_by_blocks_of_rows(rows):
     gates = [torch.zeros(rows, columns, dtype=torch.float64) for _ in range(2)]
     for gate in gates:
         gate.grad = torch.tensor(rng.standard_normal((rows, columns)))
-    Muon([gates], lr=1.0, momentum=0.0).step()
+    Optimizer((Group(gates, 0.0, lr=1.0),), partial(muon, momentum=0.0)).step()
     tall = -(-rows // -(-rows // ROWS))  # 256, 256, 171
     for gate in gates:
         parts = [gate.grad.numpy()[at : at + tall] for at in range(0, rows, tall)]
@@ -127,20 +138,76 @@ def weights() -> dict[str, torch.Tensor]:
 
 def test_muon_takes_the_recurrent_matrices_and_adamw_the_rest():
     named = weights()
-    muon, adamw = make(named.items(), CONFIG)
-    taken = [id(p) for group in muon.param_groups for p in group["params"]]
+    recurrent, others = make(named.items(), CONFIG)
+    taken = [id(weight) for group in recurrent.groups for weight in group.weights]
     assert taken == [id(named["core.0.forward.W_c"]), id(named["core.0.forward.W_u"])]
-    rest = [id(p) for group in adamw.param_groups for p in group["params"]]
+    rest = [id(weight) for group in others.groups for weight in group.weights]
     assert sorted(taken + rest) == sorted(map(id, named.values()))
-    assert isinstance(adamw, torch.optim.AdamW)
-    assert all(group["fused"] for group in adamw.param_groups)
+    assert recurrent.update is muon
+    assert others.update is adamw
 
 
 def test_matrices_decay_whatever_steps_them_and_vectors_do_not():
     named = weights()
     for optimizer in make(named.items(), replace(CONFIG, weight_decay=0.1)):
-        for group in optimizer.param_groups:
-            assert group["weight_decay"] == (0.1 if group["params"][0].ndim > 1 else 0.0)
+        for group in optimizer.groups:
+            assert group.weight_decay == (0.1 if group.weights[0].ndim > 1 else 0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("name", "momentum", "decay"),
+    [("adamw", 0.0, 0.0), ("adamw", 0.0, 0.1), ("sgd", 0.0, 0.0), ("sgd", 0.9, 0.1)],
+)
+def test_adamw_and_sgd_compute_the_bits_of_torch(name, momentum, decay, dtype):
+    """Fifty steps with rates that change, gradients of many sizes, and a weight without gradient at first."""
+    config = replace(CONFIG, optimizer=name, momentum=momentum, weight_decay=decay)
+    ours = {key: value.to(dtype).requires_grad_() for key, value in weights().items()}
+    theirs = {key: value.detach().clone().requires_grad_() for key, value in ours.items()}
+    (optimizer,) = make(ours.items(), config)
+    groups = [
+        {"params": [w for w in theirs.values() if w.ndim > 1], "weight_decay": decay},
+        {"params": [w for w in theirs.values() if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    reference = (
+        torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.99), fused=True)
+        if name == "adamw"
+        else torch.optim.SGD(groups, lr=0.01, momentum=momentum)
+    )
+    rng = np.random.default_rng(5)
+    for number in range(50):
+        for key, weight in ours.items():
+            gradient = torch.tensor(
+                rng.standard_normal(weight.shape) * 10.0 ** rng.integers(-12, 3), dtype=dtype
+            )
+            late = key == "head.W_ya" and number < 5
+            weight.grad, theirs[key].grad = (None, None) if late else (gradient, gradient.clone())
+        for group, other in zip(optimizer.groups, reference.param_groups, strict=True):
+            group.lr = other["lr"] = 0.01 * math.cos(number / 40)
+        optimizer.step()
+        reference.step()
+        assert all(torch.equal(weight, theirs[key]) for key, weight in ours.items()), number
+
+
+def test_a_step_is_the_same_after_its_state_was_copied_to_another_optimizer():
+    named = weights()
+    rng = np.random.default_rng(7)
+    first = make(named.items(), replace(CONFIG, weight_decay=0.1))
+    for _ in range(3):
+        for weight in named.values():
+            weight.grad = torch.tensor(rng.standard_normal(weight.shape))
+        for optimizer in first:
+            optimizer.step()
+    copies = {key: value.detach().clone() for key, value in named.items()}
+    second = make(copies.items(), replace(CONFIG, weight_decay=0.1))
+    for optimizer, other in zip(first, second, strict=True):
+        for state, empty in zip(optimizer.states(), other.states(), strict=True):
+            empty.update({key: value.clone() for key, value in state.items()})
+    for key, weight in named.items():
+        copies[key].grad = weight.grad
+    for optimizer in (*first, *second):
+        optimizer.step()
+    assert all(torch.equal(copies[key], weight) for key, weight in named.items())
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])

@@ -240,7 +240,10 @@ class TrainConfig:
     patience: int = option(0, "stop after N validations without a better loss; 0: never", low=0)
     seed: int = option(0, "random seed", low=0, high=2**31 - 1)
     threads: int | None = option(
-        None, "number of threads. Default: the fastest number on this machine", low=1, high=4096
+        None,
+        "number of threads. Default: the fastest number with `--minutes`; else one per core, or 1 for small models",
+        low=1,
+        high=4096,
     )
     deterministic: bool = option(
         False,

@@ -43,7 +43,7 @@ class Reporter(Protocol):
         ...
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> None:
-        """Show a validation: its losses and, for language models, a short text sampled from the model."""
+        """Show a validation: its metrics and, for language models, a short text sampled from the model."""
         ...
 
     def close(self) -> None:
@@ -106,9 +106,11 @@ class Curve:
         return self._line(now, f"loss {now.loss:.3f}")
 
     def validated(self, now: Moment, metrics: Mapping[str, float], sample: str | None) -> str:
-        """Return one line with both losses and the curve of the losses. The sample follows below it."""
+        """Return one line with the metrics and the curve of the losses. The sample follows below it."""
         self._losses.append(metrics.get("loss", metrics["train_loss"]))
         held_out = f"  valid {metrics['loss']:.4f}" if "loss" in metrics else ""
+        others = {name: value for name, value in metrics.items() if name not in ("loss", "train_loss")}
+        held_out += "".join(f"  {name.replace('_', ' ')} {value:.3f}" for name, value in others.items())
         losses = f"train {metrics['train_loss']:.3f}{held_out} {sparkline(self._losses)}"
         return self._line(now, losses) + ("\n  | " + sample.replace("\n", "\n  | ") if sample else "")
 

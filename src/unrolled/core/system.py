@@ -65,9 +65,14 @@ def peak_bytes() -> int:
 
 
 def cores() -> int:
-    """Return the number of physical cores that this process may use (with the limit of its control group)."""
+    """Return the number of physical cores that this process may use.
+
+    The limits of its control group and of the environment variable OMP_NUM_THREADS apply.
+    """
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    most = int(wanted) if wanted.isdecimal() and int(wanted) > 0 else 1 << 16
     if sys.platform != "linux":
-        return max(1, os.cpu_count() or 1)
+        return max(1, min(most, os.cpu_count() or 1))
     allowed = os.sched_getaffinity(0)
     siblings = {
         _read(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")) for cpu in allowed
@@ -76,7 +81,7 @@ def cores() -> int:
     quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
     if quota.isdigit():
         count = min(count, -(-int(quota) // int(period)))
-    return max(1, count)
+    return max(1, min(most, count))
 
 
 def process_age() -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -39,7 +40,7 @@ class Estimator(TrainingOptions, ABC):
     After `fit`:
     model_: the opened model.
     history_: a list of dicts, one for each validation, with the keys step, epoch, train_loss, and, if there
-    is a validation set, validation_loss.
+    is a validation set, validation_loss and the metrics of the output, such as validation_accuracy.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, object]:
@@ -121,7 +122,7 @@ class Estimator(TrainingOptions, ABC):
         began.
         notes: facts to store in the model file.
         If Ctrl-C stops the training or the training diverges, the best weights so far are kept, if there are
-        any.
+        any. A training that diverges after it has learnt something ends with a RuntimeWarning.
         """
         with need("train", "torch"):
             from unrolled.training.fit import fit
@@ -140,6 +141,10 @@ class Estimator(TrainingOptions, ABC):
                 if error.exit_code == 130:
                     raise KeyboardInterrupt("the estimator keeps the best weights so far") from error
                 raise SystemExit(error.exit_code) from error
+            if "diverged" in file.notes:
+                warnings.warn(
+                    f"{file.notes['diverged']}; the estimator keeps the best weights", RuntimeWarning, 4
+                )
             self._finish(file, notes, read_metrics(run), out)
 
     def _finish(
@@ -147,7 +152,14 @@ class Estimator(TrainingOptions, ABC):
     ) -> None:
         """Keep the model, and the history of its losses."""
         self._keep(replace(file, notes={**file.notes, **notes}), out)
-        self.history_ = [{HISTORY[k]: v for k, v in one.items() if k in HISTORY} for one in metrics]
+        self.history_ = [
+            {
+                HISTORY.get(name, f"validation_{name}"): value
+                for name, value in one.items()
+                if name != "seconds"
+            }
+            for one in metrics
+        ]
 
 
 def _same(value: object, other: object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,26 @@ def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
     """
     found = _first_values(spec, np.random.default_rng(seed))
     return {name: found[name].astype(np.float32) for name in shapes(spec)}
+
+
+def remember(
+    spec: NetworkSpec, tensors: Mapping[str, NDArray[np.float32]], steps: int, seed: int
+) -> dict[str, NDArray[np.float32]]:
+    """Return initial weights with which the units keep their state for 1 to `steps` steps.
+
+    With the usual biases, a unit forgets its state within about ten steps, so that the gradients of earlier
+    inputs vanish. Each unit gets the biases +-log(t), with t uniform between 1 and `steps` (chrono
+    initialisation: Tallec and Ollivier, arXiv 1804.11188v1). Cells without such gates are unchanged.
+
+    tensors: the initial weights from `initialise`. steps: at least 2.
+    """
+    found, rng = dict(tensors), np.random.default_rng([seed, steps])
+    for layer in range(spec.core.layers):
+        for direction in spec.core.directions:
+            bias = np.log(rng.uniform(1, steps, spec.core.n_a))
+            for gate, sign in spec.core.cell_definition.memory:
+                found[f"core.{layer}.{direction}.b_{gate}"] = (sign * bias).astype(np.float32)
+    return found
 
 
 def _first_values(spec: NetworkSpec, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:

@@ -82,6 +82,10 @@ class Output(Protocol):
         ...
 
 
+Scored = tuple[float, Mapping[str, float]]
+Measure = Callable[[Any, Sequence[Array], Sequence[Floats], Weights], Scored]
+
+
 @dataclass(frozen=True)
 class OutputKind:
     """An output kind: the type of y that readers must provide, and the functions of the kind.
@@ -99,6 +103,9 @@ class OutputKind:
     fitted output, and what was evaluated. None: there are none.
     scored: the metric by which `compare` ranks models, and whether higher is better. The metric is a mean over
     sequences.
+    measure: returns a score that chooses the best weights of a training (higher is better), and the metrics
+    that are shown at each validation, from quick decoding. None: only the loss. Arguments: the fitted output,
+    y, answers after `summarize`, and weights.
     options: the options that this kind supports and some other output kinds do not.
     sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
     units: the units of text that it allows (None: all).  why_units: the reason, for messages.
@@ -115,6 +122,7 @@ class OutputKind:
     decoder: bool = False
     details: Callable[[Any, Evaluated], Details] | None = None
     scored: tuple[str, bool] | None = None
+    measure: Measure | None = None
     options: frozenset[str] = frozenset()
     sizes: Callable[[Config, int, int], Config] = keep_sizes
     units: tuple[str, ...] | None = None

@@ -36,6 +36,10 @@ STRATA = 8  # number of batches that are timed, one per size class
 FEWEST = 3  # minimum number of steps per measurement
 CLEARLY = 0.95  # another kernel is chosen only if it takes less than this fraction of the best time
 FORWARD = 0.4  # time of a forward pass, as a fraction of the time of forward and backward together
+# Minimum number of multiplications in the forward pass of a step to use several threads: about 4 ms of work
+# per step for one thread.
+WORTH_THREADS = 1 << 25
+PROBED = 10  # a tenth of the validation tokens is used to measure the time of the metrics
 BASE_BYTES = 300 << 20  # memory that torch, the data and the writing of a checkpoint need
 
 
@@ -90,13 +94,14 @@ def make_plan(
     clock = spent.clock
     if config.minutes is None:
         measure = measure_speed(problem, network, config, 4.0, clock) if timed else None
-        return _by_epochs(problem, config, valid_tokens, measure)
+        return _by_epochs(problem, network, config, valid_tokens, measure)
     budget, ready = config.minutes * 60, clock()
     measure = measure_speed(problem, network, config, min(MEASURING * budget, 12.0), clock)
     reading = FORWARD * measure.seconds / measure.tokens
     times = max(2, min(20, int(VALIDATING * budget / max(1e-9, reading * valid_tokens))))
     limit = max(1, min(valid_tokens, int(VALIDATING * budget / times / reading)))
     validating = limit * reading + _sampling_seconds(problem, network, clock)
+    validating += _measuring_seconds(problem, network, limit, clock)
     ending = ENDING + settling * reading
     left = deadline(config.minutes, spent.began) - clock() - ending - times * validating
     steps = int(left / measure.seconds)
@@ -129,15 +134,30 @@ def deadline(minutes: float, began: float) -> float:
 
 
 def _by_epochs(
-    problem: TrainingData, config: TrainConfig, valid_tokens: int, measure: Measure | None
+    problem: TrainingData,
+    network: Network,
+    config: TrainConfig,
+    valid_tokens: int,
+    measure: Measure | None,
 ) -> Plan:
     epochs = config.epochs or 1
     seconds, times = 0.0, max(epochs, min(10, 3 * epochs))
     if measure:
         steps = len(problem.epoch(0)) * epochs
         seconds = measure.seconds * (steps + times * FORWARD * valid_tokens / measure.tokens)
-    threads = config.threads or cores()
+    threads = config.threads or _worth_threads(problem, network)
     return Plan(None, epochs, times, valid_tokens, threads, native.running(), seconds)
+
+
+def _worth_threads(problem: TrainingData, network: Network) -> int:
+    """Return the number of threads for a training whose speed is not measured.
+
+    A step with little work takes one thread. Several threads would wait for each other at each of its many
+    short operations, and on a busy machine each wait can take milliseconds.
+    """
+    batches = problem.epoch(0)
+    weights = sum(w.numel() for name, w in network.named_parameters() if not name.startswith("embedding."))
+    return cores() if len(batches) and _steps(batches[0]) * weights >= WORTH_THREADS else 1
 
 
 def _sampling_seconds(problem: TrainingData, network: Network, clock: Callable[[], float]) -> float:
@@ -146,6 +166,19 @@ def _sampling_seconds(problem: TrainingData, network: Network, clock: Callable[[
     if problem.sample is not None:
         problem.sample({name: weight.detach().numpy() for name, weight in network.weights().items()})
     return clock() - begun
+
+
+def _measuring_seconds(
+    problem: TrainingData, network: Network, limit: int, clock: Callable[[], float]
+) -> float:
+    """Return how many seconds it takes to compute the metrics of `limit` tokens of the validation set."""
+    if problem.measure is None:
+        return 0.0
+    weights = {name: weight.detach().numpy() for name, weight in network.weights().items()}
+    some = max(1, limit // PROBED)
+    begun = clock()
+    problem.measure(weights, some)
+    return (clock() - begun) * limit / some
 
 
 def measure_speed(

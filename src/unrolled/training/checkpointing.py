@@ -128,9 +128,8 @@ def to_checkpoint(progress: TrainerState) -> Checkpoint:
     tensors |= {f"best.{name}": value for name, value in arrays(progress.best).items()}
     tensors |= arrays(flatten(progress.state))
     for number, optimizer in enumerate(progress.optimizers):
-        for index, entry in optimizer.state_dict()["state"].items():
-            for key, value in entry.items():
-                tensors[f"optimizer.{number}.{index}.{key}"] = torch.as_tensor(value).cpu().numpy()
+        for index, entry in enumerate(optimizer.states()):
+            tensors |= {f"optimizer.{number}.{index}.{key}": value for key, value in arrays(entry).items()}
     return Checkpoint(asdict(progress.at), tensors)
 
 
@@ -175,10 +174,8 @@ def restore(checkpoint: Checkpoint, progress: TrainerState) -> None:
     progress.average, progress.best = groups["average"], groups["best"]
     progress.state = unflatten(state)
     for number, optimizer in enumerate(progress.optimizers):
-        content = optimizer.state_dict()
-        optimizer.load_state_dict(
-            {"state": optimizers.get(number, {}), "param_groups": content["param_groups"]}
-        )
+        for index, entry in enumerate(optimizer.states()):
+            entry.update(optimizers.get(number, {}).get(index, {}))
     progress.at = replace(TrainerPosition(), **checkpoint.counters)
 
 

@@ -5,6 +5,7 @@ The steps are the same for every task: read, plan, train, write.
 
 from __future__ import annotations
 
+import math
 import platform
 import shutil
 import signal
@@ -29,13 +30,21 @@ from unrolled.models.spec_in_words import in_words
 from unrolled.models.spec_json import to_json as spec_to_json
 from unrolled.models.tensor_shapes import parameters
 from unrolled.models.wide.wide_part import network_tensors
-from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.presets import find
 from unrolled.training.budget import make_plan, refuse_too_large
 from unrolled.training.checkpointing import CheckpointCallback, arrays, best_tensors, handle_signals, restore
 from unrolled.training.job import TrainingJob, TrainingRequest
-from unrolled.training.loop import Plan, TrainerPosition, TrainerState, Weights, begin, kept, train
+from unrolled.training.loop import (
+    Plan,
+    TrainerPosition,
+    TrainerState,
+    Weights,
+    begin,
+    kept,
+    load_weights,
+    train,
+)
 from unrolled.training.pacing import planned, settle, spending, watching
 from unrolled.training.run_folder import CHECKPOINT, Run, open_run
 
@@ -45,7 +54,9 @@ def fit(
 ) -> model_file.ModelFile:
     """Train, write the model and return it.
 
-    If training is interrupted or diverges, the model file gets the best weights so far.
+    If training is interrupted or diverges, the model file gets the best weights so far. A training that
+    diverges then ends with a warning, and the model's notes contain the reason as `diverged`. If nothing was
+    learnt before, it ends with NonFiniteError.
     With `resume`, a finished run is not changed. clock: returns the time in seconds, for a budget of minutes.
 
     Raises UsageError (a file exists already, or the run cannot be resumed), DataError, StorageError,
@@ -137,7 +148,7 @@ def _run(
 ) -> model_file.ModelFile:
     job = request.prepare(config, run.folder / "data")
     refuse_too_large(job.spec, job.config.training, job.step_size)
-    network = build(job.spec, seed=job.config.training.seed)
+    network = job.untrained()
     plan = planned(job, network, request, run, reporter.note, clock)
     torch.set_num_threads(plan.threads)
     describe(job, plan, reporter)
@@ -150,14 +161,14 @@ def _run(
     revise = watching(plan, progress.at, job, request, run, clock)
     with handle_signals(callback), native.using(plan.kernel):
         try:
-            plan = train(job.problem, progress, plan, job.config.training, callback, revise)
+            settle(train(job.problem, progress, plan, job.config.training, callback, revise), run)
         except Interrupted as stop:
             write(kept(progress))
             raise _stopped(callback, request.out) from stop
         except NonFiniteError as error:
-            raise _diverged(error, progress, write, request.out) from error
+            reporter.note(_end_at_best(error, progress, write, request.out))
+            callback.save(progress)
         callback.saving = True
-        settle(plan, run)
         _tell_end(progress.at, job, reporter)
         model = write(kept(progress))
     if callback.signal is not None:  # the signal came during the last step
@@ -201,16 +212,47 @@ def _tell_end(at: TrainerPosition, job: TrainingJob, reporter: Reporter) -> None
         )
 
 
-def _diverged(
+def _end_at_best(
     error: NonFiniteError, progress: TrainerState, write: Callable[[Weights], object], out: Path
-) -> NonFiniteError:
-    """Write the best weights so far, if there are any. Return the error with a note about the model."""
-    if progress.best:
-        write(progress.best)
-        what = f"warning: the best weights so far, of step {progress.at.best_step:,}, are in {out}"
-    else:
-        what = "nothing was learnt before, so no model was written"
-    return NonFiniteError(f"{error.what}; {what}", file=error.file, line=error.line, hint=error.hint)
+) -> str:
+    """End a training that diverged with `error` at its best weights. Return a warning for the user.
+
+    The best weights replace the current weights and the average, and the position is done. So `kept` returns
+    them, and a resumed run is finished.
+
+    write: writes a model with the weights that it is given. out: the path of the model.
+
+    Raises NonFiniteError if no loss better than the first one was measured before. If there are weights from
+    before the divergence all the same, they are written, because they may help to find the cause.
+    """
+    at = progress.at
+    if not _learnt(progress):
+        if progress.best:
+            write(progress.best)
+            what = (
+                f"warning: the weights of step {at.best_step:,} are in {out}, but no better loss was measured"
+            )
+        else:
+            what = "nothing was learnt before, so no model was written"
+        raise NonFiniteError(f"{error.what}; {what}", file=error.file, line=error.line, hint=error.hint)
+    load_weights(progress.network, progress.best)
+    progress.average = dict(progress.best) if progress.average else {}
+    progress.state = None  # it may not be finite
+    for optimizer in progress.optimizers:
+        for state in optimizer.states():
+            state.clear()
+    at.done, at.diverged = True, error.what
+    loss = f"{'training' if at.provisional else 'validation'} loss {at.best_loss:.4f}"
+    what = f"{error.what}; the model has the best weights so far, of step {at.best_step:,} ({loss})"
+    return f"warning: {NonFiniteError(what, file=error.file, line=error.line, hint=error.hint)}"
+
+
+def _learnt(progress: TrainerState) -> bool:
+    """Return whether the best weights have a loss that is better than that of the first batch."""
+    at = progress.at
+    if not progress.best or at.best_loss is None or at.first_loss is None:
+        return False
+    return math.isfinite(at.best_loss) and at.best_loss < at.first_loss
 
 
 def _kinds_of(job: TrainingJob) -> tuple[tuple[str, str], ...]:
@@ -240,6 +282,7 @@ def _writer(
             "validation_loss": None if at.provisional else at.best_loss,
             **job.notes,
             **({"packages": packages} if packages else {}),
+            **({"diverged": at.diverged} if at.diverged else {}),
             "versions": {
                 "unrolled": __version__,
                 "torch": torch.__version__,
@@ -282,7 +325,7 @@ def dry_run(request: TrainingRequest, reporter: Reporter) -> dict[str, object]:
     with temporary_folder() as folder, _memory_errors_told():
         job = request.prepare(config, folder)
         refuse_too_large(job.spec, job.config.training, job.step_size)
-        network, spent = build(job.spec, seed=job.config.training.seed), spending(request, time.monotonic)
+        network, spent = job.untrained(), spending(request, time.monotonic)
         plan = make_plan(
             job.problem,
             network,

@@ -10,7 +10,9 @@ from pathlib import Path
 from unrolled.core.config import Config
 from unrolled.core.system import process_age
 from unrolled.core.types import Array
+from unrolled.models.initial_weights import initialise, remember
 from unrolled.models.network_spec import NetworkSpec
+from unrolled.nn.architectures import Network, build
 from unrolled.training.loop import TrainingData
 
 ENCODED_ANEW = "the encoded data in the run folder was damaged; the data is encoded again"
@@ -43,6 +45,7 @@ class TrainingJob:
     learnt: returns the other parts of the model file, from the final weights of the network.
     notes: facts that are stored in the model file.
     settling: number of tokens (or time steps) that `learnt` reads to calibrate the output.
+    memory: number of steps over which the first weights keep the state; 0: the usual first weights.
     """
 
     config: Config
@@ -56,6 +59,13 @@ class TrainingJob:
     learnt: Callable[[Mapping[str, Array]], Learnt]
     notes: Mapping[str, object]
     settling: int = 0
+    memory: int = 0
+
+    def untrained(self) -> Network:
+        """Return the network before training. Its weights depend only on the network, `memory` and the seed."""
+        seed = self.config.training.seed
+        weights = initialise(self.spec, seed)
+        return build(self.spec, remember(self.spec, weights, self.memory, seed) if self.memory else weights)
 
 
 @dataclass(frozen=True)

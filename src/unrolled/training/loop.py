@@ -24,7 +24,7 @@ from unrolled.nn.architectures import Network
 from unrolled.nn.embedding_and_head import Dropouts
 from unrolled.nn.kernels.tensors import TensorState
 from unrolled.nn.losses import PLAIN, Criterion
-from unrolled.training.optimizers import Optimizer, make
+from unrolled.training.optimizers import SCHEDULES, Optimizer, make
 
 Weights = dict[str, Tensor]
 SMALLER = "a smaller --lr, or --clip 0.25; add --force, because changed options start a new run"
@@ -43,6 +43,8 @@ class TrainingData:
 
     epoch: number of an epoch -> its batches.
     validation: maximum number of tokens -> validation batches; None without a validation set.
+    measure: weights and maximum number of tokens -> a score of the validation set, which chooses the best
+        weights (higher is better), and the metrics to show. None: the loss chooses them.
     place: number of an example -> its file and line.
     criterion: the loss for training; validation always uses PLAIN.
     sample: weights -> a sample text; None if the task has no samples.
@@ -58,6 +60,7 @@ class TrainingData:
     sample: Callable[[Mapping[str, Array]], str] | None = None
     enough: float = 0.0
     carries: bool = True
+    measure: Callable[[Mapping[str, Array], int], tuple[float, Mapping[str, float]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class TrainerPosition:
 
     provisional: no validation loss was measured yet, so the best weights were chosen by training loss.
     ended: the reason if the training ended before its plan was done; else empty.
+    diverged: the reason if the training diverged and ended with its best weights; else empty.
     """
 
     step: int = 0
@@ -110,13 +114,16 @@ class TrainerPosition:
     train_nats: float = 0.0  # sum of the training loss since the last validation
     train_count: int = 0  # number of targets in this sum
     best_loss: float | None = None
-    best_step: int = 0  # step of the weights with the best loss
+    score: float | None = None  # of the last validation, from `TrainingData.measure`
+    best_score: float | None = None  # of the best weights
+    best_step: int = 0  # step of the best weights
     provisional: bool = False
-    stalls: int = 0  # number of validations in a row without a better loss
+    stalls: int = 0  # number of validations in a row without a better result
     quiet: int = 0  # number of steps in a row with nothing left to learn
     lr_scale: float = 1.0  # halved by the plateau schedule
     done: bool = False
     ended: str = ""
+    diverged: str = ""
 
 
 @dataclass
@@ -159,41 +166,6 @@ def begin(network: Network, config: TrainConfig) -> TrainerState:
     """Return the initial state of a training."""
     average = snapshot(network) if config.average else {}
     return TrainerState(network, make(network.named_parameters(), config), average, {})
-
-
-def _cosine(share: float, warmup: float) -> float:
-    """Return the factor of the learning rate: linear warm-up, then cosine decay to zero."""
-    return (
-        _rise(share, warmup)
-        * 0.5
-        * (1 + math.cos(math.pi * max(0.0, share - warmup) / max(1e-9, 1 - warmup)))
-    )
-
-
-def _one_cycle(share: float, warmup: float) -> float:
-    """Return the factor of the learning rate of a one-cycle schedule (Smith and Topin, arXiv 1708.07120v3).
-
-    It rises along a cosine for 30% of the training (or for a longer warm-up), then falls along a cosine.
-    """
-    top = max(warmup, 0.3)
-    way = share / top if share < top else 1 - (share - top) / (1 - top)
-    return (
-        0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * way))
-        if share < top
-        else 0.5 * (1 - math.cos(math.pi * way))
-    )
-
-
-def _rise(share: float, warmup: float) -> float:
-    return min(1.0, 0.05 + share / warmup) if warmup > 0 else 1.0
-
-
-SCHEDULES: dict[str, Callable[[float, float], float]] = {
-    "cosine": _cosine,
-    "onecycle": _one_cycle,
-    "plateau": _rise,
-    "constant": _rise,
-}
 
 
 Revise = Callable[[Plan, TrainerPosition, int], Plan]
@@ -252,9 +224,9 @@ def train(
 
 
 def kept(progress: TrainerState) -> Weights:
-    """Return the weights to keep: the weights with the best validation loss.
+    """Return the weights to keep: the weights with the best validation result.
 
-    Without a validation loss, return the averaged weights, or the last weights if there is no average. The
+    Without a validation result, return the averaged weights, or the last weights if there is no average. The
     training loss does not show which weights are best.
     """
     if progress.best and not progress.at.provisional:
@@ -297,7 +269,7 @@ def step(
 
 
 def validate(problem: TrainingData, progress: TrainerState, limit: int) -> dict[str, float]:
-    """Return mean losses in nats.
+    """Return mean losses in nats, and the metrics of `problem.measure`.
 
     train_loss: training loss since the last validation.
     loss: validation loss of the averaged weights; without an average, of the current weights. `loss` is
@@ -321,11 +293,20 @@ def validate(problem: TrainingData, progress: TrainerState, limit: int) -> dict[
                     carry(state, batch.carry),
                 )
             total, count = total + float(nats), count + asked
+        at.score, shown = None, dict[str, float]()
+        if problem.measure is not None and count and math.isfinite(total):
+            at.score, found = problem.measure(_as_arrays(network), limit)
+            shown |= found
     if not math.isfinite(total):
         raise NonFiniteError(
             f"training diverged by step {at.step} (validation loss {total:.4g})", hint=SMALLER
         )
-    return {"loss": total / count, "train_loss": train_loss} if count else {"train_loss": train_loss}
+    losses = {"loss": total / count, "train_loss": train_loss} if count else {"train_loss": train_loss}
+    return losses | shown
+
+
+def _as_arrays(network: Network) -> dict[str, Array]:
+    return {name: weight.detach().numpy() for name, weight in network.named_parameters()}
 
 
 def steps_of(plan: Plan, step: int) -> int | None:
@@ -351,8 +332,8 @@ def set_rate(progress: TrainerState, config: TrainConfig, share: float) -> None:
     """Set the learning rate for the step at fraction `share` of the training."""
     rate = (config.lr or 0.0) * SCHEDULES[config.schedule](share, config.warmup) * progress.at.lr_scale
     for optimizer in progress.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        for group in optimizer.groups:
+            group.lr = rate
 
 
 def carry(state: TensorState | None, keep: NDArray[np.bool_]) -> TensorState | None:
@@ -419,7 +400,9 @@ def _average(progress: TrainerState, decay: float) -> None:
 
 
 def _track_best(progress: TrainerState, metrics: Mapping[str, float], config: TrainConfig) -> None:
-    """Store the weights if the loss is the best so far.
+    """Store the weights if they are the best so far: by their score, and by the loss if the scores are equal.
+
+    Without scores, the loss decides.
 
     Otherwise count a stall: lower the learning rate (schedule "plateau"), or end the training (`patience`).
 
@@ -428,7 +411,7 @@ def _track_best(progress: TrainerState, metrics: Mapping[str, float], config: Tr
     """
     at, measured = progress.at, "loss" in metrics
     loss = metrics["loss" if measured else "train_loss"]
-    if at.best_loss is None or loss < at.best_loss or (at.provisional and measured):
+    if at.best_loss is None or (at.provisional and measured) or _better(loss, at):
         at.stalls = 0
         _remember(progress, loss, provisional=not measured)
         return
@@ -437,7 +420,7 @@ def _track_best(progress: TrainerState, metrics: Mapping[str, float], config: Tr
         at.lr_scale *= 0.5
     if config.patience and at.stalls >= config.patience and not at.done:
         at.done = True
-        at.ended = f"{at.stalls} validations in a row without a better loss"
+        at.ended = f"{at.stalls} validations in a row without a better result"
 
 
 def _listen(problem: TrainingData, progress: TrainerState, loss: float, batches: int) -> None:
@@ -456,9 +439,16 @@ def _listen(problem: TrainingData, progress: TrainerState, loss: float, batches:
         _remember(progress, None, provisional=True)
 
 
+def _better(loss: float, at: TrainerPosition) -> bool:
+    """Return whether the last validation is better than that of the best weights."""
+    if at.score is None or at.best_score is None or at.score == at.best_score:
+        return at.best_loss is None or loss < at.best_loss
+    return at.score > at.best_score
+
+
 def _remember(progress: TrainerState, loss: float | None, *, provisional: bool) -> None:
     at = progress.at
-    at.best_loss, at.best_step, at.provisional = loss, at.step, provisional
+    at.best_loss, at.best_score, at.best_step, at.provisional = loss, at.score, at.step, provisional
     with averaged(progress) as network:
         progress.best = snapshot(network)
 

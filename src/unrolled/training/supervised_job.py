@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError
@@ -34,6 +35,9 @@ from unrolled.training.unknown_tokens import unknown_in_examples
 from unrolled.training.wide.build import Problem, fit_wide
 
 EVALUATED = 32  # sequences per validation batch
+MEASURED = 2_000  # maximum number of validation sequences whose metrics are computed at each validation
+LONG = 40  # steps of the core; sequences from this length on need first weights with a long memory
+LONG_QUANTILE = 0.9
 SHOWN = 200  # maximum characters of the column names in a message
 
 
@@ -94,10 +98,10 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
     count, lengths = len(part), part.lengths
     steps, longest = int(lengths.sum()), int(lengths.argmax())
     config = resolve_examples(config, count, steps, given.n_x)
-    model, training = config.model, config.training
+    model, training, kind = config.model, config.training, find_output(find(config.task).key)
     spec = labelled_network(config, given, asked)
     _refuse_longest(spec, config, int(lengths[longest]), part.place(longest))
-    vary, brief = _vary(config, given, asked.targets), find_output(find(config.task).key).summarize
+    vary, brief = _vary(config, given, asked.targets), kind.summarize
     batch_size = training.batch_size or 1
     held_steps = 0 if held is None else int(held.lengths.sum())
     fitted = fit_wide(Problem(part, held, asked, config, ready.drawn)) if model.wide else None
@@ -105,12 +109,25 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
     def epoch(number: int) -> Sequence[Batch]:
         return ExampleEpoch(part, batch_size, training.seed, number, given.unk_candidates, vary)
 
-    def validation(limit: int) -> Iterable[Batch]:
+    def spread(limit: int, most: int) -> Examples:
+        """Return sequences of about `limit` steps, evenly spread over the validation set; at most `most`."""
         assert held is not None
-        # Read about `limit` steps, from sequences that are evenly spread over the whole validation set.
-        count = max(1, min(len(held), round(limit * len(held) / max(1, held_steps))))
-        some = held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
-        return (batch for batch, _ in batches_by_length(some, EVALUATED))
+        count = max(1, min(len(held), most, round(limit * len(held) / max(1, held_steps))))
+        return held.select(np.linspace(0, len(held) - 1, count).astype(np.int64))
+
+    def validation(limit: int) -> Iterable[Batch]:
+        return (batch for batch, _ in batches_by_length(spread(limit, 1 << 62), EVALUATED))
+
+    def measure(weights: Mapping[str, Array], limit: int) -> tuple[float, Mapping[str, float]]:
+        assert kind.measure is not None
+        some = spread(limit, MEASURED)
+        y, answers = held_answers(spec, weights, some, brief)
+        if fitted is None:
+            return kind.measure(asked, y, answers, weights)
+        score, _ = kind.measure(asked, y, answers, weights)  # of the network, because it is what is trained
+        _, shown = kind.measure(asked, y, *fitted.preview(y, answers, some, weights))
+        _, alone = kind.measure(asked, y, *fitted.baseline.of_all(answers, some, weights))
+        return score, {**shown, "baseline": next(iter(alone.values()))}
 
     def learnt(weights: Mapping[str, Array]) -> Learnt:
         settled, fields, tensors = asked, dict[str, object](), dict[str, Array]()
@@ -133,6 +150,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
         criterion,
         enough=spec.head.enough,
         carries=False,
+        measure=measure if held is not None and kind.measure is not None else None,
     )
     held_words = "nothing held out" if held is None else f"{len(held):,} for validation"
     return TrainingJob(
@@ -160,6 +178,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
         learnt=learnt,
         notes={"train_sequences": count, "train_steps": steps},
         settling=0 if isinstance(spec.head, DecoderSpec) else held_steps,
+        memory=_memory(spec, lengths),
     )
 
 
@@ -223,6 +242,18 @@ def _refuse_longest(spec: NetworkSpec, config: Config, steps: int, place: Place)
         there = f"{left / 2**20:,.0f} MB are available"
         what = f"training on a sequence of {steps:,} steps takes about {needed / 2**20:,.0f} MB; {there}"
         raise DataError(what, file=place.file, line=place.line, hint="splitting it into shorter sequences")
+
+
+def _memory(spec: NetworkSpec, lengths: NDArray[np.int64]) -> int:
+    """Return the number of steps that the state must bridge: the length of all but the longest sequences.
+
+    Only an answer from the last state depends on inputs that are far away. If sequences are short, the usual
+    first weights learn as well.
+    """
+    if spec.head.pooling != "last":
+        return 0
+    steps = int(np.quantile(np.asarray(spec.steps(lengths)), LONG_QUANTILE))
+    return steps if steps >= LONG else 0
 
 
 def _columns(columns: str | None) -> tuple[str, ...]:

@@ -59,4 +59,5 @@ GRU = Cell(
     initialise=partial(initialise, gates=("r", "u", "c"), biases={"u": -1.0}),
     to_torch=to_torch,
     from_torch=from_torch,
+    memory=(("u", -1.0),),
 )

@@ -54,4 +54,5 @@ GRU_SIMPLE = Cell(
     initialise=partial(initialise, gates=("c", "u"), biases={"u": -1.0}),
     to_torch=to_torch,
     from_torch=from_torch,
+    memory=(("u", -1.0),),
 )

@@ -43,4 +43,5 @@ LSTM = Cell(
     initialise=partial(initialise, gates=GATES, biases={"f": 1.0}),
     to_torch=partial(pack, gates=GATES),
     from_torch=partial(unpack, gates=GATES),
+    memory=(("f", 1.0), ("u", -1.0)),
 )

@@ -72,6 +72,8 @@ class Cell:
         another function.
     activation: the name of g1.
     zoneout: the fraction of each state array that each step keeps unchanged; see `step_with_zoneout`.
+    memory: pairs (gate, sign) of the gates that decide how long a unit keeps its state. With the bias
+        sign x log(t), a unit keeps its state for about t steps; see `initial_weights.remember`.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Cell:
     from_torch: Callable[[Mapping[str, Array], int], dict[str, Array]] = no_torch
     activation: str = "tanh"
     zoneout: float = 0.0
+    memory: tuple[tuple[str, float], ...] = ()
 
     @cached_property
     def gates(self) -> tuple[str, ...]:

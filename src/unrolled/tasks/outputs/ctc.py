@@ -251,6 +251,20 @@ class Transcript:
         return {"pieces": list(self.pieces), "stride": self.stride, "lower": self.lower, "subwords": cut}
 
 
+def measure(
+    output: Transcript, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+) -> tuple[float, Mapping[str, float]]:
+    """Return the score and the metrics of a validation: WER and CER of the best path, without beam search.
+
+    The score is the negative CER, because the WER of short texts changes in large steps.
+    """
+    pairs = [
+        (output.text(t.tolist()), output.text(ctc.best_path(a))) for t, a in zip(y, answers, strict=True)
+    ]
+    characters = edit_distance.character_errors(pairs).rate
+    return -characters, {"wer": edit_distance.word_errors(pairs).rate, "cer": characters}
+
+
 def unseen_in(output: Transcript, y: object) -> list[str]:
     """Return the pieces of a text that do not occur in the training set, each once."""
     return [piece for piece in dict.fromkeys(output.split(str(y or ""))) if piece not in output.index]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import Config, DataConfig, ModelConfig
 from unrolled.core.errors import DataError, UsageError, suggest
 from unrolled.core.types import Answer, Array, Example, Floats, Place, Targets
+from unrolled.core.values.json_values import as_number
 from unrolled.data.fields import parse_number, whole_number
 from unrolled.models.network_spec import Classes, output_layer
 from unrolled.tasks.details import intervals, of_classes
@@ -175,6 +176,18 @@ def details(output: Label, data: Evaluated) -> Details:
     return combined(
         *pieces, intervals={name: intervals.of_table(table, one) for name, one in measured.items()}
     )
+
+
+def measure(
+    output: Label, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+) -> tuple[float, Mapping[str, float]]:
+    """Return the score and the metrics of a validation: the accuracy; for ordered classes the mean error."""
+    found = output.figures(y, answers, weights)
+    accuracy = as_number(found["accuracy"])
+    if not output.ordinal:
+        return accuracy, {"accuracy": accuracy}
+    error = as_number(found["mae"])
+    return -error, {"accuracy": accuracy, "mae": error}
 
 
 def label(value: Mapping[str, object]) -> Label:

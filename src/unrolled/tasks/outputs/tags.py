@@ -214,6 +214,7 @@ class Tags:
             (self.names(t.tolist(), t), self.names(self.path(a, weights), t))
             for t, a in zip(y, answers, strict=True)
         ]
+        pairs = self.named(y, answers, weights)
         steps = sum(int((t != IGNORE_INDEX).sum()) for t in y)
         right = sum(
             gold == said
@@ -237,6 +238,15 @@ class Tags:
                 "span_f1_by_type": {kind: one.f1 for kind, one in tally.types.items()},
             }
         return found
+
+    def named(
+        self, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+    ) -> list[tuple[Sequence[str], Sequence[str]]]:
+        """Return the true and the predicted tags of each sequence, in the scheme of the data."""
+        return [
+            (self.names(t.tolist(), t), self.names(self.path(a, weights), t))
+            for t, a in zip(y, answers, strict=True)
+        ]
 
     def names(self, numbers: Iterable[int], given: NDArray[np.int64]) -> Sequence[str]:
         """Convert indices to tags in the scheme of the data; `O` for steps without a tag in y."""
@@ -315,6 +325,21 @@ def details(output: Tags, data: Evaluated) -> Details:
     if output.scheme == "none":
         return of_tags.details_of_tags((*output.classes, *output.unseen), pairs, known, data.examples)
     return of_tags.details_of_spans(pairs, known, data.examples)
+
+
+def measure(
+    output: Tags, y: Sequence[Array], answers: Sequence[Floats], weights: Mapping[str, Array]
+) -> tuple[float, Mapping[str, float]]:
+    """Return the score and the metrics of a validation: F1 of spans, or the fraction of correct tags."""
+    pairs = output.named(y, answers, weights)
+    if output.scheme != "none":
+        f1 = spans.tally([gold for gold, _ in pairs], [said for _, said in pairs]).overall.f1
+        return f1, {"span_f1": f1}
+    numbers = np.concatenate([np.zeros(0, np.int64), *y])
+    right = np.array([gold == said for true, told in pairs for gold, said in zip(true, told, strict=True)])
+    asked = numbers != IGNORE_INDEX
+    accuracy = float(right[asked].mean()) if asked.any() else 0.0
+    return accuracy, {"accuracy": accuracy}
 
 
 def can_measure(output: Tags, y: Array) -> bool:

@@ -21,6 +21,7 @@ from unrolled.training.wide.mixing import BEFORE, mixing_weights
 from unrolled.training.wide.report import baseline_line, comparison_line, tags_line
 
 Weights = Mapping[str, Array]
+ALONE = (0.0, 1.0)  # weights of the wide part without the network
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +52,40 @@ class Completed:
 
 
 @dataclass(frozen=True, eq=False)
+class Sum:
+    """A sum of the network and the wide part, applied to a whole data set."""
+
+    part: WidePart
+
+    def of_all(
+        self, answers: Sequence[Floats], examples: Examples, weights: Weights
+    ) -> tuple[list[Floats], Weights]:
+        """Return the answers of the sum, and the tensors that belong to them.
+
+        answers, weights: the answers of the network to all examples, and its tensors.
+        """
+        features = examples.all_features()
+        if self.part.linear.each_step:
+            found = [self.part.add(one, [own]) for one, own in zip(answers, features, strict=True)]
+        else:
+            found = list(self.part.add(np.concatenate(answers), features)[:, None])
+        return found, weights_with(self.part, weights)
+
+
+@dataclass(frozen=True, eq=False)
 class FittedWide:
     """A wide part without the weights of the sum.
 
     about: lines that are shown to the user.
+    baseline: the wide part alone.
+    preview: (y, answers of the network, examples, weights of the network) -> the answers of the sum and the tensors
+    that belong to them, for the metrics during training.
     complete: (y, answers of the network, weights of the network) of the validation set -> the finished wide part.
     """
 
     about: tuple[str, ...]
+    baseline: Sum
+    preview: Callable[[Sequence[Array], Sequence[Floats], Examples, Weights], tuple[list[Floats], Weights]]
     complete: Callable[[Sequence[Array], Sequence[Floats], Weights], Completed]
 
 
@@ -87,7 +114,33 @@ def _fit_one(problem: Problem) -> FittedWide | None:
     about = [f"wide part: {judged.describe()}, {chosen.method}, strength {chosen.strength:g}"]
     if held is not None:
         about.append(baseline_line(judged.scores(held.all_features()), _targets(held, n_y).y))
-    return FittedWide(tuple(about), partial(_complete_one, held, judged, final or judged, targets.classes))
+    return FittedWide(
+        tuple(about),
+        Sum(WidePart(judged, *ALONE, targets.classes)),
+        partial(_preview_one, judged, targets.classes),
+        partial(_complete_one, held, judged, final or judged, targets.classes),
+    )
+
+
+def _preview_one(
+    judged: Linear,
+    log_probs: bool,
+    y: Sequence[Array],
+    answers: Sequence[Floats],
+    examples: Examples,
+    weights: Weights,
+) -> tuple[list[Floats], Weights]:
+    """Return the answers of the sum with the best weights for these answers."""
+    wide = judged.scores(examples.all_features())
+    shares = mixing_weights(np.concatenate(answers), wide, np.stack(y))
+    return Sum(WidePart(judged, *shares, log_probs)).of_all(answers, examples, weights)
+
+
+def _preview_tags(
+    usual: Sum, y: Sequence[Array], answers: Sequence[Floats], examples: Examples, weights: Weights
+) -> tuple[list[Floats], Weights]:
+    """Return the answers of the sum with the usual weights, because the best ones take seconds to find."""
+    return usual.of_all(answers, examples, weights)
 
 
 def _complete_one(
@@ -125,7 +178,9 @@ def _fit_tags(problem: Problem) -> FittedWide | None:
         more = [held.target(number) for number in range(len(held))]
         final = fit_crf([*features, *held.all_features()], [*tags, *more], n_y, minutes)
     about = (f"wide part: {judged.describe()}",)
-    return FittedWide(about, partial(_complete_tags, held, problem.asked, judged, final or judged))
+    baseline, usual = (Sum(WidePart(judged, *pair, False)) for pair in (ALONE, BEFORE_TAGS))
+    finish = partial(_complete_tags, held, problem.asked, judged, final or judged)
+    return FittedWide(about, baseline, partial(_preview_tags, usual), finish)
 
 
 def _complete_tags(
@@ -142,12 +197,10 @@ def _complete_tags(
         return Completed(WidePart(final, *BEFORE_TAGS, False), [], ())
     features = held.all_features()
     shares = crf_mixing_weights(judged, features, y, answers, weights)
-    sums = [WidePart(judged, *pair, False) for pair in ((0.0, 1.0), (1.0, 0.0), shares)]
-    mixed = [[one.add(answer, [own]) for answer, own in zip(answers, features, strict=True)] for one in sums]
-    figures = [
-        asked.figures(y, found, weights_with(one, weights)) for found, one in zip(mixed, sums, strict=True)
-    ]
-    return Completed(WidePart(final, *shares, False), list(mixed[-1]), (tags_line(*figures),))
+    sums = [Sum(WidePart(judged, *pair, False)) for pair in (ALONE, (1.0, 0.0), shares)]
+    mixed = [one.of_all(answers, held, weights) for one in sums]
+    told = tags_line(*(asked.figures(y, *pair) for pair in mixed))
+    return Completed(WidePart(final, *shares, False), mixed[-1][0], (told,))
 
 
 def _targets(part: Examples, n_y: int) -> Targets:

@@ -19,6 +19,7 @@ from unrolled.models.wide.wide_part import Linear, normalised
 from unrolled.training.wide.matrices import Matrix, design_of, library
 
 FOLDS = 3
+FEWEST = 30  # training sequences; with fewer, the import of scikit-learn takes longer than the whole training
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # C of the SVM, and 1 / alpha of the ridge regression
 ITERATIONS = 50  # of the softmax regression
 MOST_TRIED = 4e7  # stored numbers times outputs in the cross-validation, which takes seconds
@@ -108,8 +109,8 @@ def fit_linear(features: Sequence[Array], targets: Targets, chosen: Choice) -> L
 
 
 def learnable(targets: Targets) -> bool:
-    """Return whether there is something to fit: at least 2 FOLDS rows and, for classes, FOLDS rows of two classes."""
-    if len(targets.y) < 2 * FOLDS:
+    """Return whether there is something to fit: at least FEWEST rows and, for classes, FOLDS rows of two classes."""
+    if len(targets.y) < FEWEST:
         return False
     return not targets.classes or int((np.bincount(targets.y) >= FOLDS).sum()) >= 2
 
