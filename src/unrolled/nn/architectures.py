@@ -60,8 +60,8 @@ class Network(nn.Module):
         register_parameters(self, tensors)
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters by name."""
-        return dict(self.named_parameters())
+        """The parameters by name, and the tensors that training does not change."""
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def hidden(
         self,
@@ -136,14 +136,20 @@ def _core_lengths(spec: NetworkSpec, lengths: Lengths) -> Lengths:
     return lengths if lengths is None or spec.front is None else spec.steps(lengths)
 
 
-def build(spec: NetworkSpec, tensors: Mapping[str, Array] | None = None, seed: int | None = None) -> Network:
+def build(
+    spec: NetworkSpec,
+    tensors: Mapping[str, Array] | None = None,
+    seed: int | None = None,
+    fixed: Mapping[str, Array] | None = None,
+) -> Network:
     """Return a network with a copy of `tensors`, or with initial weights from `seed`.
 
+    fixed: tensors that training does not change. They replace the initial ones.
     Without `tensors` and `seed`, the seed is drawn from torch's global generator.
     """
     if tensors is None:
         seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed
-        tensors = initialise(spec, seed)
+        tensors = {**initialise(spec, seed), **(fixed or {})}
     return Network(spec, {name: torch.tensor(value) for name, value in tensors.items()})
 
 

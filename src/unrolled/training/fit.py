@@ -27,7 +27,7 @@ from unrolled.core.version import __version__
 from unrolled.models import model_file, native
 from unrolled.models.spec_in_words import in_words
 from unrolled.models.spec_json import to_json as spec_to_json
-from unrolled.models.tensor_shapes import parameters
+from unrolled.models.tensor_shapes import FIXED, parameters
 from unrolled.models.wide.wide_part import network_tensors
 from unrolled.nn.architectures import build
 from unrolled.tasks.fill import resolve_data
@@ -89,7 +89,7 @@ def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
         model.notes.get("run") == run.digest and model.notes.get("steps") == run.checkpoint.counters["step"]
     )
     network = network_tensors(model)
-    same = same and network.keys() == best.keys()
+    same = same and network.keys() - FIXED == best.keys()
     return model if same and all(np.array_equal(network[name], best[name]) for name in best) else None
 
 
@@ -137,7 +137,7 @@ def _run(
 ) -> model_file.ModelFile:
     job = request.prepare(config, run.folder / "data")
     refuse_too_large(job.spec, job.config.training, job.step_size)
-    network = build(job.spec, seed=job.config.training.seed)
+    network = build(job.spec, seed=job.config.training.seed, fixed=job.fixed)
     plan = planned(job, network, request, run, reporter.note, clock)
     torch.set_num_threads(plan.threads)
     describe(job, plan, reporter)
@@ -232,7 +232,7 @@ def _writer(
     """
 
     def write(chosen: Mapping[str, torch.Tensor]) -> model_file.ModelFile:
-        at, weights = progress.at, arrays(chosen)
+        at, weights = progress.at, {**arrays(chosen), **job.fixed}
         packages = model_file.packages_of(_kinds_of(job))
         notes = {
             "steps": at.step,
@@ -282,7 +282,8 @@ def dry_run(request: TrainingRequest, reporter: Reporter) -> dict[str, object]:
     with temporary_folder() as folder, _memory_errors_told():
         job = request.prepare(config, folder)
         refuse_too_large(job.spec, job.config.training, job.step_size)
-        network, spent = build(job.spec, seed=job.config.training.seed), spending(request, time.monotonic)
+        network = build(job.spec, seed=job.config.training.seed, fixed=job.fixed)
+        spent = spending(request, time.monotonic)
         plan = make_plan(
             job.problem,
             network,

@@ -43,6 +43,7 @@ class TrainingJob:
     learnt: returns the other parts of the model file, from the final weights of the network.
     notes: facts that are stored in the model file.
     settling: number of tokens (or time steps) that `learnt` reads to calibrate the output.
+    fixed: tensors of the network that training does not change, by name.
     """
 
     config: Config
@@ -56,6 +57,7 @@ class TrainingJob:
     learnt: Callable[[Mapping[str, Array]], Learnt]
     notes: Mapping[str, object]
     settling: int = 0
+    fixed: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
 
 @dataclass(frozen=True)
