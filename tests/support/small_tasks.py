@@ -59,6 +59,18 @@ def write_conll(path: Path, count: int, seed: int = 0) -> Path:
     return path
 
 
+def write_vectors(path: Path, width: int = 5, seed: int = 0) -> Path:
+    """Word vectors as text: random numbers for the words of `sentence`, and for a few words that it never writes."""
+    chance = random.Random(seed)
+    words = dict.fromkeys(word for _ in range(50) for word, _ in sentence(chance))
+    rows = (
+        " ".join((word, *(f"{chance.gauss(0, 1):.4f}" for _ in range(width))))
+        for word in (*words, "moon", "sun")
+    )
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
 def write_sensors(path: Path, count: int, seed: int = 0) -> Path:
     """Series of two numbers a step, of 4 to 30 steps: a slow or a quick wave; `high` marks steps above 0."""
     chance = random.Random(seed)

@@ -18,7 +18,7 @@ import crash
 from clips import write_actions
 from support import tones
 from support.networks import spec_of
-from support.small_tasks import write_conll, write_reviews
+from support.small_tasks import write_conll, write_reviews, write_vectors
 from support.small_tunes import write_tunes
 from support.training_runs import SMALL, WHOLE, batch_of, marks, place, run, start, write_text
 from unrolled.core.config import TrainConfig
@@ -82,6 +82,11 @@ def survive(folder: Path, model: Path, words: tuple[str | Path, ...], seed: int)
             ("--pooling", "attention", "--average", "0.9", "--class-weights"),
         ),
         ("tag", ("--minutes", "0.1"), ("--variational",)),
+        (
+            "tag",
+            ("--epochs", "3"),
+            ("--vectors", "{0}/vectors.txt", "--average", "0.9", "--input-dropout", "0.3"),
+        ),
         ("compose", ("--epochs", "4"), ("--transpose", "3")),
         (
             "recognize",
@@ -96,6 +101,8 @@ def test_killed_and_left_alone_end_in_the_same_bits(task, budget, options, tmp_p
         ("--deterministic",) if "--epochs" in budget else ()
     )  # which nothing that these tasks ask of torch offends
     small = SMALL if task in ("language", "compose") else WHOLE
+    write_vectors(tmp_path / "vectors.txt")
+    options = tuple(one.format(tmp_path) for one in options)
     words = ("train", task, WRITERS[task](tmp_path), *small, *budget, *fixed, *options)
     killed, alone = tmp_path / "killed", tmp_path / "alone"
     kills = survive(tmp_path, killed, words, seed=len(options))

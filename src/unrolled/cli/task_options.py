@@ -96,6 +96,8 @@ def check_data(args: argparse.Namespace, config: Config) -> None:
     parts = (args.data, args.valid, args.test)
     stream = find(config.task).stream
     check_inputs((path for part in parts for path in part), "text" if stream else "examples")
+    if config.data.vectors is not None:
+        check_inputs((Path(config.data.vectors),), "word vectors")
     if stream:
         return
     # Imported here because the readers need NumPy; a missing file is reported without it.

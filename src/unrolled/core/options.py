@@ -90,6 +90,17 @@ class DataConfig:
     affixes: bool | None = option(
         None, "also use prefixes, suffixes and word shapes (capitals, digits) as input features"
     )
+    vectors: str | None = option(
+        None,
+        "file of pretrained word vectors: GloVe, word2vec or fastText as text; .npy with a list of words beside it; or "
+        "a Model2Vec folder",
+    )
+    vectors_extra: int = option(
+        50_000,
+        "also keep the vectors of the N most frequent other words of the file, which are then known to the model",
+        low=0,
+        high=1_000_000,
+    )
     classes: str | None = option(None, "the classes in order, separated by commas. Default: sorted by name")
     skip_bad: int = option(0, "skip up to N bad rows (each is reported)", low=0)
     bands: int = option(40, "number of mel bands", low=4, high=256)

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,13 +21,14 @@ from unrolled.core.errors import DataError, UsageError
 from unrolled.core.types import Example, Place
 from unrolled.core.values.example_values import as_sequence
 from unrolled.core.values.json_values import as_list_of, as_object, as_plain
+from unrolled.data.text.pretrained import PretrainedWords
 from unrolled.datasets.audio_checks import error_of_row
 from unrolled.datasets.example_source import ExampleSource
 from unrolled.datasets.example_store import EncodedExample, Examples, open_examples, write_examples
 from unrolled.datasets.fingerprint import require_unchanged
 from unrolled.datasets.hold_out import NOTHING, Parts, drawn, ends, windows_of_series
 from unrolled.datasets.prefetch import AT_ONCE, LoadFile
-from unrolled.datasets.prepared_folder import key_of, reuse_or_make
+from unrolled.datasets.prepared_folder import VECTORS, key_of, reuse_or_make
 from unrolled.datasets.windows import split_windows
 from unrolled.tasks.input_kind import WideFeatures
 from unrolled.tasks.inputs import INPUTS, Input, InputKind
@@ -38,6 +39,7 @@ from unrolled.tasks.wide_features import wide_features
 SMALLEST = 200  # minimum number of sequences; with fewer, no validation set is held out
 NAMED = 8  # maximum number of unseen names that are reported
 LONGEST = 200_000  # maximum number of steps of a sequence that is not cut into windows
+VECTORS_FILE = "vectors.npy"
 _SPLIT = 7  # hash key of the validation split; the same for every seed, so that models can be compared
 
 
@@ -52,6 +54,7 @@ class PreparedData:
     damaged: True if encoded data existed but had changed since it was written, so it was encoded again.
     unseen: names in the validation files that the training files do not have.
     drawn: whether the validation set was held out from the training files.
+    vectors: [words, width] the pretrained vectors; None: there are none.
     """
 
     input: Input
@@ -64,6 +67,7 @@ class PreparedData:
     damaged: bool = False
     unseen: tuple[str, ...] = ()
     drawn: bool = False
+    vectors: NDArray[np.float16] | None = None
 
 
 def prepare(data: ExampleSource, valid: ExampleSource | None, config: Config, folder: Path) -> PreparedData:
@@ -90,16 +94,15 @@ def prepare(data: ExampleSource, valid: ExampleSource | None, config: Config, fo
     again = file_loader(both[0], INPUTS[preset.input])
     whole = open_examples(folder / "train", again)
     skipped, notes = (tuple(as_list_of(str, content[key])) for key in ("skipped", "notes"))
+    unseen, vectors = tuple(as_list_of(str, content.get("unseen", []))), _read_vectors(folder / VECTORS)
+    ready = PreparedData(*both, whole, None, skipped, notes, damaged, unseen, vectors=vectors)
     if valid is not None:
-        part = open_examples(folder / "valid", again)
-        return PreparedData(
-            *both, whole, part, skipped, notes, damaged, tuple(as_list_of(str, content.get("unseen", [])))
-        )
+        return replace(ready, valid=open_examples(folder / "valid", again))
     held = np.array(as_list_of(int, content["held"]), dtype=np.int64)
     if not len(held):
-        return PreparedData(*both, whole, None, skipped, notes, damaged)
+        return ready
     kept = Parts(held, np.array(as_list_of(int, content.get("unused", [])), dtype=np.int64)).train(len(whole))
-    return PreparedData(*both, whole.select(kept), whole.select(held), skipped, notes, damaged, drawn=True)
+    return replace(ready, train=whole.select(kept), valid=whole.select(held), drawn=True)
 
 
 def _write(
@@ -114,6 +117,7 @@ def _write(
 
     input_kind, output_kind = INPUTS[preset.input], find_output(preset.key)
     given, about = input_kind.learn(learnt_from(), config.data)
+    _write_vectors(input_kind.pretrained(given), folder / VECTORS)
     # Classes are also learnt from the validation set: a class that is only there must not stop the training.
     known = data.examples() if output_kind.include_validation else learnt_from()
     asked = output_kind.learn(known, config.data, config.model)
@@ -144,6 +148,20 @@ def _write(
         "notes": [*data.notes.lines(), *(valid.notes.lines() if valid else ())],
         "unseen": unseen,
     }
+
+
+def _write_vectors(pretrained: PretrainedWords | None, folder: Path) -> None:
+    """Write the pretrained vectors into `folder`, or remove those of an earlier preparation."""
+    file = folder / VECTORS_FILE
+    file.unlink(missing_ok=True)
+    if pretrained is not None and pretrained.values is not None:
+        folder.mkdir(exist_ok=True)
+        np.save(file, pretrained.values)
+
+
+def _read_vectors(folder: Path) -> NDArray[np.float16] | None:
+    file = folder / VECTORS_FILE
+    return np.load(file) if file.exists() else None
 
 
 def _unseen(kind: OutputKind, asked: Output, valid: ExampleSource | None) -> list[str]:

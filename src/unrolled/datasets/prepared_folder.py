@@ -17,7 +17,8 @@ from unrolled.core.values.json_values import as_object
 from unrolled.core.version import __version__
 
 SEAL = "prepared.json"
-PARTS = ("train", "valid")  # the folders of encoded data next to the seal
+VECTORS = "vectors"
+PARTS = ("train", "valid", VECTORS)  # the folders of encoded data next to the seal
 
 
 @dataclass(frozen=True)

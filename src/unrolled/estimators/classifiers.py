@@ -22,7 +22,7 @@ from unrolled.estimators.options import (
     ClipOptions,
     LabelOptions,
     SoundOptions,
-    TextOptions,
+    WordOptions,
     checked,
     default,
 )
@@ -154,14 +154,13 @@ class Labels(LabelOptions, Supervised):
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Classifier(Labels, TextOptions, SoundOptions):
+class Classifier(Labels, WordOptions, SoundOptions):
     """A classifier of texts (or lists of tokens), series of numbers, or recordings.
 
     For recordings, X is a list of paths (pathlib.Path).
     The arguments are options of `unrolled train classify`, `numbers:label` and `audio:label`.
     """
 
-    affixes: bool | None = default("affixes")
     wide: bool | None = default("wide")
 
     kinds: ClassVar[Mapping[str, str]] = {TOKENS: "classify", FILES: "audio:label", NUMBERS: "numbers:label"}

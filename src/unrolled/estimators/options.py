@@ -73,6 +73,15 @@ class TextOptions:
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
+class WordOptions(TextOptions):
+    """Options of text input that gets one answer, or one per token: features and pretrained vectors of words."""
+
+    affixes: bool | None = default("affixes")
+    vectors: str | None = default("vectors")
+    vectors_extra: int = default("vectors_extra")
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
 class LabelOptions:
     """Options of classifiers.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unrolled.core.errors import UsageError
 from unrolled.estimators.base import sklearn_tags
 from unrolled.estimators.errors import arguments_named
-from unrolled.estimators.options import TextOptions, default
+from unrolled.estimators.options import WordOptions, default
 from unrolled.estimators.sequences import NUMBERS, TOKENS, Frame, as_array, items, missing
 from unrolled.estimators.supervised import Supervised, Targets
 from unrolled.tasks.metrics import regression
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Regressor(Supervised, TextOptions):
+class Regressor(Supervised, WordOptions):
     """A regressor of texts or series. y: [N], [N, 1] or [N, n_y] numbers; predictions have the same shape.
 
     The arguments are options of `unrolled train tokens:number` and `numbers:number`.
@@ -30,7 +30,6 @@ class Regressor(Supervised, TextOptions):
 
     bidirectional: bool | None = default("bidirectional")
     pooling: str | None = default("pooling")
-    affixes: bool | None = default("affixes")
     wide: bool | None = default("wide")
     front: str | None = default("front")
     front_size: int | None = default("front_size")

@@ -18,7 +18,7 @@ from unrolled.datasets.example_source import from_lists
 from unrolled.estimators.base import sklearn_tags
 from unrolled.estimators.errors import arguments_named
 from unrolled.estimators.labels import checked, classes_of, name_of, refuse, type_of
-from unrolled.estimators.options import TextOptions, default
+from unrolled.estimators.options import WordOptions, default
 from unrolled.estimators.sequences import NUMBERS, TOKENS, items
 from unrolled.estimators.supervised import Supervised, Targets
 from unrolled.inference import predictor
@@ -39,7 +39,7 @@ class Span(TypedDict):
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Tagger(Supervised, TextOptions):
+class Tagger(Supervised, WordOptions):
     """A model that predicts one tag for each step.
 
     X: token lists, texts (split at white space), or arrays of numbers.
@@ -50,7 +50,6 @@ class Tagger(Supervised, TextOptions):
 
     bidirectional: bool | None = default("bidirectional")
     label_smoothing: float | None = default("label_smoothing")
-    affixes: bool | None = default("affixes")
     crf: bool | None = default("crf")
 
     kinds: ClassVar[Mapping[str, str]] = {TOKENS: "tag", NUMBERS: "numbers:tags"}

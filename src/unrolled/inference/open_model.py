@@ -17,12 +17,12 @@ from unrolled.models.engines import Decoder, Engine
 from unrolled.models.engines.numpy_decoder import NumpyDecoder
 from unrolled.models.engines.numpy_engine import NumpyEngine
 from unrolled.models.model_file import ModelFile
-from unrolled.models.network_spec import DecoderSpec, NetworkSpec, at_every_step
+from unrolled.models.network_spec import DecoderSpec, Embedding, NetworkSpec, at_every_step
 from unrolled.models.spec_json import from_json as spec_from_json
 from unrolled.models.tensor_shapes import shapes
 from unrolled.models.wide.wide_part import WidePart, from_file, network_tensors, weights_with
 from unrolled.tasks.input_kind import WideFeatures
-from unrolled.tasks.inputs import Input
+from unrolled.tasks.inputs import Input, input_of
 from unrolled.tasks.inputs.tokens import Reading
 from unrolled.tasks.outputs import Output
 from unrolled.tasks.outputs.sequence import PLAIN, GenerationOptions
@@ -188,7 +188,9 @@ def trained_from_file(file: ModelFile, path: Path, engine: str = "numpy") -> Pre
     head, one_answer = asked.head(config), spec.head.pooling is not None
     learnt = (given.n_x, given.ids, given.multi_hot, asked.n_y, type(head), head.pooling is not None)
     built = (spec.n_x, spec.input.ids, spec.input.several, spec.n_y, type(spec.head), one_answer)
-    if learnt != built:
+    words = input_of(file.task).pretrained(given)
+    rows = spec.input.vectors.rows if isinstance(spec.input, Embedding) and spec.input.vectors else None
+    if learnt != built or rows != (None if words is None else len(words)):
         raise DataError(
             "the input and output in the model do not fit its network",
             file=path,

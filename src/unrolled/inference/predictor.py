@@ -224,7 +224,7 @@ def evaluate_in_detail(model: Predictor, data: ExampleSource, *, detailed: bool 
         steps = int(part.lengths.sum())
         metrics = asked.figures(y, found, model.weights)
         unknown = (
-            _unknown_share(part.x, steps)
+            _unknown_share(model, part.x, steps)
             if model.input.ids and input_of(model.file.task).content.words
             else {}
         )
@@ -292,6 +292,6 @@ def _searched(model: Predictor, part: Examples, data: ExampleSource) -> list[Fou
     return answers
 
 
-def _unknown_share(x: Array, steps: int) -> dict[str, float]:
-    words = x.reshape(len(x), -1)[:, 0] if len(x) else x
-    return {"unknown": float((words == 0).sum()) / max(1, steps)}
+def _unknown_share(model: Predictor, x: Array, steps: int) -> dict[str, float]:
+    """Return the fraction of unknown tokens. x: the encoded tokens of all examples."""
+    return {"unknown": (model.input.unknown(None, x) if len(x) else 0) / max(1, steps)}

@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.models.network_spec import Classes, DecoderSpec, NetworkSpec
-from unrolled.models.tensor_shapes import network_parts, shapes
+from unrolled.models.tensor_shapes import FIXED, dtype_of, network_parts, shapes
 
 
-def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float32]]:
+def initialise(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.floating]]:
     """Return the initial value of every tensor of `shapes(spec)`. They depend only on (spec, seed).
 
     * Cells and front ends: see models/cells and models/frontends.
     * Embedding: normal with standard deviation 1. If it is tied, n_e^-0.5, because it is also the matrix of
       the head.
     * Head, pooling, bridge and attention: uniform within +-n^-0.5, where n is the size of the last axis.
-    * Their biases, and the scores of a CRF: zero.
+    * Their biases, the scores of a CRF, and pretrained vectors: zero.
     """
     found = _first_values(spec, np.random.default_rng(seed))
-    return {name: found[name].astype(np.float32) for name in shapes(spec)}
+    return {name: found[name].astype(dtype_of(name)) for name in shapes(spec)}
 
 
 def remember(
@@ -56,7 +56,9 @@ def _first_values(spec: NetworkSpec, rng: np.random.Generator) -> dict[str, NDAr
         part, _, rest = name.partition(".")
         if name in found:
             continue
-        if part == "core":
+        if name in FIXED:
+            found[name] = np.zeros(shape)
+        elif part == "core":
             prefix = name.rpartition(".")[0]
             weights = spec.core.cell_definition.initialise(
                 rng, spec.inputs(int(rest.partition(".")[0])), spec.core.n_a

@@ -14,8 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from unrolled.core import extensions, tensor_file
 from unrolled.core.atomic_files import refuse_to_overwrite, write_atomically
 from unrolled.core.errors import DataError, UsageError
@@ -23,10 +21,10 @@ from unrolled.core.types import Array
 from unrolled.core.values.json_values import as_object, as_plain
 from unrolled.models.format_1 import network_of_format_1
 from unrolled.models.spec_json import to_json
+from unrolled.models.tensor_shapes import dtype_of
 
 KIND = "model"
-FORMAT_VERSION = 3  # 3: a model may have a wide part
-DTYPE = np.dtype(np.float32)  # the type of every weight
+FORMAT_VERSION = 3  # 3: a wide part, and pretrained word vectors as float16
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +130,8 @@ def require_packages(needed: object, file: Path) -> None:
 def expect_tensors(tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
     """Raise DataError, which names the exact difference, if the tensors do not match `shapes`.
 
-    shapes: the name and shape of every parameter of the network that the file describes. All are float32.
+    shapes: the name and shape of every parameter of the network that the file describes.
+    Their types: `dtype_of`.
     """
     missing, extra = (
         sorted(shapes.keys() - tensors.keys()),
@@ -145,8 +144,8 @@ def expect_tensors(tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int,
         raise DataError(f"does not match its own description: it {' and '.join(parts)}", file=file)
     for name, shape in shapes.items():
         found, dtype = tensors[name].shape, tensors[name].dtype
-        if dtype != DTYPE:
-            raise DataError(f"tensor '{name}' is {dtype}", file=file, expected=f"{DTYPE}")
+        if dtype != dtype_of(name):
+            raise DataError(f"tensor '{name}' is {dtype}", file=file, expected=f"{dtype_of(name)}")
         if found != tuple(shape):
             what = f"does not match its own description: tensor '{name}' is {list(found)}"
             raise DataError(what, file=file, expected=f"{list(shape)}")

@@ -52,26 +52,43 @@ class OneHot:
 
 
 @dataclass(frozen=True)
+class WordVectors:
+    """Pretrained vectors of words, which training does not change. rows: number of words. width: their size."""
+
+    rows: int
+    width: int
+
+    def __post_init__(self) -> None:
+        _within("rows", self.rows, 1)
+        _within("width", self.width, 1)
+
+
+@dataclass(frozen=True)
 class Embedding:
     """Tokens as learnt vectors. n_x: number of tokens. size: number of values in a vector.
 
     several: if true, each step has several ids (a word and its affixes), x [batch, T_x, ids]. Their vectors
     are added.
+    vectors: if set, the last id of each step is a row of pretrained vectors, or -1. This vector follows the
+    learnt one.
     """
 
     n_x: int
     size: int
     several: bool = False
+    vectors: WordVectors | None = None
     ids: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _within("n_x", self.n_x, 1)
         _within("embedding", self.size, 1)
+        if self.vectors is not None and not self.several:
+            raise UsageError("pretrained vectors need several ids per step")
 
     @property
     def width(self) -> int:
         """Number of values per step that the next part of the network receives."""
-        return self.size
+        return self.size + (0 if self.vectors is None else self.vectors.width)
 
 
 @dataclass(frozen=True)

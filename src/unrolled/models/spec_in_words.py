@@ -12,8 +12,9 @@ def in_words(spec: NetworkSpec) -> str:
     match spec.input:
         case OneHot():
             found.append("one-hot input")
-        case Embedding(size=size):
+        case Embedding(size=size, vectors=vectors):
             found.append(f"embedding {size}")
+            found += [f"{vectors.rows:,} pretrained vectors of {vectors.width}"] if vectors else []
         case Vectors(n_x=n_x, front=front):
             found.append(f"{n_x} inputs")
             found += [f"convolution with {front.size} outputs"] if front else []

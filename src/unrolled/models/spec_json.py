@@ -29,6 +29,7 @@ from unrolled.models.network_spec import (
     OneHot,
     Reals,
     Vectors,
+    WordVectors,
 )
 
 INPUTS: dict[str, type[InputSpec]] = {"one-hot": OneHot, "embedding": Embedding, "vectors": Vectors}
@@ -40,7 +41,8 @@ HEADS: dict[str, type[HeadSpec]] = {
     "bits": Bits,
     "decoder": DecoderSpec,
 }
-NESTED = (FrontSpec, AttentionSpec)
+NESTED = (FrontSpec, AttentionSpec, WordVectors)
+OPTIONAL = frozenset(("vectors",))  # fields of format 3: a file has them only if they are not None
 PARTS = ("input", "core", "head")
 
 Record = TypeVar("Record")
@@ -50,10 +52,15 @@ Json = Mapping[str, object]
 def to_json(spec: NetworkSpec) -> dict[str, object]:
     """Return the description as a plain dict."""
     return {
-        "input": {"kind": _kind_of(INPUTS, spec.input), **asdict(spec.input)},
+        "input": {"kind": _kind_of(INPUTS, spec.input), **_written(asdict(spec.input))},
         "core": asdict(spec.core),
-        "head": {"kind": _kind_of(HEADS, spec.head), **asdict(spec.head)},
+        "head": {"kind": _kind_of(HEADS, spec.head), **_written(asdict(spec.head))},
     }
+
+
+def _written(values: Json) -> Json:
+    """Return the fields that are written: all except those in `OPTIONAL` that are None."""
+    return {name: value for name, value in values.items() if name not in OPTIONAL or value is not None}
 
 
 def from_json(content: Json, file: object = None) -> NetworkSpec:
@@ -93,8 +100,13 @@ def _read(content: Json, kind: type[Record], name: str, file: object) -> Record:
     """Return a record of the class `kind`. `content` must have exactly its fields, each of the right type."""
     types = get_type_hints(kind)
     known = [field.name for field in fields(kind)]  # pyright: ignore[reportArgumentType] (all kinds are dataclasses)
-    _exactly(content, known, f"the network's {name}", file)
-    values = {key: _value(content[key], types[key], f"{name}.{key}", file) for key in known}
+    _exactly(
+        content,
+        [key for key in known if key not in OPTIONAL or key in content],
+        f"the network's {name}",
+        file,
+    )
+    values = {key: _value(content[key], types[key], f"{name}.{key}", file) for key in content}
     return kind(**values)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
+
 from unrolled.models import pitch_context
 from unrolled.models.network_spec import (
     Bits,
@@ -23,6 +25,9 @@ from unrolled.models.network_spec import (
     output_part,
 )
 
+VECTORS = "embedding.V"  # name of the pretrained vectors
+FIXED = frozenset((VECTORS,))  # names of the tensors that training does not change
+
 
 def cutoffs(n_y: int) -> tuple[int, int, int]:
     """Return where the head and the two clusters of the adaptive softmax end.
@@ -36,7 +41,7 @@ def cutoffs(n_y: int) -> tuple[int, int, int]:
 def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every tensor, in the order of the model file.
 
-    * `embedding.E` [n_x, n_e].
+    * `embedding.E` [n_x, n_e]. `embedding.V` [rows, width]: pretrained vectors, float16.
     * `front.W` and so on: see models/frontends.
     * `core.<layer>.<direction>.W_c` and so on: the weights of the cell (`Cell.shapes`).
     * `pool.W_a` [features, features], `pool.b_a`, `pool.v`: attention pooling.
@@ -47,6 +52,8 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     if isinstance(spec.input, Embedding):
         found["embedding.E"] = (spec.n_x, spec.input.size)
+        if spec.input.vectors is not None:
+            found[VECTORS] = (spec.input.vectors.rows, spec.input.vectors.width)
     if spec.front is not None:
         sizes = spec.front.front.shapes(spec.front_sizes)
         found |= {f"front.{name}": shape for name, shape in sizes.items()}
@@ -182,4 +189,9 @@ def state_sizes(spec: NetworkSpec) -> tuple[int, ...]:
 
 def parameters(spec: NetworkSpec) -> int:
     """Return the number of trained values."""
-    return sum(math.prod(shape) for shape in shapes(spec).values())
+    return sum(math.prod(shape) for name, shape in shapes(spec).items() if name not in FIXED)
+
+
+def dtype_of(name: str) -> np.dtype[np.floating]:
+    """Return the type of a tensor in the model file and in the engines."""
+    return np.dtype(np.float16) if name in FIXED else np.dtype(np.float32)

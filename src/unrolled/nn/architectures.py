@@ -60,8 +60,8 @@ class Network(nn.Module):
         register_parameters(self, tensors)
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters by name."""
-        return dict(self.named_parameters())
+        """The parameters by name, and the tensors that training does not change."""
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def hidden(
         self,
@@ -136,7 +136,11 @@ def _core_lengths(spec: NetworkSpec, lengths: Lengths) -> Lengths:
     return lengths if lengths is None or spec.front is None else spec.steps(lengths)
 
 
-def build(spec: NetworkSpec, tensors: Mapping[str, Array] | None = None, seed: int | None = None) -> Network:
+def build(
+    spec: NetworkSpec,
+    tensors: Mapping[str, Array] | None = None,
+    seed: int | None = None,
+) -> Network:
     """Return a network with a copy of `tensors`, or with initial weights from `seed`.
 
     Without `tensors` and `seed`, the seed is drawn from torch's global generator.

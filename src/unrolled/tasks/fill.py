@@ -17,7 +17,8 @@ from unrolled.tasks.wide_features import features_of
 WIDE = frozenset(("wide",))  # needs features of the input
 FOLLOWS_DATA = "word"  # the default unit that may be replaced when the data is read
 LABELLED = frozenset(("format", "quoting", "columns", "skip_bad"))  # options of all tasks with labelled data
-NOT_STREAMED = LABELLED | {"affixes"}  # options that a language model does not support
+VECTORS = frozenset(("vectors", "vectors_extra"))  # options that an encoder-decoder does not support
+NOT_STREAMED = LABELLED | VECTORS | {"affixes"}  # options that a language model does not support
 DOCUMENTS = {"char": "file", "word": "line", "white": "line"}  # unit -> default of `documents`
 
 
@@ -44,6 +45,8 @@ def resolve_data(config: Config) -> Config:
         raise UsageError(f"{config.task} does not support 'horizon'", expected="the task numbers:number")
     _refuse_units(config, answers)
     _refuse_front(config, answers)
+    if config.data.vectors is not None and config.data.unit == SUBWORD:
+        raise UsageError("vectors are for words, not for subwords", hint="--unit word")
     if config.data.shared and (config.data.source_unit or "") != (config.data.target_unit or ""):
         raise UsageError("a shared vocabulary needs one unit for source and target", hint="--unit for both")
     config = fill(config, preset.defaults)
@@ -81,7 +84,7 @@ def options_of(task: str) -> frozenset[str]:
     own = _input_options(reads) | answers.options | LABELLED
     own -= frozenset() if features_of(task) else WIDE
     claimed = {name for names in _users().values() for name in names}
-    unused = NOT_STREAMED if preset.stream else frozenset[str]()
+    unused = NOT_STREAMED if preset.stream else VECTORS if answers.decoder else frozenset[str]()
     forward = frozenset(("bidirectional",) if answers.ahead else ())
     return (frozenset(options()) - claimed | own) - unused - forward
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from unrolled.core.config import Config, DataConfig
 from unrolled.core.types import Array, Example, Place, Timeline, Vary
 from unrolled.data.kinds import CONTENTS, Content, ContentName
+from unrolled.data.text.pretrained import PretrainedWords
 from unrolled.tasks.size_rules import keep_sizes
 
 # (fitted input, x, encoded x) -> the features of the wide part: hashes of n-grams in increasing order, or numbers [F].
@@ -83,6 +84,7 @@ class InputKind:
     embeds: whether x is encoded as ids, which get an embedding.
     steps_are: name of a step, for messages.  composes: whether `sample` writes tunes.
     options: the options that this kind supports and some other input kinds do not.
+    pretrained: returns the words that have a pretrained vector, or None.
     fill: fills the defaults of these options.
     sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
     wide: computes the features of the wide part (models/wide) for one y per sequence; None: there are none.
@@ -100,6 +102,7 @@ class InputKind:
     steps_are: str = "steps"
     composes: bool = False
     options: frozenset[str] = frozenset()
+    pretrained: Callable[[Any], PretrainedWords | None] = lambda given: None
     fill: Callable[[Config], Config] = lambda config: config
     sizes: Callable[[Config, int, int], Config] = keep_sizes
     wide: WideFeatures | None = None

@@ -28,7 +28,7 @@ from unrolled.core.version import __version__
 from unrolled.models import model_file, native
 from unrolled.models.spec_in_words import in_words
 from unrolled.models.spec_json import to_json as spec_to_json
-from unrolled.models.tensor_shapes import parameters
+from unrolled.models.tensor_shapes import FIXED, parameters
 from unrolled.models.wide.wide_part import network_tensors
 from unrolled.tasks.fill import resolve_data
 from unrolled.tasks.presets import find
@@ -100,7 +100,7 @@ def _finished(out: Path, run: Run) -> model_file.ModelFile | None:
         model.notes.get("run") == run.digest and model.notes.get("steps") == run.checkpoint.counters["step"]
     )
     network = network_tensors(model)
-    same = same and network.keys() == best.keys()
+    same = same and network.keys() - FIXED == best.keys()
     return model if same and all(np.array_equal(network[name], best[name]) for name in best) else None
 
 
@@ -274,7 +274,7 @@ def _writer(
     """
 
     def write(chosen: Mapping[str, torch.Tensor]) -> model_file.ModelFile:
-        at, weights = progress.at, arrays(chosen)
+        at, weights = progress.at, {**arrays(chosen), **job.fixed}
         packages = model_file.packages_of(_kinds_of(job))
         notes = {
             "steps": at.step,

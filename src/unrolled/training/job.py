@@ -46,6 +46,7 @@ class TrainingJob:
     notes: facts that are stored in the model file.
     settling: number of tokens (or time steps) that `learnt` reads to calibrate the output.
     memory: number of steps over which the first weights keep the state; 0: the usual first weights.
+    fixed: tensors of the network that training does not change, by name.
     """
 
     config: Config
@@ -59,13 +60,16 @@ class TrainingJob:
     learnt: Callable[[Mapping[str, Array]], Learnt]
     notes: Mapping[str, object]
     settling: int = 0
+    fixed: Mapping[str, Array] = field(default_factory=dict[str, Array])
     memory: int = 0
 
     def untrained(self) -> Network:
-        """Return the network before training. Its weights depend only on the network, `memory` and the seed."""
+        """Return the network before training. Its weights depend only on the seed and the fields of the job."""
         seed = self.config.training.seed
         weights = initialise(self.spec, seed)
-        return build(self.spec, remember(self.spec, weights, self.memory, seed) if self.memory else weights)
+        if self.memory:
+            weights = remember(self.spec, weights, self.memory, seed)
+        return build(self.spec, {**weights, **self.fixed})
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from unrolled.models.network_spec import (
     NetworkSpec,
     OneHot,
     Vectors,
+    WordVectors,
     output_layer,
 )
 from unrolled.tasks.inputs import Input
@@ -27,13 +28,16 @@ def language_network(config: Config, n: int) -> NetworkSpec:
     return NetworkSpec(given, _core(config, bidirectional=False), Classes(n, layer))
 
 
-def labelled_network(config: Config, given: Input, asked: Output) -> NetworkSpec:
+def labelled_network(
+    config: Config, given: Input, asked: Output, vectors: WordVectors | None = None
+) -> NetworkSpec:
     """Return the network for a fitted input and output, from a configuration with all options set.
 
+    vectors: the size of the pretrained vectors, or None.
     Raises UsageError for options that exclude each other.
     """
     core = _core(config, bidirectional=bool(config.model.bidirectional))
-    return NetworkSpec(_input(config, given), core, asked.head(config))
+    return NetworkSpec(_input(config, given, vectors), core, asked.head(config))
 
 
 def _core(config: Config, *, bidirectional: bool) -> CoreSpec:
@@ -48,11 +52,14 @@ def _core(config: Config, *, bidirectional: bool) -> CoreSpec:
     )
 
 
-def _input(config: Config, given: Input) -> InputSpec:
+def _input(config: Config, given: Input, vectors: WordVectors | None) -> InputSpec:
     model = config.model
     if given.ids:
         if model.embedding:
-            return Embedding(given.n_x, model.embedding, given.multi_hot)
+            return Embedding(given.n_x, model.embedding, given.multi_hot, vectors)
+        if vectors is not None:
+            what = "--vectors needs an embedding beside it, for the words without a vector"
+            raise UsageError(what, expected="an embedding above 0", hint="--embedding 64")
         if given.multi_hot:
             what = "--affixes needs an embedding, because each word then has several ids"
             raise UsageError(what, expected="an embedding above 0", hint="--no-affixes")

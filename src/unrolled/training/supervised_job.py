@@ -14,11 +14,14 @@ from unrolled.core.errors import DataError
 from unrolled.core.progress import counted
 from unrolled.core.system import memory_left
 from unrolled.core.types import Array, Batch, Floats, Place, Targets, Vary
+from unrolled.data.vectors import format_of
 from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
 from unrolled.datasets.example_dataset import PreparedData, prepare
 from unrolled.datasets.example_source import ExampleSource, from_files, with_columns
 from unrolled.datasets.example_store import Examples
-from unrolled.models.network_spec import DecoderSpec, NetworkSpec
+from unrolled.datasets.fingerprint import fingerprint
+from unrolled.models.network_spec import DecoderSpec, NetworkSpec, WordVectors
+from unrolled.models.tensor_shapes import VECTORS
 from unrolled.models.wide.wide_part import to_file
 from unrolled.nn.losses import Criterion
 from unrolled.nn.torch_engine import TorchEngine
@@ -57,6 +60,9 @@ def request(
     If the token unit of texts is not set, it is chosen from the data.
     """
     fingerprints = {"train": data.sha256, "valid": valid.sha256 if valid else None}
+    if config.data.vectors is not None:
+        path = Path(config.data.vectors)
+        fingerprints["vectors"] = fingerprint(format_of(path).files(path))
 
     def job(filled: Config, folder: Path) -> TrainingJob:
         filled, told = decided(config, filled, data.examples())
@@ -99,7 +105,10 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
     steps, longest = int(lengths.sum()), int(lengths.argmax())
     config = resolve_examples(config, count, steps, given.n_x)
     model, training, kind = config.model, config.training, find_output(find(config.task).key)
-    spec = labelled_network(config, given, asked)
+    vectors = ready.vectors
+    size = None if vectors is None else WordVectors(*vectors.shape)
+    fixed: dict[str, Array] = {} if vectors is None else {VECTORS: vectors}
+    spec = labelled_network(config, given, asked, size)
     _refuse_longest(spec, config, int(lengths[longest]), part.place(longest))
     vary, brief = _vary(config, given, asked.targets), kind.summarize
     batch_size = training.batch_size or 1
@@ -120,7 +129,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
 
     def measure(weights: Mapping[str, Array], limit: int) -> tuple[float, Mapping[str, float]]:
         assert kind.measure is not None
-        some = spread(limit, MEASURED)
+        some, weights = spread(limit, MEASURED), {**weights, **fixed}
         y, answers = held_answers(spec, weights, some, brief)
         if fitted is None:
             return kind.measure(asked, y, answers, weights)
@@ -179,6 +188,7 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
         notes={"train_sequences": count, "train_steps": steps},
         settling=0 if isinstance(spec.head, DecoderSpec) else held_steps,
         memory=_memory(spec, lengths),
+        fixed=fixed,
     )
 
 

@@ -92,6 +92,12 @@ def _x_in_words(report: Report, noun: str) -> list[str]:
         once = "" if words["seen_once"] is None else f", {words['seen_once']:,} seen once"
         frequent = " ".join(repr(token) for token in words["most_frequent"])
         lines.append(f"{words['distinct']:,} distinct {noun}{once}; the most frequent: {frequent}")
+        vectors = words["vectors"]
+        if vectors is not None:
+            lines.append(
+                f"  {vectors['types']:.1%} of the distinct {noun} and {vectors['tokens']:.1%} of all {noun} have "
+                "a pretrained vector"
+            )
         if report["subwords"]:
             lines.append("  training splits them into subwords, so no token is unknown")
         else:

@@ -25,8 +25,9 @@ from unrolled.models.network_spec import (
     NetworkSpec,
     OneHot,
     Vectors,
+    WordVectors,
 )
-from unrolled.models.tensor_shapes import state_sizes
+from unrolled.models.tensor_shapes import FIXED, VECTORS, state_sizes
 
 LARGE = 1e12  # the sum of a million products of two such numbers is far below the largest float32
 
@@ -115,7 +116,7 @@ class NumpyEngine:
     ) -> None:
         self.spec, self._tensors, self._bits = spec, tensors, bits
         self._threads = threads if threads > 1 and native.share_threads() else 1
-        self._dtype = next(iter(tensors.values())).dtype
+        self._dtype = next(tensor.dtype for name, tensor in tensors.items() if name not in FIXED)
         single = self._dtype == np.float32 and native.knows(spec.core.cell_definition)
         self._library = native.library() if single else None
         if bits == 8 and (self._library is None or not self._streams):
@@ -205,7 +206,7 @@ class NumpyEngine:
     def _bounded(self) -> bool:
         """Whether overflow is impossible: inputs are tokens, the state is bounded and no weight is large."""
         fixed = self.spec.input.ids and self.spec.core.activation != "relu"
-        return fixed and all(np.abs(tensor).max() < LARGE for tensor in self._tensors.values())
+        return fixed and all(float(np.abs(tensor).max()) < LARGE for tensor in self._tensors.values())
 
     @property
     def _streams(self) -> bool:
@@ -296,6 +297,10 @@ class NumpyEngine:
                 return np.asarray(x, self._dtype)
             case OneHot():
                 return x
+            case Embedding(vectors=WordVectors()):
+                learnt = input_product(self._tensors["embedding.E"].T, x[..., :-1]).sum(axis=-2)
+                given = input_product(self._tensors[VECTORS].T, x[..., -1]).astype(self._dtype)
+                return np.concatenate([learnt, given], axis=-1)
             case Embedding(several=several):
                 # [T, n_e], or [T, ids, n_e] for several ids per step
                 embedded = input_product(self._tensors["embedding.E"].T, x)

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 TOKEN = re.compile(r"\w+|[^\w\s]")  # punctuation is included, because "!" is informative in a review
 WORDS = (1, 2)  # number of words of a word n-gram
-CHARACTERS = (2, 3, 4, 5)  # number of characters of a character n-gram; a space marks the start and the end of a word
+CHARACTERS = (
+    2,
+    3,
+    4,
+    5,
+)  # number of characters of a character n-gram; a space marks the start and the end of a word
 OF_WORDS = np.uint32(1 << 31)  # this bit is set in the hashes of word n-grams
 # Constants of a hash modulo 2^64. The factor is odd, so it has an inverse.
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)

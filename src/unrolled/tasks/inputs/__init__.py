@@ -30,7 +30,10 @@ _OWN: dict[str, InputKind] = {
         embeds=True,
         wide=tokens.text_ngrams,
         wide_steps=tokens.word_features,
-        options=frozenset(("unit", "lower", "vocab_size", "affixes", "embedding")),
+        options=frozenset(
+            ("unit", "lower", "vocab_size", "affixes", "embedding", "vectors", "vectors_extra")
+        ),
+        pretrained=lambda given: given.vectors,
     ),
     "notes": InputKind(
         "tune",

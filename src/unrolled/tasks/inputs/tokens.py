@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Array, Document, Encoded, Example, Place
 from unrolled.core.values.example_values import as_text
 from unrolled.core.values.json_values import as_object
+from unrolled.data.text.pretrained import PretrainedWords, choose
 from unrolled.data.text.rare_to_unk import rare_tokens
 from unrolled.data.text.subword import SUBWORD, Subwords
 from unrolled.data.text.subword import learn as learn_subwords
@@ -298,24 +300,25 @@ def _count_characters(documents: Iterable[Document], lower: bool) -> dict[str, i
 class TokenInput:
     """The encoder of texts. A text is split by its unit; a list of tokens is used unchanged.
 
-    With affixes each step has several ids: the id of the word, then the ids of its features. Otherwise it has
-    one id.
+    With affixes or pretrained vectors, each step has several ids: the id of the word, the ids of its features,
+    and last the row of its vector. Otherwise it has one id.
     """
 
     reading: Reading
     affixes: Affixes | None = None
+    vectors: PretrainedWords | None = None
 
     ids = True
 
     @property
     def n_x(self) -> int:
-        """Number of ids."""
+        """Number of ids. The rows of the vectors are counted separately."""
         return len(self.reading.vocabulary) + len(self.affixes or ())
 
     @property
     def multi_hot(self) -> bool:
         """Whether each step has several ids."""
-        return self.affixes is not None
+        return self.affixes is not None or self.vectors is not None
 
     @property
     def unk_candidates(self) -> NDArray[np.bool_]:
@@ -331,36 +334,56 @@ class TokenInput:
         return self.reading.split(x) if isinstance(x, str) else _tokens(x)
 
     def encode(self, x: object, place: Place | None = None) -> NDArray[np.int32]:
-        """Encode x as [T] ids, or with affixes [T, ids]; unused features of a word are -1."""
+        """Encode x as [T] ids, or [T, ids] several ids per step.
+
+        Unused features of a word are -1. With vectors, the last id is the row of the word's vector, or -1.
+        """
         tokens = self.steps(x)
         known = [token.lower() for token in tokens] if self.reading.lower else tokens
         words = self.reading.vocabulary.encode(known)  # [T]
-        if self.affixes is None:
+        if not self.multi_hot:
             return words
-        features = self.affixes.encode(tokens)
-        features[features >= 0] += len(self.reading.vocabulary)
-        return np.concatenate([words[:, None], features], axis=1)  # [T, 1 + features]
+        columns = [words[:, None]]
+        if self.affixes is not None:
+            features = self.affixes.encode(tokens)
+            features[features >= 0] += len(self.reading.vocabulary)
+            columns.append(features)
+        if self.vectors is not None:
+            columns.append(self.vectors.encode(tokens)[:, None])
+        return np.concatenate(columns, axis=1)  # [T, ids]
 
     def unknown(self, x: object, encoded: Array) -> int:
-        """Return how many tokens of x are `<UNK>`."""
-        return int((encoded.reshape(len(encoded), -1)[:, :1] == UNK).sum())
+        """Return how many tokens of x are `<UNK>` and have no vector."""
+        ids = encoded.reshape(len(encoded), -1)
+        unknown = ids[:, 0] == UNK
+        return int((unknown if self.vectors is None else unknown & (ids[:, -1] < 0)).sum())
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object that `token_input` reads."""
         names = None if self.affixes is None else list(self.affixes.names)
-        return {"reading": self.reading.to_json(), "affixes": names}
+        words = {} if self.vectors is None else {"vectors": list(self.vectors.words)}
+        return {"reading": self.reading.to_json(), "affixes": names, **words}
 
 
 def token_input(value: Mapping[str, object]) -> TokenInput:
     """Create a TokenInput from the JSON object of `to_json`. Raises DataError if it is damaged."""
-    names = value.get("affixes")
-    if set(value) != {"reading", "affixes"} or not (
-        names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
-    ):
+    if not {"reading", "affixes"} <= set(value) <= {"reading", "affixes", "vectors"}:
         raise DataError("the token settings in the model file are damaged", expected="reading, affixes")
+    names, words = (_names(value.get(key)) for key in ("affixes", "vectors"))
     return TokenInput(
-        Reading.from_json(as_object(value["reading"])), None if names is None else Affixes(tuple(names))
+        Reading.from_json(as_object(value["reading"])),
+        None if names is None else Affixes(names),
+        None if words is None else PretrainedWords(words),
     )
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    """Return a JSON list of texts as a tuple. Raises DataError if the value is neither a list nor None."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise DataError("the token settings in the model file are damaged", expected="lists of texts")
+    return tuple(value)
 
 
 def learn_reading(
@@ -390,9 +413,9 @@ def learn_reading(
 
 
 def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[TokenInput, str]:
-    """Learn the vocabulary of examples, and affixes if requested; also returns a one-line description.
+    """Learn the vocabulary of examples, and affixes and word vectors if requested.
 
-    One pass.
+    Also returns a one-line description. One pass over the examples.
     """
     unit = config.source_unit or config.unit or "word"
     counts: Counter[str] = Counter()
@@ -407,7 +430,14 @@ def learn_tokens(examples: Iterable[Example], config: DataConfig) -> tuple[Token
     reading, coverage = learn_reading(texts(), kept, config.lower, config.vocab_size)
     affixes = learn_affixes(counts) if config.affixes else None
     words = describe(reading.vocabulary, coverage, unit, config.lower)
-    return TokenInput(reading, affixes), words + (f"; {len(affixes):,} affixes and shapes" if affixes else "")
+    words += f"; {len(affixes):,} affixes and shapes" if affixes else ""
+    if config.vectors is None:
+        return TokenInput(reading, affixes), words
+    kept = reading.vocabulary.tokens
+    vectors = choose(Path(config.vectors), kept, config.vectors_extra)
+    covered = sum(row >= 0 for row in map(vectors.row, kept))
+    words += f"; {covered:,} of {len(kept):,} have a pretrained vector, and {len(vectors):,} words in all"
+    return TokenInput(reading, affixes, vectors), words
 
 
 def _split(x: object, unit: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from unrolled.analysis.check.findings import SIZES, Findings
 from unrolled.analysis.check.odd_characters import look_at_text
-from unrolled.analysis.check.stats.report_types import ColumnReport, WordsReport, XReport
+from unrolled.analysis.check.stats.report_types import ColumnReport, VectorsReport, WordsReport, XReport
 from unrolled.core.config import DataConfig
 from unrolled.core.errors import DataError
 from unrolled.core.types import Example, Place
 from unrolled.core.values.example_values import as_words
+from unrolled.data.text.pretrained import choose
 from unrolled.data.text.subword import SUBWORD
 from unrolled.data.text.token_counter import Coverage, TokenCounter
 from unrolled.data.text.tokenize import split
@@ -53,11 +55,13 @@ class Words:
     """The most frequent tokens of the training set, enough for the largest of `sizes`.
 
     coverage: counts of all tokens.  sizes: vocabulary sizes for which the fraction of <UNK> is reported.
+    vectors: [tokens of the vocabulary] whether a token has a pretrained vector; None: there is no file of them.
     """
 
     vocabulary: Vocabulary
     coverage: Coverage
     sizes: tuple[int, ...]
+    vectors: NDArray[np.bool_] | None = None
 
     def report(self) -> WordsReport:
         """Return the JSON values."""
@@ -69,7 +73,14 @@ class Words:
             "seen_once": int((counts == 1).sum()) if whole else None,
             "unknown_share": unknown,
             "most_frequent": list(self.vocabulary.tokens[:10]),
+            "vectors": self._vectors(counts),
         }
+
+    def _vectors(self, counts: NDArray[np.int64]) -> VectorsReport | None:
+        if self.vectors is None:
+            return None
+        covered = int(counts[self.vectors].sum())
+        return {"types": float(self.vectors.mean()), "tokens": covered / max(1, int(counts.sum()))}
 
 
 def counted_unit(data: DataConfig) -> str:
@@ -93,7 +104,15 @@ def learn_words(examples: Iterable[Example], data: DataConfig) -> Words:
         vocabulary, coverage = counter.vocabulary(sizes[-1])
     if not coverage.tokens:
         raise DataError("no examples: only white space", expected="text")
-    return Words(vocabulary, coverage, sizes)
+    return Words(vocabulary, coverage, sizes, _with_vectors(vocabulary, data))
+
+
+def _with_vectors(vocabulary: Vocabulary, data: DataConfig) -> NDArray[np.bool_] | None:
+    """Return which tokens of the vocabulary have a pretrained vector; None if no file of vectors is given."""
+    if data.vectors is None:
+        return None
+    pretrained = choose(Path(data.vectors), vocabulary.tokens, 0)
+    return np.array([pretrained.row(token) >= 0 for token in vocabulary.tokens], np.bool_)
 
 
 @dataclass

@@ -61,13 +61,25 @@ class TimesReport(TypedDict, total=False):
     times: str
 
 
+class VectorsReport(TypedDict):
+    """Coverage of pretrained vectors: the fraction of the distinct tokens, and of all tokens, that have one."""
+
+    types: float
+    tokens: float
+
+
+@final
 class WordsReport(TypedDict):
-    """Statistics of the tokens in the training set. seen_once: None if not all tokens are counted."""
+    """Statistics of the tokens in the training set.
+
+    seen_once: None if not all tokens are counted. vectors: None if no file of vectors is given.
+    """
 
     distinct: int
     seen_once: int | None
     unknown_share: dict[str, float]
     most_frequent: list[str]
+    vectors: VectorsReport | None
 
 
 @final
