@@ -17,6 +17,7 @@ from unrolled.core.hashing import permuted
 from unrolled.core.types import Array
 from unrolled.models.wide.wide_part import Linear, normalised
 from unrolled.training.wide.matrices import Matrix, design_of, library
+from unrolled.training.wide.mixing import smoothed
 
 FOLDS = 3
 FEWEST = 30  # training sequences; with fewer, the import of scikit-learn takes longer than the whole training
@@ -175,10 +176,10 @@ def _loss(scores: Scores, targets: Targets) -> tuple[float, float]:
     """Return the mean loss of scores, and the factor of the scores with which it is smallest."""
     if not targets.classes:
         return float(np.square(scores - targets.y).mean()), 1.0
-    rows = np.arange(len(scores))
+    truth = smoothed(targets.y, targets.n_y)
 
     def loss(power: float) -> float:
-        return -float(normalised(scores * np.exp(power))[rows, targets.y].mean())
+        return -float((truth * normalised(scores * np.exp(power))).sum(1).mean())
 
     found = library("scipy.optimize").minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded")
     return float(found.fun), float(np.exp(found.x))

@@ -13,6 +13,16 @@ BEFORE = (0.5, 0.7)  # the weights without a validation set: measured on texts, 
 STRENGTH = 10.0  # the weights stay near BEFORE as if that many sequences asked for it
 
 
+def smoothed(y: Array, n_y: int) -> NDArray[np.float64]:
+    """Return the target probabilities [N, n_y] of classes y [N].
+
+    The fraction 1 / (N + 1) is spread over all classes, so that few sequences never prove that an answer is certain
+    (Platt 1999).
+    """
+    share = 1 / (len(y) + 1)
+    return (1 - share) * np.eye(n_y)[y] + share / n_y
+
+
 def mixing_weights(network: Floats, wide: Floats, y: Array) -> tuple[float, float]:
     """Return the two weights, at least 0, with the smallest loss on the validation set.
 
@@ -21,7 +31,7 @@ def mixing_weights(network: Floats, wide: Floats, y: Array) -> tuple[float, floa
     """
     parts = np.stack([network, wide]).astype(np.float64)  # [2, N, n_y]
     classes = y.ndim == 1
-    truth = np.eye(network.shape[1])[y] if classes else y.astype(np.float64)  # [N, n_y]
+    truth = smoothed(y, network.shape[1]) if classes else y.astype(np.float64)  # [N, n_y]
     before = np.array(BEFORE if classes else (0.5, 0.5))
     # The squared errors of numbers have the unit of their variance.
     strength = STRENGTH * (1.0 if classes else float(np.square(parts - truth).mean((1, 2)).min()))
