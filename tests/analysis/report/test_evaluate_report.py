@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from support.small_models import refused, run, small
-from support.small_tasks import kinds
+from support.small_tasks import kinds, write_reviews
 from unrolled.analysis.report import charts, svg
 from unrolled.analysis.report.page import page
 from unrolled.analysis.report.terminal import in_words
@@ -83,10 +83,12 @@ def test_every_kind_has_details_as_text_json_and_page(name: str, tmp_path: Path)
 
 
 def test_worst_errors_are_the_lines_that_predict_gets_wrong(tmp_path: Path):
-    kind = kinds()["label"]
-    found = json.loads(run("evaluate", kind.model, kind.test, "--json").out)
-    rows = kind.test.read_text(encoding="utf-8").splitlines()
-    answers = [json.loads(line) for line in run("predict", kind.model, kind.test, "--format", "jsonl").lines]
+    data, model = write_reviews(tmp_path / "reviews.csv", 60), tmp_path / "model"
+    weak = ("--epochs", "1", "--hidden", "4", "--no-wide", "--threads", "1")
+    assert run("train", "classify", data, "--out", model, *weak).code == 0
+    found = json.loads(run("evaluate", model, data, "--json").out)
+    rows = data.read_text(encoding="utf-8").splitlines()
+    answers = [json.loads(line) for line in run("predict", model, data, "--format", "jsonl").lines]
     wrong = {
         number
         for number, (row, answer) in enumerate(zip(rows[1:], answers, strict=True), 2)

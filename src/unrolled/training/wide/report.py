@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.core.types import Array, Floats
-from unrolled.core.values.json_values import as_number
 from unrolled.tasks.metrics.classification import bootstrap
 
 SHARE = 0.95  # confidence level of the interval
@@ -58,9 +57,17 @@ def _each(answers: Floats, y: Array) -> NDArray[np.float64]:
     return np.abs(answers - y).mean(1)
 
 
+def main_figure(figures: Mapping[str, object]) -> tuple[str, float]:
+    """Return the name and the value of the metric of a tagger: the F1 of spans, or the accuracy without spans."""
+    for key, name in (("span_f1", "span F1"), ("accuracy", "accuracy")):
+        value = figures.get(key)
+        if isinstance(value, float):  # None if no tag is known
+            return name, value
+    return "accuracy", 0.0
+
+
 def tags_line(wide: Mapping[str, object], network: Mapping[str, object], both: Mapping[str, object]) -> str:
     """Return a sentence that compares the figures of the wide part, of the network, and of the whole model."""
-    name = "span_f1" if "span_f1" in both else "accuracy"
-    alone, added, total = (as_number(figures[name]) for figures in (wide, network, both))
-    shown = f"{name.replace('_', ' ').replace('f1', 'F1')} on the validation set: model {total:.3f}"
+    (name, total), (_, alone), (_, added) = (main_figure(figures) for figures in (both, wide, network))
+    shown = f"{name} on the validation set: model {total:.3f}"
     return f"{shown}, baseline {alone:.3f} (the wide part alone), network alone {added:.3f}; gain {total - alone:+.3f}"
