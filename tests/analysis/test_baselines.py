@@ -24,6 +24,7 @@ from unrolled.analysis.baselines import (
 )
 from unrolled.core.errors import DataError, MissingExtra, UsageError
 from unrolled.core.types import Example, Place
+from unrolled.data.features.season import find_period
 from unrolled.demo.sentence_maker import make
 
 
@@ -343,7 +344,7 @@ def test_the_period_is_found(period):
     rng = np.random.default_rng(period)
     shape = rng.normal(size=period)
     parts = [np.tile(shape, 20)[:, None] + rng.normal(0, 0.2, (20 * period, 1)) + 7 for _ in range(2)]
-    assert forecast.find_period(parts) == period
+    assert find_period(parts) == period
     test = examples([np.tile(shape, 3)[:, None]], [None])
     found = forecast.seasonal(examples(parts, [None] * 2), test, 0)
     assert found.note == f"period {period}"

@@ -7,6 +7,7 @@ import json
 import math
 import random
 import signal
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -251,7 +252,7 @@ def waves(path: Path) -> Path:
             "a.csv",
             ("--horizon", "3", "--history", "36", "--columns", "x=load"),
             "rmse",
-            {"mean", "seasonal naive", "ridge on the last 24 values"},
+            {"mean", "seasonal naive, period 12", "ridge on all 36 steps"},
         ),
     ],
 )
@@ -509,12 +510,12 @@ def test_a_baseline_that_fails_is_told_and_one_that_ran_is_kept(tmp_path: Path):
 
 
 def windows(series: np.ndarray, history: int, horizon: int) -> list[Example]:
-    place = Place(Path("x"), 1)
     return [
         Example(
             series[i : i + history],
             tuple(series[i + history : i + history + horizon].ravel().tolist()),
-            place,
+            Place(Path("x"), 1 + i + history),
+            series=0,
         )
         for i in range(len(series) - history - horizon)
     ]
@@ -524,12 +525,42 @@ def test_the_season_is_repeated_over_the_horizon():
     series = np.stack([np.sin(np.arange(120) * math.tau / 8), np.arange(120) % 8], axis=1)
     examples = windows(series, 32, 11)
     found = forecast.seasonal_windows(examples[:60], examples[60:], horizon=11)
-    assert (found.name, found.note) == ("seasonal naive", "period 8")
+    assert (found.name, found.note) == ("seasonal naive, period 8", "period 8")
     np.testing.assert_allclose(found.predictions, [example.y for example in examples[60:]], atol=1e-9)
     walk = windows(np.cumsum(np.random.default_rng(0).normal(size=(90, 1)), axis=0), 16, 2)
     last = forecast.seasonal_windows(walk[:40], walk[40:], horizon=2)
     assert last.name == "the last value"
     assert all(np.array_equal(a, [e.x[-1, 0]] * 2) for a, e in zip(last.predictions, walk[40:], strict=True))
+
+
+def test_the_season_is_searched_in_the_whole_series():
+    """A window of 40 steps cannot show a season of 30 steps three times, but the series can."""
+    shape = np.random.default_rng(0).normal(size=30)
+    examples = windows(np.tile(shape, 6)[:, None], 40, 5)
+    found = forecast.seasonal_windows(examples[:100], examples[100:], horizon=5)
+    assert found.name == "seasonal naive, period 30"
+    np.testing.assert_allclose(found.predictions, [example.y for example in examples[100:]])
+
+
+def test_windows_become_their_series_again():
+    series = np.arange(20.0)[:, None]
+    cut = windows(series, 4, 1)
+    other = [replace(one, series=1) for one in windows(series + 100, 4, 1)]
+    found = forecast.whole_series([*cut, *other])
+    assert [part[:, 0].tolist() for part in found] == [list(range(18)), list(range(100, 118))]
+    gaps = forecast.whole_series([cut[0], cut[2], cut[9]])
+    np.testing.assert_array_equal(gaps[0][:, 0], [0, 1, 2, 3, 4, 5, np.nan, np.nan, np.nan, 9, 10, 11, 12])
+    alone = [replace(one, series=None) for one in cut[:3]]
+    assert [len(part) for part in forecast.whole_series(alone)] == [4, 4, 4]
+
+
+def test_ridge_reads_the_whole_window():
+    """The next value is the one 30 steps before."""
+    shape = np.random.default_rng(0).normal(size=30)
+    examples = windows(np.tile(shape, 8)[:, None], 40, 2)
+    found = forecast.ridge_windows(examples[:150], examples[150:])
+    assert found.name == "ridge on all 40 steps"
+    np.testing.assert_allclose(found.predictions, [example.y for example in examples[150:]], atol=0.01)
 
 
 def test_other_tasks_have_baselines_too():

@@ -35,6 +35,9 @@ FORMATS = ("csv", "tsv", "jsonl", "parquet", "conll", "ts", "npz")
 QUOTING = ("auto", "csv", "none")
 
 
+HISTORY = 64  # default of `history` for a series without seasons
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """How files become sequences."""
@@ -130,7 +133,17 @@ class DataConfig:
     repeats: bool | None = option(
         None, "also read which keys followed when the recent steps occurred earlier in the piece"
     )
-    history: int = option(64, "number of past steps that a forecast reads", low=1, high=65_536)
+    history: int | None = option(
+        None,
+        "number of past steps that a forecast reads. Default: at least 64, and one or two seasons of the series",
+        low=1,
+        high=65_536,
+    )
+
+    @property
+    def past(self) -> int:
+        """Number of past steps that a forecast reads: `history`, or its default for a series without seasons."""
+        return self.history or HISTORY
 
 
 @dataclass(frozen=True)
@@ -157,7 +170,7 @@ class ModelConfig:
     wide: bool | None = option(
         None,
         "also fit a linear model and add its scores to those of the network; it reads n-grams of a text (words and "
-        "characters), or summary statistics of a series",
+        "characters), summary statistics of a series, or for a forecast all numbers that it reads",
     )
     crf: bool | None = option(None, "choose all tags of a sentence together, with a conditional random field")
     front: str | None = option(

@@ -12,7 +12,9 @@ import numpy as np
 
 from unrolled.core.config import Config
 from unrolled.core.errors import DataError, UsageError
+from unrolled.core.options import HISTORY
 from unrolled.core.types import Example, Place
+from unrolled.data.features.season import find_period
 from unrolled.data.file_names import find_file
 from unrolled.data.folder_files import files_below
 from unrolled.data.media_fragment import whole_of
@@ -26,6 +28,10 @@ from unrolled.datasets.windows import forecast_windows, last_windows, next_step_
 from unrolled.tasks.inputs import INPUTS
 from unrolled.tasks.outputs import find_output
 from unrolled.tasks.presets import find
+
+MOST_HISTORY = 1_024  # longest season that is read by default, because training takes longer with more steps
+MANY = 8  # seasons of a long series
+WHOLE = 10_000_000  # steps; longer series are searched for a season in their end
 
 
 def _refuse(place: Place, error: DataError) -> None:
@@ -75,6 +81,27 @@ def with_columns(paths: Sequence[Path], config: Config) -> Config:
         return config
     columns = ",".join([f"x={'+'.join(found[0])}", *([given] if given else [])])
     return replace(config, data=replace(config.data, columns=columns))
+
+
+def with_history(paths: Sequence[Path], config: Config) -> tuple[Config, tuple[str, ...]]:
+    """Return the configuration with the number of steps that a forecast reads, and a message about it.
+
+    The default is two seasons of the series, or one if the series has fewer than MANY of them. Nothing changes if the
+    number is set, or without a horizon.
+    Raises the errors of the readers.
+    """
+    if not config.data.horizon or config.data.history is not None:
+        return config, ()
+    everything = replace(config, data=replace(config.data, history=WHOLE))
+    read = from_files(paths, everything, asked=False).examples()
+    series = [np.asarray(one.x, dtype=np.float64) for one in read]
+    period = find_period([x for x in series if len(x)] or [np.zeros((1, 1))], MOST_HISTORY)
+    # With two seasons, the forecast can average them. A short series needs its steps as examples.
+    seasons = 2 if 2 * period <= MOST_HISTORY and MANY * period <= max(map(len, series), default=0) else 1
+    history = max(HISTORY, seasons * period)
+    season = f"a season of {period:,} steps" if period > 1 else "no season"
+    told = f"the series has {season}; a forecast reads the {history:,} steps before it (--history)"
+    return replace(config, data=replace(config.data, history=history)), (told,)
 
 
 def check_formats(paths: Sequence[Path], config: Config) -> None:
@@ -209,12 +236,12 @@ def _sequences(
     if content.parsed:
         return read_once(lambda: tunes(open_tunes(read(), wanted), asked))
     if data.horizon:
-        horizon, history = data.horizon, data.history
+        horizon, history = data.horizon, data.past
         if asked:
             return lambda: forecast_windows(read(), horizon, history)
         return lambda: last_windows(read(), history)
     if is_ahead(config):
-        return (lambda: next_step_windows(read(), data.history)) if asked else read
+        return (lambda: next_step_windows(read(), data.past)) if asked else read
     if content.sound and asked:  # in prediction every row has an answer or an error, so none is dropped
         return lambda: drop_bad_audio(read(), wanted, config)
     return read

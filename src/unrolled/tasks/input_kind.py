@@ -89,6 +89,7 @@ class InputKind:
     sizes: fills the defaults that depend on the number of sequences and on their total number of steps.
     wide: computes the features of the wide part (models/wide) for one y per sequence; None: there are none.
     wide_steps: computes those for one y per step.
+    wide_window: returns this function for forecasts. Its argument is the number of steps that a forecast reads.
     """
 
     source_kind: ContentName
@@ -107,6 +108,7 @@ class InputKind:
     sizes: Callable[[Config, int, int], Config] = keep_sizes
     wide: WideFeatures | None = None
     wide_steps: WideFeatures | None = None
+    wide_window: Callable[[int], WideFeatures] | None = None
 
     @property
     def content(self) -> Content:

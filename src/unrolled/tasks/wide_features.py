@@ -18,4 +18,7 @@ def features_of(task: str) -> WideFeatures | None:
 
 def wide_features(config: Config) -> WideFeatures | None:
     """Return the same; also None if the model has no wide part."""
-    return features_of(config.task) if config.model.wide else None
+    if not config.model.wide:
+        return None
+    window = input_of(config.task).wide_window
+    return window(config.data.past) if config.data.horizon and window else features_of(config.task)

@@ -17,7 +17,7 @@ from unrolled.core.types import Array, Batch, Floats, Place, Targets, Vary
 from unrolled.data.vectors import format_of
 from unrolled.datasets.example_batches import ExampleEpoch, batches_by_length
 from unrolled.datasets.example_dataset import PreparedData, prepare
-from unrolled.datasets.example_source import ExampleSource, from_files, with_columns
+from unrolled.datasets.example_source import ExampleSource, from_files, with_columns, with_history
 from unrolled.datasets.example_store import Examples
 from unrolled.datasets.fingerprint import fingerprint
 from unrolled.models.network_spec import DecoderSpec, NetworkSpec, WordVectors
@@ -54,8 +54,9 @@ def request(
     force: bool = False,
     began: float | None = None,
     reading: float | None = None,
+    told: tuple[str, ...] = (),
 ) -> TrainingRequest:
-    """Return a request to train on labelled sequences.
+    """Return a request to train on labelled sequences. told: messages that are shown first.
 
     If the token unit of texts is not set, it is chosen from the data.
     """
@@ -65,8 +66,8 @@ def request(
         fingerprints["vectors"] = fingerprint(format_of(path).files(path))
 
     def job(filled: Config, folder: Path) -> TrainingJob:
-        filled, told = decided(config, filled, data.examples())
-        return assemble(filled, prepare(data, valid, filled, folder), told)
+        filled, unit = decided(config, filled, data.examples())
+        return assemble(filled, prepare(data, valid, filled, folder), (*told, *unit))
 
     return TrainingRequest(config, fingerprints, job, out, resume, force, began, reading)
 
@@ -86,12 +87,12 @@ def request_from_files(
     Test files are also read once, so that unusable files are reported before anything is written.
     """
     reading = time.monotonic()
-    config = with_columns(data, config)
+    config, told = with_history(data, with_columns(data, config))
     for _ in from_files(test, config).examples() if test else ():
         pass
     held = from_files(valid, config) if valid else None
     source = from_files(data, config)
-    return request(config, source, held, out, resume=resume, force=force, reading=reading)
+    return request(config, source, held, out, resume=resume, force=force, reading=reading, told=told)
 
 
 def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) -> TrainingJob:
@@ -140,12 +141,14 @@ def assemble(config: Config, ready: PreparedData, told: tuple[str, ...] = ()) ->
 
     def learnt(weights: Mapping[str, Array]) -> Learnt:
         settled, fields, tensors = asked, dict[str, object](), dict[str, Array]()
-        y, answers, about = list[Array](), list[Floats](), ()
+        y: Sequence[Array] = ()
+        answers: Sequence[Floats] = ()
+        about = ()
         if held is not None and not isinstance(spec.head, DecoderSpec):
             y, answers = held_answers(spec, weights, held, brief)
         if fitted is not None:
             done = fitted.complete(y, answers, weights)
-            answers, about = done.answers, done.about
+            y, answers, about = y if done.y is None else done.y, done.answers, done.about
             fields["wide"], tensors = to_file(done.part)
         if answers:
             settled = asked.calibrate(y, answers, weights)

@@ -17,13 +17,13 @@ from unrolled.analysis.baselines.fitting import (
     Fold,
     folds,
     picked_ridge,
-    scaling,
 )
 from unrolled.core.errors import UsageError
 from unrolled.core.types import Example, Floats
+from unrolled.data.features.season import find_period
 
 ROWS = 200_000  # maximum number of training steps; they are evenly spaced
-CLEAR = 0.3  # minimum autocorrelation of a season
+NUMBERS = 40_000_000  # maximum number of values of all training windows; windows are evenly spaced
 
 
 def seasonal(
@@ -32,7 +32,7 @@ def seasonal(
     """Predict for x_t the value one period earlier.
 
     In the first period predict the previous value, and for the first step the training mean.
-    period: in steps; None: use `find_period`. Raises UsageError if it is below 1, and DataError.
+    period: in steps; None: it is estimated. Raises UsageError if it is below 1, and DataError.
     """
     start = perf_counter()
     known, asked = series(train), series([*train[:1], *test])[1:]
@@ -49,33 +49,6 @@ def _repeat(x: Floats, lag: int, mean: Floats) -> Floats:
     answer = np.concatenate([mean[None], x[:-1]])
     answer[lag:] = x[:-lag]
     return answer
-
-
-def find_period(known: Sequence[Floats]) -> int:
-    """Return the period of the series [T_x, n_x]: the lag of the highest peak of the autocorrelation.
-
-    The autocorrelation is pooled over all series. A peak is above both neighbours and above CLEAR. Without a
-    peak return 1. The largest lag is half the length of the longest series, and at most 1,000.
-    """
-    longest = max(len(x) for x in known)
-    lags = min(longest // 2, 1_000)
-    mean, deviation = scaling(np.concatenate(known))
-    products, pairs = np.zeros(lags + 2), np.zeros(lags + 2)
-    for x in known:
-        z = (x - mean) / deviation
-        size = 2 * len(z)  # zero padding to twice the length avoids circular correlation
-        power = np.square(np.abs(np.fft.rfft(z, size, axis=0))).sum(axis=1)
-        count = min(lags + 2, len(z))
-        products[:count] += np.fft.irfft(power, size)[:count]
-        pairs[:count] += z.shape[1] * (len(z) - np.arange(count))
-    r = products / np.maximum(pairs, 1.0)
-    if r[0] <= 0:
-        return 1
-    r /= r[0]
-    peaks = [k for k in range(2, lags + 1) if r[k] > CLEAR and r[k] > r[k - 1] and r[k] >= r[k + 1]]
-    # Multiples of the period have peaks of nearly the same height, so take the first peak near the highest.
-    highest = max((r[k] for k in peaks), default=0.0)
-    return next((k for k in peaks if r[k] >= 0.9 * highest), 1)
 
 
 def ridge_next(train: Sequence[Example], test: Sequence[Example], seed: int = 0, last: int = 24) -> Baseline:
@@ -130,24 +103,66 @@ def _windows(x: Floats, last: int, mean: Floats) -> Floats:
     return windows.reshape(len(windows), -1)
 
 
-SEEN = 2_000  # maximum number of training windows that are searched for a season, evenly spaced
-
-
 def seasonal_windows(
     train: Sequence[Example], test: Sequence[Example], seed: int = 0, horizon: int = 1
 ) -> Baseline:
     """Predict for the next `horizon` steps the values one period earlier; without a period the last step.
 
-    x: windows of a series, [T_x, n_x]. The answers are flat, [horizon * n_x]. Raises DataError.
+    x: windows of a series, [T_x, n_x]. The answers are flat, [horizon * n_x]. The period is estimated on the whole
+    series of the training windows. It is at most the number of steps of the longest window. Raises DataError.
     """
     start = perf_counter()
-    known = series(train)
-    lag = find_period(known[:: max(1, len(known) // SEEN)])
-    answers = tuple(_repeated(x, lag, horizon) for x in series([*train[:1], *test])[1:])
-    name = "the last value" if lag == 1 else "seasonal naive"
+    known, asked = whole_series(train), series([*train[:1], *test])[1:]
+    lag = find_period(known, max(len(np.asarray(one.x)) for one in train))
+    answers = tuple(_repeated(x, lag, horizon) for x in asked)
+    name = "the last value" if lag == 1 else f"seasonal naive, period {lag}"
     return Baseline(name, answers, perf_counter() - start, f"period {lag}")
 
 
 def _repeated(x: Floats, lag: int, horizon: int) -> Floats:
     season = x[-min(lag, len(x)) :]
     return season[np.arange(horizon) % len(season)].reshape(-1)
+
+
+def whole_series(windows: Sequence[Example]) -> list[Floats]:
+    """Return the series [T, n_x] from which consecutive windows were cut. A window that is no piece is a series.
+
+    A window begins a new series if it does not end one or more steps after the window before it. Steps that are in no
+    window are NaN. Raises DataError.
+    """
+    found: list[list[Floats]] = []
+    end = before = None
+    for one, x in zip(windows, series(windows), strict=True):
+        here = (one.series, one.place.file)
+        new = 0 if end is None or here != before else one.place.line - end
+        if one.series is not None and new > 0:
+            gap = np.full((max(0, new - len(x)), x.shape[1]), np.nan)
+            found[-1] += [gap, x[-new:]]
+        else:
+            found.append([x])
+        end, before = one.place.line, here
+    return [np.concatenate(parts) for parts in found]
+
+
+def ridge_windows(train: Sequence[Example], test: Sequence[Example], seed: int = 0) -> Baseline:
+    """Ridge regression of the targets y on all values of the window, for forecasts. Raises DataError.
+
+    The strength is chosen on the last fifth of the training windows, without those whose targets overlap with it.
+    """
+    start = perf_counter()
+    steps = max(len(np.asarray(one.x)) for one in train)
+    few = train[:: -(-len(train) * steps // NUMBERS)]
+    known, asked = series(few), series([*train[:1], *test])[1:]
+    mean, targets = np.concatenate(known).mean(axis=0), reals(few)
+    x = np.stack([_windows(part, steps, mean)[-1] for part in known])
+    apart = [(fit[: -targets.shape[1]], check) for fit, check in _later(len(x))]
+    model, strength = picked_ridge(x, targets, [split for split in apart if len(split[0])])
+    rows = np.array([_windows(part[-steps:], steps, mean)[-1] for part in asked]).reshape(
+        len(asked), x.shape[1]
+    )
+    return Baseline(
+        f"ridge on all {steps} steps",
+        tuple(model(rows)),
+        perf_counter() - start,
+        f"strength {strength:g}",
+    )

@@ -55,7 +55,7 @@ from unrolled.data.read_request import ReadRequest
 from unrolled.data.readers import MEDIA
 from unrolled.data.records import OpenQuote, lines
 from unrolled.datasets.example_dataset import longest_of, too_long
-from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns
+from unrolled.datasets.example_source import is_ahead, wanted_of, with_columns, with_history
 from unrolled.tasks.fill import FOLLOWS_DATA
 from unrolled.tasks.inputs import input_of
 from unrolled.tasks.presets import find
@@ -129,13 +129,14 @@ def examine(config: Config, parts: Mapping[str, Sequence[Path]]) -> DataScan:
     every = [path for paths in parts.values() for path in paths]
     encodings = {} if config.data.encoding else guessed_encodings(every)
     first = encodings.get(parts["train"][0])
-    with suppress(DataError):  # unreadable files are reported below
-        named = with_columns(
-            parts["train"], replace(config, data=replace(config.data, encoding=first or config.data.encoding))
-        )
-        config = replace(config, data=replace(config.data, columns=named.data.columns))
-    wanted = replace(wanted_of(config), skip_bad=sys.maxsize)
     told: tuple[str, ...] = ()
+    with suppress(DataError):  # unreadable files are reported below
+        readable_as = replace(config.data, encoding=first or config.data.encoding)
+        named = with_columns(parts["train"], replace(config, data=readable_as))
+        config = replace(config, data=replace(config.data, columns=named.data.columns))
+        chosen, told = with_history(parts["train"], named)
+        config = replace(config, data=replace(config.data, history=chosen.data.history))
+    wanted = replace(wanted_of(config), skip_bad=sys.maxsize)
     if config.data.unit is None and input_of(config.task).content.words:
         filled = fill(config, {"unit": FOLLOWS_DATA})
         config, told = decided(config, filled, readable(parts["train"], wanted, filled, encodings))
@@ -194,7 +195,7 @@ def _surveys(data_scan: DataScan) -> tuple[InputStats, TargetStats]:
         return x[preset.input](), GenreSurvey()
     if is_ahead(config):
         return x.get(preset.input, lambda: PlainSurvey(learnt.input))(), ForecastSurvey(
-            config.data.horizon or 0, config.data.history, learnt.numbers
+            config.data.horizon or 0, config.data.past, learnt.numbers
         )
     survey = x.get(preset.input, lambda: PlainSurvey(learnt.input))
     return survey(), y.get(preset.output, lambda: PlainTargetSurvey(learnt.output))()

@@ -119,9 +119,7 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
     else:
         name, higher = kind.scored
         tell, scoring = _figure(name), verdict.of_figure(name, higher)
-    # If the y columns are named, they may not be among the x columns. The seasonal baseline needs them in x.
-    own = example_source.wanted_of(config).y
-    horizon = None if own else config.data.horizon
+    own = bool(example_source.wanted_of(config).y)
     return Benchmark(
         about=f"{about}: {len(gold):,} {scoring.items}",
         data={"train": train.sha256, "valid": valid.sha256 if valid else None},
@@ -129,7 +127,9 @@ def _of_examples(config: Config, files: Files, folder: Path) -> Benchmark:
         job=job,
         scoring=scoring,
         answers=partial(_answers, gold, tell),
-        baselines=lambda: run_baselines.of_examples(preset.kinds, horizon, train.examples, gold),
+        baselines=lambda: run_baselines.of_examples(
+            preset.kinds, config.data.horizon, train.examples, gold, own=own
+        ),
     )
 
 

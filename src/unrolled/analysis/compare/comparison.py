@@ -17,6 +17,7 @@ from pathlib import Path
 
 from unrolled.analysis.compare.benchmarks import Benchmark, make_benchmark
 from unrolled.analysis.compare.equal_size import nearest
+from unrolled.analysis.compare.history_of_data import with_chosen_history
 from unrolled.analysis.compare.run_baselines import BaselineResult, run_baselines
 from unrolled.analysis.compare.unit_of_data import with_unit
 from unrolled.analysis.compare.variants import ComparisonOptions, Variant, variants
@@ -107,6 +108,8 @@ def compare(options: ComparisonOptions, folder: Path, voice: Console) -> Report:
                 voice.note,
             ),
         )
+    settings = with_chosen_history(options.task, options.settings, options.files.data, voice.note)
+    options = replace(options, settings=settings)
     wanted = variants(options)
     base = resolve_data(build(options.task, *options.settings))
     usual = _nearest(base, wanted)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.analysis.baselines import BASELINES, Run
-from unrolled.analysis.baselines.forecast import seasonal_windows
+from unrolled.analysis.baselines.forecast import ridge_windows, seasonal_windows
 from unrolled.core.atomic_files import write_atomically
 from unrolled.core.errors import MissingExtra, UnrolledError
 from unrolled.core.types import Example
@@ -38,15 +38,24 @@ Baselines = Mapping[str, Callable[[], BaselineResult]]  # the key is a short, st
 
 
 def of_examples(
-    kinds: str, horizon: int | None, train: Callable[[], Iterator[Example]], scored: Sequence[Example]
+    kinds: str,
+    horizon: int | None,
+    train: Callable[[], Iterator[Example]],
+    scored: Sequence[Example],
+    *,
+    own: bool = False,
 ) -> Baselines:
     """Return the baselines of a task.
 
-    kinds: INPUT:OUTPUT.  horizon: for a forecast, the number of steps in y; None: no seasonal baseline.
+    kinds: INPUT:OUTPUT.  horizon: for a forecast, the number of steps in y; else None.
+    own: whether the columns of y are named. They may not be among those of x, so there is no seasonal baseline.
     train: the training set; it is read when the first baseline runs, and then kept in memory.
     """
     runs: dict[str, Run] = {run.__name__: run for run in BASELINES.get(kinds, ())}
     if horizon:
+        runs.pop("ridge_last", None)
+        runs["ridge_windows"] = ridge_windows
+    if horizon and not own:
         runs["seasonal"] = partial(seasonal_windows, horizon=horizon)
     once = cache(lambda: tuple(train()))
     return {name: partial(_run, run, once, scored) for name, run in runs.items()}

@@ -61,18 +61,18 @@ def columns(rows: Sequence[Array], mean: Array, deviation: Array) -> NDArray[np.
     count = len(mean)
     standard = (np.stack(rows).astype(np.float64) - mean) / deviation  # [rows, F]
     standard = np.clip(standard, -FARTHEST, FARTHEST) / np.sqrt(count)
-    directions, phases = _directions(count)
-    cosines = np.cos(np.sqrt(2) * standard @ directions + phases) * np.sqrt(2 / COSINES)
+    across, phases = directions(count)
+    cosines = np.cos(np.sqrt(2) * standard @ across + phases) * np.sqrt(2 / COSINES)
     return np.concatenate([standard, cosines], axis=1)
 
 
 @cache
-def _directions(count: int) -> tuple[Floats, Floats]:
+def directions(count: int) -> tuple[Floats, Floats]:
     """Return random directions [count, COSINES], each number normally distributed, and phases [COSINES]."""
     drawn = hashed((_COSINES,), np.arange(count * COSINES * 2)) / 2.0**64  # between 0 and 1
     first, second = drawn.reshape(2, count, COSINES)
-    directions = np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)  # Box and Muller 1958
-    return directions, 2 * np.pi * hashed((_PHASES,), np.arange(COSINES)) / 2.0**64
+    across = np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)  # Box and Muller 1958
+    return across, 2 * np.pi * hashed((_PHASES,), np.arange(COSINES)) / 2.0**64
 
 
 def from_tensors(tensors: Mapping[str, Array], n_y: int) -> DenseLinear:

@@ -18,17 +18,19 @@ from unrolled.core.errors import DataError
 from unrolled.core.types import Array, Floats
 from unrolled.core.values.json_values import as_number, as_object
 from unrolled.models.model_file import ModelFile
-from unrolled.models.wide import dense_linear, sparse_linear, token_linear
+from unrolled.models.wide import dense_linear, sparse_linear, token_linear, window_linear
 from unrolled.models.wide.dense_linear import DenseLinear
 from unrolled.models.wide.sparse_linear import SparseLinear
 from unrolled.models.wide.token_linear import TokenLinear
+from unrolled.models.wide.window_linear import WindowLinear
 
 PREFIX = "wide."  # of the names of its tensors in a model file
-Linear = SparseLinear | DenseLinear | TokenLinear
+Linear = SparseLinear | DenseLinear | TokenLinear | WindowLinear
 READERS: Mapping[str, Callable[[Mapping[str, Array], int], Linear]] = {
     "sparse": sparse_linear.from_tensors,
     "dense": dense_linear.from_tensors,
     "token": token_linear.from_tensors,
+    "window": window_linear.from_tensors,
 }
 
 

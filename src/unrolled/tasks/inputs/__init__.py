@@ -50,7 +50,9 @@ _OWN: dict[str, InputKind] = {
         numbers.learn_numbers,
         numbers.number_input,
         wide=numbers.series_summary,
+        wide_window=numbers.window_values,
         options=frozenset(("resample", "front", "front_size", "history")),
+        fill=numbers.fill_numbers,
     ),
     "audio": InputKind(
         "audio",

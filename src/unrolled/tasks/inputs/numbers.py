@@ -5,17 +5,20 @@ A missing number is NaN. It is replaced by the last known number before it in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.core.config import DataConfig
+from unrolled.core.config import Config, DataConfig, fill
 from unrolled.core.errors import DataError
+from unrolled.core.options import HISTORY
 from unrolled.core.types import Array, Example, Place
 from unrolled.core.values.json_values import as_list, as_number
 from unrolled.models.wide.series_features import summary
+
+MOST_VALUES = 2048  # maximum number of inputs of the linear model of a forecast, which is fitted in seconds
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,26 @@ def _error(what: str, expected: str, place: Place | None) -> DataError:
     return DataError(
         what, file=place.file if place else None, line=place.line if place else None, expected=expected
     )
+
+
+def fill_numbers(config: Config) -> Config:
+    """Fill `history`, unless it depends on the seasons of the data."""
+    return config if config.data.horizon else fill(config, {"history": HISTORY})
+
+
+def window_values(history: int) -> Callable[[NumberInput, object, Array], NDArray[np.float32]]:
+    """Return a function that computes the numbers of the last steps of a window; see `WideFeatures`.
+
+    history: number of steps of a window. A shorter window begins with means (0). At most MOST_VALUES are returned.
+    """
+
+    def values(given: NumberInput, x: object, encoded: Array) -> NDArray[np.float32]:
+        steps = max(1, min(history, MOST_VALUES // given.n_x))
+        last = encoded[-steps:]
+        padding = np.zeros((steps - len(last), given.n_x), np.float32)
+        return np.concatenate([padding, last]).reshape(-1)
+
+    return values
 
 
 def series_summary(given: NumberInput, x: object, encoded: Array) -> NDArray[np.float32]:

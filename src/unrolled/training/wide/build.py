@@ -17,7 +17,8 @@ from unrolled.tasks.outputs import Output
 from unrolled.training.wide.fit_crf import BEFORE as BEFORE_TAGS
 from unrolled.training.wide.fit_crf import crf_mixing_weights, fit_crf
 from unrolled.training.wide.fit_linear import Targets, choose, fit_linear, learnable
-from unrolled.training.wide.mixing import BEFORE, mixing_weights
+from unrolled.training.wide.fit_windows import fit_windows, refitted
+from unrolled.training.wide.mixing import BEFORE, adds, mixing_weights
 from unrolled.training.wide.report import baseline_line, comparison_line, main_figure, tags_line
 
 Weights = Mapping[str, Array]
@@ -45,11 +46,13 @@ class Completed:
     """The finished wide part.
 
     answers: of the whole model to the validation set; empty without one.  about: lines that are shown to the user.
+    y: the targets of these answers, if they are not those of the validation set.
     """
 
     part: WidePart
     answers: list[Floats]
     about: tuple[str, ...]
+    y: list[Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +76,9 @@ class Sum:
         return found, weights_with(self.part, weights)
 
 
+FEWEST_WINDOWS = 12  # windows of a forecast that has a wide part
+
+
 @dataclass(frozen=True, eq=False)
 class FittedWide:
     """A wide part without the weights of the sum.
@@ -92,6 +98,8 @@ class FittedWide:
 
 def fit_wide(problem: Problem) -> FittedWide | None:
     """Fit the wide part. Return None if the training set is too small."""
+    if problem.config.data.horizon:
+        return _fit_forecast(problem)
     return (_fit_tags if problem.asked.targets == "each" else _fit_one)(problem)
 
 
@@ -165,6 +173,57 @@ def _complete_one(
     mixed = WidePart(judged, *shares, log_probs).add(network, features)
     told = comparison_line(wide, network, mixed, truth)
     return Completed(WidePart(final, *shares, log_probs), list(mixed[:, None]), (told,))
+
+
+def _fit_forecast(problem: Problem) -> FittedWide | None:
+    """Fit the wide part of a forecast to windows in the order of time."""
+    part, held = problem.part, problem.held
+    if len(part) < FEWEST_WINDOWS:
+        return None
+    features, y, n_x = part.all_features(), np.asarray(part.y[part.rows]), part.x.shape[1]
+    fitted = fit_windows(features, y, n_x)
+    judged = final = fitted.linear
+    about = [f"wide part: {judged.describe()}, strength {fitted.strength:g}"]
+    if held is not None:
+        found, truth = held.all_features(), np.asarray(held.y[held.rows])
+        about.append(baseline_line(judged.scores(found), truth))
+        if problem.refit:
+            final = refitted([*features, *found], np.concatenate([y, truth]), n_x, fitted.strength)
+    return FittedWide(
+        tuple(about),
+        Sum(WidePart(judged, *ALONE, False)),
+        partial(_preview_one, judged, False),
+        partial(_complete_forecast, held, judged, final, fitted.errors),
+    )
+
+
+def _complete_forecast(
+    held: Examples | None,
+    judged: Linear,
+    final: Linear,
+    errors: Floats,
+    y: Sequence[Array],
+    answers: Sequence[Floats],
+    weights: Weights,
+) -> Completed:
+    """Choose the weights of the sum; see `_complete_one`.
+
+    errors: [rows, n_y] of the wide part on windows that its fit left out. The output is calibrated with them, because
+    the windows of the validation set overlap: 24 steps of 400 hours are about 17 independent windows, too few for a
+    quantile. The validation set only shows how much smaller the network makes the errors.
+    """
+    if held is None:
+        return Completed(WidePart(final, *BEFORE, False), [], ())
+    features, network, truth = held.all_features(), np.concatenate(answers), np.stack(y)
+    wide = judged.scores(features)
+    shares = mixing_weights(network, wide, truth)
+    shares = shares if adds(shares, network, wide, truth) else ALONE
+    mixed = WidePart(judged, *shares, False).add(network, features)
+    told = comparison_line(wide, network, mixed, truth)
+    smaller = np.abs(mixed - truth).mean() / max(np.abs(wide - truth).mean(), np.finfo(np.float64).tiny)
+    errors = errors * min(1.0, float(smaller))
+    zeros: list[Floats] = list(np.zeros((len(errors), 1, errors.shape[1])))
+    return Completed(WidePart(final, *shares, False), zeros, (told,), list(errors))
 
 
 def _fit_tags(problem: Problem) -> FittedWide | None:

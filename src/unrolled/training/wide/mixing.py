@@ -10,6 +10,7 @@ from unrolled.models.wide.wide_part import normalised
 from unrolled.training.wide.matrices import library
 
 BEFORE = (0.5, 0.7)  # the weights without a validation set: measured on texts, docs/log.md
+LEAST_GAIN = 0.03  # fraction by which the network must reduce the squared error of a forecast
 STRENGTH = 10.0  # the weights stay near BEFORE as if that many sequences asked for it
 
 
@@ -53,3 +54,12 @@ def mixing_weights(network: Floats, wide: Floats, y: Array) -> tuple[float, floa
         loss, before, jac=True, method="L-BFGS-B", bounds=[(0, None), (0, None)]
     )
     return float(found.x[0]), float(found.x[1])
+
+
+def adds(weights: tuple[float, float], network: Floats, wide: Floats, y: Array) -> bool:
+    """Return whether the network clearly reduces the squared error of the wide part alone. Arguments: as above.
+
+    Validation windows overlap, so a small gain on them is often chance.
+    """
+    both = np.square(weights[0] * network + weights[1] * wide - y).mean()
+    return bool(both < (1 - LEAST_GAIN) * np.square(wide - y).mean())
