@@ -35,7 +35,8 @@ from unrolled.data.text.tokenize import split as split_text
 from unrolled.datasets.example_source import from_lists
 from unrolled.tasks.metrics import regression, spans
 
-TINY = ("--hidden", "24", "--epochs", "1", "--threads", "1", "--batch-size", "32")
+# Without the wide part, so that these tests compare networks with baselines.
+TINY = ("--hidden", "24", "--epochs", "1", "--threads", "1", "--batch-size", "32", "--set", "wide=false")
 GOOD, BAD, PLAIN = (
     ["fine", "lovely", "great"],
     ["poor", "awful", "dull"],
