@@ -51,6 +51,7 @@ class Tagger(Supervised, WordOptions):
     bidirectional: bool | None = default("bidirectional")
     label_smoothing: float | None = default("label_smoothing")
     crf: bool | None = default("crf")
+    wide: bool | None = default("wide")
 
     kinds: ClassVar[Mapping[str, str]] = {TOKENS: "tag", NUMBERS: "numbers:tags"}
 

@@ -22,8 +22,15 @@ from unrolled.training.wide.mixing import BEFORE, adds, mixing_weights
 from unrolled.training.wide.report import baseline_line, comparison_line, main_figure, tags_line
 
 Weights = Mapping[str, Array]
+WIDEST = 0.9  # quantile by which two sets of errors are compared
 ALONE, NETWORK = (0.0, 1.0), (1.0, 0.0)  # weights of the wide part alone and of the network alone
-TRIED = (NETWORK, (1.0, 0.25), (1.0, 0.5), ALONE)  # of a tagger, after the weights with the smallest loss
+TRIED = (
+    BEFORE_TAGS,
+    NETWORK,
+    (1.0, 0.25),
+    (1.0, 0.5),
+    ALONE,
+)  # of a tagger, after the weights with the smallest loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +217,7 @@ def _complete_forecast(
 
     errors: [rows, n_y] of the wide part on windows that its fit left out. The output is calibrated with them, because
     the windows of the validation set overlap: 24 steps of 400 hours are about 17 independent windows, too few for a
-    quantile. The validation set only shows how much smaller the network makes the errors.
+    quantile. With a network, the errors of a number are enlarged if those on the validation set are larger.
     """
     if held is None:
         return Completed(WidePart(final, *BEFORE, False), [], ())
@@ -220,8 +227,11 @@ def _complete_forecast(
     shares = shares if adds(shares, network, wide, truth) else ALONE
     mixed = WidePart(judged, *shares, False).add(network, features)
     told = comparison_line(wide, network, mixed, truth)
-    smaller = np.abs(mixed - truth).mean() / max(np.abs(wide - truth).mean(), np.finfo(np.float64).tiny)
-    errors = errors * min(1.0, float(smaller))
+    if shares != ALONE:
+        own, usual = (
+            np.quantile(np.abs(part), WIDEST, axis=0) for part in (mixed - truth, errors)
+        )  # [n_y] each
+        errors = errors * np.maximum(1.0, own / np.maximum(usual, np.finfo(np.float64).tiny))
     zeros: list[Floats] = list(np.zeros((len(errors), 1, errors.shape[1])))
     return Completed(WidePart(final, *shares, False), zeros, (told,), list(errors))
 
