@@ -135,7 +135,7 @@ class DataConfig:
     )
     history: int | None = option(
         None,
-        "number of past steps that a forecast reads. Default: at least 64, and one or two seasons of the series",
+        "past steps that a forecast reads. Default: 1 or 2 seasons, at least 64",
         low=1,
         high=65_536,
     )
@@ -167,11 +167,7 @@ class ModelConfig:
     pooling: str | None = option(
         None, "how the steps are pooled into one vector", choices=("last", "mean", "max", "attention")
     )
-    wide: bool | None = option(
-        None,
-        "also fit a linear model and add its scores to those of the network; it reads n-grams of a text (words and "
-        "characters), summary statistics of a series, or for a forecast all numbers that it reads",
-    )
+    wide: bool | None = option(None, "add a linear model of n-grams or statistics to the network")
     crf: bool | None = option(None, "choose all tags of a sentence together, with a conditional random field")
     front: str | None = option(
         None,

@@ -68,10 +68,11 @@ def _wide(config: Config, reads: InputKind, answers: OutputKind) -> Config:
     Raises UsageError if it is requested.
     """
     model, each = config.model, answers.asks.each
-    answers_each_step = model.pooling == "last" and not model.bidirectional and not reads.embeds
+    forward = not model.bidirectional and not reads.embeds
+    answers_each_step = forward and (model.pooling == "last" or reads.content.sound)
     if model.wide and answers_each_step:
         what = "the wide part of a series reads the whole series, but this model answers after each step"
-        raise UsageError(what, expected="--no-wide, or --pooling max")
+        raise UsageError(what, expected="--no-wide, or --bidirectional")
     if model.wide and each and not model.crf:
         raise UsageError("the wide part of a tagger needs the CRF", expected="--crf, or --no-wide")
     possible = not answers_each_step and (bool(model.crf) or not each)
