@@ -2,9 +2,9 @@
 
 Two books are measured by words and by characters: the King James Bible (lower case, punctuation split off; the
 last 3,000 verses are the test part, the 3,000 before them the validation part) and War and Peace (files of
-single lines, drawn at random: training, validation and test part). A file is one document. All rows of a table
-are of one model and one test text, of which at most `--tokens` tokens are read. With `--tune`, two more rows
-have settings that were chosen on the validation part.
+single lines, drawn at random: training, validation and test part). A file is one document. Each table has
+one model and one test text. At most `--tokens` tokens of the text are read. With `--tune`, the table has two
+more rows, whose settings were chosen on the validation part.
 
     python benchmarks/adaptation.py [FOLDER] --minutes 3 --tokens 40000 --tune
 """

@@ -329,7 +329,9 @@ def mutate(
     root: Path = ROOT,
     patience: float = 30.0,
 ) -> Iterator[Outcome]:
-    """Yield the outcome of every mutant. The equivalent mutants come first; `reasons` contains their keys.
+    """Yield the outcome of every mutant, those without an effect first.
+
+    reasons: why a mutant has no effect, by its key.
 
     root: the checkout. patience: seconds, see `limits`. Raises SystemExit if the tests fail without a change.
     """

@@ -10,7 +10,7 @@ import pytest
 
 from support.small_models import refused, run, small
 from unrolled.datasets.token_batches import evaluation_batches
-from unrolled.estimators import load
+from unrolled.estimators import LanguageModel, load
 from unrolled.inference import adaptation
 from unrolled.inference.adaptation import CacheRequest, tally_windows
 from unrolled.inference.open_model import open_language_model
@@ -78,7 +78,9 @@ def test_score_knows_the_context_and_scores_every_line_alone(text: Path, tmp_pat
         )
     )
     assert cached == reverse[::-1] and cached[0] > plain[0] + 1
-    model = load(small().char).with_cache(200, context=TEXT * 4)  # type: ignore[union-attr] (a LanguageModel)
+    opened = load(small().char)
+    assert isinstance(opened, LanguageModel)
+    model = opened.with_cache(200, context=TEXT * 4)
     scored = model.score_samples(lines.splitlines())
     assert [one.log_probability for one in scored] == pytest.approx(cached, rel=RELATIVE)
     ranked = run(*with_cache, "--nbest", stdin=lists.encode())

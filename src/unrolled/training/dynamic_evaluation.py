@@ -60,9 +60,16 @@ class DynamicOptions:
             raise UsageError(f"--dynamic-decay {self.decay}", expected="a finite number from 0")
 
 
+def _without_dropout(model: Model) -> Network:
+    """Return a network with a copy of the model's weights, in the mode in which torch applies no dropout."""
+    network = build(model.spec, model.file.tensors)
+    network.eval()
+    return network
+
+
 def statistics(model: Model) -> Weights:
     """Return the rms of the gradient of each weight, over windows of texts that the model writes."""
-    network = build(model.spec, model.file.tensors).eval()
+    network = _without_dropout(model)
     squares = {name: torch.zeros_like(weight) for name, weight in network.named_parameters()}
     count = 0
     for ids in _own_texts(TorchEngine(model.spec, model.file.tensors)):
@@ -99,7 +106,7 @@ def windows(model: Model, store: Store, options: DynamicOptions, rms: Weights) -
     The model is not changed. A new document does not reset the weights.
     Raises NonFiniteError if the learning rate is so large that the loss is not finite.
     """
-    network = build(model.spec, model.file.tensors).eval()
+    network = _without_dropout(model)
     trained, p, state = snapshot(network), network.weights(), None
     mean = sum(float(part.sum()) for part in rms.values()) / sum(part.numel() for part in rms.values())
     scales = {name: options.lr / (part + mean) for name, part in rms.items()}

@@ -220,6 +220,7 @@ def test_a_row_of_a_heat_map_is_normalised():
     assert "true a, predicted b: 3 of 4 (75.0%)" in drawn
 
 
+# A browser is no dependency of the tests: it takes hundreds of megabytes. Other tests check the text of the page.
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_a_browser_shows_the_page_without_an_overflow_on_a_phone(tmp_path: Path):
     """The page is drawn in a frame that is 390 pixels wide; another page then reads its width."""

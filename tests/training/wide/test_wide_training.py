@@ -33,7 +33,7 @@ SHAPE = ("--hidden", "4", "--epochs", "2", "--threads", "1")
 
 
 def rows(count: int, seed: int) -> list[tuple[str, str]]:
-    """Texts of seven words, one or two of which belong to the topic."""
+    """Return texts of six general words and one word of the topic."""
     rng = random.Random(seed)
     found = list[tuple[str, str]]()
     for _ in range(count):

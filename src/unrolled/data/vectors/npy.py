@@ -46,6 +46,7 @@ def read(path: Path, wanted: Wanted) -> Iterator[WordRow]:
     """Yield the wanted words and their vectors. The array is mapped, not read as a whole."""
     array, beside = path, files(path)[1]
     try:
+        # Mapped, because a file of vectors may be larger than the memory. A pickle could run code, so it is refused.
         table = np.load(array, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise opening_error(error, array) from error
